@@ -1,0 +1,118 @@
+/* arena: chunks of growing size in a list; a mark is a chunk and its fill. */
+#include "base/arena.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#if defined(__SANITIZE_ADDRESS__)
+#define ATTN_ASAN 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define ATTN_ASAN 1
+#endif
+#endif
+#ifdef ATTN_ASAN
+#include <sanitizer/asan_interface.h>
+#else
+#define ASAN_POISON_MEMORY_REGION(p, n) ((void)(p), (void)(n))
+#define ASAN_UNPOISON_MEMORY_REGION(p, n) ((void)(p), (void)(n))
+#endif
+
+enum { CHUNK_MIN = 64 * 1024, CHUNK_MAX = 4 * 1024 * 1024, ALIGN = 16 };
+
+struct ArenaChunk {
+  ArenaChunk *prev;
+  size_t size, fill;
+  _Alignas(ALIGN) unsigned char bytes[];
+};
+
+void arena_init(Arena *a, jmp_buf *oom) { *a = (Arena){.oom = oom}; }
+
+void arena_free(Arena *a) {
+  for (ArenaChunk *c = a->head; c;) {
+    ArenaChunk *prev = c->prev;
+    ASAN_UNPOISON_MEMORY_REGION(c->bytes, c->size);
+    free(c);
+    c = prev;
+  }
+  a->head = NULL;
+  a->used = 0;
+}
+
+static void out_of_memory(Arena *a) {
+  if (a->oom) longjmp(*a->oom, 1);
+  fputs("attn: out of memory\n", stderr);
+  abort();
+}
+
+static void grow(Arena *a, size_t need) {
+  size_t size = a->head ? a->head->size * 2 : CHUNK_MIN;
+  if (size > CHUNK_MAX) size = CHUNK_MAX;
+  if (size < need) size = need;
+  ArenaChunk *c = malloc(sizeof *c + size);
+  if (!c) out_of_memory(a);
+  *c = (ArenaChunk){.prev = a->head, .size = size};
+  ASAN_POISON_MEMORY_REGION(c->bytes, size);
+  a->head = c;
+}
+
+void *arena_alloc(Arena *a, size_t bytes) {
+  if (bytes > SIZE_MAX / 2) out_of_memory(a);
+  size_t need = (bytes + ALIGN) & ~(size_t)(ALIGN - 1); /* at least a byte of red zone behind each */
+  if (a->limit && need > a->limit - a->used) out_of_memory(a);
+  if (!a->head || a->head->size - a->head->fill < need) grow(a, need);
+  unsigned char *p = a->head->bytes + a->head->fill;
+  a->head->fill += need;
+  a->used += need;
+  ASAN_UNPOISON_MEMORY_REGION(p, bytes ? bytes : 1);
+  memset(p, 0, bytes);
+  return p;
+}
+
+void *arena_array(Arena *a, size_t n, size_t size) {
+  if (size && n > SIZE_MAX / 2 / size) out_of_memory(a);
+  return arena_alloc(a, n * size);
+}
+
+char *arena_strndup(Arena *a, const char *s, size_t n) {
+  char *p = arena_alloc(a, n + 1);
+  if (n) memcpy(p, s, n);
+  return p;
+}
+
+char *arena_vprintf(Arena *a, const char *fmt, va_list ap) {
+  va_list again;
+  va_copy(again, ap);
+  int n = vsnprintf(NULL, 0, fmt, ap);
+  char *p = arena_alloc(a, (size_t)(n < 0 ? 0 : n) + 1);
+  if (n > 0) vsnprintf(p, (size_t)n + 1, fmt, again);
+  va_end(again);
+  return p;
+}
+
+char *arena_printf(Arena *a, const char *fmt, ...) {
+  va_list ap;
+  va_start(ap, fmt);
+  char *p = arena_vprintf(a, fmt, ap);
+  va_end(ap);
+  return p;
+}
+
+ArenaMark arena_mark(const Arena *a) {
+  return (ArenaMark){a->head, a->head ? a->head->fill : 0};
+}
+
+void arena_release(Arena *a, ArenaMark m) {
+  while (a->head != m.chunk) {
+    ArenaChunk *c = a->head;
+    a->head = c->prev;
+    a->used -= c->fill;
+    ASAN_UNPOISON_MEMORY_REGION(c->bytes, c->size);
+    free(c);
+  }
+  if (!a->head) return;
+  a->used -= a->head->fill - m.fill;
+  ASAN_POISON_MEMORY_REGION(a->head->bytes + m.fill, a->head->fill - m.fill);
+  a->head->fill = m.fill;
+}
