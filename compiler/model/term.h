@@ -1,0 +1,60 @@
+/* term: making, walking and rewriting scalar terms.
+ *
+ * Constructors fold constants of int terms and simple identities (x + 0, x * 1, if true) so that sizes and
+ * bounds stay readable; real arithmetic is never reordered or folded beyond literals.  All results live in
+ * the arena given. */
+#ifndef ATTN_MODEL_TERM_H
+#define ATTN_MODEL_TERM_H
+
+#include <stdio.h>
+
+#include "model/model.h"
+
+Term *term_int(Arena *a, int64_t value, Span span);
+Term *term_real(Arena *a, double value, Span span);
+Term *term_bool(Arena *a, bool value, Span span);
+Term *term_none(Arena *a, Span span);
+Term *term_size(Arena *a, Size *s, Span span);
+Term *term_index(Arena *a, Index *i, Span span);
+/* Types follow op.def; arguments must already agree. */
+Term *term_op1(Arena *a, OpKind op, Term *x, Span span);
+Term *term_op2(Arena *a, OpKind op, Term *x, Term *y, Span span);
+Term *term_op(Arena *a, OpKind op, ScalarType type, const TermVec *args, Span span);
+Term *term_if(Arena *a, Term *cond, Term *then, Term *otherwise, Span span);
+Term *term_reduce(Arena *a, ReduceKind kind, Index *index, Term *body, Span span);
+/* int or bool to real; a real is returned as it is. */
+Term *term_to_real(Arena *a, Term *t);
+
+const char *op_name(OpKind op);
+/* Number of arguments, -1 for any; type letter as in op.def. */
+int op_arity(OpKind op);
+char op_types(OpKind op);
+const char *dist_name(Dist d);
+int dist_arity(Dist d);
+
+/* Replaces index variables: map[k].from becomes map[k].to.  Shares what does not change; ranges of inner
+ * reductions are rewritten too (with a fresh Index where the range changes). */
+typedef struct IndexMap { Index *from; Term *to; } IndexMap;
+Term *term_substitute(Model *m, Term *t, const IndexMap *map, uint32_t n);
+
+/* Same tree up to spans, with equal indices meaning the same Index object (bound ones pairwise). */
+bool term_equal(const Term *a, const Term *b);
+/* Does t mention: */
+bool term_mentions_edge(const Term *t, const Edge *e /* NULL: any */);
+bool term_mentions_latent(const Term *t, const Latent *z /* NULL: any */);
+bool term_mentions_index(const Term *t, const Index *i);
+bool term_mentions_query(const Term *t);
+
+/* The value of an int term over sizes alone.  False on overflow, a division by zero, or anything else
+ * in the term; sizes[k] belongs to Model.sizes.at[k]. */
+bool term_eval_size(const Term *t, const int64_t *sizes, int64_t *value);
+
+/* Model syntax, fully parenthesised where needed. */
+void term_print(const Model *m, const Term *t, FILE *to);
+char *term_text(const Model *m, Arena *a, const Term *t);
+void range_print(const Model *m, const Range *r, FILE *to);
+
+/* The whole graph, for `attn dump --after=check`. */
+void model_print(const Model *m, FILE *to);
+
+#endif
