@@ -1,0 +1,39 @@
+/* back: reduction IR to machine code through LLVM.
+ *
+ * The only folder that knows LLVM.  Reentrant: every Compiled owns its context; target initialisation is
+ * done once, guarded. */
+#ifndef ATTN_BACK_BACK_H
+#define ATTN_BACK_BACK_H
+
+#include "attn_kernel.h"
+#include "ir/ir.h"
+
+typedef struct BackOptions {
+  bool f64;        /* IR_REAL is double; else float */
+  const char *cpu; /* "native" or NULL: this machine; else a CPU name LLVM knows */
+  bool optimise;   /* run the IR passes; off only to debug */
+} BackOptions;
+
+/* A kernel in memory, ready to call. */
+typedef struct Compiled {
+  attn_kernel_fn run;
+  attn_workspace_fn workspace;
+  Span *sites;     /* Compiled.sites[attn_error.site]: place of the check in the model file */
+  uint32_t nsites;
+  void *impl;
+} Compiled;
+
+/* False with *why (on the arena) when the CPU name is unknown or memory runs out; any other failure of LLVM
+ * is a compiler bug (ICE).  Requires a verified kernel. */
+bool back_compile(Arena *arena, const Kernel *k, const BackOptions *options, Compiled **out, const char **why);
+void back_dispose(Compiled *c);
+
+/* The LLVM IR or assembly as text, for `attn dump` (malloc'd; the caller frees). */
+typedef enum { BACK_LLVM, BACK_LLVM_OPTIMISED, BACK_ASM } BackForm;
+char *back_text(Arena *arena, const Kernel *k, const BackOptions *options, BackForm form, const char **why);
+
+bool back_cpu_known(const char *cpu);
+const char *back_version(void);  /* "LLVM 19.1.7" */
+char *back_host_cpu(Arena *arena);
+
+#endif

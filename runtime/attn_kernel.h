@@ -1,0 +1,52 @@
+/* attn_kernel: the C interface of a compiled model.  Generated code and its callers share this file alone.
+ *
+ *   int attn_NAME(const attn_view *in, attn_view *out, const int64_t *sizes,
+ *                 void *workspace, size_t workspace_bytes, attn_pool *pool, attn_error *err);
+ *   size_t attn_NAME_workspace(const int64_t *sizes, int threads);
+ *
+ * in:   one view an input, in the order of declaration (a graph takes two: indptr, then indices)
+ * out:  one view an output; an output whose data is NULL is not computed
+ * Returns 0, or an attn_status with *err filled.  Allocates nothing, keeps no state. */
+#ifndef ATTN_KERNEL_H
+#define ATTN_KERNEL_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum { ATTN_MAX_RANK = 8 }; /* baked into attn_view; the checker refuses arrays of higher rank */
+
+/* A strided array.  Strides are in elements and may be zero or negative for inputs; `data` is the element
+ * at index 0, aligned to its element.  Outputs overlap nothing. */
+typedef struct attn_view {
+  void *data;
+  int64_t size[ATTN_MAX_RANK];
+  int64_t stride[ATTN_MAX_RANK];
+} attn_view;
+
+typedef enum attn_status {
+  ATTN_OK = 0,
+  ATTN_ERROR_INDEX = 1,    /* an index outside its array, at `site` */
+  ATTN_ERROR_DIVISOR = 2,  /* integer division by zero, at `site` */
+  ATTN_ERROR_WORKSPACE = 3 /* workspace_bytes is too small: `limit` says how many are needed */
+} attn_status;
+
+/* site: number of the check in the kernel, which the compiler maps to a place in the model file.
+ * The first failing check of the run that was reached is kept. */
+typedef struct attn_error {
+  int32_t status;
+  int32_t site;
+  int64_t value, limit; /* index: value is not in 0 .. limit */
+} attn_error;
+
+/* Threads of the caller: runs task(arg, 0 .. count-1), each once, in any order, and returns when all are done.
+ * NULL: one thread. */
+typedef struct attn_pool {
+  int threads;
+  void (*run)(struct attn_pool *pool, void (*task)(void *arg, int64_t item), void *arg, int64_t count);
+} attn_pool;
+
+typedef int (*attn_kernel_fn)(const attn_view *in, attn_view *out, const int64_t *sizes, void *workspace,
+                              size_t workspace_bytes, attn_pool *pool, attn_error *err);
+typedef size_t (*attn_workspace_fn)(const int64_t *sizes, int threads);
+
+#endif
