@@ -64,27 +64,27 @@ static int64_t walk_run(Walk *w, int64_t most, const char **at, int64_t *stride_
 
 static void load_f64(ElemType t, const char *at, int64_t step, int64_t n, double *out) {
   switch (t) {
-  case ELEM_F16: GATHER(uint16_t, f16_to_f32(x));
-  case ELEM_BF16: GATHER(uint16_t, bf16_to_f32(x));
-  case ELEM_F32: GATHER(float, x);
-  case ELEM_F64: GATHER(double, x);
-  case ELEM_I32:
-  case ELEM_I64:
-  case ELEM_U8:
-  case ELEM_BOOL: return; /* integers go through load_i64 */
+  case ELEMTYPE_F16: GATHER(uint16_t, f16_to_f32(x));
+  case ELEMTYPE_BF16: GATHER(uint16_t, bf16_to_f32(x));
+  case ELEMTYPE_F32: GATHER(float, x);
+  case ELEMTYPE_F64: GATHER(double, x);
+  case ELEMTYPE_I32:
+  case ELEMTYPE_I64:
+  case ELEMTYPE_U8:
+  case ELEMTYPE_BOOL: return; /* integers go through load_i64 */
   }
 }
 
 static void load_i64(ElemType t, const char *at, int64_t step, int64_t n, int64_t *out) {
   switch (t) {
-  case ELEM_I32: GATHER(int32_t, x);
-  case ELEM_I64: GATHER(int64_t, x);
-  case ELEM_U8: GATHER(uint8_t, x);
-  case ELEM_BOOL: GATHER(uint8_t, x != 0);
-  case ELEM_F16:
-  case ELEM_BF16:
-  case ELEM_F32:
-  case ELEM_F64: return; /* floats go through load_f64 */
+  case ELEMTYPE_I32: GATHER(int32_t, x);
+  case ELEMTYPE_I64: GATHER(int64_t, x);
+  case ELEMTYPE_U8: GATHER(uint8_t, x);
+  case ELEMTYPE_BOOL: GATHER(uint8_t, x != 0);
+  case ELEMTYPE_F16:
+  case ELEMTYPE_BF16:
+  case ELEMTYPE_F32:
+  case ELEMTYPE_F64: return; /* floats go through load_f64 */
   }
 }
 
@@ -95,14 +95,14 @@ static void load_i64(ElemType t, const char *at, int64_t step, int64_t n, int64_
 /* Both stores return the number of leading elements that fitted; these are stored. */
 static int64_t store_f64(const double *x, int64_t n, ElemType t, void *out) {
   switch (t) {
-  case ELEM_F16: SCATTER(uint16_t, f64_to_f16(x[i]));
-  case ELEM_BF16: SCATTER(uint16_t, f64_to_bf16(x[i]));
-  case ELEM_F32: SCATTER(float, x[i]);
-  case ELEM_F64: SCATTER(double, x[i]);
-  case ELEM_I32:
-  case ELEM_I64:
-  case ELEM_U8:
-  case ELEM_BOOL: return 0; /* refused by array_convert */
+  case ELEMTYPE_F16: SCATTER(uint16_t, f64_to_f16(x[i]));
+  case ELEMTYPE_BF16: SCATTER(uint16_t, f64_to_bf16(x[i]));
+  case ELEMTYPE_F32: SCATTER(float, x[i]);
+  case ELEMTYPE_F64: SCATTER(double, x[i]);
+  case ELEMTYPE_I32:
+  case ELEMTYPE_I64:
+  case ELEMTYPE_U8:
+  case ELEMTYPE_BOOL: return 0; /* refused by array_convert */
   }
   return 0;
 }
@@ -124,18 +124,18 @@ static int64_t fitting(const int64_t *x, int64_t n, int64_t lo, int64_t hi) {
 }
 
 static int64_t store_i64(const int64_t *x, int64_t n, ElemType t, void *out) {
-  if (t == ELEM_I32) n = fitting(x, n, INT32_MIN, INT32_MAX);
-  if (t == ELEM_U8) n = fitting(x, n, 0, UINT8_MAX);
-  if (t == ELEM_BOOL) n = fitting(x, n, 0, 1);
+  if (t == ELEMTYPE_I32) n = fitting(x, n, INT32_MIN, INT32_MAX);
+  if (t == ELEMTYPE_U8) n = fitting(x, n, 0, UINT8_MAX);
+  if (t == ELEMTYPE_BOOL) n = fitting(x, n, 0, 1);
   switch (t) {
-  case ELEM_F16: SCATTER(uint16_t, f64_to_f16((double)x[i])); /* what double rounds is far above f16's range */
-  case ELEM_BF16: SCATTER(uint16_t, f64_to_bf16(odd_f64(x[i])));
-  case ELEM_F32: SCATTER(float, x[i]);
-  case ELEM_F64: SCATTER(double, x[i]);
-  case ELEM_I32: SCATTER(int32_t, x[i]);
-  case ELEM_I64: SCATTER(int64_t, x[i]);
-  case ELEM_U8:
-  case ELEM_BOOL: SCATTER(uint8_t, x[i]);
+  case ELEMTYPE_F16: SCATTER(uint16_t, f64_to_f16((double)x[i])); /* what double rounds is far above f16's range */
+  case ELEMTYPE_BF16: SCATTER(uint16_t, f64_to_bf16(odd_f64(x[i])));
+  case ELEMTYPE_F32: SCATTER(float, x[i]);
+  case ELEMTYPE_F64: SCATTER(double, x[i]);
+  case ELEMTYPE_I32: SCATTER(int32_t, x[i]);
+  case ELEMTYPE_I64: SCATTER(int64_t, x[i]);
+  case ELEMTYPE_U8:
+  case ELEMTYPE_BOOL: SCATTER(uint8_t, x[i]);
   }
   return 0;
 }
@@ -148,7 +148,7 @@ static bool does_not_fit(const AttnArray *src, int64_t position, ElemType to, co
     position /= src->shape[k];
   }
   return rt_fail(err, name, "element %s is %" PRId64 ", which is no %s%s", shape_text(src->rank, index, text, sizeof text),
-                 array_get_i64(src, index), elem_name(to), to == ELEM_BOOL ? " (only 0 and 1 are)" : "");
+                 array_get_i64(src, index), elem_name(to), to == ELEMTYPE_BOOL ? " (only 0 and 1 are)" : "");
 }
 
 static int64_t convert_run(const AttnArray *src, const char *at, int64_t step, int64_t n, ElemType to, void *out) {

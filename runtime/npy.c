@@ -133,14 +133,14 @@ static void swap_bytes(unsigned char *p, int64_t count, size_t size) {
 
 static void normalise(const NpyHeader *h, unsigned char *data, int64_t count) {
   if (h->swapped) swap_bytes(data, count, elem_size(h->type));
-  for (int64_t i = 0; h->type == ELEM_BOOL && i < count; i++) data[i] = data[i] != 0;
+  for (int64_t i = 0; h->type == ELEMTYPE_BOOL && i < count; i++) data[i] = data[i] != 0;
 }
 
 static bool read_array(Source *s, AttnArray *a, RtError *err) {
   NpyHeader h;
   int64_t count = 0;
   unsigned char *data = NULL;
-  *a = (AttnArray){.type = ELEM_F64};
+  *a = (AttnArray){.type = ELEMTYPE_F64};
   if (!read_header(s, &h, err)) return false;
   shape_count(h.rank, h.shape, elem_size(h.type), &count);
   size_t need = (size_t)count * elem_size(h.type);
@@ -174,7 +174,7 @@ static bool source_open(Source *s, RtError *err) {
 
 bool npy_read(const char *path, AttnArray *a, RtError *err) {
   Source s = {.name = path};
-  *a = (AttnArray){.type = ELEM_F64};
+  *a = (AttnArray){.type = ELEMTYPE_F64};
   bool ok = source_open(&s, err) && read_array(&s, a, err);
   if (s.fd >= 0) close(s.fd);
   return ok;

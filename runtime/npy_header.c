@@ -105,8 +105,8 @@ typedef struct DescrInfo {
 } DescrInfo;
 
 static const DescrInfo descr_info[] = {
-    {"f2", ELEM_F16}, {"f4", ELEM_F32}, {"f8", ELEM_F64},  {"i4", ELEM_I32},
-    {"i8", ELEM_I64}, {"u1", ELEM_U8},  {"b1", ELEM_BOOL}, {"?", ELEM_BOOL},
+    {"f2", ELEMTYPE_F16}, {"f4", ELEMTYPE_F32}, {"f8", ELEMTYPE_F64},  {"i4", ELEMTYPE_I32},
+    {"i8", ELEMTYPE_I64}, {"u1", ELEMTYPE_U8},  {"b1", ELEMTYPE_BOOL}, {"?", ELEMTYPE_BOOL},
 };
 
 static bool host_is_little(void) {
@@ -172,7 +172,7 @@ bool npy_parse_header(const char *text, size_t n, const char *name, NpyHeader *h
   int seen = 0;
   int64_t count;
   char shape[128];
-  *h = (NpyHeader){.type = ELEM_F64};
+  *h = (NpyHeader){.type = ELEMTYPE_F64};
   if (!parse_dict(&p, h, &seen)) return false;
   if (seen != KEY_ALL)
     return rt_fail(err, name, "the .npy header lacks the key '%s'",

@@ -35,14 +35,14 @@ static bool write_all(int fd, const char *p, size_t n) {
 
 static const char *descr_code(ElemType t) {
   switch (t) {
-  case ELEM_F16: return "f2";
-  case ELEM_F32: return "f4";
-  case ELEM_F64: return "f8";
-  case ELEM_I32: return "i4";
-  case ELEM_I64: return "i8";
-  case ELEM_U8: return "u1";
-  case ELEM_BOOL: return "b1";
-  case ELEM_BF16: return NULL;
+  case ELEMTYPE_F16: return "f2";
+  case ELEMTYPE_F32: return "f4";
+  case ELEMTYPE_F64: return "f8";
+  case ELEMTYPE_I32: return "i4";
+  case ELEMTYPE_I64: return "i8";
+  case ELEMTYPE_U8: return "u1";
+  case ELEMTYPE_BOOL: return "b1";
+  case ELEMTYPE_BF16: return NULL;
   }
   return NULL;
 }
@@ -73,7 +73,7 @@ static size_t make_header(const AttnArray *a, char *out) {
 
 static void fill_buffer(const AttnArray *a, int64_t first, int64_t n, char *buffer) {
   array_pack(a, first, n, buffer);
-  for (int64_t i = 0; a->type == ELEM_BOOL && i < n; i++) buffer[i] = buffer[i] != 0;
+  for (int64_t i = 0; a->type == ELEMTYPE_BOOL && i < n; i++) buffer[i] = buffer[i] != 0;
 }
 
 static bool write_array(int fd, const AttnArray *a) {

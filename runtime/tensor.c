@@ -12,10 +12,10 @@ typedef struct ElemInfo {
   bool is_float;
 } ElemInfo;
 
-static const ElemInfo elem_info[ELEM_TYPE_COUNT] = {
-    [ELEM_F16] = {"f16", 2, true},  [ELEM_BF16] = {"bf16", 2, true}, [ELEM_F32] = {"f32", 4, true},
-    [ELEM_F64] = {"f64", 8, true},  [ELEM_I32] = {"i32", 4, false},  [ELEM_I64] = {"i64", 8, false},
-    [ELEM_U8] = {"u8", 1, false},   [ELEM_BOOL] = {"bool", 1, false},
+static const ElemInfo elem_info[ELEMTYPE_COUNT] = {
+    [ELEMTYPE_F16] = {"f16", 2, true},  [ELEMTYPE_BF16] = {"bf16", 2, true}, [ELEMTYPE_F32] = {"f32", 4, true},
+    [ELEMTYPE_F64] = {"f64", 8, true},  [ELEMTYPE_I32] = {"i32", 4, false},  [ELEMTYPE_I64] = {"i64", 8, false},
+    [ELEMTYPE_U8] = {"u8", 1, false},   [ELEMTYPE_BOOL] = {"bool", 1, false},
 };
 
 size_t elem_size(ElemType t) { return elem_info[t].size; }
@@ -137,14 +137,14 @@ static int64_t saturate_f64(double x) {
 double array_get_f64(const AttnArray *a, const int64_t *index) {
   const void *p = element(a, index);
   switch (a->type) {
-  case ELEM_F16: return f16_to_f32(*(const uint16_t *)p);
-  case ELEM_BF16: return bf16_to_f32(*(const uint16_t *)p);
-  case ELEM_F32: return *(const float *)p;
-  case ELEM_F64: return *(const double *)p;
-  case ELEM_I32:
-  case ELEM_I64:
-  case ELEM_U8:
-  case ELEM_BOOL: return (double)array_get_i64(a, index);
+  case ELEMTYPE_F16: return f16_to_f32(*(const uint16_t *)p);
+  case ELEMTYPE_BF16: return bf16_to_f32(*(const uint16_t *)p);
+  case ELEMTYPE_F32: return *(const float *)p;
+  case ELEMTYPE_F64: return *(const double *)p;
+  case ELEMTYPE_I32:
+  case ELEMTYPE_I64:
+  case ELEMTYPE_U8:
+  case ELEMTYPE_BOOL: return (double)array_get_i64(a, index);
   }
   return 0;
 }
@@ -152,14 +152,14 @@ double array_get_f64(const AttnArray *a, const int64_t *index) {
 int64_t array_get_i64(const AttnArray *a, const int64_t *index) {
   const void *p = element(a, index);
   switch (a->type) {
-  case ELEM_I32: return *(const int32_t *)p;
-  case ELEM_I64: return *(const int64_t *)p;
-  case ELEM_U8: return *(const uint8_t *)p;
-  case ELEM_BOOL: return *(const uint8_t *)p != 0;
-  case ELEM_F16:
-  case ELEM_BF16:
-  case ELEM_F32:
-  case ELEM_F64: return saturate_f64(array_get_f64(a, index));
+  case ELEMTYPE_I32: return *(const int32_t *)p;
+  case ELEMTYPE_I64: return *(const int64_t *)p;
+  case ELEMTYPE_U8: return *(const uint8_t *)p;
+  case ELEMTYPE_BOOL: return *(const uint8_t *)p != 0;
+  case ELEMTYPE_F16:
+  case ELEMTYPE_BF16:
+  case ELEMTYPE_F32:
+  case ELEMTYPE_F64: return saturate_f64(array_get_f64(a, index));
   }
   return 0;
 }

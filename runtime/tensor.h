@@ -18,17 +18,17 @@
 #include "rt_error.h"
 
 typedef enum ElemType {
-  ELEM_F16,  /* uint16_t bits, see half.h */
-  ELEM_BF16, /* uint16_t bits, see half.h */
-  ELEM_F32,
-  ELEM_F64,
-  ELEM_I32,
-  ELEM_I64,
-  ELEM_U8,
-  ELEM_BOOL, /* uint8_t; 0 is false, any other value true; written as 0 or 1 */
+  ELEMTYPE_F16,  /* uint16_t bits, see half.h */
+  ELEMTYPE_BF16, /* uint16_t bits, see half.h */
+  ELEMTYPE_F32,
+  ELEMTYPE_F64,
+  ELEMTYPE_I32,
+  ELEMTYPE_I64,
+  ELEMTYPE_U8,
+  ELEMTYPE_BOOL, /* uint8_t; 0 is false, any other value true; written as 0 or 1 */
 } ElemType;
 
-enum { ELEM_TYPE_COUNT = ELEM_BOOL + 1, ARRAY_RANK_MAX = 16 };
+enum { ELEMTYPE_COUNT = ELEMTYPE_BOOL + 1, ARRAY_RANK_MAX = 16 };
 
 typedef struct AttnArray {
   void *data; /* element 0...0; aligned for the element; not NULL even if there are no elements */
