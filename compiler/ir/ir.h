@@ -51,6 +51,9 @@ typedef enum { ARRAY_IN, ARRAY_OUT, ARRAY_TEMP, ARRAY_LOCAL } ArrayKind;
  * iteration of the region it is declared in ends. */
 typedef enum { STORE_BOOL, STORE_INT, STORE_REAL, STORE_WIDE, STORE_F16, STORE_BF16, STORE_F32 } StoreType;
 
+typedef struct Region Region;
+typedef struct Loop Loop;
+
 typedef struct Array {
   uint32_t id; /* place in Kernel.arrays */
   ArrayKind kind;
@@ -59,12 +62,10 @@ typedef struct Array {
   IrType type;      /* of a loaded element */
   uint32_t rank;
   Val *dims;
+  Region *home;      /* where it is declared */
   uint32_t external; /* IN: Input.id (see `part`); OUT: Out.id */
   enum { PART_DATA, PART_INDPTR, PART_INDICES } part; /* IN: which array of a graph input */
 } Array;
-
-typedef struct Region Region;
-typedef struct Loop Loop;
 
 typedef struct Instr {
   IrOp op;
@@ -138,6 +139,12 @@ int ir_op_arity(IrOp op);
 char ir_op_rule(IrOp op);
 const char *ir_type_name(IrType t);
 const char *ir_acc_name(AccKind a);
+const char *ir_store_name(StoreType t);
+const char *ir_array_kind_name(ArrayKind kind);
+const char *ir_loop_name(LoopKind kind);
+IrType ir_store_type(StoreType t);  /* of a loaded element, unless the array says otherwise */
+bool ir_acc_takes_log_w(AccKind a); /* reads Contribution.log_w */
+bool ir_acc_takes_x(AccKind a);     /* reads Contribution.x */
 
 /* ---- text (.air): print(parse(print(k))) == print(k) ------------------------------------------- */
 

@@ -1,0 +1,347 @@
+/* plan: components by union-find over the edges, factors, elimination trees; see plan.h. */
+#include "infer/plan.h"
+
+#include <stdlib.h>
+
+#include "base/ice.h"
+#include "model/term.h"
+
+/* ---- what a term mentions ----------------------------------------------------------------------------- */
+
+typedef void (*EdgeVisitor)(void *arg, const Term *edge_ref);
+
+static void visit_range(const Range *r, EdgeVisitor visit, void *arg);
+
+static void visit_edges(const Term *t, EdgeVisitor visit, void *arg) {
+  if (!t) return;
+  if (t->kind == TERM_EDGE) visit(arg, t);
+  if (t->kind == TERM_REDUCE) visit_range(&t->index->range, visit, arg);
+  for (uint32_t i = 0; i < t->args.n; i++) visit_edges(t->args.at[i], visit, arg);
+}
+
+static void visit_range(const Range *r, EdgeVisitor visit, void *arg) {
+  visit_edges(r->lo, visit, arg);
+  visit_edges(r->hi, visit, arg);
+  visit_edges(r->row, visit, arg);
+}
+
+static void visit_support(const Edge *e, EdgeVisitor visit, void *arg) {
+  visit_range(&e->range, visit, arg);
+  visit_edges(e->m, visit, arg);
+  visit_edges(e->n, visit, arg);
+  visit_edges(e->where, visit, arg);
+}
+
+static void visit_weight(const Weight *w, EdgeVisitor visit, void *arg) {
+  visit_edges(w->value, visit, arg);
+  visit_edges(w->left, visit, arg);
+  visit_edges(w->edge_ref, visit, arg);
+  for (uint32_t i = 0; i < w->params.n; i++) visit_edges(w->params.at[i], visit, arg);
+}
+
+bool refers_to_own_copy(const Term *t) {
+  const Edge *e = t->edge;
+  for (uint32_t i = 0; i < e->plates.n; i++)
+    if (t->args.at[i]->kind != TERM_INDEX || t->args.at[i]->index != e->plates.at[i]) return false;
+  return true;
+}
+
+/* ---- refusals ----------------------------------------------------------------------------------------- */
+
+static void refuse(Plan *p, Span span, const char *text, const char *hint) {
+  for (uint32_t i = 0; i < p->refusals.n; i++)
+    if (p->refusals.at[i].span.lo == span.lo) return;
+  vec_push(p->arena, &p->refusals, (Refusal){span, text, hint});
+}
+
+static const char *name(const Plan *p, Sym s) { return sym_text(p->model->names, s); }
+
+static void refuse_domain(Plan *p, const Edge *e) {
+  const char *what = NULL;
+  switch (e->domain) {
+  case DOMAIN_RANGE: case DOMAIN_BIT: return;
+  case DOMAIN_TREE: what = "tree"; break;
+  case DOMAIN_PROJECTIVE_TREE: what = "projective_tree"; break;
+  case DOMAIN_PERMUTATION: what = "permutation"; break;
+  case DOMAIN_MATCHING: what = "matching"; break;
+  }
+  refuse(p, e->span, arena_printf(p->arena, "edges in '%s' are not compiled yet ('%s')", what, name(p, e->name)),
+         "attn verify evaluates small sizes of it by enumeration");
+}
+
+static void refuse_infer(Plan *p, const Infer *f) {
+  const char *what = NULL;
+  switch (f->method) {
+  case INFER_EXACT: case INFER_MODE: case INFER_SAMPLE: return;
+  case INFER_TOP: what = "top"; break;
+  case INFER_ENTMAX: what = "entmax"; break;
+  case INFER_SINKHORN: what = "sinkhorn"; break;
+  case INFER_BETHE: what = "bethe"; break;
+  case INFER_COLLAPSED: what = "collapsed"; break;
+  }
+  refuse(p, f->span, arena_printf(p->arena, "'infer .. by %s' is not compiled yet", what), NULL);
+}
+
+static void refuse_prior(Plan *p, const Weight *w) {
+  if (w->kind == WEIGHT_PRIOR && w->edge && w->dist == DIST_STICK_BREAKING)
+    refuse(p, w->span, "the prior 'stick_breaking' is not compiled yet", NULL);
+}
+
+/* ---- components --------------------------------------------------------------------------------------- */
+
+typedef struct Join { Plan *p; uint32_t *leader; const Edge *first; Span span; } Join;
+
+static uint32_t find(uint32_t *leader, uint32_t e) {
+  while (leader[e] != e) e = leader[e] = leader[leader[e]];
+  return e;
+}
+
+static bool same_plates(const IndexVec *a, const IndexVec *b) {
+  if (a->n != b->n) return false;
+  for (uint32_t i = 0; i < a->n; i++)
+    if (a->at[i] != b->at[i]) return false;
+  return true;
+}
+
+static void join_edge(void *arg, const Term *t) {
+  Join *j = arg;
+  Plan *p = j->p;
+  const Edge *e = t->edge;
+  if (!refers_to_own_copy(t)) {
+    refuse(p, t->span,
+           arena_printf(p->arena, "a weight that reaches another copy of '%s' is not compiled yet", name(p, e->name)),
+           "weights may use the copy they stand in; copies joined to each other (chains, counts, labels of a grid) come later");
+    return;
+  }
+  if (!j->first) {
+    j->first = e;
+    return;
+  }
+  if (!same_plates(&j->first->plates, &e->plates)) {
+    refuse(p, j->span,
+           arena_printf(p->arena, "'%s' and '%s' are joined but stand in different plates: not compiled yet",
+                        name(p, j->first->name), name(p, e->name)),
+           "edges joined by a weight must be declared in the same 'for'");
+    return;
+  }
+  j->leader[find(j->leader, e->id)] = find(j->leader, j->first->id);
+}
+
+static uint32_t *join_edges(Plan *p) {
+  const Model *m = p->model;
+  uint32_t *leader = NEW_ARRAY(p->arena, uint32_t, m->edges.n);
+  for (uint32_t i = 0; i < m->edges.n; i++) leader[i] = i;
+  for (uint32_t i = 0; i < m->edges.n; i++) {
+    Join j = {.p = p, .leader = leader, .first = m->edges.at[i], .span = m->edges.at[i]->span};
+    visit_support(m->edges.at[i], join_edge, &j);
+  }
+  for (uint32_t i = 0; i < m->weights.n; i++) {
+    Join j = {.p = p, .leader = leader, .span = m->weights.at[i]->span};
+    visit_weight(m->weights.at[i], join_edge, &j);
+    if (!j.first) vec_push(p->arena, &p->free_weights, m->weights.at[i]);
+  }
+  return leader;
+}
+
+int component_place(const Component *c, const Edge *e) {
+  for (uint32_t i = 0; i < c->edges.n; i++)
+    if (c->edges.at[i] == e) return (int)i;
+  return -1;
+}
+
+static void make_components(Plan *p) {
+  const Model *m = p->model;
+  uint32_t *leader = join_edges(p);
+  p->of_edge = NEW_ARRAY(p->arena, Component *, m->edges.n);
+  for (uint32_t i = 0; i < m->edges.n; i++) {
+    Edge *e = m->edges.at[i];
+    Component **c = &p->of_edge[find(leader, i)];
+    if (!*c) {
+      *c = NEW(p->arena, Component);
+      (*c)->id = p->components.n;
+      (*c)->plates = e->plates;
+      vec_push(p->arena, &p->components, *c);
+    }
+    p->of_edge[i] = *c;
+    vec_push(p->arena, &(*c)->edges, e);
+    if (e->infer) (*c)->infer = e->infer;
+    if ((*c)->edges.n > COMPONENT_MAX_EDGES)
+      refuse(p, e->span, arena_printf(p->arena, "more than %d edges are joined in one copy", COMPONENT_MAX_EDGES), NULL);
+  }
+}
+
+/* ---- factors ------------------------------------------------------------------------------------------ */
+
+typedef struct Scope { const Component *c; EdgeSet set; } Scope;
+
+static void add_to_scope(void *arg, const Term *t) {
+  Scope *s = arg;
+  int at = component_place(s->c, t->edge);
+  if (at >= 0) s->set |= (EdgeSet)1 << at;
+}
+
+EdgeSet support_scope(const Component *c, const Edge *e) {
+  Scope s = {.c = c};
+  visit_support(e, add_to_scope, &s);
+  return s.set;
+}
+
+static void add_factor(Plan *p, Component *c, Factor f) {
+  Factor *copy = NEW(p->arena, Factor);
+  *copy = f;
+  if (f.scope) vec_push(p->arena, &c->factors, copy);
+  else vec_push(p->arena, &c->constants, copy);
+}
+
+static EdgeSet weight_scope(const Component *c, const Weight *w) {
+  Scope s = {.c = c};
+  visit_weight(w, add_to_scope, &s);
+  return s.set;
+}
+
+static bool is_exact_pmf(const Weight *w) {
+  switch (w->dist) {
+  case DIST_UNIFORM: case DIST_WEIGHTS: case DIST_LOGITS: case DIST_STICK_BREAKING: return false;
+  case DIST_BERNOULLI: case DIST_BERNOULLI_LOGIT: case DIST_GEOMETRIC: case DIST_BETA_GEOMETRIC: case DIST_POISSON:
+  case DIST_BINOMIAL: case DIST_NORMAL: case DIST_LAPLACE: case DIST_STUDENT_T: case DIST_EXPONENTIAL: case DIST_GAMMA:
+  case DIST_BETA: case DIST_DIRICHLET: return true;
+  }
+  return true;
+}
+
+/* D(edge | rest) / sum over the support of D(. | rest): two factors, the second over the rest alone. */
+static void add_prior(Plan *p, Component *c, Edge *e) {
+  EdgeSet self = (EdgeSet)1 << component_place(c, e);
+  if (e->prior && is_exact_pmf(e->prior)) {
+    add_factor(p, c, (Factor){FACTOR_WEIGHT, e->prior, e, true, weight_scope(c, e->prior)});
+    return;
+  }
+  EdgeSet scope = (e->prior ? weight_scope(c, e->prior) : 0) | self;
+  add_factor(p, c, (Factor){FACTOR_PRIOR, e->prior, e, true, scope});
+  add_factor(p, c, (Factor){FACTOR_NORMALISER, e->prior, e, true, (scope | support_scope(c, e)) & ~self});
+}
+
+static void make_factors(Plan *p) {
+  for (uint32_t i = 0; i < p->components.n; i++) {
+    Component *c = p->components.at[i];
+    for (uint32_t k = 0; k < c->edges.n; k++) add_prior(p, c, c->edges.at[k]);
+    for (uint32_t k = 0; k < p->model->weights.n; k++) {
+      Weight *w = p->model->weights.at[k];
+      EdgeSet scope = weight_scope(c, w);
+      if (w->kind != WEIGHT_PRIOR && scope) add_factor(p, c, (Factor){FACTOR_WEIGHT, w, NULL, false, scope});
+    }
+  }
+}
+
+/* ---- elimination trees ---------------------------------------------------------------------------------
+ *
+ * tree(rest, above): choose a root r in `rest` whose support needs nothing left in `rest`; what remains falls
+ * apart into the parts that factors and supports connect once `above` and r have values; each part gets a
+ * tree of its own.  Minimal height by search over roots (components are small), ties by declaration. */
+
+typedef struct Search { Plan *p; Component *c; EdgeSet first; uint32_t budget; } Search;
+
+enum { SEARCH_BUDGET = 20000 }; /* trees tried before the search turns greedy */
+
+static EdgeSet connected(const Search *s, EdgeSet rest, EdgeSet from) {
+  for (EdgeSet grown = 0; grown != from;) {
+    grown = from;
+    for (uint32_t i = 0; i < s->c->factors.n; i++)
+      if (s->c->factors.at[i]->scope & from) from |= s->c->factors.at[i]->scope & rest;
+    for (uint32_t k = 0; k < s->c->edges.n; k++) {
+      EdgeSet scope = support_scope(s->c, s->c->edges.at[k]) | (EdgeSet)1 << k;
+      if ((rest >> k & 1) && (scope & from)) from |= scope & rest;
+    }
+  }
+  return from;
+}
+
+static uint32_t height(const Node *n) {
+  uint32_t h = 0;
+  for (uint32_t i = 0; i < n->children.n; i++) {
+    uint32_t k = height(n->children.at[i]);
+    if (k > h) h = k;
+  }
+  return h + 1;
+}
+
+static Node *best_tree(Search *s, EdgeSet rest, EdgeSet above);
+
+static Node *tree_at(Search *s, EdgeSet rest, EdgeSet above, uint32_t root) {
+  Node *n = NEW(s->p->arena, Node);
+  n->edge = s->c->edges.at[root];
+  n->at = root;
+  n->below = rest;
+  rest &= ~((EdgeSet)1 << root);
+  above |= (EdgeSet)1 << root;
+  while (rest) {
+    EdgeSet part = connected(s, rest, rest & -rest);
+    Node *child = best_tree(s, part, above);
+    if (!child) return NULL;
+    child->parent = n;
+    vec_push(s->p->arena, &n->children, child);
+    rest &= ~part;
+  }
+  return n;
+}
+
+static Node *best_tree(Search *s, EdgeSet rest, EdgeSet above) {
+  Node *best = NULL;
+  EdgeSet candidates = rest & s->first ? rest & s->first : rest;
+  for (uint32_t k = 0; k < s->c->edges.n; k++) {
+    if (!(candidates >> k & 1) || (support_scope(s->c, s->c->edges.at[k]) & rest)) continue;
+    if (best && s->budget == 0) break;
+    if (s->budget) s->budget--;
+    Node *n = tree_at(s, rest, above, k);
+    if (n && (!best || height(n) < height(best))) best = n;
+  }
+  return best;
+}
+
+/* A factor belongs to the deepest node of its scope, which lies below all others of it. */
+static bool assign_factor(Plan *p, Node *n, Factor *f, EdgeSet above) {
+  above |= (EdgeSet)1 << n->at;
+  if (!(f->scope & ~above)) {
+    vec_push(p->arena, &n->factors, f);
+    return true;
+  }
+  for (uint32_t i = 0; i < n->children.n; i++)
+    if ((f->scope & ~above & ~n->children.at[i]->below) == 0) return assign_factor(p, n->children.at[i], f, above);
+  return false;
+}
+
+Node *plan_tree(Plan *p, Component *c, EdgeSet first) {
+  Search s = {p, c, first, SEARCH_BUDGET};
+  EdgeSet all = c->edges.n == 32 ? ~(EdgeSet)0 : ((EdgeSet)1 << c->edges.n) - 1;
+  Node *root = best_tree(&s, all, 0);
+  if (!root) return NULL;
+  for (uint32_t i = 0; i < c->factors.n; i++) {
+    bool placed = assign_factor(p, root, c->factors.at[i], 0);
+    ICE_UNLESS(placed);
+  }
+  return root;
+}
+
+/* ---- the plan ------------------------------------------------------------------------------------------ */
+
+Plan *plan_model(Arena *arena, const Model *m) {
+  Plan *p = NEW(arena, Plan);
+  p->arena = arena;
+  p->model = m;
+  for (uint32_t i = 0; i < m->latents.n; i++)
+    refuse(p, m->latents.at[i]->span,
+           arena_printf(arena, "latents are not compiled yet ('%s')", name(p, m->latents.at[i]->name)),
+           "attn verify evaluates small sizes of it by enumeration");
+  for (uint32_t i = 0; i < m->edges.n; i++) refuse_domain(p, m->edges.at[i]);
+  for (uint32_t i = 0; i < m->infers.n; i++) refuse_infer(p, m->infers.at[i]);
+  for (uint32_t i = 0; i < m->weights.n; i++) refuse_prior(p, m->weights.at[i]);
+  make_components(p);
+  if (p->refusals.n) return p;
+  make_factors(p);
+  for (uint32_t i = 0; i < p->components.n; i++) {
+    Component *c = p->components.at[i];
+    c->root = plan_tree(p, c, 0);
+    if (!c->root) refuse(p, c->edges.at[0]->span, "the supports of these edges depend on each other in a circle", NULL);
+  }
+  return p;
+}
