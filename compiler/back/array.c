@@ -94,7 +94,7 @@ static LLVMValueRef layout_kind(Emit *e, ArrayKind kind) {
   LLVMValueRef total = const_int(e, 0);
   for (uint32_t n = 0; n < e->k->arrays.n; n++) {
     const Array *a = e->k->arrays.at[n];
-    if (a->kind != kind) continue;
+    if (a->kind != kind || !a->home) continue; /* not declared: its loop was found to equal another */
     LLVMValueRef bytes = layout_array(e, a);
     place_of(e, a)->data = total;
     total = add(e, total, bytes);
@@ -118,7 +118,7 @@ void layout_place(Emit *e, const Layout *l) {
   LLVMValueRef skip = LLVMBuildAnd(e->b, LLVMBuildNeg(e->b, raw, ""), const_int(e, LINE - 1), "");
   for (uint32_t n = 0; n < e->k->arrays.n; n++) {
     const Array *a = e->k->arrays.at[n];
-    if (!in_workspace(a)) continue;
+    if (!in_workspace(a) || !a->home) continue;
     LLVMValueRef offset = LLVMBuildAdd(e->b, skip, e->place[a->id].data, "");
     if (a->kind == ARRAY_LOCAL) offset = LLVMBuildAdd(e->b, offset, l->shared, "");
     e->place[a->id].data = LLVMBuildGEP2(e->b, e->t.i8, e->workspace, &offset, 1, a->name);

@@ -5,6 +5,7 @@
  * mask costs its mask.
  *
  * An error does not stop a kernel: checks record the first one, and the results of the run do not matter. */
+#include <llvm-c/Analysis.h>
 #include <stddef.h>
 
 #include "back/emit.h"

@@ -16,7 +16,7 @@
 typedef void (*AnyFunction)(void);
 typedef struct Symbol { const char *name; AnyFunction f; } Symbol;
 
-#define BOTH(f) {#f, (AnyFunction)(f)}, {#f "f", (AnyFunction)(f##f)}
+#define BOTH(name) {#name, (AnyFunction)(name)}, {#name "f", (AnyFunction)(name##f)}
 static const Symbol symbols[] = {
     BOTH(exp), BOTH(expm1), BOTH(log), BOTH(log1p), BOTH(tanh), BOTH(sin), BOTH(cos), BOTH(erf), BOTH(pow),
     BOTH(exp2), BOTH(log2), BOTH(log10), BOTH(sqrt), BOTH(floor), BOTH(ceil), BOTH(roundeven), BOTH(ldexp), BOTH(cbrt),
