@@ -142,7 +142,7 @@ const char *ir_acc_name(AccKind a);
 const char *ir_store_name(StoreType t);
 const char *ir_array_kind_name(ArrayKind kind);
 const char *ir_loop_name(LoopKind kind);
-IrType ir_store_type(StoreType t);  /* of a loaded element, unless the array says otherwise */
+IrType ir_store_type(StoreType t);  /* of a loaded element */
 bool ir_acc_takes_log_w(AccKind a); /* reads Contribution.log_w */
 bool ir_acc_takes_x(AccKind a);     /* reads Contribution.x */
 

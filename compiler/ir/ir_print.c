@@ -3,8 +3,8 @@
  *     kernel NAME {
  *       size M, N
  *       %0 = size M : int
- *       in q: real[%0] input 0            elem[dims]; `as TYPE` where a load gives another type than usual;
- *       in a.ptr: int[%1] input 1 indptr  `input`, `output`: Array.external
+ *       in q: real[%0] input 0            how an element is stored, dimensions, Array.external
+ *       in a.ptr: int[%1] input 1 indptr
  *       par %2 in %1..%0 {
  *         reduce %3 in %1..%0 {
  *           ...
@@ -102,7 +102,6 @@ static void print_array(Printer *p, const Array *a, int indent) {
   fprintf(p->to, "%s %s: %s[", ir_array_kind_name(a->kind), a->name, ir_store_name(a->elem));
   print_uses(p, a->dims, a->rank);
   fputc(']', p->to);
-  if (a->type != ir_store_type(a->elem)) fprintf(p->to, " as %s", ir_type_name(a->type));
   if (a->kind == ARRAY_IN) fprintf(p->to, " input %u", a->external);
   if (a->kind == ARRAY_OUT) fprintf(p->to, " output %u", a->external);
   if (a->kind == ARRAY_IN && a->part == PART_INDPTR) fputs(" indptr", p->to);

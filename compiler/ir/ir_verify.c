@@ -6,9 +6,9 @@
  *   4  An instruction has as many arguments as its operation takes.
  *   5  Types are those of the operation's rule.
  *   6  Immediates exist: a size of the kernel, a bool that is 0 or 1.
- *   7  An array is declared once, before any use, under a name of its own; dimensions are ints; elements load
- *      as bool, int or a floating type.  IN, OUT and TEMP arrays belong to the top region.  An input's part
- *      and an output stand for one array each.
+ *   7  An array is declared at most once, before any use, at its `home`, under a name of its own; dimensions
+ *      are ints; an element loads as the type of its kind.  IN, OUT and TEMP arrays belong to the top region.
+ *      An input's part and an output stand for one array each.
  *   8  Loads have as many int indices as the array has dimensions.  OUT is not loaded, TEMP only below a
  *      store, LOCAL only below the reduction that makes it, in that region or deeper.
  *   9  Stores write OUT and TEMP, and not inside a reduction.
@@ -116,11 +116,6 @@ static bool is_name(const char *s) {
   return true;
 }
 
-static bool elements_load_as(StoreType elem, IrType t) {
-  IrType usual = ir_store_type(elem);
-  return ir_is_float(usual) ? ir_is_float(t) : t == usual;
-}
-
 static bool same_place(const Array *a, const Array *b) {
   if (a->kind != b->kind || a->external != b->external) return false;
   return a->kind == ARRAY_OUT || (a->kind == ARRAY_IN && a->part == b->part);
@@ -151,7 +146,8 @@ static void check_declaration(Verifier *v, Val at, const Region *r) {
   }
   if (v->arrays[a->id].declared) fail_array(v, a, 7, "declared twice");
   if (a->kind != ARRAY_LOCAL && r->parent) fail_array(v, a, 7, "only a local array is declared in a loop");
-  if (!elements_load_as(a->elem, a->type)) fail_array(v, a, 7, "elements do not load as its type");
+  if (a->home != r) fail_array(v, a, 7, "its home is not where it is declared");
+  if (a->type != ir_store_type(a->elem)) fail_array(v, a, 7, "elements do not load as its type");
   for (uint32_t d = 0; d < a->rank; d++) use_int(v, at, a->dims[d], 7, "a dimension is not int");
   v->arrays[a->id].declared = r;
 }
@@ -193,12 +189,12 @@ static void check_store(Verifier *v, Val at) {
   v->arrays[a->id].stored = true;
 }
 
-static void check_outputs_stored(Verifier *v) {
+static void check_arrays_made(Verifier *v) {
   for (uint32_t i = 0; i < v->k->arrays.n; i++) {
     const Array *a = v->k->arrays.at[i];
-    if (!v->arrays[i].declared) fail_array(v, a, 7, "never declared");
     if (a->kind == ARRAY_OUT && !v->arrays[i].stored) fail_array(v, a, 10, "an output that is never stored");
-    if (a->kind == ARRAY_LOCAL && !v->arrays[i].filled) fail_array(v, a, 15, "a local array that no reduction makes");
+    if (a->kind == ARRAY_LOCAL && v->arrays[i].declared && !v->arrays[i].filled)
+      fail_array(v, a, 15, "a local array that no reduction makes");
   }
 }
 
@@ -408,6 +404,6 @@ const char *ir_verify(const Kernel *k) {
   v.arrays = NEW_ARRAY(k->arena, ArrayState, k->arrays.n);
   check_arrays_differ(&v);
   if (enter(&v, 0, k->top, NULL, NULL)) check_code(&v, k->top);
-  if (!v.error) check_outputs_stored(&v);
+  if (!v.error) check_arrays_made(&v);
   return v.error;
 }
