@@ -102,15 +102,42 @@ static bool is_needed(const Need *n, Val v) {
   return n->val[v];
 }
 
-/* By Val: the instructions of r that v depends on.  Definitions precede uses, so one pass backwards. */
-static bool *needed_for(Emit *e, const Region *r, Val v) {
+/* Whether a holds only where b does, as far as conjunctions show. */
+static bool implies(const Kernel *k, Val a, Val b) {
+  const Instr *i = ir_at(k, a);
+  return a == b || (i->op == IR_AND && (implies(k, i->arg[0], b) || implies(k, i->arg[1], b)));
+}
+
+static bool checks_beyond(const Kernel *k, const Region *r, Val mask);
+
+/* A check whose guard does not follow from the mask fails also where the mask is false. */
+static bool checked_beyond(const Kernel *k, const Instr *i, Val mask) {
+  if (i->op == IR_CHECK_INDEX || i->op == IR_CHECK_NONZERO) return !i->arg[0] || !implies(k, i->arg[0], mask);
+  if (i->op != IR_LOOP) return false;
+  bool any = checks_beyond(k, i->loop->body, mask) || checks_beyond(k, i->loop->seed, mask);
+  for (uint32_t a = 0; a < i->loop->accs.n; a++) {
+    const Acc *acc = i->loop->accs.at[a];
+    any = any || checks_beyond(k, acc->body.at, mask) || checks_beyond(k, acc->seed.at, mask);
+  }
+  return any;
+}
+
+static bool checks_beyond(const Kernel *k, const Region *r, Val mask) {
+  for (uint32_t n = 0; r && n < r->code.n; n++)
+    if (checked_beyond(k, ir_at(k, r->code.at[n]), mask)) return true;
+  return false;
+}
+
+/* By Val: the instructions of r that come before the branch on its mask: what the mask depends on, and checks
+ * that are not about elements inside it.  Definitions precede uses, so one pass backwards. */
+static bool *before_mask(Emit *e, const Region *r, Val mask) {
   Need n = {e->k, NEW_ARRAY(e->arena, bool, e->k->instrs.n), NEW_ARRAY(e->arena, bool, e->k->arrays.n)};
   bool *pick = NEW_ARRAY(e->arena, bool, e->k->instrs.n);
-  n.val[v] = true;
+  n.val[mask] = true;
   for (uint32_t at = r->code.n; at-- > 0;) {
     Val c = r->code.at[at];
     n.val[0] = false; /* "no value" is marked as any other: results that nobody reads have it */
-    if (!is_needed(&n, c)) continue;
+    if (!is_needed(&n, c) && !checked_beyond(e->k, ir_at(e->k, c), mask)) continue;
     pick[c] = true;
     need_instr(&n, ir_at(e->k, c));
   }
@@ -128,7 +155,7 @@ static Count loop_enter(Emit *e, const Loop *l) {
 
 /* One element: the body's or the seed's. */
 static void emit_element(Emit *e, Reduction *r, const Region *code, Val mask, bool seed) {
-  bool *early = mask ? needed_for(e, code, mask) : NULL;
+  bool *early = mask ? before_mask(e, code, mask) : NULL;
   if (mask) emit_code(e, code, early, true);
   LLVMBasicBlockRef done = mask ? block_when(e, e->val[mask], "masked") : NULL;
   emit_code(e, code, early, false);

@@ -340,9 +340,19 @@ static bool in_pass(const Reduction *r, uint32_t first, uint32_t n, bool seed) {
   return s->acc->naxis && contributes(s->acc, seed) && same_pass(&r->state[first], s, seed);
 }
 
-/* Whether any accumulator of the pass takes the element; NULL: one always does. */
+static bool may_check(const Kernel *k, const Region *r) {
+  for (uint32_t n = 0; n < r->code.n; n++) {
+    const Instr *i = ir_at(k, r->code.at[n]);
+    if (i->op == IR_CHECK_INDEX || i->op == IR_CHECK_NONZERO || i->op == IR_LOOP) return true;
+  }
+  return false;
+}
+
+/* Whether the pass is needed: some accumulator takes the element, or something is checked on the way.
+ * NULL: always. */
 static LLVMValueRef pass_alive(Emit *e, const Reduction *r, uint32_t first, bool seed) {
   LLVMValueRef alive = LLVMConstNull(e->t.i1);
+  if (may_check(e->k, contribution(r->state[first].acc, seed)->at)) return NULL;
   for (uint32_t n = first; n < r->n; n++) {
     if (!in_pass(r, first, n, seed)) continue;
     if (!r->state[n].weight) return NULL;

@@ -127,10 +127,11 @@ static LLVMValueRef op_mod(Emit *e, LLVMValueRef x, LLVMValueRef y) {
   return choose(e, LLVMBuildOr(e->b, d.zero, d.minus, ""), const_int(e, 0), rest);
 }
 
-/* By squaring; 1 where the exponent is negative. */
+/* By squaring; 0 where the exponent is negative. */
 static LLVMValueRef power_int(Emit *e, LLVMValueRef x, LLVMValueRef n) {
   LLVMBasicBlockRef from = LLVMGetInsertBlock(e->b), body = block_new(e, "pow"), exit = block_new(e, "pow.end");
   LLVMValueRef any = compare_int(e, LLVMIntSGT, n, const_int(e, 0)), one = const_int(e, 1);
+  LLVMValueRef zeroth = LLVMBuildZExt(e->b, compare_int(e, LLVMIntEQ, n, const_int(e, 0)), e->t.i64, "");
   LLVMBuildCondBr(e->b, any, body, exit);
   LLVMPositionBuilderAtEnd(e->b, body);
   LLVMValueRef base = LLVMBuildPhi(e->b, e->t.i64, ""), left = LLVMBuildPhi(e->b, e->t.i64, "");
@@ -144,7 +145,7 @@ static LLVMValueRef power_int(Emit *e, LLVMValueRef x, LLVMValueRef n) {
   LLVMAddIncoming(product, (LLVMValueRef[]){one, next}, (LLVMBasicBlockRef[]){from, body}, 2);
   LLVMPositionBuilderAtEnd(e->b, exit);
   LLVMValueRef result = LLVMBuildPhi(e->b, e->t.i64, "");
-  LLVMAddIncoming(result, (LLVMValueRef[]){one, next}, (LLVMBasicBlockRef[]){from, body}, 2);
+  LLVMAddIncoming(result, (LLVMValueRef[]){zeroth, next}, (LLVMBasicBlockRef[]){from, body}, 2);
   return result;
 }
 

@@ -129,8 +129,9 @@ static int64_t i_mod(int64_t x, int64_t y) {
   return m && (m < 0) != (y < 0) ? m + y : m;
 }
 static int64_t i_pow(int64_t x, int64_t y) {
+  if (y < 0) return 0;
   U p = 1, base = (U)x;
-  for (U n = y < 0 ? 0 : (U)y; n; n >>= 1, base *= base)
+  for (U n = (U)y; n; n >>= 1, base *= base)
     if (n & 1) p *= base;
   return (int64_t)p;
 }
