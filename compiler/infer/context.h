@@ -55,6 +55,8 @@ typedef struct Derive {
   Array **neighbours; /* and here its indices */
   Array **lets;      /* by Let.id: stored arrays, NULL until first needed */
   Memo *memos;
+  const IndexVec *plates; /* of the output being derived */
+  Val seed;          /* of sample() queries; 0: not yet needed */
   bool failed;       /* a refusal was added on the way */
 } Derive;
 
@@ -86,6 +88,8 @@ Val range_value(Context *x, const Bounds *r, Val position);
 /* reduce over a range with a plain body; fn gives the contribution of one iteration. */
 typedef void (*ContributeFn)(Context *x, void *arg, Contribution *c);
 Val reduce_over(Context *x, Index *i, AccKind kind, IrType type, ContributeFn fn, void *arg);
+/* The reduction t with fn (given the body) in place of evaluating its body. */
+Val reduce_term(Context *x, const Term *t, IrType type, ContributeFn fn);
 /* Is `v` known to lie in 0 .. n for all values of the loops around? */
 bool provably_below(const Context *x, Val v, Val n);
 /* Would computing something that depends on these values here be repeated by a loop around whose
@@ -128,8 +132,12 @@ Context with_known(const Context *x, Copy copy, Edge *e, Choice value);
 const Known *find_known(const Context *x, const Component *c, const Edge *e, const Val *copy);
 bool same_copy(const Context *x, const Component *c, const Val *a, const Val *b);
 Copy own_copy(Context *x, Component *c);
-/* Is the edge's support at `value` (a value of its domain)? bool */
-Val in_support(Context *x, Copy copy, Edge *e, Val value);
+/* The copy an edge reference names; its index values are checked. */
+Copy copy_of(Context *x, const Term *edge_ref);
+Context in_copy(const Context *x, Copy copy); /* the plates stand for the copy's index values, nothing else is bound */
+/* Is `value` in the edge's support? bool */
+Val in_support(Context *x, Copy copy, Edge *e, Choice value);
+Val node_log_without(Context *x, Copy copy, const Node *n, const Edge *prior_of); /* less that edge's own prior */
 
 /* ---- expect.c: E and P ---------------------------------------------------------------------------------- */
 
@@ -141,6 +149,8 @@ Val query(Context *x, const Term *t);
 /* The joint mode or draw of a copy: value of edge e, -1 as `v` where empty, none separately. */
 Choice mode_value(Context *x, Copy copy, Edge *e);
 Choice draw_value(Context *x, Copy copy, Edge *e, Val seed, Val draw);
+/* fn summed over the indices list[from..]; -inf wins over NaN. */
+typedef Val (*CopyFn)(Context *x, Component *c, void *arg);
 
 /* ---- memo.c: results kept for every copy of a component ----------------------------------------------- */
 

@@ -155,18 +155,18 @@ static void contribute_along(Context *x, void *arg, Contribution *c) {
 }
 
 /* Independent over the axes before the last. */
+typedef struct Before { const Weight *w; uint32_t axis; } Before;
+
 static Val dirichlet_over(Context *x, const Weight *w, uint32_t axis);
 
 static void contribute_dirichlet(Context *x, void *arg, Contribution *c) {
-  Along *a = arg;
-  c->x = dirichlet_over(x, a->w, (uint32_t)a->what + 1);
+  Before *a = arg;
+  c->x = dirichlet_over(x, a->w, a->axis + 1);
 }
 
 static Val dirichlet_over(Context *x, const Weight *w, uint32_t axis) {
-  if (axis + 1 < w->axes.n) {
-    struct { const Weight *w; int axis; } arg = {w, (int)axis};
-    return reduce_over(x, w->axes.at[axis], ACC_SUM, IR_WIDE, contribute_dirichlet, &arg);
-  }
+  if (axis + 1 < w->axes.n)
+    return reduce_over(x, w->axes.at[axis], ACC_SUM, IR_WIDE, contribute_dirichlet, &(Before){w, axis});
   Index *last = w->axes.at[w->axes.n - 1];
   D d = {x, B(x)};
   Val total = reduce_over(x, last, ACC_SUM, IR_WIDE, contribute_along, &(Along){w, SUM_ALPHA});

@@ -275,7 +275,8 @@ static void contribute_term(Context *x, void *arg, Contribution *c) {
 /* The innermost plain loops around over which a sum should be interchanged, sum_j f(j, c) for all c at once: those
  * of which its body depends on, while some work in it (a query, an inner sum) depends on j but not on c. */
 static bool has_work_without(const Term *t, const Index *c, const Index *j) {
-  if ((t->kind == TERM_QUERY || t->kind == TERM_REDUCE) && !term_mentions_index(t, c) && term_mentions_index(t, j)) return true;
+  bool work = t->kind == TERM_QUERY || t->kind == TERM_REDUCE || t->kind == TERM_EDGE;
+  if (work && !term_mentions_index(t, c) && term_mentions_index(t, j)) return true;
   for (uint32_t i = 0; i < t->args.n; i++)
     if (has_work_without(t->args.at[i], c, j)) return true;
   return false;
@@ -314,13 +315,13 @@ static AccKind acc_of(ReduceKind kind) {
 static IrType wide_type(ScalarType t) { return t == TYPE_INT ? IR_INT : t == TYPE_BOOL ? IR_BOOL : IR_WIDE; }
 
 /* sum_j f(j, c) under the loop over c becomes a sum over j that carries the axis c, outside that loop. */
-static Val carried_reduce(Context *x, const Term *t, const BoundIndex *c) {
+static Val carried_reduce(Context *x, const Term *t, IrType type, const BoundIndex *c, ContributeFn fn) {
   Builder *b = B(x);
   Region *back = b->at;
   b->at = back->parent;
   Bounds r = eval_range(x, &t->index->range);
   Loop *l = build_open(b, LOOP_REDUCE, r.lo, r.hi);
-  Acc *a = build_acc(b, l, acc_of(t->reduce), wide_type(t->type), 1, &(Axis){.lo = c->lo, .hi = c->hi});
+  Acc *a = build_acc(b, l, acc_of(t->reduce), type, 1, &(Axis){.lo = c->lo, .hi = c->hi});
   Val axis;
   Region *at = build_axes(b, l, 1, &axis);
   a->body.at = at;
@@ -328,7 +329,7 @@ static Val carried_reduce(Context *x, const Term *t, const BoundIndex *c) {
   a->body.index[0] = axis;
   Context y = with_index(x, t->index, range_value(x, &r, l->index), r.lo, r.hi, !r.row);
   y = with_index(&y, c->index, axis, c->lo, c->hi, true);
-  contribute_term(&y, t->args.at[0], &a->body);
+  fn(&y, t->args.at[0], &a->body);
   build_leave_axes(b, at);
   l = build_close(b, l);
   b->at = back;
@@ -336,10 +337,12 @@ static Val carried_reduce(Context *x, const Term *t, const BoundIndex *c) {
   return build_load(b, l->accs.at[0]->result_at, &place);
 }
 
-static Val eval_reduce(Context *x, const Term *t) {
-  if (x->bound && carries(x, t, x->bound)) return carried_reduce(x, t, x->bound);
-  return reduce_over(x, t->index, acc_of(t->reduce), wide_type(t->type), contribute_term, t->args.at[0]);
+Val reduce_term(Context *x, const Term *t, IrType type, ContributeFn fn) {
+  if (x->bound && carries(x, t, x->bound)) return carried_reduce(x, t, type, x->bound, fn);
+  return reduce_over(x, t->index, acc_of(t->reduce), type, fn, t->args.at[0]);
 }
+
+static Val eval_reduce(Context *x, const Term *t) { return reduce_term(x, t, wide_type(t->type), contribute_term); }
 
 /* ---- operators ------------------------------------------------------------------------------------------------ */
 

@@ -172,8 +172,6 @@ static Val density_at(Context *x, const Weight *w) {
   return log_density(x, w->dist, eval(x, w->left), params);
 }
 
-typedef struct Nested { const Weight *w; const IndexVec *indices; uint32_t at; uint32_t naxes; } Nested;
-
 static Val over_indices(Context *x, const Weight *w, const IndexVec *list, uint32_t from, uint32_t until, LogFn fn);
 
 typedef struct OverArg { const Weight *w; const IndexVec *list; uint32_t from, until; LogFn fn; bool removed; } OverArg;

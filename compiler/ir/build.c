@@ -289,6 +289,10 @@ void build_store(Builder *b, Array *a, Val value, const Val *index) {
 void build_check(Builder *b, IrOp check, Val guard, Val x, Val y) {
   if (!guard) guard = build_bool(b, true);
   if (is_truth(b, guard, false)) return;
+  for (uint32_t c = 0; c < b->at->code.n; c++) { /* the same check here is enough */
+    const Instr *i = ir_at(b->k, b->at->code.at[c]);
+    if (i->op == check && i->arg[0] == guard && i->arg[1] == x && i->arg[2] == y) return;
+  }
   effect(b, (Instr){.op = check, .narg = 3, .arg = (Val[]){guard, x, y}}, b->at);
 }
 
@@ -312,6 +316,7 @@ void build_body(Builder *b, Loop *l) { b->at = l->body; }
 
 Region *build_axes(Builder *b, Loop *l, uint32_t naxis, Val *index) {
   Region *r = new_region(b, b->at, l);
+  ICE_UNLESS(l == b->at->loop);
   for (uint32_t i = 0; i < naxis; i++) index[i] = new_instr(b, (Instr){.op = IR_INDEX, .type = IR_INT}, r);
   return b->at = r;
 }
