@@ -1,6 +1,6 @@
 /* format: see format.h.  The line breaks are the user's: a line stays a line, so statements end where they
  * ended and the tree is the same.  What changes is what lies between tokens: indentation (two spaces a block,
- * four more where a statement goes on), one space or none between two tokens, blank lines (one at most, none just
+ * four more where a statement goes on with anything but a closing bracket), one space or none between two tokens, blank lines (one at most, none just
  * inside braces), and the column of comments behind code, which a run of consecutive lines shares. */
 #include "front/format.h"
 
@@ -88,12 +88,16 @@ static bool continues(const Format *f, uint32_t i) {
   return kind != '}' && prev != '{' && prev != ';';
 }
 
+static bool closes_bracket(const Format *f, uint32_t token) {
+  return f->tokens.at[token].kind == ')' || f->tokens.at[token].kind == ']';
+}
+
 static void start_line(Format *f, uint32_t token, uint32_t next_code) {
   bool closes = f->tokens.at[token].kind == '}';
   const Text *above = f->lines.n ? &vec_last(&f->lines).code : NULL;
   bool after_open = above && above->n && vec_last(above) == '{';
   Line line = {.indent = BLOCK_INDENT * (f->depth - (closes && f->depth ? 1 : 0))};
-  if (continues(f, next_code)) line.indent += CONTINUED_INDENT;
+  if (continues(f, next_code) && !closes_bracket(f, token)) line.indent += CONTINUED_INDENT;
   line.blank_before = token > 0 && !closes && !after_open && newlines_before(f, token) > 1;
   vec_push(f->arena, &f->lines, line);
 }

@@ -118,7 +118,10 @@ TokenVec tokens_read(Arena *arena, const Source *source) {
   uint32_t bom = source->size >= 3 && !memcmp(source->text, "\xEF\xBB\xBF", 3) ? 3 : 0;
   uint32_t size = source->size - bom, at = bom, end_before = bom;
   char *buffer = arena_alloc(arena, (size_t)size + 2); /* flex wants two NUL bytes behind the text */
-  memcpy(buffer, source->text + bom, size);
+  for (uint32_t i = 0; i < size; i++) { /* flex rescans its token at every NUL; to the language 1 is as bad */
+    char c = source->text[bom + i];
+    buffer[i] = c ? c : 1;
+  }
   yyscan_t scanner;
   attn_scan_lex_init_extra(arena, &scanner);
   attn_scan__scan_buffer(buffer, (size_t)size + 2, scanner);
