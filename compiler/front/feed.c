@@ -246,6 +246,16 @@ static int end_of_file(Parse *p, Span *span) {
   return give(f, close_block(f) ? '}' : T_END, end, span);
 }
 
+/* Models do not nest: a line that begins with `model` inside a block means that a `}` is missing before it. */
+static int close_before_model(Parse *p, Token model, Span *span) {
+  Feed *f = &p->feed;
+  Diag *d = parse_error(p, model.span, "unexpected keyword 'model', expected '}'");
+  if (d) diag_note(p->diags, d, f->stack.at[f->base - 1].span, "'{' is not closed");
+  int kind = close_block(f) ? '}' : T_END;
+  if (!f->blocks) f->end_given = false; /* another END, between the `}` and the model */
+  return give(f, kind, (Span){f->prev_span.hi, f->prev_span.hi}, span);
+}
+
 static int literal_or_kind(Parse *p, int kind, Span span, TokenValue *v) {
   const char *text = p->source->text + span.lo;
   switch (kind) {
@@ -279,6 +289,7 @@ int feed_next(Parse *p, Span *span, TokenValue *value) {
       end_statement(f);
       return give(f, T_END, (Span){f->prev_span.hi, f->prev_span.hi}, span);
     }
+    if (t.kind == T_MODEL && t.ends_before && t.first_on_line && f->blocks) return close_before_model(p, t, span);
     f->at++;
     f->end_given = false;
     if (t.kind == TOKEN_COMMENT) {
