@@ -42,7 +42,9 @@ static void append_spaces(Format *f, Text *t, uint32_t n) {
 static bool is_name(int kind) { return kind == T_NAME || kind == T_RESERVED || kind == T_INT; }
 
 static bool is_unary_minus(const Format *f, uint32_t i) {
-  return f->code.at[i].kind == '-' && (i == 0 || !token_ends_operand(f->code.at[i - 1].kind));
+  if (f->code.at[i].kind != '-' || i == 0) return f->code.at[i].kind == '-';
+  Token prev = f->code.at[i - 1];
+  return prev.closes_binders || !token_ends_operand(prev.kind);
 }
 
 static bool ends_range(const Format *f, uint32_t i) {

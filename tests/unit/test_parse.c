@@ -284,6 +284,8 @@ Test(parse, nesting_limits) {
   expect_limit("if ", "x", " then a else b", PARSE_MAX_DEPTH);
   expect_limit("a^", "x", "", PARSE_MAX_DEPTH);
   expect_limit("sum(j in N) ", "x", "", PARSE_MAX_DEPTH);
+  expect_limit("sum(j in N) -", "x", "", PARSE_MAX_DEPTH / 2);
+  expect_limit("f(i, k = if a then b else ", "x", ")", PARSE_MAX_DEPTH / 2);
   expect_limit("x + ", "x", "", PARSE_MAX_TREE - 1);
   expect_limit("x and ", "x", "", PARSE_MAX_TREE - 1);
   expect_limit("", "x", "[1]", PARSE_MAX_TREE - 1);
@@ -402,6 +404,7 @@ Test(format, layout) {
   expect_format("def f(x)=f(x,k=not(x))\n+\n1", "def f(x) = f(x, k = not (x))\n    +\n    1\n");
   expect_format("model m(N){for i in p[1]..p[2]{edge a in bit;prior a~uniform()};}",
                 "model m(N) { for i in p[1] .. p[2] { edge a in bit; prior a ~ uniform() }; }\n");
+  expect_format("def f(x)=sum(j in x)- x-max((x))-1", "def f(x) = sum(j in x) -x - max((x)) - 1\n");
   expect_format("def f(x) = exp(\n1\n)", "def f(x) = exp(\n    1\n)\n");
   expect_format("model m(N) { }", "model m(N) {}\n");
 }
