@@ -86,7 +86,7 @@ static Model *check_model(const Checker *shared, const ModelDecl *decl) {
   scope_push(&c);
   declare_sizes(&c, decl);
   check_block(&c, &decl->body);
-  if (!c.exhausted) check_infer_complete(&c);
+  if (!c.exhausted) check_infer_complete(&c), check_queries(&c);
   if (c.diags->errors == before) warn_model(&c);
   scope_pop(&c);
   return c.diags->errors == before ? c.model : NULL;

@@ -145,6 +145,12 @@ static bool own_indices(Checker *c, const Target *t, IndexRole role, const char 
   return good;
 }
 
+static bool static_plates(Checker *c) {
+  for (uint32_t i = 0; i < c->plates.n; i++)
+    if (!static_index(c, c->plates.at[i], "a dimension of a latent")) return false;
+  return true;
+}
+
 static void check_latent(Checker *c, const Decl *d) {
   Latent *z = NEW(c->arena, Latent);
   *z = (Latent){.id = c->model->latents.n, .name = d->target.name.sym, .span = d->target.name.span};
@@ -156,6 +162,7 @@ static void check_latent(Checker *c, const Decl *d) {
   scope_pop(c);
   good &= elem_of(c, d->type, &elem);
   good &= dimensions(c, &d->dims, &dims);
+  good = good && static_plates(c);
   if (good && elem != ELEM_REAL && elem > ELEM_BF16) {
     Diag *g = diag_error(c->diags, d->type.span, "a latent is real; found %s", ELEMS[elem]);
     diag_hint(c->diags, g, "a discrete unknown is an 'edge'");

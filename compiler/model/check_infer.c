@@ -279,3 +279,50 @@ static void check_latent_inferred(Checker *c, const Latent *z) {
 void check_infer_complete(Checker *c) {
   for (uint32_t i = 0; i < c->model->latents.n; i++) check_latent_inferred(c, c->model->latents.at[i]);
 }
+
+/* ---- queries against methods ---------------------------------------------------------------------- */
+
+/* Entmax and the message-passing approximations give single marginals and nothing else. */
+static bool marginals_only(const Edge *e) {
+  if (!e->infer) return false;
+  return e->infer->method == INFER_ENTMAX || e->infer->method == INFER_SINKHORN || e->infer->method == INFER_BETHE;
+}
+
+static void refuse_method(Checker *c, Span span, const Edge *e, const char *query) {
+  Diag *d = diag_error(c->diags, span, "'%s' of '%s', which is inferred by '%s': only E and P of single copies are defined then",
+                       query, name_text(c, e->name), METHODS[e->infer->method].name);
+  diag_note(c->diags, d, e->infer->span, "inferred here");
+}
+
+static uint32_t q_parameters(const Latent *z) {
+  if (!z->infer || z->infer->q == Q_POINT) return 1;
+  if (z->infer->q == Q_GAUSSIAN || !z->prior) return 2;
+  return (uint32_t)dist_arity(z->prior->dist);
+}
+
+static void check_param(Checker *c, const Term *t) {
+  const Latent *z = t->args.at[0]->latent;
+  uint32_t has = q_parameters(z);
+  if (t->args.at[0]->kind != TERM_LATENT || t->args.at[1]->integer < has) return;
+  Diag *d = diag_error(c->diags, t->span, "q of '%s' has %u parameter%s; number %lld is asked for", name_text(c, z->name), has,
+                       has == 1 ? "" : "s", (long long)t->args.at[1]->integer + 1);
+  if (z->infer) diag_note(c->diags, d, z->infer->span, "inferred here");
+}
+
+static void check_one_query(const Term *t, void *context) {
+  static const char *const NAMES[] = {[QUERY_MODE] = "mode", [QUERY_SAMPLE] = "sample", [QUERY_ENTROPY] = "entropy", [QUERY_KL] = "kl"};
+  Checker *c = context;
+  if (t->kind != TERM_QUERY) return;
+  if (t->query == QUERY_PARAM) check_param(c, t);
+  if (t->query == QUERY_MODE || t->query == QUERY_SAMPLE)
+    if (marginals_only(t->args.at[0]->edge)) refuse_method(c, t->span, t->args.at[0]->edge, NAMES[t->query]);
+  if (t->query != QUERY_ENTROPY && t->query != QUERY_KL) return;
+  for (uint32_t i = 0; i < t->copies.n; i++)
+    if (marginals_only(t->copies.at[i].edge)) refuse_method(c, t->span, t->copies.at[i].edge, NAMES[t->query]);
+}
+
+void check_queries(Checker *c) {
+  for (uint32_t i = 0; i < c->model->outs.n; i++) term_walk(c->model->outs.at[i]->value, check_one_query, c);
+  for (uint32_t i = 0; i < c->model->lets.n; i++)
+    if (c->model->lets.at[i]->has_query) term_walk(c->model->lets.at[i]->value, check_one_query, c);
+}

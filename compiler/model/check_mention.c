@@ -1,7 +1,8 @@
 /* check_mention: what an expression may mention where it stands.
  *
  * Elaboration itself is the same everywhere; the flags that every term keeps tell afterwards what it
- * mentions, and this table says what is forbidden at the place, and why. */
+ * mentions, and this table says what is forbidden at the place, and why.  Every term that enters the model
+ * comes through here, so its full size, shared parts counted at each use, is charged here too. */
 #include "model/checker.h"
 
 typedef struct Rule { const char *where; uint8_t forbidden; } Rule;
@@ -21,7 +22,6 @@ static const Rule RULES[] = {
   [PLACE_DEFAULT] = {"a default", UNKNOWNS | MENTIONS_LET},
   [PLACE_INFER] = {"an argument of 'infer'", UNKNOWNS},
   [PLACE_OUT] = {"an output", MENTIONS_FREE_EDGE},
-  [PLACE_BRACKET] = {"a query", 0},
 };
 
 static bool inside(Span part, Span whole) { return part.lo >= whole.lo && part.hi <= whole.hi; }
@@ -96,6 +96,7 @@ static bool refuse_data(Checker *c, const Term *t, MentionPlace place, Span span
 }
 
 bool allowed(Checker *c, const Term *t, MentionPlace place, Span span) {
+  if (!spend(c, t->nodes)) return false;
   uint8_t bad = t->mentions & RULES[place].forbidden;
   if (!bad) return true;
   if (bad & MENTIONS_QUERY) return refuse_query(c, t, place, span);

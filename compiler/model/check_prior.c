@@ -176,9 +176,15 @@ static bool same_range(const Range *a, const Range *b) {
          (a->hi ? b->hi && term_equal(a->hi, b->hi) : !b->hi) && (a->row ? b->row && term_equal(a->row, b->row) : !b->row);
 }
 
-/* Provably one number for some values of the indices: the same term, or indices over the same range. */
+static bool reaches(const Term *index, const Term *number) {
+  const Term *lo = index->kind == TERM_INDEX ? index->index->range.lo : NULL;
+  return lo && number->kind == TERM_INT && lo->kind == TERM_INT && number->integer >= lo->integer;
+}
+
+/* Provably one number for some values of the indices: the same term, indices over the same range, or a
+ * number that the index's range reaches. */
 static bool may_meet(const Term *a, const Term *b) {
-  if (term_equal(a, b)) return true;
+  if (term_equal(a, b) || reaches(a, b) || reaches(b, a)) return true;
   return a->kind == TERM_INDEX && b->kind == TERM_INDEX && same_range(&a->index->range, &b->index->range);
 }
 

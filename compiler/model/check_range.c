@@ -1,8 +1,6 @@
 /* check_range: what indices run over, and the domains of edges. */
 #include "model/checker.h"
 
-static Value *name_or_expr(Checker *c, const Expr *e) { return elab(c, e); }
-
 /* adj[i], where adj is a graph; false: it is none. */
 static bool is_row(Checker *c, const Expr *e, Entity **graph) {
   const Expr *base = e->kind == EXPR_INDEX ? e->index.base : e;
@@ -26,7 +24,7 @@ static bool elab_row(Checker *c, const Expr *e, Entity *graph, Range *to) {
 
 static bool elab_interval(Checker *c, const Domain *d, const char *what, Range *to) {
   Term *lo = d->hi ? scalar_int(c, d->lo, what) : term_int(c->arena, 0, d->span);
-  Term *hi = scalar_of(c, name_or_expr(c, d->hi ? d->hi : d->lo), TYPE_INT, what);
+  Term *hi = scalar_int(c, d->hi ? d->hi : d->lo, what);
   if (!lo || !hi) return false;
   *to = (Range){.kind = RANGE_INTERVAL, .span = d->span, .lo = lo, .hi = hi};
   return true;

@@ -179,7 +179,6 @@ typedef enum {
   PLACE_DEFAULT,
   PLACE_INFER,
   PLACE_OUT,
-  PLACE_BRACKET,  /* inside E[..] */
 } MentionPlace;
 bool allowed(Checker *c, const Term *t, MentionPlace place, Span span);
 
@@ -199,7 +198,8 @@ bool dist_params(Checker *c, const Stmt *s, Dist d, const Value *left, Weight *w
 char dist_place(Dist d);
 void check_prior_clash(Checker *c, Weight *w);
 void check_infer(Checker *c, const Stmt *s);
-void check_infer_complete(Checker *c);
+void check_infer_complete(Checker *c); /* at the end of a model: every latent is inferred, queries suit the methods */
+void check_queries(Checker *c);
 void check_out(Checker *c, const Stmt *s);
 /* warn.c */
 void warn_division(Checker *c, const Expr *e);

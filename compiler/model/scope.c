@@ -58,11 +58,7 @@ static Entity *clash(Checker *c, EntityKind kind, Sym name) {
   Entity *here = find(c->scope->entities, name);
   if (here) return here;
   if (is_global(kind)) return lookup_quietly(c, name);
-  if (kind == ENTITY_INDEX) {
-    for (uint32_t i = 0; i < c->plates.n; i++)
-      if (c->plates.at[i]->name == name) return NULL; /* told by the plate itself */
-    return NULL;
-  }
+  if (kind == ENTITY_INDEX) return NULL;
   Entity *far = find(c->everywhere, name);
   return far && is_global(far->kind) ? far : NULL;
 }
@@ -77,7 +73,7 @@ Entity *declare(Checker *c, EntityKind kind, Name name, void *what) {
   *e = (Entity){.kind = kind, .name = name.sym, .span = name.span, .next = c->scope->entities};
   e->size = what;
   c->scope->entities = e;
-  if (is_global(kind)) {
+  if (is_global(kind) || kind == ENTITY_LET) {
     Entity *far = NEW(c->arena, Entity);
     *far = *e;
     far->next = c->everywhere;

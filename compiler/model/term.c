@@ -455,6 +455,22 @@ bool term_mentions_index(const Term *t, const Index *i) {
 bool term_mentions_query(const Term *t) { return t->mentions & MENTIONS_QUERY; }
 const Term *term_find(const Term *t, TermKind kind) { return find(t, is_kind, &kind); }
 
+static void walk_vec(const TermVec *v, void (*visit)(const Term *, void *), void *context) {
+  for (uint32_t i = 0; i < v->n; i++) term_walk(v->at[i], visit, context);
+}
+
+void term_walk(const Term *t, void (*visit)(const Term *, void *), void *context) {
+  visit(t, context);
+  if (t->kind == TERM_REDUCE) {
+    const Range *r = &t->index->range;
+    if (r->lo) term_walk(r->lo, visit, context);
+    if (r->hi) term_walk(r->hi, visit, context);
+    if (r->row) term_walk(r->row, visit, context);
+  }
+  walk_vec(&t->args, visit, context);
+  for (uint32_t i = 0; i < t->copies.n; i++) walk_vec(&t->copies.at[i].fixed, visit, context);
+}
+
 /* ---- sizes -------------------------------------------------------------------------------------- */
 
 static bool eval_op(const Term *t, const int64_t *sizes, int64_t *v) {

@@ -56,6 +56,9 @@ bool term_mentions_query(const Term *t);
 /* The first subterm of the kind, in the order of writing; NULL: none. */
 const Term *term_find(const Term *t, TermKind kind);
 
+/* Calls visit on every term of the tree, ranges of reductions and fixed copies included, parents first. */
+void term_walk(const Term *t, void (*visit)(const Term *t, void *context), void *context);
+
 /* The value of an int term over sizes alone.  False on overflow, a division by zero, or anything else
  * in the term; sizes[k] belongs to Model.sizes.at[k]. */
 bool term_eval_size(const Term *t, const int64_t *sizes, int64_t *value);
