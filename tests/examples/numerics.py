@@ -183,7 +183,8 @@ def masks_from_data(precision, rng):
     same = model("M, N, D, C", head,
                  "    edge phi in N\n    potential exp(dot(q[i], k[phi]) + bias[i, phi])\n" + QUERIES)
     apart = model("M, N, D, C", head,
-                  "    edge phi in N\n    potential exp(dot(q[i], k[phi]))\n    potential exp(bias[i, phi])\n" + QUERIES)
+                  "    edge phi in N\n    potential exp(dot(q[i], k[phi]))\n    potential exp(bias[i, phi])\n"
+                  + QUERIES)
     zero = model("M, N, D, C", head,
                  "    edge phi in N\n    potential exp(dot(q[i], k[phi]))\n    potential bias[i, phi]\n" + QUERIES)
     yield Trial("added to the score, NaN in v", same, dict(q=q, k=k, v=v, bias=bias), want)

@@ -632,7 +632,7 @@ def check_masks(rng):
 
 
 def check_kernels(rng):
-    """A Gaussian kernel is a dot product with a prior by key length; a density integrates to 1; heavy tails thin out."""
+    """A Gaussian kernel is a dot product with a prior by key length; a density integrates to 1; tails thin out."""
     a = with_scale(rng, 5, 7, 3, 2, 0.7)
     s = (a["x"] @ a["t"].T - (a["t"] ** 2).sum(1) / 2) / 0.49
     close(out("gaussian_kernel", "mean", **a), rows(s, a["y"])[0], 1e-10)
