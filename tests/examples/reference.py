@@ -83,8 +83,8 @@ def rows(log_w, v):
     for i, row in enumerate(log_w):
         p, lse[i] = posterior(row)
         h[i] = entropy(p)
-        for j in np.flatnonzero(p):
-            o[i] += p[j] * v[j]
+        seen = p > 0                          # what has no weight is not read: it may be NaN
+        o[i] = p[seen] @ v[seen]
     return o, lse, h
 
 
