@@ -96,12 +96,21 @@ bool region_contains(const Region *outer, const Region *inner) {
   return inner == outer;
 }
 
+/* The innermost region at or around r in which stores may stand: nothing that reads a temporary leaves it. */
+static Region *storing_region(Region *r) {
+  while (r->loop && r->loop->kind == LOOP_REDUCE) r = r->parent;
+  return r;
+}
+
+static Region *deeper(Region *x, Region *y) { return y->depth > x->depth ? y : x; }
+
 /* A pure instruction: shared if it exists, else placed in the outermost region possible. */
 static Val pure(Builder *b, Instr i) {
   Val found = table_find(b, &i);
   if (found) return found;
   Region *home = build_deepest(b, i.narg, i.arg);
-  if (i.array && i.array->home->depth > home->depth) home = i.array->home;
+  if (i.array) home = deeper(home, i.array->home);
+  if (i.array && i.array->kind == ARRAY_TEMP) home = deeper(home, storing_region(b->at));
   ICE_UNLESS(region_contains(home, b->at));
   if (i.narg) {
     Val *copy = NEW_ARRAY(b->k->arena, Val, i.narg);
@@ -276,7 +285,8 @@ Array *build_array(Builder *b, ArrayKind kind, const char *name, StoreType elem,
 }
 
 Val build_load(Builder *b, Array *a, const Val *index) {
-  return pure(b, (Instr){.op = IR_LOAD, .type = a->type, .array = a, .narg = a->rank, .arg = (Val *)index});
+  int64_t age = a->kind == ARRAY_TEMP ? b->writes : 0; /* tells apart loads between which it may have changed */
+  return pure(b, (Instr){.op = IR_LOAD, .type = a->type, .integer = age, .array = a, .narg = a->rank, .arg = (Val *)index});
 }
 
 void build_store(Builder *b, Array *a, Val value, const Val *index) {
@@ -284,6 +294,7 @@ void build_store(Builder *b, Array *a, Val value, const Val *index) {
   args[0] = build_convert(b, value, a->type);
   if (a->rank) memcpy(args + 1, index, a->rank * sizeof *index);
   effect(b, (Instr){.op = IR_STORE, .array = a, .narg = a->rank + 1, .arg = args}, b->at);
+  b->writes++;
 }
 
 void build_check(Builder *b, IrOp check, Val guard, Val x, Val y) {
@@ -304,6 +315,7 @@ Loop *build_open(Builder *b, LoopKind kind, Val lo, Val hi) {
   l->body = new_region(b, b->at, l);
   l->index = new_instr(b, (Instr){.op = IR_INDEX, .type = IR_INT, .loop = l}, l->body);
   b->at = l->body;
+  b->writes += kind != LOOP_REDUCE;
   return l;
 }
 
@@ -337,14 +349,14 @@ Acc *build_acc(Builder *b, Loop *l, AccKind kind, IrType type, uint32_t naxis, c
       dims[i] = build_2(b, IR_SUB, axes[i].hi, axes[i].lo);
     }
     StoreType elem = type == IR_BOOL ? STORE_BOOL : type == IR_INT ? STORE_INT : STORE_WIDE;
-    a->result_at = new_array(b, ARRAY_LOCAL, arena_printf(arena, "r%u", b->k->arrays.n), elem, naxis, dims);
+    a->result_at = new_array(b, ARRAY_LOCAL, arena_printf(arena, "r.%u", b->k->arrays.n), elem, naxis, dims);
   }
   vec_push(arena, &l->accs, a);
   return a;
 }
 
 /* What a loop needs from outside: the innermost home, at most as deep as `from`. */
-typedef struct Needs { Builder *b; uint32_t from; Region *deepest; bool check; } Needs;
+typedef struct Needs { Builder *b; uint32_t from; Region *deepest; bool check, temp; } Needs;
 
 static void need_region(Needs *n, Region *home) {
   if (home && home->depth <= n->from && home->depth > n->deepest->depth) n->deepest = home;
@@ -362,6 +374,7 @@ static void need_code(Needs *n, const Region *r) {
     if (i->op == IR_CHECK_INDEX || i->op == IR_CHECK_NONZERO) n->check = true;
     for (uint32_t k = 0; k < i->narg; k++) need(n, i->arg[k]);
     if (i->array) need_region(n, i->array->home);
+    if (i->array && i->array->kind == ARRAY_TEMP) n->temp = true;
     if (i->op == IR_LOOP) need_loop(n, i->loop);
   }
 }
@@ -506,10 +519,11 @@ Loop *build_close(Builder *b, Loop *l) {
   if (l->kind == LOOP_REDUCE) {
     Needs n = {.b = b, .from = outer->depth, .deepest = b->k->top};
     need_loop(&n, l);
-    if (!n.check) target = n.deepest;
+    if (!n.check) target = n.temp ? deeper(n.deepest, storing_region(outer)) : n.deepest;
     Loop *equal = n.check ? NULL : find_equal(b, l, target);
     if (equal) return equal;
   }
   place_loop(b, l, target);
+  b->writes += l->kind != LOOP_REDUCE;
   return l;
 }
