@@ -89,6 +89,8 @@ typedef struct Reduction Reduction;
 Reduction *reduction_begin(Emit *e, const Loop *l);
 /* Adds the element of the body or the seed, whose instructions are emitted. */
 void reduction_add(Emit *e, Reduction *r, bool seed);
+/* Runs the axis regions of an element that is not added, for their checks. */
+void reduction_pass_over(Emit *e, Reduction *r, bool seed);
 void reduction_end(Emit *e, Reduction *r);
 
 /* ---- array.c ------------------------------------------------------------------------------------ */
