@@ -13,7 +13,9 @@
 
 static const double pi = 3.14159265358979323846, log_sqrt_2pi = 0.91893853320467274178;
 
-enum { ASYMPTOTIC = 10, BERNOULLI_COUNT = 10 };
+static const double asymptotic = 10; /* from here on ten terms of the series reach 1e-17 */
+
+enum { BERNOULLI_COUNT = 10 };
 
 /* B_2, B_4, ..., B_20 */
 static const double bernoulli[BERNOULLI_COUNT] = {
@@ -21,7 +23,7 @@ static const double bernoulli[BERNOULLI_COUNT] = {
     -691.0 / 2730, 7.0 / 6,   -3617.0 / 510, 43867.0 / 798, -174611.0 / 330,
 };
 
-/* sum_k B_2k / (2k)^power / x^2k, for x >= ASYMPTOTIC, smallest terms first. */
+/* sum_k B_2k / (2k)^power / x^2k, for x >= asymptotic, smallest terms first. */
 static double bernoulli_series(double x, double (*coefficient)(int k)) {
   double y = 1 / (x * x), sum = 0;
   for (int k = BERNOULLI_COUNT; k >= 1; k--) sum = (sum + coefficient(k)) * y;
@@ -63,7 +65,7 @@ static double digamma_1_2(double x) {
 }
 
 static double digamma_positive(double x) {
-  if (x >= ASYMPTOTIC) return log(x) - 0.5 / x - bernoulli_series(x, over_2k);
+  if (x >= asymptotic) return log(x) - 0.5 / x - bernoulli_series(x, over_2k);
   double sum = 0;
   for (; x > 2; sum += 1 / x) x -= 1;
   if (x < 1) return digamma_1_2(x + 1) - 1 / x;
@@ -82,7 +84,7 @@ double attn_rt_digamma(double x) {
 
 static double trigamma_positive(double x) {
   double sum = 0;
-  for (; x < ASYMPTOTIC; x += 1) sum += 1 / (x * x);
+  for (; x < asymptotic; x += 1) sum += 1 / (x * x);
   return sum + (1 + 0.5 / x + bernoulli_series(x, plain)) / x;
 }
 
@@ -122,8 +124,8 @@ double attn_rt_lbeta(double a, double b) {
   if (a != a || b != b || small < 0) return NAN;
   if (small == 0) return INFINITY;
   if (large == INFINITY) return -INFINITY;
-  if (small >= ASYMPTOTIC) return lbeta_both_large(small, large);
-  if (large >= ASYMPTOTIC) return lbeta_one_large(small, large);
+  if (small >= asymptotic) return lbeta_both_large(small, large);
+  if (large >= asymptotic) return lbeta_one_large(small, large);
   return attn_rt_lgamma(small) + (attn_rt_lgamma(large) - attn_rt_lgamma(small + large));
 }
 

@@ -36,6 +36,10 @@ static bool fail(Eval *e, Span at, const char *what) {
   return false;
 }
 
+static bool step(Eval *e, Span at) {
+  return !e->args->max_steps || ++e->steps <= e->args->max_steps || fail(e, at, "too many steps");
+}
+
 static int64_t int_of(const Eval *e, Val v) { return e->values[v].i; }
 
 /* ---- arrays ------------------------------------------------------------------------------------ */
@@ -191,7 +195,7 @@ static void next_point(Eval *e, const Acc *a, const Contribution *c) {
 static bool add_points(Eval *e, const Acc *a, const Contribution *c, bool seen, AccState *s, int64_t count) {
   start_point(e, a, c);
   for (int64_t p = 0; p < count; p++, next_point(e, a, c)) {
-    if (!run_code(e, c->at)) return false;
+    if (!step(e, ir_at(e->k, c->x)->span) || !run_code(e, c->at)) return false;
     add(e, a, c, seen, &s[p]);
   }
   return true;
@@ -210,14 +214,19 @@ static bool contribute(Eval *e, const Loop *l, bool seed, bool seen, AccState *s
   return true;
 }
 
+static bool finish_points(Eval *e, const Acc *a, const AccState *s, int64_t count, Span at) {
+  if (count != e->storage[a->result_at->id].count) return fail(e, at, "axes that do not fit their result array");
+  for (int64_t p = 0; p < count; p++) put(e, a->result_at, p, acc_result(a->kind, &s[p]));
+  return true;
+}
+
 static bool finish(Eval *e, const Loop *l, const AccState *s) {
   for (uint32_t n = 0; n < l->accs.n; n++) {
     const Acc *a = l->accs.at[n];
     int64_t count;
     count_points(e, a, &count);
     if (!a->naxis) e->values[a->result] = acc_result(a->kind, s);
-    else if (count != e->storage[a->result_at->id].count) return fail(e, l->span, "axes that do not fit their result array");
-    for (int64_t p = 0; a->naxis && p < count; p++) put(e, a->result_at, p, acc_result(a->kind, &s[p]));
+    else if (!finish_points(e, a, s, count, l->span)) return false;
     s += count;
   }
   return true;
@@ -232,7 +241,8 @@ static bool reduce(Eval *e, Val at, const Loop *l) {
   int64_t hi = int_of(e, l->hi);
   for (int64_t j = int_of(e, l->lo); j < hi; j++) {
     e->values[l->index].i = j;
-    if (!run_code(e, l->body) || !contribute(e, l, false, is_on(e, l->mask), s->at)) return false;
+    if (!step(e, l->span) || !run_code(e, l->body)) return false;
+    if (!contribute(e, l, false, is_on(e, l->mask), s->at)) return false;
   }
   return finish(e, l, s->at);
 }
@@ -245,7 +255,7 @@ static bool run_loop(Eval *e, Val at) {
   int64_t hi = int_of(e, l->hi);
   for (int64_t j = int_of(e, l->lo); j < hi; j++) {
     e->values[l->index].i = j;
-    if (!run_code(e, l->body)) return false;
+    if (!step(e, l->span) || !run_code(e, l->body)) return false;
   }
   return true;
 }
@@ -278,9 +288,7 @@ static bool run_instr(Eval *e, Val v) {
 
 static bool run_code(Eval *e, const Region *r) {
   for (uint32_t n = 0; n < r->code.n; n++) {
-    if (e->args->max_steps && ++e->steps > e->args->max_steps)
-      return fail(e, ir_at(e->k, r->code.at[n])->span, "too many steps");
-    if (!run_instr(e, r->code.at[n])) return false;
+    if (!step(e, ir_at(e->k, r->code.at[n])->span) || !run_instr(e, r->code.at[n])) return false;
   }
   return true;
 }

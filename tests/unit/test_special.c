@@ -72,7 +72,7 @@ static void check(const char *name, const Case *c, size_t n, double (*f)(double)
     cr_assert(fabs(got - c[i].want) <= 1e-14 * fabs(c[i].want), "%s(%.17g) = %.17g, not %.17g", name, c[i].x, got,
               c[i].want);
     float x = (float)c[i].x;
-    cr_assert(f32(x) == (float)f((double)x) , "%sf(%.9g)", name, (double)x);
+    cr_assert(f32(x) == (float)f((double)x), "%sf(%.9g)", name, (double)x);
   }
   cr_assert(isnan(f(NAN)) && isnan(f32(NAN)), "%s(NaN)", name);
 }

@@ -1,0 +1,165 @@
+/* context: what is known at a point of the derivation.  Shared by the chapters of this folder only.
+ *
+ * A Context is copied freely: its lists are immutable chains, extended at the head.
+ *
+ *   bound      values of the index variables in sight
+ *   known      values of edge copies: those streamed over, drawn, or at their mode
+ *   decisions  which copies of a component, named by different index values, have been taken to be the
+ *              same copy or different ones (both cases of a coincidence are derived)
+ *   guard      the condition under which what is evaluated here matters: checks fail only where it holds
+ *   used_none  not NULL: evaluation is that of a weight; becomes true where a `none` edge is used
+ *
+ * Laws are stated at the head of each file. */
+#ifndef ATTN_INFER_CONTEXT_H
+#define ATTN_INFER_CONTEXT_H
+
+#include "infer/plan.h"
+#include "ir/build.h"
+
+/* The value of an int term that may be none.  none: bool, 0: never. */
+typedef struct Choice { Val v, none; } Choice;
+
+typedef struct BoundIndex {
+  Index *index;
+  Val v;
+  Region *region;  /* in which v is defined */
+  Val lo, hi;      /* of its loop */
+  bool carryable;  /* a plain loop (an output's index, an axis, a written sum): may become an axis that a
+                      reduction carries; not so the values of an edge */
+  struct BoundIndex *next;
+} BoundIndex;
+
+typedef struct Known {
+  Component *c;
+  Edge *edge;
+  Val *copy; /* index values of the copy, one a plate */
+  Choice value;
+  struct Known *next;
+} Known;
+
+typedef struct Decision {
+  Component *c;
+  Val *x, *y;
+  bool same;
+  struct Decision *next;
+} Decision;
+
+typedef struct Memo Memo;
+
+typedef struct Derive {
+  Arena *arena;
+  Plan *plan;
+  const Model *m;
+  Builder b;
+  Array **inputs;    /* by Input.id; for a graph the indptr array, */
+  Array **neighbours; /* and here its indices */
+  Array **lets;      /* by Let.id: stored arrays, NULL until first needed */
+  Memo *memos;
+  const IndexVec *plates; /* of the output being derived */
+  Val seed;          /* of sample() queries; 0: not yet needed */
+  bool failed;       /* a refusal was added on the way */
+} Derive;
+
+typedef struct Context {
+  Derive *d;
+  BoundIndex *bound;
+  Known *known;
+  Decision *decisions;
+  Val guard;      /* 0: true */
+  Val *used_none; /* see above */
+} Context;
+
+#define B(x) (&(x)->d->b)
+
+Val refuse_query(const Context *x, Span span, const char *why);
+
+/* ---- eval.c: terms to values --------------------------------------------------------------------------- */
+
+/* The value; a none is consumed: 0 in a query, noted in used_none in a weight. */
+Val eval(Context *x, const Term *t);
+/* The value and whether it is none, for those that pass it on. */
+Choice eval_choice(Context *x, const Term *t);
+Context with_index(const Context *x, Index *i, Val v, Val lo, Val hi, bool carryable);
+Context with_guard(const Context *x, Val cond);
+typedef struct Bounds { Val lo, hi; Array *row; /* RANGE_ROW: values are row[position] */ } Bounds;
+Bounds eval_range(Context *x, const Range *r);
+/* The variable of a range at a position of its loop. */
+Val range_value(Context *x, const Bounds *r, Val position);
+/* reduce over a range with a plain body; fn gives the contribution of one iteration. */
+typedef void (*ContributeFn)(Context *x, void *arg, Contribution *c);
+Val reduce_over(Context *x, Index *i, AccKind kind, IrType type, ContributeFn fn, void *arg);
+/* The reduction t with fn (given the body) in place of evaluating its body. */
+Val reduce_term(Context *x, const Term *t, IrType type, ContributeFn fn);
+/* Is `v` known to lie in 0 .. n for all values of the loops around? */
+bool provably_below(const Context *x, Val v, Val n);
+/* Would computing something that depends on these values here be repeated by a loop around whose
+ * variable none of them depends on? */
+bool is_redundant(const Context *x, uint32_t n, const Val *v);
+BoundIndex *find_bound(const Context *x, const Index *i);
+Array *stored_let(Derive *d, Let *l);
+/* Bounds made of sizes alone: they do not change while the kernel runs. */
+bool has_fixed_bounds(const Index *i);
+/* Is everything that x knows, beside loop variables, known in the outer region r too? */
+bool context_holds_in(const Context *x, const Region *r);
+
+/* ---- weigh.c: log weights ------------------------------------------------------------------------------ */
+
+Val log_weight(Context *x, const Term *t);           /* L[t]; NaN where t < 0 */
+Val factor_log(Context *x, Component *c, const Factor *f); /* at the values known in x */
+Val range_count(Context *x, const Edge *e); /* int: the size of a range without `where`, none included */
+Val weight_log(Context *x, const Weight *w, const IndexVec *plates); /* product over the plates beyond `plates` */
+
+/* ---- density.c ------------------------------------------------------------------------------------------ */
+
+Val log_density(Context *x, Dist dist, Val left, const Val *params); /* log pdf or pmf */
+/* joint along the last axis: log density of left[index] with concentration alpha[index] */
+Val log_dirichlet(Context *x, const Weight *w);
+
+/* ---- sum.c: streaming over the values of one edge ------------------------------------------------------- */
+
+typedef struct Copy { Component *c; Val *at; } Copy; /* one copy of a component */
+
+/* One reduction over the values of an edge of a copy.  fn is called in the context of a value, for the body and for
+ * `none`.  axes: carried. */
+Acc *stream_edge(Context *x, Copy copy, Edge *e, AccKind kind, IrType type, uint32_t naxis, const Axis *axes,
+                 ContributeFn fn, void *arg);
+/* log weight of a node at the values known, everything below it summed (or maximised) out */
+Val node_log(Context *x, Copy copy, const Node *n, bool maximise);
+Val node_sum(Context *x, Copy copy, const Node *n);     /* log sum over the node's edge and all below */
+Val copy_log_sum(Context *x, Copy copy);                /* over all edges, without the constants; stored if worth it */
+Val copy_log_constant(Context *x, Copy copy);           /* factors that mention no edge: normalisers, as a log */
+Val copy_exists(Context *x, Copy copy);                 /* bool: some value has weight (or NaN) */
+Context with_known(const Context *x, Copy copy, Edge *e, Choice value);
+const Known *find_known(const Context *x, const Component *c, const Edge *e, const Val *copy);
+bool same_copy(const Context *x, const Component *c, const Val *a, const Val *b);
+Copy own_copy(Context *x, Component *c);
+/* The copy an edge reference names; its index values are checked. */
+Copy copy_of(Context *x, const Term *edge_ref);
+Context in_copy(const Context *x, Copy copy); /* the plates stand for the copy's index values, nothing else is bound */
+/* Is `value` in the edge's support? bool */
+Val in_support(Context *x, Copy copy, Edge *e, Choice value);
+Val node_log_without(Context *x, Copy copy, const Node *n, const Edge *prior_of); /* less that edge's own prior */
+
+/* ---- expect.c: E and P ---------------------------------------------------------------------------------- */
+
+Val expectation(Context *x, const Term *bracket);
+
+/* ---- query.c: all other queries -------------------------------------------------------------------------- */
+
+Val query(Context *x, const Term *t);
+/* The joint mode or draw of a copy: value of edge e, -1 as `v` where empty, none separately. */
+Choice mode_value(Context *x, Copy copy, Edge *e);
+Choice draw_value(Context *x, Copy copy, Edge *e, Val seed, Val draw);
+/* fn summed over the indices list[from..]; -inf wins over NaN. */
+typedef Val (*CopyFn)(Context *x, Component *c, void *arg);
+
+/* ---- memo.c: results kept for every copy of a component ----------------------------------------------- */
+
+/* The array, over the component's plates then `axes`, of fn at each copy; made once for equal keys.  NULL when
+ * the plates have bounds that are not known at the start of the kernel. */
+typedef Val (*MemoFn)(Context *x, Copy copy, void *arg);
+Array *memo(Context *x, Component *c, const void *key, const Term *term, const IndexVec *axes, StoreType elem,
+            MemoFn fn, void *arg);
+Val memo_load(Context *x, Array *a, Copy copy, const IndexVec *axes);
+
+#endif

@@ -1,0 +1,140 @@
+/* derive: the kernel of a model.
+ *
+ * Outputs that stand in the same plates share their loops; each is evaluated at the innermost point, and the
+ * builder moves what does not depend on the inner loops outward.  The kernel's sizes are the model's, then
+ * NAME.nnz for every graph input, then, where sample() is asked for, "seed." */
+#include "infer/derive.h"
+
+#include "base/ice.h"
+#include "infer/context.h"
+#include "model/term.h"
+
+static StoreType store_of(ElemKind k) {
+  switch (k) {
+  case ELEM_REAL: return STORE_REAL;
+  case ELEM_F64: return STORE_WIDE;
+  case ELEM_F32: return STORE_F32;
+  case ELEM_F16: return STORE_F16;
+  case ELEM_BF16: return STORE_BF16;
+  case ELEM_INT: case ELEM_GRAPH: return STORE_INT;
+  case ELEM_BOOL: return STORE_BOOL;
+  }
+  return STORE_REAL;
+}
+
+static Array *input_array(Derive *d, const Input *in, const char *name, StoreType elem, uint32_t rank, const Val *dims) {
+  Array *a = build_array(&d->b, ARRAY_IN, name, elem, rank, dims);
+  a->external = in->id;
+  return a;
+}
+
+static void declare_graph(Derive *d, const Input *in, const char *name) {
+  Builder *b = &d->b;
+  Context x = {.d = d};
+  Val rows = build_2(b, IR_ADD, eval(&x, in->dims.at[0]), build_int(b, 1));
+  vec_push(d->arena, &b->k->sizes, arena_printf(d->arena, "%s.nnz", name));
+  Val nnz = build_size(b, b->k->sizes.n - 1);
+  Array *p = input_array(d, in, arena_printf(d->arena, "%s.indptr", name), STORE_INT, 1, &rows);
+  Array *q = input_array(d, in, arena_printf(d->arena, "%s.indices", name), STORE_INT, 1, &nnz);
+  p->part = PART_INDPTR;
+  q->part = PART_INDICES;
+  d->inputs[in->id] = p;
+  d->neighbours[in->id] = q;
+}
+
+static void declare_inputs(Derive *d) {
+  Context x = {.d = d};
+  for (uint32_t i = 0; i < d->m->inputs.n; i++) {
+    const Input *in = d->m->inputs.at[i];
+    const char *name = sym_text(d->m->names, in->name);
+    if (in->elem == ELEM_GRAPH) {
+      declare_graph(d, in, name);
+      continue;
+    }
+    Val *dims = NEW_ARRAY(d->arena, Val, in->dims.n);
+    for (uint32_t k = 0; k < in->dims.n; k++) dims[k] = eval(&x, in->dims.at[k]);
+    d->inputs[in->id] = input_array(d, in, name, store_of(in->elem), in->dims.n, dims);
+  }
+}
+
+static Index *out_index(const Out *o, uint32_t i) { return i < o->slots.n ? o->slots.at[i] : o->axes.at[i - o->slots.n]; }
+
+static Array *declare_output(Derive *d, const Out *o) {
+  Context x = {.d = d};
+  uint32_t n = o->slots.n + o->axes.n;
+  Val *dims = NEW_ARRAY(d->arena, Val, n);
+  for (uint32_t i = 0; i < n; i++) {
+    Bounds r = eval_range(&x, &out_index(o, i)->range);
+    dims[i] = build_2(&d->b, IR_MAX, build_2(&d->b, IR_SUB, r.hi, r.lo), build_int(&d->b, 0));
+  }
+  StoreType elem = o->is_count ? STORE_WIDE : o->type == TYPE_REAL ? STORE_REAL : o->type == TYPE_INT ? STORE_INT : STORE_BOOL;
+  Array *a = build_array(&d->b, ARRAY_OUT, sym_text(d->m->names, o->name), elem, n, dims);
+  a->external = o->id;
+  return a;
+}
+
+static bool is_plate(const Out *o, const Index *i) {
+  for (uint32_t k = 0; k < o->plates.n; k++)
+    if (o->plates.at[k] == i) return true;
+  return false;
+}
+
+/* Inside the loops of its plates: the loops over its own indices and the store. */
+static void derive_output(Derive *d, Context x, const Out *o, Array *a) {
+  Builder *b = &d->b;
+  uint32_t n = o->slots.n + o->axes.n, opened = 0;
+  Loop **loops = NEW_ARRAY(d->arena, Loop *, n);
+  Val *place = NEW_ARRAY(d->arena, Val, n);
+  d->plates = &o->plates;
+  b->span = o->span;
+  for (uint32_t i = 0; i < n; i++) {
+    Index *index = out_index(o, i);
+    if (is_plate(o, index)) continue;
+    Bounds r = eval_range(&x, &index->range);
+    loops[opened] = build_open(b, LOOP_PAR, r.lo, r.hi);
+    x = with_index(&x, index, loops[opened++]->index, r.lo, r.hi, true);
+  }
+  for (uint32_t i = 0; i < n; i++) {
+    const BoundIndex *bound = find_bound(&x, out_index(o, i));
+    place[i] = build_2(b, IR_SUB, bound->v, bound->lo);
+  }
+  build_store(b, a, eval(&x, o->value), place);
+  while (opened) build_close(b, loops[--opened]);
+}
+
+/* Outputs still to do, in the plates opened so far (`depth` of them). */
+static void derive_plates(Derive *d, Context x, Array **arrays, bool *done, const Out *like, uint32_t depth) {
+  for (uint32_t i = 0; i < d->m->outs.n; i++) {
+    const Out *o = d->m->outs.at[i];
+    bool inside = !done[i] && o->plates.n >= depth;
+    for (uint32_t k = 0; inside && k < depth; k++) inside = o->plates.at[k] == like->plates.at[k];
+    if (!inside) continue;
+    if (o->plates.n == depth) {
+      done[i] = true;
+      derive_output(d, x, o, arrays[i]);
+      continue;
+    }
+    Bounds r = eval_range(&x, &o->plates.at[depth]->range);
+    Loop *l = build_open(&d->b, LOOP_PAR, r.lo, r.hi);
+    Context y = with_index(&x, o->plates.at[depth], range_value(&x, &r, l->index), r.lo, r.hi, !r.row);
+    derive_plates(d, y, arrays, done, o, depth + 1);
+    build_close(&d->b, l);
+  }
+}
+
+Kernel *derive_kernel(Arena *arena, Plan *plan) {
+  const Model *m = plan->model;
+  ICE_UNLESS(plan->refusals.n == 0);
+  Derive d = {.arena = arena, .plan = plan, .m = m};
+  build_init(&d.b, arena, sym_text(m->names, m->name));
+  for (uint32_t i = 0; i < m->sizes.n; i++) vec_push(arena, &d.b.k->sizes, sym_text(m->names, m->sizes.at[i]->name));
+  d.inputs = NEW_ARRAY(arena, Array *, m->inputs.n);
+  d.neighbours = NEW_ARRAY(arena, Array *, m->inputs.n);
+  d.lets = NEW_ARRAY(arena, Array *, m->lets.n);
+  Array **outs = NEW_ARRAY(arena, Array *, m->outs.n);
+  bool *done = NEW_ARRAY(arena, bool, m->outs.n);
+  declare_inputs(&d);
+  for (uint32_t i = 0; i < m->outs.n; i++) outs[i] = declare_output(&d, m->outs.at[i]);
+  derive_plates(&d, (Context){.d = &d}, outs, done, NULL, 0);
+  return d.failed ? NULL : d.b.k;
+}

@@ -1,0 +1,86 @@
+/* memo: what is asked of many copies from outside their plates is computed once for every copy.
+ *
+ * E[v[phi[phi[i]]]] needs E[v[phi[j]]] for all j and every i; sum_i P[phi[i] == j] needs the normaliser of every
+ * i for all j.  Such results are functions of the copy alone: one array over the plates, filled at the
+ * start of the kernel. */
+#include "infer/context.h"
+#include "model/term.h"
+
+struct Memo {
+  Component *c;
+  const void *key;
+  const Term *term;
+  IndexVec axes;
+  Array *array;
+  Memo *next;
+};
+
+static bool same_axes(const IndexVec *a, const IndexVec *b) {
+  if (a->n != b->n) return false;
+  for (uint32_t i = 0; i < a->n; i++)
+    if (a->at[i] != b->at[i]) return false;
+  return true;
+}
+
+static Index *memo_index(Component *c, const IndexVec *axes, uint32_t i) {
+  return i < c->plates.n ? c->plates.at[i] : axes->at[i - c->plates.n];
+}
+
+static Array *fill(Derive *d, Component *c, const IndexVec *axes, StoreType elem, MemoFn fn, void *arg) {
+  Builder *b = &d->b;
+  Region *back = b->at;
+  b->at = b->k->top;
+  Context x = {.d = d};
+  uint32_t n = c->plates.n + axes->n;
+  Val *dims = NEW_ARRAY(d->arena, Val, n), *place = NEW_ARRAY(d->arena, Val, n);
+  Bounds *r = NEW_ARRAY(d->arena, Bounds, n);
+  Loop **loops = NEW_ARRAY(d->arena, Loop *, n);
+  for (uint32_t i = 0; i < n; i++) {
+    r[i] = eval_range(&x, &memo_index(c, axes, i)->range);
+    dims[i] = build_2(b, IR_SUB, r[i].hi, r[i].lo);
+  }
+  Array *a = build_array(b, ARRAY_TEMP, arena_printf(d->arena, "each%u", b->k->arrays.n), elem, n, dims);
+  for (uint32_t i = 0; i < n; i++) {
+    loops[i] = build_open(b, LOOP_PAR, r[i].lo, r[i].hi);
+    x = with_index(&x, memo_index(c, axes, i), loops[i]->index, r[i].lo, r[i].hi, true);
+    place[i] = build_2(b, IR_SUB, loops[i]->index, r[i].lo);
+  }
+  build_store(b, a, fn(&x, own_copy(&x, c), arg), place);
+  for (uint32_t i = n; i-- > 0;) build_close(b, loops[i]);
+  b->at = back;
+  return a;
+}
+
+/* Bits have two values: summing them again costs less than an array over all pairs. */
+static bool worth_storing(const Component *c) {
+  for (uint32_t i = 0; i < c->edges.n; i++)
+    if (c->edges.at[i]->domain != DOMAIN_BIT) return true;
+  return false;
+}
+
+Array *memo(Context *x, Component *c, const void *key, const Term *term, const IndexVec *axes, StoreType elem, MemoFn fn, void *arg) {
+  Derive *d = x->d;
+  if (!worth_storing(c)) return NULL;
+  for (uint32_t i = 0; i < c->plates.n + axes->n; i++)
+    if (!has_fixed_bounds(memo_index(c, axes, i))) return NULL;
+  for (Memo *m = d->memos; m; m = m->next)
+    if (m->c == c && m->key == key && same_axes(&m->axes, axes) && (term == m->term || (term && m->term && term_equal(term, m->term))))
+      return m->array;
+  Array *a = fill(d, c, axes, elem, fn, arg);
+  Memo *m = NEW(d->arena, Memo);
+  *m = (Memo){c, key, term, *axes, a, d->memos};
+  d->memos = m;
+  return a;
+}
+
+Val memo_load(Context *x, Array *a, Copy copy, const IndexVec *axes) {
+  Context top = {.d = x->d};
+  Val *place = NEW_ARRAY(x->d->arena, Val, a->rank);
+  for (uint32_t i = 0; i < a->rank; i++) {
+    Index *index = memo_index(copy.c, axes, i);
+    Bounds r = eval_range(&top, &index->range);
+    Val v = i < copy.c->plates.n ? copy.at[i] : find_bound(x, index)->v;
+    place[i] = build_2(B(x), IR_SUB, v, r.lo);
+  }
+  return build_load(B(x), a, place);
+}

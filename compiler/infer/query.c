@@ -1,0 +1,414 @@
+/* query: what is asked of the posterior beside E and P.
+ *
+ *   mode      the largest joint weight: maxima below, arg max, then downward given what is above
+ *   sample    the same with a Gumbel variable added to the log marginal of each value (Gumbel-max trick:
+ *             Yellott 1977); draws are functions of (seed, edge, copy, draw, value)
+ *   entropy   chain rule H(a, b) = H(a) + E_a H(b | a)
+ *   kl        E[log posterior - log prior], by the same rule
+ *   logZ      sum over the components inside the enclosing copies, priors normalised
+ *   count     of supports; of all copies: also what requires admit */
+#include <math.h>
+
+#include "base/ice.h"
+#include "infer/context.h"
+#include "model/term.h"
+
+static Val wide(Context *x, double v) { return build_float(B(x), IR_WIDE, v); }
+
+/* ---- mode and draws ---------------------------------------------------------------------------------------- */
+
+enum { NONE_CODE = -2 }; /* how a stored choice says none; -1 says that the copy is empty */
+
+/* arg max prefers small values: none comes after all others. */
+static const int64_t NONE_LAST = INT64_MAX;
+
+typedef struct Pick { const Edge *edge; bool draw; Val seed, number; } Pick;
+
+typedef struct PickAt { Copy copy; const Node *n; const Pick *pick; } PickAt;
+
+static Val gumbel(Context *x, const PickAt *p, Choice value) {
+  Builder *b = B(x);
+  uint32_t n = p->copy.c->plates.n;
+  Val *key = NEW_ARRAY(x->d->arena, Val, n + 4);
+  key[0] = p->pick->seed;
+  key[1] = build_int(b, p->n->edge->id);
+  for (uint32_t i = 0; i < n; i++) key[2 + i] = p->copy.at[i];
+  key[n + 2] = p->pick->number;
+  key[n + 3] = value.none ? build_int(b, -1) : value.v;
+  Val u = build_2(b, IR_ADD, build_op(b, IR_RANDOM, IR_WIDE, n + 4, key), wide(x, 0x1p-54)); /* never 0 */
+  Val e = build_1(b, IR_NEG, build_1(b, IR_LOG, u));
+  return build_1(b, IR_NEG, build_1(b, IR_LOG, e));
+}
+
+static void contribute_pick(Context *x, void *arg, Contribution *c) {
+  PickAt *p = arg;
+  Choice value = find_known(x, p->copy.c, p->n->edge, p->copy.at)->value;
+  c->log_w = node_log(x, p->copy, p->n, !p->pick->draw);
+  if (p->pick->draw) c->log_w = build_2(B(x), IR_LOGMUL, c->log_w, gumbel(x, p, value));
+  c->x = value.none ? build_int(B(x), NONE_LAST) : value.v;
+}
+
+static Choice decode(Context *x, Val code, int64_t none_code, bool or_none) {
+  return (Choice){code, or_none ? build_2(B(x), IR_EQ, code, build_int(B(x), none_code)) : 0};
+}
+
+static Val pick_at(Context *x, Copy copy, const Node *n, const Pick *pick) {
+  return stream_edge(x, copy, n->edge, ACC_ARGMAX, IR_INT, 0, NULL, contribute_pick, &(PickAt){copy, n, pick})->result;
+}
+
+static bool is_below(const Node *n, const Edge *e) {
+  if (n->edge == e) return true;
+  for (uint32_t i = 0; i < n->children.n; i++)
+    if (is_below(n->children.at[i], e)) return true;
+  return false;
+}
+
+/* The code of the value of pick->edge: the value, -1 for an empty copy, NONE_LAST. */
+static Val pick_below(Context *x, Copy copy, const Node *n, const Pick *pick) {
+  Builder *b = B(x);
+  Val code = pick_at(x, copy, n, pick);
+  if (n->edge == pick->edge) return code;
+  Val empty = build_2(b, IR_EQ, code, build_int(b, -1));
+  Context y = with_known(x, copy, n->edge, decode(x, code, NONE_LAST, n->edge->or_none));
+  y = with_guard(&y, build_1(b, IR_NOT, empty));
+  for (uint32_t i = 0; i < n->children.n; i++)
+    if (is_below(n->children.at[i], pick->edge))
+      return build_select(b, empty, code, pick_below(&y, copy, n->children.at[i], pick));
+  ICE("an edge outside its elimination tree");
+}
+
+static Val pick_code(Context *x, Copy copy, void *arg) {
+  const Pick *p = arg;
+  Val code = pick_below(x, copy, copy.c->root, p);
+  return build_select(B(x), build_2(B(x), IR_EQ, code, build_int(B(x), NONE_LAST)), build_int(B(x), NONE_CODE), code);
+}
+
+static Choice stored_pick(Context *x, Copy copy, const Pick *pick, const void *key) {
+  Array *a = NULL;
+  if (is_redundant(x, copy.c->plates.n, copy.at))
+    a = memo(x, copy.c, key, NULL, &(IndexVec){0}, STORE_INT, pick_code, (void *)pick);
+  Val code = a ? memo_load(x, a, copy, &(IndexVec){0}) : pick_code(x, copy, (void *)pick);
+  return decode(x, code, NONE_CODE, pick->edge->or_none);
+}
+
+Choice mode_value(Context *x, Copy copy, Edge *e) {
+  return stored_pick(x, copy, &(Pick){.edge = e}, e);
+}
+
+Choice draw_value(Context *x, Copy copy, Edge *e, Val seed, Val draw) {
+  Pick p = {.edge = e, .draw = true, .seed = seed, .number = draw};
+  return decode(x, pick_code(x, copy, &p), NONE_CODE, e->or_none);
+}
+
+static Val seed_of_run(Context *x) {
+  Derive *d = x->d;
+  if (!d->seed) {
+    vec_push(d->arena, &d->b.k->sizes, "seed.");
+    d->seed = build_size(&d->b, d->b.k->sizes.n - 1);
+  }
+  return d->seed;
+}
+
+static Val query_pick(Context *x, const Term *t) {
+  const Term *ref = t->args.at[0];
+  Copy copy = copy_of(x, ref);
+  Choice c;
+  if (t->query == QUERY_MODE) c = mode_value(x, copy, ref->edge);
+  else {
+    Pick p = {.edge = ref->edge, .draw = true, .seed = seed_of_run(x), .number = build_int(B(x), 0)};
+    c = stored_pick(x, copy, &p, &ref->edge->plates);
+  }
+  return c.none ? build_select(B(x), c.none, build_int(B(x), -1), c.v) : c.v;
+}
+
+/* ---- copies named by entropy, kl and count --------------------------------------------------------------- */
+
+typedef Val (*CopyQuery)(Context *x, Copy copy, EdgeSet set, const Term *t);
+
+typedef struct Over { Component *c; Val *at; uint32_t fixed; EdgeSet set; CopyQuery fn; const Term *t; } Over;
+
+/* The reduction of fn over all copies whose leading indices are given. */
+static Val over_copies(Context *x, AccKind kind, const Over *o, uint32_t from);
+
+typedef struct OverStep { AccKind kind; const Over *o; uint32_t from; } OverStep;
+
+static void contribute_copies(Context *x, void *arg, Contribution *c) {
+  OverStep *s = arg;
+  Over o = *s->o;
+  o.at = NEW_ARRAY(x->d->arena, Val, o.c->plates.n);
+  for (uint32_t i = 0; i < s->from; i++) o.at[i] = s->o->at[i];
+  o.at[s->from] = find_bound(x, o.c->plates.at[s->from])->v;
+  c->x = build_convert(B(x), over_copies(x, s->kind, &o, s->from + 1), IR_WIDE);
+}
+
+static Val over_copies(Context *x, AccKind kind, const Over *o, uint32_t from) {
+  if (from == o->c->plates.n) return o->fn(x, (Copy){o->c, o->at}, o->set, o->t);
+  return reduce_over(x, o->c->plates.at[from], kind, IR_WIDE, contribute_copies, &(OverStep){kind, o, from});
+}
+
+/* Plates above those being reduced must stand for the given indices. */
+static Context with_plates(const Context *x, const Component *c, const Val *at, uint32_t n) {
+  Context y = *x;
+  for (uint32_t i = 0; i < n; i++) {
+    const BoundIndex *b = find_bound(x, c->plates.at[i]);
+    if (!b || b->v != at[i]) y = with_index(&y, c->plates.at[i], at[i], at[i], 0, false);
+  }
+  return y;
+}
+
+/* Per component named: the set of its edges; then fn over its copies; combined by `combine`. */
+static Val over_components(Context *x, const Term *t, AccKind kind, IrOp combine, CopyQuery fn) {
+  Val total = 0;
+  for (uint32_t i = 0; i < t->copies.n; i++) {
+    const CopySet *s = &t->copies.at[i];
+    Over o = {.c = x->d->plan->of_edge[s->edge->id], .fixed = s->fixed.n, .fn = fn, .t = t};
+    bool first = true;
+    for (uint32_t k = 0; k < t->copies.n; k++) {
+      if (x->d->plan->of_edge[t->copies.at[k].edge->id] != o.c) continue;
+      if (k < i) first = false;
+      o.set |= (EdgeSet)1 << component_place(o.c, t->copies.at[k].edge);
+    }
+    if (!first) continue;
+    o.at = NEW_ARRAY(x->d->arena, Val, o.c->plates.n);
+    for (uint32_t k = 0; k < s->fixed.n; k++) o.at[k] = eval(x, s->fixed.at[k]);
+    Context y = with_plates(x, o.c, o.at, s->fixed.n);
+    Val v = build_convert(B(x), over_copies(&y, kind, &o, s->fixed.n), IR_WIDE);
+    total = total ? build_2(B(x), combine, total, v) : v;
+  }
+  return total;
+}
+
+static EdgeSet all_edges(const Component *c) { return ((EdgeSet)1 << c->edges.n) - 1; }
+
+static const Node *tree_for(Context *x, Component *c, EdgeSet set, const Term *t) {
+  const Node *root = set == all_edges(c) ? c->root : plan_tree(x->d->plan, c, set);
+  if (!root) refuse_query(x, t->span, "the marginal of an edge whose support depends on another edge is not compiled yet");
+  return root;
+}
+
+static bool named(const Node *n, EdgeSet set) { return set >> n->at & 1; }
+
+/* Named nodes below unnamed ones: the marginal does not come off the top of the tree. */
+static bool named_on_top(const Node *n, EdgeSet set) {
+  for (uint32_t i = 0; i < n->children.n; i++) {
+    if (!named(n, set) && (n->children.at[i]->below & set)) return false;
+    if (!named_on_top(n->children.at[i], set)) return false;
+  }
+  return true;
+}
+
+static const Node *marginal_tree(Context *x, Component *c, EdgeSet set, const Term *t) {
+  const Node *root = tree_for(x, c, set, t);
+  if (root && named_on_top(root, set)) return root;
+  if (root) refuse_query(x, t->span, "the marginal of an edge whose support depends on another edge is not compiled yet");
+  return NULL;
+}
+
+/* ---- entropy ------------------------------------------------------------------------------------------------- */
+
+typedef struct Chain { Copy copy; const Node *n; EdgeSet set; const Edge *except; } Chain;
+
+static Val entropy_below(Context *x, const Chain *c);
+
+static Val children_entropy(Context *x, const Chain *c) {
+  Val sum = 0;
+  for (uint32_t i = 0; i < c->n->children.n; i++) {
+    const Node *child = c->n->children.at[i];
+    if (!named(child, c->set)) continue;
+    Val h = entropy_below(x, &(Chain){c->copy, child, c->set, NULL});
+    sum = sum ? build_2(B(x), IR_ADD, sum, h) : h;
+  }
+  return sum;
+}
+
+static void contribute_entropy(Context *x, void *arg, Contribution *c) {
+  Chain *k = arg;
+  c->log_w = node_log(x, k->copy, k->n, false);
+}
+
+static void contribute_children_entropy(Context *x, void *arg, Contribution *c) {
+  Chain *k = arg;
+  c->log_w = node_log(x, k->copy, k->n, false);
+  c->x = children_entropy(x, k);
+}
+
+static bool has_named_child(const Node *n, EdgeSet set) {
+  for (uint32_t i = 0; i < n->children.n; i++)
+    if (named(n->children.at[i], set)) return true;
+  return false;
+}
+
+static Val entropy_below(Context *x, const Chain *c) {
+  Edge *e = c->n->edge;
+  Val h = stream_edge(x, c->copy, e, ACC_ENTROPY, IR_WIDE, 0, NULL, contribute_entropy, (void *)c)->result;
+  if (!has_named_child(c->n, c->set)) return h;
+  Val below = stream_edge(x, c->copy, e, ACC_EXPECT, IR_WIDE, 0, NULL, contribute_children_entropy, (void *)c)->result;
+  return build_2(B(x), IR_ADD, h, below);
+}
+
+static Val entropy_of(Context *x, Copy copy, EdgeSet set, const Term *t) {
+  const Node *root = marginal_tree(x, copy.c, set, t);
+  return root ? entropy_below(x, &(Chain){copy, root, set, NULL}) : wide(x, 0);
+}
+
+/* ---- kl ---------------------------------------------------------------------------------------------------------
+ * At a node: E[log p(a | above) - log prior(a) + sum over named children of their kl], and log p(a | above) is the
+ * node's log weight less its sum.  The edge's own prior factors are left out instead of subtracted; a
+ * normaliser of it that stands elsewhere (above, or constant) is subtracted. */
+
+static Val normaliser_elsewhere(Context *x, const Chain *c) {
+  Component *k = c->copy.c;
+  Context y = in_copy(x, c->copy);
+  Val sum = wide(x, 0);
+  for (uint32_t i = 0; i < k->constants.n; i++)
+    if (k->constants.at[i]->edge == c->n->edge && k->constants.at[i]->is_prior)
+      sum = build_2(B(x), IR_ADD, sum, factor_log(&y, k, k->constants.at[i]));
+  for (uint32_t i = 0; i < k->factors.n; i++) {
+    const Factor *f = k->factors.at[i];
+    bool here = false;
+    for (uint32_t n = 0; n < c->n->factors.n; n++) here |= c->n->factors.at[n] == f;
+    if (f->is_prior && f->edge == c->n->edge && !here) sum = build_2(B(x), IR_ADD, sum, factor_log(&y, k, f));
+  }
+  return sum;
+}
+
+static bool prior_stays_in(const Component *c, const Edge *e, EdgeSet set) {
+  for (uint32_t i = 0; i < c->factors.n; i++)
+    if (c->factors.at[i]->is_prior && c->factors.at[i]->edge == e && (c->factors.at[i]->scope & ~set)) return false;
+  return true;
+}
+
+static Val kl_below(Context *x, const Chain *c);
+
+static void contribute_kl(Context *x, void *arg, Contribution *c) {
+  Chain *k = arg;
+  c->log_w = node_log(x, k->copy, k->n, false);
+  c->x = build_2(B(x), IR_SUB, node_log_without(x, k->copy, k->n, k->n->edge), normaliser_elsewhere(x, k));
+  for (uint32_t i = 0; i < k->n->children.n; i++)
+    if (named(k->n->children.at[i], k->set))
+      c->x = build_2(B(x), IR_ADD, c->x, kl_below(x, &(Chain){k->copy, k->n->children.at[i], k->set, NULL}));
+}
+
+static Val kl_below(Context *x, const Chain *c) {
+  Builder *b = B(x);
+  Val mean = stream_edge(x, c->copy, c->n->edge, ACC_EXPECT, IR_WIDE, 0, NULL, contribute_kl, (void *)c)->result;
+  Val sum = node_sum(x, c->copy, c->n);
+  Val empty = build_2(b, IR_EQ, sum, wide(x, -INFINITY));
+  return build_select(b, empty, wide(x, 0), build_2(b, IR_SUB, mean, sum));
+}
+
+static Val kl_of(Context *x, Copy copy, EdgeSet set, const Term *t) {
+  const Node *root = marginal_tree(x, copy.c, set, t);
+  for (uint32_t i = 0; i < copy.c->edges.n; i++)
+    if ((set >> i & 1) && !prior_stays_in(copy.c, copy.c->edges.at[i], set))
+      return refuse_query(x, t->span, "the kl of an edge whose prior depends on another edge: name that edge too");
+  return root ? kl_below(x, &(Chain){copy, root, set, NULL}) : wide(x, 0);
+}
+
+/* ---- count -------------------------------------------------------------------------------------------------------- */
+
+typedef struct Counting { Copy copy; EdgeSet set; uint32_t at; bool requires; } Counting;
+
+static Val count_from(Context *x, const Counting *k);
+
+static void contribute_count(Context *x, void *arg, Contribution *c) {
+  Counting *k = arg;
+  c->x = count_from(x, &(Counting){k->copy, k->set, k->at + 1, k->requires});
+}
+
+/* 1 if every require over the edges of the component holds at the values known, else 0. */
+static Val admitted(Context *x, const Counting *k) {
+  Context y = in_copy(x, k->copy);
+  Val ok = wide(x, 0);
+  for (uint32_t i = 0; k->requires && i < k->copy.c->factors.n; i++) {
+    const Factor *f = k->copy.c->factors.at[i];
+    if (f->kind == FACTOR_WEIGHT && f->weight->kind == WEIGHT_REQUIRE && !(f->scope & ~k->set))
+      ok = build_2(B(x), IR_LOGMUL, ok, factor_log(&y, k->copy.c, f));
+  }
+  return build_1(B(x), IR_EXP, ok);
+}
+
+static Val count_from(Context *x, const Counting *k) {
+  Counting next = *k;
+  while (next.at < k->copy.c->edges.n && !(k->set >> next.at & 1)) next.at++;
+  if (next.at == k->copy.c->edges.n) return admitted(x, &next);
+  Edge *e = k->copy.c->edges.at[next.at];
+  if (!k->requires && !(k->set >> next.at >> 1) && e->domain == DOMAIN_RANGE && !e->where) {
+    Context y = in_copy(x, k->copy);
+    return build_convert(B(x), range_count(&y, e), IR_WIDE);
+  }
+  return stream_edge(x, k->copy, e, ACC_SUM, IR_WIDE, 0, NULL, contribute_count, &next)->result;
+}
+
+/* With all edges that the supports of the set depend on. */
+static EdgeSet closed_under_support(const Component *c, EdgeSet set) {
+  for (uint32_t round = 0; round < c->edges.n; round++)
+    for (uint32_t i = 0; i < c->edges.n; i++)
+      if (set >> i & 1) set |= support_scope(c, c->edges.at[i]);
+  return set;
+}
+
+static Val count_of(Context *x, Copy copy, EdgeSet set, const Term *t) {
+  bool all_copies = t->copies.at[0].fixed.n < copy.c->plates.n || copy.c->plates.n == 0;
+  return count_from(x, &(Counting){copy, closed_under_support(copy.c, set), 0, all_copies});
+}
+
+/* ---- logZ ----------------------------------------------------------------------------------------------------------- */
+
+static bool has_prefix(const IndexVec *plates, const IndexVec *prefix) {
+  if (plates->n < prefix->n) return false;
+  for (uint32_t i = 0; i < prefix->n; i++)
+    if (plates->at[i] != prefix->at[i]) return false;
+  return true;
+}
+
+static Val logz_of(Context *x, Copy copy, EdgeSet set, const Term *t) {
+  (void)set, (void)t;
+  return build_2(B(x), IR_LOGMUL, copy_log_sum(x, copy), copy_log_constant(x, copy));
+}
+
+static Val is_empty_copy(Context *x, Copy copy, EdgeSet set, const Term *t) {
+  Val l = logz_of(x, copy, set, t);
+  return build_select(B(x), build_2(B(x), IR_EQ, l, wide(x, -INFINITY)), wide(x, 1), wide(x, 0));
+}
+
+/* Sum over the copies; -inf where one is empty, whatever the others are. */
+static Val component_logz(Context *x, Component *c) {
+  uint32_t n = x->d->plates->n;
+  Over o = {.c = c, .at = NEW_ARRAY(x->d->arena, Val, c->plates.n), .fixed = n, .fn = logz_of};
+  for (uint32_t i = 0; i < n; i++) o.at[i] = find_bound(x, c->plates.at[i])->v;
+  Val sum = over_copies(x, ACC_SUM, &o, n);
+  if (n == c->plates.n) return sum;
+  o.fn = is_empty_copy;
+  Val empties = over_copies(x, ACC_SUM, &o, n);
+  return build_select(B(x), build_2(B(x), IR_GT, empties, wide(x, 0)), wide(x, -INFINITY), sum);
+}
+
+static Val query_logz(Context *x) {
+  const Plan *p = x->d->plan;
+  Val sum = wide(x, 0);
+  for (uint32_t i = 0; i < p->components.n; i++)
+    if (has_prefix(&p->components.at[i]->plates, x->d->plates))
+      sum = build_2(B(x), IR_LOGMUL, sum, component_logz(x, p->components.at[i]));
+  for (uint32_t i = 0; i < p->free_weights.n; i++)
+    if (has_prefix(&p->free_weights.at[i]->plates, x->d->plates))
+      sum = build_2(B(x), IR_LOGMUL, sum, weight_log(x, p->free_weights.at[i], x->d->plates));
+  return sum;
+}
+
+Val query(Context *x, const Term *t) {
+  switch (t->query) {
+  case QUERY_E: case QUERY_P: return expectation(x, t->args.at[0]);
+  case QUERY_MODE: case QUERY_SAMPLE: return query_pick(x, t);
+  case QUERY_ENTROPY: return over_components(x, t, ACC_SUM, IR_ADD, entropy_of);
+  case QUERY_KL: return over_components(x, t, ACC_SUM, IR_ADD, kl_of);
+  case QUERY_COUNT: {
+    Val n = over_components(x, t, ACC_PROD, IR_MUL, count_of);
+    return t->type == TYPE_INT ? build_convert(B(x), n, IR_INT) : n;
+  }
+  case QUERY_LOGZ: return query_logz(x);
+  case QUERY_ELBO: return refuse_query(x, t->span, "elbo needs latents, which are not compiled yet");
+  case QUERY_PARAM: return refuse_query(x, t->span, "param needs latents, which are not compiled yet");
+  }
+  ICE("unknown query");
+}

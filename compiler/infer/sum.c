@@ -1,0 +1,241 @@
+/* sum: streaming over the values of an edge.
+ *
+ *   log sum_phi w(phi) = lse over the support of [ factors complete at phi + sum over subtrees below ]
+ *
+ * by recursion down the elimination tree: a child's sum is a function of the values above it, computed inside
+ * the stream of its parent; nothing is tabulated.  Factors that mention no edge of the component (the
+ * normalisers of ordinary priors) cancel in every posterior: they are left out here and added in logZ. */
+#include <math.h>
+
+#include "base/ice.h"
+#include "infer/context.h"
+#include "model/term.h"
+
+static Val wide(Context *x, double v) { return build_float(B(x), IR_WIDE, v); }
+
+/* ---- copies ---------------------------------------------------------------------------------------------- */
+
+static bool equal_vals(uint32_t n, const Val *a, const Val *b) {
+  for (uint32_t i = 0; i < n; i++)
+    if (a[i] != b[i]) return false;
+  return true;
+}
+
+bool same_copy(const Context *x, const Component *c, const Val *a, const Val *b) {
+  uint32_t n = c->plates.n;
+  if (equal_vals(n, a, b)) return true;
+  for (const Decision *d = x->decisions; d; d = d->next) {
+    if (d->c != c || !d->same) continue;
+    if ((equal_vals(n, d->x, a) && equal_vals(n, d->y, b)) || (equal_vals(n, d->x, b) && equal_vals(n, d->y, a))) return true;
+  }
+  return false;
+}
+
+const Known *find_known(const Context *x, const Component *c, const Edge *e, const Val *copy) {
+  for (const Known *k = x->known; k; k = k->next)
+    if (k->c == c && k->edge == e && same_copy(x, c, k->copy, copy)) return k;
+  return NULL;
+}
+
+Context with_known(const Context *x, Copy copy, Edge *e, Choice value) {
+  Known *k = NEW(x->d->arena, Known);
+  *k = (Known){copy.c, e, copy.at, value, x->known};
+  Context y = *x;
+  y.known = k;
+  return y;
+}
+
+Context in_copy(const Context *x, Copy copy) {
+  Context y = *x, top = {.d = x->d};
+  y.bound = NULL;
+  for (uint32_t i = 0; i < copy.c->plates.n; i++) {
+    Index *p = copy.c->plates.at[i];
+    const BoundIndex *n = find_bound(x, p);
+    Bounds r = {0};
+    if (n && n->v == copy.at[i]) r = (Bounds){n->lo, n->hi, NULL};
+    else if (has_fixed_bounds(p)) r = eval_range(&top, &p->range);
+    y = with_index(&y, p, copy.at[i], r.lo ? r.lo : copy.at[i], r.hi, false);
+  }
+  return y;
+}
+
+Copy own_copy(Context *x, Component *c) {
+  Copy copy = {c, NEW_ARRAY(x->d->arena, Val, c->plates.n)};
+  for (uint32_t i = 0; i < c->plates.n; i++) {
+    const BoundIndex *n = find_bound(x, c->plates.at[i]);
+    if (!n) ICE("a copy outside its plates");
+    copy.at[i] = n->v;
+  }
+  return copy;
+}
+
+static void check_copy_index(Context *x, const Term *arg, Val v, const Index *plate) {
+  const BoundIndex *n = find_bound(x, plate);
+  if (n && n->v == v) return;
+  Context top = {.d = x->d}, *scope = has_fixed_bounds(plate) ? &top : x;
+  Bounds r = eval_range(scope, &plate->range);
+  if (r.row || provably_below(x, v, r.hi)) return;
+  B(x)->span = arg->span;
+  build_check(B(x), IR_CHECK_INDEX, x->guard, build_2(B(x), IR_SUB, v, r.lo), build_2(B(x), IR_SUB, r.hi, r.lo));
+}
+
+Copy copy_of(Context *x, const Term *t) {
+  Copy copy = {x->d->plan->of_edge[t->edge->id], NEW_ARRAY(x->d->arena, Val, t->args.n)};
+  for (uint32_t i = 0; i < t->args.n; i++) {
+    copy.at[i] = eval(x, t->args.at[i]);
+    check_copy_index(x, t->args.at[i], copy.at[i], t->edge->plates.at[i]);
+  }
+  return copy;
+}
+
+/* ---- supports --------------------------------------------------------------------------------------------- */
+
+static Bounds domain_of(Context *x, const Edge *e) {
+  if (e->domain == DOMAIN_BIT) return (Bounds){build_int(B(x), 0), build_int(B(x), 2), NULL};
+  return eval_range(x, &e->range);
+}
+
+/* `where` at the value known in x; a bit keeps its 0. */
+static Val where_holds(Context *x, const Edge *e, Val value) {
+  if (!e->where) return 0;
+  Val cond = eval(x, e->where);
+  return e->domain == DOMAIN_BIT ? build_2(B(x), IR_OR, build_2(B(x), IR_EQ, value, build_int(B(x), 0)), cond) : cond;
+}
+
+Val in_support(Context *x, Copy copy, Edge *e, Choice value) {
+  Builder *b = B(x);
+  Context y = in_copy(x, copy);
+  Bounds r = domain_of(&y, e);
+  Val inside = build_2(b, IR_AND, build_2(b, IR_GE, value.v, r.lo), build_2(b, IR_LT, value.v, r.hi));
+  y = with_known(&y, copy, e, value);
+  y = with_guard(&y, inside);
+  inside = build_and(b, inside, where_holds(&y, e, value.v));
+  return value.none ? build_select(b, value.none, build_bool(b, e->or_none), inside) : inside;
+}
+
+/* ---- streams ---------------------------------------------------------------------------------------------- */
+
+Acc *stream_edge(Context *x, Copy copy, Edge *e, AccKind kind, IrType type, uint32_t naxis, const Axis *axes, ContributeFn fn,
+                 void *arg) {
+  Builder *b = B(x);
+  b->span = e->span;
+  Context own = in_copy(x, copy);
+  Bounds r = domain_of(&own, e);
+  Loop *l = build_open(b, LOOP_REDUCE, r.lo, r.hi);
+  Acc *acc = build_acc(b, l, kind, type, naxis, axes);
+  Choice value = {range_value(&own, &r, l->index), 0};
+  Context inside = with_known(&own, copy, e, value);
+  l->mask = where_holds(&inside, e, value.v);
+  Context y = with_known(x, copy, e, value);
+  if (l->mask) y = with_guard(&y, l->mask);
+  Contribution c = {0};
+  fn(&y, arg, &c);
+  acc->body = c;
+  if (e->or_none) {
+    build_seed(b, l);
+    Context none = with_known(x, copy, e, (Choice){build_int(b, -1), build_bool(b, true)});
+    Contribution s = {0};
+    fn(&none, arg, &s);
+    acc->seed = s;
+    build_body(b, l);
+  }
+  return build_close(b, l)->accs.at[0];
+}
+
+/* Does evaluating it perhaps fail (an index from data, an integer division)? */
+static bool may_fail(const Term *t) {
+  if (!t) return false;
+  if (t->kind == TERM_OP && (t->op == OP_FLOORDIV || t->op == OP_MOD) && t->args.at[1]->kind != TERM_INT) return true;
+  for (uint32_t i = 0; i < t->args.n; i++) {
+    const Term *a = t->args.at[i];
+    bool plain = a->kind == TERM_INDEX || a->kind == TERM_EDGE || a->kind == TERM_INT;
+    if ((t->kind == TERM_INPUT || t->kind == TERM_LET) && !plain) return true;
+    if (may_fail(a)) return true;
+  }
+  return false;
+}
+
+static bool factor_may_fail(const Factor *f) {
+  if (!f->weight) return false;
+  for (uint32_t i = 0; i < f->weight->params.n; i++)
+    if (may_fail(f->weight->params.at[i])) return true;
+  return may_fail(f->weight->value) || may_fail(f->weight->left);
+}
+
+static Val live(Context *x, Val log_w) { return build_2(B(x), IR_NE, log_w, wide(x, -INFINITY)); }
+
+/* Factors that can fail come last: a value that the others remove is not looked at. */
+static Val factors_log(Context *x, Copy copy, const Node *n, const Edge *prior_of) {
+  Context y = in_copy(x, copy);
+  Val sum = wide(x, 0);
+  for (int fallible = 0; fallible < 2; fallible++)
+    for (uint32_t i = 0; i < n->factors.n; i++) {
+      const Factor *f = n->factors.at[i];
+      if (factor_may_fail(f) != fallible || (prior_of && f->is_prior && f->edge == prior_of)) continue;
+      Context z = fallible ? with_guard(&y, live(x, sum)) : y;
+      sum = build_2(B(x), IR_LOGMUL, sum, factor_log(&z, copy.c, f));
+    }
+  return sum;
+}
+
+static Val node_max(Context *x, Copy copy, const Node *n);
+
+static Val children_log(Context *x, Copy copy, const Node *n, Val sum, bool maximise) {
+  for (uint32_t i = 0; i < n->children.n; i++) {
+    const Node *child = n->children.at[i];
+    sum = build_2(B(x), IR_LOGMUL, sum, maximise ? node_max(x, copy, child) : node_sum(x, copy, child));
+  }
+  return sum;
+}
+
+Val node_log(Context *x, Copy copy, const Node *n, bool maximise) {
+  return children_log(x, copy, n, factors_log(x, copy, n, NULL), maximise);
+}
+
+Val node_log_without(Context *x, Copy copy, const Node *n, const Edge *prior_of) {
+  return children_log(x, copy, n, factors_log(x, copy, n, prior_of), false);
+}
+
+typedef struct At { Copy copy; const Node *n; } At;
+
+static void contribute_sum(Context *x, void *arg, Contribution *c) {
+  At *a = arg;
+  c->log_w = node_log(x, a->copy, a->n, false);
+}
+
+static void contribute_max(Context *x, void *arg, Contribution *c) {
+  At *a = arg;
+  c->x = node_log(x, a->copy, a->n, true);
+}
+
+Val node_sum(Context *x, Copy copy, const Node *n) {
+  return stream_edge(x, copy, n->edge, ACC_LSE, IR_WIDE, 0, NULL, contribute_sum, &(At){copy, n})->result;
+}
+
+static Val node_max(Context *x, Copy copy, const Node *n) {
+  return stream_edge(x, copy, n->edge, ACC_MAX, IR_WIDE, 0, NULL, contribute_max, &(At){copy, n})->result;
+}
+
+static Val log_sum_of(Context *x, Copy copy, void *arg) {
+  (void)arg;
+  return node_sum(x, copy, copy.c->root);
+}
+
+Val copy_log_sum(Context *x, Copy copy) {
+  static const char key;
+  if (is_redundant(x, copy.c->plates.n, copy.at)) {
+    Array *a = memo(x, copy.c, &key, NULL, &(IndexVec){0}, STORE_WIDE, log_sum_of, NULL);
+    if (a) return memo_load(x, a, copy, &(IndexVec){0});
+  }
+  return log_sum_of(x, copy, NULL);
+}
+
+Val copy_log_constant(Context *x, Copy copy) {
+  Context y = in_copy(x, copy);
+  Val sum = wide(x, 0);
+  for (uint32_t i = 0; i < copy.c->constants.n; i++)
+    sum = build_2(B(x), IR_LOGMUL, sum, factor_log(&y, copy.c, copy.c->constants.at[i]));
+  return sum;
+}
+
+Val copy_exists(Context *x, Copy copy) { return live(x, copy_log_sum(x, copy)); }

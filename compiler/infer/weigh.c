@@ -1,0 +1,272 @@
+/* weigh: weights in log space (LANGUAGE, fine print 6).
+ *
+ *   L[exp a] = a           L[a b] = L[a] + L[b]      L[a / b] = L[a] - L[b]     L[a ^ b] = b L[a]
+ *   L[if c then a else b] = if c then L[a] else L[b]                            L[prod e] = sum L[e]
+ *   L[a + b] = log(e^L[a] + e^L[b]), L[sum e] = lse L[e]        where the parts are provably >= 0
+ *   anything else: the log of the value.
+ * A weight is kept as log|w| and the condition that w < 0, so that a product of two negative factors is what
+ * it is; a weight negative in the end is NaN.  In products, and between the terms of an exponent, -inf
+ * removes the value whatever stands beside it (LOGMUL). */
+#include <math.h>
+
+#include "base/ice.h"
+#include "infer/context.h"
+#include "model/term.h"
+
+typedef struct Signed { Val log_abs, negative; } Signed; /* negative: bool, 0: never */
+
+static Signed signed_log(Context *x, const Term *t);
+
+static Val wide(Context *x, double v) { return build_float(B(x), IR_WIDE, v); }
+static Val logmul(Context *x, Val a, Val b) { return build_2(B(x), IR_LOGMUL, a, b); }
+static Val negate(Context *x, Val a) { return build_1(B(x), IR_NEG, a); }
+
+static Val exclusive(Context *x, Val a, Val b) { return !a ? b : !b ? a : build_2(B(x), IR_NE, a, b); }
+
+/* The exponent of exp(t): its terms are factors of the weight. */
+static Val exponent(Context *x, const Term *t) {
+  if (t->kind == TERM_OP && t->op == OP_ADD) {
+    Val a = exponent(x, t->args.at[0]);
+    return logmul(x, a, exponent(x, t->args.at[1]));
+  }
+  if (t->kind == TERM_OP && t->op == OP_SUB) {
+    Val a = exponent(x, t->args.at[0]);
+    return logmul(x, a, negate(x, eval(x, t->args.at[1])));
+  }
+  if (t->kind == TERM_IF) {
+    Val cond = eval(x, t->args.at[0]);
+    const Instr *i = ir_at(B(x)->k, cond);
+    if (i->op == IR_CONST) return exponent(x, t->args.at[i->integer ? 1 : 2]);
+    Context yes = with_guard(x, cond), no = with_guard(x, build_1(B(x), IR_NOT, cond));
+    Val a = exponent(&yes, t->args.at[1]);
+    return build_select(B(x), cond, a, exponent(&no, t->args.at[2]));
+  }
+  return eval(x, t);
+}
+
+static Signed log_of_value(Context *x, const Term *t) {
+  Val v = build_convert(B(x), eval(x, t), IR_WIDE);
+  if (t->nonnegative) return (Signed){build_1(B(x), IR_LOG, v), 0};
+  return (Signed){build_1(B(x), IR_LOG, build_1(B(x), IR_ABS, v)), build_2(B(x), IR_LT, v, wide(x, 0))};
+}
+
+static Signed log_of_bool(Context *x, const Term *t) {
+  return (Signed){build_select(B(x), eval(x, t), wide(x, 0), wide(x, -INFINITY)), 0};
+}
+
+static Signed log_of_product(Context *x, const Term *t, bool quotient) {
+  Signed a = signed_log(x, t->args.at[0]), b = signed_log(x, t->args.at[1]);
+  return (Signed){logmul(x, a.log_abs, quotient ? negate(x, b.log_abs) : b.log_abs), exclusive(x, a.negative, b.negative)};
+}
+
+/* b L[a], and 0 for b = 0 also where L[a] is infinite.  A negative base needs an integer exponent. */
+static Signed log_of_power(Context *x, const Term *t) {
+  const Term *base = t->args.at[0], *exp = t->args.at[1];
+  int64_t n = exp->kind == TERM_INT ? exp->integer : exp->kind == TERM_REAL && exp->real == floor(exp->real) && fabs(exp->real) < 1e6 ? (int64_t)exp->real : 0;
+  bool whole = exp->kind == TERM_INT || n;
+  if (!base->nonnegative && !whole) return log_of_value(x, t);
+  Signed a = signed_log(x, base);
+  if (whole && n == 0) return (Signed){wide(x, 0), 0};
+  Val b = build_convert(B(x), eval(x, exp), IR_WIDE);
+  Val product = build_2(B(x), IR_MUL, b, build_convert(B(x), a.log_abs, IR_WIDE));
+  if (!whole) product = build_select(B(x), build_2(B(x), IR_EQ, b, wide(x, 0)), wide(x, 0), product);
+  return (Signed){product, n & 1 ? a.negative : 0};
+}
+
+static Signed log_of_if(Context *x, const Term *t) {
+  Builder *b = B(x);
+  Val cond = eval(x, t->args.at[0]);
+  const Instr *i = ir_at(b->k, cond);
+  if (i->op == IR_CONST) return signed_log(x, t->args.at[i->integer ? 1 : 2]);
+  Context yes = with_guard(x, cond), no = with_guard(x, build_1(b, IR_NOT, cond));
+  Signed p = signed_log(&yes, t->args.at[1]), q = signed_log(&no, t->args.at[2]);
+  Val never = build_bool(b, false), negative = 0;
+  if (p.negative || q.negative)
+    negative = build_select(b, cond, p.negative ? p.negative : never, q.negative ? q.negative : never);
+  return (Signed){build_select(b, cond, p.log_abs, q.log_abs), negative};
+}
+
+static void contribute_log(Context *x, void *arg, Contribution *c) { c->x = build_convert(B(x), log_weight(x, arg), IR_WIDE); }
+
+static void contribute_weight(Context *x, void *arg, Contribution *c) {
+  c->log_w = build_convert(B(x), log_weight(x, arg), IR_WIDE);
+}
+
+static void contribute_removed(Context *x, void *arg, Contribution *c) {
+  c->x = build_2(B(x), IR_EQ, build_convert(B(x), log_weight(x, arg), IR_WIDE), wide(x, -INFINITY));
+}
+
+/* sum of logs in which one -inf removes everything */
+static Val sum_of_logs(Context *x, Index *i, const Term *body) {
+  Val removed = reduce_over(x, i, ACC_ANY, IR_BOOL, contribute_removed, (void *)body);
+  Val sum = reduce_over(x, i, ACC_SUM, IR_WIDE, contribute_log, (void *)body);
+  return build_select(B(x), removed, wide(x, -INFINITY), sum);
+}
+
+static Signed log_of_reduce(Context *x, const Term *t) {
+  const Term *body = t->args.at[0];
+  if (!body->nonnegative) return log_of_value(x, t);
+  switch (t->reduce) {
+  case REDUCE_SUM: return (Signed){reduce_over(x, t->index, ACC_LSE, IR_WIDE, contribute_weight, (void *)body), 0};
+  case REDUCE_PROD: return (Signed){sum_of_logs(x, t->index, body), 0};
+  case REDUCE_MAX: case REDUCE_MIN: return log_of_value(x, t);
+  }
+  ICE("unknown reduction");
+}
+
+static Signed log_of_op(Context *x, const Term *t) {
+  Builder *b = B(x);
+  const Term *p = t->args.at[0];
+  switch ((int)t->op) {
+  case OP_EXP: return (Signed){exponent(x, p), 0};
+  case OP_MUL: return log_of_product(x, t, false);
+  case OP_DIV: return log_of_product(x, t, true);
+  case OP_POW: return log_of_power(x, t);
+  case OP_SQ: {
+    Val l = signed_log(x, p).log_abs;
+    return (Signed){build_2(b, IR_ADD, l, l), 0};
+  }
+  case OP_SIGMOID: return (Signed){negate(x, build_1(b, IR_SOFTPLUS, negate(x, eval(x, p)))), 0};
+  case OP_TO_REAL: return p->type == TYPE_BOOL ? log_of_bool(x, p) : log_of_value(x, t);
+  case OP_ADD: {
+    const Term *q = t->args.at[1];
+    if (!p->nonnegative || !q->nonnegative) return log_of_value(x, t);
+    Val a = signed_log(x, p).log_abs;
+    return (Signed){build_2(b, IR_LOGADD, a, signed_log(x, q).log_abs), 0};
+  }
+  }
+  return log_of_value(x, t);
+}
+
+static Signed signed_log(Context *x, const Term *t) {
+  if (t->type == TYPE_BOOL) return log_of_bool(x, t);
+  switch (t->kind) {
+  case TERM_OP: return log_of_op(x, t);
+  case TERM_IF: return log_of_if(x, t);
+  case TERM_REDUCE: return log_of_reduce(x, t);
+  case TERM_INT: case TERM_REAL: case TERM_BOOL: case TERM_NONE: case TERM_SIZE: case TERM_INDEX: case TERM_INPUT: case TERM_LET:
+  case TERM_EDGE: case TERM_LATENT: case TERM_QUERY: return log_of_value(x, t);
+  }
+  ICE("unknown term");
+}
+
+Val log_weight(Context *x, const Term *t) {
+  Signed s = signed_log(x, t);
+  return s.negative ? build_select(B(x), s.negative, wide(x, NAN), s.log_abs) : s.log_abs;
+}
+
+/* ---- weight statements -------------------------------------------------------------------------------------- */
+
+/* A statement of which fn computes the log weight is 1 as a whole where it uses a none. */
+typedef Val (*LogFn)(Context *x, const Weight *w);
+
+static Val whole_statement(Context *x, const Weight *w, LogFn fn) {
+  Val used = 0;
+  Context y = *x;
+  y.used_none = &used;
+  Val l = build_convert(B(x), fn(&y, w), IR_WIDE);
+  return used ? build_select(B(x), used, wide(x, 0), l) : l;
+}
+
+static Val density_at(Context *x, const Weight *w) {
+  Val *params = NEW_ARRAY(x->d->arena, Val, w->params.n);
+  for (uint32_t i = 0; i < w->params.n; i++) params[i] = eval(x, w->params.at[i]);
+  return log_density(x, w->dist, eval(x, w->left), params);
+}
+
+static Val over_indices(Context *x, const Weight *w, const IndexVec *list, uint32_t from, uint32_t until, LogFn fn);
+
+typedef struct OverArg { const Weight *w; const IndexVec *list; uint32_t from, until; LogFn fn; bool removed; } OverArg;
+
+static void contribute_over(Context *x, void *arg, Contribution *c) {
+  OverArg *o = arg;
+  c->x = over_indices(x, o->w, o->list, o->from + 1, o->until, o->fn);
+  if (o->removed) c->x = build_2(B(x), IR_EQ, c->x, wide(x, -INFINITY));
+}
+
+/* The product over the indices list[from..until) of what fn gives, a statement at each point. */
+static Val over_indices(Context *x, const Weight *w, const IndexVec *list, uint32_t from, uint32_t until, LogFn fn) {
+  if (from == until) return fn(x, w);
+  OverArg removed = {w, list, from, until, fn, true}, sum = {w, list, from, until, fn, false};
+  Val gone = reduce_over(x, list->at[from], ACC_ANY, IR_BOOL, contribute_over, &removed);
+  Val total = reduce_over(x, list->at[from], ACC_SUM, IR_WIDE, contribute_over, &sum);
+  return build_select(B(x), gone, wide(x, -INFINITY), total);
+}
+
+static Val components_of_density(Context *x, const Weight *w) {
+  if (w->dist == DIST_DIRICHLET) return log_dirichlet(x, w);
+  return over_indices(x, w, &w->axes, 0, w->axes.n, density_at);
+}
+
+static Val one_statement(Context *x, const Weight *w) {
+  switch (w->kind) {
+  case WEIGHT_POTENTIAL: return log_weight(x, w->value);
+  case WEIGHT_REQUIRE: return log_of_bool(x, w->value).log_abs;
+  case WEIGHT_PRIOR: case WEIGHT_OBSERVE: return components_of_density(x, w);
+  }
+  ICE("unknown weight");
+}
+
+static Val statement(Context *x, const Weight *w) { return whole_statement(x, w, one_statement); }
+
+Val weight_log(Context *x, const Weight *w, const IndexVec *plates) {
+  return over_indices(x, w, &w->plates, plates->n, w->plates.n, statement);
+}
+
+/* ---- priors --------------------------------------------------------------------------------------------------- */
+
+/* log D at the edge's value, before normalisation. */
+static Val unnormalised_prior(Context *x, const Weight *w) {
+  switch ((int)w->dist) {
+  case DIST_UNIFORM: return wide(x, 0);
+  case DIST_WEIGHTS: return log_weight(x, w->params.at[0]);
+  case DIST_LOGITS: return exponent(x, w->params.at[0]);
+  }
+  ICE("a prior that is not normalised over the support");
+}
+
+static Val prior_log(Context *x, const Factor *f) { return f->weight ? whole_statement(x, f->weight, unnormalised_prior) : wide(x, 0); }
+
+static void contribute_prior(Context *x, void *arg, Contribution *c) { c->log_w = prior_log(x, arg); }
+
+static void contribute_one(Context *x, void *arg, Contribution *c) {
+  (void)arg;
+  c->x = build_int(B(x), 1);
+}
+
+Val range_count(Context *x, const Edge *e) {
+  Bounds r = eval_range(x, &e->range);
+  Val n = build_2(B(x), IR_MAX, build_2(B(x), IR_SUB, r.hi, r.lo), build_int(B(x), 0));
+  return e->or_none ? build_2(B(x), IR_ADD, n, build_int(B(x), 1)) : n;
+}
+
+static Val normaliser_log(Context *x, Component *c, const Factor *f) {
+  Copy copy = own_copy(x, c);
+  Val sum;
+  if (f->weight) sum = stream_edge(x, copy, f->edge, ACC_LSE, IR_WIDE, 0, NULL, contribute_prior, (void *)f)->result;
+  else if (f->edge->domain == DOMAIN_RANGE && !f->edge->where)
+    sum = build_1(B(x), IR_LOG, build_convert(B(x), range_count(x, f->edge), IR_WIDE));
+  else {
+    Val n = stream_edge(x, copy, f->edge, ACC_SUM, IR_INT, 0, NULL, contribute_one, NULL)->result;
+    sum = build_1(B(x), IR_LOG, build_convert(B(x), n, IR_WIDE));
+  }
+  return negate(x, sum);
+}
+
+/* A bit whose `where` is false has prior 1 at its only value. */
+static Val unless_fixed_bit(Context *x, const Factor *f, Val l) {
+  if (f->edge->domain != DOMAIN_BIT || !f->edge->where) return l;
+  return build_select(B(x), eval(x, f->edge->where), l, wide(x, 0));
+}
+
+Val factor_log(Context *x, Component *c, const Factor *f) {
+  switch (f->kind) {
+  case FACTOR_PRIOR: return unless_fixed_bit(x, f, prior_log(x, f));
+  case FACTOR_NORMALISER: return unless_fixed_bit(x, f, normaliser_log(x, c, f));
+  case FACTOR_WEIGHT: {
+    Val l = weight_log(x, f->weight, &c->plates);
+    return f->edge ? unless_fixed_bit(x, f, l) : l;
+  }
+  }
+  ICE("unknown factor");
+}
