@@ -221,19 +221,28 @@ static bool constant(const Emit *e, Val v, int64_t *value) {
   return i->op == IR_CONST && i->type == IR_INT;
 }
 
-/* Whether lo .. hi lies within 0 .. dim, for a bound that is the dimension or constants. */
-static bool range_within(const Emit *e, Val lo, Val hi, Val dim) {
-  int64_t l, h, d;
-  if (!constant(e, lo, &l) || l < 0) return false;
-  return hi == dim || (constant(e, hi, &h) && constant(e, dim, &d) && h <= d);
+/* Whether x <= y is plain: equal, constants, or one argument of a minimum or maximum decides. */
+static bool at_most(const Emit *e, Val x, Val y) {
+  const Instr *i = ir_at(e->k, x), *j = ir_at(e->k, y);
+  int64_t a, b;
+  if (x == y || (constant(e, x, &a) && constant(e, y, &b) && a <= b)) return true;
+  if (i->op == IR_MIN && (at_most(e, i->arg[0], y) || at_most(e, i->arg[1], y))) return true;
+  return j->op == IR_MAX && (at_most(e, x, j->arg[0]) || at_most(e, x, j->arg[1]));
 }
 
-/* Whether an index is proved to lie in its dimension. */
+static bool not_negative(const Emit *e, Val x) {
+  const Instr *i = ir_at(e->k, x);
+  int64_t v;
+  return (constant(e, x, &v) && v >= 0) || (i->op == IR_MAX && (not_negative(e, i->arg[0]) || not_negative(e, i->arg[1])));
+}
+
+/* Whether an index is proved to lie in its dimension.  (All these ranges hold the index: lo <= index < hi.) */
 static bool within(const Emit *e, Val index, Val dim) {
   const Instr *i = ir_at(e->k, index);
   int64_t v, d;
   if (constant(e, index, &v)) return constant(e, dim, &d) && v >= 0 && v < d;
-  return i->op == IR_INDEX && range_within(e, e->range[index].lo, e->range[index].hi, dim);
+  const IndexRange *r = &e->range[index];
+  return i->op == IR_INDEX && not_negative(e, r->lo) && at_most(e, r->hi, dim);
 }
 
 /* Whether all indices are inside; NULL: proved. */
