@@ -188,7 +188,10 @@ static Val eval_latent(World *w, const Term *t) {
   int64_t at[MAX_RANK];
   if (!eval_at(w, &t->args, at) || w->need != NEED_NOTHING) return real_val(0);
   uint32_t place = registry_find(&w->latent_ids, t->latent->id, t->args.n, at);
-  if (place != NOT_FOUND) return real_val(w->z[place]);
+  if (place != NOT_FOUND) {
+    touch(w, place);
+    return real_val(w->z[place]);
+  }
   fault(w, t->span, "there is no such component of '%s' (index %lld)", name_of(w, t->latent->name),
         t->args.n ? (long long)at[t->args.n - 1] : 0LL);
   return real_val(0);

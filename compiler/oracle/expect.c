@@ -38,11 +38,12 @@ static double branch(World *w, uint32_t copy, const Term *t) {
   return total;
 }
 
-/* Evaluates t unless that needs an unknown copy. */
+/* Evaluates t unless that needs an unknown copy or a latent that q leaves open. */
 static bool known(World *w, const Term *t, double *x) {
   w->need = NEED_NOTHING;
+  touch_begin(w);
   *x = eval_real(w, t);
-  bool ok = w->need == NEED_NOTHING;
+  bool ok = w->need == NEED_NOTHING && !touched(w);
   w->need = NEED_NOTHING;
   return ok;
 }
@@ -100,12 +101,13 @@ static bool expect_by_law(World *w, const Term *t, double *result) {
 
 static double expect(World *w, const Term *t) {
   w->need = NEED_NOTHING;
+  touch_begin(w);
   double x = eval_real(w, t);
   int64_t need = w->need;
   w->need = NEED_NOTHING;
-  if (need == NEED_NOTHING || w->failed) return x;
+  if ((need == NEED_NOTHING && !touched(w)) || w->failed) return x;
   if (expect_by_law(w, t, &x)) return x;
-  return branch(w, (uint32_t)need, t);
+  return need == NEED_NOTHING ? expect_latents(w, t) : branch(w, (uint32_t)need, t);
 }
 
 static void note_empty(World *w, void *data, uint32_t copy, bool exact) {

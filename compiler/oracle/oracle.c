@@ -100,7 +100,7 @@ static OutputArray *run_output(World *w, const Out *out) {
   w->plates = &out->plates;
   for_indices(w, &out->slots, &out->axes, fill_element, &f);
   w->plates = NULL;
-  return w->unjudged || w->failed ? NULL : a;
+  return w->unjudged || w->failed || latents_lost(w) ? NULL : a;
 }
 
 /* ---- the run ----------------------------------------------------------------------------------------------------- */

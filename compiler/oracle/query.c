@@ -199,35 +199,45 @@ static void partly_outside(World *w, const Term *t, const Component *c) {
         "inside", sym_text(w->model->names, out->edge->name));
 }
 
-static double component_evidence(World *w, const Term *t) {
+static double component_evidence(World *w, const Term *t, const Snapshot *then) {
   double total = 0;
   for (uint32_t k = 0; k < w->n_components; k++) {
     const Component *c = &w->components[k];
     uint32_t inside = 0;
     for (uint32_t i = 0; i < c->n_copies; i++) inside += copy_is_inside(w, c->copies[i]);
     if (inside && inside < c->n_copies) partly_outside(w, t, c);
-    if (inside == c->n_copies) total = add_log(total, c->table->log_z);
+    if (inside == c->n_copies) total = add_log(total, then ? then->component[k] : c->table->log_z);
   }
   return total;
 }
 
-static double free_factors(World *w) {
+static double free_factors(World *w, const Snapshot *then) {
   double total = 0;
   for (uint32_t k = 0; k < w->factors.n; k++) {
     const Factor *f = &w->factors.at[k];
-    if (f->component == NO_COMPONENT && is_inside(w, &f->weight->plates, f->at)) total = add_log(total, expected_log_w(w, f));
+    if (f->component == NO_COMPONENT && is_inside(w, &f->weight->plates, f->at))
+      total = add_log(total, then ? then->factor[k] : expected_log_w(w, f));
   }
   return total;
 }
 
-double evidence(World *w, const Term *t) {
+static double entropies_of_q(World *w, const Snapshot *then) {
+  double total = 0;
+  for (uint32_t k = 0; then && k < block_count(w); k++) {
+    const LatentPlace *p = block_place(w, k);
+    if (is_inside(w, &p->latent->plates, p->at)) total += then->block[k];
+  }
+  return total;
+}
+
+double evidence(World *w, const Term *t, const Snapshot *then) {
   int64_t at[MAX_RANK];
   for (uint32_t k = 0; w->plates && k < w->plates->n; k++) at[k] = w->index[w->plates->at[k]->id];
   const int64_t *saved = w->query_at;
   w->query_at = at;
-  double total = component_evidence(w, t);
-  total = add_log(total, free_factors(w));
-  for (uint32_t k = 0; w->plates && k < w->plates->n; k++) w->index[w->plates->at[k]->id] = at[k];
+  double total = component_evidence(w, t, then);
+  total = add_log(total, free_factors(w, then));
+  total = add_log(total, entropies_of_q(w, then));
   w->query_at = saved;
   return total;
 }
@@ -247,7 +257,7 @@ static Val answer(World *w, const Term *t) {
   case QUERY_ENTROPY: return number(t, for_components(w, t, entropy_part, false));
   case QUERY_KL: return number(t, for_components(w, t, kl_part, false));
   case QUERY_COUNT: return number(t, query_count(w, t));
-  case QUERY_LOGZ: return number(t, evidence(w, t));
+  case QUERY_LOGZ: return number(t, evidence(w, t, NULL));
   case QUERY_ELBO: case QUERY_PARAM: return number(t, latent_query(w, t));
   }
   ICE("unknown query");

@@ -223,12 +223,26 @@ uint64_t table_mode(const Table *t); /* row of the largest weight, the first of 
 
 double expect_bracket(World *w, const Term *t);
 Val eval_query(World *w, const Term *t);
-double evidence(World *w, const Term *t); /* logZ of the plates the query stands in */
+
+/* F of one moment by its parts, so that any plates may add up theirs. */
+typedef struct Snapshot { double *component, *factor, *block; } Snapshot;
+/* Sum over the plates that the query stands in: logZ now (NULL) or F of then. */
+double evidence(World *w, const Term *t, const Snapshot *then);
 
 /* ---- latent.c --------------------------------------------------------------------------------------------- */
 
 /* Runs all steps of collapsed inference; the tables are then those at the final q. */
 bool infer_latents(World *w);
 double latent_query(World *w, const Term *t); /* ELBO, PARAM */
+/* Evaluation looked at a latent that q leaves open: note it.  touch_begin forgets all, touched counts. */
+void touch(World *w, uint32_t place);
+void touch_begin(World *w);
+uint32_t touched(const World *w);
+/* E_q of a term that needs no unknown edge; the latents it looks at are those touched. */
+double expect_latents(World *w, const Term *t);
+/* The places of q's blocks, and their latents, for evidence. */
+bool latents_lost(const World *w); /* some step could not be judged */
+uint32_t block_count(const World *w);
+const LatentPlace *block_place(const World *w, uint32_t block);
 
 #endif
