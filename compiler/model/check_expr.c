@@ -203,8 +203,7 @@ static Value *conditional(Checker *c, const Expr *e) {
 
 /* ---- expressions -------------------------------------------------------------------------------- */
 
-Value *elab(Checker *c, const Expr *e) {
-  if (!spend(c, 1)) return &c->poison;
+static Value *elab_kind(Checker *c, const Expr *e) {
   switch (e->kind) {
     case EXPR_ERROR: return &c->poison;
     case EXPR_INT: return value_term(c, term_int(c->arena, e->integer, e->span));
@@ -221,6 +220,13 @@ Value *elab(Checker *c, const Expr *e) {
     case EXPR_QUERY: return elab_query(c, e);
   }
   return &c->poison;
+}
+
+Value *elab(Checker *c, const Expr *e) {
+  if (!spend(c, 1)) return &c->poison;
+  Value *v = enter(c) ? elab_kind(c, e) : &c->poison;
+  leave(c);
+  return v;
 }
 
 Value *number(Checker *c, const Expr *e, const char *what) {

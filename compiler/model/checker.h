@@ -17,7 +17,7 @@
 
 /* Elaboration inlines `def`s, so a short file can mean a huge model; these bound time and memory.  The
  * depth limit also bounds the recursion of every later pass over a term. */
-enum { MODEL_MAX_TERMS = 1000000, TERM_MAX_DEPTH = 5000, DEF_MAX_DEPTH = 200 };
+enum { MODEL_MAX_TERMS = 1000000, TERM_MAX_DEPTH = 5000, DEF_MAX_DEPTH = 200, ELAB_MAX_DEPTH = 4000 };
 
 /* ---- values ------------------------------------------------------------------------------------- */
 
@@ -87,6 +87,7 @@ typedef struct Checker {
   IndexVec plates;      /* the enclosing ones, outermost first */
   uint32_t terms;       /* made so far, against MODEL_MAX_TERMS */
   uint32_t def_depth;
+  uint32_t depth;       /* of the recursion of elab and value_at, against ELAB_MAX_DEPTH */
   bool exhausted;       /* the limit was reported: everything is poison from here on */
   bool *input_used;     /* by Input.id, grown with the inputs */
   VEC(Index *) axes_in_sight;
@@ -130,6 +131,9 @@ bool same_shape(Checker *c, const Value *a, const Value *b);
 const char *shape_text(Checker *c, const Value *v);
 const char *type_words(ScalarType t);
 Index *new_index(Checker *c, Sym name, IndexRole role, Range range, Span span);
+/* Entering a level of recursion; false: too deep, reported once.  Each enter, also a failed one, has its leave. */
+bool enter(Checker *c);
+static inline void leave(Checker *c) { c->depth--; }
 bool spend(Checker *c, uint32_t terms); /* false: over the limit, which is reported once */
 
 static inline bool is_poison(const Value *v) { return v->kind == VALUE_POISON; }

@@ -26,13 +26,22 @@ static Value *blank(Checker *c, ValueKind kind, ScalarType type, Span span) {
   return v;
 }
 
+static void tell_depth(Checker *c, int limit) {
+  if (!c->exhausted)
+    diag_error(c->diags, c->statement, "this expression is more than %d operations deep, with all functions inlined", limit);
+  c->exhausted = true;
+}
+
 static bool too_deep(Checker *c, const Term *t) {
   if (t->depth <= TERM_MAX_DEPTH) return false;
-  if (!c->exhausted)
-    diag_error(c->diags, c->statement, "this expression is more than %d operations deep, with all functions inlined",
-               (int)TERM_MAX_DEPTH);
-  c->exhausted = true;
+  tell_depth(c, TERM_MAX_DEPTH);
   return true;
+}
+
+bool enter(Checker *c) {
+  if (c->depth++ < ELAB_MAX_DEPTH) return true;
+  tell_depth(c, ELAB_MAX_DEPTH);
+  return false;
 }
 
 /* A tree that sharing has made larger than any model may be is never walked. */
@@ -128,8 +137,9 @@ static Term *vector_at(Checker *c, const Value *v, Term *const *at) {
 Term *value_at(Checker *c, const Value *v, Term *const *at) {
   if (v->kind == VALUE_TERM) return v->term;
   if (is_poison(v) || !spend(c, 1)) return term_int(c->arena, 0, v->span);
-  Term *t = vector_at(c, v, at);
-  return too_deep(c, t) ? term_int(c->arena, 0, v->span) : t;
+  Term *t = enter(c) ? vector_at(c, v, at) : NULL;
+  leave(c);
+  return !t || too_deep(c, t) ? term_int(c->arena, 0, v->span) : t;
 }
 
 Value *value_index(Checker *c, Value *v, const TermVec *indices, Span span) {
