@@ -26,7 +26,7 @@ static void check_for(Checker *c, const Stmt *s) {
         Diag *d = diag_error(c->diags, b->name.span, "'%s' is already the index of an enclosing plate", name_text(c, b->name.sym));
         diag_note(c->diags, d, c->plates.at[k]->span, "declared here");
       }
-    Index *x = bind(c, b, INDEX_PLATE, "the range of a plate");
+    Index *x = bind_index(c, b, INDEX_PLATE, "the range of a plate");
     if (!x) x = new_index(c, b->name.sym, INDEX_PLATE,
                           (Range){.span = b->span, .lo = term_int(c->arena, 0, b->span), .hi = term_int(c->arena, 1, b->span)},
                           b->name.span);

@@ -332,7 +332,7 @@ Value *elab_reduce(Checker *c, const Expr *e) {
   scope_push(c);
   IndexVec over = {0};
   for (uint32_t i = 0; i < e->reduce.binders.n; i++) {
-    Index *x = bind(c, &e->reduce.binders.at[i], INDEX_REDUCE, "the range of a reduction");
+    Index *x = bind_index(c, &e->reduce.binders.at[i], INDEX_REDUCE, "the range of a reduction");
     if (x) vec_push(c->arena, &over, x);
   }
   Value *v = reduce_body(c, e, (ReduceKind)kind, &over);

@@ -138,7 +138,7 @@ static bool own_indices(Checker *c, const Target *t, IndexRole role, const char 
       good = false;
       continue;
     }
-    Index *x = bind(c, &s->binder, role, "a range");
+    Index *x = bind_index(c, &s->binder, role, "a range");
     good = good && x && static_index(c, x, what);
     if (x) vec_push(c->arena, to, x);
   }

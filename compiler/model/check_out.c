@@ -54,7 +54,7 @@ static bool layout(Checker *c, const Target *t, Out *o) {
   for (uint32_t i = 0; i < t->slots.n; i++) {
     const Slot *s = &t->slots.at[i];
     if (s->is_binder) {
-      Index *x = bind(c, &s->binder, INDEX_OUTPUT, "the range of an output's index");
+      Index *x = bind_index(c, &s->binder, INDEX_OUTPUT, "the range of an output's index");
       good = good && x && fixed_extent(c, x, s->binder.span);
       if (x) vec_push(c->arena, &o->slots, x);
     } else if (plate_slot(c, s->name, o)) {

@@ -53,7 +53,7 @@ static bool range_allowed(Checker *c, const Range *r, MentionPlace place) {
   return good && r->row ? allowed(c, r->row, place, r->span) : good;
 }
 
-Index *bind(Checker *c, const Binder *b, IndexRole role, const char *what) {
+Index *bind_index(Checker *c, const Binder *b, IndexRole role, const char *what) {
   Range r;
   MentionPlace place = role == INDEX_REDUCE ? PLACE_REDUCE_BOUND : PLACE_BOUND;
   if (!elab_range(c, &b->domain, what, &r) || !range_allowed(c, &r, place)) {

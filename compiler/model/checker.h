@@ -168,7 +168,7 @@ Value *elab_query_call(Checker *c, const Expr *e); /* mode(..) and the like */
 bool elab_range(Checker *c, const Domain *d, const char *what, Range *to);
 bool range_is_static(const Range *r); /* of sizes only, so that it can be a dimension */
 /* Declares a binder's index in the scope at hand; NULL after an error (a poison is declared). */
-Index *bind(Checker *c, const Binder *b, IndexRole role, const char *what);
+Index *bind_index(Checker *c, const Binder *b, IndexRole role, const char *what);
 bool elab_edge_domain(Checker *c, const Domain *d, Edge *e);
 Term *range_extent(Checker *c, const Range *r); /* hi - lo */
 

@@ -86,7 +86,7 @@ static void by_sinkhorn(World *w, Component *c) {
   double *g = NEW_ARRAY(w->arena, double, n), *line = NEW_ARRAY(w->arena, double, n);
   for (uint32_t i = 0; i < n; i++)
     for (uint32_t j = 0; j < n; j++) s[i * n + j] = node_score(w, c, i, j) / tau;
-  for (int64_t k = 0; k < steps && step(w, c->infer->span); k++) {
+  for (int64_t k = 0; k < steps && count_step(w, c->infer->span); k++) {
     for (uint32_t i = 0; i < n; i++) {
       for (uint32_t j = 0; j < n; j++) line[j] = add_log(s[i * n + j], g[j]);
       f[i] = -log_sum_exp(line, n);

@@ -37,7 +37,7 @@ void refuse(World *w, Span span, const char *fmt, ...) {
   va_end(ap);
 }
 
-bool step(World *w, Span span) {
+bool count_step(World *w, Span span) {
   if (w->refused) return false;
   if (++w->steps <= w->limits.max_steps) return true;
   refuse(w, span, "the exact enumeration takes more than %.3g evaluations", w->limits.max_steps);
@@ -319,7 +319,7 @@ static Val eval_reduce(World *w, const Term *t) {
   int64_t saved = w->index[x->id];
   Values v = range_values(w, &x->range);
   Val total = reduce_start(t);
-  for (int64_t k = 0; k < v.n && w->need == NEED_NOTHING && step(w, t->span); k++) {
+  for (int64_t k = 0; k < v.n && w->need == NEED_NOTHING && count_step(w, t->span); k++) {
     w->index[x->id] = value_at(&v, k);
     Val body = eval(w, t->args.at[0]);
     if (is_none(t->args.at[0], body)) body = none_used(w);
@@ -332,7 +332,7 @@ static Val eval_reduce(World *w, const Term *t) {
 /* ---- all -------------------------------------------------------------------------------------------------- */
 
 Val eval(World *w, const Term *t) {
-  step(w, t->span);
+  count_step(w, t->span);
   switch (t->kind) {
   case TERM_INT: return int_val(t->integer);
   case TERM_REAL: return real_val(t->real);

@@ -32,7 +32,7 @@ static void walk_edge(World *w, Walk *k, const Term *t) {
     if (copy != NOT_FOUND) k->visit(w, k->data, copy, true);
     return;
   }
-  for (uint32_t c = w->edge_first[id]; c < w->edge_first[id + 1] && step(w, t->span); c++)
+  for (uint32_t c = w->edge_first[id]; c < w->edge_first[id + 1] && count_step(w, t->span); c++)
     if (copy_fits(&w->copies.at[c], t->args.n, at, fixed)) k->visit(w, k->data, c, false);
 }
 
@@ -57,7 +57,7 @@ static void walk_reduce(World *w, Walk *k, const Term *t) {
   walk_range(w, k, &x->range);
   if (range_is_known(w, &x->range)) {
     Values v = range_values(w, &x->range);
-    for (int64_t i = 0; i < v.n && step(w, t->span); i++) {
+    for (int64_t i = 0; i < v.n && count_step(w, t->span); i++) {
       w->index[x->id] = value_at(&v, i);
       walk(w, k, t->args.at[0]);
     }
