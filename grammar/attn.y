@@ -179,7 +179,8 @@ decl:
   | target ':' dims init_opt      { $$ = build_decl(p, @$, $1, no_name, $3, $4); }
   | target ':' NAME dims init_opt { $$ = build_decl(p, @$, $1, $3, $4, $5); }
   | target ':' error              { $$ = build_decl(p, @$, $1, no_name, no_exprs, build_word(p, @3, EXPR_ERROR)); }
-  | target error                  { $$ = build_decl(p, @$, $1, no_name, no_exprs, build_word(p, @2, EXPR_ERROR)); }
+  | NAME error                    { $$ = build_decl(p, @$, build_target(p, @1, $1, no_slots), no_name, no_exprs,
+                                                    build_word(p, @2, EXPR_ERROR)); }
   ;
 init_opt: %empty { $$ = NULL; } | '=' expr { $$ = $2; } ;
 dims: '[' exprs comma_opt ']' { $$ = $2; } ;

@@ -13,6 +13,7 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "base/ice.h"
 #include "front/parse.h"
 
 #include "attn_grammar.h"
@@ -82,8 +83,7 @@ static bool close_block(Feed *f) {
   return !block.dropped;
 }
 
-static bool close_bracket(Parse *p, char opening) {
-  Feed *f = &p->feed;
+static void close_bracket(Feed *f, char opening) {
   f->unclosed = (Span){0, 0};
   for (uint32_t i = f->stack.n; i > f->base; i--) {
     Nest n = f->stack.at[i - 1];
@@ -93,15 +93,13 @@ static bool close_bracket(Parse *p, char opening) {
       continue;
     }
     f->stack.n = i - 1;
-    if (n.has_binder) return push(p, (Nest){.kind = NEST_REDUCE, .span = n.span});
-    return true;
+    return;
   }
-  return true;
 }
 
-static void mark_binder(Feed *f) {
-  close_operators(f);
-  if (has_open(f)) top(f)->has_binder = true;
+static bool close_paren(Parse *p, Token t) {
+  close_bracket(&p->feed, '(');
+  return !t.closes_binders || push(p, (Nest){.kind = NEST_REDUCE, .span = t.span});
 }
 
 static void end_statement(Feed *f) {
@@ -110,17 +108,18 @@ static void end_statement(Feed *f) {
   f->deep_told = false;
 }
 
-/* Follows one token; false: it is too deep for the grammar. */
-static bool nest(Parse *p, int kind, Span span) {
+/* Follows one token, of the given kind after repair; false: it is too deep for the grammar. */
+static bool nest(Parse *p, int kind, Token t) {
   Feed *f = &p->feed;
+  Span span = t.span;
   switch (kind) {
   case '(': case '[': return push(p, (Nest){.kind = NEST_BRACKET, .bracket = (char)kind, .span = span});
-  case ')': return close_bracket(p, '(');
-  case ']': return close_bracket(p, '[');
+  case ')': return close_paren(p, t);
+  case ']': close_bracket(f, '['); return true;
   case '{': close_operators(f); return open_block(p, span);
   case '^': return push(p, (Nest){.kind = NEST_TIGHT, .span = span});
   case '-':
-    if (!token_ends_operand(f->prev)) return push(p, (Nest){.kind = NEST_TIGHT, .span = span});
+    if (!token_ends_operand(f->prev) || f->after_binders) return push(p, (Nest){.kind = NEST_TIGHT, .span = span});
     close_kinds(f, true, false);
     return true;
   case T_NOT: return push(p, (Nest){.kind = NEST_NOT, .span = span});
@@ -130,8 +129,7 @@ static bool nest(Parse *p, int kind, Span span) {
   case '*': case '/': case '%': case T_FLOORDIV: close_kinds(f, false, false); return true;
   case '+': case '<': case '>': case T_EQ: case T_NE: case T_LE: case T_GE: close_kinds(f, true, false); return true;
   case T_AND: case T_OR: close_kinds(f, true, true); return true;
-  case T_IN: mark_binder(f); return true;
-  case T_DOTDOT: case ',': case '=': case ':': case '~': case T_WHERE: case T_BY: close_operators(f); return true;
+  case T_DOTDOT: case T_IN: case ',': case '=': case ':': case '~': case T_WHERE: case T_BY: close_operators(f); return true;
   case ';': end_statement(f); return true;
   }
   return true;
@@ -154,7 +152,9 @@ static int64_t integer_value(Parse *p, Span span) {
 
 /* In the C locale, whatever the calling program has set. */
 static double c_strtod(const char *text) {
-  locale_t c = newlocale(LC_ALL_MASK, "C", (locale_t)0), old = uselocale(c);
+  locale_t c = newlocale(LC_ALL_MASK, "C", (locale_t)0);
+  ICE_UNLESS(c != (locale_t)0);
+  locale_t old = uselocale(c);
   double value = strtod(text, NULL);
   uselocale(old);
   freelocale(c);
@@ -225,6 +225,7 @@ static void check_comment(Parse *p, Span span) {
 static int give(Feed *f, int kind, Span at, Span *span) {
   f->prev = kind;
   f->prev_span = at;
+  f->after_binders = false;
   *span = at;
   return kind;
 }
@@ -246,6 +247,16 @@ static int end_of_file(Parse *p, Span *span) {
   return give(f, close_block(f) ? '}' : T_END, end, span);
 }
 
+/* Models do not nest: a line that begins with `model` inside a block means that a `}` is missing before it. */
+static int close_before_model(Parse *p, Token model, Span *span) {
+  Feed *f = &p->feed;
+  Diag *d = parse_error(p, model.span, "unexpected keyword 'model', expected '}'");
+  if (d) diag_note(p->diags, d, f->stack.at[f->base - 1].span, "'{' is not closed");
+  int kind = close_block(f) ? '}' : T_END;
+  if (!f->blocks) f->end_given = false; /* another END, between the `}` and the model */
+  return give(f, kind, (Span){f->prev_span.hi, f->prev_span.hi}, span);
+}
+
 static int literal_or_kind(Parse *p, int kind, Span span, TokenValue *v) {
   const char *text = p->source->text + span.lo;
   switch (kind) {
@@ -263,8 +274,9 @@ static int hand_out(Parse *p, Token t, Span *span, TokenValue *v) {
   if (kind < 0) return kind;
   f->unclosed = (Span){0, 0};
   if (kind == '}') return give(f, close_block(f) ? '}' : T_END, t.span, span);
-  bool fits = nest(p, kind, t.span);
+  bool fits = nest(p, kind, t);
   give(f, kind, t.span, span);
+  f->after_binders = t.closes_binders;
   if (!fits) return T_ATTN_error;
   if (kind == ';') return T_END;
   return bad_number ? kind : literal_or_kind(p, kind, t.span, v);
@@ -279,6 +291,7 @@ int feed_next(Parse *p, Span *span, TokenValue *value) {
       end_statement(f);
       return give(f, T_END, (Span){f->prev_span.hi, f->prev_span.hi}, span);
     }
+    if (t.kind == T_MODEL && t.ends_before && t.first_on_line && f->blocks) return close_before_model(p, t, span);
     f->at++;
     f->end_given = false;
     if (t.kind == TOKEN_COMMENT) {

@@ -12,7 +12,6 @@ typedef enum { NEST_BRACKET, NEST_BLOCK, NEST_TIGHT /* unary -, ^ */, NEST_REDUC
 typedef struct Nest {
   NestKind kind;
   char bracket;     /* NEST_BRACKET: '(' or '[' */
-  bool has_binder;  /* NEST_BRACKET: an `in` stands in it, so a reduction follows its ')' */
   bool dropped;     /* NEST_BLOCK: too deep, hidden from the grammar */
   char awaits;      /* NEST_IF: 't'hen, 'e'lse, or 0 */
   uint32_t base;    /* NEST_BLOCK: Feed.base outside it */
@@ -23,6 +22,7 @@ typedef struct Feed {
   TokenVec tokens;
   uint32_t at;            /* the next token to hand out */
   int prev;               /* kind of the token handed out before */
+  bool after_binders;     /* it was the `)` of a reduction's binders */
   Span prev_span;
   bool end_given;         /* the statement end before tokens.at[at] has been handed out */
   bool deep_told, blocks_told, eof_told;

@@ -101,6 +101,11 @@ static Token before(const Parse *p, Span found, int k) {
   return (Token){0};
 }
 
+static int after(const Parse *p) {
+  const TokenVec *v = &p->feed.tokens;
+  return p->feed.at < v->n ? v->at[p->feed.at].kind : TOKEN_EOF;
+}
+
 /* The token that the statement or file of `found` begins with. */
 static int statement_word(const Parse *p, Span found) {
   const TokenVec *v = &p->feed.tokens;
@@ -140,6 +145,8 @@ static const char *hint_for(Parse *p, int found, Span span, const Expected *e) {
   Token prev = before(p, span, 1);
   int word = statement_word(p, span);
   if (found != T_END && slash_comment_on_line(p, span)) return "a comment starts with '#'; '//' is floor division";
+  if (found == T_NAME && e->has[T_LET] && after(p) == '=')
+    return "a statement begins with a keyword: let name = value, out name = value";
   if (found == '=' && e->has[T_EQ]) return "equality is tested with '=='";
   if (found == T_EQ && e->has['='] && !e->has['+']) return "a definition is written with one '='";
   if (is_comparison(found) && e->has['+']) return "comparisons do not chain: write a < b and b < c";

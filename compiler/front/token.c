@@ -62,6 +62,8 @@ static bool continues_line(int kind) {
 /* The open brackets.  A `}` closes whatever was left open since its `{`. */
 typedef struct Open { Arena *arena; VEC(char) stack; } Open;
 
+enum { BINDERS = 'b' }; /* on the stack: a `(` with an `in` in it */
+
 static char innermost(const Open *o) { return o->stack.n ? vec_last(&o->stack) : '{'; }
 
 static void close_braces(Open *o) {
@@ -72,10 +74,19 @@ static void close_brackets(Open *o) {
   while (o->stack.n && vec_last(&o->stack) != '{') o->stack.n--;
 }
 
-static void track(Open *o, int kind) {
-  if (kind == '(' || kind == '[' || kind == '{') vec_push(o->arena, &o->stack, (char)kind);
-  else if (kind == '}') close_braces(o);
-  else if ((kind == ')' || kind == ']') && innermost(o) == (kind == ')' ? '(' : '[')) o->stack.n--;
+static bool matches(char opening, int closing) {
+  return closing == ')' ? opening == '(' || opening == BINDERS : closing == ']' && opening == '[';
+}
+
+static void track(Open *o, Token *t) {
+  char inner = innermost(o);
+  if (t->kind == '(' || t->kind == '[' || t->kind == '{') vec_push(o->arena, &o->stack, (char)t->kind);
+  else if (t->kind == '}') close_braces(o);
+  else if (t->kind == T_IN && inner == '(') vec_last(&o->stack) = BINDERS;
+  else if (matches(inner, t->kind)) {
+    t->closes_binders = inner == BINDERS;
+    o->stack.n--;
+  }
 }
 
 static const Token *next_code(const TokenVec *v, uint32_t i) {
@@ -104,7 +115,7 @@ static void mark_ends(Arena *arena, TokenVec *v) {
     } else if (new_line && innermost(&open) == '{') {
       t->ends_before = before != TOKEN_EOF && !wants_more(before) && !continues_line(t->kind);
     }
-    track(&open, t->kind);
+    track(&open, t);
     before = t->kind;
     new_line = false;
   }
@@ -118,7 +129,10 @@ TokenVec tokens_read(Arena *arena, const Source *source) {
   uint32_t bom = source->size >= 3 && !memcmp(source->text, "\xEF\xBB\xBF", 3) ? 3 : 0;
   uint32_t size = source->size - bom, at = bom, end_before = bom;
   char *buffer = arena_alloc(arena, (size_t)size + 2); /* flex wants two NUL bytes behind the text */
-  memcpy(buffer, source->text + bom, size);
+  for (uint32_t i = 0; i < size; i++) { /* flex rescans its token at every NUL; to the language 1 is as bad */
+    char c = source->text[bom + i];
+    buffer[i] = c ? c : 1;
+  }
   yyscan_t scanner;
   attn_scan_lex_init_extra(arena, &scanner);
   attn_scan__scan_buffer(buffer, (size_t)size + 2, scanner);

@@ -24,8 +24,9 @@ enum {
 
 typedef struct Token {
   uint16_t kind;
-  bool first_on_line;
-  bool ends_before; /* a statement end stands before this token (for `;`, see its own kind) */
+  bool first_on_line : 1;
+  bool ends_before : 1;    /* a statement end stands before this token (for `;`, see its own kind) */
+  bool closes_binders : 1; /* the `)` of `sum(j in N)`: an operand follows, no operator */
   Span span;
 } Token;
 typedef VEC(Token) TokenVec;

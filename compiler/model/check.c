@@ -39,6 +39,7 @@ static void check_for(Checker *c, const Stmt *s) {
 
 static void check_stmt(Checker *c, const Stmt *s) {
   c->statement = s->span;
+  c->closed.n = 0;
   switch (s->kind) {
     case STMT_ERROR: return;
     case STMT_DATA: case STMT_PARAM: check_inputs(c, s); return;

@@ -336,6 +336,7 @@ Value *elab_reduce(Checker *c, const Expr *e) {
     if (x) vec_push(c->arena, &over, x);
   }
   Value *v = reduce_body(c, e, (ReduceKind)kind, &over);
+  for (Entity *x = c->scope->entities; x; x = x->next) vec_push(c->arena, &c->closed, x);
   scope_pop(c);
   return v;
 }

@@ -20,7 +20,9 @@ static bool elem_of(Checker *c, Name type, ElemKind *elem) {
 }
 
 static Term *dimension(Checker *c, const Expr *e) {
+  c->in_dimension = true;
   Term *t = scalar_int(c, e, "a dimension");
+  c->in_dimension = false;
   if (!t || !allowed(c, t, PLACE_SIZES, e->span)) return NULL;
   if (t->kind != TERM_INT || t->integer >= 0) return t;
   diag_error(c->diags, e->span, "a dimension cannot be negative; found %lld", (long long)t->integer);
@@ -57,7 +59,7 @@ static bool refuse_slots(Checker *c, const Decl *d, const char *word) {
 
 static bool convert_default(Checker *c, const Input *in, Value **v) {
   ScalarType type = in->elem == ELEM_BOOL ? TYPE_BOOL : in->elem == ELEM_INT ? TYPE_INT : TYPE_REAL;
-  if (type == TYPE_REAL && (*v)->type == TYPE_INT) *v = value_to_real(c, *v);
+  if (type == TYPE_REAL && (*v)->type == TYPE_INT && !is_none(*v)) *v = value_to_real(c, *v);
   if ((*v)->type == type && !is_none(*v)) return true;
   diag_error(c->diags, (*v)->span, "the default of '%s' must be %s; found %s", name_text(c, in->name), type_words(type),
              is_none(*v) ? "none" : type_words((*v)->type));

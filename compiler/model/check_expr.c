@@ -35,7 +35,7 @@ static bool need_number(Checker *c, const Value *v, const char *what) {
 static bool need_condition(Checker *c, const Value *v, const char *what) {
   if (refuse_none(c, v)) return false;
   if (v->type == TYPE_BOOL) return true;
-  diag_error(c->diags, v->span, "%s must be a condition (bool); found %s", what, type_words(v->type));
+  diag_error(c->diags, v->span, "%s must be true or false (bool); found %s", what, type_words(v->type));
   return false;
 }
 

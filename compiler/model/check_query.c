@@ -20,6 +20,7 @@ static void suggest_probability(Checker *c, Value *v) {
 
 static Value *probability(Checker *c, Value *v, Span span) {
   if (v->type != TYPE_BOOL) return suggest_probability(c, v), &c->poison;
+  if (!scalar_of(c, v, TYPE_BOOL, "the bracket of P")) return &c->poison;
   TermVec args = {0};
   vec_push(c->arena, &args, v->term);
   return value_term(c, term_query(c->arena, QUERY_P, TYPE_REAL, &args, span));

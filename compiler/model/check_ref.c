@@ -76,7 +76,7 @@ static Value *too_many(Checker *c, Name name, const Entity *e, const Value *whol
   if (whole->rank)
     d = diag_error(c->diags, span, "'%s' has shape %s; %u indices given", name_text(c, name.sym), shape_text(c, whole), given);
   else
-    d = diag_error(c->diags, span, "'%s' is a scalar, %s; it takes no index", name_text(c, name.sym), entity_words(e));
+    d = diag_error(c->diags, span, "'%s' is a scalar (%s); it takes no index", name_text(c, name.sym), entity_words(e));
   diag_note(c->diags, d, e->span, "declared here");
   return &c->poison;
 }

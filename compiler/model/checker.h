@@ -88,10 +88,12 @@ typedef struct Checker {
   uint32_t terms;       /* made so far, against MODEL_MAX_TERMS */
   uint32_t def_depth;
   uint32_t depth;       /* of the recursion of elab and value_at, against ELAB_MAX_DEPTH */
+  bool in_dimension;    /* an unknown name is then meant to be a size */
   bool exhausted;       /* the limit was reported: everything is poison from here on */
   bool *input_used;     /* by Input.id, grown with the inputs */
   VEC(Index *) axes_in_sight;
   Span statement;
+  VEC(Entity *) closed; /* indices of reductions that ended earlier in this statement, for a hint */
   Value poison;
 } Checker;
 
