@@ -234,7 +234,7 @@ static void contribute_one(Context *x, void *arg, Contribution *c) {
   c->x = build_int(B(x), 1);
 }
 
-static Val range_count(Context *x, const Edge *e) {
+Val range_count(Context *x, const Edge *e) {
   Bounds r = eval_range(x, &e->range);
   Val n = build_2(B(x), IR_MAX, build_2(B(x), IR_SUB, r.hi, r.lo), build_int(B(x), 0));
   return e->or_none ? build_2(B(x), IR_ADD, n, build_int(B(x), 1)) : n;

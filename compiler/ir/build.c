@@ -161,10 +161,38 @@ static Val fold_int_consts(Builder *b, IrOp op, int64_t x, int64_t y) {
   return 0;
 }
 
+/* i + c == i never holds (c != 0): references to neighbours are different copies. */
+static bool differ_by_constant(const Builder *b, Val x, Val y) {
+  const Instr *i = ir_at(b->k, x);
+  if (i->type != IR_INT || (i->op != IR_ADD && i->op != IR_SUB)) return false;
+  const Instr *c = ir_at(b->k, i->arg[1]);
+  return i->arg[0] == y && c->op == IR_CONST && c->integer != 0;
+}
+
+static Val fold_wide_consts(Builder *b, IrOp op, double x, double y) {
+  switch ((int)op) {
+  case IR_ADD: return build_float(b, IR_WIDE, x + y);
+  case IR_SUB: return build_float(b, IR_WIDE, x - y);
+  case IR_MUL: return build_float(b, IR_WIDE, x * y);
+  case IR_EQ: return build_bool(b, x == y);
+  case IR_NE: return build_bool(b, x != y);
+  case IR_LT: return build_bool(b, x < y);
+  case IR_LE: return build_bool(b, x <= y);
+  case IR_GT: return build_bool(b, x > y);
+  case IR_GE: return build_bool(b, x >= y);
+  }
+  return 0;
+}
+
 /* Identities that hold for every value; of floating point only those exact for NaN, infinities and -0. */
 static Val fold_2(Builder *b, IrOp op, Val x, Val y) {
+  if ((op == IR_EQ || op == IR_NE) && (differ_by_constant(b, x, y) || differ_by_constant(b, y, x))) return build_bool(b, op == IR_NE);
   if (is_const(b, x, IR_INT) && is_const(b, y, IR_INT))
     return fold_int_consts(b, op, ir_at(b->k, x)->integer, ir_at(b->k, y)->integer);
+  if (is_const(b, x, IR_WIDE) && is_const(b, y, IR_WIDE)) {
+    Val folded = fold_wide_consts(b, op, ir_at(b->k, x)->number, ir_at(b->k, y)->number);
+    if (folded) return folded;
+  }
   bool ints = ir_at(b->k, x)->type == IR_INT;
   switch ((int)op) {
   case IR_ADD: return is_int(b, x, 0) ? y : is_int(b, y, 0) ? x : 0;
@@ -193,6 +221,8 @@ static Val fold_1(Builder *b, IrOp op, Val x) {
   if (op == IR_NOT && i->op == IR_CONST) return build_bool(b, !i->integer);
   if (op == IR_NOT && i->op == IR_NOT) return i->arg[0];
   if (op == IR_NEG && i->op == IR_CONST && i->type != IR_INT) return build_float(b, i->type, -i->number);
+  if (op == IR_EXP && is_float(b, x, 0)) return build_float(b, i->type, 1);
+  if (op == IR_LOG && is_float(b, x, 1)) return build_float(b, i->type, 0);
   if (op == IR_NEG && is_const(b, x, IR_INT) && i->integer != INT64_MIN) return build_int(b, -i->integer);
   return 0;
 }
@@ -236,6 +266,7 @@ Val build_convert(Builder *b, Val x, IrType to) {
   /* an int or bool that every floating type holds exactly */
   if (floating && i->op == IR_CONST && (i->type == IR_INT || i->type == IR_BOOL) && llabs(i->integer) < (1 << 24))
     return build_float(b, to, (double)i->integer);
+  if (to == IR_WIDE && is_const(b, x, IR_REAL) && (double)(float)i->number == i->number) return build_float(b, to, i->number);
   return build_op(b, IR_CONVERT, to, 1, &x);
 }
 

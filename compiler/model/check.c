@@ -26,7 +26,7 @@ static void check_for(Checker *c, const Stmt *s) {
         Diag *d = diag_error(c->diags, b->name.span, "'%s' is already the index of an enclosing plate", name_text(c, b->name.sym));
         diag_note(c->diags, d, c->plates.at[k]->span, "declared here");
       }
-    Index *x = bind(c, b, INDEX_PLATE, "the range of a plate");
+    Index *x = bind_index(c, b, INDEX_PLATE, "the range of a plate");
     if (!x) x = new_index(c, b->name.sym, INDEX_PLATE,
                           (Range){.span = b->span, .lo = term_int(c->arena, 0, b->span), .hi = term_int(c->arena, 1, b->span)},
                           b->name.span);
@@ -39,6 +39,7 @@ static void check_for(Checker *c, const Stmt *s) {
 
 static void check_stmt(Checker *c, const Stmt *s) {
   c->statement = s->span;
+  c->closed.n = 0;
   switch (s->kind) {
     case STMT_ERROR: return;
     case STMT_DATA: case STMT_PARAM: check_inputs(c, s); return;
@@ -67,7 +68,7 @@ static void declare_sizes(Checker *c, const ModelDecl *decl) {
     Size *s = NEW(c->arena, Size);
     *s = (Size){.id = i, .name = decl->sizes.at[i].sym, .span = decl->sizes.at[i].span};
     vec_push(c->arena, &c->model->sizes, s);
-    declare(c, ENTITY_SIZE, decl->sizes.at[i], s);
+    declare_name(c, ENTITY_SIZE, decl->sizes.at[i], s);
   }
 }
 
@@ -78,18 +79,29 @@ static void init_checker(Checker *c, const Checker *shared, const ModelDecl *dec
   c->poison = (Value){.kind = VALUE_POISON};
 }
 
+/* Syntax errors inside the model count as its own. */
+static bool parsed_well(const Checker *c, const ModelDecl *decl) {
+  for (uint32_t i = 0; i < c->diags->list.n; i++) {
+    const Diag *d = c->diags->list.at[i];
+    if (d->level == DIAG_ERROR && d->span.lo >= decl->span.lo && d->span.lo <= decl->span.hi) return false;
+  }
+  return c->diags->errors < DIAG_MAX_ERRORS;
+}
+
 /* NULL: the model has errors. */
 static Model *check_model(const Checker *shared, const ModelDecl *decl) {
   Checker c;
   init_checker(&c, shared, decl);
+  bool parsed = parsed_well(&c, decl);
   uint32_t before = c.diags->errors;
   scope_push(&c);
   declare_sizes(&c, decl);
   check_block(&c, &decl->body);
   if (!c.exhausted) check_infer_complete(&c), check_queries(&c);
-  if (c.diags->errors == before) warn_model(&c);
+  bool good = parsed && c.diags->errors == before;
+  if (good) warn_model(&c);
   scope_pop(&c);
-  return c.diags->errors == before ? c.model : NULL;
+  return good ? c.model : NULL;
 }
 
 static bool unique_model(Checker *c, const File *file, uint32_t at) {

@@ -67,9 +67,9 @@ static bool shapes(Checker *c, const char *name, Value *const *args, uint32_t n,
   const Value *shape = NULL;
   for (uint32_t i = 0; i < n; i++) {
     if (!args[i]->rank) continue;
-    if (shape && !same_shape(c, shape, args[i])) {
+    if (shape && !value_same_shape(c, shape, args[i])) {
       diag_error(c->diags, span, "'%s' of shapes %s and %s; expected equal shapes, or a scalar with a vector", name,
-                 shape_text(c, shape), shape_text(c, args[i]));
+                 value_shape_text(c, shape), value_shape_text(c, args[i]));
       return false;
     }
     shape = args[i];
@@ -154,14 +154,14 @@ static Value *norm(Checker *c, Value *v, Span span) {
 static Value *dot(Checker *c, Value **args, Span span) {
   for (uint32_t i = 0; i < 2; i++)
     if (args[i]->rank != 1) {
-      diag_error(c->diags, args[i]->span, "'dot' is of two vectors; found shape %s", shape_text(c, args[i]));
+      diag_error(c->diags, args[i]->span, "'dot' is of two vectors; found shape %s", value_shape_text(c, args[i]));
       return &c->poison;
     }
-  if (!same_shape(c, args[0], args[1])) {
-    diag_error(c->diags, span, "'dot' of vectors of different lengths, %s and %s", shape_text(c, args[0]), shape_text(c, args[1]));
+  if (!value_same_shape(c, args[0], args[1])) {
+    diag_error(c->diags, span, "'dot' of vectors of different lengths, %s and %s", value_shape_text(c, args[0]), value_shape_text(c, args[1]));
     return &c->poison;
   }
-  Value *product = combine(c, BINARY_MUL, args[0], args[1], span);
+  Value *product = elab_binary(c, BINARY_MUL, args[0], args[1], span);
   return is_poison(product) ? product : vector_reduce(c, REDUCE_SUM, product, span);
 }
 
@@ -314,7 +314,7 @@ static Value *wrap_reduce(Checker *c, ReduceKind kind, Index *i, Value *body, Sp
 }
 
 static Value *reduce_body(Checker *c, const Expr *e, ReduceKind kind, const IndexVec *over) {
-  Value *body = number(c, e->reduce.body, arena_printf(c->arena, "what '%s' reduces", REDUCTIONS[kind]));
+  Value *body = elab_number(c, e->reduce.body, arena_printf(c->arena, "what '%s' reduces", REDUCTIONS[kind]));
   if (over->n < e->reduce.binders.n) return &c->poison;
   for (uint32_t i = over->n; i-- > 0 && !is_poison(body);) body = wrap_reduce(c, kind, over->at[i], body, e->span);
   return body;
@@ -332,10 +332,11 @@ Value *elab_reduce(Checker *c, const Expr *e) {
   scope_push(c);
   IndexVec over = {0};
   for (uint32_t i = 0; i < e->reduce.binders.n; i++) {
-    Index *x = bind(c, &e->reduce.binders.at[i], INDEX_REDUCE, "the range of a reduction");
+    Index *x = bind_index(c, &e->reduce.binders.at[i], INDEX_REDUCE, "the range of a reduction");
     if (x) vec_push(c->arena, &over, x);
   }
   Value *v = reduce_body(c, e, (ReduceKind)kind, &over);
+  for (Entity *x = c->scope->entities; x; x = x->next) vec_push(c->arena, &c->closed, x);
   scope_pop(c);
   return v;
 }

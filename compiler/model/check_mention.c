@@ -95,8 +95,8 @@ static bool refuse_data(Checker *c, const Term *t, MentionPlace place, Span span
   return false;
 }
 
-bool allowed(Checker *c, const Term *t, MentionPlace place, Span span) {
-  if (!spend(c, t->nodes)) return false;
+bool mention_allowed(Checker *c, const Term *t, MentionPlace place, Span span) {
+  if (!spend_terms(c, t->nodes)) return false;
   uint8_t bad = t->mentions & RULES[place].forbidden;
   if (!bad) return true;
   if (bad & MENTIONS_QUERY) return refuse_query(c, t, place, span);

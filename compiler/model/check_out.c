@@ -54,7 +54,7 @@ static bool layout(Checker *c, const Target *t, Out *o) {
   for (uint32_t i = 0; i < t->slots.n; i++) {
     const Slot *s = &t->slots.at[i];
     if (s->is_binder) {
-      Index *x = bind(c, &s->binder, INDEX_OUTPUT, "the range of an output's index");
+      Index *x = bind_index(c, &s->binder, INDEX_OUTPUT, "the range of an output's index");
       good = good && x && fixed_extent(c, x, s->binder.span);
       if (x) vec_push(c->arena, &o->slots, x);
     } else if (plate_slot(c, s->name, o)) {
@@ -86,7 +86,7 @@ static Term *value_of_output(Checker *c, const Expr *e, Out *o) {
     return NULL;
   }
   Term *t = value_over_axes(c, v, &o->axes);
-  return allowed(c, t, PLACE_OUT, e->span) ? t : NULL;
+  return mention_allowed(c, t, PLACE_OUT, e->span) ? t : NULL;
 }
 
 void check_out(Checker *c, const Stmt *s) {

@@ -20,6 +20,7 @@ static void suggest_probability(Checker *c, Value *v) {
 
 static Value *probability(Checker *c, Value *v, Span span) {
   if (v->type != TYPE_BOOL) return suggest_probability(c, v), &c->poison;
+  if (!scalar_of(c, v, TYPE_BOOL, "the bracket of P")) return &c->poison;
   TermVec args = {0};
   vec_push(c->arena, &args, v->term);
   return value_term(c, term_query(c->arena, QUERY_P, TYPE_REAL, &args, span));
@@ -58,7 +59,7 @@ static Edge *named_edge(Checker *c, const Expr *arg, const char *query) {
     diag_error(c->diags, arg->span, "'%s' is about an edge; expected its name, with indices where another copy is meant", query);
     return NULL;
   }
-  Entity *e = lookup(c, (Name){base->name, base->span}, "an edge");
+  Entity *e = lookup_name(c, (Name){base->name, base->span}, "an edge");
   if (!e || e->kind == ENTITY_POISON) return NULL;
   if (e->kind == ENTITY_EDGE) return e->edge;
   Diag *d = diag_error(c->diags, arg->span, "'%s' is about an edge; '%s' is %s", query, name_text(c, base->name), entity_words(e));

@@ -74,9 +74,9 @@ static void push_extents(Checker *c, const IndexVec *of, TermVec *dims) {
 static Value *too_many(Checker *c, Name name, const Entity *e, const Value *whole, uint32_t given, Span span) {
   Diag *d;
   if (whole->rank)
-    d = diag_error(c->diags, span, "'%s' has shape %s; %u indices given", name_text(c, name.sym), shape_text(c, whole), given);
+    d = diag_error(c->diags, span, "'%s' has shape %s; %u indices given", name_text(c, name.sym), value_shape_text(c, whole), given);
   else
-    d = diag_error(c->diags, span, "'%s' is a scalar, %s; it takes no index", name_text(c, name.sym), entity_words(e));
+    d = diag_error(c->diags, span, "'%s' is a scalar (%s); it takes no index", name_text(c, name.sym), entity_words(e));
   diag_note(c->diags, d, e->span, "declared here");
   return &c->poison;
 }
@@ -155,7 +155,7 @@ static Value *reserved(Checker *c, const char *word, Span span) {
 Value *elab_name(Checker *c, Name name, Span span) {
   Value *v = reserved(c, name_text(c, name.sym), span);
   if (v) return v;
-  Entity *e = lookup(c, name, "an input, an index, an edge, a latent or a let");
+  Entity *e = lookup_name(c, name, "an input, an index, an edge, a latent or a let");
   TermVec none = {0};
   return e ? element(c, e, &none, name, span) : &c->poison;
 }
@@ -169,7 +169,7 @@ Value *elab_element(Checker *c, const Expr *e) {
     return good && !is_poison(v) ? value_index(c, v, &at, e->span) : &c->poison;
   }
   Name name = {base->name, base->span};
-  Entity *entity = lookup(c, name, "an input, an edge, a latent or a let");
+  Entity *entity = lookup_name(c, name, "an input, an edge, a latent or a let");
   bool good = index_terms(c, &e->index.args, &at);
   return entity && good ? element(c, entity, &at, name, e->span) : &c->poison;
 }

@@ -88,10 +88,12 @@ typedef struct Checker {
   uint32_t terms;       /* made so far, against MODEL_MAX_TERMS */
   uint32_t def_depth;
   uint32_t depth;       /* of the recursion of elab and value_at, against ELAB_MAX_DEPTH */
+  bool in_dimension;    /* an unknown name is then meant to be a size */
   bool exhausted;       /* the limit was reported: everything is poison from here on */
   bool *input_used;     /* by Input.id, grown with the inputs */
   VEC(Index *) axes_in_sight;
   Span statement;
+  VEC(Entity *) closed; /* indices of reductions that ended earlier in this statement, for a hint */
   Value poison;
 } Checker;
 
@@ -100,9 +102,9 @@ void scope_push(Checker *c);
 void scope_pop(Checker *c);
 /* Declares a name in the innermost scope.  Reports a second declaration there; edges and latents must be
  * new in the whole model.  The new meaning holds in any case. */
-Entity *declare(Checker *c, EntityKind kind, Name name, void *what);
+Entity *declare_name(Checker *c, EntityKind kind, Name name, void *what);
 /* NULL: unknown, and reported as such with the nearest name in sight. */
-Entity *lookup(Checker *c, Name name, const char *expected);
+Entity *lookup_name(Checker *c, Name name, const char *expected);
 Entity *lookup_quietly(const Checker *c, Sym name);
 DefEntity *lookup_def(const Checker *c, Sym name);
 void declare_def(Checker *c, const Def *def);
@@ -124,17 +126,17 @@ Value *value_index(Checker *c, Value *v, const TermVec *indices, Span span);
 /* New AXIS indices, one an axis of v, appended to *axes; returns v there. */
 Term *value_over_axes(Checker *c, const Value *v, IndexVec *axes);
 /* Makes axes of given extents, and reads v over the last v->rank of them. */
-void make_axes(Checker *c, Term *const *dims, uint32_t n, IndexVec *axes);
+void axes_make(Checker *c, Term *const *dims, uint32_t n, IndexVec *axes);
 Term *value_over(Checker *c, const Value *v, const IndexVec *axes);
-void drop_axes(Checker *c, uint32_t n);
-bool same_shape(Checker *c, const Value *a, const Value *b);
-const char *shape_text(Checker *c, const Value *v);
+void axes_drop(Checker *c, uint32_t n);
+bool value_same_shape(Checker *c, const Value *a, const Value *b);
+const char *value_shape_text(Checker *c, const Value *v);
 const char *type_words(ScalarType t);
 Index *new_index(Checker *c, Sym name, IndexRole role, Range range, Span span);
 /* Entering a level of recursion; false: too deep, reported once.  Each enter, also a failed one, has its leave. */
-bool enter(Checker *c);
-static inline void leave(Checker *c) { c->depth--; }
-bool spend(Checker *c, uint32_t terms); /* false: over the limit, which is reported once */
+bool enter_level(Checker *c);
+static inline void leave_level(Checker *c) { c->depth--; }
+bool spend_terms(Checker *c, uint32_t terms); /* false: over the limit, which is reported once */
 
 static inline bool is_poison(const Value *v) { return v->kind == VALUE_POISON; }
 static inline bool is_numeric(const Value *v) { return v->type != TYPE_BOOL; }
@@ -142,8 +144,8 @@ static inline bool is_none(const Value *v) { return v->kind == VALUE_TERM && v->
 
 /* check_expr.c: expressions.  The typed ones report what they find instead and return NULL. */
 Value *elab(Checker *c, const Expr *e);
-Value *combine(Checker *c, BinaryOp op, Value *a, Value *b, Span span);
-Value *number(Checker *c, const Expr *e, const char *what); /* int or real, any shape; poison after an error */
+Value *elab_binary(Checker *c, BinaryOp op, Value *a, Value *b, Span span);
+Value *elab_number(Checker *c, const Expr *e, const char *what); /* int or real, any shape; poison after an error */
 Term *scalar_int(Checker *c, const Expr *e, const char *what);
 Term *scalar_real(Checker *c, const Expr *e, const char *what);
 Term *scalar_bool(Checker *c, const Expr *e, const char *what);
@@ -168,7 +170,7 @@ Value *elab_query_call(Checker *c, const Expr *e); /* mode(..) and the like */
 bool elab_range(Checker *c, const Domain *d, const char *what, Range *to);
 bool range_is_static(const Range *r); /* of sizes only, so that it can be a dimension */
 /* Declares a binder's index in the scope at hand; NULL after an error (a poison is declared). */
-Index *bind(Checker *c, const Binder *b, IndexRole role, const char *what);
+Index *bind_index(Checker *c, const Binder *b, IndexRole role, const char *what);
 bool elab_edge_domain(Checker *c, const Domain *d, Edge *e);
 Term *range_extent(Checker *c, const Range *r); /* hi - lo */
 
@@ -184,7 +186,7 @@ typedef enum {
   PLACE_INFER,
   PLACE_OUT,
 } MentionPlace;
-bool allowed(Checker *c, const Term *t, MentionPlace place, Span span);
+bool mention_allowed(Checker *c, const Term *t, MentionPlace place, Span span);
 
 /* check_decl.c */
 void check_inputs(Checker *c, const Stmt *s);
