@@ -61,6 +61,7 @@ static void check_block(Checker *c, const StmtVec *body) {
   for (uint32_t i = 0; i < body->n; i++)
     if (body->at[i]->kind == STMT_DEF) declare_def(c, &body->at[i]->def);
   for (uint32_t i = 0; i < body->n && !c->exhausted; i++) check_stmt(c, body->at[i]);
+  if (!c->exhausted) check_uncalled(c);
 }
 
 static void declare_sizes(Checker *c, const ModelDecl *decl) {
@@ -128,5 +129,8 @@ ModelFile *check_file(Arena *arena, Interner *names, Diags *diags, const Source 
     Model *m = check_model(&shared, &file->items.at[i].model);
     if (m && unique) vec_push(arena, &result->models, m);
   }
+  shared.model = NEW(arena, Model); /* no model: nothing of one is in sight */
+  *shared.model = (Model){.arena = arena, .names = names, .source = source};
+  check_uncalled(&shared);
   return result;
 }

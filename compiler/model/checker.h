@@ -71,6 +71,8 @@ struct DefEntity {
   const Def *def;
   Scope *home; /* where its body is read */
   bool active; /* being inlined: a second time would be recursion */
+  bool called; /* a def that nothing calls is read once at the end of its block, for its names */
+  bool broken; /* its body had an error: further calls are silent */
   DefEntity *next;
 };
 
@@ -162,6 +164,7 @@ uint32_t shared_plates(const Checker *c, const IndexVec *of);
 Value *elab_call(Checker *c, const Expr *e);
 Value *elab_reduce(Checker *c, const Expr *e);
 bool is_builtin(const char *name);
+void check_uncalled(Checker *c); /* the defs of the innermost scope */
 bool is_query_word(const char *name);
 Value *elab_query(Checker *c, const Expr *e);      /* E[..], P[..] */
 Value *elab_query_call(Checker *c, const Expr *e); /* mode(..) and the like */
@@ -184,9 +187,14 @@ typedef enum {
   PLACE_LET,
   PLACE_DEFAULT,
   PLACE_INFER,
+  PLACE_COPY,     /* the indices of a copy that a prior or a query is about */
   PLACE_OUT,
 } MentionPlace;
 bool mention_allowed(Checker *c, const Term *t, MentionPlace place, Span span);
+/* The indices of an edge or latent term, as the name of one copy. */
+bool copy_allowed(Checker *c, const Term *ref, Span span);
+/* No index of an enclosing plate from the first-th on. */
+bool plates_allowed(Checker *c, const Term *t, uint32_t first, Span span);
 
 /* check_decl.c */
 void check_inputs(Checker *c, const Stmt *s);
