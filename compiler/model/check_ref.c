@@ -118,7 +118,7 @@ static bool within(Checker *c, const TermVec *given, const TermVec *dims, const 
 
 static Value *input_ref(Checker *c, const Entity *e, const TermVec *given, Name name, Span span) {
   Input *in = e->input;
-  c->input_used[in->id] = true;
+  c->input_used.at[in->id] = true;
   if (in->elem == ELEM_GRAPH) {
     Diag *d = diag_error(c->diags, span, "'%s' is a graph: '%s[i]' stands only as a domain, 'in %s[i]'",
                          name_text(c, name.sym), name_text(c, name.sym), name_text(c, name.sym));

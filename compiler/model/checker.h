@@ -16,8 +16,10 @@
 #include "model/term.h"
 
 /* Elaboration inlines `def`s, so a short file can mean a huge model; these bound time and memory.  The
- * depth limit also bounds the recursion of every later pass over a term. */
-enum { MODEL_MAX_TERMS = 1000000, TERM_MAX_DEPTH = 5000, DEF_MAX_DEPTH = 200, ELAB_MAX_DEPTH = 4000 };
+ * depth limit also bounds the recursion of every later pass over a term; that on declarations (statements, names,
+ * indices) the searches that are linear in their number. */
+enum { MODEL_MAX_TERMS = 1000000, TERM_MAX_DEPTH = 5000, DEF_MAX_DEPTH = 200, ELAB_MAX_DEPTH = 4000,
+       MODEL_MAX_DECLARATIONS = 20000 };
 
 /* ---- values ------------------------------------------------------------------------------------- */
 
@@ -87,12 +89,13 @@ typedef struct Checker {
   Scope *scope;
   Entity *everywhere;   /* edges, latents, let arrays of closed blocks: seen in all of the model */
   IndexVec plates;      /* the enclosing ones, outermost first */
+  uint32_t declarations; /* so far, against MODEL_MAX_DECLARATIONS */
   uint32_t terms;       /* made so far, against MODEL_MAX_TERMS */
   uint32_t def_depth;
   uint32_t depth;       /* of the recursion of elab and value_at, against ELAB_MAX_DEPTH */
   bool in_dimension;    /* an unknown name is then meant to be a size */
   bool exhausted;       /* the limit was reported: everything is poison from here on */
-  bool *input_used;     /* by Input.id, grown with the inputs */
+  VEC(bool) input_used; /* by Input.id */
   VEC(Index *) axes_in_sight;
   Span statement;
   VEC(Entity *) closed; /* indices of reductions that ended earlier in this statement, for a hint */
@@ -137,6 +140,8 @@ const char *type_words(ScalarType t);
 Index *new_index(Checker *c, Sym name, IndexRole role, Range range, Span span);
 /* Entering a level of recursion; false: too deep, reported once.  Each enter, also a failed one, has its leave. */
 bool enter_level(Checker *c);
+/* One more statement, name or index; false: over the limit, reported once. */
+bool count_declaration(Checker *c, Span span);
 static inline void leave_level(Checker *c) { c->depth--; }
 bool spend_terms(Checker *c, uint32_t terms); /* false: over the limit, which is reported once */
 

@@ -25,7 +25,7 @@ void warn_division(Checker *c, const Expr *e) {
 static void unused_params(Checker *c) {
   for (uint32_t i = 0; i < c->model->inputs.n; i++) {
     const Input *in = c->model->inputs.at[i];
-    if (in->is_param && !c->input_used[i]) diag_warning(c->diags, in->span, "param '%s' is never used", name_text(c, in->name));
+    if (in->is_param && !c->input_used.at[i]) diag_warning(c->diags, in->span, "param '%s' is never used", name_text(c, in->name));
   }
 }
 
