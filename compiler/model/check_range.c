@@ -10,7 +10,7 @@ static bool is_row(Checker *c, const Expr *e, Entity **graph) {
 }
 
 static bool elab_row(Checker *c, const Expr *e, Entity *graph, Range *to) {
-  c->input_used[graph->input->id] = true;
+  c->input_used.at[graph->input->id] = true;
   if (e->kind != EXPR_INDEX || e->index.args.n != 1) {
     Diag *d = diag_error(c->diags, e->span, "a graph is read by row: expected '%s[i]'", name_text(c, graph->name));
     diag_note(c->diags, d, graph->span, "'%s' is declared here", name_text(c, graph->name));

@@ -103,9 +103,22 @@ static Value *plated(Checker *c, const Entity *e, TermKind kind, void *what, con
   return value_element(c, kind, what, &all, &dims, span);
 }
 
+/* A literal index beyond a literal dimension. */
+static bool within(Checker *c, const TermVec *given, const TermVec *dims, const Entity *e) {
+  for (uint32_t i = 0; i < given->n; i++) {
+    const Term *at = given->at[i], *dim = dims->at[i];
+    if (at->kind != TERM_INT || dim->kind != TERM_INT || at->integer < dim->integer) continue;
+    Diag *d = diag_error(c->diags, at->span, "index %lld is out of bounds: dimension %u of '%s' is %lld", (long long)at->integer,
+                         i + 1, name_text(c, e->name), (long long)dim->integer);
+    diag_note(c->diags, d, e->span, "declared here");
+    return false;
+  }
+  return true;
+}
+
 static Value *input_ref(Checker *c, const Entity *e, const TermVec *given, Name name, Span span) {
   Input *in = e->input;
-  c->input_used[in->id] = true;
+  c->input_used.at[in->id] = true;
   if (in->elem == ELEM_GRAPH) {
     Diag *d = diag_error(c->diags, span, "'%s' is a graph: '%s[i]' stands only as a domain, 'in %s[i]'",
                          name_text(c, name.sym), name_text(c, name.sym), name_text(c, name.sym));
@@ -114,6 +127,7 @@ static Value *input_ref(Checker *c, const Entity *e, const TermVec *given, Name 
   }
   Value whole = {.kind = VALUE_ELEMENT, .rank = in->dims.n, .dims = in->dims.at};
   if (given->n > in->dims.n) return too_many(c, name, e, &whole, given->n, span);
+  if (!within(c, given, &in->dims, e)) return &c->poison;
   return value_element(c, TERM_INPUT, in, given, &in->dims, span);
 }
 

@@ -38,6 +38,14 @@ static bool too_deep(Checker *c, const Term *t) {
   return true;
 }
 
+bool count_declaration(Checker *c, Span span) {
+  if (c->exhausted) return false;
+  if (c->declarations++ < MODEL_MAX_DECLARATIONS) return true;
+  diag_error(c->diags, span, "more than %d statements and names in one scope of the file", (int)MODEL_MAX_DECLARATIONS);
+  c->exhausted = true;
+  return false;
+}
+
 bool enter_level(Checker *c) {
   if (c->depth++ < ELAB_MAX_DEPTH) return true;
   tell_depth(c, ELAB_MAX_DEPTH);
