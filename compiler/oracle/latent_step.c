@@ -248,7 +248,12 @@ static bool fit_form(World *w, const Block *b, LatentRange range, double *c) {
   return ok;
 }
 
-static double clamp_unit(double x) { return x < 0 ? 0 : x > 1 ? 1 : x; }
+/* Of x^a (1 - x)^b. */
+static double mode_in_unit(double a, double b) {
+  if (a <= 0 && b > 0) return 0;
+  if (b <= 0 && a > 0) return 1;
+  return a / (a + b);
+}
 
 /* The mode of the density exp(form), clamped to the range; kept where it has none. */
 static void point_at_mode(World *w, const Block *b, LatentRange range, const double *c, double damping) {
@@ -257,7 +262,7 @@ static void point_at_mode(World *w, const Block *b, LatentRange range, const dou
   for (uint32_t k = 0; k < b->n; k++) {
     double *z = &w->z[b->first + k], fresh = *z;
     if (range == RANGE_SIMPLEX && sum > 0) fresh = fmax(c[k + 1], 0) / sum;
-    if (range == RANGE_UNIT && c[1] + c[2] != 0) fresh = clamp_unit(c[1] / (c[1] + c[2]));
+    if (range == RANGE_UNIT && c[1] + c[2] != 0) fresh = mode_in_unit(c[1], c[2]);
     if (range == RANGE_POSITIVE && c[2] != 0) fresh = fmax(c[1] / c[2], 0);
     *z = damped(fresh, *z, damping);
   }
@@ -291,7 +296,7 @@ static bool take_form(World *w, Block *b, LatentRange range, double damping) {
 
 /* ---- gradient steps -------------------------------------------------------------------------------------------------------- */
 
-/* Moves one coordinate (log, logit, softmax where the range is bounded) by d. */
+/* Moves one coordinate (log, logit, log ratios where the range is bounded) by d. */
 static void shift(World *w, const Block *b, LatentRange range, uint32_t k, double d) {
   double *z = &w->z[b->first];
   if (range == RANGE_REAL) z[k] += d;
