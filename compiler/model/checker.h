@@ -19,7 +19,7 @@
  * depth limit also bounds the recursion of every later pass over a term; that on declarations (statements, names,
  * indices) the searches that are linear in their number. */
 enum { MODEL_MAX_TERMS = 1000000, TERM_MAX_DEPTH = 5000, DEF_MAX_DEPTH = 200, ELAB_MAX_DEPTH = 4000,
-       MODEL_MAX_DECLARATIONS = 20000 };
+       MODEL_MAX_DECLARATIONS = 10000, REDUCE_MAX_INDICES = 64 };
 
 /* ---- values ------------------------------------------------------------------------------------- */
 

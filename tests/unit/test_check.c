@@ -200,6 +200,21 @@ Test(check, long_chains) {
   free(text);
 }
 
+/* Searches are linear in the number of names; the limit keeps a large file from taking minutes. */
+Test(check, declarations_are_limited) {
+  enum { MANY = 10500 };
+  char *text = malloc(100 + MANY * 16), *p = text;
+  p += sprintf(p, "model m(N) {\n data x: [N]\n");
+  for (int i = 0; i < MANY; i++) p += sprintf(p, " let a%d = N\n", i);
+  sprintf(p, "}\nmodel n(N) { out o = N }\n");
+  Checked *r = check_text(text);
+  cr_expect_eq(r->diags.errors, 1);
+  cr_expect(strstr(r->messages, "more than 10000 statements and names"), "%s", r->messages);
+  cr_expect_eq(r->file->models.n, 1);
+  done(r);
+  free(text);
+}
+
 /* ---- terms and dimensions ---- */
 
 typedef struct Sizes { Arena arena; Size a, b; Term *A, *B; } Sizes;
