@@ -100,6 +100,16 @@ Test(check, functions_are_inlined_in_their_own_scope) {
   expect_line(" def f(a) = dot(a, a)\n out o = f(q[0])", "out o = sum(d in D) q[0, d] * q[0, d]");
 }
 
+/* Written indices are index values; a left-off axis counts from 0, as every vector's does. */
+Test(check, ranges_that_do_not_begin_at_zero) {
+  expect_line(" let u[j in 2..N] = x[j] * j\n out o = u[3] + sum(j in 2..N) u[j]", "out o = u[3] + (sum(j in 2..N) u[j])");
+  expect_line(" let u[j in 2..N] = x[j]\n out o = u", "out o: [axis in N - 2] = u[axis + 2]");
+  expect_line(" let u[j in 2..N] = x[j]\n let w = u\n out o = w[3]", "out o = u[3]");
+  expect_line(" let u[j in 2..N] = x[j]\n latent z[k in 2..N]: real\n prior z ~ normal(u, 1)\n"
+              " infer z by collapsed(steps = 1, init = u)\n out o = z[2]",
+              "init = u[k - 2 + 2]");
+}
+
 /* ---- copies of edges ---- */
 
 static const char PLATES[] =
