@@ -63,7 +63,7 @@ static Entity *clash(Checker *c, EntityKind kind, Sym name) {
   return far && is_global(far->kind) ? far : NULL;
 }
 
-Entity *declare(Checker *c, EntityKind kind, Name name, void *what) {
+Entity *declare_name(Checker *c, EntityKind kind, Name name, void *what) {
   Entity *old = clash(c, kind, name.sym);
   if (old) {
     Diag *d = diag_error(c->diags, name.span, "'%s' is already declared, as %s", name_text(c, name.sym), entity_words(old));
@@ -163,7 +163,7 @@ static const Entity *closed_index(const Checker *c, Sym name) {
   return NULL;
 }
 
-Entity *lookup(Checker *c, Name name, const char *expected) {
+Entity *lookup_name(Checker *c, Name name, const char *expected) {
   Entity *e = lookup_quietly(c, name.sym);
   if (e) return e;
   const char *word = name_text(c, name.sym);
