@@ -13,6 +13,7 @@
 #include "base/vec.h"
 
 typedef struct Name { Sym sym; Span span; } Name; /* sym 0: absent */
+typedef VEC(Name) NameVec;
 
 typedef enum {
   EXPR_ERROR, /* stands where a syntax error was recovered; silent in every later phase */
@@ -50,6 +51,7 @@ struct Expr {
   ExprKind kind;
   Span span;
   bool parenthesised; /* written inside ( ): kept for printing */
+  uint16_t depth;     /* 1 + that of the deepest child; at most PARSE_MAX_TREE (parse.h) */
   union {
     int64_t integer;
     double real;
@@ -66,7 +68,8 @@ struct Expr {
 
 /* The left side of let and out, and the name of a declaration: `o[b, j in N]`. */
 typedef struct Slot { bool is_binder; Binder binder; /* or, when not a binder, */ Name name; } Slot;
-typedef struct Target { Name name; VEC(Slot) slots; Span span; } Target;
+typedef VEC(Slot) SlotVec;
+typedef struct Target { Name name; SlotVec slots; Span span; } Target;
 
 typedef struct Decl {
   Target target;
@@ -88,7 +91,7 @@ typedef enum {
 typedef struct Stmt Stmt;
 typedef VEC(Stmt *) StmtVec;
 
-typedef struct Def { Name name; VEC(Name) params; Expr *body; Span span; } Def;
+typedef struct Def { Name name; NameVec params; Expr *body; Span span; } Def;
 
 struct Stmt {
   StmtKind kind;
@@ -102,11 +105,11 @@ struct Stmt {
     struct { Name name; Domain domain; bool or_none; Expr *where; } edge; /* where may be NULL */
     struct { Expr *left; Name dist; ArgVec args; } draw;             /* prior, observe */
     Expr *weight;                                                    /* potential, require */
-    struct { VEC(Name) names; Name method; ArgVec args; } infer;
+    struct { NameVec names; Name method; ArgVec args; } infer;
   };
 };
 
-typedef struct ModelDecl { Name name; VEC(Name) sizes; StmtVec body; Span span; } ModelDecl;
+typedef struct ModelDecl { Name name; NameVec sizes; StmtVec body; Span span; } ModelDecl;
 
 typedef struct Item { bool is_def; Def def; ModelDecl model; } Item;
 

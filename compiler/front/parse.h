@@ -9,7 +9,11 @@
 #include "base/diag.h"
 #include "front/ast.h"
 
-enum { PARSE_MAX_DEPTH = 256 }; /* LANGUAGE, fine print 18 */
+enum {
+  PARSE_MAX_DEPTH = 256, /* the language's limit on nesting: of blocks, and of brackets, unary operators, `^`,
+                            reductions and `if` in one expression */
+  PARSE_MAX_TREE = 4096, /* deepest expression tree, also for chains that nest nothing: x + x + x ... */
+};
 
 File *parse_file(Arena *arena, Interner *names, Diags *diags, const Source *source);
 
