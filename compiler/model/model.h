@@ -102,7 +102,8 @@ typedef struct Edge {
   bool many_roots; /* TREE: roots = any */
   bool or_none;
   Term *where;     /* bool, or NULL */
-  Weight *prior;   /* NULL: uniform over the support */
+  Weight *prior;   /* its first prior line; NULL: every copy is uniform over its support */
+  VEC(Weight *) priors; /* all of them: c[0] and c[t] may have one each; a copy that none names is uniform */
   Infer *infer;    /* NULL: exact */
 } Edge;
 
@@ -118,7 +119,8 @@ typedef struct Latent {
   Sym name;
   Span span;
   IndexVec plates, own, axes; /* a component is named by all of them, in this order */
-  Weight *prior;              /* NULL: flat */
+  Weight *prior;              /* its first prior line; NULL: flat */
+  VEC(Weight *) priors;       /* all of them, of different components; a component that none names is flat */
   Infer *infer;
 } Latent;
 
@@ -249,7 +251,16 @@ struct Term {
                             QUERY: E, P: the bracket; MODE, SAMPLE: one EDGE; ELBO: the step, or none;
                             PARAM: the LATENT component, then an INT literal (0 is the first) */
   VEC(CopySet) copies;   /* QUERY ENTROPY, KL, COUNT */
-  bool nonnegative;      /* proved >= 0 (or NaN) by the rule of LANGUAGE fine print 6; set by elaboration */
+  bool nonnegative;      /* proved >= 0 (or NaN) by the rule of nonneg.c; kept by the constructors, as are: */
+  uint8_t mentions;      /* MENTIONS_* of the whole tree, ranges of reductions included */
+  uint32_t depth;        /* levels of the tree, this one included */
+  uint32_t nodes;        /* terms of the tree, a shared one counted at each use; saturates */
+};
+
+/* What a tree mentions.  FREE: outside every query. */
+enum {
+  MENTIONS_EDGE = 1, MENTIONS_FREE_EDGE = 2, MENTIONS_LATENT = 4, MENTIONS_FREE_LATENT = 8,
+  MENTIONS_QUERY = 16, MENTIONS_INPUT = 32, MENTIONS_INDEX = 64, MENTIONS_LET = 128,
 };
 
 /* ---- the model ---------------------------------------------------------------------------------- */

@@ -21,6 +21,14 @@ Term *term_op1(Arena *a, OpKind op, Term *x, Span span);
 Term *term_op2(Arena *a, OpKind op, Term *x, Term *y, Span span);
 Term *term_op(Arena *a, OpKind op, ScalarType type, const TermVec *args, Span span);
 Term *term_if(Arena *a, Term *cond, Term *then, Term *otherwise, Span span);
+/* An element of `what`, the Input, Let, Edge or Latent that `kind` says. */
+Term *term_ref(Arena *a, TermKind kind, void *what, const TermVec *indices, Span span);
+/* A query; fill in `copies` and call term_finish again where it has some. */
+Term *term_query(Arena *a, QueryKind query, ScalarType type, const TermVec *args, Span span);
+/* Computes the kept fields (mentions, depth, size, nonnegative) from the parts. */
+Term *term_finish(Term *t);
+/* The rule of nonneg.c for t, from the flags of its parts. */
+bool term_is_nonnegative(const Term *t);
 Term *term_reduce(Arena *a, ReduceKind kind, Index *index, Term *body, Span span);
 /* int or bool to real; a real is returned as it is. */
 Term *term_to_real(Arena *a, Term *t);
@@ -44,6 +52,12 @@ bool term_mentions_edge(const Term *t, const Edge *e /* NULL: any */);
 bool term_mentions_latent(const Term *t, const Latent *z /* NULL: any */);
 bool term_mentions_index(const Term *t, const Index *i);
 bool term_mentions_query(const Term *t);
+
+/* The first subterm of the kind, in the order of writing; NULL: none. */
+const Term *term_find(const Term *t, TermKind kind);
+
+/* Calls visit on every term of the tree, ranges of reductions and fixed copies included, parents first. */
+void term_walk(const Term *t, void (*visit)(const Term *t, void *context), void *context);
 
 /* The value of an int term over sizes alone.  False on overflow, a division by zero, or anything else
  * in the term; sizes[k] belongs to Model.sizes.at[k]. */

@@ -1,0 +1,335 @@
+/* print: terms and whole models as text close to the language's own.
+ *
+ * A term is printed as an expression that means the same: brackets only where precedence needs them,
+ * conversions left out (the language inserts them again), every edge and latent with all its indices.
+ * A vector's axis is an ordinary index, so `dot(a, b)` appears as `sum(d in D) a[d] * b[d]`. */
+#include "model/term.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+typedef struct Printer { const Model *m; FILE *to; } Printer;
+
+/* Binding strengths, loosest first. */
+enum { LOOSE, OR_, AND_, NOT_, COMPARE, SUM, PRODUCT, MINUS, POWER, ATOM };
+
+static void print(Printer *p, const Term *t, int around);
+
+static const char *text(Printer *p, Sym s) { return sym_text(p->m->names, s); }
+
+static void list(Printer *p, const TermVec *v, const char *open, const char *close) {
+  fputs(open, p->to);
+  for (uint32_t i = 0; i < v->n; i++) {
+    if (i) fputs(", ", p->to);
+    print(p, v->at[i], LOOSE);
+  }
+  fputs(close, p->to);
+}
+
+static void element(Printer *p, Sym name, const TermVec *indices) {
+  fputs(text(p, name), p->to);
+  if (indices->n) list(p, indices, "[", "]");
+}
+
+static void range(Printer *p, const Range *r) {
+  if (r->kind == RANGE_ROW) {
+    fprintf(p->to, "%s[", text(p, r->graph->name));
+    print(p, r->row, LOOSE);
+    fputs("]", p->to);
+  } else if (r->lo->kind == TERM_INT && r->lo->integer == 0) {
+    print(p, r->hi, SUM);
+  } else {
+    print(p, r->lo, SUM);
+    fputs("..", p->to);
+    print(p, r->hi, SUM);
+  }
+}
+
+/* The shortest decimal that reads back as the same double, never one that reads as an integer. */
+static void real_literal(FILE *to, double v) {
+  char buf[40];
+  if (isinf(v)) {
+    fputs(v < 0 ? "-inf" : "inf", to);
+    return;
+  }
+  for (int digits = 1; digits <= 17; digits++) {
+    snprintf(buf, sizeof buf, "%.*g", digits, v);
+    if (strtod(buf, NULL) == v) break;
+  }
+  fputs(buf, to);
+  if (!strpbrk(buf, ".en")) fputs(".0", to);
+}
+
+static int op_strength(OpKind op) {
+  switch ((int)op) {
+    case OP_OR: return OR_;
+    case OP_AND: return AND_;
+    case OP_NOT: return NOT_;
+    case OP_EQ: case OP_NE: case OP_LT: case OP_LE: case OP_GT: case OP_GE: return COMPARE;
+    case OP_ADD: case OP_SUB: return SUM;
+    case OP_MUL: case OP_DIV: case OP_FLOORDIV: case OP_MOD: return PRODUCT;
+    case OP_NEG: return MINUS;
+    case OP_POW: return POWER;
+    default: return ATOM;
+  }
+}
+
+static int strength(const Term *t) {
+  if (t->kind == TERM_OP && t->op == OP_TO_REAL) return strength(t->args.at[0]);
+  if (t->kind == TERM_OP) return op_strength(t->op);
+  if (t->kind == TERM_IF) return LOOSE;
+  if (t->kind == TERM_REDUCE) return SUM;
+  if ((t->kind == TERM_INT && t->integer < 0) || (t->kind == TERM_REAL && signbit(t->real))) return MINUS;
+  return ATOM;
+}
+
+static void binary(Printer *p, const Term *t) {
+  int s = op_strength(t->op);
+  bool right = t->op == OP_POW, chains = s != COMPARE;
+  print(p, t->args.at[0], right || !chains ? s + 1 : s);
+  fprintf(p->to, right ? "%s" : " %s ", op_name(t->op));
+  print(p, t->args.at[1], right ? s : s + 1);
+}
+
+static void op(Printer *p, const Term *t) {
+  if (t->op == OP_TO_REAL) {
+    print(p, t->args.at[0], LOOSE);
+  } else if (t->op == OP_NEG || t->op == OP_NOT) {
+    fputs(t->op == OP_NEG ? "-" : "not ", p->to);
+    print(p, t->args.at[0], op_strength(t->op));
+  } else if (op_strength(t->op) != ATOM) {
+    binary(p, t);
+  } else {
+    fputs(op_name(t->op), p->to);
+    list(p, &t->args, "(", ")");
+  }
+}
+
+static void conditional(Printer *p, const Term *t) {
+  fputs("if ", p->to);
+  print(p, t->args.at[0], LOOSE);
+  fputs(" then ", p->to);
+  print(p, t->args.at[1], LOOSE);
+  fputs(" else ", p->to);
+  print(p, t->args.at[2], LOOSE);
+}
+
+static void reduce(Printer *p, const Term *t) {
+  static const char *const NAMES[] = {"sum", "prod", "max", "min"};
+  fprintf(p->to, "%s(%s in ", NAMES[t->reduce], text(p, t->index->name));
+  range(p, &t->index->range);
+  fputs(") ", p->to);
+  print(p, t->args.at[0], t->args.at[0]->kind == TERM_REDUCE ? SUM : PRODUCT);
+}
+
+static void copies(Printer *p, const Term *t) {
+  fputs("(", p->to);
+  for (uint32_t i = 0; i < t->copies.n; i++) {
+    const CopySet *c = &t->copies.at[i];
+    fprintf(p->to, "%s%s", i ? ", " : "", text(p, c->edge->name));
+    if (c->fixed.n) list(p, &c->fixed, "[", c->fixed.n < edge_rank(c->edge) ? ", ...]" : "]");
+  }
+  fputs(")", p->to);
+}
+
+static void query(Printer *p, const Term *t) {
+  static const char *const NAMES[] = {"E", "P", "mode", "sample", "entropy", "count", "logZ", "kl", "elbo", "param"};
+  fputs(NAMES[t->query], p->to);
+  switch (t->query) {
+    case QUERY_E: case QUERY_P: list(p, &t->args, "[", "]"); break;
+    case QUERY_ENTROPY: case QUERY_COUNT: case QUERY_KL: copies(p, t); break;
+    case QUERY_MODE: case QUERY_SAMPLE: list(p, &t->args, "(", ")"); break;
+    case QUERY_ELBO:
+      if (t->args.n) list(p, &t->args, "(", ")");
+      break;
+    case QUERY_PARAM:
+      fputs("(", p->to);
+      print(p, t->args.at[0], LOOSE);
+      fprintf(p->to, ", %lld)", (long long)t->args.at[1]->integer + 1);
+      break;
+    case QUERY_LOGZ: break;
+  }
+}
+
+static void body(Printer *p, const Term *t) {
+  switch (t->kind) {
+    case TERM_INT: fprintf(p->to, "%lld", (long long)t->integer); return;
+    case TERM_REAL: real_literal(p->to, t->real); return;
+    case TERM_BOOL: fputs(t->truth ? "true" : "false", p->to); return;
+    case TERM_NONE: fputs("none", p->to); return;
+    case TERM_SIZE: fputs(text(p, t->size->name), p->to); return;
+    case TERM_INDEX: fputs(text(p, t->index->name), p->to); return;
+    case TERM_INPUT: element(p, t->input->name, &t->args); return;
+    case TERM_LET: element(p, t->let->name, &t->args); return;
+    case TERM_EDGE: element(p, t->edge->name, &t->args); return;
+    case TERM_LATENT: element(p, t->latent->name, &t->args); return;
+    case TERM_OP: op(p, t); return;
+    case TERM_IF: conditional(p, t); return;
+    case TERM_REDUCE: reduce(p, t); return;
+    case TERM_QUERY: query(p, t); return;
+  }
+}
+
+static void print(Printer *p, const Term *t, int around) {
+  bool brackets = strength(t) < around;
+  if (brackets) fputc('(', p->to);
+  body(p, t);
+  if (brackets) fputc(')', p->to);
+}
+
+void term_print(const Model *m, const Term *t, FILE *to) { print(&(Printer){m, to}, t, LOOSE); }
+
+void range_print(const Model *m, const Range *r, FILE *to) { range(&(Printer){m, to}, r); }
+
+char *term_text(const Model *m, Arena *a, const Term *t) {
+  char *buf = NULL;
+  size_t n = 0;
+  FILE *f = open_memstream(&buf, &n);
+  if (!f) return arena_strndup(a, "?", 1);
+  term_print(m, t, f);
+  fclose(f);
+  char *copy = arena_strndup(a, buf, n);
+  free(buf);
+  return copy;
+}
+
+/* ---- the whole model ---------------------------------------------------------------------------- */
+
+static void binders(Printer *p, const IndexVec *v, const char *open, const char *close) {
+  if (!v->n) return;
+  fputs(open, p->to);
+  for (uint32_t i = 0; i < v->n; i++) {
+    fprintf(p->to, "%s%s in ", i ? ", " : "", text(p, v->at[i]->name));
+    range(p, &v->at[i]->range);
+  }
+  fputs(close, p->to);
+}
+
+static void input(Printer *p, const Input *in) {
+  static const char *const ELEMS[] = {"real", "f64", "f32", "f16", "bf16", "int", "bool", "graph"};
+  fprintf(p->to, "  %s %s: %s", in->is_param ? "param" : "data", text(p, in->name), ELEMS[in->elem]);
+  if (in->dims.n) list(p, &in->dims, "[", "]");
+  if (in->init) {
+    binders(p, &in->init_at, " = [", "] ");
+    fputs(in->init_at.n ? "" : " = ", p->to);
+    print(p, in->init, LOOSE);
+  }
+  fputc('\n', p->to);
+}
+
+static void let(Printer *p, const Let *l) {
+  fprintf(p->to, "  let %s", text(p, l->name));
+  binders(p, &l->plates, "{", "}");
+  binders(p, &l->own, "[", "]");
+  binders(p, &l->axes, ": [", "]");
+  fputs(" = ", p->to);
+  print(p, l->value, LOOSE);
+  fputc('\n', p->to);
+}
+
+static void edge(Printer *p, const Edge *e) {
+  fprintf(p->to, "  edge %s", text(p, e->name));
+  binders(p, &e->plates, "[", "]");
+  fputs(" in ", p->to);
+  TermVec sizes = {0};
+  Term *mn[2] = {e->m ? e->m : e->n, e->n};
+  sizes.at = mn;
+  sizes.n = e->m ? 2 : 1;
+  switch (e->domain) {
+    case DOMAIN_RANGE: range(p, &e->range); break;
+    case DOMAIN_BIT: fputs("bit", p->to); break;
+    case DOMAIN_TREE: list(p, &sizes, "tree(", e->many_roots ? ", roots = any)" : ")"); break;
+    case DOMAIN_PROJECTIVE_TREE: list(p, &sizes, "projective_tree(", ")"); break;
+    case DOMAIN_PERMUTATION: list(p, &sizes, "permutation(", ")"); break;
+    case DOMAIN_MATCHING: list(p, &sizes, "matching(", ")"); break;
+  }
+  if (e->or_none) fputs(" or none", p->to);
+  if (e->where) {
+    fputs(" where ", p->to);
+    print(p, e->where, LOOSE);
+  }
+  fputc('\n', p->to);
+}
+
+static void latent(Printer *p, const Latent *z) {
+  fprintf(p->to, "  latent %s", text(p, z->name));
+  binders(p, &z->plates, "{", "}");
+  binders(p, &z->own, "[", "]");
+  binders(p, &z->axes, ": [", "]");
+  fputc('\n', p->to);
+}
+
+static void weight(Printer *p, const Weight *w) {
+  static const char *const WORDS[] = {"prior", "potential", "observe", "require"};
+  fprintf(p->to, "  %s", WORDS[w->kind]);
+  binders(p, &w->plates, " {", "}");
+  binders(p, &w->axes, " [", "]");
+  fputc(' ', p->to);
+  if (w->kind == WEIGHT_POTENTIAL || w->kind == WEIGHT_REQUIRE) {
+    print(p, w->value, LOOSE);
+    if (w->value->nonnegative && w->kind == WEIGHT_POTENTIAL) fputs("   # >= 0", p->to);
+  } else {
+    print(p, w->left, LOOSE);
+    fprintf(p->to, " ~ %s", dist_name(w->dist));
+    list(p, &w->params, "(", ")");
+    if (w->edge_ref && w->edge_ref != w->left) {
+      fputs("   # of ", p->to);
+      print(p, w->edge_ref, LOOSE);
+    }
+  }
+  fputc('\n', p->to);
+}
+
+static void argument(Printer *p, const char *name, const Term *t, bool *first) {
+  if (!t) return;
+  fprintf(p->to, "%s%s = ", *first ? "(" : ", ", name);
+  print(p, t, LOOSE);
+  *first = false;
+}
+
+static void infer(Printer *p, const Infer *f) {
+  static const char *const METHODS[] = {"exact", "mode", "sample", "top", "entmax", "sinkhorn", "bethe", "collapsed"};
+  static const char *const QS[] = {"point", "gaussian", "conjugate"}, *const STEPS[] = {"auto", "closed", "gradient"};
+  fputs("  infer", p->to);
+  for (uint32_t i = 0; i < f->edges.n; i++) fprintf(p->to, "%s%s", i ? ", " : " ", text(p, f->edges.at[i]->name));
+  for (uint32_t i = 0; i < f->latents.n; i++) fprintf(p->to, "%s%s", i ? ", " : " ", text(p, f->latents.at[i]->name));
+  fprintf(p->to, " by %s", METHODS[f->method]);
+  bool first = true;
+  argument(p, "steps", f->steps, &first);
+  argument(p, "n", f->n, &first);
+  argument(p, "seed", f->seed, &first);
+  argument(p, "k", f->k, &first);
+  argument(p, "alpha", f->alpha, &first);
+  argument(p, "tau", f->tau, &first);
+  if (f->method == INFER_COLLAPSED) fprintf(p->to, ", q = %s, method = %s", QS[f->q], STEPS[f->step]);
+  argument(p, "rate", f->rate, &first);
+  argument(p, "damping", f->damping, &first);
+  argument(p, "tol", f->tol, &first);
+  for (uint32_t i = 0; i < f->init.n; i++) argument(p, "init", f->init.at[i], &first);
+  fputs(first ? "\n" : ")\n", p->to);
+}
+
+static void out(Printer *p, const Out *o) {
+  fprintf(p->to, "  out %s", text(p, o->name));
+  binders(p, &o->slots, "[", "]");
+  binders(p, &o->axes, ": [", "]");
+  fputs(" = ", p->to);
+  print(p, o->value, LOOSE);
+  static const char *const TYPES[] = {"bool", "int", "real"};
+  fprintf(p->to, "   # %s%s\n", TYPES[o->type], o->is_count ? ", a count" : "");
+}
+
+void model_print(const Model *m, FILE *to) {
+  Printer p = {m, to};
+  fprintf(to, "model %s(", sym_text(m->names, m->name));
+  for (uint32_t i = 0; i < m->sizes.n; i++) fprintf(to, "%s%s", i ? ", " : "", sym_text(m->names, m->sizes.at[i]->name));
+  fputs(") {\n", to);
+  for (uint32_t i = 0; i < m->inputs.n; i++) input(&p, m->inputs.at[i]);
+  for (uint32_t i = 0; i < m->lets.n; i++) let(&p, m->lets.at[i]);
+  for (uint32_t i = 0; i < m->edges.n; i++) edge(&p, m->edges.at[i]);
+  for (uint32_t i = 0; i < m->latents.n; i++) latent(&p, m->latents.at[i]);
+  for (uint32_t i = 0; i < m->weights.n; i++) weight(&p, m->weights.at[i]);
+  for (uint32_t i = 0; i < m->infers.n; i++) infer(&p, m->infers.at[i]);
+  for (uint32_t i = 0; i < m->outs.n; i++) out(&p, m->outs.at[i]);
+  fputs("}\n", to);
+}

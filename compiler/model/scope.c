@@ -1,0 +1,168 @@
+/* scope: what a name means at a place.
+ *
+ * Three name spaces: functions (built in and `def`), outputs (check_out.c), and all else, here.  A name
+ * is seen to the end of its block, edges and latents in all of the model after their declaration.  An
+ * inner index may hide an outer one, as in any comprehension; two declarations in one block may not. */
+#include "model/checker.h"
+
+#include <ctype.h>
+
+const char *name_text(const Checker *c, Sym s) { return sym_text(c->names, s); }
+
+void scope_push(Checker *c) {
+  Scope *s = NEW(c->arena, Scope);
+  s->outer = c->scope;
+  c->scope = s;
+}
+
+void scope_pop(Checker *c) { c->scope = c->scope->outer; }
+
+const char *entity_words(const Entity *e) {
+  switch (e->kind) {
+    case ENTITY_POISON: return "a name";
+    case ENTITY_SIZE: return "a size";
+    case ENTITY_INPUT: return e->input->elem == ELEM_GRAPH ? "a graph" : e->input->is_param ? "a param" : "data";
+    case ENTITY_LET: return "a derived array";
+    case ENTITY_ABBREVIATION: return e->is_argument ? "a parameter" : "an abbreviation";
+    case ENTITY_INDEX: return "an index";
+    case ENTITY_EDGE: return "an edge";
+    case ENTITY_LATENT: return "a latent";
+  }
+  return "a name";
+}
+
+static Entity *find(Entity *list, Sym name) {
+  while (list && list->name != name) list = list->next;
+  return list;
+}
+
+Entity *lookup_quietly(const Checker *c, Sym name) {
+  for (const Scope *s = c->scope; s; s = s->outer) {
+    Entity *e = find(s->entities, name);
+    if (e) return e;
+  }
+  return find(c->everywhere, name);
+}
+
+DefEntity *lookup_def(const Checker *c, Sym name) {
+  for (const Scope *s = c->scope; s; s = s->outer)
+    for (DefEntity *d = s->defs; d; d = d->next)
+      if (d->def->name.sym == name) return d;
+  return NULL;
+}
+
+static bool is_global(EntityKind k) { return k == ENTITY_EDGE || k == ENTITY_LATENT; }
+
+/* The declaration that forbids a new one, or NULL. */
+static Entity *clash(Checker *c, EntityKind kind, Sym name) {
+  Entity *here = find(c->scope->entities, name);
+  if (here) return here;
+  if (is_global(kind)) return lookup_quietly(c, name);
+  if (kind == ENTITY_INDEX) return NULL;
+  Entity *far = find(c->everywhere, name);
+  return far && is_global(far->kind) ? far : NULL;
+}
+
+Entity *declare(Checker *c, EntityKind kind, Name name, void *what) {
+  Entity *old = clash(c, kind, name.sym);
+  if (old) {
+    Diag *d = diag_error(c->diags, name.span, "'%s' is already declared, as %s", name_text(c, name.sym), entity_words(old));
+    diag_note(c->diags, d, old->span, "declared here");
+  }
+  Entity *e = NEW(c->arena, Entity);
+  *e = (Entity){.kind = kind, .name = name.sym, .span = name.span, .next = c->scope->entities};
+  e->size = what;
+  c->scope->entities = e;
+  if (is_global(kind) || kind == ENTITY_LET) {
+    Entity *far = NEW(c->arena, Entity);
+    *far = *e;
+    far->next = c->everywhere;
+    c->everywhere = far;
+  }
+  return e;
+}
+
+void declare_def(Checker *c, const Def *def) {
+  const char *name = name_text(c, def->name.sym);
+  if (is_builtin(name) || is_query_word(name))
+    diag_error(c->diags, def->name.span, "'%s' is a built-in function and cannot be defined again", name);
+  for (DefEntity *d = c->scope->defs; d; d = d->next)
+    if (d->def->name.sym == def->name.sym) {
+      Diag *g = diag_error(c->diags, def->name.span, "function '%s' is already defined", name);
+      diag_note(c->diags, g, d->def->name.span, "defined here");
+    }
+  for (uint32_t i = 0; i < def->params.n; i++)
+    for (uint32_t k = 0; k < i; k++)
+      if (def->params.at[i].sym == def->params.at[k].sym)
+        diag_error(c->diags, def->params.at[i].span, "parameter '%s' is named twice", name_text(c, def->params.at[i].sym));
+  DefEntity *e = NEW(c->arena, DefEntity);
+  *e = (DefEntity){.def = def, .home = c->scope, .next = c->scope->defs};
+  c->scope->defs = e;
+}
+
+/* ---- near names --------------------------------------------------------------------------------- */
+
+enum { LONGEST = 40, FAR = 100 };
+
+static uint32_t least(uint32_t a, uint32_t b) { return a < b ? a : b; }
+
+/* Levenshtein's distance without regard to case; FAR for long words. */
+static uint32_t distance(const char *a, const char *b) {
+  size_t n = strlen(a), m = strlen(b);
+  if (n > LONGEST || m > LONGEST) return FAR;
+  uint32_t row[LONGEST + 1];
+  for (uint32_t k = 0; k <= m; k++) row[k] = k;
+  for (size_t i = 1; i <= n; i++) {
+    uint32_t diagonal = row[0];
+    row[0] = (uint32_t)i;
+    for (size_t k = 1; k <= m; k++) {
+      bool same = tolower((unsigned char)a[i - 1]) == tolower((unsigned char)b[k - 1]);
+      uint32_t change = diagonal + !same;
+      diagonal = row[k];
+      row[k] = least(change, least(row[k], row[k - 1]) + 1);
+    }
+  }
+  return row[m];
+}
+
+/* Names of one letter are near nothing but their other case. */
+static uint32_t tolerance(const char *word) {
+  size_t n = strlen(word);
+  return n < 2 ? 0 : n < 5 ? 1 : n < 9 ? 2 : 3;
+}
+
+const char *nearest_word(const char *word, const char *const *words, uint32_t n) {
+  const char *best = NULL;
+  uint32_t least_far = tolerance(word) + 1;
+  for (uint32_t i = 0; i < n; i++) {
+    uint32_t d = distance(word, words[i]);
+    if (d < least_far) least_far = d, best = words[i];
+  }
+  return best;
+}
+
+static void nearer(const Checker *c, const char *word, Entity *list, Entity **best, uint32_t *d) {
+  for (; list; list = list->next) {
+    uint32_t k = distance(word, name_text(c, list->name));
+    if (k < *d) *d = k, *best = list;
+  }
+}
+
+static Entity *nearest_entity(const Checker *c, const char *word) {
+  Entity *best = NULL;
+  uint32_t d = tolerance(word) + 1;
+  for (const Scope *s = c->scope; s; s = s->outer) nearer(c, word, s->entities, &best, &d);
+  nearer(c, word, c->everywhere, &best, &d);
+  return best;
+}
+
+Entity *lookup(Checker *c, Name name, const char *expected) {
+  Entity *e = lookup_quietly(c, name.sym);
+  if (e) return e;
+  const char *word = name_text(c, name.sym);
+  Diag *d = diag_error(c->diags, name.span, "unknown name '%s'; expected %s", word, expected);
+  Entity *near = nearest_entity(c, word);
+  if (near) diag_note(c->diags, d, near->span, "did you mean '%s', declared here?", name_text(c, near->name));
+  else if (is_builtin(word) || lookup_def(c, name.sym)) diag_hint(c->diags, d, "'%s' is a function: call it with (...)", word);
+  return NULL;
+}

@@ -1,0 +1,494 @@
+/* term: constructors, walks and rewrites of scalar terms.
+ *
+ * Terms are immutable trees that may share subtrees.  Each constructor keeps the summary fields of the
+ * result (mentions, depth, size, nonnegative) from those of its parts, so that a question such as "is
+ * there an edge in it" costs nothing and a tree that sharing has made huge is noticed before it is walked.
+ * Folding is limited to what keeps sizes and bounds readable: int constants, x + 0, x * 1, literal
+ * conditions.  An int fold that would overflow is left unfolded for the run to report. */
+#include "model/term.h"
+
+#include <limits.h>
+
+static const struct { const char *name; int arity; char types[2]; } OPS[] = {
+#define OP(ID, name, arity, types) {name, arity, #types},
+#include "model/op.def"
+#undef OP
+};
+
+static const struct { const char *name; int arity; } DISTS[] = {
+#define DIST(ID, name, n, on) {name, n},
+#include "model/dist.def"
+#undef DIST
+};
+
+const char *op_name(OpKind op) { return OPS[op].name; }
+int op_arity(OpKind op) { return OPS[op].arity; }
+char op_types(OpKind op) { return OPS[op].types[0]; }
+const char *dist_name(Dist d) { return DISTS[d].name; }
+int dist_arity(Dist d) { return DISTS[d].arity; }
+
+/* ---- summaries ---------------------------------------------------------------------------------- */
+
+static void absorb(Term *t, const Term *part) {
+  if (!part) return;
+  t->mentions |= part->mentions;
+  if (part->depth >= t->depth) t->depth = part->depth + 1;
+  t->nodes = part->nodes > UINT32_MAX - t->nodes ? UINT32_MAX : t->nodes + part->nodes;
+}
+
+static void absorb_range(Term *t, const Range *r) {
+  absorb(t, r->lo);
+  absorb(t, r->hi);
+  absorb(t, r->row);
+  if (r->graph) t->mentions |= MENTIONS_INPUT;
+}
+
+static uint8_t own_mentions(const Term *t) {
+  switch (t->kind) {
+    case TERM_INPUT: return MENTIONS_INPUT;
+    case TERM_LET: return MENTIONS_LET | (t->let->has_query ? MENTIONS_QUERY : 0);
+    case TERM_EDGE: return MENTIONS_EDGE | MENTIONS_FREE_EDGE;
+    case TERM_LATENT: return MENTIONS_LATENT | MENTIONS_FREE_LATENT;
+    case TERM_INDEX: return MENTIONS_INDEX;
+    case TERM_QUERY: return MENTIONS_QUERY;
+    case TERM_INT: case TERM_REAL: case TERM_BOOL: case TERM_NONE: case TERM_SIZE: case TERM_OP: case TERM_IF:
+    case TERM_REDUCE: return 0;
+  }
+  return 0;
+}
+
+Term *term_finish(Term *t) {
+  t->depth = t->nodes = 1;
+  t->mentions = own_mentions(t);
+  for (uint32_t i = 0; i < t->args.n; i++) absorb(t, t->args.at[i]);
+  for (uint32_t i = 0; i < t->copies.n; i++) {
+    t->mentions |= MENTIONS_EDGE;
+    for (uint32_t k = 0; k < t->copies.at[i].fixed.n; k++) absorb(t, t->copies.at[i].fixed.at[k]);
+  }
+  if (t->kind == TERM_REDUCE) absorb_range(t, &t->index->range);
+  if (t->kind == TERM_QUERY) t->mentions &= (uint8_t)~(MENTIONS_FREE_EDGE | MENTIONS_FREE_LATENT);
+  t->nonnegative = term_is_nonnegative(t);
+  return t;
+}
+
+static Term *make(Arena *a, TermKind kind, ScalarType type, Span span) {
+  Term *t = NEW(a, Term);
+  t->kind = kind;
+  t->type = type;
+  t->span = span;
+  return t;
+}
+
+/* ---- leaves ------------------------------------------------------------------------------------- */
+
+Term *term_int(Arena *a, int64_t value, Span span) {
+  Term *t = make(a, TERM_INT, TYPE_INT, span);
+  t->integer = value;
+  return term_finish(t);
+}
+
+Term *term_real(Arena *a, double value, Span span) {
+  Term *t = make(a, TERM_REAL, TYPE_REAL, span);
+  t->real = value;
+  return term_finish(t);
+}
+
+Term *term_bool(Arena *a, bool value, Span span) {
+  Term *t = make(a, TERM_BOOL, TYPE_BOOL, span);
+  t->truth = value;
+  return term_finish(t);
+}
+
+Term *term_none(Arena *a, Span span) { return term_finish(make(a, TERM_NONE, TYPE_INT, span)); }
+
+Term *term_size(Arena *a, Size *s, Span span) {
+  Term *t = make(a, TERM_SIZE, TYPE_INT, span);
+  t->size = s;
+  return term_finish(t);
+}
+
+Term *term_index(Arena *a, Index *i, Span span) {
+  Term *t = make(a, TERM_INDEX, TYPE_INT, span);
+  t->index = i;
+  return term_finish(t);
+}
+
+static ScalarType elem_type(ElemKind e) {
+  switch (e) {
+    case ELEM_REAL: case ELEM_F64: case ELEM_F32: case ELEM_F16: case ELEM_BF16: return TYPE_REAL;
+    case ELEM_INT: case ELEM_GRAPH: return TYPE_INT;
+    case ELEM_BOOL: return TYPE_BOOL;
+  }
+  return TYPE_REAL;
+}
+
+Term *term_ref(Arena *a, TermKind kind, void *what, const TermVec *indices, Span span) {
+  Term *t = make(a, kind, TYPE_REAL, span);
+  if (kind == TERM_INPUT) t->input = what, t->type = elem_type(t->input->elem);
+  if (kind == TERM_LET) t->let = what, t->type = t->let->value->type;
+  if (kind == TERM_EDGE) t->edge = what, t->type = TYPE_INT;
+  if (kind == TERM_LATENT) t->latent = what;
+  for (uint32_t i = 0; i < indices->n; i++) vec_push(a, &t->args, indices->at[i]);
+  return term_finish(t);
+}
+
+/* ---- operators ---------------------------------------------------------------------------------- */
+
+static ScalarType result_type(OpKind op, const Term *first) {
+  switch (op_types(op)) {
+    case 'n': return first->type;
+    case 'i': case 'f': return TYPE_INT;
+    case 'c': case 'b': return TYPE_BOOL;
+    default: return TYPE_REAL;
+  }
+}
+
+static int64_t floor_div(int64_t x, int64_t y) { return x / y - (x % y != 0 && (x < 0) != (y < 0)); }
+
+/* False: not foldable (overflow, division by zero, another op). */
+static bool fold_int(OpKind op, int64_t x, int64_t y, int64_t *v) {
+  if (op == OP_ADD) return !__builtin_add_overflow(x, y, v);
+  if (op == OP_SUB) return !__builtin_sub_overflow(x, y, v);
+  if (op == OP_MUL) return !__builtin_mul_overflow(x, y, v);
+  if (op == OP_MIN) return *v = x < y ? x : y, true;
+  if (op == OP_MAX) return *v = x > y ? x : y, true;
+  if (op != OP_FLOORDIV && op != OP_MOD) return false;
+  if (y == 0 || (x == INT64_MIN && y == -1)) return false;
+  *v = op == OP_FLOORDIV ? floor_div(x, y) : x - y * floor_div(x, y);
+  return true;
+}
+
+static bool fold_compare(OpKind op, int64_t x, int64_t y, bool *v) {
+  switch ((int)op) {
+    case OP_EQ: return *v = x == y, true;
+    case OP_NE: return *v = x != y, true;
+    case OP_LT: return *v = x < y, true;
+    case OP_LE: return *v = x <= y, true;
+    case OP_GT: return *v = x > y, true;
+    case OP_GE: return *v = x >= y, true;
+    default: return false;
+  }
+}
+
+static bool is_int(const Term *t, int64_t v) { return t->kind == TERM_INT && t->integer == v; }
+
+/* x + 0 and the like; NULL: none applies. */
+static Term *int_identity(OpKind op, Term *x, Term *y) {
+  if (x->type != TYPE_INT) return NULL;
+  if ((op == OP_ADD || op == OP_SUB) && is_int(y, 0)) return x;
+  if (op == OP_ADD && is_int(x, 0)) return y;
+  if ((op == OP_MUL || op == OP_FLOORDIV) && is_int(y, 1)) return x;
+  if (op == OP_MUL && is_int(x, 1)) return y;
+  return NULL;
+}
+
+static Term *bool_identity(OpKind op, Term *x, Term *y) {
+  if (op != OP_AND && op != OP_OR) return NULL;
+  bool neutral = op == OP_AND;
+  if (x->kind == TERM_BOOL) return x->truth == neutral ? y : x;
+  if (y->kind == TERM_BOOL && y->truth == neutral) return x;
+  return NULL;
+}
+
+static Term *fold2(Arena *a, OpKind op, Term *x, Term *y, Span span) {
+  int64_t v;
+  bool truth;
+  if (x->kind == TERM_INT && y->kind == TERM_INT) {
+    if (fold_int(op, x->integer, y->integer, &v)) return term_int(a, v, span);
+    if (fold_compare(op, x->integer, y->integer, &truth)) return term_bool(a, truth, span);
+  }
+  Term *same = int_identity(op, x, y);
+  return same ? same : bool_identity(op, x, y);
+}
+
+static Term *fold1(Arena *a, OpKind op, Term *x, Span span) {
+  if (op == OP_NEG && x->kind == TERM_INT && x->integer != INT64_MIN) return term_int(a, -x->integer, span);
+  if (op == OP_NEG && x->kind == TERM_REAL) return term_real(a, -x->real, span);
+  if (op == OP_TO_REAL && x->kind == TERM_INT) return term_real(a, (double)x->integer, span);
+  if (op == OP_NOT && x->kind == TERM_BOOL) return term_bool(a, !x->truth, span);
+  return NULL;
+}
+
+Term *term_op1(Arena *a, OpKind op, Term *x, Span span) {
+  Term *folded = fold1(a, op, x, span);
+  if (folded) return folded;
+  Term *t = make(a, TERM_OP, result_type(op, x), span);
+  t->op = op;
+  vec_push(a, &t->args, x);
+  return term_finish(t);
+}
+
+Term *term_op2(Arena *a, OpKind op, Term *x, Term *y, Span span) {
+  Term *folded = fold2(a, op, x, y, span);
+  if (folded) return folded;
+  Term *t = make(a, TERM_OP, result_type(op, x), span);
+  t->op = op;
+  vec_push(a, &t->args, x);
+  vec_push(a, &t->args, y);
+  return term_finish(t);
+}
+
+Term *term_op(Arena *a, OpKind op, ScalarType type, const TermVec *args, Span span) {
+  if (args->n == 1) return term_op1(a, op, args->at[0], span);
+  if (args->n == 2 && op_arity(op) == 2) return term_op2(a, op, args->at[0], args->at[1], span);
+  Term *t = make(a, TERM_OP, type, span);
+  t->op = op;
+  for (uint32_t i = 0; i < args->n; i++) vec_push(a, &t->args, args->at[i]);
+  return term_finish(t);
+}
+
+Term *term_if(Arena *a, Term *cond, Term *then, Term *otherwise, Span span) {
+  if (cond->kind == TERM_BOOL) return cond->truth ? then : otherwise;
+  Term *t = make(a, TERM_IF, then->type, span);
+  vec_push(a, &t->args, cond);
+  vec_push(a, &t->args, then);
+  vec_push(a, &t->args, otherwise);
+  return term_finish(t);
+}
+
+Term *term_reduce(Arena *a, ReduceKind kind, Index *index, Term *body, Span span) {
+  Term *t = make(a, TERM_REDUCE, body->type, span);
+  t->reduce = kind;
+  t->index = index;
+  vec_push(a, &t->args, body);
+  return term_finish(t);
+}
+
+Term *term_query(Arena *a, QueryKind query, ScalarType type, const TermVec *args, Span span) {
+  Term *t = make(a, TERM_QUERY, type, span);
+  t->query = query;
+  for (uint32_t i = 0; args && i < args->n; i++) vec_push(a, &t->args, args->at[i]);
+  return term_finish(t);
+}
+
+Term *term_to_real(Arena *a, Term *t) {
+  return t->type == TYPE_REAL ? t : term_op1(a, OP_TO_REAL, t, t->span);
+}
+
+/* ---- substitution ------------------------------------------------------------------------------- */
+
+/* A chain of maps: those of bound indices made on the way down are in front of the caller's. */
+typedef struct Subst { const IndexMap *map; uint32_t n; const struct Subst *outer; } Subst;
+
+static Term *mapped(const Subst *s, const Index *i) {
+  for (; s; s = s->outer)
+    for (uint32_t k = 0; k < s->n; k++)
+      if (s->map[k].from == i) return s->map[k].to;
+  return NULL;
+}
+
+static Term *subst(Model *m, Term *t, const Subst *s);
+
+static bool subst_vec(Model *m, const TermVec *from, TermVec *to, const Subst *s) {
+  bool changed = false;
+  for (uint32_t i = 0; i < from->n; i++) {
+    Term *x = subst(m, from->at[i], s);
+    changed |= x != from->at[i];
+    vec_push(m->arena, to, x);
+  }
+  return changed;
+}
+
+static bool subst_range(Model *m, Range *r, const Subst *s) {
+  Range old = *r;
+  if (r->lo) r->lo = subst(m, r->lo, s);
+  if (r->hi) r->hi = subst(m, r->hi, s);
+  if (r->row) r->row = subst(m, r->row, s);
+  return r->lo != old.lo || r->hi != old.hi || r->row != old.row;
+}
+
+static Term *subst_reduce(Model *m, Term *t, const Subst *s) {
+  Range range = t->index->range;
+  if (!subst_range(m, &range, s)) {
+    Term *body = subst(m, t->args.at[0], s);
+    return body == t->args.at[0] ? t : term_reduce(m->arena, t->reduce, t->index, body, t->span);
+  }
+  Index *fresh = NEW(m->arena, Index);
+  *fresh = *t->index;
+  fresh->id = m->index_count++;
+  fresh->range = range;
+  IndexMap own = {t->index, term_index(m->arena, fresh, t->index->span)};
+  Subst inner = {&own, 1, s};
+  return term_reduce(m->arena, t->reduce, fresh, subst(m, t->args.at[0], &inner), t->span);
+}
+
+static Term *subst_parts(Model *m, Term *t, const Subst *s) {
+  Term fresh = *t;
+  memset(&fresh.args, 0, sizeof fresh.args);
+  memset(&fresh.copies, 0, sizeof fresh.copies);
+  bool changed = subst_vec(m, &t->args, &fresh.args, s);
+  for (uint32_t i = 0; i < t->copies.n; i++) {
+    CopySet c = {.edge = t->copies.at[i].edge, .span = t->copies.at[i].span};
+    changed |= subst_vec(m, &t->copies.at[i].fixed, &c.fixed, s);
+    vec_push(m->arena, &fresh.copies, c);
+  }
+  if (!changed) return t;
+  Term *copy = NEW(m->arena, Term);
+  *copy = fresh;
+  return term_finish(copy);
+}
+
+static Term *subst(Model *m, Term *t, const Subst *s) {
+  if (!(t->mentions & MENTIONS_INDEX)) return t;
+  if (t->kind == TERM_REDUCE) return subst_reduce(m, t, s);
+  if (t->kind != TERM_INDEX) return subst_parts(m, t, s);
+  Term *to = mapped(s, t->index);
+  return to ? to : t;
+}
+
+Term *term_substitute(Model *m, Term *t, const IndexMap *map, uint32_t n) {
+  Subst s = {map, n, NULL};
+  return n ? subst(m, t, &s) : t;
+}
+
+/* ---- comparison --------------------------------------------------------------------------------- */
+
+typedef struct Pairing { const Index *a, *b; const struct Pairing *outer; } Pairing;
+
+static bool same_index(const Index *a, const Index *b, const Pairing *p) {
+  for (; p; p = p->outer)
+    if (p->a == a || p->b == b) return p->a == a && p->b == b;
+  return a == b;
+}
+
+static bool equal(const Term *a, const Term *b, const Pairing *p);
+
+static bool equal_or_null(const Term *a, const Term *b, const Pairing *p) { return a && b ? equal(a, b, p) : a == b; }
+
+static bool equal_vec(const TermVec *a, const TermVec *b, const Pairing *p) {
+  if (a->n != b->n) return false;
+  for (uint32_t i = 0; i < a->n; i++)
+    if (!equal(a->at[i], b->at[i], p)) return false;
+  return true;
+}
+
+static bool equal_copies(const Term *a, const Term *b, const Pairing *p) {
+  if (a->copies.n != b->copies.n) return false;
+  for (uint32_t i = 0; i < a->copies.n; i++)
+    if (a->copies.at[i].edge != b->copies.at[i].edge || !equal_vec(&a->copies.at[i].fixed, &b->copies.at[i].fixed, p))
+      return false;
+  return true;
+}
+
+static bool equal_reduce(const Term *a, const Term *b, const Pairing *p) {
+  const Range *x = &a->index->range, *y = &b->index->range;
+  if (a->reduce != b->reduce || x->kind != y->kind || x->graph != y->graph) return false;
+  if (!equal_or_null(x->lo, y->lo, p) || !equal_or_null(x->hi, y->hi, p) || !equal_or_null(x->row, y->row, p)) return false;
+  Pairing inner = {a->index, b->index, p};
+  return equal(a->args.at[0], b->args.at[0], &inner);
+}
+
+/* What distinguishes two terms of one kind apart from their parts. */
+static bool equal_head(const Term *a, const Term *b, const Pairing *p) {
+  switch (a->kind) {
+    case TERM_INT: return a->integer == b->integer;
+    case TERM_REAL: return a->real == b->real || (a->real != a->real && b->real != b->real);
+    case TERM_BOOL: return a->truth == b->truth;
+    case TERM_NONE: case TERM_IF: return true;
+    case TERM_SIZE: return a->size == b->size;
+    case TERM_INDEX: return same_index(a->index, b->index, p);
+    case TERM_INPUT: return a->input == b->input;
+    case TERM_LET: return a->let == b->let;
+    case TERM_EDGE: return a->edge == b->edge;
+    case TERM_LATENT: return a->latent == b->latent;
+    case TERM_OP: return a->op == b->op;
+    case TERM_REDUCE: return true;
+    case TERM_QUERY: return a->query == b->query && equal_copies(a, b, p);
+  }
+  return false;
+}
+
+static bool equal(const Term *a, const Term *b, const Pairing *p) {
+  if (a == b && !p) return true;
+  if (a->kind != b->kind || a->type != b->type || a->nodes != b->nodes || !equal_head(a, b, p)) return false;
+  return a->kind == TERM_REDUCE ? equal_reduce(a, b, p) : equal_vec(&a->args, &b->args, p);
+}
+
+bool term_equal(const Term *a, const Term *b) { return equal(a, b, NULL); }
+
+/* ---- search ------------------------------------------------------------------------------------- */
+
+typedef bool Pred(const Term *t, const void *what);
+
+static const Term *find(const Term *t, Pred *pred, const void *what);
+
+static const Term *find_range(const Range *r, Pred *pred, const void *what) {
+  const Term *f = r->lo ? find(r->lo, pred, what) : NULL;
+  if (!f && r->hi) f = find(r->hi, pred, what);
+  if (!f && r->row) f = find(r->row, pred, what);
+  return f;
+}
+
+static const Term *find_vec(const TermVec *v, Pred *pred, const void *what) {
+  const Term *f = NULL;
+  for (uint32_t i = 0; !f && i < v->n; i++) f = find(v->at[i], pred, what);
+  return f;
+}
+
+static const Term *find(const Term *t, Pred *pred, const void *what) {
+  if (pred(t, what)) return t;
+  const Term *f = t->kind == TERM_REDUCE ? find_range(&t->index->range, pred, what) : NULL;
+  if (!f) f = find_vec(&t->args, pred, what);
+  for (uint32_t i = 0; !f && i < t->copies.n; i++) f = find_vec(&t->copies.at[i].fixed, pred, what);
+  return f;
+}
+
+static bool is_edge(const Term *t, const void *e) {
+  if (t->kind == TERM_EDGE) return !e || t->edge == e;
+  for (uint32_t i = 0; i < t->copies.n; i++)
+    if (!e || t->copies.at[i].edge == e) return true;
+  return false;
+}
+static bool is_latent(const Term *t, const void *z) { return t->kind == TERM_LATENT && (!z || t->latent == z); }
+static bool is_index(const Term *t, const void *i) { return t->kind == TERM_INDEX && t->index == i; }
+static bool is_kind(const Term *t, const void *k) { return t->kind == *(const TermKind *)k; }
+
+bool term_mentions_edge(const Term *t, const Edge *e) {
+  return (t->mentions & MENTIONS_EDGE) && (!e || find(t, is_edge, e));
+}
+bool term_mentions_latent(const Term *t, const Latent *z) {
+  return (t->mentions & MENTIONS_LATENT) && (!z || find(t, is_latent, z));
+}
+bool term_mentions_index(const Term *t, const Index *i) {
+  return (t->mentions & MENTIONS_INDEX) && find(t, is_index, i);
+}
+bool term_mentions_query(const Term *t) { return t->mentions & MENTIONS_QUERY; }
+const Term *term_find(const Term *t, TermKind kind) { return find(t, is_kind, &kind); }
+
+static void walk_vec(const TermVec *v, void (*visit)(const Term *, void *), void *context) {
+  for (uint32_t i = 0; i < v->n; i++) term_walk(v->at[i], visit, context);
+}
+
+void term_walk(const Term *t, void (*visit)(const Term *, void *), void *context) {
+  visit(t, context);
+  if (t->kind == TERM_REDUCE) {
+    const Range *r = &t->index->range;
+    if (r->lo) term_walk(r->lo, visit, context);
+    if (r->hi) term_walk(r->hi, visit, context);
+    if (r->row) term_walk(r->row, visit, context);
+  }
+  walk_vec(&t->args, visit, context);
+  for (uint32_t i = 0; i < t->copies.n; i++) walk_vec(&t->copies.at[i].fixed, visit, context);
+}
+
+/* ---- sizes -------------------------------------------------------------------------------------- */
+
+static bool eval_op(const Term *t, const int64_t *sizes, int64_t *v) {
+  int64_t x, y = 0;
+  if (t->args.n < 1 || t->args.n > 2 || !term_eval_size(t->args.at[0], sizes, &x)) return false;
+  if (t->args.n == 2 && !term_eval_size(t->args.at[1], sizes, &y)) return false;
+  if (t->op == OP_NEG) return !__builtin_sub_overflow((int64_t)0, x, v);
+  if (t->op == OP_ABS) return x == INT64_MIN ? false : (*v = x < 0 ? -x : x, true);
+  if (t->op != OP_POW) return t->args.n == 2 && fold_int(t->op, x, y, v);
+  for (*v = 1; y > 0; y--) {
+    if (x == 0 || x == 1) return *v = x, true;
+    if (__builtin_mul_overflow(*v, x, v)) return false;
+  }
+  return true;
+}
+
+bool term_eval_size(const Term *t, const int64_t *sizes, int64_t *value) {
+  if (t->kind == TERM_INT) return *value = t->integer, true;
+  if (t->kind == TERM_SIZE) return *value = sizes[t->size->id], true;
+  return t->kind == TERM_OP && t->type == TYPE_INT && eval_op(t, sizes, value);
+}
