@@ -139,6 +139,12 @@ int ir_op_arity(IrOp op);
 char ir_op_rule(IrOp op);
 const char *ir_type_name(IrType t);
 const char *ir_acc_name(AccKind a);
+const char *ir_store_name(StoreType t);
+const char *ir_array_kind_name(ArrayKind kind);
+const char *ir_loop_name(LoopKind kind);
+IrType ir_store_type(StoreType t);  /* of a loaded element */
+bool ir_acc_takes_log_w(AccKind a); /* reads Contribution.log_w */
+bool ir_acc_takes_x(AccKind a);     /* reads Contribution.x */
 
 /* ---- text (.air): print(parse(print(k))) == print(k) ------------------------------------------- */
 

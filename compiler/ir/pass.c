@@ -1,0 +1,42 @@
+/* pass: the pipeline. */
+#include "ir/pass.h"
+
+#include "base/ice.h"
+#include "ir/rebuild.h"
+
+/* The builder's normal form, in which equal values have equal numbers.  Fusion compares by number. */
+static Kernel *normalise(Arena *arena, const Kernel *k) {
+  Rebuild r;
+  rebuild_init(&r, arena, k);
+  return rebuild_run(&r);
+}
+
+const Pass ir_passes[] = {
+  {"normalise", normalise},
+  {"fuse", pass_fuse},
+  {"dce", pass_dce}, /* after fusion, which leaves accumulators whose twin is used instead */
+};
+const uint32_t ir_pass_count = sizeof ir_passes / sizeof ir_passes[0];
+
+static void verify(const Kernel *k, const char *after) {
+  const char *wrong = ir_verify(k);
+  if (wrong) ICE("kernel '%s' after pass '%s': %s", k->name, after, wrong);
+}
+
+static bool is_pass(const char *name) {
+  for (uint32_t i = 0; i < ir_pass_count; i++)
+    if (!strcmp(ir_passes[i].name, name)) return true;
+  return false;
+}
+
+Kernel *ir_run_passes(Arena *arena, const Kernel *k, const char *stop_after) {
+  if (stop_after && !is_pass(stop_after)) return NULL;
+  verify(k, "(none)");
+  Kernel *at = NULL;
+  for (uint32_t i = 0; i < ir_pass_count; i++) {
+    at = ir_passes[i].run(arena, at ? at : k);
+    verify(at, ir_passes[i].name);
+    if (stop_after && !strcmp(ir_passes[i].name, stop_after)) break;
+  }
+  return at;
+}

@@ -1,0 +1,20 @@
+/* pass: rewrites of a kernel that keep its meaning, and the order in which they run. */
+#ifndef ATTN_IR_PASS_H
+#define ATTN_IR_PASS_H
+
+#include "ir/ir.h"
+
+/* `run` takes a verified kernel and returns another on the arena; it never changes its argument. */
+typedef struct Pass { const char *name; Kernel *(*run)(Arena *arena, const Kernel *k); } Pass;
+
+extern const Pass ir_passes[];
+extern const uint32_t ir_pass_count;
+
+/* Runs all passes, or those up to and with stop_after; the verifier looks at the input and at each result,
+ * and what it finds is an ICE that names the pass.  NULL if there is no pass of that name. */
+Kernel *ir_run_passes(Arena *arena, const Kernel *k, const char *stop_after);
+
+Kernel *pass_fuse(Arena *arena, const Kernel *k);
+Kernel *pass_dce(Arena *arena, const Kernel *k);
+
+#endif

@@ -1,0 +1,131 @@
+/* test_ir_pass: passes keep the meaning, bit for bit, and do what they are for. */
+#include <criterion/criterion.h>
+
+#include "ir_testing.h"
+
+static const char *const files[] = {"attention", "seed", "steps", "fuse", "dead"};
+enum { FILES = sizeof files / sizeof files[0] };
+
+static uint32_t count(const char *text, const char *what) {
+  uint32_t n = 0;
+  for (const char *at = strstr(text, what); at; at = strstr(at + 1, what)) n++;
+  return n;
+}
+
+static const char *after(Arena *arena, const char *file, const char *pass) {
+  return print_text(arena, ir_run_passes(arena, read_file(arena, file), pass));
+}
+
+Test(pass, every_pass_keeps_the_results, .timeout = 120) {
+  for (uint64_t seed = 0; seed < 40 * FILES; seed++)
+    for (uint32_t p = 0; p < ir_pass_count; p++) {
+      Arena a;
+      arena_init(&a, NULL);
+      Kernel *k = read_file(&a, files[seed % FILES]);
+      expect_same_results(&a, k, ir_run_passes(&a, k, ir_passes[p].name), seed / FILES);
+      arena_free(&a);
+    }
+}
+
+Test(pass, names) {
+  Arena a;
+  arena_init(&a, NULL);
+  Kernel *k = read_file(&a, "dead");
+  cr_assert_null(ir_run_passes(&a, k, "nosuch"));
+  cr_assert_not_null(ir_run_passes(&a, k, "fuse"));
+  arena_free(&a);
+}
+
+Test(pass, reductions_with_one_mask_fuse) {
+  Arena a;
+  arena_init(&a, NULL);
+  cr_assert_eq(count(after(&a, "fuse", "normalise"), "reduce "), 4);
+  const char *text = after(&a, "fuse", "fuse");
+  cr_assert_eq(count(text, "reduce "), 3, "%s", text);
+  cr_assert_eq(count(text, "lse "), 1, "equal accumulators are shared: %s", text);
+  arena_free(&a);
+}
+
+Test(pass, loops_that_store_fuse_unless_one_reads_the_other) {
+  Arena a;
+  arena_init(&a, NULL);
+  const char *text = after(&a, "fuse", "fuse");
+  cr_assert_eq(count(text, "par "), 2, "%s", text);
+  arena_free(&a);
+}
+
+Test(pass, equal_scores_are_computed_once) {
+  Arena a;
+  arena_init(&a, NULL);
+  const char *text = after(&a, "attention", NULL);
+  cr_assert_eq(count(text, "reduce "), 2, "%s", text);
+  cr_assert_eq(count(text, "load q"), 1, "%s", text);
+  arena_free(&a);
+}
+
+Test(pass, what_leads_nowhere_goes) {
+  Arena a;
+  arena_init(&a, NULL);
+  const char *text = after(&a, "dead", NULL);
+  cr_assert(!strstr(text, "temp") && !strstr(text, "local") && !strstr(text, "lse") && !strstr(text, "seq"), "%s", text);
+  cr_assert(strstr(text, "check.index") && strstr(text, "in x"), "%s", text);
+  cr_assert_eq(count(text, "sum "), 1, "%s", text);
+  arena_free(&a);
+}
+
+static const char *fused(Arena *a, const char *body) {
+  const char *head = "kernel t { size N %0 = size N : int %1 = const 0 : int in x: wide[%0] input 0 "
+                     "out o: wide[] output 0 out p: wide[] output 1 temp t: wide[%0] temp u: wide[%0] ";
+  Kernel *k = read_text(a, arena_printf(a, "%s%s}", head, body));
+  cr_assert_null(ir_verify(k), "%s", ir_verify(k));
+  Kernel *to = ir_run_passes(a, k, "fuse");
+  for (uint64_t seed = 0; seed < 6; seed++) expect_same_results(a, k, to, seed);
+  return print_text(a, to);
+}
+
+#define SUM(n, s, body) "reduce %" #n "0 in %1..%0 { %" #n "1 = load x[%" #n "0] : wide " body "} acc { %" #s " = sum %" #n "2 : wide } "
+
+Test(pass, a_chain_through_values_keeps_loops_apart) {
+  Arena a;
+  arena_init(&a, NULL);
+  const char *text = fused(&a, SUM(1, 19, "%12 = neg %11 : wide ") "%5 = exp %19 : wide "
+                               SUM(2, 29, "%22 = mul %21, %5 : wide ") "store o[], %29 store p[], %19 ");
+  cr_assert_eq(count(text, "reduce "), 2, "%s", text);
+  arena_free(&a);
+}
+
+/* The second moves up, and with it what it needs that stands between. */
+Test(pass, what_a_loop_needs_moves_along) {
+  Arena a;
+  arena_init(&a, NULL);
+  const char *text = fused(&a, SUM(1, 19, "%12 = neg %11 : wide ") "%5 = const 4 : int reduce %6 in %1..%5 { } acc { %7 = sum %6 : int } "
+                               "%8 = convert %7 : wide " SUM(2, 29, "%22 = mul %21, %8 : wide ") "store o[], %29 store p[], %19 ");
+  cr_assert_eq(count(text, "reduce "), 2, "%s", text);
+  arena_free(&a);
+}
+
+/* A1 B1 A2(B1) B2(A1): after the A's are one, the B's would each need the other first. */
+Test(pass, crossed_dependencies_fuse_once) {
+  Arena a;
+  arena_init(&a, NULL);
+  const char *text = fused(&a,
+    "%2 = const 2 : int reduce %10 in %1..%0 { } acc { %11 = sum %10 : int } reduce %12 in %1..%2 { } acc { %13 = sum %12 : int } "
+    "reduce %14 in %1..%0 { %15 = mul %14, %13 : int } acc { %16 = sum %15 : int } "
+    "reduce %17 in %1..%2 { %18 = mul %17, %11 : int } acc { %19 = sum %18 : int } "
+    "%20 = convert %16 : wide %21 = convert %19 : wide store o[], %20 store p[], %21 ");
+  cr_assert_eq(count(text, "reduce "), 3, "%s", text);
+  arena_free(&a);
+}
+
+Test(pass, stores_are_not_overtaken) {
+  Arena a;
+  arena_init(&a, NULL);
+  const char *first = "par %10 in %1..%0 { %11 = load x[%10] : wide store t[%10], %11 } ";
+  const char *reads = "par %20 in %1..%0 { %21 = load t[%20] : wide %22 = exp %21 : wide store u[%20], %22 } ";
+  const char *both = "par %30 in %1..%0 { %31 = load x[%30] : wide %32 = exp %31 : wide store t[%30], %32 } ";
+  const char *sum = "reduce %40 in %1..%0 { %41 = load t[%40] : wide %42 = load u[%40] : wide %43 = add %41, %42 : wide } "
+                    "acc { %44 = sum %43 : wide } store o[], %44 store p[], %44 ";
+  cr_assert_eq(count(fused(&a, arena_printf(&a, "%s%s%s", first, reads, sum)), "par "), 2);
+  cr_assert_eq(count(fused(&a, arena_printf(&a, "%s%s%s%s", first, reads, both, sum)), "par "), 3);
+  arena_free(&a);
+}
