@@ -1,0 +1,298 @@
+/* array: where arrays lie, and their elements.
+ *
+ * Inputs and outputs are the caller's views.  TEMP and LOCAL arrays are laid out one after another in the
+ * workspace, C order, in the order of Kernel.arrays; their dimensions follow from the sizes alone, so that
+ * the workspace function computes the same layout from the same code.  TEMP arrays come first and exist
+ * once; LOCAL arrays, each iteration's own, once a thread.
+ *
+ * A load outside its array gives 0 without touching memory: the address is exchanged for that of a zero.
+ * No test is made where an index is the variable of a loop that runs within the dimension. */
+#include <stddef.h>
+
+#include "back/emit.h"
+#include "base/ice.h"
+
+enum { LINE = 64 }; /* alignment of workspace arrays: a cache line, and the widest vector */
+
+static LLVMTypeRef stored_type(const Emit *e, StoreType s) {
+  switch (s) {
+    case STORE_BOOL: return e->t.i8;
+    case STORE_INT: return e->t.i64;
+    case STORE_REAL: return type_of(e, IR_REAL);
+    case STORE_WIDE: return e->t.f64;
+    case STORE_F16: return e->t.f16;
+    case STORE_BF16: return e->t.i16;
+    case STORE_F32: return e->t.f32;
+  }
+  ICE("stored type %d", (int)s);
+}
+
+static int64_t stored_bytes(const Emit *e, StoreType s) {
+  switch (s) {
+    case STORE_BOOL: return 1;
+    case STORE_INT: return 8;
+    case STORE_REAL: return e->f64 ? 8 : 4;
+    case STORE_WIDE: return 8;
+    case STORE_F16: return 2;
+    case STORE_BF16: return 2;
+    case STORE_F32: return 4;
+  }
+  ICE("stored type %d", (int)s);
+}
+
+static bool in_workspace(const Array *a) { return a->kind == ARRAY_TEMP || a->kind == ARRAY_LOCAL; }
+
+static ArrayPlace *place_of(Emit *e, const Array *a) {
+  ArrayPlace *p = &e->place[a->id];
+  if (!p->dim) {
+    p->dim = NEW_ARRAY(e->arena, LLVMValueRef, a->rank + 1);
+    p->stride = NEW_ARRAY(e->arena, LLVMValueRef, a->rank + 1);
+  }
+  return p;
+}
+
+/* ---- layout of the workspace -------------------------------------------------------------------- */
+
+/* The operation with its carry; where it overflows, all ones. */
+static LLVMValueRef saturating(Emit *e, const char *name, LLVMValueRef x, LLVMValueRef y) {
+  unsigned id = LLVMLookupIntrinsicID(name, strlen(name));
+  LLVMValueRef f = LLVMGetIntrinsicDeclaration(e->module, id, &e->t.i64, 1);
+  LLVMValueRef r = LLVMBuildCall2(e->b, LLVMGlobalGetValueType(f), f, (LLVMValueRef[]){x, y}, 2, "");
+  LLVMValueRef over = LLVMBuildExtractValue(e->b, r, 1, "");
+  return LLVMBuildSelect(e->b, over, const_int(e, -1), LLVMBuildExtractValue(e->b, r, 0, ""), "");
+}
+static LLVMValueRef add(Emit *e, LLVMValueRef x, LLVMValueRef y) { return saturating(e, "llvm.uadd.with.overflow", x, y); }
+static LLVMValueRef multiply(Emit *e, LLVMValueRef x, LLVMValueRef y) { return saturating(e, "llvm.umul.with.overflow", x, y); }
+
+/* A value that depends on sizes only, wherever its region is. */
+static LLVMValueRef size_value(Emit *e, const Array *a, Val v) {
+  const Instr *i = ir_at(e->k, v);
+  if (e->val[v]) return e->val[v];
+  for (uint32_t n = 0; n < i->narg; n++) size_value(e, a, i->arg[n]);
+  if (i->op == IR_LOAD || i->op == IR_INDEX || i->op == IR_RESULT)
+    ICE("the dimensions of array '%s' of kernel '%s' do not follow from the sizes", a->name, e->k->name);
+  return e->val[v] = emit_op(e, i);
+}
+
+/* Dimensions and strides, C order; returns the bytes, 0 where a dimension is not positive. */
+static LLVMValueRef layout_array(Emit *e, const Array *a) {
+  ArrayPlace *p = place_of(e, a);
+  LLVMValueRef bytes = const_int(e, stored_bytes(e, a->elem)), stride = const_int(e, 1);
+  for (uint32_t n = a->rank; n-- > 0;) {
+    LLVMValueRef dim = size_value(e, a, a->dims[n]);
+    p->dim[n] = op_extreme(e, IR_INT, true, dim, const_int(e, 0));
+    p->stride[n] = stride;
+    stride = LLVMBuildMul(e->b, stride, p->dim[n], "");
+    bytes = multiply(e, bytes, p->dim[n]);
+  }
+  LLVMValueRef padded = add(e, bytes, const_int(e, LINE - 1));
+  return LLVMBuildAnd(e->b, padded, const_int(e, -LINE), "");
+}
+
+/* data holds the offset until layout_place. */
+static LLVMValueRef layout_kind(Emit *e, ArrayKind kind) {
+  LLVMValueRef total = const_int(e, 0);
+  for (uint32_t n = 0; n < e->k->arrays.n; n++) {
+    const Array *a = e->k->arrays.at[n];
+    if (a->kind != kind || !a->home) continue; /* not declared: its loop was found to equal another */
+    LLVMValueRef bytes = layout_array(e, a);
+    place_of(e, a)->data = total;
+    total = add(e, total, bytes);
+  }
+  return total;
+}
+
+Layout layout_workspace(Emit *e) {
+  LLVMValueRef shared = layout_kind(e, ARRAY_TEMP);
+  return (Layout){shared, layout_kind(e, ARRAY_LOCAL)};
+}
+
+LLVMValueRef layout_total(Emit *e, const Layout *l, LLVMValueRef threads) {
+  LLVMValueRef total = add(e, l->shared, multiply(e, l->each, threads));
+  LLVMValueRef none = LLVMBuildICmp(e->b, LLVMIntEQ, total, const_int(e, 0), "");
+  return LLVMBuildSelect(e->b, none, total, add(e, total, const_int(e, LINE - 1)), "");
+}
+
+void layout_place(Emit *e, const Layout *l) {
+  LLVMValueRef raw = LLVMBuildPtrToInt(e->b, e->workspace, e->t.i64, "");
+  LLVMValueRef skip = LLVMBuildAnd(e->b, LLVMBuildNeg(e->b, raw, ""), const_int(e, LINE - 1), "");
+  for (uint32_t n = 0; n < e->k->arrays.n; n++) {
+    const Array *a = e->k->arrays.at[n];
+    if (!in_workspace(a) || !a->home) continue;
+    LLVMValueRef offset = LLVMBuildAdd(e->b, skip, e->place[a->id].data, "");
+    if (a->kind == ARRAY_LOCAL) offset = LLVMBuildAdd(e->b, offset, l->shared, "");
+    e->place[a->id].data = LLVMBuildGEP2(e->b, e->t.i8, e->workspace, &offset, 1, a->name);
+  }
+}
+
+/* ---- views -------------------------------------------------------------------------------------- */
+
+static bool of_graph(const Array *a) { return a->kind == ARRAY_IN && a->part != PART_DATA; }
+
+/* A graph has two views, so inputs after it stand one further back.  All graph inputs are declared. */
+static uint32_t view_number(const Emit *e, const Array *a) {
+  uint32_t n = a->external;
+  if (a->kind == ARRAY_OUT) return n;
+  for (uint32_t k = 0; k < e->k->arrays.n; k++) {
+    const Array *other = e->k->arrays.at[k];
+    if (of_graph(other) && other->part == PART_INDPTR && other->external < a->external) n++;
+  }
+  return n + (a->part == PART_INDICES);
+}
+
+/* What is read through an input pointer is the same throughout the call. */
+static LLVMValueRef constant_load(Emit *e, LLVMTypeRef type, LLVMValueRef address) {
+  LLVMValueRef load = LLVMBuildLoad2(e->b, type, address, "");
+  LLVMMetadataRef empty = LLVMMDNodeInContext2(e->cx, NULL, 0);
+  LLVMSetMetadata(load, LLVMGetMDKindIDInContext(e->cx, "invariant.load", 14), LLVMMetadataAsValue(e->cx, empty));
+  return load;
+}
+
+static LLVMValueRef view_field(Emit *e, const Array *a, LLVMTypeRef type, size_t field) {
+  LLVMValueRef offset = const_int(e, (int64_t)(view_number(e, a) * sizeof(attn_view) + field));
+  LLVMValueRef views = a->kind == ARRAY_IN ? e->in : e->out;
+  return constant_load(e, type, LLVMBuildGEP2(e->b, e->t.i8, views, &offset, 1, ""));
+}
+
+void array_views(Emit *e) {
+  for (uint32_t n = 0; n < e->k->arrays.n; n++) {
+    const Array *a = e->k->arrays.at[n];
+    if (in_workspace(a)) continue;
+    ICE_UNLESS(a->rank <= ATTN_MAX_RANK);
+    ArrayPlace *p = place_of(e, a);
+    p->data = view_field(e, a, e->t.ptr, offsetof(attn_view, data));
+    if (a->kind == ARRAY_OUT) p->present = LLVMBuildIsNotNull(e->b, p->data, "");
+    for (uint32_t d = 0; d < a->rank; d++)
+      p->stride[d] = view_field(e, a, e->t.i64, offsetof(attn_view, stride) + d * sizeof(int64_t));
+  }
+}
+
+void array_declare(Emit *e, const Array *a) {
+  if (in_workspace(a)) return;
+  for (uint32_t n = 0; n < a->rank; n++) place_of(e, a)->dim[n] = e->val[a->dims[n]];
+}
+
+/* ---- elements ----------------------------------------------------------------------------------- */
+
+static LLVMValueRef widen_bf16(Emit *e, LLVMValueRef bits) {
+  LLVMValueRef high = LLVMBuildShl(e->b, LLVMBuildZExt(e->b, bits, e->t.i32, ""), LLVMConstInt(e->t.i32, 16, false), "");
+  return LLVMBuildBitCast(e->b, high, e->t.f32, "");
+}
+
+static LLVMValueRef float_from(Emit *e, LLVMValueRef x, LLVMTypeRef to) {
+  LLVMTypeRef from = LLVMTypeOf(x);
+  if (from == to) return x;
+  return to == e->t.f64 || from == e->t.f16 ? LLVMBuildFPExt(e->b, x, to, "") : LLVMBuildFPTrunc(e->b, x, to, "");
+}
+
+/* A stored element as a value of the array's type. */
+static LLVMValueRef decode(Emit *e, const Array *a, LLVMValueRef raw) {
+  switch (a->elem) {
+    case STORE_BOOL: {
+      LLVMValueRef set = LLVMBuildICmp(e->b, LLVMIntNE, raw, LLVMConstNull(e->t.i8), "");
+      return op_convert(e, set, IR_BOOL, a->type);
+    }
+    case STORE_INT: return op_convert(e, raw, IR_INT, a->type);
+    case STORE_BF16: return float_from(e, widen_bf16(e, raw), type_of(e, a->type));
+    case STORE_REAL:
+    case STORE_WIDE:
+    case STORE_F16:
+    case STORE_F32: return float_from(e, raw, type_of(e, a->type));
+  }
+  ICE("stored type %d", (int)a->elem);
+}
+
+static LLVMValueRef encode(Emit *e, const Array *a, LLVMValueRef x, IrType type) {
+  switch (a->elem) {
+    case STORE_BOOL: return LLVMBuildZExt(e->b, op_convert(e, x, type, IR_BOOL), e->t.i8, "");
+    case STORE_INT: return op_convert(e, x, type, IR_INT);
+    case STORE_REAL: return op_convert(e, x, type, IR_REAL);
+    case STORE_WIDE: return op_convert(e, x, type, IR_WIDE);
+    case STORE_F32: return float_from(e, op_convert(e, x, type, IR_REAL), e->t.f32);
+    case STORE_F16:
+    case STORE_BF16: break;
+  }
+  ICE("array '%s' is stored in half precision, which only inputs are", a->name);
+}
+
+static bool constant(const Emit *e, Val v, int64_t *value) {
+  const Instr *i = ir_at(e->k, v);
+  *value = i->integer;
+  return i->op == IR_CONST && i->type == IR_INT;
+}
+
+/* Whether lo .. hi lies within 0 .. dim, for a bound that is the dimension or constants. */
+static bool range_within(const Emit *e, Val lo, Val hi, Val dim) {
+  int64_t l, h, d;
+  if (!constant(e, lo, &l) || l < 0) return false;
+  return hi == dim || (constant(e, hi, &h) && constant(e, dim, &d) && h <= d);
+}
+
+/* Whether an index is proved to lie in its dimension. */
+static bool within(const Emit *e, Val index, Val dim) {
+  const Instr *i = ir_at(e->k, index);
+  int64_t v, d;
+  if (constant(e, index, &v)) return constant(e, dim, &d) && v >= 0 && v < d;
+  return i->op == IR_INDEX && range_within(e, e->range[index].lo, e->range[index].hi, dim);
+}
+
+/* Whether all indices are inside; NULL: proved. */
+static LLVMValueRef inside(Emit *e, const Array *a, const Val *index) {
+  LLVMValueRef all = NULL;
+  for (uint32_t n = 0; n < a->rank; n++) {
+    if (within(e, index[n], a->dims[n])) continue;
+    LLVMValueRef x = e->val[index[n]];
+    LLVMValueRef low = LLVMBuildICmp(e->b, LLVMIntSGE, x, const_int(e, 0), "");
+    LLVMValueRef high = LLVMBuildICmp(e->b, LLVMIntSLT, x, e->place[a->id].dim[n], "");
+    LLVMValueRef in = LLVMBuildAnd(e->b, low, high, "");
+    all = all ? LLVMBuildAnd(e->b, all, in, "") : in;
+  }
+  return all;
+}
+
+static LLVMValueRef address_of(Emit *e, const Array *a, const Val *index) {
+  const ArrayPlace *p = &e->place[a->id];
+  LLVMValueRef offset = const_int(e, 0);
+  for (uint32_t n = 0; n < a->rank; n++)
+    offset = LLVMBuildAdd(e->b, offset, LLVMBuildMul(e->b, e->val[index[n]], p->stride[n], ""), "");
+  return array_at(e, a, offset);
+}
+
+LLVMValueRef array_load(Emit *e, const Instr *i) {
+  const Array *a = i->array;
+  LLVMValueRef in = inside(e, a, i->arg), address = address_of(e, a, i->arg);
+  if (in) address = LLVMBuildSelect(e->b, in, address, e->zero, "");
+  if (a->kind != ARRAY_IN) return array_get(e, a, address);
+  return decode(e, a, constant_load(e, stored_type(e, a->elem), address));
+}
+
+static LLVMValueRef both(Emit *e, LLVMValueRef x, LLVMValueRef y) {
+  if (!x || !y) return x ? x : y;
+  return LLVMBuildAnd(e->b, x, y, "");
+}
+
+void array_store(Emit *e, const Instr *i) {
+  const Array *a = i->array;
+  LLVMValueRef cond = both(e, e->place[a->id].present, inside(e, a, i->arg + 1));
+  LLVMBasicBlockRef done = cond ? block_when(e, cond, "store") : NULL;
+  array_put(e, a, address_of(e, a, i->arg + 1), e->val[i->arg[0]], ir_at(e->k, i->arg[0])->type);
+  if (done) block_go(e, done);
+}
+
+LLVMValueRef array_points(Emit *e, const Array *a) {
+  LLVMValueRef n = const_int(e, 1);
+  for (uint32_t d = 0; d < a->rank; d++) n = LLVMBuildMul(e->b, n, e->place[a->id].dim[d], "");
+  return n;
+}
+
+LLVMValueRef array_at(Emit *e, const Array *a, LLVMValueRef offset) {
+  return LLVMBuildGEP2(e->b, stored_type(e, a->elem), e->place[a->id].data, &offset, 1, "");
+}
+
+LLVMValueRef array_get(Emit *e, const Array *a, LLVMValueRef address) {
+  return decode(e, a, LLVMBuildLoad2(e->b, stored_type(e, a->elem), address, ""));
+}
+
+void array_put(Emit *e, const Array *a, LLVMValueRef address, LLVMValueRef value, IrType type) {
+  LLVMBuildStore(e->b, encode(e, a, value, type), address);
+}

@@ -1,0 +1,412 @@
+/* emit: functions, regions and loops.
+ *
+ * The code of a region is emitted in its order.  In the body of a reduction what the mask needs comes first,
+ * then the branch that ends the iteration where the mask is false, then the rest: an element outside the
+ * mask costs its mask.
+ *
+ * An error does not stop a kernel: checks record the first one, and the results of the run do not matter. */
+#include <llvm-c/Analysis.h>
+#include <stddef.h>
+
+#include "back/emit.h"
+#include "base/ice.h"
+
+/* ---- blocks ------------------------------------------------------------------------------------- */
+
+LLVMBasicBlockRef block_new(Emit *e, const char *name) { return LLVMAppendBasicBlockInContext(e->cx, e->fn, name); }
+
+void block_go(Emit *e, LLVMBasicBlockRef to) {
+  LLVMBuildBr(e->b, to);
+  LLVMMoveBasicBlockAfter(to, LLVMGetInsertBlock(e->b));
+  LLVMPositionBuilderAtEnd(e->b, to);
+}
+
+LLVMBasicBlockRef block_when(Emit *e, LLVMValueRef cond, const char *name) {
+  LLVMBasicBlockRef then = block_new(e, name), done = block_new(e, "");
+  LLVMBuildCondBr(e->b, cond, then, done);
+  LLVMPositionBuilderAtEnd(e->b, then);
+  return done;
+}
+
+LLVMValueRef cell_new(Emit *e, LLVMTypeRef type, const char *name) { return LLVMBuildAlloca(e->cells, type, name); }
+
+Count count_enter(Emit *e, LLVMValueRef lo, LLVMValueRef hi) {
+  LLVMBasicBlockRef from = LLVMGetInsertBlock(e->b);
+  Count c = {.hi = hi, .body = block_new(e, "loop"), .exit = block_new(e, "done")};
+  LLVMBuildCondBr(e->b, LLVMBuildICmp(e->b, LLVMIntSLT, lo, hi, ""), c.body, c.exit);
+  LLVMPositionBuilderAtEnd(e->b, c.body);
+  c.index = LLVMBuildPhi(e->b, e->t.i64, "");
+  LLVMAddIncoming(c.index, &lo, &from, 1);
+  return c;
+}
+
+void count_leave(Emit *e, const Count *c) {
+  LLVMValueRef next = LLVMBuildNSWAdd(e->b, c->index, const_int(e, 1), "");
+  LLVMBasicBlockRef last = LLVMGetInsertBlock(e->b);
+  LLVMAddIncoming(c->index, &next, &last, 1);
+  LLVMBuildCondBr(e->b, LLVMBuildICmp(e->b, LLVMIntSLT, next, c->hi, ""), c->body, c->exit);
+  LLVMMoveBasicBlockAfter(c->exit, last);
+  LLVMPositionBuilderAtEnd(e->b, c->exit);
+}
+
+/* ---- what a mask needs -------------------------------------------------------------------------- */
+
+typedef struct Need { const Kernel *k; bool *val, *array; } Need;
+
+static void need_region(Need *n, const Region *r);
+
+static void need_acc(Need *n, const Acc *a) {
+  const Contribution *side[] = {&a->body, &a->seed};
+  for (int s = 0; s < 2; s++) {
+    n->val[side[s]->log_w] = n->val[side[s]->x] = true;
+    if (side[s]->at) need_region(n, side[s]->at);
+  }
+  for (uint32_t x = 0; x < a->naxis; x++) n->val[a->axes[x].lo] = n->val[a->axes[x].hi] = true;
+  if (a->naxis) n->array[a->result_at->id] = true;
+}
+
+static void need_loop(Need *n, const Loop *l) {
+  n->val[l->lo] = n->val[l->hi] = n->val[l->mask] = n->val[l->seed_mask] = true;
+  for (uint32_t a = 0; a < l->accs.n; a++) need_acc(n, l->accs.at[a]);
+  need_region(n, l->body);
+  if (l->seed) need_region(n, l->seed);
+}
+
+static void need_array(Need *n, const Array *a) {
+  n->array[a->id] = true;
+  for (uint32_t d = 0; d < a->rank; d++) n->val[a->dims[d]] = true;
+}
+
+static void need_instr(Need *n, const Instr *i) {
+  for (uint32_t a = 0; a < i->narg; a++) n->val[i->arg[a]] = true;
+  if (i->op == IR_LOOP) need_loop(n, i->loop);
+  else if (i->array) need_array(n, i->array);
+}
+
+static void need_region(Need *n, const Region *r) {
+  for (uint32_t at = 0; at < r->code.n; at++) need_instr(n, ir_at(n->k, r->code.at[at]));
+}
+
+static bool yields_needed(const Need *n, const Loop *l) {
+  for (uint32_t a = 0; a < l->accs.n; a++) {
+    const Acc *acc = l->accs.at[a];
+    if (n->val[acc->result] || (acc->naxis && n->array[acc->result_at->id])) return true;
+  }
+  return false;
+}
+
+static bool is_needed(const Need *n, Val v) {
+  const Instr *i = ir_at(n->k, v);
+  if (i->op == IR_LOOP) return yields_needed(n, i->loop);
+  if (i->op == IR_ARRAY) return n->array[i->array->id];
+  return n->val[v];
+}
+
+/* Whether a holds only where b does, as far as conjunctions show. */
+static bool implies(const Kernel *k, Val a, Val b) {
+  const Instr *i = ir_at(k, a);
+  return a == b || (i->op == IR_AND && (implies(k, i->arg[0], b) || implies(k, i->arg[1], b)));
+}
+
+static bool checks_beyond(const Kernel *k, const Region *r, Val mask);
+
+/* A check whose guard does not follow from the mask fails also where the mask is false. */
+static bool checked_beyond(const Kernel *k, const Instr *i, Val mask) {
+  if (i->op == IR_CHECK_INDEX || i->op == IR_CHECK_NONZERO) return !i->arg[0] || !implies(k, i->arg[0], mask);
+  if (i->op != IR_LOOP) return false;
+  bool any = checks_beyond(k, i->loop->body, mask) || checks_beyond(k, i->loop->seed, mask);
+  for (uint32_t a = 0; a < i->loop->accs.n; a++) {
+    const Acc *acc = i->loop->accs.at[a];
+    any = any || checks_beyond(k, acc->body.at, mask) || checks_beyond(k, acc->seed.at, mask);
+  }
+  return any;
+}
+
+static bool checks_beyond(const Kernel *k, const Region *r, Val mask) {
+  for (uint32_t n = 0; r && n < r->code.n; n++)
+    if (checked_beyond(k, ir_at(k, r->code.at[n]), mask)) return true;
+  return false;
+}
+
+/* By Val: the instructions of r that come before the branch on its mask: what the mask depends on, and checks
+ * that are not about elements inside it.  Definitions precede uses, so one pass backwards. */
+static bool *before_mask(Emit *e, const Region *r, Val mask) {
+  Need n = {e->k, NEW_ARRAY(e->arena, bool, e->k->instrs.n), NEW_ARRAY(e->arena, bool, e->k->arrays.n)};
+  bool *pick = NEW_ARRAY(e->arena, bool, e->k->instrs.n);
+  n.val[mask] = true;
+  for (uint32_t at = r->code.n; at-- > 0;) {
+    Val c = r->code.at[at];
+    n.val[0] = false; /* "no value" is marked as any other: results that nobody reads have it */
+    if (!is_needed(&n, c) && !checked_beyond(e->k, ir_at(e->k, c), mask)) continue;
+    pick[c] = true;
+    need_instr(&n, ir_at(e->k, c));
+  }
+  return pick;
+}
+
+/* ---- loops -------------------------------------------------------------------------------------- */
+
+static Count loop_enter(Emit *e, const Loop *l) {
+  Count c = count_enter(e, e->val[l->lo], e->val[l->hi]);
+  e->val[l->index] = c.index;
+  e->range[l->index] = (IndexRange){l->lo, l->hi};
+  return c;
+}
+
+/* One element: the body's or the seed's. */
+static void emit_element(Emit *e, Reduction *r, const Region *code, Val mask, bool seed) {
+  bool *early = mask ? before_mask(e, code, mask) : NULL;
+  if (mask) emit_code(e, code, early, true);
+  LLVMBasicBlockRef done = mask ? block_when(e, e->val[mask], "masked") : NULL;
+  emit_code(e, code, early, false);
+  reduction_add(e, r, seed);
+  if (done) block_go(e, done);
+}
+
+static void emit_reduce(Emit *e, const Loop *l) {
+  Reduction *r = reduction_begin(e, l);
+  if (l->seed) emit_element(e, r, l->seed, l->seed_mask, true);
+  Count c = loop_enter(e, l);
+  emit_element(e, r, l->body, l->mask, false);
+  count_leave(e, &c);
+  reduction_end(e, r);
+}
+
+/* Whether someone reads what a region stores: true for a TEMP array, else where the caller wants one of its
+ * outputs.  NULL stands for false. */
+static LLVMValueRef wanted(Emit *e, const Region *r) {
+  LLVMValueRef any = NULL;
+  for (uint32_t n = 0; n < r->code.n; n++) {
+    const Instr *i = ir_at(e->k, r->code.at[n]);
+    LLVMValueRef one = NULL;
+    if (i->op == IR_LOOP && i->loop->kind != LOOP_REDUCE) one = wanted(e, i->loop->body);
+    if (i->op == IR_STORE) one = e->place[i->array->id].present;
+    if (i->op == IR_STORE && !one) one = LLVMConstInt(e->t.i1, 1, false);
+    if (one) any = any ? LLVMBuildOr(e->b, any, one, "") : one;
+  }
+  return any;
+}
+
+static void emit_stores(Emit *e, const Loop *l) {
+  LLVMValueRef some = l->body->depth == 1 ? wanted(e, l->body) : NULL;
+  LLVMBasicBlockRef done = some ? block_when(e, some, "wanted") : NULL;
+  Count c = loop_enter(e, l);
+  emit_code(e, l->body, NULL, false);
+  count_leave(e, &c);
+  if (done) block_go(e, done);
+}
+
+static void emit_loop(Emit *e, const Loop *l) {
+  switch (l->kind) {
+    case LOOP_PAR:
+    case LOOP_SEQ: emit_stores(e, l); return;
+    case LOOP_REDUCE: emit_reduce(e, l); return;
+  }
+}
+
+/* ---- checks ------------------------------------------------------------------------------------- */
+
+static LLVMValueRef check_fails(Emit *e, const Instr *i) {
+  LLVMValueRef x = e->val[i->arg[1]], zero = const_int(e, 0);
+  if (i->op == IR_CHECK_NONZERO) return LLVMBuildICmp(e->b, LLVMIntEQ, x, zero, "");
+  LLVMValueRef low = LLVMBuildICmp(e->b, LLVMIntSLT, x, zero, "");
+  return LLVMBuildOr(e->b, low, LLVMBuildICmp(e->b, LLVMIntSGE, x, e->val[i->arg[2]], ""), "");
+}
+
+static void set_unlikely(Emit *e, LLVMValueRef branch) {
+  LLVMMetadataRef part[] = {LLVMMDStringInContext2(e->cx, "branch_weights", 14),
+                            LLVMValueAsMetadata(LLVMConstInt(e->t.i32, 1, false)),
+                            LLVMValueAsMetadata(LLVMConstInt(e->t.i32, 1 << 20, false))};
+  LLVMMetadataRef node = LLVMMDNodeInContext2(e->cx, part, 3);
+  LLVMSetMetadata(branch, LLVMGetMDKindIDInContext(e->cx, "prof", 4), LLVMMetadataAsValue(e->cx, node));
+}
+
+static void emit_check(Emit *e, const Instr *i) {
+  bool divisor = i->op == IR_CHECK_NONZERO;
+  LLVMValueRef fails = check_fails(e, i);
+  if (i->arg[0]) fails = LLVMBuildAnd(e->b, e->val[i->arg[0]], fails, "");
+  LLVMBasicBlockRef from = LLVMGetInsertBlock(e->b), done = block_when(e, fails, "fails");
+  set_unlikely(e, LLVMGetBasicBlockTerminator(from));
+  LLVMValueRef arg[] = {e->err, LLVMConstInt(e->t.i32, divisor ? ATTN_ERROR_DIVISOR : ATTN_ERROR_INDEX, false),
+                        LLVMConstInt(e->t.i32, e->sites.n, false), e->val[i->arg[1]],
+                        divisor ? const_int(e, 0) : e->val[i->arg[2]]};
+  LLVMBuildCall2(e->b, LLVMGlobalGetValueType(e->fail), e->fail, arg, 5, "");
+  block_go(e, done);
+  vec_push(e->arena, &e->sites, i->span);
+}
+
+/* ---- regions ------------------------------------------------------------------------------------ */
+
+static void emit_instr(Emit *e, Val v) {
+  const Instr *i = ir_at(e->k, v);
+  if (i->op == IR_LOOP) emit_loop(e, i->loop);
+  else if (i->op == IR_ARRAY) array_declare(e, i->array);
+  else if (i->op == IR_STORE) array_store(e, i);
+  else if (i->op == IR_CHECK_INDEX || i->op == IR_CHECK_NONZERO) emit_check(e, i);
+  else e->val[v] = i->op == IR_LOAD ? array_load(e, i) : emit_op(e, i);
+}
+
+void emit_code(Emit *e, const Region *r, const bool *pick, bool want) {
+  for (uint32_t n = 0; n < r->code.n; n++)
+    if (!pick || pick[r->code.at[n]] == want) emit_instr(e, r->code.at[n]);
+}
+
+/* ---- functions ---------------------------------------------------------------------------------- */
+
+static void set_attribute(Emit *e, LLVMValueRef f, unsigned at, const char *name) {
+  unsigned kind = LLVMGetEnumAttributeKindForName(name, strlen(name));
+  LLVMAddAttributeAtIndex(f, at, LLVMCreateEnumAttribute(e->cx, kind, 0));
+}
+
+static void set_text(Emit *e, LLVMValueRef f, const char *name, const char *value) {
+  LLVMAttributeRef a = LLVMCreateStringAttribute(e->cx, name, (unsigned)strlen(name), value, (unsigned)strlen(value));
+  LLVMAddAttributeAtIndex(f, LLVMAttributeFunctionIndex, a);
+}
+
+static void set_target(Emit *e, LLVMValueRef f) {
+  char *cpu = LLVMGetTargetMachineCPU(e->machine), *features = LLVMGetTargetMachineFeatureString(e->machine);
+  set_text(e, f, "target-cpu", cpu);
+  set_text(e, f, "target-features", features);
+  set_attribute(e, f, LLVMAttributeFunctionIndex, "nounwind");
+  LLVMDisposeMessage(cpu);
+  LLVMDisposeMessage(features);
+}
+
+static void function_begin(Emit *e, const char *name, LLVMTypeRef type) {
+  e->fn = LLVMAddFunction(e->module, name, type);
+  set_target(e, e->fn);
+  memset(e->val, 0, e->k->instrs.n * sizeof *e->val);
+  memset(e->place, 0, e->k->arrays.n * sizeof *e->place);
+  LLVMPositionBuilderAtEnd(e->cells, block_new(e, "cells"));
+  e->start = block_new(e, "start");
+  LLVMPositionBuilderAtEnd(e->b, e->start);
+}
+
+static void function_end(Emit *e, LLVMValueRef result) {
+  LLVMBuildRet(e->b, result);
+  LLVMBuildBr(e->cells, e->start);
+}
+
+static void emit_workspace(Emit *e) {
+  char *name = arena_printf(e->arena, "attn_%s_workspace", e->k->name);
+  function_begin(e, name, LLVMFunctionType(e->t.i64, (LLVMTypeRef[]){e->t.ptr, e->t.i32}, 2, false));
+  e->sizes = LLVMGetParam(e->fn, 0);
+  Layout l = layout_workspace(e);
+  LLVMValueRef threads = LLVMBuildSExt(e->b, LLVMGetParam(e->fn, 1), e->t.i64, "");
+  function_end(e, layout_total(e, &l, op_extreme(e, IR_INT, true, threads, const_int(e, 1))));
+}
+
+static LLVMValueRef error_field(Emit *e, LLVMValueRef err, size_t offset) {
+  LLVMValueRef at = const_int(e, (int64_t)offset);
+  return LLVMBuildGEP2(e->b, e->t.i8, err, &at, 1, "");
+}
+
+static LLVMValueRef error_status(Emit *e, LLVMValueRef err) {
+  return LLVMBuildLoad2(e->b, e->t.i32, error_field(e, err, offsetof(attn_error, status)), "");
+}
+
+/* fail(err, status, site, value, limit): the first error is kept. */
+static void emit_fail(Emit *e) {
+  LLVMTypeRef p[] = {e->t.ptr, e->t.i32, e->t.i32, e->t.i64, e->t.i64};
+  static const size_t field[] = {0, offsetof(attn_error, status), offsetof(attn_error, site), offsetof(attn_error, value),
+                                 offsetof(attn_error, limit)};
+  function_begin(e, "fail", LLVMFunctionType(e->t.none, p, 5, false));
+  e->fail = e->fn;
+  LLVMSetLinkage(e->fn, LLVMInternalLinkage);
+  set_attribute(e, e->fn, LLVMAttributeFunctionIndex, "cold");
+  set_attribute(e, e->fn, LLVMAttributeFunctionIndex, "noinline");
+  LLVMValueRef err = LLVMGetParam(e->fn, 0), none = LLVMConstNull(e->t.i32);
+  LLVMBasicBlockRef done = block_when(e, LLVMBuildICmp(e->b, LLVMIntEQ, error_status(e, err), none, ""), "first");
+  for (unsigned n = 1; n < 5; n++) LLVMBuildStore(e->b, LLVMGetParam(e->fn, n), error_field(e, err, field[n]));
+  block_go(e, done);
+  LLVMBuildRetVoid(e->b);
+  LLVMBuildBr(e->cells, e->start);
+}
+
+static void take_parameters(Emit *e) {
+  LLVMValueRef *param[] = {&e->in, &e->out, &e->sizes, &e->workspace, &e->workspace_bytes, NULL, &e->err};
+  static const char *const name[] = {"in", "out", "sizes", "workspace", "workspace_bytes", "pool", "err"};
+  for (unsigned n = 0; n < 7; n++) {
+    LLVMValueRef p = LLVMGetParam(e->fn, n);
+    LLVMSetValueName2(p, name[n], strlen(name[n]));
+    if (n < 4 || n == 6) set_attribute(e, e->fn, n + 1, "noalias");
+    if (n < 3) set_attribute(e, e->fn, n + 1, "readonly");
+    if (param[n]) *param[n] = p;
+  }
+}
+
+/* err may be NULL; its status starts at 0. */
+static void begin_error(Emit *e) {
+  LLVMValueRef own = cell_new(e, LLVMArrayType2(e->t.i64, sizeof(attn_error) / 8), "own_error");
+  e->err = LLVMBuildSelect(e->b, LLVMBuildIsNull(e->b, e->err, ""), own, e->err, "err");
+  LLVMBuildStore(e->b, LLVMConstNull(e->t.i32), error_field(e, e->err, offsetof(attn_error, status)));
+}
+
+/* Returns with ATTN_ERROR_WORKSPACE where the workspace is too small. */
+static void check_workspace(Emit *e, LLVMValueRef need) {
+  LLVMValueRef small = LLVMBuildICmp(e->b, LLVMIntULT, e->workspace_bytes, need, "");
+  LLVMBasicBlockRef enough = block_when(e, small, "small");
+  LLVMValueRef status = LLVMConstInt(e->t.i32, ATTN_ERROR_WORKSPACE, false);
+  LLVMValueRef arg[] = {e->err, status, LLVMConstInt(e->t.i32, (unsigned long long)-1, true), e->workspace_bytes, need};
+  LLVMBuildCall2(e->b, LLVMGlobalGetValueType(e->fail), e->fail, arg, 5, "");
+  LLVMBuildRet(e->b, status);
+  LLVMPositionBuilderAtEnd(e->b, enough);
+}
+
+static void emit_kernel(Emit *e) {
+  LLVMTypeRef p[] = {e->t.ptr, e->t.ptr, e->t.ptr, e->t.ptr, e->t.i64, e->t.ptr, e->t.ptr};
+  function_begin(e, arena_printf(e->arena, "attn_%s", e->k->name), LLVMFunctionType(e->t.i32, p, 7, false));
+  take_parameters(e);
+  begin_error(e);
+  Layout l = layout_workspace(e);
+  check_workspace(e, layout_total(e, &l, const_int(e, 1)));
+  layout_place(e, &l);
+  array_views(e);
+  emit_code(e, e->k->top, NULL, false);
+  function_end(e, error_status(e, e->err));
+}
+
+/* ---- the module --------------------------------------------------------------------------------- */
+
+static Types types_of(LLVMContextRef cx) {
+  return (Types){.none = LLVMVoidTypeInContext(cx), .i1 = LLVMInt1TypeInContext(cx), .i8 = LLVMInt8TypeInContext(cx),
+                 .i16 = LLVMInt16TypeInContext(cx), .i32 = LLVMInt32TypeInContext(cx), .i64 = LLVMInt64TypeInContext(cx),
+                 .f16 = LLVMHalfTypeInContext(cx), .f32 = LLVMFloatTypeInContext(cx), .f64 = LLVMDoubleTypeInContext(cx),
+                 .ptr = LLVMPointerTypeInContext(cx, 0)};
+}
+
+static void open_module(Emit *e) {
+  e->t = types_of(e->cx);
+  e->module = LLVMModuleCreateWithNameInContext(e->k->name, e->cx);
+  LLVMTargetDataRef data = LLVMCreateTargetDataLayout(e->machine);
+  LLVMSetModuleDataLayout(e->module, data);
+  LLVMDisposeTargetData(data);
+  char *triple = LLVMGetTargetMachineTriple(e->machine);
+  LLVMSetTarget(e->module, triple);
+  LLVMDisposeMessage(triple);
+  e->zero = LLVMAddGlobal(e->module, e->t.i64, "zero");
+  LLVMSetInitializer(e->zero, LLVMConstNull(e->t.i64));
+  LLVMSetGlobalConstant(e->zero, true);
+  LLVMSetLinkage(e->zero, LLVMInternalLinkage);
+}
+
+static void verify(const Emit *e) {
+  char *message = NULL;
+  if (LLVMVerifyModule(e->module, LLVMReturnStatusAction, &message)) ICE("kernel '%s': %s", e->k->name, message);
+  LLVMDisposeMessage(message);
+}
+
+void emit_module(Emit *e) {
+  e->val = NEW_ARRAY(e->arena, LLVMValueRef, e->k->instrs.n);
+  e->range = NEW_ARRAY(e->arena, IndexRange, e->k->instrs.n);
+  e->place = NEW_ARRAY(e->arena, ArrayPlace, e->k->arrays.n);
+  open_module(e);
+  e->b = LLVMCreateBuilderInContext(e->cx);
+  e->cells = LLVMCreateBuilderInContext(e->cx);
+  emit_fail(e);
+  emit_workspace(e);
+  emit_kernel(e);
+  LLVMDisposeBuilder(e->b);
+  LLVMDisposeBuilder(e->cells);
+  verify(e);
+}

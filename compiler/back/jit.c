@@ -1,0 +1,92 @@
+/* jit: kernels in memory.
+ *
+ * A kernel calls the C library and the runtime by name.  Their addresses are given to the linker of the JIT
+ * one by one, so that the process need not export them; names LLVM adds itself (memset, sincos) are looked
+ * up in the process as a last resort. */
+#define __STDC_WANT_IEC_60559_BFP_EXT__ 1
+#include <llvm-c/LLJIT.h>
+#include <llvm-c/Orc.h>
+#include <math.h>
+
+#include "back/emit.h"
+#include "base/ice.h"
+#include "random.h"
+#include "special.h"
+
+typedef void (*AnyFunction)(void);
+typedef struct Symbol { const char *name; AnyFunction f; } Symbol;
+
+#define BOTH(name) {#name, (AnyFunction)(name)}, {#name "f", (AnyFunction)(name##f)}
+static const Symbol symbols[] = {
+    BOTH(exp), BOTH(expm1), BOTH(log), BOTH(log1p), BOTH(tanh), BOTH(sin), BOTH(cos), BOTH(erf), BOTH(pow),
+    BOTH(exp2), BOTH(log2), BOTH(log10), BOTH(sqrt), BOTH(floor), BOTH(ceil), BOTH(roundeven), BOTH(ldexp), BOTH(cbrt),
+    BOTH(attn_rt_lgamma), BOTH(attn_rt_lbeta), BOTH(attn_rt_digamma),
+    {"attn_rt_random_uniform", (AnyFunction)attn_rt_random_uniform},
+    {"memset", (AnyFunction)memset}, {"memcpy", (AnyFunction)memcpy}, {"memmove", (AnyFunction)memmove},
+};
+#undef BOTH
+
+enum { SYMBOLS = sizeof symbols / sizeof *symbols };
+
+static void succeed(LLVMErrorRef error) {
+  if (error) ICE("LLVM: %s", LLVMGetErrorMessage(error));
+}
+
+static void define_symbols(LLVMOrcLLJITRef jit) {
+  LLVMOrcCSymbolMapPair pair[SYMBOLS];
+  for (size_t n = 0; n < SYMBOLS; n++) {
+    pair[n].Name = LLVMOrcLLJITMangleAndIntern(jit, symbols[n].name);
+    pair[n].Sym.Address = (LLVMOrcExecutorAddress)(uintptr_t)symbols[n].f;
+    pair[n].Sym.Flags = (LLVMJITSymbolFlags){LLVMJITSymbolGenericFlagsExported | LLVMJITSymbolGenericFlagsCallable, 0};
+  }
+  succeed(LLVMOrcJITDylibDefine(LLVMOrcLLJITGetMainJITDylib(jit), LLVMOrcAbsoluteSymbols(pair, SYMBOLS)));
+}
+
+/* Code is made for `machine`, which it takes. */
+static LLVMOrcLLJITRef jit_create(LLVMTargetMachineRef machine) {
+  LLVMOrcLLJITBuilderRef builder = LLVMOrcCreateLLJITBuilder();
+  LLVMOrcLLJITBuilderSetJITTargetMachineBuilder(builder, LLVMOrcJITTargetMachineBuilderCreateFromTargetMachine(machine));
+  LLVMOrcLLJITRef jit;
+  succeed(LLVMOrcCreateLLJIT(&jit, builder));
+  define_symbols(jit);
+  return jit;
+}
+
+static uintptr_t find(LLVMOrcLLJITRef jit, const char *name) {
+  LLVMOrcExecutorAddress address = 0;
+  succeed(LLVMOrcLLJITLookup(jit, &address, name));
+  return (uintptr_t)address;
+}
+
+/* Emits into a context that the JIT takes over. */
+static void add_module(LLVMOrcLLJITRef jit, Emit *e, bool optimise) {
+  LLVMOrcThreadSafeContextRef shared = LLVMOrcCreateNewThreadSafeContext();
+  e->cx = target_context(LLVMOrcThreadSafeContextGetContext(shared));
+  emit_module(e);
+  if (optimise) target_optimise(e);
+  LLVMOrcThreadSafeModuleRef module = LLVMOrcCreateNewThreadSafeModule(e->module, shared);
+  LLVMOrcDisposeThreadSafeContext(shared);
+  succeed(LLVMOrcLLJITAddLLVMIRModule(jit, LLVMOrcLLJITGetMainJITDylib(jit), module));
+}
+
+bool back_compile(Arena *arena, const Kernel *k, const BackOptions *options, Compiled **out, const char **why) {
+  Emit e = {.arena = arena, .k = k, .f64 = options->f64};
+  e.machine = target_machine(arena, options->cpu, why);
+  if (!e.machine) return false;
+  LLVMTargetMachineRef own = target_machine(arena, options->cpu, why);
+  LLVMOrcLLJITRef jit = jit_create(own);
+  add_module(jit, &e, options->optimise);
+  LLVMDisposeTargetMachine(e.machine);
+  Compiled *c = NEW(arena, Compiled);
+  c->run = (attn_kernel_fn)find(jit, arena_printf(arena, "attn_%s", k->name));
+  c->workspace = (attn_workspace_fn)find(jit, arena_printf(arena, "attn_%s_workspace", k->name));
+  c->sites = e.sites.at;
+  c->nsites = e.sites.n;
+  c->impl = jit;
+  *out = c;
+  return true;
+}
+
+void back_dispose(Compiled *c) {
+  if (c) succeed(LLVMOrcDisposeLLJIT(c->impl));
+}
