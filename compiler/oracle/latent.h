@@ -1,0 +1,59 @@
+/* latent: q over the latents, and its numerical improvement (internal to the oracle).
+ *
+ * Components of a latent that q treats as one are a block: a point, a Gaussian or a conjugate component
+ * alone, or all components of one dirichlet vector.  Expectations under q use, for every block, nodes and
+ * weights that are exact for the functions that a log weight may be where a step has a closed form:
+ * quadratics for a normal, log z and log(1 - z) for a beta, and so on. */
+#ifndef ATTN_ORACLE_LATENT_H
+#define ATTN_ORACLE_LATENT_H
+
+#include "oracle/world.h"
+
+typedef enum { FAMILY_POINT, FAMILY_NORMAL, FAMILY_BETA, FAMILY_GAMMA, FAMILY_DIRICHLET } Family;
+
+/* What a latent's range is, by its prior. */
+typedef enum { RANGE_REAL, RANGE_POSITIVE, RANGE_UNIT, RANGE_SIMPLEX } LatentRange;
+
+typedef struct Block {
+  Family family;
+  QKind kind;
+  uint32_t first, n; /* places */
+  bool pinned;       /* stands at w->z for the moment, whatever q says */
+} Block;
+
+
+struct LatentState {
+  double *param;      /* [places, 2]: normal mean, sd; beta a, b; gamma shape, rate; dirichlet alpha, - */
+  uint32_t *block_of; /* by place */
+  VEC(Block) blocks;
+  uint32_t *latent_first; /* by Latent.id: its places are consecutive; one more at the end */
+  bool *resting;          /* by Infer.id */
+  bool *touched;          /* by place; what evaluation has looked at */
+  VEC(uint32_t) touch_list;
+  VEC(Snapshot) history;
+  bool *weight_mentions;  /* by Weight.id: some latent */
+  bool random;            /* some block is no point */
+  bool lost;              /* some step could not be judged */
+};
+
+LatentRange latent_range(const Latent *l);
+Infer *latent_line(const World *w, const Latent *l);
+
+/* latent_start.c: q before the first step. */
+bool latent_start(World *w);
+
+/* latent_rule.c */
+typedef struct Rule { uint32_t n; double *nodes /* [n, block places] */, *weights; } Rule;
+/* For log weights (few nodes, exact for the family's own functions), on scratch. */
+Rule log_weight_rule(World *w, const Block *b);
+/* For anything smooth, about 1e-12; a dirichlet component alone is its beta marginal. */
+Rule fine_rule(World *w, const Block *b, uint32_t place);
+void block_mean(World *w, const Block *b); /* puts the mean of q into w->z */
+double block_entropy(World *w, const Block *b);
+/* Solves a [n, n] x = b in place (b becomes x); false where singular. */
+bool solve(double *a, double *b, uint32_t n);
+
+/* latent_step.c: one step of an `infer` line with the edge posterior held. */
+void latent_step(World *w, Infer *line);
+
+#endif

@@ -1,0 +1,457 @@
+/* latent_step: one step of an `infer` line: raises E_r[log w] (+ H[q]) in its latents, the edge posterior r
+ * held fixed, without any algebra.
+ *
+ * The objective is looked at from outside.  A quadratic is known from its values one and two units away; a
+ * log density of the beta, gamma or dirichlet kind from its values at a few points of the range.  Both are
+ * checked at further points, and what fits neither takes a gradient step with a numerical gradient. */
+#include <math.h>
+
+#include "base/ice.h"
+#include "oracle/latent.h"
+
+/* ---- the objective ---------------------------------------------------------------------------------------- */
+
+static double component_part(World *w, const Component *c) {
+  long double total = 0;
+  for (uint64_t row = 0; row < c->table->n; row++) {
+    if (c->p[row] == 0) continue;
+    for (uint32_t i = 0; i < c->n_copies; i++) w->value[c->copies[i]] = c->table->values[row * c->n_copies + i];
+    for (uint32_t k = 0; k < c->n_factors; k++) {
+      const Factor *f = &w->factors.at[c->factors[k]];
+      if (w->q->weight_mentions[f->weight->id]) total += (long double)c->p[row] * expected_log_w(w, f);
+    }
+  }
+  for (uint32_t i = 0; i < c->n_copies; i++) w->value[c->copies[i]] = UNKNOWN_VALUE;
+  return (double)total;
+}
+
+static bool component_mentions(const World *w, const Component *c) {
+  for (uint32_t k = 0; k < c->n_factors; k++)
+    if (w->q->weight_mentions[w->factors.at[c->factors[k]].weight->id]) return true;
+  return false;
+}
+
+/* What depends on latents in E_r E_q[log w]; pinned blocks stand where w->z has them. */
+static double objective(World *w) {
+  long double total = 0;
+  for (uint32_t k = 0; k < w->factors.n; k++) {
+    const Factor *f = &w->factors.at[k];
+    if (f->component == NO_COMPONENT && w->q->weight_mentions[f->weight->id]) total += expected_log_w(w, f);
+  }
+  for (uint32_t k = 0; k < w->n_components; k++)
+    if (component_mentions(w, &w->components[k])) total += component_part(w, &w->components[k]);
+  return (double)total;
+}
+
+/* ---- a set of places that is explored ------------------------------------------------------------------------ */
+
+typedef struct Places { uint32_t *at, n; } Places;
+
+static void pin(World *w, const Places *p, bool pinned) {
+  for (uint32_t k = 0; k < p->n; k++) {
+    Block *b = &w->q->blocks.at[w->q->block_of[p->at[k]]];
+    b->pinned = pinned;
+  }
+}
+
+static double objective_at(World *w, const Places *p, const double *base, uint32_t i, double di, uint32_t j, double dj) {
+  if (i < p->n) w->z[p->at[i]] += di;
+  if (j < p->n) w->z[p->at[j]] += dj;
+  double f = objective(w);
+  for (uint32_t k = 0; k < p->n; k++) w->z[p->at[k]] = base[k];
+  return f;
+}
+
+/* ---- quadratics ------------------------------------------------------------------------------------------------- */
+
+typedef struct Quadratic { double f0, scale, *gradient, *hessian; } Quadratic;
+
+static double predict(const Quadratic *q, uint32_t n, const double *d) {
+  double f = q->f0;
+  for (uint32_t i = 0; i < n; i++) {
+    f += q->gradient[i] * d[i];
+    for (uint32_t j = 0; j < n; j++) f += 0.5 * d[i] * q->hessian[i * n + j] * d[j];
+  }
+  return f;
+}
+
+static bool agrees(double a, double b, double scale) { return fabs(a - b) <= 1e-9 * scale; }
+
+/* Two places off the axes tell a quadratic from what only looks like one along them. */
+static bool predicts_elsewhere(World *w, const Places *p, const double *base, const Quadratic *q, double *d) {
+  for (int round = 0; round < 2; round++) {
+    for (uint32_t k = 0; k < p->n; k++) {
+      d[k] = round ? 0.7 * cos(1 + 2.3 * k) : 1.3 * sin(1 + 1.7 * k);
+      w->z[p->at[k]] = base[k] + d[k];
+    }
+    double f = objective(w);
+    for (uint32_t k = 0; k < p->n; k++) w->z[p->at[k]] = base[k];
+    if (!agrees(f, predict(q, p->n, d), q->scale)) return false;
+  }
+  return true;
+}
+
+static bool is_quadratic(World *w, const Places *p, Quadratic *q) {
+  uint32_t n = p->n;
+  double *base = NEW_ARRAY(w->scratch, double, n), *up = NEW_ARRAY(w->scratch, double, n);
+  q->gradient = NEW_ARRAY(w->scratch, double, n);
+  q->hessian = NEW_ARRAY(w->scratch, double, n * n);
+  for (uint32_t k = 0; k < n; k++) base[k] = w->z[p->at[k]];
+  q->f0 = objective(w);
+  q->scale = 1 + fabs(q->f0);
+  for (uint32_t k = 0; k < n; k++) {
+    up[k] = objective_at(w, p, base, k, 1, n, 0);
+    double down = objective_at(w, p, base, k, -1, n, 0), far = objective_at(w, p, base, k, 2, n, 0);
+    q->scale = fmax(q->scale, fmax(fabs(up[k]), fabs(down)));
+    q->gradient[k] = (up[k] - down) / 2;
+    q->hessian[k * n + k] = up[k] - 2 * q->f0 + down;
+    if (!isfinite(up[k]) || !isfinite(down) || !agrees(far, 3 * up[k] - 3 * q->f0 + down, q->scale + fabs(far))) return false;
+  }
+  for (uint32_t i = 0; i < n; i++)
+    for (uint32_t j = 0; j < i; j++)
+      q->hessian[i * n + j] = q->hessian[j * n + i] =
+          objective_at(w, p, base, i, 1, j, 1) - up[i] - up[j] + q->f0;
+  return predicts_elsewhere(w, p, base, q, up);
+}
+
+/* Eigenvalues on the diagonal of a, vectors in the columns of v (Jacobi's rotations). */
+static void eigen(double *a, double *v, uint32_t n) {
+  for (uint32_t i = 0; i < n * n; i++) v[i] = i % (n + 1) == 0;
+  for (int sweep = 0; sweep < 60; sweep++)
+    for (uint32_t p = 0; p < n; p++)
+      for (uint32_t q = p + 1; q < n; q++) {
+        if (a[p * n + q] == 0) continue;
+        double theta = (a[q * n + q] - a[p * n + p]) / (2 * a[p * n + q]);
+        double t = (theta >= 0 ? 1 : -1) / (fabs(theta) + sqrt(theta * theta + 1));
+        double c = 1 / sqrt(t * t + 1), s = t * c;
+        for (uint32_t k = 0; k < n; k++) {
+          double x = a[k * n + p], y = a[k * n + q];
+          a[k * n + p] = c * x - s * y;
+          a[k * n + q] = s * x + c * y;
+        }
+        for (uint32_t k = 0; k < n; k++) {
+          double x = a[p * n + k], y = a[q * n + k];
+          a[p * n + k] = c * x - s * y;
+          a[q * n + k] = s * x + c * y;
+          x = v[k * n + p], y = v[k * n + q];
+          v[k * n + p] = c * x - s * y;
+          v[k * n + q] = s * x + c * y;
+        }
+      }
+}
+
+/* The step to the top of a concave quadratic; directions without slope and curvature keep their value. */
+static bool step_to_top(World *w, const Quadratic *q, uint32_t n, double *move) {
+  double *a = NEW_ARRAY(w->scratch, double, n * n), *v = NEW_ARRAY(w->scratch, double, n * n);
+  memcpy(a, q->hessian, n * n * sizeof *a);
+  eigen(a, v, n);
+  double tiny = 1e-11 * q->scale;
+  for (uint32_t k = 0; k < n; k++) move[k] = 0;
+  for (uint32_t e = 0; e < n; e++) {
+    double curvature = a[e * n + e], slope = 0;
+    for (uint32_t k = 0; k < n; k++) slope += v[k * n + e] * q->gradient[k];
+    if (curvature > tiny || (curvature > -tiny && fabs(slope) > 1e-9 * q->scale)) return false;
+    if (curvature > -tiny) continue;
+    for (uint32_t k = 0; k < n; k++) move[k] -= slope / curvature * v[k * n + e];
+  }
+  return true;
+}
+
+/* ---- damping -------------------------------------------------------------------------------------------------------- */
+
+static double damped(double fresh, double old, double damping) { return damping == 0 ? fresh : (1 - damping) * fresh + damping * old; }
+
+static void set_normal(World *w, const Block *b, double mean, double variance, double damping) {
+  double *p = w->q->param + 2 * (size_t)b->first, old = p[1] * p[1];
+  if (b->kind == Q_CONJUGATE) {
+    double precision = damped(1 / variance, 1 / old, damping), shift = damped(mean / variance, p[0] / old, damping);
+    p[0] = shift / precision;
+    p[1] = sqrt(1 / precision);
+  } else {
+    p[0] = damped(mean, p[0], damping);
+    p[1] = sqrt(damped(variance, old, damping));
+  }
+  w->z[b->first] = p[0];
+}
+
+static bool take_quadratic(World *w, const Places *p, double damping) {
+  Quadratic q;
+  ArenaMark mark = arena_mark(w->scratch);
+  double *move = NEW_ARRAY(w->scratch, double, p->n);
+  pin(w, p, true);
+  bool ok = is_quadratic(w, p, &q) && step_to_top(w, &q, p->n, move);
+  pin(w, p, false);
+  for (uint32_t k = 0; k < p->n && ok; k++) {
+    const Block *b = &w->q->blocks.at[w->q->block_of[p->at[k]]];
+    double curvature = q.hessian[k * p->n + k], z = w->z[p->at[k]];
+    if (b->family == FAMILY_POINT) w->z[p->at[k]] = damped(z + move[k], z, damping);
+    else if (b->family != FAMILY_NORMAL) ok = false;
+    else if (curvature < -1e-11 * q.scale) set_normal(w, b, z + move[k], -1 / curvature, damping);
+  }
+  arena_release(w->scratch, mark);
+  return ok;
+}
+
+/* ---- conjugate forms --------------------------------------------------------------------------------------------------- */
+
+enum { MAX_SIMPLEX = 32 };
+
+/* The k-th point of the range at which a form is fitted (the last two check it); width places. */
+static void form_point(LatentRange range, uint32_t width, uint32_t k, double *z) {
+  static const double unit[] = {0.2, 0.5, 0.8, 0.35, 0.65}, positive[] = {0.5, 1, 2, 0.25, 3.5};
+  if (range != RANGE_SIMPLEX) {
+    z[0] = range == RANGE_UNIT ? unit[k] : positive[k];
+    return;
+  }
+  double sum = 0;
+  for (uint32_t i = 0; i < width; i++) {
+    z[i] = k == 0 ? 1 : k <= width ? (i + 1 == k ? 3 : 1) : 1 + fmod((k - width) * 0.7 * (i + 1), 2);
+    sum += z[i];
+  }
+  for (uint32_t i = 0; i < width; i++) z[i] /= sum;
+}
+
+static void form_functions(LatentRange range, uint32_t width, const double *z, double *row) {
+  row[0] = 1;
+  for (uint32_t i = 0; i < width; i++) row[i + 1] = log(z[i]);
+  if (range == RANGE_UNIT) row[2] = log1p(-z[0]);
+  if (range == RANGE_POSITIVE) row[2] = -z[0];
+}
+
+/* Coefficients of the form in `c` (c[0] the constant); false where the objective is of another kind. */
+static bool fit_form(World *w, const Block *b, LatentRange range, double *c) {
+  uint32_t n = range == RANGE_SIMPLEX ? b->n + 1 : 3, count = n + 2;
+  double a[(MAX_SIMPLEX + 1) * (MAX_SIMPLEX + 1)], row[MAX_SIMPLEX + 1], saved[MAX_SIMPLEX], f[MAX_SIMPLEX + 3];
+  double z[MAX_SIMPLEX], scale = 1;
+  if (b->n > MAX_SIMPLEX) return false;
+  memcpy(saved, w->z + b->first, b->n * sizeof *saved);
+  bool ok = true;
+  for (uint32_t k = 0; k < count && ok; k++) {
+    form_point(range, b->n, k, z);
+    memcpy(w->z + b->first, z, b->n * sizeof *z);
+    f[k] = objective(w);
+    scale = fmax(scale, fabs(f[k]));
+    ok = isfinite(f[k]);
+    if (k < n) form_functions(range, b->n, z, a + k * n);
+  }
+  memcpy(w->z + b->first, saved, b->n * sizeof *saved);
+  if (!ok) return false;
+  memcpy(c, f, n * sizeof *c);
+  if (!solve(a, c, n)) return b->n == 1 && range == RANGE_SIMPLEX;
+  for (uint32_t k = n; k < count && ok; k++) {
+    double value = 0;
+    form_point(range, b->n, k, z);
+    form_functions(range, b->n, z, row);
+    for (uint32_t i = 0; i < n; i++) value += c[i] * row[i];
+    ok = agrees(value, f[k], scale);
+  }
+  return ok;
+}
+
+static double clamp_unit(double x) { return x < 0 ? 0 : x > 1 ? 1 : x; }
+
+/* The mode of the density exp(form), clamped to the range; kept where it has none. */
+static void point_at_mode(World *w, const Block *b, LatentRange range, const double *c, double damping) {
+  double sum = 0;
+  for (uint32_t k = 0; k < b->n; k++) sum += c[k + 1] > 0 ? c[k + 1] : 0;
+  for (uint32_t k = 0; k < b->n; k++) {
+    double *z = &w->z[b->first + k], fresh = *z;
+    if (range == RANGE_SIMPLEX && sum > 0) fresh = fmax(c[k + 1], 0) / sum;
+    if (range == RANGE_UNIT && c[1] + c[2] != 0) fresh = clamp_unit(c[1] / (c[1] + c[2]));
+    if (range == RANGE_POSITIVE && c[2] != 0) fresh = fmax(c[1] / c[2], 0);
+    *z = damped(fresh, *z, damping);
+  }
+}
+
+static bool set_conjugate(World *w, const Block *b, LatentRange range, const double *c, double damping) {
+  double *p = w->q->param + 2 * (size_t)b->first;
+  bool beta = range == RANGE_UNIT && b->family == FAMILY_BETA, gamma = range == RANGE_POSITIVE && b->family == FAMILY_GAMMA;
+  if (!beta && !gamma && b->family != FAMILY_DIRICHLET) return false;
+  for (uint32_t k = 0; k < b->n; k++)
+    if (c[k + 1] + 1 <= 0) return false;
+  if ((beta && c[2] + 1 <= 0) || (gamma && c[2] <= 0)) return false;
+  for (uint32_t k = 0; k < b->n; k++) p[2 * k] = damped(c[k + 1] + 1, p[2 * k], damping);
+  if (beta) p[1] = damped(c[2] + 1, p[1], damping);
+  if (gamma) p[1] = damped(c[2], p[1], damping);
+  block_mean(w, b);
+  return true;
+}
+
+static bool take_form(World *w, Block *b, LatentRange range, double damping) {
+  double c[MAX_SIMPLEX + 1] = {0};
+  if (range == RANGE_REAL) return false;
+  b->pinned = true;
+  bool ok = fit_form(w, b, range, c);
+  b->pinned = false;
+  if (!ok) return false;
+  if (b->family != FAMILY_POINT) return set_conjugate(w, b, range, c, damping);
+  point_at_mode(w, b, range, c, damping);
+  return true;
+}
+
+/* ---- gradient steps -------------------------------------------------------------------------------------------------------- */
+
+/* Moves one coordinate (log, logit, softmax where the range is bounded) by d. */
+static void shift(World *w, const Block *b, LatentRange range, uint32_t k, double d) {
+  double *z = &w->z[b->first];
+  if (range == RANGE_REAL) z[k] += d;
+  if (range == RANGE_POSITIVE) z[k] *= exp(d);
+  if (range == RANGE_UNIT) z[k] = z[k] * exp(d) / (1 - z[k] + z[k] * exp(d));
+  if (range != RANGE_SIMPLEX) return;
+  double sum = 0;
+  z[k] *= exp(d);
+  for (uint32_t i = 0; i < b->n; i++) sum += z[i];
+  for (uint32_t i = 0; i < b->n; i++) z[i] /= sum;
+}
+
+static double difference(World *w, const Block *b, LatentRange range, uint32_t k, double h, const double *saved) {
+  shift(w, b, range, k, h);
+  double up = objective(w);
+  memcpy(w->z + b->first, saved, b->n * sizeof *saved);
+  shift(w, b, range, k, -h);
+  double down = objective(w);
+  memcpy(w->z + b->first, saved, b->n * sizeof *saved);
+  return (up - down) / (2 * h);
+}
+
+/* Central differences at h, h / 2, h / 4, extrapolated (Richardson). */
+static double slope(World *w, const Block *b, LatentRange range, uint32_t k) {
+  ArenaMark mark = arena_mark(w->scratch);
+  double *saved = NEW_ARRAY(w->scratch, double, b->n), d[3], h = 0.02;
+  memcpy(saved, w->z + b->first, b->n * sizeof *saved);
+  for (int i = 0; i < 3; i++) d[i] = difference(w, b, range, k, ldexp(h, -i), saved);
+  arena_release(w->scratch, mark);
+  double e0 = (4 * d[1] - d[0]) / 3, e1 = (4 * d[2] - d[1]) / 3;
+  return (16 * e1 - e0) / 15;
+}
+
+/* All slopes first, then all moves. */
+static void gradient_step(World *w, const Places *p, double rate, double damping) {
+  ArenaMark mark = arena_mark(w->scratch);
+  double *slopes = NEW_ARRAY(w->scratch, double, p->n), *old = NEW_ARRAY(w->scratch, double, p->n);
+  for (uint32_t k = 0; k < p->n; k++) {
+    const Block *b = &w->q->blocks.at[w->q->block_of[p->at[k]]];
+    if (b->family != FAMILY_POINT) w->q->lost = true;
+    old[k] = w->z[p->at[k]];
+    slopes[k] = slope(w, b, latent_range(w->places.at[p->at[k]].latent), p->at[k] - b->first);
+  }
+  for (uint32_t k = 0; k < p->n; k++) {
+    const Block *b = &w->q->blocks.at[w->q->block_of[p->at[k]]];
+    shift(w, b, latent_range(w->places.at[p->at[k]].latent), p->at[k] - b->first, rate * slopes[k]);
+  }
+  for (uint32_t k = 0; k < p->n; k++) w->z[p->at[k]] = damped(w->z[p->at[k]], old[k], damping);
+  arena_release(w->scratch, mark);
+}
+
+/* ---- a line --------------------------------------------------------------------------------------------------------------------- */
+
+enum { MAX_JOINT = 48 };
+
+static Places places_of(World *w, uint32_t first, uint32_t end) {
+  Places p = {NEW_ARRAY(w->scratch, uint32_t, end - first), end - first};
+  for (uint32_t k = 0; k < p.n; k++) p.at[k] = first + k;
+  return p;
+}
+
+static Places join_places(World *w, const Places *a, const Places *b) {
+  Places p = {NEW_ARRAY(w->scratch, uint32_t, a->n + b->n), a->n + b->n};
+  for (uint32_t k = 0; k < a->n; k++) p.at[k] = a->at[k];
+  for (uint32_t k = 0; k < b->n; k++) p.at[a->n + k] = b->at[k];
+  return p;
+}
+
+/* Ends of the copy that starts at `first`: its places differ in the axes only. */
+static uint32_t copy_end(const World *w, const Latent *l, uint32_t first, uint32_t end) {
+  uint32_t lead = l->plates.n + l->own.n, k = first + 1;
+  while (k < end && (lead == 0 || memcmp(w->places.at[k].at, w->places.at[first].at, lead * sizeof(int64_t)) == 0)) k++;
+  return k;
+}
+
+static bool closed_copy(World *w, uint32_t first, uint32_t end, LatentRange range, double damping) {
+  if (range == RANGE_REAL) {
+    Places p = places_of(w, first, end);
+    return take_quadratic(w, &p, damping);
+  }
+  for (uint32_t k = first; k < end;) {
+    Block *b = &w->q->blocks.at[w->q->block_of[k]];
+    if (!take_form(w, b, range, damping)) return false;
+    k = b->first + b->n;
+  }
+  return true;
+}
+
+/* All copies of a latent in closed form: at once where that is one concave quadratic, else in index order. */
+static bool closed_latent(World *w, const Latent *l, double damping) {
+  uint32_t first = w->q->latent_first[l->id], end = w->q->latent_first[l->id + 1];
+  LatentRange range = latent_range(l);
+  if (range == RANGE_REAL && end - first <= MAX_JOINT) {
+    Places p = places_of(w, first, end);
+    if (take_quadratic(w, &p, damping)) return true;
+  }
+  ArenaMark mark = arena_mark(w->scratch);
+  uint32_t n = end - first;
+  double *z = NEW_ARRAY(w->scratch, double, n), *param = NEW_ARRAY(w->scratch, double, 2 * n);
+  memcpy(z, w->z + first, n * sizeof *z);
+  memcpy(param, w->q->param + 2 * (size_t)first, 2 * n * sizeof *param);
+  bool ok = true;
+  for (uint32_t k = first, next; k < end && ok; k = next) {
+    next = copy_end(w, l, k, end);
+    ok = closed_copy(w, k, next, range, damping);
+  }
+  if (!ok) {
+    memcpy(w->z + first, z, n * sizeof *z);
+    memcpy(w->q->param + 2 * (size_t)first, param, 2 * n * sizeof *param);
+  }
+  arena_release(w->scratch, mark);
+  return ok;
+}
+
+static bool closed_line(World *w, const Infer *line, double damping) {
+  Places all = {NULL, 0};
+  for (uint32_t k = 0; k < line->latents.n; k++) {
+    const Latent *l = line->latents.at[k];
+    if (latent_range(l) != RANGE_REAL) return false;
+    Places p = places_of(w, w->q->latent_first[l->id], w->q->latent_first[l->id + 1]);
+    all = join_places(w, &all, &p);
+  }
+  return all.n > 0 && all.n <= MAX_JOINT && take_quadratic(w, &all, damping);
+}
+
+static void update_line(World *w, const Infer *line) {
+  double damping = eval_real(w, line->damping), rate = eval_real(w, line->rate);
+  Places left = {NULL, 0};
+  if (line->step != STEP_GRADIENT && closed_line(w, line, damping)) return;
+  for (uint32_t k = 0; k < line->latents.n; k++) {
+    const Latent *l = line->latents.at[k];
+    if (line->step != STEP_GRADIENT && closed_latent(w, l, damping)) continue;
+    Places p = places_of(w, w->q->latent_first[l->id], w->q->latent_first[l->id + 1]);
+    left = join_places(w, &left, &p);
+    if (line->step == STEP_CLOSED) fault(w, line->span, "no closed step for '%s'", sym_text(w->model->names, l->name));
+  }
+  if (left.n && !w->failed) gradient_step(w, &left, rate, damping);
+}
+
+static void watched(const World *w, const Infer *line, uint32_t *first, uint32_t *end, uint32_t k) {
+  *first = w->q->latent_first[line->latents.at[k]->id];
+  *end = w->q->latent_first[line->latents.at[k]->id + 1];
+}
+
+void latent_step(World *w, Infer *line) {
+  ArenaMark mark = arena_mark(w->scratch);
+  uint32_t n = w->places.n, first, end;
+  double *z = NEW_ARRAY(w->scratch, double, n), *param = NEW_ARRAY(w->scratch, double, 2 * n), change = 0;
+  memcpy(z, w->z, n * sizeof *z);
+  memcpy(param, w->q->param, 2 * n * sizeof *param);
+  update_line(w, line);
+  for (uint32_t k = 0; k < line->latents.n; k++) {
+    watched(w, line, &first, &end, k);
+    for (uint32_t i = first; i < end; i++) {
+      bool point = w->q->blocks.at[w->q->block_of[i]].family == FAMILY_POINT;
+      if (point) change = fmax(change, fabs(w->z[i] - z[i]));
+      else change = fmax(change, fmax(fabs(w->q->param[2 * i] - param[2 * i]), fabs(w->q->param[2 * i + 1] - param[2 * i + 1])));
+    }
+  }
+  double tol = eval_real(w, line->tol);
+  if (tol > 0 && change <= tol) w->q->resting[line->id] = true;
+  arena_release(w->scratch, mark);
+}

@@ -1,0 +1,131 @@
+/* oracle: checks the binding, builds the world, infers, and fills the outputs one element at a time. */
+#include "oracle/oracle.h"
+
+#include <math.h>
+
+#include "base/ice.h"
+#include "oracle/world.h"
+
+OracleLimits oracle_default_limits(void) { return (OracleLimits){.max_values = 4e6, .max_steps = 2e8}; }
+
+/* ---- the binding ---------------------------------------------------------------------------------------- */
+
+static const char *input_name(const World *w, const Input *x) { return sym_text(w->model->names, x->name); }
+
+static void check_graph(World *w, const Input *x, const BoundInput *b) {
+  if (b->rank != 2 || !b->indptr || b->indptr[0] != 0 || b->indptr[b->dims[0]] != b->nnz) {
+    fault(w, x->span, "graph '%s' is not valid CSR", input_name(w, x));
+    return;
+  }
+  for (int64_t row = 0; row < b->dims[0]; row++)
+    if (b->indptr[row] > b->indptr[row + 1] || b->indptr[row + 1] > b->nnz) {
+      fault(w, x->span, "indptr of graph '%s' does not rise at row %lld", input_name(w, x), (long long)row);
+      return;
+    }
+  for (int64_t k = 0; k < b->nnz; k++)
+    if (b->indices[k] < 0 || b->indices[k] >= b->dims[1])
+      fault(w, x->span, "graph '%s' has a column outside 0 .. %lld", input_name(w, x), (long long)b->dims[1]);
+}
+
+static void check_input(World *w, const Input *x) {
+  const BoundInput *b = &w->bound->inputs[x->id];
+  if (b->rank != x->dims.n) fault(w, x->span, "input '%s' has rank %u, not %u", input_name(w, x), b->rank, x->dims.n);
+  int64_t count = 1;
+  for (uint32_t k = 0; k < x->dims.n && !w->failed; k++) {
+    int64_t want = eval_int(w, x->dims.at[k]);
+    if (b->dims[k] != want || want < 0)
+      fault(w, x->span, "dimension %u of input '%s' is %lld, not %lld", k, input_name(w, x), (long long)b->dims[k],
+            (long long)want);
+    count *= b->dims[k];
+  }
+  if (w->failed) return;
+  if (x->elem == ELEM_GRAPH) check_graph(w, x, b);
+  else if (b->count != count || (x->elem == ELEM_INT || x->elem == ELEM_BOOL ? !b->integer : !b->real))
+    fault(w, x->span, "input '%s' is not bound to an array of its type and size", input_name(w, x));
+}
+
+bool oracle_input_dims(const Model *m, const int64_t *sizes, const Input *input, int64_t *dims) {
+  Arena arena;
+  arena_init(&arena, m->arena->oom);
+  Binding bound = {.sizes = (int64_t *)(uintptr_t)sizes};
+  World w = {.arena = &arena, .scratch = &arena, .model = m, .bound = &bound, .limits = oracle_default_limits(),
+             .need = NEED_NOTHING};
+  w.index = NEW_ARRAY(&arena, int64_t, m->index_count);
+  w.loose = NEW_ARRAY(&arena, bool, m->index_count);
+  bool ok = true;
+  for (uint32_t k = 0; k < input->dims.n && ok; k++) {
+    dims[k] = eval_int(&w, input->dims.at[k]);
+    ok = !w.failed && dims[k] >= 0;
+  }
+  arena_free(&arena);
+  return ok;
+}
+
+/* ---- outputs ------------------------------------------------------------------------------------------------ */
+
+typedef struct Fill { const Out *out; OutputArray *array; int64_t next; } Fill;
+
+static void fill_element(World *w, void *data, const int64_t *at) {
+  (void)at;
+  Fill *f = data;
+  Val v = eval(w, f->out->value);
+  if (f->array->integer) f->array->integer[f->next++] = v.i == NONE_VALUE ? -1 : v.i;
+  else f->array->real[f->next++] = f->out->value->type == TYPE_REAL ? v.r : (double)v.i;
+}
+
+static OutputArray *shape_output(World *w, const Out *out) {
+  OutputArray *a = NEW(w->arena, OutputArray);
+  a->rank = out->slots.n + out->axes.n;
+  a->dims = NEW_ARRAY(w->arena, int64_t, a->rank);
+  a->count = 1;
+  for (uint32_t k = 0; k < a->rank; k++) {
+    const Index *x = k < out->slots.n ? out->slots.at[k] : out->axes.at[k - out->slots.n];
+    a->count *= a->dims[k] = range_values(w, &x->range).n;
+  }
+  if ((double)a->count > w->limits.max_values) {
+    refuse(w, out->span, "an output of %lld elements", (long long)a->count);
+    return a;
+  }
+  bool real = out->type == TYPE_REAL || out->is_count;
+  if (real) a->real = NEW_ARRAY(w->arena, double, a->count);
+  else a->integer = NEW_ARRAY(w->arena, int64_t, a->count);
+  return a;
+}
+
+static OutputArray *run_output(World *w, const Out *out) {
+  OutputArray *a = shape_output(w, out);
+  if (w->failed) return NULL;
+  Fill f = {out, a, 0};
+  w->unjudged = false;
+  w->plates = &out->plates;
+  for_indices(w, &out->slots, &out->axes, fill_element, &f);
+  w->plates = NULL;
+  return w->unjudged || w->failed || latents_lost(w) ? NULL : a;
+}
+
+/* ---- the run ----------------------------------------------------------------------------------------------------- */
+
+static void run_world(World *w, OutputArray **outs) {
+  const Model *m = w->model;
+  for (uint32_t k = 0; k < m->inputs.n && !w->failed; k++) check_input(w, m->inputs.at[k]);
+  if (w->failed || !world_build(w)) return;
+  if (m->latents.n ? !infer_latents(w) : !infer_components(w)) return;
+  for (uint32_t k = 0; k < m->outs.n && !w->failed; k++) outs[k] = run_output(w, m->outs.at[k]);
+}
+
+bool oracle_run(Arena *arena, const Model *m, const Binding *bound, const OracleLimits *limits, OutputArray ***outs,
+                char **why) {
+  Arena scratch;
+  arena_init(&scratch, arena->oom);
+  World w = {.arena = arena, .scratch = &scratch, .model = m, .bound = bound, .limits = *limits, .need = NEED_NOTHING};
+  w.index = NEW_ARRAY(arena, int64_t, m->index_count);
+  w.loose = NEW_ARRAY(arena, bool, m->index_count);
+  *outs = NEW_ARRAY(arena, OutputArray *, m->outs.n);
+  *why = NULL;
+  run_world(&w, *outs);
+  arena_free(&scratch);
+  if (!w.failed) return true;
+  Place p = source_place(m->source, w.fault_span.lo);
+  *why = arena_printf(arena, "%s:%u:%u: %s", m->source->path, p.line, p.column, w.fault);
+  return false;
+}
