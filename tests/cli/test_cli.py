@@ -1,0 +1,589 @@
+#!/usr/bin/env python3
+"""The command line's contract: exit statuses, messages that name the culprit, files that are never half written.
+
+    test_cli.py --attn PATH [unittest's arguments]
+
+Exit status: 0 done, 1 the model or the inputs are wrong, 2 an unknown verb or option. A message must hold the words
+a user needs (the input's name, both sizes, the place), not a given sentence.
+"""
+import json
+import os
+import re
+import resource
+import signal
+import struct
+import subprocess
+import sys
+import tempfile
+import unittest
+from pathlib import Path
+
+import numpy as np
+
+ATTN = None                               # the program under test, set by main
+TIMEOUT = 300
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
+VERBS = ("check", "run", "compile", "explain", "info", "verify", "bench", "fmt", "dump", "help")
+
+ATTENTION = """model attention(M, N, D, C) {
+  data q: [M, D], k: [N, D], v: [N, C]
+  for i in M {
+    edge phi in N
+    potential exp(dot(q[i], k[phi]) / sqrt(D))
+    out o[i] = E[v[phi]]
+  }
+}
+"""
+COPY = "model copy(N) {\n  data x: [N]\n  out y[i in N] = x[i]\n}\n"
+TWO = COPY.replace("copy", "first") + COPY.replace("copy", "second").replace("= x", "= 2 * x")
+GEOMETRIC = """model m(N) {
+  data x: [N]
+  param p: real = 0.5
+  edge phi in N
+  prior phi ~ geometric(p)
+  out y = E[x[phi]]
+}
+"""
+GRAPH = """model g(M, N) {
+  data adj: graph[M, N], v: [N]
+  for i in M {
+    edge phi in adj[i]
+    out o[i] = E[v[phi]]
+  }
+}
+"""
+GATHER = """model gather(M, N, K) {
+  data s: [M, N], v: [K], at: int[N], on: bool[N]
+  for i in M {
+    edge phi in N where on[phi]
+    potential exp(s[i, phi])
+    out o[i] = E[v[at[phi]]]
+  }
+}
+"""
+
+
+def no_signal():
+    """In the child: a write past the limit fails with EFBIG instead of killing the program."""
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (512, 512))
+
+
+def npy(header, data=b"", version=(1, 0), length=None):
+    """The bytes of an .npy file with any header text; `length` lies about the header's size."""
+    text = header if isinstance(header, bytes) else header.encode()
+    size = len(text) if length is None else length
+    return b"\x93NUMPY" + bytes(version) + struct.pack("<H" if version == (1, 0) else "<I", size) + text + data
+
+
+def header(descr="'<f4'", order="False", shape="(3, 4)"):
+    return f"{{'descr': {descr}, 'fortran_order': {order}, 'shape': {shape}, }}\n"
+
+
+class Cli(unittest.TestCase):
+    """A folder for each test, and a run of the program that never accepts a crash."""
+
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory(prefix="attn-cli-")
+        self.addCleanup(folder.cleanup)
+        self.folder = Path(folder.name)
+        rng = np.random.default_rng(3)
+        self.q, self.k, self.v = (rng.standard_normal(s).astype("f4") for s in ((3, 4), (7, 4), (7, 2)))
+
+    def path(self, name):
+        return self.folder / name
+
+    def file(self, name, content):
+        (self.path(name).write_bytes if isinstance(content, bytes) else self.path(name).write_text)(content)
+        return self.path(name)
+
+    def save(self, name, array):
+        np.save(self.path(name + ".npy"), array)
+        return f"{name}={self.path(name + '.npy')}"
+
+    def attn(self, *words, status=0, **options):
+        # A sanitized build must answer an impossible allocation as a plain one does: with NULL.
+        asan = ":".join(filter(None, (os.environ.get("ASAN_OPTIONS"), "allocator_may_return_null=1")))
+        options = {"stdout": subprocess.PIPE, "env": {**os.environ, "ASAN_OPTIONS": asan}, **options}
+        done = subprocess.run([str(ATTN), *map(str, words)], stderr=subprocess.PIPE, text=True, errors="replace",
+                              timeout=TIMEOUT, stdin=subprocess.DEVNULL, cwd=self.folder, **options)
+        told = f"attn {' '.join(map(str, words))}: exit {done.returncode}\n{done.stderr[-2000:]}"
+        self.assertNotRegex(done.stderr, r"ERROR: \w+Sanitizer|runtime error:", told)
+        self.assertIn(done.returncode, status if isinstance(status, tuple) else (status,), told)
+        return done
+
+    def fails(self, *words, says=(), status=1):
+        """Exit status 1, nothing on stdout, and a message on stderr that holds every one of `says` (regexes)."""
+        done = self.attn(*words, status=status)
+        self.assertEqual(done.stdout, "", "a failure prints nothing on stdout")
+        for pattern in (says,) if isinstance(says, str) else says:
+            self.assertRegex(done.stderr, pattern)
+        return done
+
+    def attention(self, **changed):
+        """The words `run FILE q=.. k=.. v=..` with some inputs replaced, or left out where None."""
+        inputs = {**dict(q=self.q, k=self.k, v=self.v), **changed}
+        given = {n: a for n, a in inputs.items() if a is not None}
+        words = [self.save(n, a) if isinstance(a, np.ndarray) else f"{n}={a}" for n, a in given.items()]
+        return ["run", self.file("attention.attn", ATTENTION), *words]
+
+
+class Verbs(Cli):
+    def test_version(self):
+        self.assertRegex(self.attn("--version").stdout, r"\d+\.\d+")
+
+    def test_help_names_every_verb(self):
+        told = self.attn("help").stdout
+        for verb in VERBS:
+            self.assertIn(verb, told)
+
+    def test_help_of_each_verb(self):
+        for verb in VERBS:
+            with self.subTest(verb=verb):
+                self.assertIn(verb, self.attn("help", verb).stdout)
+
+    def test_unknown_verb(self):
+        self.fails("rnu", status=2, says="rnu")
+        self.fails("help", "rnu", status=2, says="rnu")
+
+    def test_unknown_option(self):
+        self.fails(*self.attention(), "--fast", status=2, says="--fast")
+        self.fails("check", self.file("a.attn", ATTENTION), "--nonsense=3", status=2, says="--nonsense")
+
+    def test_bad_option_values(self):
+        for option in ("--threads=many", "--threads=-1", "--precision=f17", "--seed=x"):
+            with self.subTest(option=option):
+                self.fails(*self.attention(), option, status=(1, 2), says=option.split("=")[0])
+
+    def test_missing_file(self):
+        for verb in ("check", "run", "explain", "info", "verify", "fmt"):
+            with self.subTest(verb=verb):
+                self.fails(verb, "nosuch.attn", says=r"nosuch\.attn")
+        self.fails("check", self.folder, says=re.escape(self.folder.name))
+
+    def test_check_several_files(self):
+        good, bad = self.file("good.attn", ATTENTION), self.file("bad.attn", "model m( {\n}\n")
+        self.attn("check", good, good)
+        self.fails("check", good, bad, says="bad.attn:1:")
+
+    def test_examples_pass_check(self):
+        self.attn("check", *sorted(EXAMPLES.glob("*.attn")))
+
+    def test_several_models(self):
+        two, x = self.file("two.attn", TWO), self.save("x", np.ones(3, "f4"))
+        self.fails("run", two, x, says=("first", "second"))
+        self.fails("run", two, "third", x, says="third")
+        self.attn("run", two, "second", x, "-o", "y.npy")
+        self.assertTrue((np.load(self.path("y.npy")) == 2).all())
+
+    def test_no_model(self):
+        self.fails("run", self.file("empty.attn", ""), says=r"empty\.attn")
+        self.fails("run", self.file("only_def.attn", "def f(x) = x\n"), says=r"only_def\.attn")
+
+
+class Diagnostics(Cli):
+    def check(self, text, *says):
+        return self.fails("check", self.file("m.attn", text), says=says)
+
+    def test_syntax_errors_are_all_reported(self):
+        done = self.check("model m(N) {\n  data x: [N]\n  let y = * 3\n  out z[i in N] = x[i] +* 2\n  out = 3\n}\n")
+        self.assertLessEqual({"3", "4", "5"}, set(re.findall(r"m\.attn:(\d+):\d+: error", done.stderr)), done.stderr)
+
+    def test_place_line_and_underline(self):
+        done = self.check(ATTENTION.replace("k[phi]", "kk[phi]"), r"m\.attn:5:\d+: error", "kk")
+        self.assertIn("potential exp(dot(q[i], kk[phi]) / sqrt(D))", done.stderr)
+        self.assertIn("^", done.stderr)
+
+    def test_unknown_names(self):
+        self.check(ATTENTION.replace("in N\n", "in NN\n"), "m.attn:4:", "NN")
+        self.check(ATTENTION.replace("exp(", "expp("), "m.attn:5:", "expp")
+        self.check(ATTENTION.replace("potential", "prior phi ~ zipf(2)\n potential"), "m.attn:5:", "zipf")
+        self.check(ATTENTION.replace("potential", "infer phi by magic\n potential"), "m.attn:5:", "magic")
+
+    def test_several_semantic_errors(self):
+        text = ATTENTION.replace("k[phi]", "kk[phi]").replace("v[phi]", "vv[phi]")
+        self.check(text, "m.attn:5:", "m.attn:6:", "kk", "vv")
+
+    def test_shape_clash(self):
+        self.check(ATTENTION.replace("k[phi])", "v[phi])"), "m.attn:5:", "D", "C")
+
+    def test_redeclared(self):
+        self.check(ATTENTION.replace("k: [N, D]", "q: [N, D]"), "m.attn:2:", "q")
+
+    def test_edge_outside_a_query(self):
+        self.check(ATTENTION.replace("E[v[phi]]", "v[phi]"), "m.attn:6:", "phi")
+
+    def test_nesting(self):
+        """Up to 256 is allowed; deeper is an error at that place, however deep, and never a crash."""
+        def nested(opening, inner, closing, n):
+            return f"model m(N) {{\n  data x: [N]\n  out y[i in N] = {opening * n}{inner}{closing * n}\n}}\n"
+        self.attn("check", self.file("ok.attn", nested("(", "x[i]", ")", 200)))
+        for opening, inner, closing in (("(", "x[i]", ")"), ("- ", "x[i]", ""), ("if true then ", "x[i]", " else 0"),
+                                        ("exp(", "x[i]", ")"), ("x[", "i", "]"), ("not ", "true", "")):
+            for n in (300, 100000):
+                with self.subTest(opening=opening, n=n):
+                    self.check(nested(opening, inner, closing, n), "m.attn:3:")
+        blocks = "model m(N) {\n" + "for i in N {" * 300 + "\n" + "}" * 300 + "\n}\n"
+        self.check(blocks, "m.attn:2:")
+        self.attn("check", self.file("m.attn", nested("2 ^ ", "x[i]", "", 100000)), status=(0, 1))
+
+    def test_bytes_that_are_no_text(self):
+        wrong = b"model m(N) {\n  data x\xff: [N]\n}\n"
+        for content in (b"\x00\x01\x02", wrong, bytes(range(256)) * 40, b"model m(N) {"):
+            with self.subTest(content=content[:20]):
+                self.fails("check", self.file("m.attn", content), says=r"m\.attn:1:|m\.attn:2:")
+
+    def test_long_line(self):
+        self.check("model m(N) { out y = " + "1 + " * 50000 + "nosuch }\n", "m.attn:1:")
+
+    def test_run_reports_the_same(self):
+        self.fails("run", self.file("m.attn", ATTENTION.replace("k[phi]", "kk[phi]")), says=("m.attn:5:", "kk"))
+
+    def test_format_leaves_a_wrong_file_alone(self):
+        text = "model m( {\n"
+        path = self.file("m.attn", text)
+        self.fails("fmt", path, says="m.attn:1:")
+        self.assertEqual(path.read_text(), text)
+
+
+class Inputs(Cli):
+    def test_missing(self):
+        self.fails(*self.attention(v=None), says=r"\bv\b")
+
+    def test_extra(self):
+        self.fails(*self.attention(), "zz=3", says="zz")
+        self.fails(*self.attention(), "word", says="word")
+
+    def test_twice(self):
+        words = self.attention()
+        self.fails(*words, words[2], says=r"\bq\b")
+
+    def test_conflicting_sizes(self):
+        self.fails(*self.attention(v=self.v[:5]), says=(r"\bv\b", "7", "5"))
+        self.fails(*self.attention(), "N=9", says=(r"\bN\b", "9", "7"))
+
+    def test_wrong_rank(self):
+        self.fails(*self.attention(q=self.q[0]), says=r"\bq\b")
+        self.fails(*self.attention(q=self.q[None]), says=r"\bq\b")
+        self.fails(*self.attention(q="0.5"), says=r"\bq\b")
+
+    def test_sizes(self):
+        heads = ["run", EXAMPLES / "multihead.attn"]
+        rng = np.random.default_rng(5)
+
+        def words(H, Hk):
+            return [self.save(n, rng.standard_normal((1, h, 3, 2))) for n, h in (("q", H), ("k", Hk), ("v", Hk))]
+        self.fails(*heads, *words(4, 2), says=r"\bG\b")
+        self.fails(*heads, *words(4, 2), "G=4", says=r"\bk\b|\bv\b")
+        self.fails(*heads, *words(3, 1), "G=2", says="multihead.attn:")
+        self.attn(*heads, *words(4, 2), "G=2")
+        for value in ("-1", "1.5", "abc", "", "99999999999999999999"):
+            with self.subTest(value=value):
+                self.fails(*heads, *words(4, 2), f"G={value}", says=r"\bG\b")
+
+    def test_scalars(self):
+        text = "model m(N) {\n  data x: [N]\n  param b: real = 2, n: int = 3\n  out y[i in N] = b * x[i] + n\n}\n"
+        base = ["run", self.file("m.attn", text), self.save("x", np.ones(2, "f4"))]
+        self.attn(*base, "-o", "y.npy")
+        self.assertTrue((np.load(self.path("y.npy")) == 5).all())
+        self.attn(*base, "b=-0.5", "n=4", "-o", "y.npy")
+        self.assertTrue((np.load(self.path("y.npy")) == 3.5).all())
+        self.fails(*base, "b=two", says=r"\bb\b")
+        self.fails(*base, "n=0.5", says=r"\bn\b")
+        self.fails(*base, self.save("b", np.ones(3)), says=r"\bb\b")
+
+    def test_parameter_out_of_range(self):
+        base = ["run", self.file("m.attn", GEOMETRIC), self.save("x", np.ones(4, "f4"))]
+        self.attn(*base)
+        self.fails(*base, "p=1.5", says=r"\bp\b|geometric")
+
+    def test_types(self):
+        base = ["run", self.file("g.attn", GATHER)]
+        good = dict(s=np.ones((2, 3), "f4"), v=np.ones(4, "f4"), at=np.array([0, 1, 3]), on=np.ones(3, bool))
+
+        def words(**changed):
+            return [*base, *(self.save(n, a) for n, a in {**good, **changed}.items())]
+        self.attn(*words())
+        self.fails(*words(at=good["at"].astype("f4")), says=r"\bat\b")
+        self.fails(*words(on=good["on"].astype("f4")), says=r"\bon\b")
+        self.fails(*words(on=np.array([0, 1, 2], "u1")), says=r"\bon\b")
+        self.fails(*words(on=good["on"].astype("i4")), says=r"\bon\b")
+
+    def test_index_out_of_range(self):
+        """An error that names the array; no error where the support excludes the place."""
+        base = ["run", self.file("g.attn", GATHER)]
+        for bad in (4, -1, 2 ** 40, -2 ** 62):
+            at, on = np.array([0, bad, 3]), np.ones(3, bool)
+            good = [self.save("s", np.zeros((2, 3), "f4")), self.save("v", np.arange(4, dtype="f4"))]
+            with self.subTest(bad=bad):
+                self.fails(*base, *good, self.save("at", at), self.save("on", on), says=(r"\bat\b", str(bad)))
+                on[1] = False
+                self.attn(*base, *good, self.save("at", at), self.save("on", on), "-o", "o.npy")
+                self.assertTrue(np.allclose(np.load(self.path("o.npy")), 1.5))
+
+    def test_graph(self):
+        base = ["run", self.file("g.attn", GRAPH), self.save("v", np.arange(3, dtype="f4"))]
+
+        def graph(indptr, indices):
+            self.save("p", np.array(indptr))
+            self.save("i", np.array(indices))
+            return f"adj.indptr={self.path('p.npy')}", f"adj.indices={self.path('i.npy')}"
+        self.attn(*base, *graph([0, 2, 2], [0, 2]), "-o", "o.npy")
+        self.assertEqual(np.load(self.path("o.npy")).tolist(), [1, 0])
+        for indptr, indices in (([0, 2, 2], [0, 3]), ([0, 2, 2], [0, -1]), ([0, 2, 1], [0, 2]), ([0, 2, 9], [0, 2]),
+                                ([1, 2, 2], [0, 2]), ([0, 2, 2], [1, 1]), ([-5, 2, 2], [0, 2])):
+            with self.subTest(indptr=indptr, indices=indices):
+                self.fails(*base, *graph(indptr, indices), says="adj")
+        self.fails(*base, graph([0, 2, 2], [0, 2])[0], says="adj")
+
+    def test_sizes_that_cannot_be(self):
+        inputs = "q=random k=random v=random M=2 D=64 C=64".split()
+        base = ["run", self.file("attention.attn", ATTENTION), *inputs]
+        for n in (4 * 10 ** 12, 2 ** 62, 2 ** 63 - 1, 2 ** 64, 10 ** 30):
+            with self.subTest(n=n):
+                self.fails(*base, f"N={n}", says=r"\bN\b|\bk\b|\bv\b|memory|large")
+
+
+class NpyFiles(Cli):
+    def refuse(self, content, *says):
+        path = self.file("bad.npy", content)
+        words = self.attention(q=None)
+        self.fails(*words, f"q={path}", says=(r"\bq\b|bad\.npy", *says))
+
+    def test_unreadable(self):
+        self.fails(*self.attention(q="nosuch.npy"), says=r"nosuch\.npy")
+        self.fails(*self.attention(q=self.folder), says=r"\bq\b")
+
+    def test_damaged(self):
+        np.save(self.path("whole.npy"), self.q)
+        whole = self.path("whole.npy").read_bytes()
+        for n in (0, 1, 5, 6, 7, 8, 9, 10, 20, 100, 127, 128, 129, len(whole) - 1):
+            with self.subTest(kept=n):
+                self.refuse(whole[:n])
+        self.refuse(b"PK\x03\x04" + whole[4:])
+        self.refuse(b"1 2 3\n4 5 6\n" * 30)
+
+    def test_headers(self):
+        data = self.q.tobytes()
+        self.attn(*self.attention(q=self.file("fine.npy", npy(header(), data))))
+        self.attn(*self.attention(q=self.file("fine.npy", npy(header(), data, (2, 0)))))
+        wrong = {
+            "version": npy(header(), data, (9, 0)),
+            "length past the end": npy(header(), data, length=60000),
+            "length of 4 GB": npy(header(), data, (2, 0), length=0xffffffff),
+            "no header": npy("", data),
+            "not a dictionary": npy("[1, 2, 3]\n", data),
+            "open dictionary": npy("{'descr': '<f4', 'fortran_order': False, 'shape': (3, 4", data),
+            "no shape": npy("{'descr': '<f4', 'fortran_order': False, }\n", data),
+            "no descr": npy("{'fortran_order': False, 'shape': (3, 4), }\n", data),
+            "order": npy(header(order="Maybe"), data),
+            "not text": npy(b"\xff" * 60 + b"\n", data),
+            "nested": npy(header(shape="(" * 5000 + "3" + ")" * 5000), data),
+            "long name": npy(header(descr="'" + "<f4" * 5000 + "'"), data),
+        }
+        for label, content in wrong.items():
+            with self.subTest(label):
+                self.refuse(content)
+
+    def test_shapes(self):
+        data = self.q.tobytes()
+        for shape in ("(-3, 4)", "(3, -4)", "(3, 5)", "(4611686018427387904, 4)", "(1000000000000, 4)", "(3.0, 4)",
+                      "(4294967296, 4294967296)", "(99999999999999999999999, 4)", "3", "(3, 'x')", "()",
+                      "(" + "1, " * 1000 + ")"):
+            with self.subTest(shape=shape[:40]):
+                self.refuse(npy(header(shape=shape), data))
+
+    def test_element_types(self):
+        for descr in ("'|O'", "'<c8'", "'<U4'", "'|S4'", "'<M8[ns]'", "'|V4'", "'<f3'", "'<f16'", "'f4'x", "''",
+                      "[('a', '<f4')]", "'<i3'", "'?4'"):
+            with self.subTest(descr=descr):
+                self.refuse(npy(header(descr=descr), self.q.tobytes()))
+        with open(self.path("object.npy"), "wb") as out:
+            np.lib.format.write_array(out, np.array([[{}, 1]], object), allow_pickle=True)
+        self.fails(*self.attention(q=self.path("object.npy")), says=r"\bq\b|object\.npy")
+
+
+class Outputs(Cli):
+    LARGE = np.linspace(-3, 5, 100000).astype("f4")
+
+    def want(self):
+        s = self.q.astype(float) @ self.k.astype(float).T / 2
+        w = np.exp(s)
+        return w @ self.v / w.sum(1, keepdims=True)
+
+    def test_folder(self):
+        for folder in ("new/", "new/"):                    # once missing, once there
+            self.attn(*self.attention(), "-o", folder)
+            got = np.load(self.path("new/o.npy"))
+            self.assertEqual(got.dtype, np.float32)
+            self.assertTrue(np.allclose(got, self.want(), atol=1e-5))
+        self.assertEqual([p.name for p in self.path("new").iterdir()], ["o.npy"])
+
+    def test_file(self):
+        self.attn(*self.attention(), "-o", "o.npy", "--precision=f64")
+        got = np.load(self.path("o.npy"))
+        self.assertEqual(got.dtype, np.float64)
+        self.assertTrue(np.allclose(got, self.want(), atol=1e-12))
+
+    def test_file_for_several_outputs(self):
+        words = ["run", EXAMPLES / "attention.attn", *self.attention()[2:]]
+        self.fails(*words, "-o", "x.npy", says="x.npy|output")
+        self.assertFalse(self.path("x.npy").exists())
+        self.attn(*words, "-o", "all/")
+        self.assertEqual(sorted(p.name for p in self.path("all").iterdir()), ["h.npy", "lse.npy", "o.npy"])
+
+    def test_places_that_cannot_be_written(self):
+        self.fails(*self.attention(), "-o", "no/such/o.npy", says="no/such")
+        self.file("plain", "text")
+        self.fails(*self.attention(), "-o", "plain/", says="plain")
+        self.assertEqual(self.path("plain").read_text(), "text")
+        self.fails(*self.attention(), "-o", status=(1, 2), says="-o")
+
+    def test_small_outputs_are_printed(self):
+        told = self.attn("run", self.file("copy.attn", COPY), self.save("x", np.array([1.25, -7.5], "f4"))).stdout
+        for word in ("y", "1.25", "-7.5"):
+            self.assertIn(word, told)
+
+    def test_large_outputs_are_summarised(self):
+        told = self.attn("run", self.file("copy.attn", COPY), self.save("x", self.LARGE)).stdout
+        for word in ("y", "100000", "min", "mean", "max", "-3", "5"):
+            self.assertIn(word, told)
+        self.assertLess(len(told), 2000)
+
+    def test_full_stdout(self):
+        with open("/dev/full", "w") as full:
+            self.attn("run", self.file("copy.attn", COPY), self.save("x", self.LARGE), stdout=full, status=1)
+
+    def test_full_disk(self):
+        """A link to /dev/full: either the write fails and is told, or the link is replaced by a whole file."""
+        self.path("x.npy").symlink_to("/dev/full")
+        words = ["run", self.file("copy.attn", COPY), self.save("in", self.LARGE).replace("in=", "x=", 1)]
+        done = self.attn(*words, "-o", "x.npy", status=(0, 1))
+        if done.returncode == 0:
+            self.assertTrue(np.array_equal(np.load(self.path("x.npy")), self.LARGE))
+        else:
+            self.assertIn("x.npy", done.stderr)
+        self.assertTrue(Path("/dev/full").is_char_device())
+
+    def test_file_size_limit(self):
+        """A write that fails half way leaves the old file as it was, or none, and nothing beside it."""
+        words = ["run", self.file("copy.attn", COPY), self.save("in", self.LARGE).replace("in=", "x=", 1)]
+        old = np.arange(3)
+        for before in (None, old):
+            self.path("out").mkdir(exist_ok=True)
+            if before is not None:
+                np.save(self.path("out/y.npy"), before)
+            done = self.attn(*words, "-o", "out/", status=1, preexec_fn=no_signal)
+            self.assertIn("y.npy", done.stderr)
+            left = sorted(p.name for p in self.path("out").iterdir())
+            self.assertEqual(left, [] if before is None else ["y.npy"])
+            if before is not None:
+                self.assertTrue(np.array_equal(np.load(self.path("out/y.npy")), old))
+
+    def test_failed_run_writes_nothing(self):
+        self.fails(*self.attention(v=self.v[:5]), "-o", "new/")
+        self.assertFalse(self.path("new/o.npy").exists())
+
+
+class Random(Cli):
+    def draw(self, *words):
+        self.attn("run", self.file("copy.attn", COPY), *words, "-o", "y.npy")
+        return np.load(self.path("y.npy"))
+
+    def test_the_same_seed(self):
+        one, two, other = (self.draw(f"x=random:{seed}", "N=1000") for seed in (7, 7, 8))
+        self.assertTrue(np.array_equal(one, two))
+        self.assertFalse(np.array_equal(one, other))
+
+    def test_standard_normal(self):
+        x = self.draw("x=random:7", "N=100000").astype(float)
+        self.assertLess(abs(x.mean()), 5 / np.sqrt(1e5))
+        self.assertLess(abs(x.var() - 1), 5 * np.sqrt(2 / 1e5))
+        self.assertLess(abs((x ** 4).mean() - 3), 5 * np.sqrt(96 / 1e5))
+
+    def test_integers(self):
+        text = "model m(N) {\n  data x: int[N]\n  out y[i in N] = x[i]\n}\n"
+        self.attn("run", self.file("m.attn", text), "x=random:7", "N=4000", "-o", "y.npy")
+        values = set(np.load(self.path("y.npy")).tolist())
+        self.assertLessEqual({0, 1, 2}, values)
+        self.assertLessEqual(values, {0, 1, 2, 3})
+
+    def test_draws_follow_the_seed(self):
+        text = ATTENTION.replace("E[v[phi]]", "sample(phi)")
+        words = ["run", self.file("s.attn", text), *"q=random:1 k=random:2 v=random:3 M=200 N=50 D=4 C=1".split()]
+        got = []
+        for seed in (4, 4, 5):
+            self.attn(*words, f"--seed={seed}", "-o", "o.npy")
+            got.append(np.load(self.path("o.npy")))
+        self.assertEqual(got[0].dtype, np.int64)
+        self.assertTrue(np.array_equal(got[0], got[1]))
+        self.assertFalse(np.array_equal(got[0], got[2]))
+
+    def test_threads_do_not_change_bits(self):
+        inputs = "q=random:1 k=random:2 v=random:3 M=130 N=515 D=64 C=64".split()
+        words = ["run", self.file("a.attn", ATTENTION), *inputs]
+        got = []
+        for threads in (1, 2, 5):
+            self.attn(*words, f"--threads={threads}", "-o", "o.npy")
+            got.append(np.load(self.path("o.npy")).tobytes())
+        self.assertEqual(got[0], got[1])
+        self.assertEqual(got[0], got[2])
+
+
+class Descriptions(Cli):
+    def test_info(self):
+        path = EXAMPLES / "digits.attn"
+        told = self.attn("info", path).stdout
+        info = json.loads(self.attn("info", path, "--json").stdout)
+        for side, names in (("inputs", ("train_x", "train_y", "x", "beta")), ("outputs", ("prob", "nearest"))):
+            for name in names:
+                self.assertIn(name, told)
+                self.assertIn(f'"{name}"', json.dumps(info[side]))
+
+    def test_explain(self):
+        path = self.file("a.attn", ATTENTION)
+        self.assertIn("phi", self.attn("explain", path).stdout)
+        self.assertIn("phi", self.attn("explain", path, "N=1000", "M=1000").stdout)
+        self.assertIn("phi", json.dumps(json.loads(self.attn("explain", path, "--json").stdout)))
+
+    def test_format(self):
+        path = self.file("a.attn", ATTENTION)
+        self.assertIn(self.attn("fmt", path).stdout, ("", ATTENTION))
+        self.assertEqual(path.read_text(), ATTENTION)
+
+    def test_time(self):
+        self.attn(*self.attention(), "--time")
+
+    def test_verify(self):
+        self.attn("verify", self.file("a.attn", ATTENTION), "--trials=2", "--seed=3")
+
+    def test_bench(self):
+        words = ["bench", self.file("a.attn", ATTENTION), "M=64", "N=64", "D=16", "C=16", "--threads=1", "--json"]
+        told = json.loads(self.attn(*words).stdout)
+        for key in ("seconds", "gflops", "peak_gflops", "fraction_of_peak", "bytes_per_second", "compile_seconds"):
+            self.assertIsInstance(told[key], (int, float), key)
+
+    def test_compile(self):
+        path = self.file("a.attn", ATTENTION)
+        self.attn("compile", path, "-o", "stem")
+        for suffix in (".so", ".o", ".h"):
+            self.assertGreater(self.path("stem" + suffix).stat().st_size, 0)
+        self.assertIn("attn_attention", self.path("stem.h").read_text())
+        self.attn("compile", path, "D=64", "-o", "part", "--emit=header,llvm")
+        self.assertFalse(self.path("part.so").exists())
+        self.fails("compile", path, "-o", "no/such/stem", says="no/such")
+        self.fails("compile", path, "Z=3", "-o", "stem", says="Z")
+
+
+def main():
+    global ATTN
+    words = sys.argv[1:]
+    if "--attn" not in words[:-1]:
+        sys.exit("usage: test_cli.py --attn PATH [unittest's arguments]")
+    at = words.index("--attn")
+    ATTN = Path(words[at + 1]).resolve()
+    unittest.main(argv=[sys.argv[0], *words[:at], *words[at + 2:]])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,446 @@
+#!/usr/bin/env python3
+"""Numbers that break careless kernels, through the command line: huge and infinite scores, empty rows, NaN in
+padding, odd feature dimensions, every array type that .npy files bring.
+
+    numerics.py --attn PATH [--only NAME] [--precision f32|f64]
+
+A check is a function that yields Trials; its name is what is printed. Expectations are written out or come
+from a few lines of NumPy in f64, on inputs rounded as the compiler sees them.
+"""
+import argparse
+import multiprocessing
+import sys
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from cli import DTYPE, Failure, distance, run, tolerance
+from reference import elu1, posterior, rows
+
+INF, NAN = np.inf, np.nan
+CHECKS = {}
+
+
+@dataclass
+class Trial:
+    label: str
+    model: str
+    inputs: dict
+    want: dict
+    log_w: float = 0.0                            # sets the tolerance at f32
+    floor: dict = field(default_factory=dict)     # output -> scale below which errors are absolute; 1 unless given
+
+
+def check(function):
+    CHECKS[function.__name__] = function
+    return function
+
+
+def model(sizes, data, body):
+    return f"model m({sizes}) {{\n  data {data}\n  for i in M {{\n{body}\n  }}\n}}\n"
+
+
+QUERIES = """    out o[i] = E[v[phi]]
+    out lse[i] = logZ + log(count(phi))
+    out h[i] = entropy(phi)
+    out p[i, j in N] = P[phi == j]
+    out top[i] = mode(phi)
+    out n[i] = count(phi)"""
+SCORES = model("M, N, C", "s: [M, N], v: [N, C]", "    edge phi in N\n    potential exp(s[i, phi])\n" + QUERIES)
+DOTS = model("M, N, D, C", "q: [M, D], k: [N, D], v: [N, C]",
+             "    edge phi in N\n    potential exp(dot(q[i], k[phi]) / sqrt(D))\n" + QUERIES)
+
+
+def expected(s, v, count=None):
+    """All of QUERIES from log weights s: [M, N]; `count` where the support is smaller than N."""
+    o, lse, h = rows(s, v)
+    p = np.array([posterior(row)[0] for row in s]).reshape(s.shape)
+    n = np.full(len(s), float(s.shape[1])) if count is None else np.asarray(count, float)
+    top = np.where(np.isfinite(lse), s.argmax(1), -1) if s.shape[1] else np.full(len(s), -1)
+    return dict(o=o, lse=lse, h=h, p=p, top=top, n=n)
+
+
+def typed(x, precision):
+    return np.array(x, DTYPE[precision])       # a copy: checks change their inputs afterwards
+
+
+def scores_trial(label, s, v, precision):
+    s, v = typed(s, precision), typed(v, precision)
+    wide = s.astype(float)
+    finite = np.abs(wide[np.isfinite(wide)]).max(initial=0)
+    return Trial(label, SCORES, dict(s=s, v=v), expected(wide, v.astype(float)), log_w=min(finite, 1e4))
+
+
+@check
+def huge_scores(precision, rng):
+    """Any size of score is finite in and finite out; only differences matter."""
+    v = rng.standard_normal((70, 3))
+    near = rng.standard_normal((5, 70))
+    for label, base in (("1e4", 1e4), ("-1e4", -1e4), ("6e4", 6e4)):
+        yield scores_trial(label, base + near, v, precision)
+    yield scores_trial("-1e30 everywhere", np.full((3, 70), -1e30), v, precision)
+    yield scores_trial("1e30 at one key", np.where(np.arange(70) == 66, 1e30, near), v, precision)
+    yield scores_trial("-1e30 but for one key", np.where(np.arange(70) == 66, near, -1e30), v, precision)
+    yield scores_trial("mixed", near * 1e4, v, precision)
+    yield scores_trial("rising: the running maximum moves", np.linspace(-9e3, 9e3, 70)[None] + near, v, precision)
+
+
+@check
+def huge_dots(precision, rng):
+    """The same through dot products: scores of 1e4 and their rounding."""
+    q, k, v = (typed(rng.standard_normal(s), precision) for s in ((7, 16), (70, 16), (70, 3)))
+    q, k = q * typed(100, precision), k * typed(100, precision)
+    s = q.astype(float) @ k.astype(float).T / 4
+    # Each score is rounded to |q| |k| eps: the log weights that the tolerance must count are those of the products.
+    terms = (np.abs(q.astype(float)) @ np.abs(k.astype(float)).T / 4).max()
+    yield Trial("dot", DOTS, dict(q=q, k=k, v=v), expected(s, v.astype(float)), log_w=terms)
+
+
+@check
+def infinite_scores(precision, rng):
+    """-inf through data removes a value exactly, whatever stands behind it; +inf and NaN spoil their row alone."""
+    v = rng.standard_normal((70, 3))
+    s = rng.standard_normal((6, 70))
+    s[:, 5] = s[:, 66] = -INF
+    s[2] = -INF
+    behind = v.copy()
+    behind[5], behind[66] = NAN, INF
+    one = scores_trial("-inf", s, v, precision)
+    one.inputs["v"] = typed(behind, precision)
+    yield one
+    for label, bad in (("+inf", INF), ("NaN", NAN)):
+        t = scores_trial(label, s, v, precision)
+        t.inputs["v"] = typed(behind, precision)
+        t.inputs["s"][4, 7] = bad
+        for name in ("o", "lse", "h", "p"):
+            t.want[name][4] = NAN
+        del t.want["top"], t.want["n"]            # a spoiled row's index and count are not said
+        t.model = SCORES.replace("\n    out top[i] = mode(phi)\n    out n[i] = count(phi)", "")
+        yield t
+
+
+@check
+def log_space(precision, rng):
+    """Weights by rule: exp, sums, products, quotients and powers never leave log space."""
+    a, b = (typed(1e4 + rng.standard_normal((4, 67)), precision) for _ in range(2))
+    v = typed(rng.standard_normal((67, 2)), precision)
+    x, y, w = a.astype(float), b.astype(float), v.astype(float)
+    inputs = dict(a=a, b=b, v=v)
+
+    def trial(weight, log_w, **given):
+        text = model("M, N, C", "a: [M, N], b: [M, N], v: [N, C]",
+                     f"    edge phi in N\n    potential {weight}\n" + QUERIES)
+        return Trial(weight, text, dict(inputs, **given), expected(log_w, w), log_w=2e4)
+
+    yield trial("exp(a[i, phi]) + exp(b[i, phi])", np.logaddexp(x, y))
+    yield trial("exp(-a[i, phi]) + exp(-b[i, phi])", np.logaddexp(-x, -y))
+    yield trial("exp(a[i, phi]) / exp(b[i, phi])", x - y)
+    yield trial("exp(a[i, phi]) * exp(-b[i, phi])", x - y)
+    yield trial("exp(a[i, phi]) ^ 2", 2 * x)
+    yield trial("exp(a[i, phi]) ^ 0.5", x / 2)
+    yield trial("if a[i, phi] > b[i, phi] then exp(a[i, phi]) else exp(b[i, phi])", np.maximum(x, y))
+    tiny, small = (typed(10.0 ** rng.uniform(-35, -25, (4, 67)), precision) for _ in range(2))
+    yield trial("a[i, phi] * b[i, phi]", np.log(tiny.astype(float)) + np.log(small.astype(float)), a=tiny, b=small)
+    yield trial("prod(t in 0..3) exp(a[i, phi])", 3 * x)
+    yield trial("sum(t in 0..3) exp(a[i, phi] - t)", x + np.log(1 + np.exp(-1.0) + np.exp(-2.0)))
+
+
+@check
+def masked_rows(precision, rng):
+    """Every key forbidden: the empty-support rule, with NaN behind the mask."""
+    text = model("M, N, D, C", "q: [M, D], k: [N, D], v: [N, C], allow: bool[M, N]",
+                 "    edge phi in N where allow[i, phi]\n    potential exp(dot(q[i], k[phi]))\n" + QUERIES)
+    q, k, v = (typed(rng.standard_normal(s), precision) for s in ((5, 3), (67, 3), (67, 2)))
+    allow = rng.random((5, 67)) < 0.4
+    allow[:, 11] = False
+    allow[1] = allow[4] = False
+    s = np.where(allow, q.astype(float) @ k.astype(float).T, -INF)
+    want = expected(s, v.astype(float), count=allow.sum(1))
+    k[11], v[11] = NAN, NAN
+    yield Trial("two rows", text, dict(q=q, k=k, v=v, allow=allow), want)
+    nothing = np.zeros_like(allow)
+    want = expected(np.full((5, 67), -INF), np.zeros((67, 2)), count=np.zeros(5))
+    bad = typed(np.full((67, 3), NAN), precision)
+    yield Trial("all rows", text, dict(q=q, k=bad, v=bad[:, :2].copy(), allow=nothing), want)
+
+
+@check
+def masks_from_data(precision, rng):
+    """A mask as a bias of -inf and as a 0/1 potential removes values as `where` does."""
+    q, k, v = (typed(rng.standard_normal(s), precision) for s in ((9, 5), (70, 5), (70, 2)))
+    keep = rng.random((9, 70)) < 0.5
+    keep[:, 3] = keep[:, 68] = False
+    keep[6] = False
+    s = np.where(keep, q.astype(float) @ k.astype(float).T, -INF)
+    want = expected(s, v.astype(float), count=np.full(9, 70))
+    bias = typed(np.where(keep, 0, -INF), precision)
+    v[3], v[68] = NAN, INF
+    bad = k.copy()
+    bad[3], bad[68] = NAN, INF
+    head = "q: [M, D], k: [N, D], v: [N, C], bias: [M, N]"
+    same = model("M, N, D, C", head,
+                 "    edge phi in N\n    potential exp(dot(q[i], k[phi]) + bias[i, phi])\n" + QUERIES)
+    apart = model("M, N, D, C", head,
+                  "    edge phi in N\n    potential exp(dot(q[i], k[phi]))\n    potential exp(bias[i, phi])\n"
+                  + QUERIES)
+    zero = model("M, N, D, C", head,
+                 "    edge phi in N\n    potential exp(dot(q[i], k[phi]))\n    potential bias[i, phi]\n" + QUERIES)
+    yield Trial("added to the score, NaN in v", same, dict(q=q, k=k, v=v, bias=bias), want)
+    yield Trial("a potential of its own, NaN in v", apart, dict(q=q, k=k, v=v, bias=bias), want)
+    yield Trial("a potential of its own, NaN in k and v", apart, dict(q=q, k=bad, v=v, bias=bias), want)
+    yield Trial("0/1, NaN in k and v", zero, dict(q=q, k=bad, v=v, bias=typed(keep, precision)), want)
+
+
+@check
+def padding(precision, rng):
+    """Sequences of unequal length, padded with NaN: nothing past len[b] reaches a result."""
+    text = """model padded(B, M, N, D, C) {
+  data q: [B, M, D], k: [B, N, D], v: [B, N, C], len: int[B]
+  for b in B, i in M {
+    edge phi in N where phi < len[b]
+    potential exp(dot(q[b, i], k[b, phi]) / sqrt(D))
+    out o[b, i] = E[v[b, phi]]
+    out lse[b, i] = logZ + log(count(phi))
+  }
+}
+"""
+    B, M, N, D, C = 5, 6, 131, 64, 3
+    q, k, v = (typed(rng.standard_normal(s), precision) for s in ((B, M, D), (B, N, D), (B, N, C)))
+    length = np.array([131, 64, 1, 0, 67], np.int32)
+    o, lse = np.zeros((B, M, C)), np.full((B, M), -INF)
+    for b, n in enumerate(length):
+        if n:
+            o[b], lse[b], _ = rows(q[b].astype(float) @ k[b, :n].astype(float).T / 8, v[b, :n].astype(float))
+        k[b, n:], v[b, n:] = NAN, NAN
+    yield Trial("len", text, dict(q=q, k=k, v=v, len=length), dict(o=o, lse=lse))
+    v[0, 130] = NAN                               # inside: this row of the batch, and no other
+    o[0] = NAN
+    yield Trial("NaN inside", text, dict(q=q, k=k, v=v, len=length), dict(o=o, lse=lse))
+
+
+@check
+def spoiled_rows(precision, rng):
+    """NaN in one query spoils its row only; NaN in a value spoils the rows that may see it only."""
+    text = model("M, N, D, C", "q: [M, D], k: [N, D], v: [N, C]", """    edge phi in N where phi <= i + N - M
+    potential exp(dot(q[i], k[phi]))
+    out o[i] = E[v[phi]]
+    out lse[i] = logZ + log(count(phi))""")
+    q, k, v = (typed(rng.standard_normal(s), precision) for s in ((70, 5), (70, 5), (70, 2)))
+    s = np.where(np.tri(70, dtype=bool), q.astype(float) @ k.astype(float).T, -INF)
+    o, lse, _ = rows(s, v.astype(float))
+    q[17] = NAN
+    o[17], lse[17] = NAN, NAN
+    yield Trial("query", text, dict(q=q, k=k, v=v), dict(o=o.copy(), lse=lse.copy()))
+    v[40, 1] = NAN
+    o[40:, 1] = NAN
+    yield Trial("value", text, dict(q=q, k=k, v=v), dict(o=o.copy(), lse=lse.copy()))
+    k[66] = NAN
+    o[66:], lse[66:] = NAN, NAN
+    yield Trial("key", text, dict(q=q, k=k, v=v), dict(o=o, lse=lse))
+
+
+@check
+def bad_weights(precision, rng):
+    """A zero weight removes its value; a negative one makes its row NaN and leaves the others alone."""
+    text = model("M, N, C", "w: [M, N], v: [N, C]",
+                 "    edge phi in N\n    potential w[i, phi]\n    out o[i] = E[v[phi]]\n    out e[i] = logZ")
+    w, v = typed(rng.random((5, 67)), precision), typed(rng.standard_normal((67, 2)), precision)
+    w[:, 9] = 0
+    w[3] = 0
+    total = w.astype(float).sum(1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        o = np.where(total[:, None] > 0, w.astype(float) @ v.astype(float) / total[:, None], 0)
+        e = np.log(total / 67)
+    v[9] = NAN
+    yield Trial("zero", text, dict(w=w, v=v), dict(o=o, e=e))
+    w = w.copy()
+    w[1, 40] = -0.25
+    o, e = o.copy(), e.copy()
+    o[1], e[1] = NAN, NAN
+    yield Trial("negative", text, dict(w=w, v=v), dict(o=o, e=e))
+
+
+@check
+def no_edge(precision, rng):
+    """With `or none`, scores far below 0 leave everything to no edge, scores far above leave it nothing."""
+    text = model("M, N, C", "s: [M, N], v: [N, C]", """    edge phi in N or none
+    potential exp(s[i, phi])
+    out o[i] = E[v[phi]]
+    out idle[i] = P[phi == none]
+    out lse[i] = logZ + log(count(phi))""")
+    s = rng.standard_normal((4, 67)) + np.array([[-1e4], [1e4], [0], [0]])
+    s[3] = -INF
+    s, v = typed(s, precision), typed(rng.standard_normal((67, 2)), precision)
+    wide = np.concatenate([s.astype(float), np.zeros((4, 1))], axis=1)
+    o, lse, _ = rows(wide, np.concatenate([v.astype(float), np.zeros((1, 2))]))
+    idle = np.array([posterior(row)[0][-1] for row in wide])
+    yield Trial("none", text, dict(s=s, v=v), dict(o=o, idle=idle, lse=lse), log_w=1e4)
+
+
+@check
+def saturated_bits(precision, rng):
+    """Independent edges with log odds of any size."""
+    text = """model bits(M, N, C) {
+  data s: [M, N], v: [N, C]
+  for i in M {
+    for j in N {
+      edge a in bit
+      potential exp(a * s[i, j])
+    }
+    out o[i] = E[sum(j in N) a[j] * v[j]]
+    out e[i] = logZ + N * log(2)
+  }
+}
+"""
+    s, v = rng.standard_normal((3, 67)), typed(rng.standard_normal((67, 2)), precision)
+    s[0, ::2], s[0, 1::2], s[1, 5], s[1, 6] = 1e4, -1e4, 90, -90
+    s = typed(s, precision)
+    wide = s.astype(float)
+    fade = np.exp(-np.abs(wide))
+    p = np.where(wide > 0, 1, fade) / (1 + fade)
+    e = np.logaddexp(0, wide).sum(1)
+    yield Trial("bits", text, dict(s=s, v=v), dict(o=p @ v.astype(float), e=e), log_w=1e4)
+
+
+@check
+def feature_dimensions(precision, rng):
+    """Contracted and carried dimensions that are no multiple of a vector; one key; no key."""
+    for D in (1, 3, 64, 80, 128, 257):
+        for M, N, C in ((5, 1, D), (3, 67, 7), (66, 9, D)):
+            q, k, v = (typed(rng.standard_normal(s), precision) for s in ((M, D), (N, D), (N, C)))
+            s = q.astype(float) @ k.astype(float).T / np.sqrt(D)
+            yield Trial(f"M={M} N={N} D={D} C={C}", DOTS, dict(q=q, k=k, v=v), expected(s, v.astype(float)),
+                        log_w=np.abs(s).max(), floor=dict(o=0.0))
+    q, k, v = (typed(np.ones(s), precision) for s in ((4, 3), (0, 3), (0, 2)))
+    yield Trial("no key", DOTS, dict(q=q, k=k, v=v), expected(np.zeros((4, 0)), np.zeros((0, 2))))
+
+
+@check
+def far_from_zero(precision, rng):
+    """Squared distances of points that share a large offset: expanded about zero they would lose every digit."""
+    text = model("M, N, D, C", "x: [M, D], t: [N, D], y: [N, C]", """    edge phi in N
+    potential exp(-sum(sq(x[i] - t[phi])) / 2)
+    out o[i] = E[y[phi]]
+    out e[i] = logZ""")
+    for offset in (1e3, -1e4):
+        x, t = (typed(offset + rng.standard_normal(s), precision) for s in ((9, 8), (70, 8)))
+        y = typed(rng.standard_normal((70, 2)), precision)
+        s = np.array([-((t.astype(float) - row) ** 2).sum(1) / 2 for row in x.astype(float)])
+        o, lse, _ = rows(s, y.astype(float))
+        want = dict(o=o, e=lse - np.log(70))
+        yield Trial(f"offset {offset:g}", text, dict(x=x, t=t, y=y), want, log_w=np.abs(s).max())
+
+
+@check
+def positive_features(precision, rng):
+    """Reassociated sums of products, over a prefix, at features well below 1."""
+    text = """def f(x) = elu(x) + 1
+model m(N, D, C) {
+  data q: [N, D], k: [N, D], v: [N, C]
+  for i in N {
+    edge phi in N where phi <= i
+    potential dot(f(q[i]), f(k[phi]))
+    out o[i] = E[v[phi]]
+    out e[i] = logZ
+  }
+}
+"""
+    q, k, v = (typed(rng.standard_normal(s) + b, precision) for b, s in ((-2, (130, 8)), (-2, (130, 8)), (0, (130, 3))))
+    w = np.where(np.tri(130, dtype=bool), elu1(q.astype(float)) @ elu1(k.astype(float)).T, 0)
+    total = w.sum(1)
+    e = np.log(total / np.arange(1, 131))
+    log_w = np.abs(np.log(elu1(q.astype(float)) @ elu1(k.astype(float)).T)).max()
+    yield Trial("causal", text, dict(q=q, k=k, v=v), dict(o=w @ v.astype(float) / total[:, None], e=e), log_w=log_w)
+
+
+@check
+def array_types(precision, rng):
+    """Every type, order and byte order that an .npy file may bring, for real, int and bool inputs."""
+    q, k, v = (rng.integers(-2, 3, s).astype(float) for s in ((5, 3), (67, 3), (67, 2)))
+    want = expected(q @ k.T / np.sqrt(3), v)
+
+    def trial(label, change):
+        return Trial(label, DOTS, dict(q=change(q), k=change(k), v=change(v)), want)
+
+    for kind in ("<f2", ">f2", "<f4", ">f4", "<f8", ">f8", "<i4", ">i4", "<i8", ">i8"):
+        yield trial(kind, lambda x: x.astype(kind))
+        yield trial(kind + ", Fortran order", lambda x: np.asfortranarray(x.astype(kind)))
+    yield Trial("mixed", DOTS, dict(q=q.astype("i4"), k=np.asfortranarray(k.astype("f2")), v=v.astype(">f8")), want)
+    bits = [(x > 0) for x in (q, k, v)]
+    plain = [b.astype(float) for b in bits]
+    want_bits = expected(plain[0] @ plain[1].T / np.sqrt(3), plain[2])
+    for kind in ("u1", "?"):
+        yield Trial(f"{kind} as real", DOTS, {n: b.astype(kind) for n, b in zip("qkv", bits)}, want_bits)
+
+
+@check
+def index_types(precision, rng):
+    """int inputs from i4, i8, u1 and bool; bool inputs from bool and u1."""
+    text = model("M, N, K, C", "s: [M, N], v: [K, C], at: int[N], on: bool[M, N]",
+                 "    edge phi in N where on[i, phi]\n    potential exp(s[i, phi])\n    out o[i] = E[v[at[phi]]]")
+    s, v = typed(rng.standard_normal((5, 67)), precision), typed(rng.standard_normal((2, 3)), precision)
+    at, on = rng.integers(0, 2, 67), rng.random((5, 67)) < 0.5
+    log_w = np.where(on, s.astype(float), -INF)
+    want = dict(o=rows(log_w, v.astype(float)[at])[0])
+    for kind in ("<i4", ">i4", "<i8", ">i8", "u1", "?"):
+        yield Trial(f"int from {kind}", text, dict(s=s, v=v, at=at.astype(kind), on=on), want)
+    yield Trial("bool from u1", text, dict(s=s, v=v, at=at, on=on.astype("u1")), want)
+    fortran = np.asfortranarray(on)
+    yield Trial("bool, Fortran order", text, dict(s=s, v=v, at=at, on=fortran), want)
+
+
+def judge(program, trial, precision, folder):
+    path = folder / "m.attn"
+    folder.mkdir()
+    path.write_text(trial.model)
+    got = run(program, path, trial.inputs, folder, f"--precision={precision}")
+    if set(got) != set(trial.want):
+        raise Failure(f"outputs {sorted(got)}, expected {sorted(trial.want)}")
+    for name, want in trial.want.items():
+        try:
+            error = distance(got[name], want, trial.floor.get(name, 1.0))
+        except Failure as failure:
+            raise Failure(f"output '{name}': {failure}") from None
+        limit = tolerance(precision, trial.log_w)
+        if error > limit:
+            raise Failure(f"output '{name}': relative error {error:.2e}, allowed {limit:.2e}")
+
+
+def check_all(job):
+    """All trials of one check; returns (name, precision, number of trials, failures)."""
+    program, name, precision = job
+    failures, count = [], 0
+    with tempfile.TemporaryDirectory(prefix=f"attn-{name}-") as folder:
+        for trial in CHECKS[name](precision, np.random.default_rng(len(name))):
+            count += 1
+            try:
+                judge(program, trial, precision, Path(folder) / str(count))
+            except (Failure, OSError, ValueError, IndexError) as failure:
+                failures.append(f"{trial.label}: {failure}")
+    return name, precision, count, failures
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--attn", required=True, type=lambda p: Path(p).resolve())
+    parser.add_argument("--only", metavar="NAME", choices=sorted(CHECKS))
+    parser.add_argument("--precision", choices=sorted(DTYPE), help="default: both")
+    args = parser.parse_args()
+    precisions = [args.precision] if args.precision else ["f32", "f64"]
+    jobs = [(args.attn, name, p) for name in ([args.only] if args.only else CHECKS) for p in precisions]
+    failed = 0
+    with multiprocessing.Pool(2) as pool:
+        for name, precision, count, failures in pool.imap(check_all, jobs):
+            failed += bool(failures)
+            verdict = f"FAILED {len(failures)} of" if failures else "ok "
+            print(f"{name:20} {precision}  {verdict} {count} trials", flush=True)
+            for failure in failures[:8]:
+                print("    " + failure.replace("\n", "\n    "), flush=True)
+    print(f"{len(jobs) - failed} passed, {failed} failed")
+    sys.exit(1 if failed else 0)
+
+
+if __name__ == "__main__":
+    main()
