@@ -24,7 +24,7 @@
 %param {Parse *p}
 
 %code requires {
-#include "front/build.h"
+#include "front/ast_build.h"
 }
 
 %code provides {
@@ -116,8 +116,8 @@ items: item_opt | items END item_opt ;
 item_opt: %empty | item { if ($1) vec_push(p->arena, &p->file->items, *$1); } ;
 
 item:
-    MODEL NAME '(' sizes ')' block { $$ = build_model(p, @$, $2, $4, $6); }
-  | def                            { $$ = build_def_item(p, $1); }
+    MODEL NAME '(' sizes ')' block { $$ = ast_model(p, @$, $2, $4, $6); }
+  | def                            { $$ = ast_def_item(p, $1); }
   | error                          { $$ = NULL; }
   | error block                    { $$ = NULL; }
   ;
@@ -137,34 +137,34 @@ stmts:
 stmt_opt: %empty { $$ = NULL; } | stmt ;
 
 stmt:
-    DATA decls                          { $$ = build_decls(p, @$, @1, STMT_DATA, $2); }
-  | PARAM decls                         { $$ = build_decls(p, @$, @1, STMT_PARAM, $2); }
-  | LATENT decls                        { $$ = build_decls(p, @$, @1, STMT_LATENT, $2); }
-  | LET target '=' expr                 { $$ = build_assign(p, @$, @1, STMT_LET, $2, $4); }
-  | LET target '=' bad                  { $$ = build_assign(p, @$, @1, STMT_LET, $2, $4); }
-  | OUT target '=' expr                 { $$ = build_assign(p, @$, @1, STMT_OUT, $2, $4); }
-  | OUT target '=' bad                  { $$ = build_assign(p, @$, @1, STMT_OUT, $2, $4); }
-  | def                                 { $$ = build_stmt(p, @$, @1, STMT_DEF); $$->def = *$1;
+    DATA decls                          { $$ = ast_decls(p, @$, @1, STMT_DATA, $2); }
+  | PARAM decls                         { $$ = ast_decls(p, @$, @1, STMT_PARAM, $2); }
+  | LATENT decls                        { $$ = ast_decls(p, @$, @1, STMT_LATENT, $2); }
+  | LET target '=' expr                 { $$ = ast_assign(p, @$, @1, STMT_LET, $2, $4); }
+  | LET target '=' bad                  { $$ = ast_assign(p, @$, @1, STMT_LET, $2, $4); }
+  | OUT target '=' expr                 { $$ = ast_assign(p, @$, @1, STMT_OUT, $2, $4); }
+  | OUT target '=' bad                  { $$ = ast_assign(p, @$, @1, STMT_OUT, $2, $4); }
+  | def                                 { $$ = ast_stmt(p, @$, @1, STMT_DEF); $$->def = *$1;
                                           $$->keyword.hi = $$->keyword.lo + 3; }
-  | FOR binders block                   { $$ = build_for(p, @$, @1, $2, $3); }
-  | EDGE NAME IN domain none_opt where_opt { $$ = build_edge(p, @$, @1, $2, $4, $5, $6); }
-  | EDGE NAME IN bad                    { $$ = build_edge(p, @$, @1, $2, (Domain){$4, NULL, @4}, false, NULL); }
-  | PRIOR expr '~' NAME args            { $$ = build_draw(p, @$, @1, STMT_PRIOR, $2, $4, $5); }
-  | OBSERVE expr '~' NAME args          { $$ = build_draw(p, @$, @1, STMT_OBSERVE, $2, $4, $5); }
-  | POTENTIAL expr                      { $$ = build_weight(p, @$, @1, STMT_POTENTIAL, $2); }
-  | REQUIRE expr                        { $$ = build_weight(p, @$, @1, STMT_REQUIRE, $2); }
-  | INFER names BY NAME args_opt        { $$ = build_infer(p, @$, @1, $2, $4, $5); }
-  | bad                                 { $$ = build_stmt(p, @$, @1, STMT_ERROR); }
+  | FOR binders block                   { $$ = ast_for(p, @$, @1, $2, $3); }
+  | EDGE NAME IN domain none_opt where_opt { $$ = ast_edge(p, @$, @1, $2, $4, $5, $6); }
+  | EDGE NAME IN bad                    { $$ = ast_edge(p, @$, @1, $2, (Domain){$4, NULL, @4}, false, NULL); }
+  | PRIOR expr '~' NAME args            { $$ = ast_draw(p, @$, @1, STMT_PRIOR, $2, $4, $5); }
+  | OBSERVE expr '~' NAME args          { $$ = ast_draw(p, @$, @1, STMT_OBSERVE, $2, $4, $5); }
+  | POTENTIAL expr                      { $$ = ast_weight(p, @$, @1, STMT_POTENTIAL, $2); }
+  | REQUIRE expr                        { $$ = ast_weight(p, @$, @1, STMT_REQUIRE, $2); }
+  | INFER names BY NAME args_opt        { $$ = ast_infer(p, @$, @1, $2, $4, $5); }
+  | bad                                 { $$ = ast_stmt(p, @$, @1, STMT_ERROR); }
   ;
 
 bad:
-    error       { $$ = build_word(p, @$, EXPR_ERROR); yyerrok; }
-  | error block { $$ = build_word(p, @$, EXPR_ERROR); yyerrok; }
+    error       { $$ = ast_word(p, @$, EXPR_ERROR); yyerrok; }
+  | error block { $$ = ast_word(p, @$, EXPR_ERROR); yyerrok; }
   ;
 
 def:
-    DEF NAME '(' names comma_opt ')' '=' expr { $$ = build_def(p, @$, $2, $4, $8); }
-  | DEF NAME '(' names comma_opt ')' '=' bad  { $$ = build_def(p, @$, $2, $4, $8); }
+    DEF NAME '(' names comma_opt ')' '=' expr { $$ = ast_def(p, @$, $2, $4, $8); }
+  | DEF NAME '(' names comma_opt ')' '=' bad  { $$ = ast_def(p, @$, $2, $4, $8); }
   ;
 
 none_opt: %empty { $$ = false; } | OR NONE { $$ = true; } ;
@@ -175,19 +175,19 @@ decls:
   | decls ',' decl { $$ = $1; vec_push(p->arena, &$$, *$3); }
   ;
 decl:
-    target ':' NAME init_opt      { $$ = build_decl(p, @$, $1, $3, no_exprs, $4); }
-  | target ':' dims init_opt      { $$ = build_decl(p, @$, $1, no_name, $3, $4); }
-  | target ':' NAME dims init_opt { $$ = build_decl(p, @$, $1, $3, $4, $5); }
-  | target ':' error              { $$ = build_decl(p, @$, $1, no_name, no_exprs, build_word(p, @3, EXPR_ERROR)); }
-  | NAME error                    { $$ = build_decl(p, @$, build_target(p, @1, $1, no_slots), no_name, no_exprs,
-                                                    build_word(p, @2, EXPR_ERROR)); }
+    target ':' NAME init_opt      { $$ = ast_decl(p, @$, $1, $3, no_exprs, $4); }
+  | target ':' dims init_opt      { $$ = ast_decl(p, @$, $1, no_name, $3, $4); }
+  | target ':' NAME dims init_opt { $$ = ast_decl(p, @$, $1, $3, $4, $5); }
+  | target ':' error              { $$ = ast_decl(p, @$, $1, no_name, no_exprs, ast_word(p, @3, EXPR_ERROR)); }
+  | NAME error                    { $$ = ast_decl(p, @$, ast_target(p, @1, $1, no_slots), no_name, no_exprs,
+                                                    ast_word(p, @2, EXPR_ERROR)); }
   ;
 init_opt: %empty { $$ = NULL; } | '=' expr { $$ = $2; } ;
 dims: '[' exprs comma_opt ']' { $$ = $2; } ;
 
 target:
-    NAME                         { $$ = build_target(p, @$, $1, no_slots); }
-  | NAME '[' slots comma_opt ']' { $$ = build_target(p, @$, $1, $3); }
+    NAME                         { $$ = ast_target(p, @$, $1, no_slots); }
+  | NAME '[' slots comma_opt ']' { $$ = ast_target(p, @$, $1, $3); }
   ;
 slots:
     slot           { $$ = no_slots; vec_push(p->arena, &$$, *$1); }
@@ -202,7 +202,7 @@ binders:
     binder             { $$ = (BinderVec){0}; vec_push(p->arena, &$$, *$1); }
   | binders ',' binder { $$ = $1; vec_push(p->arena, &$$, *$3); }
   ;
-binder: NAME IN domain { $$ = build_binder(p, @$, $1, $3); } ;
+binder: NAME IN domain { $$ = ast_binder(p, @$, $1, $3); } ;
 domain:
     arith              { $$ = (Domain){$1, NULL, @$}; }
   | arith DOTDOT arith { $$ = (Domain){$1, $3, @$}; }
@@ -229,55 +229,55 @@ exprs:
 
 expr:
     comparison
-  | expr OR expr  { $$ = build_binary(p, @2, BINARY_OR, $1, $3); }
-  | expr AND expr { $$ = build_binary(p, @2, BINARY_AND, $1, $3); }
-  | NOT expr      { $$ = build_unary(p, @$, UNARY_NOT, $2); }
-  | IF expr THEN expr ELSE expr { $$ = build_if(p, @$, $2, $4, $6); }
+  | expr OR expr  { $$ = ast_binary(p, @2, BINARY_OR, $1, $3); }
+  | expr AND expr { $$ = ast_binary(p, @2, BINARY_AND, $1, $3); }
+  | NOT expr      { $$ = ast_unary(p, @$, UNARY_NOT, $2); }
+  | IF expr THEN expr ELSE expr { $$ = ast_if(p, @$, $2, $4, $6); }
   ;
 
-comparison: arith | arith cmp_op arith { $$ = build_binary(p, @2, $2, $1, $3); } ;
+comparison: arith | arith cmp_op arith { $$ = ast_binary(p, @2, $2, $1, $3); } ;
 cmp_op:
     EQ { $$ = BINARY_EQ; } | NE { $$ = BINARY_NE; } | '<' { $$ = BINARY_LT; } | '>' { $$ = BINARY_GT; }
   | LE { $$ = BINARY_LE; } | GE { $$ = BINARY_GE; }
   ;
 
-arith: operand | arith add_op operand { $$ = build_binary(p, @2, $2, $1, $3); } ;
+arith: operand | arith add_op operand { $$ = ast_binary(p, @2, $2, $1, $3); } ;
 add_op: '+' { $$ = BINARY_ADD; } | '-' { $$ = BINARY_SUB; } ;
 
-operand: term | reduce | term mul_op reduce { $$ = build_binary(p, @2, $2, $1, $3); } ;
-term: factor | term mul_op factor { $$ = build_binary(p, @2, $2, $1, $3); } ;
+operand: term | reduce | term mul_op reduce { $$ = ast_binary(p, @2, $2, $1, $3); } ;
+term: factor | term mul_op factor { $$ = ast_binary(p, @2, $2, $1, $3); } ;
 mul_op:
     '*' { $$ = BINARY_MUL; } | '/' { $$ = BINARY_DIV; } | FLOORDIV { $$ = BINARY_FLOORDIV; } | '%' { $$ = BINARY_MOD; }
   ;
 
 factor:
-    '-' factor         { $$ = build_unary(p, @$, UNARY_NEG, $2); }
+    '-' factor         { $$ = ast_unary(p, @$, UNARY_NEG, $2); }
   | postfix
-  | postfix '^' factor { $$ = build_binary(p, @2, BINARY_POW, $1, $3); }
+  | postfix '^' factor { $$ = ast_binary(p, @2, BINARY_POW, $1, $3); }
   ;
 
 reduce:
-    NAME '(' binders comma_opt ')' operand { $$ = build_reduce(p, @$, $1, $3, $6); }
-  | '-' reduce         { $$ = build_unary(p, @$, UNARY_NEG, $2); }
-  | postfix '^' reduce { $$ = build_binary(p, @2, BINARY_POW, $1, $3); }
+    NAME '(' binders comma_opt ')' operand { $$ = ast_reduce(p, @$, $1, $3, $6); }
+  | '-' reduce         { $$ = ast_unary(p, @$, UNARY_NEG, $2); }
+  | postfix '^' reduce { $$ = ast_binary(p, @2, BINARY_POW, $1, $3); }
   ;
 
-postfix: atom | postfix '[' exprs comma_opt ']' { $$ = build_index(p, @$, $1, $3); } ;
+postfix: atom | postfix '[' exprs comma_opt ']' { $$ = ast_index(p, @$, $1, $3); } ;
 
 atom:
-    INT           { $$ = build_int(p, @1, $1); }
-  | REAL          { $$ = build_real(p, @1, $1); }
-  | NAME          { $$ = build_name(p, $1); }
-  | RESERVED      { $$ = build_name(p, $1); }
-  | NONE          { $$ = build_word(p, @1, EXPR_NONE); }
-  | TRUE          { $$ = build_word(p, @1, EXPR_TRUE); }
-  | FALSE         { $$ = build_word(p, @1, EXPR_FALSE); }
-  | '(' expr ')'  { $$ = build_parens(@$, $2); }
-  | NAME args     { $$ = build_call(p, @$, $1, $2); }
-  | RESERVED args { $$ = build_call(p, @$, $1, $2); }
-  | PARAM args    { $$ = build_call(p, @$, (Name){intern_str(p->names, "param"), @1}, $2); }
-  | E '[' expr ']' { $$ = build_query(p, @$, false, $3); }
-  | P '[' expr ']' { $$ = build_query(p, @$, true, $3); }
+    INT           { $$ = ast_int(p, @1, $1); }
+  | REAL          { $$ = ast_real(p, @1, $1); }
+  | NAME          { $$ = ast_name(p, $1); }
+  | RESERVED      { $$ = ast_name(p, $1); }
+  | NONE          { $$ = ast_word(p, @1, EXPR_NONE); }
+  | TRUE          { $$ = ast_word(p, @1, EXPR_TRUE); }
+  | FALSE         { $$ = ast_word(p, @1, EXPR_FALSE); }
+  | '(' expr ')'  { $$ = ast_parens(@$, $2); }
+  | NAME args     { $$ = ast_call(p, @$, $1, $2); }
+  | RESERVED args { $$ = ast_call(p, @$, $1, $2); }
+  | PARAM args    { $$ = ast_call(p, @$, (Name){intern_str(p->names, "param"), @1}, $2); }
+  | E '[' expr ']' { $$ = ast_query(p, @$, false, $3); }
+  | P '[' expr ']' { $$ = ast_query(p, @$, true, $3); }
   ;
 
 %%

@@ -104,8 +104,10 @@ static bool is_needed(const Need *n, Val v) {
 
 /* Whether a holds only where b does, as far as conjunctions show. */
 static bool implies(const Kernel *k, Val a, Val b) {
-  const Instr *i = ir_at(k, a);
-  return a == b || (i->op == IR_AND && (implies(k, i->arg[0], b) || implies(k, i->arg[1], b)));
+  const Instr *i = ir_at(k, a), *j = ir_at(k, b);
+  if (a == b) return true;
+  if (j->op == IR_AND) return implies(k, a, j->arg[0]) && implies(k, a, j->arg[1]);
+  return i->op == IR_AND && (implies(k, i->arg[0], b) || implies(k, i->arg[1], b));
 }
 
 static bool checks_beyond(const Kernel *k, const Region *r, Val mask);
@@ -153,8 +155,33 @@ static Count loop_enter(Emit *e, const Loop *l) {
   return c;
 }
 
+static bool axes_check_beyond(const Kernel *k, const Loop *l, bool seed, Val mask) {
+  for (uint32_t n = 0; n < l->accs.n; n++) {
+    const Acc *a = l->accs.at[n];
+    if (checks_beyond(k, seed ? a->seed.at : a->body.at, mask)) return true;
+  }
+  return false;
+}
+
+/* An element whose axis regions check something also where the mask is false. */
+static void emit_checked_element(Emit *e, Reduction *r, const Region *code, Val mask, bool seed) {
+  emit_code(e, code, NULL, false);
+  LLVMBasicBlockRef done = block_new(e, ""), outside = block_when(e, e->val[mask], "masked");
+  reduction_add(e, r, seed);
+  LLVMBuildBr(e->b, done);
+  LLVMPositionBuilderAtEnd(e->b, outside);
+  reduction_pass_over(e, r, seed);
+  block_go(e, done);
+}
+
 /* One element: the body's or the seed's. */
-static void emit_element(Emit *e, Reduction *r, const Region *code, Val mask, bool seed) {
+static void emit_element(Emit *e, Reduction *r, const Loop *l, bool seed) {
+  const Region *code = seed ? l->seed : l->body;
+  Val mask = seed ? l->seed_mask : l->mask;
+  if (mask && axes_check_beyond(e->k, l, seed, mask)) {
+    emit_checked_element(e, r, code, mask, seed);
+    return;
+  }
   bool *early = mask ? before_mask(e, code, mask) : NULL;
   if (mask) emit_code(e, code, early, true);
   LLVMBasicBlockRef done = mask ? block_when(e, e->val[mask], "masked") : NULL;
@@ -165,9 +192,9 @@ static void emit_element(Emit *e, Reduction *r, const Region *code, Val mask, bo
 
 static void emit_reduce(Emit *e, const Loop *l) {
   Reduction *r = reduction_begin(e, l);
-  if (l->seed) emit_element(e, r, l->seed, l->seed_mask, true);
+  if (l->seed) emit_element(e, r, l, true);
   Count c = loop_enter(e, l);
-  emit_element(e, r, l->body, l->mask, false);
+  emit_element(e, r, l, false);
   count_leave(e, &c);
   reduction_end(e, r);
 }

@@ -89,10 +89,14 @@ typedef struct Reduction Reduction;
 Reduction *reduction_begin(Emit *e, const Loop *l);
 /* Adds the element of the body or the seed, whose instructions are emitted. */
 void reduction_add(Emit *e, Reduction *r, bool seed);
+/* Runs the axis regions of an element that is not added, for their checks. */
+void reduction_pass_over(Emit *e, Reduction *r, bool seed);
 void reduction_end(Emit *e, Reduction *r);
 
 /* ---- array.c ------------------------------------------------------------------------------------ */
 
+/* NULL, or why the workspace cannot be laid out: a dimension does not follow from the sizes. */
+const char *layout_refusal(Arena *arena, const Kernel *k);
 /* Places of the arrays in the workspace, of dimensions that follow from the sizes; returns the bytes needed
  * for one thread in `shared` and those for each thread in `each`, SIZE_MAX where they exceed it. */
 typedef struct Layout { LLVMValueRef shared, each; } Layout;

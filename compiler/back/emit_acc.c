@@ -361,11 +361,12 @@ static LLVMValueRef pass_alive(Emit *e, const Reduction *r, uint32_t first, bool
   return alive;
 }
 
-static void add_axes(Emit *e, const Reduction *r, uint32_t first, bool seed) {
+/* One pass over the axes; `add`: for the accumulators, else for the checks on the way alone. */
+static void run_axes(Emit *e, const Reduction *r, uint32_t first, bool seed, bool add) {
   const Acc *a = r->state[first].acc;
   const Contribution *c = contribution(a, seed);
   Count *count = NEW_ARRAY(e->arena, Count, a->naxis);
-  LLVMValueRef alive = pass_alive(e, r, first, seed);
+  LLVMValueRef alive = add ? pass_alive(e, r, first, seed) : NULL;
   LLVMBasicBlockRef done = alive ? block_when(e, alive, "axes") : NULL;
   for (uint32_t n = 0; n < a->naxis; n++) {
     count[n] = count_enter(e, e->val[a->axes[n].lo], e->val[a->axes[n].hi]);
@@ -373,7 +374,7 @@ static void add_axes(Emit *e, const Reduction *r, uint32_t first, bool seed) {
     e->range[c->index[n]] = (IndexRange){a->axes[n].lo, a->axes[n].hi};
   }
   emit_code(e, c->at, NULL, false);
-  for (uint32_t n = first; n < r->n; n++)
+  for (uint32_t n = first; add && n < r->n; n++)
     if (in_pass(r, first, n, seed)) add_point(e, &r->state[n], seed);
   for (uint32_t n = a->naxis; n-- > 0;) count_leave(e, &count[n]);
   if (done) block_go(e, done);
@@ -391,8 +392,15 @@ void reduction_add(Emit *e, Reduction *r, bool seed) {
   for (uint32_t n = 0; n < r->n; n++) {
     const State *s = &r->state[n];
     if (!contributes(s->acc, seed)) continue;
-    if (s->acc->naxis && starts_pass(r, n, seed)) add_axes(e, r, n, seed);
+    if (s->acc->naxis && starts_pass(r, n, seed)) run_axes(e, r, n, seed, true);
     if (!s->acc->naxis && contribution(s->acc, seed)->x) add_scalar(e, s, seed);
+  }
+}
+
+void reduction_pass_over(Emit *e, Reduction *r, bool seed) {
+  for (uint32_t n = 0; n < r->n; n++) {
+    const Acc *a = r->state[n].acc;
+    if (a->naxis && contributes(a, seed) && starts_pass(r, n, seed)) run_axes(e, r, n, seed, false);
   }
 }
 

@@ -71,6 +71,8 @@ static void add_module(LLVMOrcLLJITRef jit, Emit *e, bool optimise) {
 
 bool back_compile(Arena *arena, const Kernel *k, const BackOptions *options, Compiled **out, const char **why) {
   Emit e = {.arena = arena, .k = k, .f64 = options->f64};
+  const char *refusal = layout_refusal(arena, k);
+  if (refusal) return *why = refusal, false;
   e.machine = target_machine(arena, options->cpu, why);
   if (!e.machine) return false;
   LLVMTargetMachineRef own = target_machine(arena, options->cpu, why);

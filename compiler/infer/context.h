@@ -106,6 +106,7 @@ bool context_holds_in(const Context *x, const Region *r);
 
 Val log_weight(Context *x, const Term *t);           /* L[t]; NaN where t < 0 */
 Val factor_log(Context *x, Component *c, const Factor *f); /* at the values known in x */
+Val range_count(Context *x, const Edge *e); /* int: the size of a range without `where`, none included */
 Val weight_log(Context *x, const Weight *w, const IndexVec *plates); /* product over the plates beyond `plates` */
 
 /* ---- density.c ------------------------------------------------------------------------------------------ */

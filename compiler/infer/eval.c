@@ -49,10 +49,17 @@ static bool depends_on(const Kernel *k, Val v, Val index) {
   return false;
 }
 
+/* Loops over the components of a vector repeat nothing: a stream inside them carries them as axes. */
+static bool is_component_loop(const Context *x, const Loop *l) {
+  for (const BoundIndex *n = x->bound; n; n = n->next)
+    if (n->v == l->index) return n->index->role == INDEX_AXIS;
+  return false;
+}
+
 bool is_redundant(const Context *x, uint32_t n, const Val *v) {
   const Kernel *k = B(x)->k;
   for (Region *r = build_deepest(B(x), n, v); r->parent; r = r->parent) {
-    bool depends = r->loop->body != r; /* an axis region or a seed repeats nothing by itself */
+    bool depends = r->loop->body != r || is_component_loop(x, r->loop); /* nor does an axis region or a seed */
     for (uint32_t i = 0; i < n && !depends; i++) depends = depends_on(k, v[i], r->loop->index);
     if (!depends) return true;
   }

@@ -470,40 +470,30 @@ static Val over_draws(Context *x, Copy copy, const Term *t) {
 
 /* ---- a function of one copy alone: kept for all copies ------------------------------------------------------ */
 
-static Term *with_own_plates(Context *x, const Term *t, Copy copy) {
+static bool names_copy(Context *x, const Term *t, Copy copy) {
+  if (t->kind != TERM_EDGE || args_unresolved(x, t) || args_unbound(x, t)) return false;
+  Copy named = silent_copy(x, t);
+  return named.c == copy.c && same_copy(x, copy.c, named.at, copy.at);
+}
+
+/* t with every reference to the copy replaced: by the one inside its plates, or, `blank`, by a constant. */
+static Term *with_own_plates(Context *x, const Term *t, Copy copy, bool blank) {
   Arena *arena = x->d->arena;
+  bool here = names_copy(x, t, copy);
+  if (here && blank) return term_int(arena, 0, t->span);
   Term *r = NEW(arena, Term);
   *r = *t;
   r->args = (TermVec){0};
-  if (t->kind == TERM_EDGE && !args_unresolved(x, t) && !args_unbound(x, t)) {
-    Copy named = silent_copy(x, t);
-    if (named.c == copy.c && same_copy(x, copy.c, named.at, copy.at)) {
-      for (uint32_t i = 0; i < t->args.n; i++) vec_push(arena, &r->args, term_index(arena, t->edge->plates.at[i], t->span));
-      return r;
-    }
-  }
-  for (uint32_t i = 0; i < t->args.n; i++) vec_push(arena, &r->args, with_own_plates(x, t->args.at[i], copy));
-  return r;
-}
-
-static bool mentions_known(Context *x, const Term *t) {
-  if (t->kind == TERM_EDGE && !unresolved(x, t)) return true;
   for (uint32_t i = 0; i < t->args.n; i++)
-    if (mentions_known(x, t->args.at[i])) return true;
-  return false;
+    vec_push(arena, &r->args, here ? term_index(arena, t->edge->plates.at[i], t->span) : with_own_plates(x, t->args.at[i], copy, blank));
+  return term_finish(r);
 }
 
-static bool is_plate_of(const Index *i, const Component *c) {
-  for (uint32_t k = 0; k < c->plates.n; k++)
-    if (c->plates.at[k] == i) return true;
-  return false;
-}
-
-/* Beside the copy's own plates t may depend only on components of vectors: the array must stay small. */
-static bool free_axes(Context *x, const Term *t, const Component *c, IndexVec *axes) {
+/* What is left of t without the copy may depend only on components of vectors: the array must stay small. */
+static bool free_axes(Context *x, const Term *rest, IndexVec *axes) {
+  if (term_mentions_edge(rest, NULL)) return false;
   for (const BoundIndex *n = x->bound; n; n = n->next) {
-    if (find_bound(x, n->index) != n || !term_mentions_index(t, n->index)) continue;
-    if (is_plate_of(n->index, c)) continue;
+    if (find_bound(x, n->index) != n || !term_mentions_index(rest, n->index)) continue;
     if (n->index->role != INDEX_AXIS || !has_fixed_bounds(n->index)) return false;
     vec_push(x->d->arena, axes, n->index);
   }
@@ -522,9 +512,9 @@ static Val from_memo(Context *x, const Mention *m, const Term *t) {
   if (!is_redundant(x, c->plates.n, m->copy.at) || all.reached || !single_part(x, &all)) return 0;
   for (uint32_t i = 0; i < c->edges.n; i++)
     if (find_known(x, c, c->edges.at[i], m->copy.at)) return 0;
-  Term *own = with_own_plates(x, t, m->copy);
   IndexVec axes = {0};
-  if (mentions_known(x, own) || !free_axes(x, own, c, &axes)) return 0;
+  if (!free_axes(x, with_own_plates(x, t, m->copy, true), &axes)) return 0;
+  Term *own = with_own_plates(x, t, m->copy, false);
   Array *a = memo(x, c, &key, own, &axes, STORE_WIDE, expectation_of_own, own);
   return a ? memo_load(x, a, m->copy, &axes) : 0;
 }
@@ -612,7 +602,7 @@ static Val expect(Context *x, const Term *t) {
     Val p = build_convert(B(x), expect(x, first), IR_WIDE);
     return build_2(B(x), IR_MUL, p, build_convert(B(x), expect(x, others), IR_WIDE));
   }
-  if (!single_part(x, &m)) {
+  if (!single_part(x, &m) || m.reached) {
     Val v = expect_linear(x, t);
     if (v) return v;
   }
@@ -624,7 +614,7 @@ static Val expect(Context *x, const Term *t) {
 static Val bracket(Context *x, const Term *t) {
   if (!unresolved(x, t)) return as_wide(x, t);
   Mentions m = mentions_of(x, t);
-  bool stream_decides = single_part(x, &m) && !(t->kind == TERM_IF && !unresolved(x, t->args.at[0]));
+  bool stream_decides = single_part(x, &m) && !m.reached && !(t->kind == TERM_IF && !unresolved(x, t->args.at[0]));
   Factors f = {0};
   flatten(x, &f, t);
   if (stream_decides && f.n == 1) return build_convert(B(x), expect(x, t), IR_WIDE);

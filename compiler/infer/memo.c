@@ -51,8 +51,16 @@ static Array *fill(Derive *d, Component *c, const IndexVec *axes, StoreType elem
   return a;
 }
 
+/* Bits have two values: summing them again costs less than an array over all pairs. */
+static bool worth_storing(const Component *c) {
+  for (uint32_t i = 0; i < c->edges.n; i++)
+    if (c->edges.at[i]->domain != DOMAIN_BIT) return true;
+  return false;
+}
+
 Array *memo(Context *x, Component *c, const void *key, const Term *term, const IndexVec *axes, StoreType elem, MemoFn fn, void *arg) {
   Derive *d = x->d;
+  if (!worth_storing(c)) return NULL;
   for (uint32_t i = 0; i < c->plates.n + axes->n; i++)
     if (!has_fixed_bounds(memo_index(c, axes, i))) return NULL;
   for (Memo *m = d->memos; m; m = m->next)

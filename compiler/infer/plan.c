@@ -183,7 +183,7 @@ static void add_to_scope(void *arg, const Term *t) {
 EdgeSet support_scope(const Component *c, const Edge *e) {
   Scope s = {.c = c};
   visit_support(e, add_to_scope, &s);
-  return s.set;
+  return s.set & ~((EdgeSet)1 << component_place(c, e));
 }
 
 static void add_factor(Plan *p, Component *c, Factor f) {

@@ -332,7 +332,12 @@ static Val count_from(Context *x, const Counting *k) {
   Counting next = *k;
   while (next.at < k->copy.c->edges.n && !(k->set >> next.at & 1)) next.at++;
   if (next.at == k->copy.c->edges.n) return admitted(x, &next);
-  return stream_edge(x, k->copy, k->copy.c->edges.at[next.at], ACC_SUM, IR_WIDE, 0, NULL, contribute_count, &next)->result;
+  Edge *e = k->copy.c->edges.at[next.at];
+  if (!k->requires && !(k->set >> next.at >> 1) && e->domain == DOMAIN_RANGE && !e->where) {
+    Context y = in_copy(x, k->copy);
+    return build_convert(B(x), range_count(&y, e), IR_WIDE);
+  }
+  return stream_edge(x, k->copy, e, ACC_SUM, IR_WIDE, 0, NULL, contribute_count, &next)->result;
 }
 
 /* With all edges that the supports of the set depend on. */

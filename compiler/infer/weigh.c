@@ -86,8 +86,10 @@ static Signed log_of_if(Context *x, const Term *t) {
   return (Signed){build_select(b, cond, p.log_abs, q.log_abs), negative};
 }
 
-static void contribute_log(Context *x, void *arg, Contribution *c) {
-  c->x = c->log_w = build_convert(B(x), log_weight(x, arg), IR_WIDE);
+static void contribute_log(Context *x, void *arg, Contribution *c) { c->x = build_convert(B(x), log_weight(x, arg), IR_WIDE); }
+
+static void contribute_weight(Context *x, void *arg, Contribution *c) {
+  c->log_w = build_convert(B(x), log_weight(x, arg), IR_WIDE);
 }
 
 static void contribute_removed(Context *x, void *arg, Contribution *c) {
@@ -105,7 +107,7 @@ static Signed log_of_reduce(Context *x, const Term *t) {
   const Term *body = t->args.at[0];
   if (!body->nonnegative) return log_of_value(x, t);
   switch (t->reduce) {
-  case REDUCE_SUM: return (Signed){reduce_over(x, t->index, ACC_LSE, IR_WIDE, contribute_log, (void *)body), 0};
+  case REDUCE_SUM: return (Signed){reduce_over(x, t->index, ACC_LSE, IR_WIDE, contribute_weight, (void *)body), 0};
   case REDUCE_PROD: return (Signed){sum_of_logs(x, t->index, body), 0};
   case REDUCE_MAX: case REDUCE_MIN: return log_of_value(x, t);
   }
@@ -225,12 +227,14 @@ static Val unnormalised_prior(Context *x, const Weight *w) {
 
 static Val prior_log(Context *x, const Factor *f) { return f->weight ? whole_statement(x, f->weight, unnormalised_prior) : wide(x, 0); }
 
-static void contribute_prior(Context *x, void *arg, Contribution *c) {
-  c->log_w = prior_log(x, arg);
+static void contribute_prior(Context *x, void *arg, Contribution *c) { c->log_w = prior_log(x, arg); }
+
+static void contribute_one(Context *x, void *arg, Contribution *c) {
+  (void)arg;
   c->x = build_int(B(x), 1);
 }
 
-static Val range_count(Context *x, const Edge *e) {
+Val range_count(Context *x, const Edge *e) {
   Bounds r = eval_range(x, &e->range);
   Val n = build_2(B(x), IR_MAX, build_2(B(x), IR_SUB, r.hi, r.lo), build_int(B(x), 0));
   return e->or_none ? build_2(B(x), IR_ADD, n, build_int(B(x), 1)) : n;
@@ -243,7 +247,7 @@ static Val normaliser_log(Context *x, Component *c, const Factor *f) {
   else if (f->edge->domain == DOMAIN_RANGE && !f->edge->where)
     sum = build_1(B(x), IR_LOG, build_convert(B(x), range_count(x, f->edge), IR_WIDE));
   else {
-    Val n = stream_edge(x, copy, f->edge, ACC_SUM, IR_INT, 0, NULL, contribute_prior, (void *)f)->result;
+    Val n = stream_edge(x, copy, f->edge, ACC_SUM, IR_INT, 0, NULL, contribute_one, NULL)->result;
     sum = build_1(B(x), IR_LOG, build_convert(B(x), n, IR_WIDE));
   }
   return negate(x, sum);

@@ -96,12 +96,21 @@ bool region_contains(const Region *outer, const Region *inner) {
   return inner == outer;
 }
 
+/* The innermost region at or around r in which stores may stand: nothing that reads a temporary leaves it. */
+static Region *storing_region(Region *r) {
+  while (r->loop && r->loop->kind == LOOP_REDUCE) r = r->parent;
+  return r;
+}
+
+static Region *deeper(Region *x, Region *y) { return y->depth > x->depth ? y : x; }
+
 /* A pure instruction: shared if it exists, else placed in the outermost region possible. */
 static Val pure(Builder *b, Instr i) {
   Val found = table_find(b, &i);
   if (found) return found;
   Region *home = build_deepest(b, i.narg, i.arg);
-  if (i.array && i.array->home->depth > home->depth) home = i.array->home;
+  if (i.array) home = deeper(home, i.array->home);
+  if (i.array && i.array->kind == ARRAY_TEMP) home = deeper(home, storing_region(b->at));
   ICE_UNLESS(region_contains(home, b->at));
   if (i.narg) {
     Val *copy = NEW_ARRAY(b->k->arena, Val, i.narg);
@@ -152,10 +161,38 @@ static Val fold_int_consts(Builder *b, IrOp op, int64_t x, int64_t y) {
   return 0;
 }
 
+/* i + c == i never holds (c != 0): references to neighbours are different copies. */
+static bool differ_by_constant(const Builder *b, Val x, Val y) {
+  const Instr *i = ir_at(b->k, x);
+  if (i->type != IR_INT || (i->op != IR_ADD && i->op != IR_SUB)) return false;
+  const Instr *c = ir_at(b->k, i->arg[1]);
+  return i->arg[0] == y && c->op == IR_CONST && c->integer != 0;
+}
+
+static Val fold_wide_consts(Builder *b, IrOp op, double x, double y) {
+  switch ((int)op) {
+  case IR_ADD: return build_float(b, IR_WIDE, x + y);
+  case IR_SUB: return build_float(b, IR_WIDE, x - y);
+  case IR_MUL: return build_float(b, IR_WIDE, x * y);
+  case IR_EQ: return build_bool(b, x == y);
+  case IR_NE: return build_bool(b, x != y);
+  case IR_LT: return build_bool(b, x < y);
+  case IR_LE: return build_bool(b, x <= y);
+  case IR_GT: return build_bool(b, x > y);
+  case IR_GE: return build_bool(b, x >= y);
+  }
+  return 0;
+}
+
 /* Identities that hold for every value; of floating point only those exact for NaN, infinities and -0. */
 static Val fold_2(Builder *b, IrOp op, Val x, Val y) {
+  if ((op == IR_EQ || op == IR_NE) && (differ_by_constant(b, x, y) || differ_by_constant(b, y, x))) return build_bool(b, op == IR_NE);
   if (is_const(b, x, IR_INT) && is_const(b, y, IR_INT))
     return fold_int_consts(b, op, ir_at(b->k, x)->integer, ir_at(b->k, y)->integer);
+  if (is_const(b, x, IR_WIDE) && is_const(b, y, IR_WIDE)) {
+    Val folded = fold_wide_consts(b, op, ir_at(b->k, x)->number, ir_at(b->k, y)->number);
+    if (folded) return folded;
+  }
   bool ints = ir_at(b->k, x)->type == IR_INT;
   switch ((int)op) {
   case IR_ADD: return is_int(b, x, 0) ? y : is_int(b, y, 0) ? x : 0;
@@ -184,6 +221,8 @@ static Val fold_1(Builder *b, IrOp op, Val x) {
   if (op == IR_NOT && i->op == IR_CONST) return build_bool(b, !i->integer);
   if (op == IR_NOT && i->op == IR_NOT) return i->arg[0];
   if (op == IR_NEG && i->op == IR_CONST && i->type != IR_INT) return build_float(b, i->type, -i->number);
+  if (op == IR_EXP && is_float(b, x, 0)) return build_float(b, i->type, 1);
+  if (op == IR_LOG && is_float(b, x, 1)) return build_float(b, i->type, 0);
   if (op == IR_NEG && is_const(b, x, IR_INT) && i->integer != INT64_MIN) return build_int(b, -i->integer);
   return 0;
 }
@@ -227,6 +266,7 @@ Val build_convert(Builder *b, Val x, IrType to) {
   /* an int or bool that every floating type holds exactly */
   if (floating && i->op == IR_CONST && (i->type == IR_INT || i->type == IR_BOOL) && llabs(i->integer) < (1 << 24))
     return build_float(b, to, (double)i->integer);
+  if (to == IR_WIDE && is_const(b, x, IR_REAL) && (double)(float)i->number == i->number) return build_float(b, to, i->number);
   return build_op(b, IR_CONVERT, to, 1, &x);
 }
 
@@ -276,7 +316,8 @@ Array *build_array(Builder *b, ArrayKind kind, const char *name, StoreType elem,
 }
 
 Val build_load(Builder *b, Array *a, const Val *index) {
-  return pure(b, (Instr){.op = IR_LOAD, .type = a->type, .array = a, .narg = a->rank, .arg = (Val *)index});
+  int64_t age = a->kind == ARRAY_TEMP ? b->writes : 0; /* tells apart loads between which it may have changed */
+  return pure(b, (Instr){.op = IR_LOAD, .type = a->type, .integer = age, .array = a, .narg = a->rank, .arg = (Val *)index});
 }
 
 void build_store(Builder *b, Array *a, Val value, const Val *index) {
@@ -284,6 +325,7 @@ void build_store(Builder *b, Array *a, Val value, const Val *index) {
   args[0] = build_convert(b, value, a->type);
   if (a->rank) memcpy(args + 1, index, a->rank * sizeof *index);
   effect(b, (Instr){.op = IR_STORE, .array = a, .narg = a->rank + 1, .arg = args}, b->at);
+  b->writes++;
 }
 
 void build_check(Builder *b, IrOp check, Val guard, Val x, Val y) {
@@ -304,6 +346,7 @@ Loop *build_open(Builder *b, LoopKind kind, Val lo, Val hi) {
   l->body = new_region(b, b->at, l);
   l->index = new_instr(b, (Instr){.op = IR_INDEX, .type = IR_INT, .loop = l}, l->body);
   b->at = l->body;
+  b->writes += kind != LOOP_REDUCE;
   return l;
 }
 
@@ -337,14 +380,14 @@ Acc *build_acc(Builder *b, Loop *l, AccKind kind, IrType type, uint32_t naxis, c
       dims[i] = build_2(b, IR_SUB, axes[i].hi, axes[i].lo);
     }
     StoreType elem = type == IR_BOOL ? STORE_BOOL : type == IR_INT ? STORE_INT : STORE_WIDE;
-    a->result_at = new_array(b, ARRAY_LOCAL, arena_printf(arena, "r%u", b->k->arrays.n), elem, naxis, dims);
+    a->result_at = new_array(b, ARRAY_LOCAL, arena_printf(arena, "r.%u", b->k->arrays.n), elem, naxis, dims);
   }
   vec_push(arena, &l->accs, a);
   return a;
 }
 
 /* What a loop needs from outside: the innermost home, at most as deep as `from`. */
-typedef struct Needs { Builder *b; uint32_t from; Region *deepest; bool check; } Needs;
+typedef struct Needs { Builder *b; uint32_t from; Region *deepest; bool check, temp; } Needs;
 
 static void need_region(Needs *n, Region *home) {
   if (home && home->depth <= n->from && home->depth > n->deepest->depth) n->deepest = home;
@@ -362,6 +405,7 @@ static void need_code(Needs *n, const Region *r) {
     if (i->op == IR_CHECK_INDEX || i->op == IR_CHECK_NONZERO) n->check = true;
     for (uint32_t k = 0; k < i->narg; k++) need(n, i->arg[k]);
     if (i->array) need_region(n, i->array->home);
+    if (i->array && i->array->kind == ARRAY_TEMP) n->temp = true;
     if (i->op == IR_LOOP) need_loop(n, i->loop);
   }
 }
@@ -506,10 +550,11 @@ Loop *build_close(Builder *b, Loop *l) {
   if (l->kind == LOOP_REDUCE) {
     Needs n = {.b = b, .from = outer->depth, .deepest = b->k->top};
     need_loop(&n, l);
-    if (!n.check) target = n.deepest;
+    if (!n.check) target = n.temp ? deeper(n.deepest, storing_region(outer)) : n.deepest;
     Loop *equal = n.check ? NULL : find_equal(b, l, target);
     if (equal) return equal;
   }
   place_loop(b, l, target);
+  b->writes += l->kind != LOOP_REDUCE;
   return l;
 }

@@ -5,6 +5,9 @@
  * reduction moves outward in the same way, unless it contains a check.  Loops are appended to their region
  * when they are closed, so whatever is placed in an outer region meanwhile stands before them.
  *
+ * Loads of temporaries are pure only between stores: neither they nor the reductions that contain them leave the
+ * innermost loop that may store, and none is shared across a store or the border of such a loop.
+ *
  * Law: a value may be used wherever its region is the current one or around it. */
 #ifndef ATTN_IR_BUILD_H
 #define ATTN_IR_BUILD_H
@@ -17,6 +20,7 @@ typedef struct Builder {
   Span span;    /* given to new instructions */
   uint32_t *table; /* hash of pure instructions */
   uint32_t table_size, table_fill;
+  uint32_t writes; /* counts the places at which a temporary may have changed */
 } Builder;
 
 void build_init(Builder *b, Arena *arena, const char *name);

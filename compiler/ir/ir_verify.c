@@ -382,10 +382,10 @@ static void check_arguments(Verifier *v, Val at) {
 }
 
 static void check_instr(Verifier *v, Val at, const Region *r) {
-  if (!define(v, at, r)) return;
+  if (is_value(v, at)) check_arguments(v, at);
+  if (v->error || !define(v, at, r)) return;
   const Instr *i = ir_at(v->k, at);
   if (i->op == IR_INDEX || i->op == IR_RESULT) fail(v, at, 2, "is defined by a loop, not in the code");
-  check_arguments(v, at);
   if (v->error) return;
   if (i->op == IR_ARRAY) check_declaration(v, at, r);
   if (i->op == IR_LOAD) check_load(v, at, r);

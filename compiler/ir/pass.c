@@ -4,11 +4,12 @@
 #include "base/ice.h"
 #include "ir/rebuild.h"
 
-/* The builder's normal form, in which equal values have equal numbers.  Fusion compares by number. */
+/* The builder's normal form, in which equal values have equal numbers (fusion compares by number), without dead
+ * code: a value that nothing uses must not tie two loops together. */
 static Kernel *normalise(Arena *arena, const Kernel *k) {
   Rebuild r;
   rebuild_init(&r, arena, k);
-  return rebuild_run(&r);
+  return pass_dce(arena, rebuild_run(&r));
 }
 
 const Pass ir_passes[] = {

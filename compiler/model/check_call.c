@@ -67,9 +67,9 @@ static bool shapes(Checker *c, const char *name, Value *const *args, uint32_t n,
   const Value *shape = NULL;
   for (uint32_t i = 0; i < n; i++) {
     if (!args[i]->rank) continue;
-    if (shape && !same_shape(c, shape, args[i])) {
+    if (shape && !value_same_shape(c, shape, args[i])) {
       diag_error(c->diags, span, "'%s' of shapes %s and %s; expected equal shapes, or a scalar with a vector", name,
-                 shape_text(c, shape), shape_text(c, args[i]));
+                 value_shape_text(c, shape), value_shape_text(c, args[i]));
       return false;
     }
     shape = args[i];
@@ -154,14 +154,14 @@ static Value *norm(Checker *c, Value *v, Span span) {
 static Value *dot(Checker *c, Value **args, Span span) {
   for (uint32_t i = 0; i < 2; i++)
     if (args[i]->rank != 1) {
-      diag_error(c->diags, args[i]->span, "'dot' is of two vectors; found shape %s", shape_text(c, args[i]));
+      diag_error(c->diags, args[i]->span, "'dot' is of two vectors; found shape %s", value_shape_text(c, args[i]));
       return &c->poison;
     }
-  if (!same_shape(c, args[0], args[1])) {
-    diag_error(c->diags, span, "'dot' of vectors of different lengths, %s and %s", shape_text(c, args[0]), shape_text(c, args[1]));
+  if (!value_same_shape(c, args[0], args[1])) {
+    diag_error(c->diags, span, "'dot' of vectors of different lengths, %s and %s", value_shape_text(c, args[0]), value_shape_text(c, args[1]));
     return &c->poison;
   }
-  Value *product = combine(c, BINARY_MUL, args[0], args[1], span);
+  Value *product = elab_binary(c, BINARY_MUL, args[0], args[1], span);
   return is_poison(product) ? product : vector_reduce(c, REDUCE_SUM, product, span);
 }
 
@@ -198,13 +198,36 @@ static Value *body_of(Checker *c, DefEntity *d, Value **args) {
     p->value = args[i];
     c->scope->entities = p;
   }
-  d->active = true;
+  d->active = d->called = true;
   c->def_depth++;
   Value *v = elab(c, d->def->body);
   c->def_depth--;
   d->active = false;
   c->scope = here;
   return v;
+}
+
+/* An error in a body is told once, with the call outside all bodies that first met it. */
+static Value *called_body(Checker *c, const Expr *e, DefEntity *d, Value **args) {
+  uint32_t errors = c->diags->errors, first = c->diags->list.n;
+  Value *v = body_of(c, d, args);
+  if (c->diags->errors == errors) return v;
+  d->broken = true;
+  for (uint32_t i = first; !c->def_depth && i < c->diags->list.n; i++)
+    if (c->diags->list.at[i]->level == DIAG_ERROR && !c->exhausted)
+      diag_note(c->diags, c->diags->list.at[i], e->span, "in this call of '%s'", name_text(c, d->def->name.sym));
+  return &c->poison;
+}
+
+/* With poison for its parameters a body says only what is wrong with it whatever they are. */
+void check_uncalled(Checker *c) {
+  for (DefEntity *d = c->scope->defs; d; d = d->next) {
+    if (d->called || d->active) continue;
+    Value **args = NEW_ARRAY(c->arena, Value *, d->def->params.n + 1);
+    for (uint32_t i = 0; i < d->def->params.n; i++) args[i] = &c->poison;
+    c->statement = d->def->span;
+    body_of(c, d, args);
+  }
 }
 
 static Value *refuse_inline(Checker *c, const Expr *e, const DefEntity *d) {
@@ -216,7 +239,8 @@ static Value *refuse_inline(Checker *c, const Expr *e, const DefEntity *d) {
 }
 
 static Value *inline_def(Checker *c, const Expr *e, DefEntity *d) {
-  if (!no_named(c, e)) return &c->poison;
+  d->called = true;
+  if (d->broken || !no_named(c, e)) return &c->poison;
   if (d->active || c->def_depth >= DEF_MAX_DEPTH) return refuse_inline(c, e, d);
   uint32_t n = d->def->params.n;
   if (e->call.args.n != n) {
@@ -227,8 +251,7 @@ static Value *inline_def(Checker *c, const Expr *e, DefEntity *d) {
   }
   Value **args = NEW_ARRAY(c->arena, Value *, n + 1);
   if (!elab_args(c, e, args)) return &c->poison;
-  Value *v = body_of(c, d, args);
-  return v;
+  return called_body(c, e, d, args);
 }
 
 /* ---- calls -------------------------------------------------------------------------------------- */
@@ -314,7 +337,7 @@ static Value *wrap_reduce(Checker *c, ReduceKind kind, Index *i, Value *body, Sp
 }
 
 static Value *reduce_body(Checker *c, const Expr *e, ReduceKind kind, const IndexVec *over) {
-  Value *body = number(c, e->reduce.body, arena_printf(c->arena, "what '%s' reduces", REDUCTIONS[kind]));
+  Value *body = elab_number(c, e->reduce.body, arena_printf(c->arena, "what '%s' reduces", REDUCTIONS[kind]));
   if (over->n < e->reduce.binders.n) return &c->poison;
   for (uint32_t i = over->n; i-- > 0 && !is_poison(body);) body = wrap_reduce(c, kind, over->at[i], body, e->span);
   return body;
@@ -329,13 +352,18 @@ Value *elab_reduce(Checker *c, const Expr *e) {
     if (near) diag_hint(c->diags, d, "did you mean '%s'?", near);
     return &c->poison;
   }
+  if (e->reduce.binders.n > REDUCE_MAX_INDICES) {
+    diag_error(c->diags, e->reduce.op.span, "a reduction over %u indices; at most %d", e->reduce.binders.n, (int)REDUCE_MAX_INDICES);
+    return &c->poison;
+  }
   scope_push(c);
   IndexVec over = {0};
   for (uint32_t i = 0; i < e->reduce.binders.n; i++) {
-    Index *x = bind(c, &e->reduce.binders.at[i], INDEX_REDUCE, "the range of a reduction");
+    Index *x = bind_index(c, &e->reduce.binders.at[i], INDEX_REDUCE, "the range of a reduction");
     if (x) vec_push(c->arena, &over, x);
   }
   Value *v = reduce_body(c, e, (ReduceKind)kind, &over);
+  for (Entity *x = c->scope->entities; x; x = x->next) vec_push(c->arena, &c->closed, x);
   scope_pop(c);
   return v;
 }

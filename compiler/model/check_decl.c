@@ -20,8 +20,10 @@ static bool elem_of(Checker *c, Name type, ElemKind *elem) {
 }
 
 static Term *dimension(Checker *c, const Expr *e) {
+  c->in_dimension = true;
   Term *t = scalar_int(c, e, "a dimension");
-  if (!t || !allowed(c, t, PLACE_SIZES, e->span)) return NULL;
+  c->in_dimension = false;
+  if (!t || !mention_allowed(c, t, PLACE_SIZES, e->span)) return NULL;
   if (t->kind != TERM_INT || t->integer >= 0) return t;
   diag_error(c->diags, e->span, "a dimension cannot be negative; found %lld", (long long)t->integer);
   return NULL;
@@ -57,7 +59,7 @@ static bool refuse_slots(Checker *c, const Decl *d, const char *word) {
 
 static bool convert_default(Checker *c, const Input *in, Value **v) {
   ScalarType type = in->elem == ELEM_BOOL ? TYPE_BOOL : in->elem == ELEM_INT ? TYPE_INT : TYPE_REAL;
-  if (type == TYPE_REAL && (*v)->type == TYPE_INT) *v = value_to_real(c, *v);
+  if (type == TYPE_REAL && (*v)->type == TYPE_INT && !is_none(*v)) *v = value_to_real(c, *v);
   if ((*v)->type == type && !is_none(*v)) return true;
   diag_error(c->diags, (*v)->span, "the default of '%s' must be %s; found %s", name_text(c, in->name), type_words(type),
              is_none(*v) ? "none" : type_words((*v)->type));
@@ -66,43 +68,49 @@ static bool convert_default(Checker *c, const Input *in, Value **v) {
 
 static bool default_fits(Checker *c, const Input *in, const Value *v) {
   Value shape = {.kind = VALUE_ELEMENT, .rank = in->dims.n, .dims = in->dims.at};
-  if (!v->rank || same_shape(c, &shape, v)) return true;
+  if (!v->rank || value_same_shape(c, &shape, v)) return true;
   diag_error(c->diags, v->span, "the default of '%s' has shape %s; expected %s or a scalar", name_text(c, in->name),
-             shape_text(c, v), shape_text(c, &shape));
+             value_shape_text(c, v), value_shape_text(c, &shape));
   return false;
 }
 
 static void check_default(Checker *c, const Expr *init, Input *in) {
   Value *v = elab(c, init);
   if (is_poison(v) || !convert_default(c, in, &v) || is_poison(v) || !default_fits(c, in, v)) return;
-  make_axes(c, in->dims.at, in->dims.n, &in->init_at);
+  axes_make(c, in->dims.at, in->dims.n, &in->init_at);
   Term *t = value_over(c, v, &in->init_at);
-  drop_axes(c, in->dims.n);
-  if (allowed(c, t, PLACE_DEFAULT, init->span)) in->init = t;
+  axes_drop(c, in->dims.n);
+  if (mention_allowed(c, t, PLACE_DEFAULT, init->span)) in->init = t;
+}
+
+/* A declaration that did not parse: its name is known and nothing else. */
+static bool is_broken(Checker *c, const Decl *d) {
+  if (!d->init || d->init->kind != EXPR_ERROR) return false;
+  declare_name(c, ENTITY_POISON, d->target.name, NULL);
+  return true;
 }
 
 static void check_input(Checker *c, const Stmt *s, const Decl *d) {
+  if (is_broken(c, d)) return;
   Input *in = NEW(c->arena, Input);
   *in = (Input){.name = d->target.name.sym, .span = d->target.name.span, .is_param = s->kind == STMT_PARAM};
   bool good = !refuse_slots(c, d, in->is_param ? "a param" : "data");
   good &= elem_of(c, d->type, &in->elem);
   good &= dimensions(c, &d->dims, &in->dims);
   good = good && graph_is_good(c, d, in);
-  if (d->init && !in->is_param && in->elem != ELEM_GRAPH && d->init->kind != EXPR_ERROR) {
+  if (d->init && !in->is_param && in->elem != ELEM_GRAPH) {
     Diag *g = diag_error(c->diags, d->init->span, "data has no default; only a param has one");
     diag_hint(c->diags, g, "write 'param %s: ...' or 'let %s = ...'", name_text(c, in->name), name_text(c, in->name));
   }
   if (!good) {
-    declare(c, ENTITY_POISON, d->target.name, NULL);
+    declare_name(c, ENTITY_POISON, d->target.name, NULL);
     return;
   }
   in->id = c->model->inputs.n;
-  bool *used = NEW_ARRAY(c->arena, bool, in->id + 1);
-  if (in->id) memcpy(used, c->input_used, in->id * sizeof *used);
-  c->input_used = used;
+  vec_push(c->arena, &c->input_used, false);
   if (d->init && in->is_param) check_default(c, d->init, in);
   vec_push(c->arena, &c->model->inputs, in);
-  declare(c, ENTITY_INPUT, d->target.name, in);
+  declare_name(c, ENTITY_INPUT, d->target.name, in);
 }
 
 void check_inputs(Checker *c, const Stmt *s) {
@@ -111,7 +119,7 @@ void check_inputs(Checker *c, const Stmt *s) {
     Diag *d = diag_error(c->diags, s->keyword, "'%s' stands at the top of a model, not inside plates", word);
     diag_hint(c->diags, d, "give it the plates' sizes as dimensions");
   }
-  for (uint32_t i = 0; i < s->decls.n; i++) check_input(c, s, &s->decls.at[i]);
+  for (uint32_t i = 0; i < s->decls.n && count_declaration(c, s->decls.at[i].span); i++) check_input(c, s, &s->decls.at[i]);
 }
 
 /* ---- latents ------------------------------------------------------------------------------------ */
@@ -134,11 +142,11 @@ static bool own_indices(Checker *c, const Target *t, IndexRole role, const char 
       Diag *d = diag_error(c->diags, s->name.span, "'%s' needs a range here; expected '%s in N'", name, name);
       for (uint32_t k = 0; k < c->plates.n; k++)
         if (c->plates.at[k]->name == s->name.sym) diag_hint(c->diags, d, "the indices of enclosing plates are not repeated");
-      declare(c, ENTITY_POISON, s->name, NULL);
+      declare_name(c, ENTITY_POISON, s->name, NULL);
       good = false;
       continue;
     }
-    Index *x = bind(c, &s->binder, role, "a range");
+    Index *x = bind_index(c, &s->binder, role, "a range");
     good = good && x && static_index(c, x, what);
     if (x) vec_push(c->arena, to, x);
   }
@@ -152,6 +160,7 @@ static bool static_plates(Checker *c) {
 }
 
 static void check_latent(Checker *c, const Decl *d) {
+  if (is_broken(c, d)) return;
   Latent *z = NEW(c->arena, Latent);
   *z = (Latent){.id = c->model->latents.n, .name = d->target.name.sym, .span = d->target.name.span};
   for (uint32_t i = 0; i < c->plates.n; i++) vec_push(c->arena, &z->plates, c->plates.at[i]);
@@ -168,22 +177,22 @@ static void check_latent(Checker *c, const Decl *d) {
     diag_hint(c->diags, g, "a discrete unknown is an 'edge'");
     good = false;
   }
-  if (d->init && d->init->kind != EXPR_ERROR) {
+  if (d->init) {
     Diag *g = diag_error(c->diags, d->init->span, "a latent has no value of its own");
     diag_hint(c->diags, g, "give its start by 'infer %s by collapsed(init = ...)'", name_text(c, z->name));
   }
   if (!good) {
-    declare(c, ENTITY_POISON, d->target.name, NULL);
+    declare_name(c, ENTITY_POISON, d->target.name, NULL);
     return;
   }
-  make_axes(c, dims.at, dims.n, &z->axes);
-  drop_axes(c, dims.n);
+  axes_make(c, dims.at, dims.n, &z->axes);
+  axes_drop(c, dims.n);
   vec_push(c->arena, &c->model->latents, z);
-  declare(c, ENTITY_LATENT, d->target.name, z);
+  declare_name(c, ENTITY_LATENT, d->target.name, z);
 }
 
 void check_latents(Checker *c, const Stmt *s) {
-  for (uint32_t i = 0; i < s->decls.n; i++) check_latent(c, &s->decls.at[i]);
+  for (uint32_t i = 0; i < s->decls.n && count_declaration(c, s->decls.at[i].span); i++) check_latent(c, &s->decls.at[i]);
 }
 
 /* ---- let ---------------------------------------------------------------------------------------- */
@@ -194,7 +203,7 @@ static void check_abbreviation(Checker *c, const Stmt *s) {
     diag_error(c->diags, v->span, "'none' is no value of its own");
     v = &c->poison;
   }
-  declare(c, ENTITY_ABBREVIATION, s->assign.target.name, v);
+  declare_name(c, ENTITY_ABBREVIATION, s->assign.target.name, v);
 }
 
 static Let *let_array(Checker *c, const Stmt *s) {
@@ -207,7 +216,7 @@ static Let *let_array(Checker *c, const Stmt *s) {
   if (!good || is_poison(v)) return NULL;
   if (is_none(v)) return diag_error(c->diags, v->span, "'none' is no value of its own"), NULL;
   l->value = value_over_axes(c, v, &l->axes);
-  if (!allowed(c, l->value, PLACE_LET, s->assign.value->span)) return NULL;
+  if (!mention_allowed(c, l->value, PLACE_LET, s->assign.value->span)) return NULL;
   l->has_query = term_mentions_query(l->value);
   return l;
 }
@@ -221,12 +230,12 @@ void check_let(Checker *c, const Stmt *s) {
   Let *l = let_array(c, s);
   scope_pop(c);
   if (!l || c->exhausted) {
-    declare(c, ENTITY_POISON, s->assign.target.name, NULL);
+    declare_name(c, ENTITY_POISON, s->assign.target.name, NULL);
     return;
   }
   l->id = c->model->lets.n;
   vec_push(c->arena, &c->model->lets, l);
-  declare(c, ENTITY_LET, s->assign.target.name, l);
+  declare_name(c, ENTITY_LET, s->assign.target.name, l);
 }
 
 /* ---- edges -------------------------------------------------------------------------------------- */
@@ -250,7 +259,7 @@ static bool refuse_where(Checker *c, const Stmt *s, const Edge *e) {
 static bool check_support(Checker *c, const Stmt *s, Edge *e) {
   if (!s->edge.where) return true;
   Term *t = scalar_bool(c, s->edge.where, "the condition of 'where'");
-  if (!t || !allowed(c, t, PLACE_SUPPORT, s->edge.where->span)) return false;
+  if (!t || !mention_allowed(c, t, PLACE_SUPPORT, s->edge.where->span)) return false;
   e->where = t;
   return true;
 }
@@ -266,10 +275,10 @@ void check_edge(Checker *c, const Stmt *s) {
   }
   good = good && !refuse_where(c, s, e);
   if (!good) {
-    declare(c, ENTITY_POISON, s->edge.name, NULL);
+    declare_name(c, ENTITY_POISON, s->edge.name, NULL);
     return;
   }
   vec_push(c->arena, &c->model->edges, e);
-  declare(c, ENTITY_EDGE, s->edge.name, e);
+  declare_name(c, ENTITY_EDGE, s->edge.name, e);
   check_support(c, s, e);
 }

@@ -35,21 +35,21 @@ static bool need_number(Checker *c, const Value *v, const char *what) {
 static bool need_condition(Checker *c, const Value *v, const char *what) {
   if (refuse_none(c, v)) return false;
   if (v->type == TYPE_BOOL) return true;
-  diag_error(c->diags, v->span, "%s must be a condition (bool); found %s", what, type_words(v->type));
+  diag_error(c->diags, v->span, "%s must be true or false (bool); found %s", what, type_words(v->type));
   return false;
 }
 
 static bool need_scalar(Checker *c, const Value *v, const char *what) {
   if (!v->rank) return true;
-  Diag *d = diag_error(c->diags, v->span, "%s must be a scalar; found shape %s", what, shape_text(c, v));
+  Diag *d = diag_error(c->diags, v->span, "%s must be a scalar; found shape %s", what, value_shape_text(c, v));
   if (v->type == TYPE_REAL) diag_hint(c->diags, d, "give its trailing indices, or take sum(..), dot(.., ..) or norm(..) of it");
   return false;
 }
 
 static bool shapes_agree(Checker *c, const Value *a, const Value *b, const char *op, Span span) {
-  if (!a->rank || !b->rank || same_shape(c, a, b)) return true;
+  if (!a->rank || !b->rank || value_same_shape(c, a, b)) return true;
   Diag *d = diag_error(c->diags, span, "'%s' of shapes %s and %s; expected equal shapes, or a scalar with a vector", op,
-                       shape_text(c, a), shape_text(c, b));
+                       value_shape_text(c, a), value_shape_text(c, b));
   if (a->rank == b->rank) diag_hint(c->diags, d, "sizes of different names differ, whatever values they are bound to");
   return false;
 }
@@ -137,7 +137,7 @@ static Value *logic(Checker *c, BinaryOp op, Value *a, Value *b, Span span) {
   return value_term(c, term_op2(c->arena, BINARY_OP[op], a->term, b->term, span));
 }
 
-Value *combine(Checker *c, BinaryOp op, Value *a, Value *b, Span span) {
+Value *elab_binary(Checker *c, BinaryOp op, Value *a, Value *b, Span span) {
   if (is_poison(a) || is_poison(b)) return &c->poison;
   switch (op) {
     case BINARY_ADD: case BINARY_SUB: case BINARY_MUL: case BINARY_DIV: case BINARY_FLOORDIV: case BINARY_MOD: case BINARY_POW:
@@ -159,7 +159,7 @@ static Value *binary(Checker *c, const Expr *e) {
   Value *v = elab(c, e);
   for (uint32_t i = spine.n; i-- > 0;) {
     Value *right = elab(c, spine.at[i]->binary.b);
-    v = combine(c, spine.at[i]->binary.op, v, right, spine.at[i]->span);
+    v = elab_binary(c, spine.at[i]->binary.op, v, right, spine.at[i]->span);
   }
   return v;
 }
@@ -223,13 +223,13 @@ static Value *elab_kind(Checker *c, const Expr *e) {
 }
 
 Value *elab(Checker *c, const Expr *e) {
-  if (!spend(c, 1)) return &c->poison;
-  Value *v = enter(c) ? elab_kind(c, e) : &c->poison;
-  leave(c);
+  if (!spend_terms(c, 1)) return &c->poison;
+  Value *v = enter_level(c) ? elab_kind(c, e) : &c->poison;
+  leave_level(c);
   return v;
 }
 
-Value *number(Checker *c, const Expr *e, const char *what) {
+Value *elab_number(Checker *c, const Expr *e, const char *what) {
   Value *v = elab(c, e);
   return !is_poison(v) && need_number(c, v, what) ? v : &c->poison;
 }

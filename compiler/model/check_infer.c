@@ -71,7 +71,7 @@ static bool add_latent(Checker *c, Name name, Latent *z, Infer *f) {
 }
 
 static bool add_name(Checker *c, Name name, Infer *f) {
-  Entity *e = lookup(c, name, "an edge or a latent");
+  Entity *e = lookup_name(c, name, "an edge or a latent");
   if (!e || e->kind == ENTITY_POISON) return false;
   if (e->kind == ENTITY_EDGE) return add_edge(c, name, e->edge, f);
   if (e->kind == ENTITY_LATENT) return add_latent(c, name, e->latent, f);
@@ -112,7 +112,8 @@ static bool within(Checker *c, const Arg *a, const Term *t, double least, double
 static bool number_arg(Checker *c, const Arg *a, ScalarType type, double least, double greatest, Term **to) {
   const char *what = arena_printf(c->arena, "'%s'", name_text(c, a->name.sym));
   Term *t = type == TYPE_INT ? scalar_int(c, a->value, what) : scalar_real(c, a->value, what);
-  if (!t || !allowed(c, t, PLACE_INFER, a->value->span) || !within(c, a, t, least, greatest)) return false;
+  if (!t || !mention_allowed(c, t, PLACE_INFER, a->value->span) || !within(c, a, t, least, greatest)) return false;
+  if (!plates_allowed(c, t, 0, a->value->span)) return false;
   *to = t;
   return true;
 }
@@ -126,7 +127,7 @@ static bool value_of(Checker *c, const Arg *a, InferArg which, Infer *f) {
     case ARG_SEED: return number_arg(c, a, TYPE_INT, -1e300, 1e300, &f->seed);
     case ARG_K: return number_arg(c, a, TYPE_INT, 1, 1e300, &f->k);
     case ARG_ALPHA: return number_arg(c, a, TYPE_REAL, 1, 1e300, &f->alpha);
-    case ARG_TAU: return number_arg(c, a, TYPE_REAL, 0, 1e300, &f->tau);
+    case ARG_TAU: return number_arg(c, a, TYPE_REAL, 1e-30, 1e300, &f->tau);
     case ARG_RATE: return number_arg(c, a, TYPE_REAL, 0, 1e300, &f->rate);
     case ARG_DAMPING: return number_arg(c, a, TYPE_REAL, 0, 1, &f->damping);
     case ARG_TOL: return number_arg(c, a, TYPE_REAL, 0, 1e300, &f->tol);
@@ -212,33 +213,44 @@ static void push_all(Checker *c, const IndexVec *from, uint32_t first, IndexVec 
   }
 }
 
+/* Places in an array from 0, of indices that may begin elsewhere. */
+static TermVec positions(Checker *c, const Value *v, const IndexVec *over) {
+  TermVec at = {0};
+  for (uint32_t i = 0; v->rank && i < over->n; i++) {
+    const Range *r = &over->at[i]->range;
+    vec_push(c->arena, &at, term_op2(c->arena, OP_SUB, term_index(c->arena, over->at[i], v->span), range_origin(c, r), v->span));
+  }
+  return at;
+}
+
 /* `init` over all of the latent that this place does not already stand in; a scalar fills it. */
 static Term *init_of(Checker *c, const Arg *a, Value *v, const Latent *z) {
   IndexVec over = {0};
   TermVec dims = {0};
-  push_all(c, &z->plates, shared_plates(c, &z->plates), &over, &dims);
+  uint32_t shared = shared_plates(c, &z->plates);
+  push_all(c, &z->plates, shared, &over, &dims);
   push_all(c, &z->own, 0, &over, &dims);
   push_all(c, &z->axes, 0, &over, &dims);
   Value whole = {.kind = VALUE_ELEMENT, .rank = dims.n, .dims = dims.at};
-  if (v->rank && !same_shape(c, v, &whole)) {
-    Diag *d = diag_error(c->diags, a->value->span, "'init' has shape %s; latent '%s' has %s", shape_text(c, v),
-                         name_text(c, z->name), shape_text(c, &whole));
+  if (v->rank && !value_same_shape(c, v, &whole)) {
+    Diag *d = diag_error(c->diags, a->value->span, "'init' has shape %s; latent '%s' has %s", value_shape_text(c, v),
+                         name_text(c, z->name), value_shape_text(c, &whole));
     diag_note(c->diags, d, z->span, "declared here");
     return NULL;
   }
-  Term *t = value_over(c, value_to_real(c, v), &over);
-  return allowed(c, t, PLACE_INFER, a->value->span) ? t : NULL;
+  Term *t = value_at(c, value_to_real(c, v), positions(c, v, &over).at);
+  bool good = mention_allowed(c, t, PLACE_INFER, a->value->span) && plates_allowed(c, t, shared, a->value->span);
+  return good ? t : NULL;
 }
 
 static bool start(Checker *c, const Stmt *s, Infer *f) {
   const Arg *a = f->method == INFER_COLLAPSED ? init_arg(c, s) : NULL;
-  Value *v = a ? number(c, a->value, "'init'") : NULL;
-  if (v && is_poison(v)) return false;
+  Value *v = a ? elab_number(c, a->value, "'init'") : NULL;
   bool good = true;
   for (uint32_t i = 0; i < f->latents.n; i++) {
-    Term *t = v ? init_of(c, a, v, f->latents.at[i]) : NULL;
+    Term *t = v && !is_poison(v) ? init_of(c, a, v, f->latents.at[i]) : NULL;
     good &= !v || t;
-    vec_push(c->arena, &f->init, t);
+    vec_push(c->arena, &f->init, v && !t ? term_real(c->arena, 0, f->span) : t); /* a wrong start is not a missing one */
   }
   return good;
 }

@@ -52,6 +52,7 @@ static Term *bare_edge(Checker *c, const Stmt *s, const Value *left, const char 
 }
 
 static void add_edge_prior(Checker *c, Weight *w, Term *ref) {
+  if (!copy_allowed(c, ref, ref->span)) return;
   w->edge = ref->edge;
   w->edge_ref = ref;
   check_prior_clash(c, w);
@@ -79,14 +80,14 @@ static const Term *domain_size(const Edge *e) {
 
 static bool covers_domain(Checker *c, const Value *p, const Edge *e) {
   if (p->rank != 1) {
-    Diag *d = diag_error(c->diags, p->span, "'categorical' takes a vector over the domain; found shape %s", shape_text(c, p));
+    Diag *d = diag_error(c->diags, p->span, "'categorical' takes a vector over the domain; found shape %s", value_shape_text(c, p));
     if (!p->rank) diag_hint(c->diags, d, "an expression in the edge is given by weights(...)");
     return false;
   }
   const Term *n = domain_size(e);
   if (!n || dim_equal(c->arena, n, p->dims[0])) return true;
   Diag *d = diag_error(c->diags, p->span, "'categorical' takes a vector over the domain, of %s values; found shape %s",
-                       term_text(c->model, c->arena, n), shape_text(c, p));
+                       term_text(c->model, c->arena, n), value_shape_text(c, p));
   note_edge(c, d, e);
   return false;
 }
@@ -99,10 +100,10 @@ static void categorical(Checker *c, const Stmt *s, const Value *left) {
     return;
   }
   const Expr *e = s->draw.args.at[0].value;
-  Value *p = number(c, e, "the parameter of 'categorical'");
+  Value *p = elab_number(c, e, "the parameter of 'categorical'");
   if (!ref || is_poison(p) || !covers_domain(c, p, ref->edge)) return;
   Term *at = value_at(c, value_to_real(c, p), &ref);
-  if (!allowed(c, at, PLACE_WEIGHT, e->span)) return;
+  if (!mention_allowed(c, at, PLACE_WEIGHT, e->span)) return;
   Weight *w = new_weight(c, WEIGHT_PRIOR, s);
   w->dist = DIST_WEIGHTS;
   w->left = ref;
@@ -113,7 +114,7 @@ static void categorical(Checker *c, const Stmt *s, const Value *left) {
 static bool is_count(Checker *c, const Stmt *s, Dist d, const Value *left) {
   if (!left->rank && left->type == TYPE_INT) return true;
   diag_error(c->diags, s->draw.left->span, "'%s' is a pmf of an integer; found %s", dist_name(d),
-             left->rank ? shape_text(c, left) : type_words(left->type));
+             left->rank ? value_shape_text(c, left) : type_words(left->type));
   return false;
 }
 
@@ -156,8 +157,7 @@ static void latent_prior(Checker *c, const Stmt *s, Dist d, const Value *left) {
   w->left = value_over(c, left, &w->axes);
   w->latent = left->rank ? left->what : left->term->latent;
   if (w->left->kind != TERM_LATENT) return;
-  for (uint32_t i = 0; i < w->left->args.n; i++)
-    if (!allowed(c, w->left->args.at[i], PLACE_BOUND, s->draw.left->span)) return;
+  if (!copy_allowed(c, w->left, s->draw.left->span)) return;
   check_prior_clash(c, w);
   if (!w->latent->prior) w->latent->prior = w;
   vec_push(c->arena, &w->latent->priors, w);
@@ -237,7 +237,7 @@ void check_prior(Checker *c, const Stmt *s) {
     not_unknown(c, s);
     return;
   }
-  if (!allowed(c, left->term, PLACE_SUPPORT, s->draw.left->span)) return;
+  if (!mention_allowed(c, left->term, PLACE_SUPPORT, s->draw.left->span)) return;
   if (is_categorical) categorical(c, s, left);
   else if (dist_place(d) == 'e') support_prior(c, s, d, left);
   else if (dist_place(d) == 'l') density_on_edge(c, s, d, left);

@@ -10,7 +10,7 @@ static bool is_row(Checker *c, const Expr *e, Entity **graph) {
 }
 
 static bool elab_row(Checker *c, const Expr *e, Entity *graph, Range *to) {
-  c->input_used[graph->input->id] = true;
+  c->input_used.at[graph->input->id] = true;
   if (e->kind != EXPR_INDEX || e->index.args.n != 1) {
     Diag *d = diag_error(c->diags, e->span, "a graph is read by row: expected '%s[i]'", name_text(c, graph->name));
     diag_note(c->diags, d, graph->span, "'%s' is declared here", name_text(c, graph->name));
@@ -47,21 +47,23 @@ Term *range_extent(Checker *c, const Range *r) {
   return term_op2(c->arena, OP_SUB, r->hi, r->lo, r->span);
 }
 
+Term *range_origin(Checker *c, const Range *r) { return r->kind == RANGE_ROW ? term_int(c->arena, 0, r->span) : r->lo; }
+
 static bool range_allowed(Checker *c, const Range *r, MentionPlace place) {
-  bool good = !r->lo || allowed(c, r->lo, place, r->span);
-  if (good && r->hi) good = allowed(c, r->hi, place, r->span);
-  return good && r->row ? allowed(c, r->row, place, r->span) : good;
+  bool good = !r->lo || mention_allowed(c, r->lo, place, r->span);
+  if (good && r->hi) good = mention_allowed(c, r->hi, place, r->span);
+  return good && r->row ? mention_allowed(c, r->row, place, r->span) : good;
 }
 
-Index *bind(Checker *c, const Binder *b, IndexRole role, const char *what) {
+Index *bind_index(Checker *c, const Binder *b, IndexRole role, const char *what) {
   Range r;
   MentionPlace place = role == INDEX_REDUCE ? PLACE_REDUCE_BOUND : PLACE_BOUND;
   if (!elab_range(c, &b->domain, what, &r) || !range_allowed(c, &r, place)) {
-    declare(c, ENTITY_POISON, b->name, NULL);
+    declare_name(c, ENTITY_POISON, b->name, NULL);
     return NULL;
   }
   Index *i = new_index(c, b->name.sym, role, r, b->name.span);
-  declare(c, ENTITY_INDEX, b->name, i);
+  declare_name(c, ENTITY_INDEX, b->name, i);
   return i;
 }
 
@@ -125,7 +127,7 @@ static bool structured_sizes(Checker *c, const Expr *call, uint32_t arity, Edge 
     }
     Term *t = n < 2 ? scalar_int(c, a->value, "the size of a domain") : NULL;
     if (n < 2 && !t) return false;
-    if (n < 2 && !allowed(c, t, PLACE_BOUND, a->value->span)) return false;
+    if (n < 2 && !mention_allowed(c, t, PLACE_BOUND, a->value->span)) return false;
     if (n < 2) sizes[n] = t;
     n++;
   }

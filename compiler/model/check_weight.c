@@ -89,19 +89,19 @@ static bool fits(Checker *c, Dist d, uint32_t k, const Value *p, const Value *le
     last.rank = 1;
     last.dims = left->dims + left->rank - 1;
   }
-  if (same_shape(c, p, &last)) return true;
+  if (value_same_shape(c, p, &last)) return true;
   Diag *g = diag_error(c->diags, p->span, "parameter %u of '%s' has shape %s, the left side %s; expected equal shapes or a scalar",
-                       k + 1, dist_name(d), shape_text(c, p), shape_text(c, left));
+                       k + 1, dist_name(d), value_shape_text(c, p), value_shape_text(c, left));
   if (dist_place(d) == 'e') diag_hint(c->diags, g, "a vector over the domain is given by categorical(p)");
   return false;
 }
 
 static Term *param(Checker *c, const Stmt *s, Dist d, uint32_t k, const Value *left, const IndexVec *axes) {
   const Expr *e = s->draw.args.at[k].value;
-  Value *v = number(c, e, arena_printf(c->arena, "parameter %u of '%s'", k + 1, dist_name(d)));
+  Value *v = elab_number(c, e, arena_printf(c->arena, "parameter %u of '%s'", k + 1, dist_name(d)));
   if (is_poison(v) || !fits(c, d, k, v, left)) return NULL;
   Term *t = value_over(c, value_to_real(c, v), axes);
-  bool good = allowed(c, t, PLACE_WEIGHT, e->span) && in_range(c, d, k, t);
+  bool good = mention_allowed(c, t, PLACE_WEIGHT, e->span) && in_range(c, d, k, t);
   return good ? t : NULL;
 }
 
@@ -113,14 +113,14 @@ bool dist_params(Checker *c, const Stmt *s, Dist d, const Value *left, Weight *w
     diag_error(c->diags, span, "'dirichlet' is of a vector; found a scalar on the left");
     return false;
   }
-  make_axes(c, left->dims, left->rank, &w->axes);
+  axes_make(c, left->dims, left->rank, &w->axes);
   bool good = true;
   for (uint32_t k = 0; k < s->draw.args.n; k++) {
     Term *t = param(c, s, d, k, left, &w->axes);
     good &= t != NULL;
     if (t) vec_push(c->arena, &w->params, t);
   }
-  drop_axes(c, left->rank);
+  axes_drop(c, left->rank);
   return good;
 }
 
@@ -136,7 +136,7 @@ void check_potential(Checker *c, const Stmt *s) {
   }
   Term *t = scalar_of(c, v, TYPE_REAL, "a potential");
   double x;
-  if (!t || !allowed(c, t, PLACE_WEIGHT, s->weight->span)) return;
+  if (!t || !mention_allowed(c, t, PLACE_WEIGHT, s->weight->span)) return;
   if (literal(t, &x) && !(x >= 0 && x < INFINITY)) {
     diag_error(c->diags, s->weight->span, "a weight must be finite and at least 0; found %g", x);
     return;
@@ -148,7 +148,7 @@ void check_potential(Checker *c, const Stmt *s) {
 
 void check_require(Checker *c, const Stmt *s) {
   Term *t = scalar_bool(c, s->weight, "the condition of 'require'");
-  if (!t || !allowed(c, t, PLACE_WEIGHT, s->weight->span)) return;
+  if (!t || !mention_allowed(c, t, PLACE_WEIGHT, s->weight->span)) return;
   Weight *w = new_weight(c, WEIGHT_REQUIRE, s);
   w->value = t;
   add(c, w);
@@ -184,7 +184,7 @@ static bool is_data(Checker *c, const Stmt *s, const Term *t) {
 static Term *observed(Checker *c, const Stmt *s, Dist d, Value *left, const IndexVec *axes) {
   bool whole = is_discrete(d) && left->type == TYPE_INT;
   Term *t = value_over(c, whole ? left : value_to_real(c, left), axes);
-  return is_data(c, s, t) && allowed(c, t, PLACE_WEIGHT, s->draw.left->span) ? t : NULL;
+  return is_data(c, s, t) && mention_allowed(c, t, PLACE_WEIGHT, s->draw.left->span) ? t : NULL;
 }
 
 void check_observe(Checker *c, const Stmt *s) {

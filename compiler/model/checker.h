@@ -16,8 +16,10 @@
 #include "model/term.h"
 
 /* Elaboration inlines `def`s, so a short file can mean a huge model; these bound time and memory.  The
- * depth limit also bounds the recursion of every later pass over a term. */
-enum { MODEL_MAX_TERMS = 1000000, TERM_MAX_DEPTH = 5000, DEF_MAX_DEPTH = 200, ELAB_MAX_DEPTH = 4000 };
+ * depth limit also bounds the recursion of every later pass over a term; that on declarations (statements, names,
+ * indices) the searches that are linear in their number. */
+enum { MODEL_MAX_TERMS = 1000000, TERM_MAX_DEPTH = 5000, DEF_MAX_DEPTH = 200, ELAB_MAX_DEPTH = 4000,
+       MODEL_MAX_DECLARATIONS = 10000, REDUCE_MAX_INDICES = 64 };
 
 /* ---- values ------------------------------------------------------------------------------------- */
 
@@ -40,6 +42,7 @@ struct Value {
   Term *term;    /* TERM */
   TermKind element;
   void *what;    /* ELEMENT */
+  Term **origins; /* ELEMENT: the index value at which each axis begins; NULL: all at 0 */
   TermVec fixed; /* ELEMENT, AT: leading indices */
   OpKind op;
   ReduceKind reduce;
@@ -71,6 +74,8 @@ struct DefEntity {
   const Def *def;
   Scope *home; /* where its body is read */
   bool active; /* being inlined: a second time would be recursion */
+  bool called; /* a def that nothing calls is read once at the end of its block, for its names */
+  bool broken; /* its body had an error: further calls are silent */
   DefEntity *next;
 };
 
@@ -85,13 +90,16 @@ typedef struct Checker {
   Scope *scope;
   Entity *everywhere;   /* edges, latents, let arrays of closed blocks: seen in all of the model */
   IndexVec plates;      /* the enclosing ones, outermost first */
+  uint32_t declarations; /* so far, against MODEL_MAX_DECLARATIONS */
   uint32_t terms;       /* made so far, against MODEL_MAX_TERMS */
   uint32_t def_depth;
   uint32_t depth;       /* of the recursion of elab and value_at, against ELAB_MAX_DEPTH */
+  bool in_dimension;    /* an unknown name is then meant to be a size */
   bool exhausted;       /* the limit was reported: everything is poison from here on */
-  bool *input_used;     /* by Input.id, grown with the inputs */
+  VEC(bool) input_used; /* by Input.id */
   VEC(Index *) axes_in_sight;
   Span statement;
+  VEC(Entity *) closed; /* indices of reductions that ended earlier in this statement, for a hint */
   Value poison;
 } Checker;
 
@@ -100,9 +108,9 @@ void scope_push(Checker *c);
 void scope_pop(Checker *c);
 /* Declares a name in the innermost scope.  Reports a second declaration there; edges and latents must be
  * new in the whole model.  The new meaning holds in any case. */
-Entity *declare(Checker *c, EntityKind kind, Name name, void *what);
+Entity *declare_name(Checker *c, EntityKind kind, Name name, void *what);
 /* NULL: unknown, and reported as such with the nearest name in sight. */
-Entity *lookup(Checker *c, Name name, const char *expected);
+Entity *lookup_name(Checker *c, Name name, const char *expected);
 Entity *lookup_quietly(const Checker *c, Sym name);
 DefEntity *lookup_def(const Checker *c, Sym name);
 void declare_def(Checker *c, const Def *def);
@@ -113,7 +121,10 @@ const char *nearest_word(const char *word, const char *const *words, uint32_t n)
 
 /* value.c */
 Value *value_term(Checker *c, Term *t);
-Value *value_element(Checker *c, TermKind kind, void *what, const TermVec *fixed, const TermVec *dims, Span span);
+/* origins: where each of dims begins, NULL: at 0.  Written indices are index values; an axis left off counts
+ * from 0 like that of any vector. */
+Value *value_element(Checker *c, TermKind kind, void *what, const TermVec *fixed, const TermVec *dims, const TermVec *origins,
+                     Span span);
 /* args agree in type and are scalars or of one shape. */
 Value *value_op(Checker *c, OpKind op, ScalarType type, Value *const *args, uint32_t n, Span span);
 Value *value_to_real(Checker *c, Value *v);
@@ -124,17 +135,19 @@ Value *value_index(Checker *c, Value *v, const TermVec *indices, Span span);
 /* New AXIS indices, one an axis of v, appended to *axes; returns v there. */
 Term *value_over_axes(Checker *c, const Value *v, IndexVec *axes);
 /* Makes axes of given extents, and reads v over the last v->rank of them. */
-void make_axes(Checker *c, Term *const *dims, uint32_t n, IndexVec *axes);
+void axes_make(Checker *c, Term *const *dims, uint32_t n, IndexVec *axes);
 Term *value_over(Checker *c, const Value *v, const IndexVec *axes);
-void drop_axes(Checker *c, uint32_t n);
-bool same_shape(Checker *c, const Value *a, const Value *b);
-const char *shape_text(Checker *c, const Value *v);
+void axes_drop(Checker *c, uint32_t n);
+bool value_same_shape(Checker *c, const Value *a, const Value *b);
+const char *value_shape_text(Checker *c, const Value *v);
 const char *type_words(ScalarType t);
 Index *new_index(Checker *c, Sym name, IndexRole role, Range range, Span span);
 /* Entering a level of recursion; false: too deep, reported once.  Each enter, also a failed one, has its leave. */
-bool enter(Checker *c);
-static inline void leave(Checker *c) { c->depth--; }
-bool spend(Checker *c, uint32_t terms); /* false: over the limit, which is reported once */
+bool enter_level(Checker *c);
+/* One more statement, name or index; false: over the limit, reported once. */
+bool count_declaration(Checker *c, Span span);
+static inline void leave_level(Checker *c) { c->depth--; }
+bool spend_terms(Checker *c, uint32_t terms); /* false: over the limit, which is reported once */
 
 static inline bool is_poison(const Value *v) { return v->kind == VALUE_POISON; }
 static inline bool is_numeric(const Value *v) { return v->type != TYPE_BOOL; }
@@ -142,8 +155,8 @@ static inline bool is_none(const Value *v) { return v->kind == VALUE_TERM && v->
 
 /* check_expr.c: expressions.  The typed ones report what they find instead and return NULL. */
 Value *elab(Checker *c, const Expr *e);
-Value *combine(Checker *c, BinaryOp op, Value *a, Value *b, Span span);
-Value *number(Checker *c, const Expr *e, const char *what); /* int or real, any shape; poison after an error */
+Value *elab_binary(Checker *c, BinaryOp op, Value *a, Value *b, Span span);
+Value *elab_number(Checker *c, const Expr *e, const char *what); /* int or real, any shape; poison after an error */
 Term *scalar_int(Checker *c, const Expr *e, const char *what);
 Term *scalar_real(Checker *c, const Expr *e, const char *what);
 Term *scalar_bool(Checker *c, const Expr *e, const char *what);
@@ -160,6 +173,7 @@ uint32_t shared_plates(const Checker *c, const IndexVec *of);
 Value *elab_call(Checker *c, const Expr *e);
 Value *elab_reduce(Checker *c, const Expr *e);
 bool is_builtin(const char *name);
+void check_uncalled(Checker *c); /* the defs of the innermost scope */
 bool is_query_word(const char *name);
 Value *elab_query(Checker *c, const Expr *e);      /* E[..], P[..] */
 Value *elab_query_call(Checker *c, const Expr *e); /* mode(..) and the like */
@@ -168,9 +182,10 @@ Value *elab_query_call(Checker *c, const Expr *e); /* mode(..) and the like */
 bool elab_range(Checker *c, const Domain *d, const char *what, Range *to);
 bool range_is_static(const Range *r); /* of sizes only, so that it can be a dimension */
 /* Declares a binder's index in the scope at hand; NULL after an error (a poison is declared). */
-Index *bind(Checker *c, const Binder *b, IndexRole role, const char *what);
+Index *bind_index(Checker *c, const Binder *b, IndexRole role, const char *what);
 bool elab_edge_domain(Checker *c, const Domain *d, Edge *e);
 Term *range_extent(Checker *c, const Range *r); /* hi - lo */
+Term *range_origin(Checker *c, const Range *r);
 
 /* check_mention.c: what may be mentioned where */
 typedef enum {
@@ -182,9 +197,14 @@ typedef enum {
   PLACE_LET,
   PLACE_DEFAULT,
   PLACE_INFER,
+  PLACE_COPY,     /* the indices of a copy that a prior or a query is about */
   PLACE_OUT,
 } MentionPlace;
-bool allowed(Checker *c, const Term *t, MentionPlace place, Span span);
+bool mention_allowed(Checker *c, const Term *t, MentionPlace place, Span span);
+/* The indices of an edge or latent term, as the name of one copy. */
+bool copy_allowed(Checker *c, const Term *ref, Span span);
+/* No index of an enclosing plate from the first-th on. */
+bool plates_allowed(Checker *c, const Term *t, uint32_t first, Span span);
 
 /* check_decl.c */
 void check_inputs(Checker *c, const Stmt *s);

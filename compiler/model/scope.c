@@ -63,7 +63,7 @@ static Entity *clash(Checker *c, EntityKind kind, Sym name) {
   return far && is_global(far->kind) ? far : NULL;
 }
 
-Entity *declare(Checker *c, EntityKind kind, Name name, void *what) {
+Entity *declare_name(Checker *c, EntityKind kind, Name name, void *what) {
   Entity *old = clash(c, kind, name.sym);
   if (old) {
     Diag *d = diag_error(c->diags, name.span, "'%s' is already declared, as %s", name_text(c, name.sym), entity_words(old));
@@ -156,13 +156,27 @@ static Entity *nearest_entity(const Checker *c, const char *word) {
   return best;
 }
 
-Entity *lookup(Checker *c, Name name, const char *expected) {
+/* The body of a reduction ends at `+`, which is easily forgotten. */
+static const Entity *closed_index(const Checker *c, Sym name) {
+  for (uint32_t i = c->closed.n; i-- > 0;)
+    if (c->closed.at[i]->name == name) return c->closed.at[i];
+  return NULL;
+}
+
+Entity *lookup_name(Checker *c, Name name, const char *expected) {
   Entity *e = lookup_quietly(c, name.sym);
   if (e) return e;
   const char *word = name_text(c, name.sym);
-  Diag *d = diag_error(c->diags, name.span, "unknown name '%s'; expected %s", word, expected);
-  Entity *near = nearest_entity(c, word);
-  if (near) diag_note(c->diags, d, near->span, "did you mean '%s', declared here?", name_text(c, near->name));
+  Diag *d = diag_error(c->diags, name.span, "unknown name '%s'; expected %s", word, c->in_dimension ? "a size" : expected);
+  const Entity *closed = closed_index(c, name.sym);
+  Entity *near = closed ? NULL : nearest_entity(c, word);
+  if (near && c->in_dimension && near->kind != ENTITY_SIZE) near = NULL;
+  if (closed) {
+    diag_note(c->diags, d, closed->span, "this '%s' is seen only in the reduction's body", word);
+    diag_hint(c->diags, d, "the body reaches over '*' and '/' but not over '+', '-' or a comparison: put brackets around it");
+  } else if (near) diag_note(c->diags, d, near->span, "did you mean '%s', declared here?", name_text(c, near->name));
+  else if (c->in_dimension)
+    diag_hint(c->diags, d, "list it among the sizes: model %s(..., %s)", name_text(c, c->model->name), word);
   else if (is_builtin(word) || lookup_def(c, name.sym)) diag_hint(c->diags, d, "'%s' is a function: call it with (...)", word);
   return NULL;
 }

@@ -7,7 +7,7 @@
 #include <ctype.h>
 #include <stdio.h>
 
-bool spend(Checker *c, uint32_t terms) {
+bool spend_terms(Checker *c, uint32_t terms) {
   if (c->exhausted) return false;
   c->terms = terms > MODEL_MAX_TERMS - c->terms ? MODEL_MAX_TERMS : c->terms + terms;
   if (c->terms < MODEL_MAX_TERMS) return true;
@@ -38,7 +38,15 @@ static bool too_deep(Checker *c, const Term *t) {
   return true;
 }
 
-bool enter(Checker *c) {
+bool count_declaration(Checker *c, Span span) {
+  if (c->exhausted) return false;
+  if (c->declarations++ < MODEL_MAX_DECLARATIONS) return true;
+  diag_error(c->diags, span, "more than %d statements and names in one scope of the file", (int)MODEL_MAX_DECLARATIONS);
+  c->exhausted = true;
+  return false;
+}
+
+bool enter_level(Checker *c) {
   if (c->depth++ < ELAB_MAX_DEPTH) return true;
   tell_depth(c, ELAB_MAX_DEPTH);
   return false;
@@ -46,7 +54,7 @@ bool enter(Checker *c) {
 
 /* A tree that sharing has made larger than any model may be is never walked. */
 Value *value_term(Checker *c, Term *t) {
-  if (too_deep(c, t) || !spend(c, t->nodes >= MODEL_MAX_TERMS ? MODEL_MAX_TERMS : 1)) return &c->poison;
+  if (too_deep(c, t) || !spend_terms(c, t->nodes >= MODEL_MAX_TERMS ? MODEL_MAX_TERMS : 1)) return &c->poison;
   Value *v = blank(c, VALUE_TERM, t->type, t->span);
   v->term = t;
   return v;
@@ -59,7 +67,8 @@ Value *value_of_kind(Checker *c, ValueKind kind, ScalarType type, const Value *s
   return v;
 }
 
-Value *value_element(Checker *c, TermKind kind, void *what, const TermVec *fixed, const TermVec *dims, Span span) {
+Value *value_element(Checker *c, TermKind kind, void *what, const TermVec *fixed, const TermVec *dims, const TermVec *origins,
+                     Span span) {
   if (fixed->n == dims->n) return value_term(c, term_ref(c->arena, kind, what, fixed, span));
   Term *probe = term_ref(c->arena, kind, what, fixed, span);
   Value *v = blank(c, VALUE_ELEMENT, probe->type, span);
@@ -68,6 +77,7 @@ Value *value_element(Checker *c, TermKind kind, void *what, const TermVec *fixed
   v->fixed = *fixed;
   v->rank = dims->n - fixed->n;
   v->dims = dims->at + fixed->n;
+  v->origins = origins ? origins->at + fixed->n : NULL;
   return v;
 }
 
@@ -98,7 +108,8 @@ static Term *arg_at(Checker *c, const Value *v, uint32_t i, Term *const *at) { r
 static TermVec indices_at(Checker *c, const Value *v, Term *const *at) {
   TermVec all = {0};
   for (uint32_t i = 0; i < v->fixed.n; i++) vec_push(c->arena, &all, v->fixed.at[i]);
-  for (uint32_t i = 0; i < v->rank; i++) vec_push(c->arena, &all, at[i]);
+  for (uint32_t i = 0; i < v->rank; i++)
+    vec_push(c->arena, &all, v->origins ? term_op2(c->arena, OP_ADD, at[i], v->origins[i], at[i]->span) : at[i]);
   return all;
 }
 
@@ -136,19 +147,34 @@ static Term *vector_at(Checker *c, const Value *v, Term *const *at) {
 
 Term *value_at(Checker *c, const Value *v, Term *const *at) {
   if (v->kind == VALUE_TERM) return v->term;
-  if (is_poison(v) || !spend(c, 1)) return term_int(c->arena, 0, v->span);
-  Term *t = enter(c) ? vector_at(c, v, at) : NULL;
-  leave(c);
-  return !t || too_deep(c, t) ? term_int(c->arena, 0, v->span) : t;
+  if (is_poison(v) || !spend_terms(c, 1)) return term_int(c->arena, 0, v->span);
+  Term *t = enter_level(c) ? vector_at(c, v, at) : NULL;
+  leave_level(c);
+  bool whole = t && !too_deep(c, t) && (t->nodes < MODEL_MAX_TERMS || spend_terms(c, MODEL_MAX_TERMS));
+  return whole ? t : term_int(c->arena, 0, v->span);
+}
+
+/* A name for part of an array is indexed as the array is. */
+static Value *more_indices(Checker *c, const Value *v, const TermVec *indices, Span span) {
+  Value *part = blank(c, VALUE_ELEMENT, v->type, span);
+  part->element = v->element;
+  part->what = v->what;
+  part->rank = v->rank - indices->n;
+  part->dims = v->dims + indices->n;
+  part->origins = v->origins ? v->origins + indices->n : NULL;
+  for (uint32_t i = 0; i < v->fixed.n; i++) vec_push(c->arena, &part->fixed, v->fixed.at[i]);
+  for (uint32_t i = 0; i < indices->n; i++) vec_push(c->arena, &part->fixed, indices->at[i]);
+  return part->rank ? part : value_term(c, term_ref(c->arena, part->element, part->what, &part->fixed, span));
 }
 
 Value *value_index(Checker *c, Value *v, const TermVec *indices, Span span) {
   if (is_poison(v)) return v;
   if (indices->n > v->rank) {
     diag_error(c->diags, span, "%u %s given to a value of shape %s", indices->n, indices->n == 1 ? "index is" : "indices are",
-               shape_text(c, v));
+               value_shape_text(c, v));
     return &c->poison;
   }
+  if (v->kind == VALUE_ELEMENT) return more_indices(c, v, indices, span);
   if (indices->n == v->rank) return value_term(c, value_at(c, v, indices->at));
   Value *part = blank(c, VALUE_AT, v->type, span);
   part->fixed = *indices;
@@ -195,14 +221,14 @@ static Index *new_axis(Checker *c, Term *dim) {
   return i;
 }
 
-void make_axes(Checker *c, Term *const *dims, uint32_t n, IndexVec *axes) {
+void axes_make(Checker *c, Term *const *dims, uint32_t n, IndexVec *axes) {
   for (uint32_t i = 0; i < n; i++) {
     Index *axis = new_axis(c, dims[i]);
     vec_push(c->arena, axes, axis);
   }
 }
 
-void drop_axes(Checker *c, uint32_t n) { c->axes_in_sight.n -= n; }
+void axes_drop(Checker *c, uint32_t n) { c->axes_in_sight.n -= n; }
 
 Term *value_over(Checker *c, const Value *v, const IndexVec *axes) {
   TermVec at = {0};
@@ -212,22 +238,22 @@ Term *value_over(Checker *c, const Value *v, const IndexVec *axes) {
 }
 
 Term *value_over_axes(Checker *c, const Value *v, IndexVec *axes) {
-  make_axes(c, v->dims, v->rank, axes);
+  axes_make(c, v->dims, v->rank, axes);
   Term *t = value_over(c, v, axes);
-  drop_axes(c, v->rank);
+  axes_drop(c, v->rank);
   return t;
 }
 
 /* ---- shapes ------------------------------------------------------------------------------------- */
 
-bool same_shape(Checker *c, const Value *a, const Value *b) {
+bool value_same_shape(Checker *c, const Value *a, const Value *b) {
   if (a->rank != b->rank) return false;
   for (uint32_t i = 0; i < a->rank; i++)
     if (!dim_equal(c->arena, a->dims[i], b->dims[i])) return false;
   return true;
 }
 
-const char *shape_text(Checker *c, const Value *v) {
+const char *value_shape_text(Checker *c, const Value *v) {
   if (!v->rank) return "[] (a scalar)";
   const char *s = "[";
   for (uint32_t i = 0; i < v->rank; i++)

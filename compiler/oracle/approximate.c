@@ -79,6 +79,7 @@ static double node_score(World *w, const Component *c, uint32_t i, int64_t j) {
 }
 
 static void by_sinkhorn(World *w, Component *c) {
+  if (c->n_units != 1 || w->units.at[c->units[0]].edge->domain != DOMAIN_PERMUTATION) return;
   uint32_t n = c->n_copies;
   int64_t steps = eval_int(w, c->infer->steps);
   double tau = eval_real(w, c->infer->tau);
@@ -86,7 +87,7 @@ static void by_sinkhorn(World *w, Component *c) {
   double *g = NEW_ARRAY(w->arena, double, n), *line = NEW_ARRAY(w->arena, double, n);
   for (uint32_t i = 0; i < n; i++)
     for (uint32_t j = 0; j < n; j++) s[i * n + j] = node_score(w, c, i, j) / tau;
-  for (int64_t k = 0; k < steps && step(w, c->infer->span); k++) {
+  for (int64_t k = 0; k < steps && count_step(w, c->infer->span); k++) {
     for (uint32_t i = 0; i < n; i++) {
       for (uint32_t j = 0; j < n; j++) line[j] = add_log(s[i * n + j], g[j]);
       f[i] = -log_sum_exp(line, n);

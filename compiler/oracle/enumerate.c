@@ -117,7 +117,7 @@ static void descend(World *w, const Run *r, Path path, uint32_t depth) {
   Unit *u = &w->units.at[r->c->units[depth]];
   Support s = unit_support(w, u);
   if ((r->with & WITH_PRIOR) && !has_prior(w, u) && !s.forced_zero) path.log_w -= log((double)support_count(w, u, &s));
-  for (int64_t k = 0; k < support_tries(&s) && !w->failed && step(w, u->edge->span); k++) {
+  for (int64_t k = 0; k < support_tries(&s) && !w->failed && count_step(w, u->edge->span); k++) {
     if (!support_set(w, u, &s, k)) continue;
     Path next = path;
     if (apply_factors(w, r, &next, depth)) descend(w, r, next, depth + 1);

@@ -37,7 +37,7 @@ void refuse(World *w, Span span, const char *fmt, ...) {
   va_end(ap);
 }
 
-bool step(World *w, Span span) {
+bool count_step(World *w, Span span) {
   if (w->refused) return false;
   if (++w->steps <= w->limits.max_steps) return true;
   refuse(w, span, "the exact enumeration takes more than %.3g evaluations", w->limits.max_steps);
@@ -163,7 +163,7 @@ static Val eval_let(World *w, const Term *t) {
   bool used = w->used_none;
   Val v = eval_let_body(w, t->let, at);
   w->used_none = used;
-  if (w->failed || w->need != NEED_NOTHING) return v;
+  if (w->failed || w->unjudged || w->need != NEED_NOTHING) return v;
   registry_add(w->arena, &w->let_ids, t->let->id, t->args.n, at);
   vec_push(w->arena, &w->let_values, v);
   return v;
@@ -273,7 +273,8 @@ static Values interval(World *w, const Range *r) {
   bool none = lo.i == NONE_VALUE || hi.i == NONE_VALUE;
   if (none) w->used_none = true;
   if (none || w->need != NEED_NOTHING || hi.i <= lo.i) return (Values){NULL, none ? 0 : lo.i, 0};
-  return (Values){NULL, lo.i, hi.i - lo.i};
+  uint64_t n = (uint64_t)hi.i - (uint64_t)lo.i;
+  return (Values){NULL, lo.i, n > INT64_MAX ? INT64_MAX : (int64_t)n};
 }
 
 static Values row_values(World *w, const Range *r) {
@@ -290,7 +291,7 @@ static Values row_values(World *w, const Range *r) {
           (long long)g->dims[0]);
     return nothing;
   }
-  return (Values){g->indices + g->indptr[row], 0, g->indptr[row + 1] - g->indptr[row]};
+  return (Values){w->columns[r->graph->id] + g->indptr[row], 0, g->indptr[row + 1] - g->indptr[row]};
 }
 
 Values range_values(World *w, const Range *r) {
@@ -319,7 +320,7 @@ static Val eval_reduce(World *w, const Term *t) {
   int64_t saved = w->index[x->id];
   Values v = range_values(w, &x->range);
   Val total = reduce_start(t);
-  for (int64_t k = 0; k < v.n && w->need == NEED_NOTHING && step(w, t->span); k++) {
+  for (int64_t k = 0; k < v.n && w->need == NEED_NOTHING && count_step(w, t->span); k++) {
     w->index[x->id] = value_at(&v, k);
     Val body = eval(w, t->args.at[0]);
     if (is_none(t->args.at[0], body)) body = none_used(w);
@@ -332,7 +333,7 @@ static Val eval_reduce(World *w, const Term *t) {
 /* ---- all -------------------------------------------------------------------------------------------------- */
 
 Val eval(World *w, const Term *t) {
-  step(w, t->span);
+  count_step(w, t->span);
   switch (t->kind) {
   case TERM_INT: return int_val(t->integer);
   case TERM_REAL: return real_val(t->real);

@@ -14,7 +14,7 @@ static double branch_on_marginal(World *w, const Component *c, uint32_t copy, co
   uint32_t row = 0, n = c->n_copies;
   while (c->copies[row] != copy) row++;
   double total = 0;
-  for (uint32_t j = 0; j < n && step(w, t->span); j++) {
+  for (uint32_t j = 0; j < n && count_step(w, t->span); j++) {
     w->value[copy] = j;
     total += c->marginal[row * n + j] * expect(w, t);
   }
@@ -25,11 +25,11 @@ static double branch_on_marginal(World *w, const Component *c, uint32_t copy, co
 static double branch(World *w, uint32_t copy, const Term *t) {
   const Component *c = &w->components[w->units.at[w->copies.at[copy].unit].component];
   InferMethod method = c->infer ? c->infer->method : INFER_EXACT;
-  if (method == INFER_SAMPLE || method == INFER_BETHE) w->unjudged = true;
+  if (method == INFER_SAMPLE || method == INFER_BETHE || (method == INFER_SINKHORN && !c->marginal)) w->unjudged = true;
   if (c->marginal) return branch_on_marginal(w, c, copy, t);
   if (isnan(c->table->log_z)) return NAN;
   double total = 0;
-  for (uint64_t k = 0; k < c->table->n && !w->failed && step(w, t->span); k++) {
+  for (uint64_t k = 0; k < c->table->n && !w->failed && count_step(w, t->span); k++) {
     if (c->p[k] == 0 && method != INFER_EXACT) continue;
     for (uint32_t i = 0; i < c->n_copies; i++) w->value[c->copies[i]] = c->table->values[k * c->n_copies + i];
     total += c->p[k] * expect(w, t);
@@ -53,7 +53,7 @@ static double expect_sum(World *w, const Term *t) {
   int64_t saved = w->index[x->id];
   Values v = range_values(w, &x->range);
   double total = 0;
-  for (int64_t k = 0; k < v.n && !w->failed && step(w, t->span); k++) {
+  for (int64_t k = 0; k < v.n && !w->failed && count_step(w, t->span); k++) {
     w->index[x->id] = value_at(&v, k);
     total += expect(w, t->args.at[0]);
   }

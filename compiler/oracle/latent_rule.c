@@ -278,7 +278,7 @@ static double integrate_term(World *w, const Touching *t, uint32_t depth) {
   ArenaMark mark = arena_mark(w->scratch);
   Rule r = fine_rule(w, b, place);
   double total = 0;
-  for (uint32_t k = 0; k < r.n && step(w, t->t->span); k++) {
+  for (uint32_t k = 0; k < r.n && count_step(w, t->t->span); k++) {
     w->z[place] = r.nodes[k];
     total += r.weights[k] * integrate_term(w, t, depth + 1);
   }

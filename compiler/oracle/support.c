@@ -66,7 +66,7 @@ void support_clear(World *w, const Unit *u) {
 int64_t support_count(World *w, const Unit *u, const Support *s) {
   if (!s->copy) return s->n;
   int64_t count = 0, saved = w->value[u->first];
-  for (int64_t k = 0; k < support_tries(s) && step(w, u->edge->span); k++) count += support_set(w, u, s, k);
+  for (int64_t k = 0; k < support_tries(s) && count_step(w, u->edge->span); k++) count += support_set(w, u, s, k);
   w->value[u->first] = saved;
   return count;
 }

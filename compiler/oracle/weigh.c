@@ -34,7 +34,7 @@ static double exponent_sum(World *w, const Term *t, int sign) {
   int64_t saved = w->index[x->id];
   Values v = range_values(w, &x->range);
   double total = 0;
-  for (int64_t k = 0; k < v.n && step(w, t->span); k++) {
+  for (int64_t k = 0; k < v.n && count_step(w, t->span); k++) {
     w->index[x->id] = value_at(&v, k);
     total = add_log(total, exponent(w, t->args.at[0], sign));
   }
@@ -91,7 +91,7 @@ static LogW log_reduce(World *w, const Term *t) {
   Index *x = t->index;
   int64_t saved = w->index[x->id];
   Values v = range_values(w, &x->range);
-  for (int64_t k = 0; k < v.n && step(w, t->span); k++) {
+  for (int64_t k = 0; k < v.n && count_step(w, t->span); k++) {
     w->index[x->id] = value_at(&v, k);
     LogW part = log_of(w, t->args.at[0]);
     total = product ? times(total, part) : log_add(total, part);

@@ -116,6 +116,8 @@ typedef struct World {
   Registry let_ids;
   VEC(Val) let_values;
 
+  int64_t **columns; /* by Input.id, graphs: the stored neighbours, sorted within each row */
+
   const IndexVec *plates; /* of the output or let whose value is being computed */
   const int64_t *query_at; /* their values at the query */
 
@@ -144,7 +146,7 @@ bool try_eval(World *w, const Term *t, Val *result);
 void fault(World *w, Span span, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 void refuse(World *w, Span span, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 /* Counts one step of work; false once the limit is passed (and the run refused). */
-bool step(World *w, Span span);
+bool count_step(World *w, Span span);
 
 /* The values of a range at the known indices; n is 0 where it could not be told. */
 typedef struct Values { const int64_t *at; int64_t lo, n; } Values;

@@ -68,10 +68,11 @@ static double draw_real(uint64_t seed, int64_t a, int64_t b) {
   return (double)n / 8;
 }
 
-/* A dimension is a size, or a constant. */
+/* A dimension is a size, or a small constant; anything else will not fit and ends the run. */
 static int64_t dimension(const Kernel *k, const int64_t *sizes, Val v) {
   const Instr *i = ir_at(k, v);
-  return i->op == IR_SIZE ? sizes[i->integer] : i->integer;
+  if (i->op == IR_SIZE) return sizes[i->integer];
+  return i->op == IR_CONST && i->integer >= 0 && i->integer < 8 ? i->integer : 0;
 }
 
 static EvalInput random_input(Arena *arena, const Kernel *k, const Array *a, const int64_t *sizes, uint64_t seed) {
@@ -87,16 +88,16 @@ static EvalInput random_input(Arena *arena, const Kernel *k, const Array *a, con
 }
 
 Run *random_run(Arena *arena, const Kernel *k, uint64_t seed) {
-  enum { INPUTS = 16 };
   Run *r = NEW(arena, Run);
   int64_t *sizes = NEW_ARRAY(arena, int64_t, k->sizes.n);
   for (uint32_t s = 0; s < k->sizes.n; s++) sizes[s] = draw(seed, -1, s, 1, 6);
-  EvalInput *inputs = NEW_ARRAY(arena, EvalInput, INPUTS * EVAL_PARTS);
+  EvalInput *inputs = NEW_ARRAY(arena, EvalInput, RUN_ARRAYS * EVAL_PARTS);
   for (uint32_t n = 0; n < k->arrays.n; n++) {
     const Array *a = k->arrays.at[n];
-    if (a->kind == ARRAY_IN) inputs[a->external * EVAL_PARTS + a->part] = random_input(arena, k, a, sizes, seed);
+    if (a->kind == ARRAY_IN && a->external < RUN_ARRAYS)
+      inputs[a->external * EVAL_PARTS + a->part] = random_input(arena, k, a, sizes, seed);
   }
-  r->args = (EvalArgs){.f64 = seed % 2, .sizes = sizes, .ninput = INPUTS, .inputs = inputs, .noutput = 16,
+  r->args = (EvalArgs){.f64 = seed % 2, .sizes = sizes, .ninput = RUN_ARRAYS, .inputs = inputs, .noutput = RUN_ARRAYS,
                        .outputs = r->outputs, .max_steps = 10000000};
   r->args.functions = (EvalFunctions){attn_rt_random_uniform, attn_rt_lgamma, attn_rt_digamma, attn_rt_lbeta};
   return r;
@@ -104,17 +105,18 @@ Run *random_run(Arena *arena, const Kernel *k, uint64_t seed) {
 
 static bool same_bits(double x, double y) { return (isnan(x) && isnan(y)) || !memcmp(&x, &y, sizeof x); }
 
-static void expect_same_output(const EvalOutput *x, const EvalOutput *y) {
-  cr_assert_eq(x->count, y->count);
-  for (int64_t n = 0; n < x->count; n++) {
-    if (x->real) cr_assert(same_bits(x->real[n], y->real[n]), "%.17g and %.17g", x->real[n], y->real[n]);
-    else cr_assert_eq(x->integer[n], y->integer[n]);
-  }
+static bool same_output(const EvalOutput *x, const EvalOutput *y) {
+  if (x->count != y->count) return false;
+  for (int64_t n = 0; n < x->count; n++)
+    if (x->real ? !same_bits(x->real[n], y->real[n]) : x->integer[n] != y->integer[n]) return false;
+  return true;
 }
 
-void expect_same_results(Arena *arena, const Kernel *x, const Kernel *y, uint64_t seed) {
+bool same_results(Arena *arena, const Kernel *x, const Kernel *y, uint64_t seed) {
   Run *a = random_run(arena, x, seed), *b = random_run(arena, y, seed);
-  bool good = ir_eval(arena, x, &a->args);
-  cr_assert_eq(good, ir_eval(arena, y, &b->args), "%s", a->args.error ? a->args.error : b->args.error);
-  for (uint32_t n = 0; good && n < 16; n++) expect_same_output(&a->outputs[n], &b->outputs[n]);
+  if (!ir_eval(arena, x, &a->args)) return true;
+  if (!ir_eval(arena, y, &b->args)) return strstr(b->args.error, "too ") != NULL;
+  for (uint32_t n = 0; n < RUN_ARRAYS; n++)
+    if (!same_output(&a->outputs[n], &b->outputs[n])) return false;
+  return true;
 }

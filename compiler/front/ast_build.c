@@ -1,5 +1,5 @@
 /* build: see build.h. */
-#include "front/build.h"
+#include "front/ast_build.h"
 
 #include "front/parse.h"
 
@@ -33,27 +33,27 @@ static Expr *grown(Parse *p, Span at, Expr *e, uint16_t depth) {
   return cut(p, e->span);
 }
 
-Expr *build_int(Parse *p, Span span, int64_t value) {
+Expr *ast_int(Parse *p, Span span, int64_t value) {
   Expr *e = leaf(p, span, EXPR_INT);
   e->integer = value;
   return e;
 }
 
-Expr *build_real(Parse *p, Span span, double value) {
+Expr *ast_real(Parse *p, Span span, double value) {
   Expr *e = leaf(p, span, EXPR_REAL);
   e->real = value;
   return e;
 }
 
-Expr *build_word(Parse *p, Span span, ExprKind kind) { return leaf(p, span, kind); }
+Expr *ast_word(Parse *p, Span span, ExprKind kind) { return leaf(p, span, kind); }
 
-Expr *build_name(Parse *p, Name name) {
+Expr *ast_name(Parse *p, Name name) {
   Expr *e = leaf(p, name.span, EXPR_NAME);
   e->name = name.sym;
   return e;
 }
 
-Expr *build_unary(Parse *p, Span span, UnaryOp op, Expr *a) {
+Expr *ast_unary(Parse *p, Span span, UnaryOp op, Expr *a) {
   if (is_cut(a)) return a;
   Expr *e = leaf(p, span, EXPR_UNARY);
   e->unary.op = op;
@@ -61,7 +61,7 @@ Expr *build_unary(Parse *p, Span span, UnaryOp op, Expr *a) {
   return grown(p, span, e, deeper(1, a));
 }
 
-Expr *build_binary(Parse *p, Span op_span, BinaryOp op, Expr *a, Expr *b) {
+Expr *ast_binary(Parse *p, Span op_span, BinaryOp op, Expr *a, Expr *b) {
   if (is_cut(a)) return a;
   if (is_cut(b)) return b;
   Expr *e = leaf(p, span_join(a->span, b->span), EXPR_BINARY);
@@ -71,7 +71,7 @@ Expr *build_binary(Parse *p, Span op_span, BinaryOp op, Expr *a, Expr *b) {
   return grown(p, op_span, e, deeper(deeper(1, a), b));
 }
 
-Expr *build_if(Parse *p, Span span, Expr *cond, Expr *then, Expr *otherwise) {
+Expr *ast_if(Parse *p, Span span, Expr *cond, Expr *then, Expr *otherwise) {
   if (is_cut(cond) || is_cut(then) || is_cut(otherwise)) return cut(p, span);
   Expr *e = leaf(p, span, EXPR_IF);
   e->cond.cond = cond;
@@ -80,7 +80,7 @@ Expr *build_if(Parse *p, Span span, Expr *cond, Expr *then, Expr *otherwise) {
   return grown(p, span, e, deeper(deeper(deeper(1, cond), then), otherwise));
 }
 
-Expr *build_index(Parse *p, Span span, Expr *base, ExprVec args) {
+Expr *ast_index(Parse *p, Span span, Expr *base, ExprVec args) {
   if (is_cut(base)) return base;
   uint16_t depth = deeper(1, base);
   for (uint32_t i = 0; i < args.n; i++) {
@@ -93,7 +93,7 @@ Expr *build_index(Parse *p, Span span, Expr *base, ExprVec args) {
   return grown(p, (Span){base->span.hi, span.hi}, e, depth);
 }
 
-Expr *build_call(Parse *p, Span span, Name callee, ArgVec args) {
+Expr *ast_call(Parse *p, Span span, Name callee, ArgVec args) {
   uint16_t depth = 1;
   for (uint32_t i = 0; i < args.n; i++) {
     if (is_cut(args.at[i].value)) return cut(p, span);
@@ -105,7 +105,7 @@ Expr *build_call(Parse *p, Span span, Name callee, ArgVec args) {
   return grown(p, callee.span, e, depth);
 }
 
-Expr *build_reduce(Parse *p, Span span, Name op, BinderVec binders, Expr *body) {
+Expr *ast_reduce(Parse *p, Span span, Name op, BinderVec binders, Expr *body) {
   if (is_cut(body)) return body;
   uint16_t depth = deeper(1, body);
   for (uint32_t i = 0; i < binders.n; i++) {
@@ -120,7 +120,7 @@ Expr *build_reduce(Parse *p, Span span, Name op, BinderVec binders, Expr *body) 
   return grown(p, op.span, e, depth);
 }
 
-Expr *build_query(Parse *p, Span span, bool is_probability, Expr *arg) {
+Expr *ast_query(Parse *p, Span span, bool is_probability, Expr *arg) {
   if (is_cut(arg)) return arg;
   Expr *e = leaf(p, span, EXPR_QUERY);
   e->query.is_probability = is_probability;
@@ -128,50 +128,50 @@ Expr *build_query(Parse *p, Span span, bool is_probability, Expr *arg) {
   return grown(p, span, e, deeper(1, arg));
 }
 
-Expr *build_parens(Span span, Expr *inner) {
+Expr *ast_parens(Span span, Expr *inner) {
   inner->parenthesised = true;
   inner->span = span;
   return inner;
 }
 
-Binder *build_binder(Parse *p, Span span, Name name, Domain domain) {
+Binder *ast_binder(Parse *p, Span span, Name name, Domain domain) {
   Binder *b = NEW(p->arena, Binder);
   *b = (Binder){name, domain, span};
   return b;
 }
 
-Target *build_target(Parse *p, Span span, Name name, SlotVec slots) {
+Target *ast_target(Parse *p, Span span, Name name, SlotVec slots) {
   Target *t = NEW(p->arena, Target);
   *t = (Target){name, slots, span};
   return t;
 }
 
-Decl *build_decl(Parse *p, Span span, Target *target, Name type, ExprVec dims, Expr *init) {
+Decl *ast_decl(Parse *p, Span span, Target *target, Name type, ExprVec dims, Expr *init) {
   Decl *d = NEW(p->arena, Decl);
   *d = (Decl){*target, type, dims, init, span};
   return d;
 }
 
-Def *build_def(Parse *p, Span span, Name name, NameVec params, Expr *body) {
+Def *ast_def(Parse *p, Span span, Name name, NameVec params, Expr *body) {
   Def *d = NEW(p->arena, Def);
   *d = (Def){name, params, body, span};
   return d;
 }
 
-Item *build_model(Parse *p, Span span, Name name, NameVec sizes, StmtVec body) {
+Item *ast_model(Parse *p, Span span, Name name, NameVec sizes, StmtVec body) {
   Item *item = NEW(p->arena, Item);
   item->model = (ModelDecl){name, sizes, body, span};
   return item;
 }
 
-Item *build_def_item(Parse *p, Def *def) {
+Item *ast_def_item(Parse *p, Def *def) {
   Item *item = NEW(p->arena, Item);
   item->is_def = true;
   item->def = *def;
   return item;
 }
 
-Stmt *build_stmt(Parse *p, Span span, Span keyword, StmtKind kind) {
+Stmt *ast_stmt(Parse *p, Span span, Span keyword, StmtKind kind) {
   Stmt *s = NEW(p->arena, Stmt);
   s->kind = kind;
   s->span = span;
@@ -179,28 +179,28 @@ Stmt *build_stmt(Parse *p, Span span, Span keyword, StmtKind kind) {
   return s;
 }
 
-Stmt *build_decls(Parse *p, Span span, Span keyword, StmtKind kind, DeclVec decls) {
-  Stmt *s = build_stmt(p, span, keyword, kind);
+Stmt *ast_decls(Parse *p, Span span, Span keyword, StmtKind kind, DeclVec decls) {
+  Stmt *s = ast_stmt(p, span, keyword, kind);
   s->decls = decls;
   return s;
 }
 
-Stmt *build_assign(Parse *p, Span span, Span keyword, StmtKind kind, Target *target, Expr *value) {
-  Stmt *s = build_stmt(p, span, keyword, kind);
+Stmt *ast_assign(Parse *p, Span span, Span keyword, StmtKind kind, Target *target, Expr *value) {
+  Stmt *s = ast_stmt(p, span, keyword, kind);
   s->assign.target = *target;
   s->assign.value = value;
   return s;
 }
 
-Stmt *build_for(Parse *p, Span span, Span keyword, BinderVec binders, StmtVec body) {
-  Stmt *s = build_stmt(p, span, keyword, STMT_FOR);
+Stmt *ast_for(Parse *p, Span span, Span keyword, BinderVec binders, StmtVec body) {
+  Stmt *s = ast_stmt(p, span, keyword, STMT_FOR);
   s->loop.binders = binders;
   s->loop.body = body;
   return s;
 }
 
-Stmt *build_edge(Parse *p, Span span, Span keyword, Name name, Domain domain, bool or_none, Expr *where) {
-  Stmt *s = build_stmt(p, span, keyword, STMT_EDGE);
+Stmt *ast_edge(Parse *p, Span span, Span keyword, Name name, Domain domain, bool or_none, Expr *where) {
+  Stmt *s = ast_stmt(p, span, keyword, STMT_EDGE);
   s->edge.name = name;
   s->edge.domain = domain;
   s->edge.or_none = or_none;
@@ -208,22 +208,22 @@ Stmt *build_edge(Parse *p, Span span, Span keyword, Name name, Domain domain, bo
   return s;
 }
 
-Stmt *build_draw(Parse *p, Span span, Span keyword, StmtKind kind, Expr *left, Name dist, ArgVec args) {
-  Stmt *s = build_stmt(p, span, keyword, kind);
+Stmt *ast_draw(Parse *p, Span span, Span keyword, StmtKind kind, Expr *left, Name dist, ArgVec args) {
+  Stmt *s = ast_stmt(p, span, keyword, kind);
   s->draw.left = left;
   s->draw.dist = dist;
   s->draw.args = args;
   return s;
 }
 
-Stmt *build_weight(Parse *p, Span span, Span keyword, StmtKind kind, Expr *weight) {
-  Stmt *s = build_stmt(p, span, keyword, kind);
+Stmt *ast_weight(Parse *p, Span span, Span keyword, StmtKind kind, Expr *weight) {
+  Stmt *s = ast_stmt(p, span, keyword, kind);
   s->weight = weight;
   return s;
 }
 
-Stmt *build_infer(Parse *p, Span span, Span keyword, NameVec names, Name method, ArgVec args) {
-  Stmt *s = build_stmt(p, span, keyword, STMT_INFER);
+Stmt *ast_infer(Parse *p, Span span, Span keyword, NameVec names, Name method, ArgVec args) {
+  Stmt *s = ast_stmt(p, span, keyword, STMT_INFER);
   s->infer.names = names;
   s->infer.method = method;
   s->infer.args = args;

@@ -1,0 +1,256 @@
+/* The fine print, rule by rule, on cases small enough for the hand. */
+#include "bench_model.h"
+
+/* ---- supports, empty components, NaN ------------------------------------------------------------------------------- */
+
+Test(meaning, empty_supports) {
+  Bench b;
+  bench_open(&b,
+             "model m(N) { data x: [N], len: int[N]\n for i in N { edge phi in N where phi < len[i]\n potential exp(x[phi])\n"
+             "out e[i] = E[1 + x[phi]]\n out m[i] = mode(phi)\n out h[i] = entropy(phi)\n out n[i] = count(phi)\n"
+             "out z[i] = logZ\n out k[i] = kl(phi)\n out p[i, j in N] = P[phi == j]\n out q[i] = P[phi != 0]\n }\n"
+             "out s = E[sum(i in N) (2 + x[phi[i]])]\n out i = E[if len[0] > 0 then x[phi[0]] else x[phi[1]]]\n"
+             "out t = sum(i in N) E[2 + x[phi[i]]]\n }");
+  bench_size(&b, "N", 3);
+  BENCH_INPUT(&b, "x", 0, log(2), NAN);
+  BENCH_INPUT(&b, "len", 0, 2, 1);
+  bench_run(&b);
+  EXPECT(&b, "e", 0, 0);
+  EXPECT(&b, "e", 1, 1 + 2. / 3 * log(2));
+  EXPECT(&b, "e", 2, 1);
+  EXPECT(&b, "m", 0, -1);
+  EXPECT(&b, "m", 1, 1);
+  EXPECT(&b, "h", 0, 0);
+  EXPECT(&b, "n", 0, 0);
+  EXPECT(&b, "n", 1, 2);
+  EXPECT(&b, "z", 0, -INFINITY);
+  EXPECT(&b, "z", 1, log(1.5));
+  EXPECT(&b, "k", 0, 0);
+  EXPECT(&b, "p", 0, 0);
+  EXPECT(&b, "p", 3, 1. / 3);
+  EXPECT(&b, "q", 0, 0);
+  EXPECT(&b, "s", 0, 0);                                   /* one of its components is empty */
+  EXPECT(&b, "i", 0, 2. / 3 * log(2));                     /* the other side is not looked at */
+  EXPECT(&b, "t", 0, 0 + 2 + 2. / 3 * log(2) + 2);
+  bench_close(&b);
+}
+
+Test(meaning, nan_stays_in_its_component) {
+  Bench b;
+  bench_open(&b,
+             "model m(N) { data x: [N, N], v: [N]\n for i in N { edge phi in N where phi <= i\n potential exp(x[i, phi])\n"
+             "out e[i] = E[v[phi]]\n out z[i] = logZ\n out p[i] = P[phi == 0] }\n out all = E[sum(i in N) v[phi[i]]]\n}");
+  bench_size(&b, "N", 3);
+  BENCH_INPUT(&b, "x", 0, NAN, NAN, NAN, 0, NAN, 0, -INFINITY, 0);
+  BENCH_INPUT(&b, "v", 1, NAN, 3);
+  bench_run(&b);
+  EXPECT(&b, "e", 0, 1);
+  EXPECT_NAN(&b, "e", 1);
+  EXPECT(&b, "e", 2, 2); /* a key of weight 0 is not read */
+  EXPECT(&b, "z", 0, 0);
+  EXPECT_NAN(&b, "z", 1);
+  EXPECT_NAN(&b, "p", 1);
+  EXPECT(&b, "p", 2, .5);
+  EXPECT_NAN(&b, "all", 0);
+  bench_close(&b);
+}
+
+Test(meaning, weights_that_remove_or_spoil) {
+  Bench b;
+  bench_open(&b,
+             "model m(N) { data a: [N], c: [N], w: [N]\n"
+             "edge x in N\n potential exp(a[x] + c[x])\n out px[j in N] = P[x == j]\n"
+             "edge y in N\n potential a[y] * c[y]\n out py[j in N] = P[y == j]\n"
+             "edge u in N\n potential w[u]\n out pu[j in N] = P[u == j]\n"
+             "edge t in N\n potential w[t] ^ 2\n out pt[j in N] = P[t == j]\n }");
+  bench_size(&b, "N", 3);
+  BENCH_INPUT(&b, "a", -INFINITY, 0, 1);
+  BENCH_INPUT(&b, "c", NAN, 0, 0);
+  BENCH_INPUT(&b, "w", -1, 2, 0);
+  bench_run(&b);
+  EXPECT(&b, "px", 0, 0);
+  EXPECT(&b, "px", 1, 1 / (1 + exp(1)));
+  EXPECT_NAN(&b, "pu", 1);
+  EXPECT_NAN(&b, "py", 1); /* -inf * NaN is no zero */
+  EXPECT(&b, "pt", 0, .2);
+  EXPECT(&b, "pt", 1, .8);
+  EXPECT(&b, "pt", 2, 0);
+  bench_close(&b);
+}
+
+Test(meaning, bits_that_where_rules_out) {
+  Bench b;
+  bench_open(&b,
+             "model m(N) { data s: [N]\n for j in N { edge a in bit where j > 0\n prior a ~ bernoulli(0.25)\n"
+             "potential exp(s[j] * (1 + a)) }\n out p[j in N] = P[a[j] == 1]\n out z = logZ\n out n = count(a)\n }");
+  bench_size(&b, "N", 2);
+  BENCH_INPUT(&b, "s", 3, log(2));
+  bench_run(&b);
+  EXPECT(&b, "p", 0, 0);
+  EXPECT(&b, "p", 1, .25 * 4 / (.25 * 4 + .75 * 2));
+  EXPECT(&b, "z", 0, 3 + log(2.5)); /* the first has prior 1 and still its potential */
+  EXPECT(&b, "n", 0, 2);
+  bench_close(&b);
+}
+
+Test(meaning, priors_normalise_given_earlier_edges) {
+  Bench b;
+  bench_open(&b,
+             "model m(N) { data w: [N, N], s: [N]\n edge c in N\n edge phi in 0..c\n prior phi ~ weights(w[c, phi])\n"
+             "out pc[j in N] = P[c == j]\n out p = P[phi == 0]\n out z = logZ\n out n = count(c, phi)\n out k = kl(c, phi)\n"
+             "out kc = kl(c)\n out h = entropy(c, phi)\n }");
+  bench_size(&b, "N", 3);
+  BENCH_INPUT(&b, "w", 9, 9, 9, 9, 9, 9, 1, 3, 9);
+  BENCH_INPUT(&b, "s", 0, 0, 0);
+  bench_run(&b);
+  /* c = 0 leaves phi nothing: its third of the mass is lost */
+  EXPECT(&b, "pc", 0, 0);
+  EXPECT(&b, "pc", 1, .5);
+  EXPECT(&b, "p", 0, .5 + .5 / 4);
+  EXPECT(&b, "z", 0, log(2. / 3));
+  EXPECT(&b, "n", 0, 3);
+  EXPECT(&b, "k", 0, log(1.5));
+  EXPECT(&b, "kc", 0, log(1.5));
+  EXPECT(&b, "h", 0, -.5 * log(.5) - .125 * log(.125) - .375 * log(.375));
+  bench_close(&b);
+}
+
+/* ---- logZ in plates ------------------------------------------------------------------------------------------------------ */
+
+Test(evidence, of_the_plates_it_stands_in) {
+  Bench b;
+  bench_open(&b,
+             "model m(B, N) { data s: [B, N]\n potential 7\n for b in B { potential 3\n"
+             "for i in N { edge phi in N\n potential exp(s[b, i])\n potential 2\n out zi[b, i] = logZ }\n out zb[b] = logZ }\n"
+             "out z = logZ\n }");
+  bench_size(&b, "B", 2);
+  bench_size(&b, "N", 2);
+  BENCH_INPUT(&b, "s", 1, 2, 3, 4);
+  bench_run(&b);
+  EXPECT(&b, "zi", 1, 2 + log(2));
+  EXPECT(&b, "zb", 1, 7 + 2 * log(2) + log(3));
+  EXPECT(&b, "z", 0, 10 + 4 * log(2) + 2 * log(3) + log(7));
+  bench_close(&b);
+}
+
+/* ---- infer lines ------------------------------------------------------------------------------------------------------------ */
+
+Test(infer, mode_top_entmax) {
+  Bench b;
+  bench_open(&b,
+             "model m(N) { data s: [N]\n edge a in N\n edge t in N\n edge x in N\n edge y in N\n"
+             "potential exp(s[a])\n potential exp(s[t])\n potential exp(s[x])\n potential exp(s[y])\n"
+             "infer a by mode\n infer t by top(k = 2)\n infer x by entmax(alpha = 2)\n infer y by entmax(alpha = 1.5)\n"
+             "out pa[j in N] = P[a == j]\n out pt[j in N] = P[t == j]\n out px[j in N] = P[x == j]\n"
+             "out py[j in N] = P[y == j]\n out h = entropy(a)\n }");
+  bench_size(&b, "N", 4);
+  BENCH_INPUT(&b, "s", .5, 1, .2, 1);
+  bench_run(&b);
+  const double mode[4] = {0, 1, 0, 0}, top[4] = {0, .5, 0, .5};
+  double threshold = (.5 + 1 + 1 - 1) / 3, total = 0; /* sparsemax over the three largest */
+  for (int j = 0; j < 4; j++) {
+    EXPECT(&b, "pa", j, mode[j]);
+    EXPECT(&b, "pt", j, top[j]);
+    double s[4] = {.5, 1, .2, 1};
+    EXPECT_NEAR(&b, "px", j, fmax(s[j] - threshold, 0), 1e-10);
+    total += bench_at(&b, "py", j);
+  }
+  cr_expect_float_eq(total, 1, 1e-10);
+  /* alpha = 1.5: sqrt(p) are affine in s with slope 1/2 on the support */
+  cr_expect_float_eq(sqrt(bench_at(&b, "py", 1)) - sqrt(bench_at(&b, "py", 0)), .25, 1e-9);
+  cr_expect_gt(bench_at(&b, "h", 0), 1);
+  bench_close(&b);
+}
+
+Test(infer, draws_are_not_judged) {
+  Bench b;
+  bench_open(&b,
+             "model m(N) { data s: [N]\n edge a in N\n edge t in N\n potential exp(s[a])\n potential exp(s[t])\n"
+             "infer t by sample(n = 3)\n out d = sample(a)\n out e = E[s[t]]\n out h = entropy(t)\n }");
+  bench_size(&b, "N", 2);
+  BENCH_INPUT(&b, "s", 0, 1);
+  bench_run(&b);
+  cr_expect_null(bench_out(&b, "d"));
+  cr_expect_null(bench_out(&b, "e"));
+  cr_expect_not_null(bench_out(&b, "h"));
+  bench_close(&b);
+}
+
+/* ---- graphs, lets, prefix arrays ----------------------------------------------------------------------------------------------- */
+
+Test(meaning, neighbours_of_a_graph) {
+  Bench b;
+  bench_open(&b,
+             "model m(N) { data adj: graph[N, N], s: [N], v: [N]\n for i in N { edge phi in adj[i]\n potential exp(s[phi])\n"
+             "out o[i] = E[v[phi]]\n out n[i] = count(phi) }\n"
+             "let deg[i in N] = sum(j in adj[i]) 1\n out d[i in N] = deg[i]\n }");
+  bench_size(&b, "N", 3);
+  bench_graph(&b, "adj", (int64_t[]){0, 2, 2, 3}, (int64_t[]){0, 2, 1});
+  BENCH_INPUT(&b, "s", 0, 5, log(3));
+  BENCH_INPUT(&b, "v", 4, 10, 8);
+  bench_run(&b);
+  EXPECT(&b, "o", 0, 7);
+  EXPECT(&b, "o", 1, 0);
+  EXPECT(&b, "o", 2, 10);
+  EXPECT(&b, "n", 0, 2);
+  EXPECT(&b, "d", 0, 2);
+  EXPECT(&b, "d", 1, 0);
+  bench_close(&b);
+}
+
+/* ---- errors and refusals ------------------------------------------------------------------------------------------------------------ */
+
+static void expect_error(Bench *b, const char *part) {
+  cr_assert_not(bench_try(b), "no error; expected one with '%s'", part);
+  cr_expect(strstr(b->why, part) && strstr(b->why, "t.attn:"), "the error is '%s', expected '%s'", b->why, part);
+}
+
+Test(errors, on_the_support_only) {
+  Bench b;
+  const char *text = "model m(N) { data x: [N], k: int[N]\n edge phi in N where phi > 0\n potential exp(x[phi + k[phi]])\n"
+                     "out e = E[x[phi]]\n }";
+  bench_open(&b, text);
+  bench_size(&b, "N", 3);
+  BENCH_INPUT(&b, "x", 0, 1, 2);
+  BENCH_INPUT(&b, "k", 9, 1, 0);
+  bench_run(&b);
+  bench_close(&b);
+  bench_open(&b, text);
+  bench_size(&b, "N", 3);
+  BENCH_INPUT(&b, "x", 0, 1, 2);
+  BENCH_INPUT(&b, "k", 0, 1, 1);
+  expect_error(&b, "out of range");
+  bench_close(&b);
+}
+
+Test(errors, removed_values_make_none) {
+  Bench b;
+  bench_open(&b,
+             "model m(N) { data x: [N], k: int[N]\n edge phi in N\n potential exp(x[phi + k[phi]] / (1 + 0 * (1 // (2 - phi))))\n"
+             "require phi < 2 - 1\n out e = E[x[phi]]\n }");
+  bench_size(&b, "N", 3);
+  BENCH_INPUT(&b, "x", 4, 1, 2);
+  BENCH_INPUT(&b, "k", 0, 9, -5);
+  bench_run(&b);
+  EXPECT(&b, "e", 0, 4);
+  bench_close(&b);
+}
+
+Test(errors, division_by_zero_also_where_it_would_cancel) {
+  Bench b;
+  bench_open(&b, "model m(N) { data x: [N]\n edge phi in N\n out e = E[0 * (1 // phi) + x[phi]]\n }");
+  bench_size(&b, "N", 2);
+  BENCH_INPUT(&b, "x", 1, 2);
+  expect_error(&b, "division by zero");
+  bench_close(&b);
+}
+
+Test(errors, a_cost_beyond_the_limits) {
+  Bench b;
+  bench_open(&b,
+             "model m(N) { data x: [N]\n for j in N { edge a in bit }\n require sum(j in N) a[j] >= 0\n out e = E[a[0]]\n }");
+  bench_size(&b, "N", 40);
+  bench_input(&b, "x", (double[40]){0});
+  expect_error(&b, "1.1e+12");
+  bench_close(&b);
+}
