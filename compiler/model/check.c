@@ -96,6 +96,7 @@ static Model *check_model(const Checker *shared, const ModelDecl *decl) {
   Checker c;
   init_checker(&c, shared, decl);
   bool parsed = parsed_well(&c, decl);
+  c.body = &decl->body;
   uint32_t before = c.diags->errors;
   scope_push(&c);
   declare_sizes(&c, decl);

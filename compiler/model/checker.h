@@ -98,6 +98,7 @@ typedef struct Checker {
   bool exhausted;       /* the limit was reported: everything is poison from here on */
   VEC(bool) input_used; /* by Input.id */
   VEC(Index *) axes_in_sight;
+  const StmtVec *body; /* the model's, for a note about a name declared elsewhere in it */
   Span statement;
   VEC(Entity *) closed; /* indices of reductions that ended earlier in this statement, for a hint */
   Value poison;
