@@ -352,6 +352,10 @@ Value *elab_reduce(Checker *c, const Expr *e) {
     if (near) diag_hint(c->diags, d, "did you mean '%s'?", near);
     return &c->poison;
   }
+  if (e->reduce.binders.n > REDUCE_MAX_INDICES) {
+    diag_error(c->diags, e->reduce.op.span, "a reduction over %u indices; at most %d", e->reduce.binders.n, (int)REDUCE_MAX_INDICES);
+    return &c->poison;
+  }
   scope_push(c);
   IndexVec over = {0};
   for (uint32_t i = 0; i < e->reduce.binders.n; i++) {

@@ -213,6 +213,16 @@ static void push_all(Checker *c, const IndexVec *from, uint32_t first, IndexVec 
   }
 }
 
+/* Places in an array from 0, of indices that may begin elsewhere. */
+static TermVec positions(Checker *c, const Value *v, const IndexVec *over) {
+  TermVec at = {0};
+  for (uint32_t i = 0; v->rank && i < over->n; i++) {
+    const Range *r = &over->at[i]->range;
+    vec_push(c->arena, &at, term_op2(c->arena, OP_SUB, term_index(c->arena, over->at[i], v->span), range_origin(c, r), v->span));
+  }
+  return at;
+}
+
 /* `init` over all of the latent that this place does not already stand in; a scalar fills it. */
 static Term *init_of(Checker *c, const Arg *a, Value *v, const Latent *z) {
   IndexVec over = {0};
@@ -228,7 +238,7 @@ static Term *init_of(Checker *c, const Arg *a, Value *v, const Latent *z) {
     diag_note(c->diags, d, z->span, "declared here");
     return NULL;
   }
-  Term *t = value_over(c, value_to_real(c, v), &over);
+  Term *t = value_at(c, value_to_real(c, v), positions(c, v, &over).at);
   bool good = mention_allowed(c, t, PLACE_INFER, a->value->span) && plates_allowed(c, t, shared, a->value->span);
   return good ? t : NULL;
 }

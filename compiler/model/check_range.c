@@ -47,6 +47,8 @@ Term *range_extent(Checker *c, const Range *r) {
   return term_op2(c->arena, OP_SUB, r->hi, r->lo, r->span);
 }
 
+Term *range_origin(Checker *c, const Range *r) { return r->kind == RANGE_ROW ? term_int(c->arena, 0, r->span) : r->lo; }
+
 static bool range_allowed(Checker *c, const Range *r, MentionPlace place) {
   bool good = !r->lo || mention_allowed(c, r->lo, place, r->span);
   if (good && r->hi) good = mention_allowed(c, r->hi, place, r->span);

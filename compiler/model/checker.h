@@ -19,7 +19,7 @@
  * depth limit also bounds the recursion of every later pass over a term; that on declarations (statements, names,
  * indices) the searches that are linear in their number. */
 enum { MODEL_MAX_TERMS = 1000000, TERM_MAX_DEPTH = 5000, DEF_MAX_DEPTH = 200, ELAB_MAX_DEPTH = 4000,
-       MODEL_MAX_DECLARATIONS = 20000 };
+       MODEL_MAX_DECLARATIONS = 10000, REDUCE_MAX_INDICES = 64 };
 
 /* ---- values ------------------------------------------------------------------------------------- */
 
@@ -42,6 +42,7 @@ struct Value {
   Term *term;    /* TERM */
   TermKind element;
   void *what;    /* ELEMENT */
+  Term **origins; /* ELEMENT: the index value at which each axis begins; NULL: all at 0 */
   TermVec fixed; /* ELEMENT, AT: leading indices */
   OpKind op;
   ReduceKind reduce;
@@ -120,7 +121,10 @@ const char *nearest_word(const char *word, const char *const *words, uint32_t n)
 
 /* value.c */
 Value *value_term(Checker *c, Term *t);
-Value *value_element(Checker *c, TermKind kind, void *what, const TermVec *fixed, const TermVec *dims, Span span);
+/* origins: where each of dims begins, NULL: at 0.  Written indices are index values; an axis left off counts
+ * from 0 like that of any vector. */
+Value *value_element(Checker *c, TermKind kind, void *what, const TermVec *fixed, const TermVec *dims, const TermVec *origins,
+                     Span span);
 /* args agree in type and are scalars or of one shape. */
 Value *value_op(Checker *c, OpKind op, ScalarType type, Value *const *args, uint32_t n, Span span);
 Value *value_to_real(Checker *c, Value *v);
@@ -181,6 +185,7 @@ bool range_is_static(const Range *r); /* of sizes only, so that it can be a dime
 Index *bind_index(Checker *c, const Binder *b, IndexRole role, const char *what);
 bool elab_edge_domain(Checker *c, const Domain *d, Edge *e);
 Term *range_extent(Checker *c, const Range *r); /* hi - lo */
+Term *range_origin(Checker *c, const Range *r);
 
 /* check_mention.c: what may be mentioned where */
 typedef enum {
