@@ -49,6 +49,7 @@ static bool read_seed(Options *o, const char *v) {
 }
 
 static bool read_precision(Options *o, const char *v) {
+  o->has_precision = true;
   o->f64 = !strcmp(v, "f64");
   return o->f64 || !strcmp(v, "f32");
 }

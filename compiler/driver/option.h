@@ -17,6 +17,7 @@ typedef struct Options {
   const char *emit;    /* --emit */
   const char *cpu;     /* --target-cpu; NULL: this machine */
   bool json, time, check, f64, no_cache;
+  bool has_precision;  /* --precision was given */
   int threads;         /* 0: all cores */
   int trials;          /* 0: the verb's default */
   uint64_t seed;
