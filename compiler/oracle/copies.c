@@ -2,7 +2,6 @@
  *
  * One variable per edge copy, one factor per instance of a weight statement.  Copies that one factor or
  * one support may mention together are joined (union-find); the classes are the components. */
-#include "base/ice.h"
 #include "oracle/world.h"
 
 /* ---- loops over indices ------------------------------------------------------------------------------ */
@@ -32,7 +31,10 @@ static const IndexVec no_indices = {NULL, 0, 0};
 
 void for_indices(World *w, const IndexVec *outer, const IndexVec *inner, IndexVisit *f, void *data) {
   Loop l = {outer, inner ? inner : &no_indices, f, data, {0}};
-  if (l.outer->n + l.inner->n > MAX_RANK) ICE("loops over %u indices", l.outer->n + l.inner->n);
+  if (l.outer->n + l.inner->n > MAX_RANK) {
+    refuse(w, l.outer->n ? l.outer->at[0]->span : w->model->span, "loops over %u indices", l.outer->n + l.inner->n);
+    return;
+  }
   loop(w, &l, 0);
 }
 

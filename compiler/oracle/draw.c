@@ -132,8 +132,20 @@ static void fill_default(World *w, void *data, const int64_t *at) {
   else f->b->real[f->next++] = to_element(f->d, f->input, x);
 }
 
+/* False where its shape is another than the sizes say. */
+static bool take_given(Drawing *d, const Input *x, const BoundInput *given) {
+  bool fits = given->rank == x->dims.n;
+  for (uint32_t k = 0; k < x->dims.n && fits; k++) fits = eval_int(&d->w, x->dims.at[k]) == given->dims[k];
+  if (!fits) fault(&d->w, x->span, "input '%s' does not fit the sizes", sym_text(d->w.model->names, x->name));
+  d->bound->inputs[x->id] = *given;
+  d->w.columns[x->id] = given->indices;
+  return !d->w.failed;
+}
+
 static bool draw_input(Drawing *d, const Input *x) {
   BoundInput *b = &d->bound->inputs[x->id];
+  const BoundInput *given = d->options->given ? d->options->given[x->id] : NULL;
+  if (given) return take_given(d, x, given);
   *b = (BoundInput){.rank = x->dims.n, .count = 1};
   b->dims = NEW_ARRAY(d->w.arena, int64_t, b->rank);
   for (uint32_t k = 0; k < b->rank; k++) {

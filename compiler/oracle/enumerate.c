@@ -125,9 +125,10 @@ static void descend(World *w, const Run *r, Path path, uint32_t depth) {
   support_clear(w, u);
 }
 
-Table *enumerate(World *w, const Component *c, int with) {
-  Table *t = NEW(w->arena, Table);
+Table *enumerate(World *w, const Component *c, int with, Table *reuse) {
+  Table *t = reuse ? reuse : NEW(w->arena, Table);
   t->width = c->n_copies;
+  t->n = 0;
   Run r = {c, t, with, w->units.at[c->units[c->n_units - 1]].edge->span};
   descend(w, &r, (Path){0}, 0);
   for (uint32_t k = 0; k < c->n_units; k++) support_clear(w, &w->units.at[c->units[k]]);
@@ -138,9 +139,10 @@ Table *enumerate(World *w, const Component *c, int with) {
 bool infer_components(World *w) {
   for (uint32_t k = 0; k < w->n_components && !w->failed; k++) {
     Component *c = &w->components[k];
-    c->table = enumerate(w, c, WITH_ALL);
+    uint64_t cap = c->table ? c->table->cap : 0;
+    c->table = enumerate(w, c, WITH_ALL, c->table);
     if (w->failed) break;
-    c->p = NEW_ARRAY(w->arena, double, c->table->n);
+    if (!c->p || c->table->cap > cap) c->p = NEW_ARRAY(w->arena, double, c->table->cap);
     for (uint64_t i = 0; i < c->table->n; i++)
       c->p[i] = isnan(c->table->log_z) ? NAN : exp(c->table->log_w[i] - c->table->log_z);
     if (c->infer) replace_posterior(w, c);

@@ -75,7 +75,10 @@ static Val none_used(World *w) {
 /* Values of the index terms; false where one is none. */
 static bool eval_at(World *w, const TermVec *args, int64_t *at) {
   bool whole = true;
-  if (args->n > MAX_RANK) ICE("a reference of rank %u", args->n);
+  if (args->n > MAX_RANK) {
+    refuse(w, args->at[0]->span, "%u arguments; the oracle follows at most %d", args->n, MAX_RANK);
+    return false;
+  }
   for (uint32_t k = 0; k < args->n; k++) {
     at[k] = eval(w, args->at[k]).i;
     if (at[k] == NONE_VALUE) whole = false;

@@ -82,6 +82,26 @@ bool oracle_input_dims(const Model *m, const int64_t *sizes, const Input *input,
   return ok;
 }
 
+/* Nothing below looks at more indices at once than there is room for. */
+static void check_ranks(World *w) {
+  const Model *m = w->model;
+  uint32_t most = 0;
+  Span at = m->span;
+#define RANK(n, place) do { if ((n) > most) most = (n), at = (place); } while (0)
+  for (uint32_t k = 0; k < m->inputs.n; k++) RANK(m->inputs.at[k]->dims.n, m->inputs.at[k]->span);
+  for (uint32_t k = 0; k < m->lets.n; k++)
+    RANK(m->lets.at[k]->plates.n + m->lets.at[k]->own.n + m->lets.at[k]->axes.n, m->lets.at[k]->span);
+  for (uint32_t k = 0; k < m->edges.n; k++) RANK(edge_rank(m->edges.at[k]), m->edges.at[k]->span);
+  for (uint32_t k = 0; k < m->latents.n; k++)
+    RANK(m->latents.at[k]->plates.n + m->latents.at[k]->own.n + m->latents.at[k]->axes.n, m->latents.at[k]->span);
+  for (uint32_t k = 0; k < m->weights.n; k++)
+    RANK(m->weights.at[k]->plates.n + m->weights.at[k]->axes.n, m->weights.at[k]->span);
+  for (uint32_t k = 0; k < m->outs.n; k++)
+    RANK(m->outs.at[k]->plates.n + m->outs.at[k]->slots.n + m->outs.at[k]->axes.n, m->outs.at[k]->span);
+#undef RANK
+  if (most >= MAX_RANK) refuse(w, at, "%u indices at once; the oracle follows at most %d", most, MAX_RANK - 1);
+}
+
 /* ---- outputs ------------------------------------------------------------------------------------------------ */
 
 typedef struct Fill { const Out *out; OutputArray *array; int64_t next; } Fill;
@@ -128,6 +148,7 @@ static OutputArray *run_output(World *w, const Out *out) {
 
 static void run_world(World *w, OutputArray **outs) {
   const Model *m = w->model;
+  check_ranks(w);
   for (uint32_t k = 0; k < m->inputs.n && !w->failed; k++) check_input(w, m->inputs.at[k]);
   if (w->failed || !world_build(w)) return;
   if (m->latents.n ? !infer_latents(w) : !infer_components(w)) return;

@@ -113,7 +113,7 @@ static double entropy_part(World *w, Component *c, const uint32_t *copies, uint3
 
 static double kl_part(World *w, Component *c, const uint32_t *copies, uint32_t n) {
   if (isnan(c->table->log_z)) return NAN;
-  if (!c->prior) c->prior = enumerate(w, c, WITH_PRIOR);
+  if (!c->prior) c->prior = enumerate(w, c, WITH_PRIOR, NULL);
   if (w->failed || isnan(c->prior->log_z)) return NAN;
   Marginal post = marginal(w, c, c->table, copies, n), prior = marginal(w, c, c->prior, copies, n);
   long double kl = 0;
@@ -127,7 +127,7 @@ static double kl_part(World *w, Component *c, const uint32_t *copies, uint32_t n
 }
 
 static double count_part(World *w, Component *c, const uint32_t *copies, uint32_t n) {
-  if (!c->free) c->free = enumerate(w, c, WITH_REQUIRE);
+  if (!c->free) c->free = enumerate(w, c, WITH_REQUIRE, NULL);
   return w->failed ? 0 : (double)marginal(w, c, c->free, copies, n).n;
 }
 

@@ -215,7 +215,8 @@ double log_dirichlet(const double *x, const double *alpha, int64_t n);
 
 /* ---- enumerate.c ---------------------------------------------------------------------------------------- */
 
-Table *enumerate(World *w, const Component *c, int with);
+/* On the storage of `reuse` unless that is NULL. */
+Table *enumerate(World *w, const Component *c, int with, Table *reuse);
 /* Fills tables and posteriors of all components at the current latents; false with a fault. */
 bool infer_components(World *w);
 void replace_posterior(World *w, Component *c); /* approximate.c: `infer` lines */
