@@ -12,7 +12,7 @@
 #include "driver/verify_input.h"
 #include "oracle/draw.h"
 
-enum { TRIALS = 20, PERTURBED_RUNS = 4 };
+enum { TRIALS = 20, PERTURBED_RUNS = 4, DRAWS_BESIDE_FIXED = 50 };
 static const double TOLERANCE_F64 = 1e-10, TOLERANCE_F32 = 1e-5, F32_ROUNDING = 0x1p-23, EXCUSE = 8;
 static const OracleLimits LIMITS = {.max_values = 4e5, .max_steps = 2e7};
 
@@ -121,20 +121,27 @@ static bool draw(Verify *v, Arena *arena, uint64_t seed, Binding *b) {
     wrong("no inputs were found on which '%s' can be enumerated: %s", sym_text(v->model->names, v->model->name), why);
     return false;
   }
-  b->seed = seed;
   verify_fix_inputs(arena, &v->given, b);
   return true;
+}
+
+/* Inputs and what enumeration makes of them.  Beside fixed inputs a draw may not be one the model allows: others
+ * are tried. */
+static bool draw_and_enumerate(Verify *v, Arena *arena, uint64_t seed, Binding *b, OutputArray ***want) {
+  char *why = NULL;
+  for (uint64_t k = 0; k < (v->has_arrays ? DRAWS_BESIDE_FIXED : 1); k++) {
+    if (!draw(v, arena, seed + (k << 32), b)) return false;
+    b->seed = seed;
+    if (oracle_run(arena, v->model, b, &LIMITS, want, &why)) return true;
+  }
+  fprintf(stderr, "%s\n", why);
+  return false;
 }
 
 static bool run_trial(Verify *v, Arena *arena, uint64_t seed) {
   Binding b;
   OutputArray **want;
-  char *why;
-  if (!draw(v, arena, seed, &b)) return false;
-  if (!oracle_run(arena, v->model, &b, &LIMITS, &want, &why)) {
-    fprintf(stderr, "%s\n", why);
-    return false;
-  }
+  if (!draw_and_enumerate(v, arena, seed, &b, &want)) return false;
   bool ok = true;
   for (uint32_t k = 0; k < v->model->outs.n; k++) v->unjudged[k] += !want[k];
   for (int p = 1; p >= 0 && v->compiled; p--)

@@ -126,6 +126,8 @@ Acc *stream_edge(Context *x, Copy copy, Edge *e, AccKind kind, IrType type, uint
 /* log weight of a node at the values known, everything below it summed (or maximised) out */
 Val node_log(Context *x, Copy copy, const Node *n, bool maximise);
 Val node_sum(Context *x, Copy copy, const Node *n);     /* log sum over the node's edge and all below */
+typedef struct Split { Val max, mass; } Split; /* log sum = max + mass */
+Split node_split(Context *x, Copy copy, const Node *n); /* of node_sum */
 Val copy_log_sum(Context *x, Copy copy);                /* over all edges, without the constants; stored if worth it */
 Val copy_log_constant(Context *x, Copy copy);           /* factors that mention no edge: normalisers, as a log */
 Val copy_exists(Context *x, Copy copy);                 /* bool: some value has weight (or NaN) */
@@ -138,7 +140,6 @@ Copy copy_of(Context *x, const Term *edge_ref);
 Context in_copy(const Context *x, Copy copy); /* the plates stand for the copy's index values, nothing else is bound */
 /* Is `value` in the edge's support? bool */
 Val in_support(Context *x, Copy copy, Edge *e, Choice value);
-Val node_log_without(Context *x, Copy copy, const Node *n, const Edge *prior_of); /* less that edge's own prior */
 
 /* ---- expect.c: E and P ---------------------------------------------------------------------------------- */
 

@@ -413,20 +413,20 @@ static const Term *find_sift(Context *x, const Mention *m, const Edge *e, const 
 static Val sift(Context *x, Copy copy, const Node *n, const Term *value, const Term *rest) {
   Builder *b = B(x);
   Choice v = eval_choice(x, value);
-  Val total = n == copy.c->root ? copy_log_sum(x, copy) : node_sum(x, copy, n);
+  Split total = node_split(x, copy, n);
   Val inside = in_support(x, copy, n->edge, v);
   if (v.none && ir_at(b->k, v.none)->op == IR_CONST) v.v = build_int(b, -1);
   Context y = with_known(x, copy, n->edge, v);
   y = with_guard(&y, inside);
   Val log_w = node_log(&y, copy, n, false);
   Val there = build_and(b, inside, build_2(b, IR_NE, log_w, wide(x, -INFINITY)));
-  Val p = build_1(b, IR_EXP, build_2(b, IR_SUB, log_w, total));
+  Val p = build_1(b, IR_EXP, build_2(b, IR_SUB, build_2(b, IR_SUB, log_w, total.max), total.mass));
   if (rest) {
     Context z = with_guard(&y, there);
     p = build_2(b, IR_MUL, p, bracket(&z, rest));
   }
-  Val invalid = build_2(b, IR_NE, total, total);
-  return build_select(b, invalid, total, build_select(b, there, p, wide(x, 0)));
+  Val invalid = build_2(b, IR_NE, total.mass, total.mass);
+  return build_select(b, invalid, total.mass, build_select(b, there, p, wide(x, 0)));
 }
 
 /* ---- methods that replace the posterior ------------------------------------------------------------------- */

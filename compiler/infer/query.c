@@ -206,7 +206,7 @@ static const Node *marginal_tree(Context *x, Component *c, EdgeSet set, const Te
 
 /* ---- entropy ------------------------------------------------------------------------------------------------- */
 
-typedef struct Chain { Copy copy; const Node *n; EdgeSet set; const Edge *except; } Chain;
+typedef struct Chain { Copy copy; const Node *n; EdgeSet set; } Chain;
 
 static Val entropy_below(Context *x, const Chain *c);
 
@@ -215,7 +215,7 @@ static Val children_entropy(Context *x, const Chain *c) {
   for (uint32_t i = 0; i < c->n->children.n; i++) {
     const Node *child = c->n->children.at[i];
     if (!named(child, c->set)) continue;
-    Val h = entropy_below(x, &(Chain){c->copy, child, c->set, NULL});
+    Val h = entropy_below(x, &(Chain){c->copy, child, c->set});
     sum = sum ? build_2(B(x), IR_ADD, sum, h) : h;
   }
   return sum;
@@ -248,27 +248,23 @@ static Val entropy_below(Context *x, const Chain *c) {
 
 static Val entropy_of(Context *x, Copy copy, EdgeSet set, const Term *t) {
   const Node *root = marginal_tree(x, copy.c, set, t);
-  return root ? entropy_below(x, &(Chain){copy, root, set, NULL}) : wide(x, 0);
+  return root ? entropy_below(x, &(Chain){copy, root, set}) : wide(x, 0);
 }
 
 /* ---- kl ---------------------------------------------------------------------------------------------------------
- * At a node: E[log p(a | above) - log prior(a) + sum over named children of their kl], and log p(a | above) is the
- * node's log weight less its sum.  The edge's own prior factors are left out instead of subtracted; a
- * normaliser of it that stands elsewhere (above, or constant) is subtracted. */
+ * KL = -H - E[log prior], at a node plus the mean of the kl of its named children.  Scores of any size cancel in H. */
 
-static Val normaliser_elsewhere(Context *x, const Chain *c) {
+static void add_own_prior(Context *x, Val *sum, Component *c, const Factor *f, const Edge *e) {
+  if (f->is_prior && f->edge == e) *sum = build_2(B(x), IR_ADD, *sum, factor_log(x, c, f));
+}
+
+/* The normalised log prior of the node's edge, wherever its factors stand. */
+static Val log_prior(Context *x, const Chain *c) {
   Component *k = c->copy.c;
   Context y = in_copy(x, c->copy);
   Val sum = wide(x, 0);
-  for (uint32_t i = 0; i < k->constants.n; i++)
-    if (k->constants.at[i]->edge == c->n->edge && k->constants.at[i]->is_prior)
-      sum = build_2(B(x), IR_ADD, sum, factor_log(&y, k, k->constants.at[i]));
-  for (uint32_t i = 0; i < k->factors.n; i++) {
-    const Factor *f = k->factors.at[i];
-    bool here = false;
-    for (uint32_t n = 0; n < c->n->factors.n; n++) here |= c->n->factors.at[n] == f;
-    if (f->is_prior && f->edge == c->n->edge && !here) sum = build_2(B(x), IR_ADD, sum, factor_log(&y, k, f));
-  }
+  for (uint32_t i = 0; i < k->constants.n; i++) add_own_prior(&y, &sum, k, k->constants.at[i], c->n->edge);
+  for (uint32_t i = 0; i < k->factors.n; i++) add_own_prior(&y, &sum, k, k->factors.at[i], c->n->edge);
   return sum;
 }
 
@@ -283,18 +279,16 @@ static Val kl_below(Context *x, const Chain *c);
 static void contribute_kl(Context *x, void *arg, Contribution *c) {
   Chain *k = arg;
   c->log_w = node_log(x, k->copy, k->n, false);
-  c->x = build_2(B(x), IR_SUB, node_log_without(x, k->copy, k->n, k->n->edge), normaliser_elsewhere(x, k));
+  c->x = build_1(B(x), IR_NEG, log_prior(x, k));
   for (uint32_t i = 0; i < k->n->children.n; i++)
     if (named(k->n->children.at[i], k->set))
-      c->x = build_2(B(x), IR_ADD, c->x, kl_below(x, &(Chain){k->copy, k->n->children.at[i], k->set, NULL}));
+      c->x = build_2(B(x), IR_ADD, c->x, kl_below(x, &(Chain){k->copy, k->n->children.at[i], k->set}));
 }
 
 static Val kl_below(Context *x, const Chain *c) {
-  Builder *b = B(x);
-  Val mean = stream_edge(x, c->copy, c->n->edge, ACC_EXPECT, IR_WIDE, 0, NULL, contribute_kl, (void *)c)->result;
-  Val sum = node_sum(x, c->copy, c->n);
-  Val empty = build_2(b, IR_EQ, sum, wide(x, -INFINITY));
-  return build_select(b, empty, wide(x, 0), build_2(b, IR_SUB, mean, sum));
+  Val cross = stream_edge(x, c->copy, c->n->edge, ACC_EXPECT, IR_WIDE, 0, NULL, contribute_kl, (void *)c)->result;
+  Val h = stream_edge(x, c->copy, c->n->edge, ACC_ENTROPY, IR_WIDE, 0, NULL, contribute_entropy, (void *)c)->result;
+  return build_2(B(x), IR_SUB, cross, h);
 }
 
 static Val kl_of(Context *x, Copy copy, EdgeSet set, const Term *t) {
@@ -302,7 +296,7 @@ static Val kl_of(Context *x, Copy copy, EdgeSet set, const Term *t) {
   for (uint32_t i = 0; i < copy.c->edges.n; i++)
     if ((set >> i & 1) && !prior_stays_in(copy.c, copy.c->edges.at[i], set))
       return refuse_query(x, t->span, "the kl of an edge whose prior depends on another edge: name that edge too");
-  return root ? kl_below(x, &(Chain){copy, root, set, NULL}) : wide(x, 0);
+  return root ? kl_below(x, &(Chain){copy, root, set}) : wide(x, 0);
 }
 
 /* ---- count -------------------------------------------------------------------------------------------------------- */
@@ -348,9 +342,11 @@ static EdgeSet closed_under_support(const Component *c, EdgeSet set) {
   return set;
 }
 
+/* One name with all its indices asks for the size of that copy's support; anything else for joint values, which
+ * requires restrict too. */
 static Val count_of(Context *x, Copy copy, EdgeSet set, const Term *t) {
-  bool all_copies = t->copies.at[0].fixed.n < copy.c->plates.n || copy.c->plates.n == 0;
-  return count_from(x, &(Counting){copy, closed_under_support(copy.c, set), 0, all_copies});
+  bool joint = t->copies.n > 1 || t->copies.at[0].fixed.n < copy.c->plates.n;
+  return count_from(x, &(Counting){copy, closed_under_support(copy.c, set), 0, joint});
 }
 
 /* ---- logZ ----------------------------------------------------------------------------------------------------------- */

@@ -165,13 +165,13 @@ static bool factor_may_fail(const Factor *f) {
 static Val live(Context *x, Val log_w) { return build_2(B(x), IR_NE, log_w, wide(x, -INFINITY)); }
 
 /* Factors that can fail come last: a value that the others remove is not looked at. */
-static Val factors_log(Context *x, Copy copy, const Node *n, const Edge *prior_of) {
+static Val factors_log(Context *x, Copy copy, const Node *n) {
   Context y = in_copy(x, copy);
   Val sum = wide(x, 0);
   for (int fallible = 0; fallible < 2; fallible++)
     for (uint32_t i = 0; i < n->factors.n; i++) {
       const Factor *f = n->factors.at[i];
-      if (factor_may_fail(f) != fallible || (prior_of && f->is_prior && f->edge == prior_of)) continue;
+      if (factor_may_fail(f) != fallible) continue;
       Context z = fallible ? with_guard(&y, live(x, sum)) : y;
       sum = build_2(B(x), IR_LOGMUL, sum, factor_log(&z, copy.c, f));
     }
@@ -189,11 +189,7 @@ static Val children_log(Context *x, Copy copy, const Node *n, Val sum, bool maxi
 }
 
 Val node_log(Context *x, Copy copy, const Node *n, bool maximise) {
-  return children_log(x, copy, n, factors_log(x, copy, n, NULL), maximise);
-}
-
-Val node_log_without(Context *x, Copy copy, const Node *n, const Edge *prior_of) {
-  return children_log(x, copy, n, factors_log(x, copy, n, prior_of), false);
+  return children_log(x, copy, n, factors_log(x, copy, n), maximise);
 }
 
 typedef struct At { Copy copy; const Node *n; } At;
@@ -216,18 +212,40 @@ static Val node_max(Context *x, Copy copy, const Node *n) {
   return stream_edge(x, copy, n->edge, ACC_MAX, IR_WIDE, 0, NULL, contribute_max, &(At){copy, n})->result;
 }
 
-static Val log_sum_of(Context *x, Copy copy, void *arg) {
-  (void)arg;
-  return node_sum(x, copy, copy.c->root);
+/* ---- a sum as maximum and mass: log p(phi) = (log_w - max) - mass keeps its digits at any size of the weights -- */
+
+static Val node_mass(Context *x, Copy copy, const Node *n) {
+  return stream_edge(x, copy, n->edge, ACC_MASS, IR_WIDE, 0, NULL, contribute_sum, &(At){copy, n})->result;
+}
+
+static void contribute_sum_as_value(Context *x, void *arg, Contribution *c) {
+  At *a = arg;
+  c->x = node_log(x, a->copy, a->n, false);
+}
+
+static Val node_greatest(Context *x, Copy copy, const Node *n) {
+  return stream_edge(x, copy, n->edge, ACC_MAX, IR_WIDE, 0, NULL, contribute_sum_as_value, &(At){copy, n})->result;
+}
+
+typedef Val (*NodeFn)(Context *x, Copy copy, const Node *n);
+
+static Val root_of(Context *x, Copy copy, void *fn) { return (*(NodeFn *)fn)(x, copy, copy.c->root); }
+
+/* fn at the root of the copy, kept for all copies if that is worth it. */
+static Val of_copy(Context *x, Copy copy, NodeFn fn, const void *key) {
+  Array *a = is_redundant(x, copy.c->plates.n, copy.at) ? memo(x, copy.c, key, NULL, &(IndexVec){0}, STORE_WIDE, root_of, &fn) : NULL;
+  return a ? memo_load(x, a, copy, &(IndexVec){0}) : fn(x, copy, copy.c->root);
+}
+
+Split node_split(Context *x, Copy copy, const Node *n) {
+  static const char greatest, mass;
+  if (n != copy.c->root) return (Split){node_greatest(x, copy, n), node_mass(x, copy, n)};
+  return (Split){of_copy(x, copy, node_greatest, &greatest), of_copy(x, copy, node_mass, &mass)};
 }
 
 Val copy_log_sum(Context *x, Copy copy) {
   static const char key;
-  if (is_redundant(x, copy.c->plates.n, copy.at)) {
-    Array *a = memo(x, copy.c, &key, NULL, &(IndexVec){0}, STORE_WIDE, log_sum_of, NULL);
-    if (a) return memo_load(x, a, copy, &(IndexVec){0});
-  }
-  return log_sum_of(x, copy, NULL);
+  return of_copy(x, copy, node_sum, &key);
 }
 
 Val copy_log_constant(Context *x, Copy copy) {

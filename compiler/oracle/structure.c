@@ -15,7 +15,8 @@ typedef struct Search {
   int64_t count;
 } Search;
 
-/* Follows parents from each node: a tree has no cycle and, unless many are allowed, one root. */
+/* Follows parents from each node: a tree has no cycle and, unless many are allowed, one root.  A projective tree
+ * hangs from the place left of node 0, which may have several children. */
 static bool is_tree(const Search *s) {
   int64_t roots = 0;
   for (int64_t k = 0; k < s->nodes; k++) {
@@ -24,7 +25,7 @@ static bool is_tree(const Search *s) {
     if (at != NONE_VALUE) return false;
     roots += s->row[k] == NONE_VALUE;
   }
-  return s->many_roots || roots == 1;
+  return s->many_roots || s->kind == DOMAIN_PROJECTIVE_TREE || roots == 1;
 }
 
 /* Arcs join a node and its parent; the root's comes from a place left of node 0. */
@@ -74,7 +75,7 @@ static void search(Search *s, int64_t node) {
   }
 }
 
-bool structure_rows(Arena *arena, DomainKind kind, bool many_roots, bool or_none, int64_t m, int64_t n,
+bool oracle_structure_rows(Arena *arena, DomainKind kind, bool many_roots, bool or_none, int64_t m, int64_t n,
                     double limit, int64_t **rows, int64_t *count) {
   int64_t nodes = kind == DOMAIN_MATCHING ? m : n;
   Search s = {.arena = arena, .kind = kind, .many_roots = many_roots, .nodes = nodes, .targets = n, .limit = limit,
