@@ -70,6 +70,6 @@ int verb_bench(Driver *d) {
   if (!execute_compile(d->arena, c.file, c.model, &d->options, &p)) return STATUS_WRONG;
   double seconds = execute_prepare(d->arena, &p, &in, d->options.seed, &r, &call) ? measure(d->arena, &call) : -1;
   if (seconds >= 0) report(&d->options, &p, seconds > 0 ? seconds : 1e-9, traffic(&in, &r));
-  back_dispose(p.code);
+  execute_dispose(&p);
   return seconds >= 0 ? STATUS_DONE : STATUS_WRONG;
 }
