@@ -52,7 +52,7 @@ static void report(const Options *o, const Program *p, double seconds, double by
   json_real(&j, "seconds", seconds);
   json_real(&j, "bytes_per_second", bytes / seconds);
   json_real(&j, "compile_seconds", p->compile_seconds);
-  json_int(&j, "threads", 1);
+  json_int(&j, "threads", p->pool ? p->pool->threads : 1);
   json_close(&j, '}');
 }
 
