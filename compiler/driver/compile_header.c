@@ -139,7 +139,7 @@ static void print_top(Header *h, const BackNeeds *needs) {
   fprintf(h->to, " *   int status = attn_%s(in, out, sizes, malloc(bytes), bytes, pool or NULL, &error or NULL);\n *\n", h->name);
   fprintf(h->to, " * Shapes follow from sizes and are not checked.  The object file links with %s;\n",
           needs->runtime ? "libattn_rt.a and -lm" : needs->libm ? "-lm" : "nothing else");
-  fprintf(h->to, " * the shared object needs nothing. */\n#ifndef ATTN_MODEL_%s_H\n#define ATTN_MODEL_%s_H\n\n", h->name, h->name);
+  fprintf(h->to, " * the shared object has the runtime in it. */\n#ifndef ATTN_MODEL_%s_H\n#define ATTN_MODEL_%s_H\n\n", h->name, h->name);
 }
 
 static void print_header(Header *h, const BackNeeds *needs) {
