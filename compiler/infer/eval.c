@@ -134,22 +134,23 @@ bool provably_below(const Context *x, Val v, Val n) {
   return false;
 }
 
-static Val checked_index(Context *x, const Term *t, Val *none, Val dim) {
-  Choice c = eval_choice(x, t);
-  *none = or_none(x, *none, c.none);
-  if (!provably_below(x, c.v, dim)) {
-    Context y = *x;
-    if (c.none) y = with_guard(x, not_none(x, c.none));
-    B(x)->span = t->span;
-    build_check(B(x), IR_CHECK_INDEX, y.guard, c.v, dim);
-  }
-  return c.v;
+static void check_index(Context *x, const Term *t, Val v, Val dim) {
+  if (provably_below(x, v, dim)) return;
+  B(x)->span = t->span;
+  build_check(B(x), IR_CHECK_INDEX, x->guard, v, dim);
 }
 
+/* An element named by a none anywhere is not read, so its other indices are not looked at either. */
 static Val eval_input(Context *x, const Term *t) {
   Array *a = x->d->inputs[t->input->id];
   Val *index = NEW_ARRAY(x->d->arena, Val, t->args.n), none = 0;
-  for (uint32_t i = 0; i < t->args.n; i++) index[i] = checked_index(x, t->args.at[i], &none, a->dims[i]);
+  for (uint32_t i = 0; i < t->args.n; i++) {
+    Choice c = eval_choice(x, t->args.at[i]);
+    index[i] = c.v;
+    none = or_none(x, none, c.none);
+  }
+  Context read = none ? with_guard(x, not_none(x, none)) : *x;
+  for (uint32_t i = 0; i < t->args.n; i++) check_index(&read, t->args.at[i], index[i], a->dims[i]);
   return unless_none(x, none, build_load(B(x), a, index));
 }
 
@@ -190,28 +191,26 @@ static Val eval_let(Context *x, const Term *t) {
   uint32_t n = t->args.n;
   Val *index = NEW_ARRAY(x->d->arena, Val, n), none = 0;
   Context top = {.d = x->d}, in = {.d = x->d, .guard = x->guard};
-  Val *lo = NEW_ARRAY(x->d->arena, Val, n);
+  Bounds *r = NEW_ARRAY(x->d->arena, Bounds, n);
   for (uint32_t i = 0; i < n; i++) {
-    Context *scope = let_can_be_stored(l) ? &top : &in;
-    Bounds r = eval_range(scope, &let_index(l, i)->range);
-    lo[i] = r.lo;
     Choice c = eval_choice(x, t->args.at[i]);
     none = or_none(x, none, c.none);
     index[i] = c.v;
-    Val place = build_2(B(x), IR_SUB, c.v, r.lo), dim = build_2(B(x), IR_SUB, r.hi, r.lo);
-    if (!provably_below(x, c.v, r.hi) && !provably_below(x, place, dim)) {
-      B(x)->span = t->args.at[i]->span;
-      build_check(B(x), IR_CHECK_INDEX, build_and(B(x), x->guard, not_none(x, c.none)), place, dim);
-    }
-    in = with_index(&in, let_index(l, i), c.v, r.lo, r.hi, false);
+  }
+  Context read = none ? with_guard(x, not_none(x, none)) : *x;
+  for (uint32_t i = 0; i < n; i++) {
+    r[i] = eval_range(let_can_be_stored(l) ? &top : &in, &let_index(l, i)->range);
+    Val place = build_2(B(x), IR_SUB, index[i], r[i].lo), dim = build_2(B(x), IR_SUB, r[i].hi, r[i].lo);
+    if (!provably_below(x, index[i], r[i].hi)) check_index(&read, t->args.at[i], place, dim);
+    in = with_index(&in, let_index(l, i), index[i], r[i].lo, r[i].hi, false);
   }
   bool stored = let_can_be_stored(l) && contains_reduce(l->value) && (x->d->lets[l->id] || is_redundant(x, n, index));
   if (!stored) {
-    in.guard = build_and(B(x), x->guard, not_none(x, none));
+    in.guard = read.guard;
     return unless_none(x, none, eval(&in, l->value));
   }
   Array *a = stored_let(x->d, l);
-  for (uint32_t i = 0; i < n; i++) index[i] = build_2(B(x), IR_SUB, index[i], lo[i]);
+  for (uint32_t i = 0; i < n; i++) index[i] = build_2(B(x), IR_SUB, index[i], r[i].lo);
   return unless_none(x, none, build_load(B(x), a, index));
 }
 

@@ -364,12 +364,17 @@ static Val carried_result(Context *x, const Carry *carry, const Acc *a) {
 
 /* ---- conditioning on one edge ------------------------------------------------------------------------------ */
 
+/* Only then is what is expected looked at: a weight that is no number spoils the copy, whatever the values are. */
+static Val has_weight(Context *x, Val log_w) {
+  return build_and(B(x), build_2(B(x), IR_GT, log_w, wide(x, -INFINITY)), build_2(B(x), IR_LT, log_w, wide(x, INFINITY)));
+}
+
 typedef struct Streamed { Copy copy; const Node *n; const Term *t; const Carry *carry; } Streamed;
 
 static void contribute_expected(Context *x, void *arg, Contribution *c) {
   Streamed *s = arg;
   c->log_w = node_log(x, s->copy, s->n, false);
-  Context y = with_guard(x, build_2(B(x), IR_NE, c->log_w, wide(x, -INFINITY)));
+  Context y = with_guard(x, has_weight(x, c->log_w));
   c->x = bracket_on_axes(&y, s->carry, s->t, c);
 }
 
@@ -419,7 +424,7 @@ static Val sift(Context *x, Copy copy, const Node *n, const Term *value, const T
   Context y = with_known(x, copy, n->edge, v);
   y = with_guard(&y, inside);
   Val log_w = node_log(&y, copy, n, false);
-  Val there = build_and(b, inside, build_2(b, IR_NE, log_w, wide(x, -INFINITY)));
+  Val there = build_and(b, inside, has_weight(x, log_w));
   Val p = build_1(b, IR_EXP, build_2(b, IR_SUB, build_2(b, IR_SUB, log_w, total.max), total.mass));
   if (rest) {
     Context z = with_guard(&y, there);
