@@ -36,9 +36,9 @@ static ConstantStatus int_op(OpKind op, const int64_t *x, int64_t *value) {
   case OP_POW: bad = power_overflows(x[0], x[1], value); break;
   case OP_FLOORDIV: case OP_MOD:
     bad = x[1] == 0 || (x[1] == -1 && x[0] == INT64_MIN);
-    if (!bad) *value = int_function(op, x);
+    if (!bad) *value = oracle_int_function(op, x);
     break;
-  default: *value = int_function(op, x);
+  default: *value = oracle_int_function(op, x);
   }
   return bad ? CONSTANT_FAULT : CONSTANT_KNOWN;
 }
@@ -60,8 +60,8 @@ static ConstantStatus apply(const Term *t, const Constant *x, Constant *value) {
   else if (t->op == OP_NOT) value->i = !i[0];
   else if (t->op == OP_TO_REAL) value->r = (double)i[0];
   else if (op_types(t->op) == 'c') value->i = compare(t->op, of, x);
-  else if (op_types(t->op) == 'f') value->i = real_to_int(t->op, r[0]);
-  else if (t->type == TYPE_REAL) value->r = real_function(t->op, r);
+  else if (op_types(t->op) == 'f') value->i = oracle_real_to_int(t->op, r[0]);
+  else if (t->type == TYPE_REAL) value->r = oracle_real_function(t->op, r);
   else return int_op(t->op, i, &value->i);
   return CONSTANT_KNOWN;
 }
@@ -84,7 +84,7 @@ static ConstantStatus operation(Known *k, const Term *t, Constant *value) {
 static ConstantStatus combine(const Term *t, Constant *sum, Constant x) {
   static const OpKind op[] = {[REDUCE_SUM] = OP_ADD, [REDUCE_PROD] = OP_MUL, [REDUCE_MAX] = OP_MAX, [REDUCE_MIN] = OP_MIN};
   if (t->type == TYPE_REAL) {
-    sum->r = real_function(op[t->reduce], (double[]){sum->r, x.r});
+    sum->r = oracle_real_function(op[t->reduce], (double[]){sum->r, x.r});
     return CONSTANT_KNOWN;
   }
   return int_op(op[t->reduce], (int64_t[]){sum->i, x.i}, &sum->i);
