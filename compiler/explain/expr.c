@@ -129,8 +129,36 @@ static void say_load(const Facts *f, const Instr *i, int depth, FILE *to) {
   if (i->narg) say_list(f, i, "[", "]", depth, to);
 }
 
+static bool is_op(const Facts *f, Val v, IrOp op) {
+  while (ir_at(f->k, v)->op == IR_CONVERT) v = ir_at(f->k, v)->arg[0];
+  return ir_at(f->k, v)->op == op;
+}
+
+static void say_if(const Facts *f, const Instr *i, int depth, bool brackets, FILE *to) {
+  fputs(brackets ? "(if " : "if ", to);
+  say(f, i->arg[0], depth, false, to);
+  fputs(" then ", to);
+  say(f, i->arg[1], depth, false, to);
+  fputs(" else ", to);
+  say(f, i->arg[2], depth, false, to);
+  if (brackets) fputc(')', to);
+}
+
+/* max(N, 0), which guards against ranges that run backwards, is N for a size. */
+static bool is_guarded_size(const Facts *f, const Instr *i) {
+  return i->op == IR_MAX && is_op(f, i->arg[0], IR_SIZE) && is_op(f, i->arg[1], IR_CONST) && ir_at(f->k, i->arg[1])->integer == 0;
+}
+
 static void say_op(const Facts *f, const Instr *i, int depth, bool brackets, FILE *to) {
   const char *between = infix(i->op);
+  if (is_guarded_size(f, i)) {
+    say(f, i->arg[0], depth, brackets, to);
+    return;
+  }
+  if (i->op == IR_SELECT) {
+    say_if(f, i, depth, brackets, to);
+    return;
+  }
   if (between) {
     if (brackets) fputc('(', to);
     say(f, i->arg[0], depth, true, to);
@@ -138,10 +166,13 @@ static void say_op(const Facts *f, const Instr *i, int depth, bool brackets, FIL
     say(f, i->arg[1], depth, true, to);
     if (brackets) fputc(')', to);
   } else if (i->op == IR_NEG || i->op == IR_NOT) {
+    bool twice = is_op(f, i->arg[0], i->op);
     fputs(i->op == IR_NEG ? "-" : "not ", to);
+    fputs(twice ? "(" : "", to);
     say(f, i->arg[0], depth, true, to);
+    fputs(twice ? ")" : "", to);
   } else {
-    fputs(i->op == IR_SELECT ? "if" : ir_op_name(i->op), to);
+    fputs(ir_op_name(i->op), to);
     say_list(f, i, "(", ")", depth, to);
   }
 }
@@ -184,13 +215,44 @@ static const char *vector(const Facts *f, const Acc *a) {
   return text;
 }
 
+/* Do the accumulators of a loop take different weights? */
+static bool has_two_weights(const Loop *l) {
+  Val first = 0;
+  for (uint32_t i = 0; i < l->accs.n; i++) {
+    Val log_w = l->accs.at[i]->body.log_w;
+    if (first && log_w && log_w != first) return true;
+    if (!first) first = log_w;
+  }
+  return false;
+}
+
+static bool is_one(const Facts *f, Val v) {
+  while (v && ir_at(f->k, v)->op == IR_CONVERT) v = ir_at(f->k, v)->arg[0];
+  const Instr *i = ir_at(f->k, v);
+  return i->op == IR_CONST && (i->type == IR_INT ? i->integer == 1 : i->number == 1);
+}
+
+/* Noise that makes the largest weight a draw. */
+static bool has_noise(const Facts *f, Val v, int depth) {
+  const Instr *i = ir_at(f->k, v);
+  if (i->op == IR_RANDOM) return true;
+  for (uint32_t n = 0; depth && n < i->narg; n++)
+    if (has_noise(f, i->arg[n], depth - 1)) return true;
+  return false;
+}
+
 const char *acc_text(const Facts *f, const Loop *l, const Acc *a) {
   const char *name = loop_name(f, l), *tail = vector(f, a);
+  if (a->kind == ACC_SUM && is_one(f, a->body.x)) return "the number of values";
   switch (a->kind) {
-  case ACC_LSE: return "the log of the sum of weights";
+  case ACC_LSE:
+    if (has_two_weights(l)) return arena_printf(f->arena, "log sum exp of %s", value_text(f, a->body.log_w));
+    return "the log of the sum of weights";
   case ACC_ENTROPY: return "the entropy";
   case ACC_EXPECT: return arena_printf(f->arena, "the mean of %s%s", value_text(f, a->body.x), tail);
-  case ACC_ARGMAX: return arena_printf(f->arena, "the most probable %s", name);
+  case ACC_ARGMAX:
+    return arena_printf(f->arena, has_noise(f, a->body.log_w, DEEPEST) ? "one draw of %s (the largest log weight with noise)"
+                                                                       : "the most probable %s", name);
   case ACC_SUM: return arena_printf(f->arena, "the sum of %s%s", value_text(f, a->body.x), tail);
   case ACC_PROD: return arena_printf(f->arena, "the product of %s%s", value_text(f, a->body.x), tail);
   case ACC_MAX: return arena_printf(f->arena, "the largest %s%s", value_text(f, a->body.x), tail);

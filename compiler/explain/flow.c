@@ -148,6 +148,13 @@ static bool is_named(const Facts *f, const char *what) {
   return false;
 }
 
+/* A negation of what is listed says nothing new. */
+static bool is_old_news(const Facts *f, Val v) {
+  const Instr *i = ir_at(f->k, v);
+  if (i->op == IR_NEG && is_named(f, value_text(f, behind_conversions(f->k, i->arg[0])))) return true;
+  return is_named(f, value_text(f, v));
+}
+
 static void note_hoist(void *ctx, Val v) {
   Use *u = ctx;
   Facts *f = u->f;
@@ -155,10 +162,9 @@ static void note_hoist(void *ctx, Val v) {
   if (i->op == IR_LOOP || !u->deepest[v]) return;
   Val source = behind_conversions(f->k, v);
   if (!is_worth_naming(f, source) || loops_above(u->deepest[v]) <= loops_above(i->home)) return;
-  const char *what = value_text(f, source);
-  if (is_named(f, what)) return;
+  if (is_old_news(f, source)) return;
   vec_push(f->arena, &f->hoists,
-           (Hoist){what, placed(f, i->home), loops_text(f, u->deepest[v]), ir_at(f->k, source)->op == IR_RESULT});
+           (Hoist){value_text(f, source), placed(f, i->home), loops_text(f, u->deepest[v]), ir_at(f->k, source)->op == IR_RESULT});
 }
 
 static void note_results(void *ctx, Val v) {

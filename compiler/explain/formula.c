@@ -82,7 +82,7 @@ static const char *reference_letter(const Say *s, const Term *t) {
   if (at < 0) return NULL;
   bool first = true; /* another reference to the same edge needs another letter */
   for (int i = 0; i < at; i++) first &= s->known.at[i]->edge != t->edge;
-  return first ? letter_of(s->f, t->edge) : free_letter(s->f, s->f->m->edges.n + (uint32_t)at);
+  return first ? letter_of(s->f, t->edge) : free_letter(s->f, s->f->m->edges.n + (uint32_t)at - 1);
 }
 
 static void print_reference(Say *s, const Term *t, FILE *to) {
@@ -283,14 +283,15 @@ static const char *posterior_left(const Facts *f, const Component *c, bool is_jo
   return arena_printf(f->arena, "%s | x)", text);
 }
 
-static const char *values_text(const Facts *f, const Component *c) {
+static const char *values_text(const Facts *f, const Component *c, bool is_joint) {
   const char *text = "";
   for (uint32_t i = 0; i < c->edges.n; i++) {
     const Edge *e = c->edges.at[i];
     const char *range = e->domain == DOMAIN_BIT ? "{0, 1}" : e->domain == DOMAIN_RANGE ? range_text(f, &e->range) : domain_text(f, e);
-    text = arena_printf(f->arena, "%s%s%s in %s", text, i ? "; " : "", letter_of(f, e), range);
-    if (e->where) text = arena_printf(f->arena, "%s with %s", text, letters_text(f, c, e->where));
-    if (e->or_none) text = arena_printf(f->arena, "%s, or none", text);
+    const char *left = is_joint ? edge_ref_text(f, e) : letter_of(f, e);
+    text = arena_printf(f->arena, "%s%s%s in %s", text, i ? "; " : is_joint ? "all " : "", left, range);
+    if (e->where) text = arena_printf(f->arena, "%s with %s", text, letters_text(f, is_joint ? NULL : c, e->where));
+    if (e->or_none) text = arena_printf(f->arena, "%s, or none (there, a weight that uses %s is 1)", text, left);
   }
   return text;
 }
@@ -323,7 +324,7 @@ Posterior posterior_of(const Facts *f, const Component *c) {
   }
   if (!p.factors.n) vec_push(f->arena, &p.factors, "1");
   p.left = posterior_left(f, c, p.is_joint);
-  p.values = values_text(f, c);
+  p.values = values_text(f, c, p.is_joint);
   p.log_z = log_z_text(f, c, p.is_joint);
   return p;
 }

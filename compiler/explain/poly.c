@@ -211,7 +211,11 @@ static void print_term(const PolyTable *t, const PolyTerm *m, bool first, FILE *
   else if (factor < 0) fputs("-", to);
   factor = fabs(factor);
   if (factor != 1 || !m->degree) fprintf(to, "%.15g%s", factor, m->degree ? "*" : "");
-  for (uint32_t i = 0; i < m->degree; i++) fprintf(to, "%s%s", i ? "*" : "", t->atoms.at[m->atoms[i]].text);
+  for (uint32_t i = 0, until; i < m->degree; i = until) {
+    for (until = i + 1; until < m->degree && m->atoms[until] == m->atoms[i];) until++;
+    fprintf(to, "%s%s", i ? "*" : "", t->atoms.at[m->atoms[i]].text);
+    if (until - i > 1) fprintf(to, "^%u", until - i);
+  }
 }
 
 const char *poly_text(PolyTable *t, const Poly *p) {

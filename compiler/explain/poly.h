@@ -53,7 +53,7 @@ bool poly_contains_product(const Poly *p, const Poly *d);
 
 /* NaN where an atom's value is not known. */
 double poly_value(const PolyTable *t, const Poly *p);
-/* "2*M*N*D + 3*M", highest degree first; "0". */
+/* "2*M*N^2*D + 3*M", highest degree first; "0". */
 const char *poly_text(PolyTable *t, const Poly *p);
 
 #endif

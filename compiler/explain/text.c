@@ -100,7 +100,7 @@ static void print_edge(const Text *p, const Edge *e) {
 }
 
 static void print_weight(const Text *p, const Weight *w, const IndexVec *shown) {
-  const char *plates = same_plates(&w->plates, shown) ? "" : for_every(p, &w->plates);
+  const char *plates = same_plates(&w->plates, shown) || !w->plates.n ? "" : for_every(p, &w->plates);
   say(p, "    %s%s\n", plates, weight_text(p->f, w));
 }
 
@@ -170,7 +170,9 @@ static void print_formulas(const Text *p) {
 static const char *factor_name(const Text *p, const Factor *f) {
   const char *edge = f->edge ? name(p, f->edge->name) : "";
   switch (f->kind) {
-  case FACTOR_WEIGHT: return plain_text(p->f, f->weight->value ? f->weight->value : f->weight->left, NULL);
+  case FACTOR_WEIGHT:
+    if (f->is_prior) return arena_printf(p->f->arena, "the prior of %s", edge);
+    return plain_text(p->f, f->weight->value ? f->weight->value : f->weight->left, NULL);
   case FACTOR_PRIOR: return arena_printf(p->f->arena, "the prior of %s", edge);
   case FACTOR_NORMALISER: return arena_printf(p->f->arena, "the normaliser of the prior of %s", edge);
   }
@@ -295,7 +297,7 @@ static void print_memory(const Text *p) {
 
 static void print_moved(const Text *p) {
   const Facts *f = p->f;
-  if (f->hoists.n) heading(p, "Computed outside the loops that use it");
+  if (f->hoists.n) heading(p, "Computed outside the loops that use it, since nothing in it depends on them");
   for (uint32_t i = 0; i < f->hoists.n; i++) {
     const Hoist *h = &f->hoists.at[i];
     say(p, "  %s: %s, used for every %s\n", h->what, h->where, h->used);
