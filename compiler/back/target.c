@@ -90,10 +90,12 @@ char *back_host_cpu(Arena *arena) {
 /* ---- passes ------------------------------------------------------------------------------------- */
 
 /* The builder of the reduction IR has already moved invariants out and shared equal values; what is left is
- * to turn cells into registers, tidy the blocks, and simplify addresses. */
+ * to turn cells into registers, tidy the blocks, and simplify addresses.  instcombine named alone would stop
+ * the program where it has not come to an end in one round. */
+#define COMBINE "instcombine<no-verify-fixpoint>"
 static const char passes[] =
-    "function(sroa,early-cse<memssa>,instcombine,simplifycfg,loop-mssa(loop-rotate,licm),early-cse<memssa>,instcombine,"
-    "simplifycfg),globaldce";
+    "function(sroa,early-cse<memssa>," COMBINE ",simplifycfg,loop-mssa(loop-rotate,licm),early-cse<memssa>," COMBINE
+    ",simplifycfg),globaldce";
 
 void target_optimise(const Emit *e) {
   LLVMPassBuilderOptionsRef options = LLVMCreatePassBuilderOptions();
@@ -133,6 +135,8 @@ static char *assembly_text(const Emit *e) {
 
 char *back_text(Arena *arena, const Kernel *k, const BackOptions *options, BackForm form, const char **why) {
   Emit e = {.arena = arena, .k = k, .f64 = options->f64};
+  const char *refusal = layout_refusal(arena, k);
+  if (refusal) return *why = refusal, NULL;
   e.machine = target_machine(arena, options->cpu, why);
   if (!e.machine) return NULL;
   e.cx = target_context(LLVMContextCreate());
