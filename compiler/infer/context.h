@@ -83,6 +83,9 @@ Context with_index(const Context *x, Index *i, Val v, Val lo, Val hi, bool carry
 Context with_guard(const Context *x, Val cond);
 typedef struct Bounds { Val lo, hi; Array *row; /* RANGE_ROW: values are row[position] */ } Bounds;
 Bounds eval_range(Context *x, const Range *r);
+/* build_open for a loop whose Loop.span is the place of the index or edge it runs over: that is how later stages
+ * name loops.  The span of what is built next is not changed. */
+Loop *open_loop(const Context *x, LoopKind kind, Span of, Val lo, Val hi);
 /* The variable of a range at a position of its loop. */
 Val range_value(Context *x, const Bounds *r, Val position);
 /* reduce over a range with a plain body; fn gives the contribution of one iteration. */

@@ -232,7 +232,7 @@ Array *stored_let(Derive *d, Let *l) {
   StoreType elem = l->value->type == TYPE_REAL ? STORE_REAL : l->value->type == TYPE_INT ? STORE_INT : STORE_BOOL;
   Array *a = build_array(b, ARRAY_TEMP, arena_printf(d->arena, "let.%s", sym_text(d->m->names, l->name)), elem, n, dims);
   for (uint32_t i = 0; i < n; i++) {
-    loops[i] = build_open(b, LOOP_PAR, r[i].lo, r[i].hi);
+    loops[i] = open_loop(&x, LOOP_PAR, let_index(l, i)->span, r[i].lo, r[i].hi);
     x = with_index(&x, let_index(l, i), loops[i]->index, r[i].lo, r[i].hi, true);
     place[i] = build_2(b, IR_SUB, loops[i]->index, r[i].lo);
   }
@@ -260,9 +260,17 @@ Val range_value(Context *x, const Bounds *r, Val position) {
   return r->row ? build_load(B(x), r->row, &position) : position;
 }
 
+Loop *open_loop(const Context *x, LoopKind kind, Span of, Val lo, Val hi) {
+  Span back = B(x)->span;
+  B(x)->span = of;
+  Loop *l = build_open(B(x), kind, lo, hi);
+  B(x)->span = back;
+  return l;
+}
+
 Val reduce_over(Context *x, Index *i, AccKind kind, IrType type, ContributeFn fn, void *arg) {
   Bounds r = eval_range(x, &i->range);
-  Loop *l = build_open(B(x), LOOP_REDUCE, r.lo, r.hi);
+  Loop *l = open_loop(x, LOOP_REDUCE, i->span, r.lo, r.hi);
   Acc *a = build_acc(B(x), l, kind, type, 0, NULL);
   Context y = with_index(x, i, range_value(x, &r, l->index), r.lo, r.hi, !r.row);
   Contribution c = {0};
@@ -326,7 +334,7 @@ static Val carried_reduce(Context *x, const Term *t, IrType type, const BoundInd
   Region *back = b->at;
   b->at = back->parent;
   Bounds r = eval_range(x, &t->index->range);
-  Loop *l = build_open(b, LOOP_REDUCE, r.lo, r.hi);
+  Loop *l = open_loop(x, LOOP_REDUCE, t->index->span, r.lo, r.hi);
   Acc *a = build_acc(b, l, acc_of(t->reduce), type, 1, &(Axis){.lo = c->lo, .hi = c->hi});
   Val axis;
   Region *at = build_axes(b, l, 1, &axis);

@@ -458,7 +458,7 @@ static Val over_draws(Context *x, Copy copy, const Term *t) {
   Carry carry;
   if (find_carry(x, copy, t, &carry)) b->at = carry.base;
   else carry.n = 0;
-  Loop *l = build_open(b, LOOP_REDUCE, build_int(b, 0), n);
+  Loop *l = open_loop(x, LOOP_REDUCE, infer->span, build_int(b, 0), n);
   Acc *a = build_acc(b, l, ACC_SUM, IR_WIDE, carry.n, carry.axes);
   Context y = *x;
   for (uint32_t i = 0; i < copy.c->edges.n; i++)

@@ -121,7 +121,7 @@ Acc *stream_edge(Context *x, Copy copy, Edge *e, AccKind kind, IrType type, uint
   b->span = e->span;
   Context own = in_copy(x, copy);
   Bounds r = domain_of(&own, e);
-  Loop *l = build_open(b, LOOP_REDUCE, r.lo, r.hi);
+  Loop *l = open_loop(x, LOOP_REDUCE, e->span, r.lo, r.hi);
   Acc *acc = build_acc(b, l, kind, type, naxis, axes);
   Choice value = {range_value(&own, &r, l->index), 0};
   Context inside = with_known(&own, copy, e, value);
