@@ -90,10 +90,12 @@ char *back_host_cpu(Arena *arena) {
 /* ---- passes ------------------------------------------------------------------------------------- */
 
 /* The builder of the reduction IR has already moved invariants out and shared equal values; what is left is
- * to turn cells into registers, tidy the blocks, and simplify addresses. */
+ * to turn cells into registers, tidy the blocks, and simplify addresses.  instcombine named alone would stop
+ * the program where it has not come to an end in one round. */
+#define COMBINE "instcombine<no-verify-fixpoint>"
 static const char passes[] =
-    "function(sroa,early-cse<memssa>,instcombine,simplifycfg,loop-mssa(loop-rotate,licm),early-cse<memssa>,instcombine,"
-    "simplifycfg),globaldce";
+    "function(sroa,early-cse<memssa>," COMBINE ",simplifycfg,loop-mssa(loop-rotate,licm),early-cse<memssa>," COMBINE
+    ",simplifycfg),globaldce";
 
 void target_optimise(const Emit *e) {
   LLVMPassBuilderOptionsRef options = LLVMCreatePassBuilderOptions();

@@ -9,7 +9,7 @@
 #include "back_kernel.h"
 #include "ir/ir_eval.h"
 
-enum { POOL = 512, INPUTS = 4, OUTPUTS = 3, KERNELS = 150 };
+enum { POOL = 512, INPUTS = 4, OUTPUTS = 3, KERNELS = 100 };
 
 typedef struct Pool { Val at[POOL]; int n; } Pool;
 
