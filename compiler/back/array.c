@@ -64,13 +64,33 @@ static LLVMValueRef saturating(Emit *e, const char *name, LLVMValueRef x, LLVMVa
 static LLVMValueRef add(Emit *e, LLVMValueRef x, LLVMValueRef y) { return saturating(e, "llvm.uadd.with.overflow", x, y); }
 static LLVMValueRef multiply(Emit *e, LLVMValueRef x, LLVMValueRef y) { return saturating(e, "llvm.umul.with.overflow", x, y); }
 
-/* A value that depends on sizes only, wherever its region is. */
-static LLVMValueRef size_value(Emit *e, const Array *a, Val v) {
+static bool follows_from_sizes(const Kernel *k, Val v) {
+  const Instr *i = ir_at(k, v);
+  if (i->op == IR_LOAD || i->op == IR_INDEX || i->op == IR_RESULT) return false;
+  for (uint32_t n = 0; n < i->narg; n++)
+    if (!follows_from_sizes(k, i->arg[n])) return false;
+  return true;
+}
+
+/* Arrays that no instruction declares take no room: their loop was found to equal another. */
+static bool laid_out(const Array *a) { return in_workspace(a) && a->home; }
+
+const char *layout_refusal(Arena *arena, const Kernel *k) {
+  for (uint32_t n = 0; n < k->arrays.n; n++) {
+    const Array *a = k->arrays.at[n];
+    for (uint32_t d = 0; laid_out(a) && d < a->rank; d++)
+      if (!follows_from_sizes(k, a->dims[d]))
+        return arena_printf(arena, "the extent of dimension %u of '%s' depends on data, so the workspace of kernel '%s' "
+                            "cannot be told from the sizes", d, a->name, k->name);
+  }
+  return NULL;
+}
+
+/* A value that follows from the sizes, wherever its region is. */
+static LLVMValueRef size_value(Emit *e, Val v) {
   const Instr *i = ir_at(e->k, v);
   if (e->val[v]) return e->val[v];
-  for (uint32_t n = 0; n < i->narg; n++) size_value(e, a, i->arg[n]);
-  if (i->op == IR_LOAD || i->op == IR_INDEX || i->op == IR_RESULT)
-    ICE("the dimensions of array '%s' of kernel '%s' do not follow from the sizes", a->name, e->k->name);
+  for (uint32_t n = 0; n < i->narg; n++) size_value(e, i->arg[n]);
   return e->val[v] = emit_op(e, i);
 }
 
@@ -79,7 +99,7 @@ static LLVMValueRef layout_array(Emit *e, const Array *a) {
   ArrayPlace *p = place_of(e, a);
   LLVMValueRef bytes = const_int(e, stored_bytes(e, a->elem)), stride = const_int(e, 1);
   for (uint32_t n = a->rank; n-- > 0;) {
-    LLVMValueRef dim = size_value(e, a, a->dims[n]);
+    LLVMValueRef dim = size_value(e, a->dims[n]);
     p->dim[n] = op_extreme(e, IR_INT, true, dim, const_int(e, 0));
     p->stride[n] = stride;
     stride = LLVMBuildMul(e->b, stride, p->dim[n], "");
@@ -94,7 +114,7 @@ static LLVMValueRef layout_kind(Emit *e, ArrayKind kind) {
   LLVMValueRef total = const_int(e, 0);
   for (uint32_t n = 0; n < e->k->arrays.n; n++) {
     const Array *a = e->k->arrays.at[n];
-    if (a->kind != kind || !a->home) continue; /* not declared: its loop was found to equal another */
+    if (a->kind != kind || !laid_out(a)) continue;
     LLVMValueRef bytes = layout_array(e, a);
     place_of(e, a)->data = total;
     total = add(e, total, bytes);
@@ -118,7 +138,7 @@ void layout_place(Emit *e, const Layout *l) {
   LLVMValueRef skip = LLVMBuildAnd(e->b, LLVMBuildNeg(e->b, raw, ""), const_int(e, LINE - 1), "");
   for (uint32_t n = 0; n < e->k->arrays.n; n++) {
     const Array *a = e->k->arrays.at[n];
-    if (!in_workspace(a) || !a->home) continue;
+    if (!laid_out(a)) continue;
     LLVMValueRef offset = LLVMBuildAdd(e->b, skip, e->place[a->id].data, "");
     if (a->kind == ARRAY_LOCAL) offset = LLVMBuildAdd(e->b, offset, l->shared, "");
     e->place[a->id].data = LLVMBuildGEP2(e->b, e->t.i8, e->workspace, &offset, 1, a->name);
@@ -221,19 +241,28 @@ static bool constant(const Emit *e, Val v, int64_t *value) {
   return i->op == IR_CONST && i->type == IR_INT;
 }
 
-/* Whether lo .. hi lies within 0 .. dim, for a bound that is the dimension or constants. */
-static bool range_within(const Emit *e, Val lo, Val hi, Val dim) {
-  int64_t l, h, d;
-  if (!constant(e, lo, &l) || l < 0) return false;
-  return hi == dim || (constant(e, hi, &h) && constant(e, dim, &d) && h <= d);
+/* Whether x <= y is plain: equal, constants, or one argument of a minimum or maximum decides. */
+static bool at_most(const Emit *e, Val x, Val y) {
+  const Instr *i = ir_at(e->k, x), *j = ir_at(e->k, y);
+  int64_t a, b;
+  if (x == y || (constant(e, x, &a) && constant(e, y, &b) && a <= b)) return true;
+  if (i->op == IR_MIN && (at_most(e, i->arg[0], y) || at_most(e, i->arg[1], y))) return true;
+  return j->op == IR_MAX && (at_most(e, x, j->arg[0]) || at_most(e, x, j->arg[1]));
 }
 
-/* Whether an index is proved to lie in its dimension. */
+static bool not_negative(const Emit *e, Val x) {
+  const Instr *i = ir_at(e->k, x);
+  int64_t v;
+  return (constant(e, x, &v) && v >= 0) || (i->op == IR_MAX && (not_negative(e, i->arg[0]) || not_negative(e, i->arg[1])));
+}
+
+/* Whether an index is proved to lie in its dimension.  (All these ranges hold the index: lo <= index < hi.) */
 static bool within(const Emit *e, Val index, Val dim) {
   const Instr *i = ir_at(e->k, index);
   int64_t v, d;
   if (constant(e, index, &v)) return constant(e, dim, &d) && v >= 0 && v < d;
-  return i->op == IR_INDEX && range_within(e, e->range[index].lo, e->range[index].hi, dim);
+  const IndexRange *r = &e->range[index];
+  return i->op == IR_INDEX && not_negative(e, r->lo) && at_most(e, r->hi, dim);
 }
 
 /* Whether all indices are inside; NULL: proved. */

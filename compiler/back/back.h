@@ -23,8 +23,9 @@ typedef struct Compiled {
   void *impl;
 } Compiled;
 
-/* False with *why (on the arena) when the CPU name is unknown or memory runs out; any other failure of LLVM
- * is a compiler bug (ICE).  Requires a verified kernel. */
+/* False with *why (on the arena) when the CPU name is unknown, when a dimension of a TEMP or LOCAL array does
+ * not follow from the sizes, or when memory runs out; any other failure of LLVM is a compiler bug (ICE).
+ * Requires a verified kernel that declares every input, in order: a graph's indptr tells the views apart. */
 bool back_compile(Arena *arena, const Kernel *k, const BackOptions *options, Compiled **out, const char **why);
 void back_dispose(Compiled *c);
 

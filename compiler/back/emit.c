@@ -104,8 +104,10 @@ static bool is_needed(const Need *n, Val v) {
 
 /* Whether a holds only where b does, as far as conjunctions show. */
 static bool implies(const Kernel *k, Val a, Val b) {
-  const Instr *i = ir_at(k, a);
-  return a == b || (i->op == IR_AND && (implies(k, i->arg[0], b) || implies(k, i->arg[1], b)));
+  const Instr *i = ir_at(k, a), *j = ir_at(k, b);
+  if (a == b) return true;
+  if (j->op == IR_AND) return implies(k, a, j->arg[0]) && implies(k, a, j->arg[1]);
+  return i->op == IR_AND && (implies(k, i->arg[0], b) || implies(k, i->arg[1], b));
 }
 
 static bool checks_beyond(const Kernel *k, const Region *r, Val mask);

@@ -95,6 +95,8 @@ void reduction_end(Emit *e, Reduction *r);
 
 /* ---- array.c ------------------------------------------------------------------------------------ */
 
+/* NULL, or why the workspace cannot be laid out: a dimension does not follow from the sizes. */
+const char *layout_refusal(Arena *arena, const Kernel *k);
 /* Places of the arrays in the workspace, of dimensions that follow from the sizes; returns the bytes needed
  * for one thread in `shared` and those for each thread in `each`, SIZE_MAX where they exceed it. */
 typedef struct Layout { LLVMValueRef shared, each; } Layout;

@@ -1,9 +1,8 @@
 /* jit: kernels in memory.
  *
  * A kernel calls the C library and the runtime by name.  Their addresses are given to the linker of the JIT
- * one by one, so that the process need not export them; names LLVM adds itself (memset, sincos) are looked
- * up in the process as a last resort. */
-#define __STDC_WANT_IEC_60559_BFP_EXT__ 1
+ * one by one, so that the process need not export them; others that LLVM adds itself are looked up in the process. */
+#define _GNU_SOURCE 1 /* roundeven, and what LLVM turns pairs and powers into: sincos, exp10 */
 #include <llvm-c/LLJIT.h>
 #include <llvm-c/Orc.h>
 #include <math.h>
@@ -19,7 +18,8 @@ typedef struct Symbol { const char *name; AnyFunction f; } Symbol;
 #define BOTH(name) {#name, (AnyFunction)(name)}, {#name "f", (AnyFunction)(name##f)}
 static const Symbol symbols[] = {
     BOTH(exp), BOTH(expm1), BOTH(log), BOTH(log1p), BOTH(tanh), BOTH(sin), BOTH(cos), BOTH(erf), BOTH(pow),
-    BOTH(exp2), BOTH(log2), BOTH(log10), BOTH(sqrt), BOTH(floor), BOTH(ceil), BOTH(roundeven), BOTH(ldexp), BOTH(cbrt),
+    BOTH(exp2), BOTH(exp10), BOTH(sincos), BOTH(log2), BOTH(log10), BOTH(sqrt), BOTH(floor), BOTH(ceil),
+    BOTH(roundeven), BOTH(ldexp), BOTH(cbrt),
     BOTH(attn_rt_lgamma), BOTH(attn_rt_lbeta), BOTH(attn_rt_digamma),
     {"attn_rt_random_uniform", (AnyFunction)attn_rt_random_uniform},
     {"memset", (AnyFunction)memset}, {"memcpy", (AnyFunction)memcpy}, {"memmove", (AnyFunction)memmove},
@@ -71,6 +71,8 @@ static void add_module(LLVMOrcLLJITRef jit, Emit *e, bool optimise) {
 
 bool back_compile(Arena *arena, const Kernel *k, const BackOptions *options, Compiled **out, const char **why) {
   Emit e = {.arena = arena, .k = k, .f64 = options->f64};
+  const char *refusal = layout_refusal(arena, k);
+  if (refusal) return *why = refusal, false;
   e.machine = target_machine(arena, options->cpu, why);
   if (!e.machine) return false;
   LLVMTargetMachineRef own = target_machine(arena, options->cpu, why);

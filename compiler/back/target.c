@@ -135,6 +135,8 @@ static char *assembly_text(const Emit *e) {
 
 char *back_text(Arena *arena, const Kernel *k, const BackOptions *options, BackForm form, const char **why) {
   Emit e = {.arena = arena, .k = k, .f64 = options->f64};
+  const char *refusal = layout_refusal(arena, k);
+  if (refusal) return *why = refusal, NULL;
   e.machine = target_machine(arena, options->cpu, why);
   if (!e.machine) return NULL;
   e.cx = target_context(LLVMContextCreate());

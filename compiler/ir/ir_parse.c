@@ -12,20 +12,13 @@
 
 #include "base/diag.h"
 #include "base/intern.h"
+#include "ir/air_token.h"
 #include "ir/ir.h"
 
 enum {
   MAX_NESTING = 256,   /* loops within loops: far above any model, far below the C stack */
   MAX_NAMES = 4096     /* arrays, sizes: the verifier compares each with each */
 };
-
-typedef enum { TOK_END, TOK_NAME, TOK_VALUE, TOK_INT, TOK_FLOAT, TOK_RANGE, TOK_PUNCT } TokKind;
-
-typedef struct Token {
-  TokKind kind;
-  Span span;
-  char punct;
-} Token;
 
 typedef VEC(Val) Vals;
 typedef VEC(uint32_t) SymTable;
@@ -34,7 +27,6 @@ typedef struct Parser {
   Arena *arena;
   Diags *diags;
   const Source *source;
-  uint32_t at; /* first byte after `tok` */
   Token tok;
   bool failed;
   uint32_t nesting;
@@ -46,85 +38,25 @@ typedef struct Parser {
 
 /* ---- tokens ------------------------------------------------------------------------------------ */
 
-static char byte_at(const Parser *p, uint32_t at) { return at < p->source->size ? p->source->text[at] : 0; }
-static bool is_digit(char c) { return c >= '0' && c <= '9'; }
-static bool is_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_'; }
-static bool is_name_part(char c) { return is_letter(c) || is_digit(c) || c == '.' || c == '$'; }
-
 static void fail(Parser *p, const char *expected) {
   if (p->failed) return;
   uint32_t n = p->tok.span.hi - p->tok.span.lo;
   const char *text = p->source->text + p->tok.span.lo;
-  if (n) diag_error(p->diags, p->tok.span, "found '%.*s', expected %s", n > 40 ? 40 : (int)n, text, expected);
+  if (p->tok.kind == TOK_PUNCT && (*text <= ' ' || *text > '~'))
+    diag_error(p->diags, p->tok.span, "found byte %u, expected %s", (unsigned char)*text, expected);
+  else if (n) diag_error(p->diags, p->tok.span, "found '%.*s', expected %s", n > 40 ? 40 : (int)n, text, expected);
   else diag_error(p->diags, p->tok.span, "found the end, expected %s", expected);
   p->failed = true;
   p->tok.kind = TOK_END;
 }
 
-static uint32_t skip_space(const Parser *p, uint32_t at) {
-  for (char c; (c = byte_at(p, at)) == ' ' || c == '\t' || c == '\n' || c == '\r' || c == '#'; at++)
-    if (c == '#')
-      while (at + 1 < p->source->size && byte_at(p, at + 1) != '\n') at++;
-  return at;
-}
-
-static uint32_t skip_digits(const Parser *p, uint32_t at) {
-  while (is_digit(byte_at(p, at))) at++;
-  return at;
-}
-
-static uint32_t scan_number(Parser *p, uint32_t at) {
-  p->tok.kind = TOK_INT;
-  at = skip_digits(p, at + (byte_at(p, at) == '-'));
-  if (byte_at(p, at) == '.' && is_digit(byte_at(p, at + 1))) {
-    p->tok.kind = TOK_FLOAT;
-    at = skip_digits(p, at + 1);
-  }
-  if (byte_at(p, at) != 'e') return at;
-  p->tok.kind = TOK_FLOAT;
-  at++;
-  return skip_digits(p, at + (byte_at(p, at) == '-' || byte_at(p, at) == '+'));
-}
-
-static uint32_t scan_name(Parser *p, uint32_t at) {
-  p->tok.kind = TOK_NAME;
-  do at++;
-  while (is_name_part(byte_at(p, at)));
-  return at;
-}
-
-static uint32_t scan(Parser *p, uint32_t at) {
-  char c = byte_at(p, at), next = byte_at(p, at + 1);
-  p->tok = (Token){.kind = TOK_PUNCT, .punct = c};
-  if (at >= p->source->size) {
-    p->tok.kind = TOK_END;
-    return at;
-  }
-  if (is_letter(c) || (c == '-' && is_letter(next))) return scan_name(p, at);
-  if (is_digit(c) || (c == '-' && is_digit(next))) return scan_number(p, at);
-  if (c == '%' && is_digit(next)) {
-    p->tok.kind = TOK_VALUE;
-    return skip_digits(p, at + 1);
-  }
-  if (c != '.' || next != '.') return at + 1;
-  p->tok.kind = TOK_RANGE;
-  return at + 2;
-}
-
 static void advance(Parser *p) {
-  if (p->failed) return;
-  uint32_t lo = skip_space(p, p->at);
-  p->at = scan(p, lo);
-  p->tok.span = (Span){lo, p->at};
+  if (!p->failed) p->tok = air_token(p->source, p->tok.span.hi);
 }
 
 static bool at_punct(const Parser *p, char c) { return p->tok.kind == TOK_PUNCT && p->tok.punct == c; }
 
-static bool at_name(const Parser *p, const char *name) {
-  size_t n = strlen(name);
-  return p->tok.kind == TOK_NAME && p->tok.span.hi - p->tok.span.lo == n &&
-         !memcmp(p->source->text + p->tok.span.lo, name, n);
-}
+static bool at_name(const Parser *p, const char *name) { return air_token_is(p->source, p->tok, name); }
 
 static bool accept(Parser *p, char c) {
   if (!at_punct(p, c)) return false;
@@ -157,7 +89,7 @@ static const char *token_text(const Parser *p) {
 }
 
 static const char *parse_name(Parser *p, const char *what) {
-  if (p->tok.kind != TOK_NAME || byte_at(p, p->tok.span.lo) == '-') {
+  if (p->tok.kind != TOK_NAME || p->source->text[p->tok.span.lo] == '-') {
     fail(p, what);
     return "";
   }

@@ -21,6 +21,7 @@ static void check_for(Checker *c, const Stmt *s) {
   scope_push(c);
   for (uint32_t i = 0; i < s->loop.binders.n; i++) {
     const Binder *b = &s->loop.binders.at[i];
+    if (!count_declaration(c, b->span)) break;
     for (uint32_t k = 0; k < c->plates.n; k++)
       if (k < outer && c->plates.at[k]->name == b->name.sym) {
         Diag *d = diag_error(c->diags, b->name.span, "'%s' is already the index of an enclosing plate", name_text(c, b->name.sym));
@@ -38,6 +39,7 @@ static void check_for(Checker *c, const Stmt *s) {
 }
 
 static void check_stmt(Checker *c, const Stmt *s) {
+  if (!count_declaration(c, s->span)) return;
   c->statement = s->span;
   c->closed.n = 0;
   switch (s->kind) {
@@ -59,12 +61,13 @@ static void check_stmt(Checker *c, const Stmt *s) {
 
 static void check_block(Checker *c, const StmtVec *body) {
   for (uint32_t i = 0; i < body->n; i++)
-    if (body->at[i]->kind == STMT_DEF) declare_def(c, &body->at[i]->def);
+    if (body->at[i]->kind == STMT_DEF && count_declaration(c, body->at[i]->span)) declare_def(c, &body->at[i]->def);
   for (uint32_t i = 0; i < body->n && !c->exhausted; i++) check_stmt(c, body->at[i]);
+  if (!c->exhausted) check_uncalled(c);
 }
 
 static void declare_sizes(Checker *c, const ModelDecl *decl) {
-  for (uint32_t i = 0; i < decl->sizes.n; i++) {
+  for (uint32_t i = 0; i < decl->sizes.n && count_declaration(c, decl->sizes.at[i].span); i++) {
     Size *s = NEW(c->arena, Size);
     *s = (Size){.id = i, .name = decl->sizes.at[i].sym, .span = decl->sizes.at[i].span};
     vec_push(c->arena, &c->model->sizes, s);
@@ -93,6 +96,7 @@ static Model *check_model(const Checker *shared, const ModelDecl *decl) {
   Checker c;
   init_checker(&c, shared, decl);
   bool parsed = parsed_well(&c, decl);
+  c.body = &decl->body;
   uint32_t before = c.diags->errors;
   scope_push(&c);
   declare_sizes(&c, decl);
@@ -104,16 +108,14 @@ static Model *check_model(const Checker *shared, const ModelDecl *decl) {
   return good ? c.model : NULL;
 }
 
-static bool unique_model(Checker *c, const File *file, uint32_t at) {
-  Name name = file->items.at[at].model.name;
-  for (uint32_t i = 0; i < at; i++) {
-    const Item *other = &file->items.at[i];
-    if (other->is_def || other->model.name.sym != name.sym) continue;
-    Diag *d = diag_error(c->diags, name.span, "there are two models '%s'", name_text(c, name.sym));
-    diag_note(c->diags, d, other->model.name.span, "the first is here");
-    return false;
-  }
-  return true;
+/* first: the model of each name so far, by Sym. */
+static bool unique_model(Checker *c, const ModelDecl *m, const ModelDecl **first) {
+  const ModelDecl *old = first[m->name.sym];
+  first[m->name.sym] = m;
+  if (!old) return true;
+  Diag *d = diag_error(c->diags, m->name.span, "there are two models '%s'", name_text(c, m->name.sym));
+  diag_note(c->diags, d, old->name.span, "the first is here");
+  return false;
 }
 
 ModelFile *check_file(Arena *arena, Interner *names, Diags *diags, const Source *source, const File *file) {
@@ -121,12 +123,19 @@ ModelFile *check_file(Arena *arena, Interner *names, Diags *diags, const Source 
   Checker shared = {.arena = arena, .names = names, .diags = diags, .source = source};
   scope_push(&shared);
   for (uint32_t i = 0; i < file->items.n; i++)
-    if (file->items.at[i].is_def) declare_def(&shared, &file->items.at[i].def);
+    if (file->items.at[i].is_def && count_declaration(&shared, file->items.at[i].def.span))
+      declare_def(&shared, &file->items.at[i].def);
+  shared.declarations = 0;
+  shared.exhausted = false;
+  const ModelDecl **first = NEW_ARRAY(arena, const ModelDecl *, names->text.n);
   for (uint32_t i = 0; i < file->items.n; i++) {
     if (file->items.at[i].is_def) continue;
-    bool unique = unique_model(&shared, file, i);
+    bool unique = unique_model(&shared, &file->items.at[i].model, first);
     Model *m = check_model(&shared, &file->items.at[i].model);
     if (m && unique) vec_push(arena, &result->models, m);
   }
+  shared.model = NEW(arena, Model); /* no model: nothing of one is in sight */
+  *shared.model = (Model){.arena = arena, .names = names, .source = source};
+  check_uncalled(&shared);
   return result;
 }

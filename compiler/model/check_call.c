@@ -198,13 +198,36 @@ static Value *body_of(Checker *c, DefEntity *d, Value **args) {
     p->value = args[i];
     c->scope->entities = p;
   }
-  d->active = true;
+  d->active = d->called = true;
   c->def_depth++;
   Value *v = elab(c, d->def->body);
   c->def_depth--;
   d->active = false;
   c->scope = here;
   return v;
+}
+
+/* An error in a body is told once, with the call outside all bodies that first met it. */
+static Value *called_body(Checker *c, const Expr *e, DefEntity *d, Value **args) {
+  uint32_t errors = c->diags->errors, first = c->diags->list.n;
+  Value *v = body_of(c, d, args);
+  if (c->diags->errors == errors) return v;
+  d->broken = true;
+  for (uint32_t i = first; !c->def_depth && i < c->diags->list.n; i++)
+    if (c->diags->list.at[i]->level == DIAG_ERROR && !c->exhausted)
+      diag_note(c->diags, c->diags->list.at[i], e->span, "in this call of '%s'", name_text(c, d->def->name.sym));
+  return &c->poison;
+}
+
+/* With poison for its parameters a body says only what is wrong with it whatever they are. */
+void check_uncalled(Checker *c) {
+  for (DefEntity *d = c->scope->defs; d; d = d->next) {
+    if (d->called || d->active) continue;
+    Value **args = NEW_ARRAY(c->arena, Value *, d->def->params.n + 1);
+    for (uint32_t i = 0; i < d->def->params.n; i++) args[i] = &c->poison;
+    c->statement = d->def->span;
+    body_of(c, d, args);
+  }
 }
 
 static Value *refuse_inline(Checker *c, const Expr *e, const DefEntity *d) {
@@ -216,7 +239,8 @@ static Value *refuse_inline(Checker *c, const Expr *e, const DefEntity *d) {
 }
 
 static Value *inline_def(Checker *c, const Expr *e, DefEntity *d) {
-  if (!no_named(c, e)) return &c->poison;
+  d->called = true;
+  if (d->broken || !no_named(c, e)) return &c->poison;
   if (d->active || c->def_depth >= DEF_MAX_DEPTH) return refuse_inline(c, e, d);
   uint32_t n = d->def->params.n;
   if (e->call.args.n != n) {
@@ -227,8 +251,7 @@ static Value *inline_def(Checker *c, const Expr *e, DefEntity *d) {
   }
   Value **args = NEW_ARRAY(c->arena, Value *, n + 1);
   if (!elab_args(c, e, args)) return &c->poison;
-  Value *v = body_of(c, d, args);
-  return v;
+  return called_body(c, e, d, args);
 }
 
 /* ---- calls -------------------------------------------------------------------------------------- */
@@ -327,6 +350,10 @@ Value *elab_reduce(Checker *c, const Expr *e) {
     const char *near = nearest_word(word, REDUCTIONS, REDUCTION_COUNT);
     Diag *d = diag_error(c->diags, e->reduce.op.span, "'%s' is no reduction; expected sum, prod, max or min", word);
     if (near) diag_hint(c->diags, d, "did you mean '%s'?", near);
+    return &c->poison;
+  }
+  if (e->reduce.binders.n > REDUCE_MAX_INDICES) {
+    diag_error(c->diags, e->reduce.op.span, "a reduction over %u indices; at most %d", e->reduce.binders.n, (int)REDUCE_MAX_INDICES);
     return &c->poison;
   }
   scope_push(c);

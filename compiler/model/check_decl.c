@@ -107,9 +107,7 @@ static void check_input(Checker *c, const Stmt *s, const Decl *d) {
     return;
   }
   in->id = c->model->inputs.n;
-  bool *used = NEW_ARRAY(c->arena, bool, in->id + 1);
-  if (in->id) memcpy(used, c->input_used, in->id * sizeof *used);
-  c->input_used = used;
+  vec_push(c->arena, &c->input_used, false);
   if (d->init && in->is_param) check_default(c, d->init, in);
   vec_push(c->arena, &c->model->inputs, in);
   declare_name(c, ENTITY_INPUT, d->target.name, in);
@@ -121,7 +119,7 @@ void check_inputs(Checker *c, const Stmt *s) {
     Diag *d = diag_error(c->diags, s->keyword, "'%s' stands at the top of a model, not inside plates", word);
     diag_hint(c->diags, d, "give it the plates' sizes as dimensions");
   }
-  for (uint32_t i = 0; i < s->decls.n; i++) check_input(c, s, &s->decls.at[i]);
+  for (uint32_t i = 0; i < s->decls.n && count_declaration(c, s->decls.at[i].span); i++) check_input(c, s, &s->decls.at[i]);
 }
 
 /* ---- latents ------------------------------------------------------------------------------------ */
@@ -194,7 +192,7 @@ static void check_latent(Checker *c, const Decl *d) {
 }
 
 void check_latents(Checker *c, const Stmt *s) {
-  for (uint32_t i = 0; i < s->decls.n; i++) check_latent(c, &s->decls.at[i]);
+  for (uint32_t i = 0; i < s->decls.n && count_declaration(c, s->decls.at[i].span); i++) check_latent(c, &s->decls.at[i]);
 }
 
 /* ---- let ---------------------------------------------------------------------------------------- */

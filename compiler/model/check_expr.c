@@ -35,7 +35,9 @@ static bool need_number(Checker *c, const Value *v, const char *what) {
 static bool need_condition(Checker *c, const Value *v, const char *what) {
   if (refuse_none(c, v)) return false;
   if (v->type == TYPE_BOOL) return true;
-  diag_error(c->diags, v->span, "%s must be true or false (bool); found %s", what, type_words(v->type));
+  Diag *d = diag_error(c->diags, v->span, "%s must be true or false (bool); found %s", what, type_words(v->type));
+  bool bit = v->kind == VALUE_TERM && v->term->kind == TERM_EDGE && v->term->edge->domain == DOMAIN_BIT;
+  if (bit) diag_hint(c->diags, d, "a bit is 0 or 1: write '%s == 1'", name_text(c, v->term->edge->name));
   return false;
 }
 

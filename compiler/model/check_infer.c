@@ -113,6 +113,7 @@ static bool number_arg(Checker *c, const Arg *a, ScalarType type, double least, 
   const char *what = arena_printf(c->arena, "'%s'", name_text(c, a->name.sym));
   Term *t = type == TYPE_INT ? scalar_int(c, a->value, what) : scalar_real(c, a->value, what);
   if (!t || !mention_allowed(c, t, PLACE_INFER, a->value->span) || !within(c, a, t, least, greatest)) return false;
+  if (!plates_allowed(c, t, 0, a->value->span)) return false;
   *to = t;
   return true;
 }
@@ -212,11 +213,22 @@ static void push_all(Checker *c, const IndexVec *from, uint32_t first, IndexVec 
   }
 }
 
+/* Places in an array from 0, of indices that may begin elsewhere. */
+static TermVec positions(Checker *c, const Value *v, const IndexVec *over) {
+  TermVec at = {0};
+  for (uint32_t i = 0; v->rank && i < over->n; i++) {
+    const Range *r = &over->at[i]->range;
+    vec_push(c->arena, &at, term_op2(c->arena, OP_SUB, term_index(c->arena, over->at[i], v->span), range_origin(c, r), v->span));
+  }
+  return at;
+}
+
 /* `init` over all of the latent that this place does not already stand in; a scalar fills it. */
 static Term *init_of(Checker *c, const Arg *a, Value *v, const Latent *z) {
   IndexVec over = {0};
   TermVec dims = {0};
-  push_all(c, &z->plates, shared_plates(c, &z->plates), &over, &dims);
+  uint32_t shared = shared_plates(c, &z->plates);
+  push_all(c, &z->plates, shared, &over, &dims);
   push_all(c, &z->own, 0, &over, &dims);
   push_all(c, &z->axes, 0, &over, &dims);
   Value whole = {.kind = VALUE_ELEMENT, .rank = dims.n, .dims = dims.at};
@@ -226,8 +238,9 @@ static Term *init_of(Checker *c, const Arg *a, Value *v, const Latent *z) {
     diag_note(c->diags, d, z->span, "declared here");
     return NULL;
   }
-  Term *t = value_over(c, value_to_real(c, v), &over);
-  return mention_allowed(c, t, PLACE_INFER, a->value->span) ? t : NULL;
+  Term *t = value_at(c, value_to_real(c, v), positions(c, v, &over).at);
+  bool good = mention_allowed(c, t, PLACE_INFER, a->value->span) && plates_allowed(c, t, shared, a->value->span);
+  return good ? t : NULL;
 }
 
 static bool start(Checker *c, const Stmt *s, Infer *f) {

@@ -21,6 +21,7 @@ static const Rule RULES[] = {
   [PLACE_LET] = {"a 'let' with indices", MENTIONS_FREE_EDGE | MENTIONS_FREE_LATENT},
   [PLACE_DEFAULT] = {"a default", UNKNOWNS | MENTIONS_LET},
   [PLACE_INFER] = {"an argument of 'infer'", UNKNOWNS},
+  [PLACE_COPY] = {"the copy that is meant", UNKNOWNS},
   [PLACE_OUT] = {"an output", MENTIONS_FREE_EDGE},
 };
 
@@ -103,4 +104,21 @@ bool mention_allowed(Checker *c, const Term *t, MentionPlace place, Span span) {
   if (bad & (MENTIONS_EDGE | MENTIONS_FREE_EDGE)) return refuse_unknown(c, t, TERM_EDGE, place, bad, span);
   if (bad & (MENTIONS_LATENT | MENTIONS_FREE_LATENT)) return refuse_unknown(c, t, TERM_LATENT, place, bad, span);
   return refuse_data(c, t, place, span);
+}
+
+bool copy_allowed(Checker *c, const Term *ref, Span span) {
+  for (uint32_t i = 0; i < ref->args.n; i++)
+    if (!mention_allowed(c, ref->args.at[i], PLACE_COPY, span)) return false;
+  return true;
+}
+
+bool plates_allowed(Checker *c, const Term *t, uint32_t first, Span span) {
+  for (uint32_t i = first; i < c->plates.n; i++) {
+    if (!term_mentions_index(t, c->plates.at[i])) continue;
+    Diag *d = diag_error(c->diags, span, "an argument of 'infer' cannot depend on '%s': one line infers all copies",
+                         name_text(c, c->plates.at[i]->name));
+    diag_note(c->diags, d, c->plates.at[i]->span, "'%s' is a plate's index, declared here", name_text(c, c->plates.at[i]->name));
+    return false;
+  }
+  return true;
 }

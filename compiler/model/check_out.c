@@ -54,6 +54,12 @@ static bool layout(Checker *c, const Target *t, Out *o) {
   for (uint32_t i = 0; i < t->slots.n; i++) {
     const Slot *s = &t->slots.at[i];
     if (s->is_binder) {
+      const Index *plate = plate_named(c, s->binder.name.sym);
+      if (plate) {
+        Diag *d = diag_error(c->diags, s->binder.name.span, "'%s' is already the index of an enclosing plate", name_text(c, plate->name));
+        diag_note(c->diags, d, plate->span, "declared here");
+        good = false;
+      }
       Index *x = bind_index(c, &s->binder, INDEX_OUTPUT, "the range of an output's index");
       good = good && x && fixed_extent(c, x, s->binder.span);
       if (x) vec_push(c->arena, &o->slots, x);

@@ -52,6 +52,7 @@ static Term *bare_edge(Checker *c, const Stmt *s, const Value *left, const char 
 }
 
 static void add_edge_prior(Checker *c, Weight *w, Term *ref) {
+  if (!copy_allowed(c, ref, ref->span)) return;
   w->edge = ref->edge;
   w->edge_ref = ref;
   check_prior_clash(c, w);
@@ -156,8 +157,7 @@ static void latent_prior(Checker *c, const Stmt *s, Dist d, const Value *left) {
   w->left = value_over(c, left, &w->axes);
   w->latent = left->rank ? left->what : left->term->latent;
   if (w->left->kind != TERM_LATENT) return;
-  for (uint32_t i = 0; i < w->left->args.n; i++)
-    if (!mention_allowed(c, w->left->args.at[i], PLACE_BOUND, s->draw.left->span)) return;
+  if (!copy_allowed(c, w->left, s->draw.left->span)) return;
   check_prior_clash(c, w);
   if (!w->latent->prior) w->latent->prior = w;
   vec_push(c->arena, &w->latent->priors, w);

@@ -77,7 +77,7 @@ static Value *copy_query(Checker *c, const Expr *e, QueryKind q) {
   const Expr *arg = e->call.args.at[0].value;
   if (!named_edge(c, arg, name)) return &c->poison;
   Value *v = elab(c, arg);
-  if (is_poison(v)) return v;
+  if (is_poison(v) || !copy_allowed(c, v->term, arg->span)) return &c->poison;
   TermVec args = {0};
   vec_push(c->arena, &args, v->term);
   return value_term(c, term_query(c->arena, q, TYPE_INT, &args, e->span));
@@ -95,7 +95,7 @@ static bool copy_set(Checker *c, const Expr *arg, const char *query, CopySet *se
   *set = (CopySet){.edge = edge, .span = arg->span};
   if (arg->kind == EXPR_NAME) return open_copies(c, edge, set), true;
   Value *v = elab(c, arg);
-  if (is_poison(v)) return false;
+  if (is_poison(v) || !copy_allowed(c, v->term, arg->span)) return false;
   set->fixed = v->term->args;
   return true;
 }
@@ -128,7 +128,7 @@ static Value *elbo(Checker *c, const Expr *e) {
   }
   TermVec args = {0};
   Term *step = scalar_int(c, e->call.args.at[0].value, "the step of 'elbo'");
-  if (!step) return &c->poison;
+  if (!step || !mention_allowed(c, step, PLACE_INFER, e->call.args.at[0].value->span)) return &c->poison;
   vec_push(c->arena, &args, step);
   return value_term(c, term_query(c->arena, QUERY_ELBO, TYPE_REAL, &args, e->span));
 }

@@ -10,7 +10,7 @@ static bool is_row(Checker *c, const Expr *e, Entity **graph) {
 }
 
 static bool elab_row(Checker *c, const Expr *e, Entity *graph, Range *to) {
-  c->input_used[graph->input->id] = true;
+  c->input_used.at[graph->input->id] = true;
   if (e->kind != EXPR_INDEX || e->index.args.n != 1) {
     Diag *d = diag_error(c->diags, e->span, "a graph is read by row: expected '%s[i]'", name_text(c, graph->name));
     diag_note(c->diags, d, graph->span, "'%s' is declared here", name_text(c, graph->name));
@@ -46,6 +46,8 @@ Term *range_extent(Checker *c, const Range *r) {
   if (r->kind == RANGE_ROW) return term_int(c->arena, 0, r->span);
   return term_op2(c->arena, OP_SUB, r->hi, r->lo, r->span);
 }
+
+Term *range_origin(Checker *c, const Range *r) { return r->kind == RANGE_ROW ? term_int(c->arena, 0, r->span) : r->lo; }
 
 static bool range_allowed(Checker *c, const Range *r, MentionPlace place) {
   bool good = !r->lo || mention_allowed(c, r->lo, place, r->span);

@@ -67,8 +67,11 @@ static Value *edge_ref(Checker *c, Edge *e, const TermVec *given, Span span) {
   return value_term(c, term_ref(c->arena, TERM_EDGE, e, &all, span));
 }
 
-static void push_extents(Checker *c, const IndexVec *of, TermVec *dims) {
-  for (uint32_t i = 0; i < of->n; i++) vec_push(c->arena, dims, range_extent(c, &of->at[i]->range));
+static void push_extents(Checker *c, const IndexVec *of, TermVec *dims, TermVec *origins) {
+  for (uint32_t i = 0; i < of->n; i++) {
+    vec_push(c->arena, dims, range_extent(c, &of->at[i]->range));
+    vec_push(c->arena, origins, range_origin(c, &of->at[i]->range));
+  }
 }
 
 static Value *too_many(Checker *c, Name name, const Entity *e, const Value *whole, uint32_t given, Span span) {
@@ -84,13 +87,13 @@ static Value *too_many(Checker *c, Name name, const Entity *e, const Value *whol
 /* Elements of an array whose copies of the enclosing plates come first: latents and let arrays. */
 static Value *plated(Checker *c, const Entity *e, TermKind kind, void *what, const IndexVec *plates, const IndexVec *own,
                      const IndexVec *axes, const TermVec *given, Name name, Span span) {
-  TermVec all = {0}, dims = {0};
+  TermVec all = {0}, dims = {0}, origins = {0};
   bool inside = shared_plates(c, plates) == plates->n;
   if (inside) plate_indices(c, plates, plates->n, &all, span);
   uint32_t implied = all.n;
-  push_extents(c, plates, &dims);
-  push_extents(c, own, &dims);
-  push_extents(c, axes, &dims);
+  push_extents(c, plates, &dims, &origins);
+  push_extents(c, own, &dims, &origins);
+  push_extents(c, axes, &dims, &origins);
   for (uint32_t i = 0; i < given->n; i++) vec_push(c->arena, &all, given->at[i]);
   Value whole = {.kind = VALUE_ELEMENT, .rank = dims.n - implied, .dims = dims.at + implied};
   if (all.n > dims.n) return too_many(c, name, e, &whole, given->n, span);
@@ -100,12 +103,25 @@ static Value *plated(Checker *c, const Entity *e, TermKind kind, void *what, con
     diag_note(c->diags, d, e->span, "declared here");
     return &c->poison;
   }
-  return value_element(c, kind, what, &all, &dims, span);
+  return value_element(c, kind, what, &all, &dims, &origins, span);
+}
+
+/* A literal index beyond a literal dimension. */
+static bool within(Checker *c, const TermVec *given, const TermVec *dims, const Entity *e) {
+  for (uint32_t i = 0; i < given->n; i++) {
+    const Term *at = given->at[i], *dim = dims->at[i];
+    if (at->kind != TERM_INT || dim->kind != TERM_INT || at->integer < dim->integer) continue;
+    Diag *d = diag_error(c->diags, at->span, "index %lld is out of bounds: dimension %u of '%s' is %lld", (long long)at->integer,
+                         i + 1, name_text(c, e->name), (long long)dim->integer);
+    diag_note(c->diags, d, e->span, "declared here");
+    return false;
+  }
+  return true;
 }
 
 static Value *input_ref(Checker *c, const Entity *e, const TermVec *given, Name name, Span span) {
   Input *in = e->input;
-  c->input_used[in->id] = true;
+  c->input_used.at[in->id] = true;
   if (in->elem == ELEM_GRAPH) {
     Diag *d = diag_error(c->diags, span, "'%s' is a graph: '%s[i]' stands only as a domain, 'in %s[i]'",
                          name_text(c, name.sym), name_text(c, name.sym), name_text(c, name.sym));
@@ -114,7 +130,8 @@ static Value *input_ref(Checker *c, const Entity *e, const TermVec *given, Name 
   }
   Value whole = {.kind = VALUE_ELEMENT, .rank = in->dims.n, .dims = in->dims.at};
   if (given->n > in->dims.n) return too_many(c, name, e, &whole, given->n, span);
-  return value_element(c, TERM_INPUT, in, given, &in->dims, span);
+  if (!within(c, given, &in->dims, e)) return &c->poison;
+  return value_element(c, TERM_INPUT, in, given, &in->dims, NULL, span);
 }
 
 static Value *scalar_ref(Checker *c, const Entity *e, Term *t, const TermVec *given, Name name, Span span) {

@@ -16,8 +16,10 @@
 #include "model/term.h"
 
 /* Elaboration inlines `def`s, so a short file can mean a huge model; these bound time and memory.  The
- * depth limit also bounds the recursion of every later pass over a term. */
-enum { MODEL_MAX_TERMS = 1000000, TERM_MAX_DEPTH = 5000, DEF_MAX_DEPTH = 200, ELAB_MAX_DEPTH = 4000 };
+ * depth limit also bounds the recursion of every later pass over a term; that on declarations (statements, names,
+ * indices) the searches that are linear in their number. */
+enum { MODEL_MAX_TERMS = 1000000, TERM_MAX_DEPTH = 5000, DEF_MAX_DEPTH = 200, ELAB_MAX_DEPTH = 4000,
+       MODEL_MAX_DECLARATIONS = 10000, REDUCE_MAX_INDICES = 64 };
 
 /* ---- values ------------------------------------------------------------------------------------- */
 
@@ -40,6 +42,7 @@ struct Value {
   Term *term;    /* TERM */
   TermKind element;
   void *what;    /* ELEMENT */
+  Term **origins; /* ELEMENT: the index value at which each axis begins; NULL: all at 0 */
   TermVec fixed; /* ELEMENT, AT: leading indices */
   OpKind op;
   ReduceKind reduce;
@@ -71,6 +74,8 @@ struct DefEntity {
   const Def *def;
   Scope *home; /* where its body is read */
   bool active; /* being inlined: a second time would be recursion */
+  bool called; /* a def that nothing calls is read once at the end of its block, for its names */
+  bool broken; /* its body had an error: further calls are silent */
   DefEntity *next;
 };
 
@@ -85,13 +90,15 @@ typedef struct Checker {
   Scope *scope;
   Entity *everywhere;   /* edges, latents, let arrays of closed blocks: seen in all of the model */
   IndexVec plates;      /* the enclosing ones, outermost first */
+  uint32_t declarations; /* so far, against MODEL_MAX_DECLARATIONS */
   uint32_t terms;       /* made so far, against MODEL_MAX_TERMS */
   uint32_t def_depth;
   uint32_t depth;       /* of the recursion of elab and value_at, against ELAB_MAX_DEPTH */
   bool in_dimension;    /* an unknown name is then meant to be a size */
   bool exhausted;       /* the limit was reported: everything is poison from here on */
-  bool *input_used;     /* by Input.id, grown with the inputs */
+  VEC(bool) input_used; /* by Input.id */
   VEC(Index *) axes_in_sight;
+  const StmtVec *body; /* the model's, for a note about a name declared elsewhere in it */
   Span statement;
   VEC(Entity *) closed; /* indices of reductions that ended earlier in this statement, for a hint */
   Value poison;
@@ -115,7 +122,10 @@ const char *nearest_word(const char *word, const char *const *words, uint32_t n)
 
 /* value.c */
 Value *value_term(Checker *c, Term *t);
-Value *value_element(Checker *c, TermKind kind, void *what, const TermVec *fixed, const TermVec *dims, Span span);
+/* origins: where each of dims begins, NULL: at 0.  Written indices are index values; an axis left off counts
+ * from 0 like that of any vector. */
+Value *value_element(Checker *c, TermKind kind, void *what, const TermVec *fixed, const TermVec *dims, const TermVec *origins,
+                     Span span);
 /* args agree in type and are scalars or of one shape. */
 Value *value_op(Checker *c, OpKind op, ScalarType type, Value *const *args, uint32_t n, Span span);
 Value *value_to_real(Checker *c, Value *v);
@@ -135,6 +145,8 @@ const char *type_words(ScalarType t);
 Index *new_index(Checker *c, Sym name, IndexRole role, Range range, Span span);
 /* Entering a level of recursion; false: too deep, reported once.  Each enter, also a failed one, has its leave. */
 bool enter_level(Checker *c);
+/* One more statement, name or index; false: over the limit, reported once. */
+bool count_declaration(Checker *c, Span span);
 static inline void leave_level(Checker *c) { c->depth--; }
 bool spend_terms(Checker *c, uint32_t terms); /* false: over the limit, which is reported once */
 
@@ -162,6 +174,7 @@ uint32_t shared_plates(const Checker *c, const IndexVec *of);
 Value *elab_call(Checker *c, const Expr *e);
 Value *elab_reduce(Checker *c, const Expr *e);
 bool is_builtin(const char *name);
+void check_uncalled(Checker *c); /* the defs of the innermost scope */
 bool is_query_word(const char *name);
 Value *elab_query(Checker *c, const Expr *e);      /* E[..], P[..] */
 Value *elab_query_call(Checker *c, const Expr *e); /* mode(..) and the like */
@@ -173,6 +186,7 @@ bool range_is_static(const Range *r); /* of sizes only, so that it can be a dime
 Index *bind_index(Checker *c, const Binder *b, IndexRole role, const char *what);
 bool elab_edge_domain(Checker *c, const Domain *d, Edge *e);
 Term *range_extent(Checker *c, const Range *r); /* hi - lo */
+Term *range_origin(Checker *c, const Range *r);
 
 /* check_mention.c: what may be mentioned where */
 typedef enum {
@@ -184,9 +198,14 @@ typedef enum {
   PLACE_LET,
   PLACE_DEFAULT,
   PLACE_INFER,
+  PLACE_COPY,     /* the indices of a copy that a prior or a query is about */
   PLACE_OUT,
 } MentionPlace;
 bool mention_allowed(Checker *c, const Term *t, MentionPlace place, Span span);
+/* The indices of an edge or latent term, as the name of one copy. */
+bool copy_allowed(Checker *c, const Term *ref, Span span);
+/* No index of an enclosing plate from the first-th on. */
+bool plates_allowed(Checker *c, const Term *t, uint32_t first, Span span);
 
 /* check_decl.c */
 void check_inputs(Checker *c, const Stmt *s);

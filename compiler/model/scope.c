@@ -163,20 +163,67 @@ static const Entity *closed_index(const Checker *c, Sym name) {
   return NULL;
 }
 
-Entity *lookup_name(Checker *c, Name name, const char *expected) {
-  Entity *e = lookup_quietly(c, name.sym);
-  if (e) return e;
+static const Name *declared_in(const StmtVec *body, Sym name);
+
+static const Name *declared_by(const Stmt *s, Sym name) {
+  switch (s->kind) {
+    case STMT_DATA: case STMT_PARAM: case STMT_LATENT:
+      for (uint32_t i = 0; i < s->decls.n; i++)
+        if (s->decls.at[i].target.name.sym == name) return &s->decls.at[i].target.name;
+      return NULL;
+    case STMT_LET: return s->assign.target.name.sym == name ? &s->assign.target.name : NULL;
+    case STMT_EDGE: return s->edge.name.sym == name ? &s->edge.name : NULL;
+    case STMT_FOR:
+      for (uint32_t i = 0; i < s->loop.binders.n; i++)
+        if (s->loop.binders.at[i].name.sym == name) return &s->loop.binders.at[i].name;
+      return declared_in(&s->loop.body, name);
+    case STMT_ERROR: case STMT_DEF: case STMT_PRIOR: case STMT_OBSERVE: case STMT_POTENTIAL: case STMT_REQUIRE: case STMT_INFER:
+    case STMT_OUT: return NULL;
+  }
+  return NULL;
+}
+
+/* The name may be declared later, or in a block that does not hold this place. */
+static const Name *declared_in(const StmtVec *body, Sym name) {
+  for (uint32_t i = 0; i < body->n; i++) {
+    const Name *n = declared_by(body->at[i], name);
+    if (n) return n;
+  }
+  return NULL;
+}
+
+static void note_elsewhere(Checker *c, Diag *d, const Name *there, Span here) {
+  const char *word = name_text(c, there->sym);
+  if (there->span.lo > here.lo) diag_note(c->diags, d, there->span, "'%s' is declared here: it is seen only after that", word);
+  else diag_note(c->diags, d, there->span, "'%s' is declared here: it is seen only to the end of its block", word);
+}
+
+/* Why the name may have been written, likeliest first; at most one reason is told. */
+static void explain_unknown(Checker *c, Diag *d, Name name) {
   const char *word = name_text(c, name.sym);
-  Diag *d = diag_error(c->diags, name.span, "unknown name '%s'; expected %s", word, c->in_dimension ? "a size" : expected);
   const Entity *closed = closed_index(c, name.sym);
-  Entity *near = closed ? NULL : nearest_entity(c, word);
+  const Name *there = c->body ? declared_in(c->body, name.sym) : NULL;
+  const Entity *near = nearest_entity(c, word);
   if (near && c->in_dimension && near->kind != ENTITY_SIZE) near = NULL;
   if (closed) {
     diag_note(c->diags, d, closed->span, "this '%s' is seen only in the reduction's body", word);
     diag_hint(c->diags, d, "the body reaches over '*' and '/' but not over '+', '-' or a comparison: put brackets around it");
-  } else if (near) diag_note(c->diags, d, near->span, "did you mean '%s', declared here?", name_text(c, near->name));
-  else if (c->in_dimension)
+  } else if (there) {
+    note_elsewhere(c, d, there, name.span);
+  } else if (near) {
+    diag_note(c->diags, d, near->span, "did you mean '%s', declared here?", name_text(c, near->name));
+  } else if (c->in_dimension) {
     diag_hint(c->diags, d, "list it among the sizes: model %s(..., %s)", name_text(c, c->model->name), word);
-  else if (is_builtin(word) || lookup_def(c, name.sym)) diag_hint(c->diags, d, "'%s' is a function: call it with (...)", word);
+  } else if (is_builtin(word) || lookup_def(c, name.sym)) {
+    diag_hint(c->diags, d, "'%s' is a function: call it with (...)", word);
+  }
+}
+
+Entity *lookup_name(Checker *c, Name name, const char *expected) {
+  Entity *e = lookup_quietly(c, name.sym);
+  if (e) return e;
+  Diag *d = diag_error(c->diags, name.span, "unknown name '%s'; expected %s", name_text(c, name.sym),
+                       c->in_dimension ? "a size" : expected);
+  explain_unknown(c, d, name);
   return NULL;
 }

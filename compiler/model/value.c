@@ -38,6 +38,14 @@ static bool too_deep(Checker *c, const Term *t) {
   return true;
 }
 
+bool count_declaration(Checker *c, Span span) {
+  if (c->exhausted) return false;
+  if (c->declarations++ < MODEL_MAX_DECLARATIONS) return true;
+  diag_error(c->diags, span, "more than %d statements and names in one scope of the file", (int)MODEL_MAX_DECLARATIONS);
+  c->exhausted = true;
+  return false;
+}
+
 bool enter_level(Checker *c) {
   if (c->depth++ < ELAB_MAX_DEPTH) return true;
   tell_depth(c, ELAB_MAX_DEPTH);
@@ -59,7 +67,8 @@ Value *value_of_kind(Checker *c, ValueKind kind, ScalarType type, const Value *s
   return v;
 }
 
-Value *value_element(Checker *c, TermKind kind, void *what, const TermVec *fixed, const TermVec *dims, Span span) {
+Value *value_element(Checker *c, TermKind kind, void *what, const TermVec *fixed, const TermVec *dims, const TermVec *origins,
+                     Span span) {
   if (fixed->n == dims->n) return value_term(c, term_ref(c->arena, kind, what, fixed, span));
   Term *probe = term_ref(c->arena, kind, what, fixed, span);
   Value *v = blank(c, VALUE_ELEMENT, probe->type, span);
@@ -68,6 +77,7 @@ Value *value_element(Checker *c, TermKind kind, void *what, const TermVec *fixed
   v->fixed = *fixed;
   v->rank = dims->n - fixed->n;
   v->dims = dims->at + fixed->n;
+  v->origins = origins ? origins->at + fixed->n : NULL;
   return v;
 }
 
@@ -98,7 +108,8 @@ static Term *arg_at(Checker *c, const Value *v, uint32_t i, Term *const *at) { r
 static TermVec indices_at(Checker *c, const Value *v, Term *const *at) {
   TermVec all = {0};
   for (uint32_t i = 0; i < v->fixed.n; i++) vec_push(c->arena, &all, v->fixed.at[i]);
-  for (uint32_t i = 0; i < v->rank; i++) vec_push(c->arena, &all, at[i]);
+  for (uint32_t i = 0; i < v->rank; i++)
+    vec_push(c->arena, &all, v->origins ? term_op2(c->arena, OP_ADD, at[i], v->origins[i], at[i]->span) : at[i]);
   return all;
 }
 
@@ -139,7 +150,21 @@ Term *value_at(Checker *c, const Value *v, Term *const *at) {
   if (is_poison(v) || !spend_terms(c, 1)) return term_int(c->arena, 0, v->span);
   Term *t = enter_level(c) ? vector_at(c, v, at) : NULL;
   leave_level(c);
-  return !t || too_deep(c, t) ? term_int(c->arena, 0, v->span) : t;
+  bool whole = t && !too_deep(c, t) && (t->nodes < MODEL_MAX_TERMS || spend_terms(c, MODEL_MAX_TERMS));
+  return whole ? t : term_int(c->arena, 0, v->span);
+}
+
+/* A name for part of an array is indexed as the array is. */
+static Value *more_indices(Checker *c, const Value *v, const TermVec *indices, Span span) {
+  Value *part = blank(c, VALUE_ELEMENT, v->type, span);
+  part->element = v->element;
+  part->what = v->what;
+  part->rank = v->rank - indices->n;
+  part->dims = v->dims + indices->n;
+  part->origins = v->origins ? v->origins + indices->n : NULL;
+  for (uint32_t i = 0; i < v->fixed.n; i++) vec_push(c->arena, &part->fixed, v->fixed.at[i]);
+  for (uint32_t i = 0; i < indices->n; i++) vec_push(c->arena, &part->fixed, indices->at[i]);
+  return part->rank ? part : value_term(c, term_ref(c->arena, part->element, part->what, &part->fixed, span));
 }
 
 Value *value_index(Checker *c, Value *v, const TermVec *indices, Span span) {
@@ -149,6 +174,7 @@ Value *value_index(Checker *c, Value *v, const TermVec *indices, Span span) {
                value_shape_text(c, v));
     return &c->poison;
   }
+  if (v->kind == VALUE_ELEMENT) return more_indices(c, v, indices, span);
   if (indices->n == v->rank) return value_term(c, value_at(c, v, indices->at));
   Value *part = blank(c, VALUE_AT, v->type, span);
   part->fixed = *indices;

@@ -4,12 +4,19 @@
  * is simple: no warning says nothing. */
 #include "model/checker.h"
 
+/* A function's body is read at every call. */
+static bool told(const Checker *c, Span span) {
+  for (uint32_t i = 0; i < c->diags->list.n; i++)
+    if (c->diags->list.at[i]->level == DIAG_WARNING && c->diags->list.at[i]->span.lo == span.lo) return true;
+  return false;
+}
+
 void warn_division(Checker *c, const Expr *e) {
   if (e->binary.op != BINARY_DIV || e->binary.b->kind != EXPR_REDUCE || e->binary.b->parenthesised) return;
   const Expr *body = e->binary.b->reduce.body;
   bool product = body->kind == EXPR_BINARY && !body->parenthesised &&
                  (body->binary.op == BINARY_MUL || body->binary.op == BINARY_DIV);
-  if (!product) return;
+  if (!product || told(c, e->binary.b->span)) return;
   Diag *d = diag_warning(c->diags, e->binary.b->span, "this divides by the whole product: '%s' reaches over '*' and '/'",
                          name_text(c, e->binary.b->reduce.op.sym));
   diag_hint(c->diags, d, "put brackets around the divisor");
@@ -18,7 +25,7 @@ void warn_division(Checker *c, const Expr *e) {
 static void unused_params(Checker *c) {
   for (uint32_t i = 0; i < c->model->inputs.n; i++) {
     const Input *in = c->model->inputs.at[i];
-    if (in->is_param && !c->input_used[i]) diag_warning(c->diags, in->span, "param '%s' is never used", name_text(c, in->name));
+    if (in->is_param && !c->input_used.at[i]) diag_warning(c->diags, in->span, "param '%s' is never used", name_text(c, in->name));
   }
 }
 

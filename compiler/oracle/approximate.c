@@ -79,6 +79,7 @@ static double node_score(World *w, const Component *c, uint32_t i, int64_t j) {
 }
 
 static void by_sinkhorn(World *w, Component *c) {
+  if (c->n_units != 1 || w->units.at[c->units[0]].edge->domain != DOMAIN_PERMUTATION) return;
   uint32_t n = c->n_copies;
   int64_t steps = eval_int(w, c->infer->steps);
   double tau = eval_real(w, c->infer->tau);

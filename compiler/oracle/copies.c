@@ -9,12 +9,18 @@
 
 typedef struct Loop { const IndexVec *outer, *inner; IndexVisit *f; void *data; int64_t at[MAX_RANK]; } Loop;
 
+static Index *loop_index(const Loop *l, uint32_t depth) {
+  return depth < l->outer->n ? l->outer->at[depth] : l->inner->at[depth - l->outer->n];
+}
+
+/* What runs inside may bind the same indices for a while: outer ones are set again at each level. */
 static void loop(World *w, Loop *l, uint32_t depth) {
+  for (uint32_t k = 0; k < depth; k++) w->index[loop_index(l, k)->id] = l->at[k];
   if (depth == l->outer->n + l->inner->n) {
     l->f(w, l->data, l->at);
     return;
   }
-  Index *x = depth < l->outer->n ? l->outer->at[depth] : l->inner->at[depth - l->outer->n];
+  Index *x = loop_index(l, depth);
   Values v = range_values(w, &x->range);
   for (int64_t k = 0; k < v.n && !w->failed && count_step(w, x->span); k++) {
     l->at[depth] = w->index[x->id] = value_at(&v, k);

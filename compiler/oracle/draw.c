@@ -142,7 +142,10 @@ static bool draw_input(Drawing *d, const Input *x) {
     b->count *= b->dims[k];
     if (b->count > 1000000) return false;
   }
-  if (x->elem == ELEM_GRAPH) draw_graph(d, b);
+  if (x->elem == ELEM_GRAPH) {
+    draw_graph(d, b);
+    d->w.columns[x->id] = b->indices;
+  }
   else if (x->elem == ELEM_INT || x->elem == ELEM_BOOL) draw_ints(d, x, b);
   else draw_reals(d, x, b);
   if (x->init && uniform(d) < 0.5) {
@@ -205,6 +208,7 @@ bool draw_binding(Arena *arena, const Model *m, uint64_t seed, const DrawOptions
                .options = options, .bound = bound, .seed = (int64_t)seed};
   d.w.index = NEW_ARRAY(arena, int64_t, m->index_count);
   d.w.loose = NEW_ARRAY(arena, bool, m->index_count);
+  d.w.columns = NEW_ARRAY(arena, int64_t *, m->inputs.n);
   d.demands = find_demands(arena, m);
   *bound = (Binding){.sizes = NEW_ARRAY(arena, int64_t, m->sizes.n), .inputs = NEW_ARRAY(arena, BoundInput, m->inputs.n),
                      .seed = seed};

@@ -163,7 +163,7 @@ static Val eval_let(World *w, const Term *t) {
   bool used = w->used_none;
   Val v = eval_let_body(w, t->let, at);
   w->used_none = used;
-  if (w->failed || w->need != NEED_NOTHING) return v;
+  if (w->failed || w->unjudged || w->need != NEED_NOTHING) return v;
   registry_add(w->arena, &w->let_ids, t->let->id, t->args.n, at);
   vec_push(w->arena, &w->let_values, v);
   return v;
@@ -273,7 +273,8 @@ static Values interval(World *w, const Range *r) {
   bool none = lo.i == NONE_VALUE || hi.i == NONE_VALUE;
   if (none) w->used_none = true;
   if (none || w->need != NEED_NOTHING || hi.i <= lo.i) return (Values){NULL, none ? 0 : lo.i, 0};
-  return (Values){NULL, lo.i, hi.i - lo.i};
+  uint64_t n = (uint64_t)hi.i - (uint64_t)lo.i;
+  return (Values){NULL, lo.i, n > INT64_MAX ? INT64_MAX : (int64_t)n};
 }
 
 static Values row_values(World *w, const Range *r) {
@@ -290,7 +291,7 @@ static Values row_values(World *w, const Range *r) {
           (long long)g->dims[0]);
     return nothing;
   }
-  return (Values){g->indices + g->indptr[row], 0, g->indptr[row + 1] - g->indptr[row]};
+  return (Values){w->columns[r->graph->id] + g->indptr[row], 0, g->indptr[row + 1] - g->indptr[row]};
 }
 
 Values range_values(World *w, const Range *r) {

@@ -45,7 +45,10 @@ static double objective(World *w) {
 
 /* ---- a set of places that is explored ------------------------------------------------------------------------ */
 
-typedef struct Places { uint32_t *at, n; } Places;
+typedef struct Places {
+  uint32_t *at, n;
+  double *unit; /* length of a step along each */
+} Places;
 
 static void pin(World *w, const Places *p, bool pinned) {
   for (uint32_t k = 0; k < p->n; k++) {
@@ -55,8 +58,8 @@ static void pin(World *w, const Places *p, bool pinned) {
 }
 
 static double objective_at(World *w, const Places *p, const double *base, uint32_t i, double di, uint32_t j, double dj) {
-  if (i < p->n) w->z[p->at[i]] += di;
-  if (j < p->n) w->z[p->at[j]] += dj;
+  if (i < p->n) w->z[p->at[i]] += di * p->unit[i];
+  if (j < p->n) w->z[p->at[j]] += dj * p->unit[j];
   double f = objective(w);
   for (uint32_t k = 0; k < p->n; k++) w->z[p->at[k]] = base[k];
   return f;
@@ -82,7 +85,7 @@ static bool predicts_elsewhere(World *w, const Places *p, const double *base, co
   for (int round = 0; round < 2; round++) {
     for (uint32_t k = 0; k < p->n; k++) {
       d[k] = round ? 0.7 * cos(1 + 2.3 * k) : 1.3 * sin(1 + 1.7 * k);
-      w->z[p->at[k]] = base[k] + d[k];
+      w->z[p->at[k]] = base[k] + d[k] * p->unit[k];
     }
     double f = objective(w);
     for (uint32_t k = 0; k < p->n; k++) w->z[p->at[k]] = base[k];
@@ -112,6 +115,14 @@ static bool is_quadratic(World *w, const Places *p, Quadratic *q) {
       q->hessian[i * n + j] = q->hessian[j * n + i] =
           objective_at(w, p, base, i, 1, j, 1) - up[i] - up[j] + q->f0;
   return predicts_elsewhere(w, p, base, q, up);
+}
+
+/* Steps over which the objective changes by about its own size, so that a small curvature is seen as well. */
+static void choose_units(const Places *p, const Quadratic *q) {
+  for (uint32_t k = 0; k < p->n; k++) {
+    double curvature = fabs(q->hessian[k * p->n + k]);
+    p->unit[k] = curvature > 0 ? fmax(1e-4, fmin(1e5, sqrt(q->scale / curvature))) : 1e5;
+  }
 }
 
 /* Eigenvalues on the diagonal of a, vectors in the columns of v (Jacobi's rotations). */
@@ -179,14 +190,16 @@ static bool take_quadratic(World *w, const Places *p, double damping) {
   ArenaMark mark = arena_mark(w->scratch);
   double *move = NEW_ARRAY(w->scratch, double, p->n);
   pin(w, p, true);
-  bool ok = is_quadratic(w, p, &q) && step_to_top(w, &q, p->n, move);
+  bool ok = is_quadratic(w, p, &q);
+  if (ok) choose_units(p, &q);
+  ok = ok && is_quadratic(w, p, &q) && step_to_top(w, &q, p->n, move);
   pin(w, p, false);
   for (uint32_t k = 0; k < p->n && ok; k++) {
     const Block *b = &w->q->blocks.at[w->q->block_of[p->at[k]]];
-    double curvature = q.hessian[k * p->n + k], z = w->z[p->at[k]];
-    if (b->family == FAMILY_POINT) w->z[p->at[k]] = damped(z + move[k], z, damping);
+    double curvature = q.hessian[k * p->n + k], unit = p->unit[k], z = w->z[p->at[k]], top = z + move[k] * unit;
+    if (b->family == FAMILY_POINT) w->z[p->at[k]] = damped(top, z, damping);
     else if (b->family != FAMILY_NORMAL) ok = false;
-    else if (curvature < -1e-11 * q.scale) set_normal(w, b, z + move[k], -1 / curvature, damping);
+    else if (curvature < -1e-11 * q.scale) set_normal(w, b, top, -unit * unit / curvature, damping);
   }
   arena_release(w->scratch, mark);
   return ok;
@@ -248,7 +261,12 @@ static bool fit_form(World *w, const Block *b, LatentRange range, double *c) {
   return ok;
 }
 
-static double clamp_unit(double x) { return x < 0 ? 0 : x > 1 ? 1 : x; }
+/* Of x^a (1 - x)^b. */
+static double mode_in_unit(double a, double b) {
+  if (a <= 0 && b > 0) return 0;
+  if (b <= 0 && a > 0) return 1;
+  return a / (a + b);
+}
 
 /* The mode of the density exp(form), clamped to the range; kept where it has none. */
 static void point_at_mode(World *w, const Block *b, LatentRange range, const double *c, double damping) {
@@ -257,7 +275,7 @@ static void point_at_mode(World *w, const Block *b, LatentRange range, const dou
   for (uint32_t k = 0; k < b->n; k++) {
     double *z = &w->z[b->first + k], fresh = *z;
     if (range == RANGE_SIMPLEX && sum > 0) fresh = fmax(c[k + 1], 0) / sum;
-    if (range == RANGE_UNIT && c[1] + c[2] != 0) fresh = clamp_unit(c[1] / (c[1] + c[2]));
+    if (range == RANGE_UNIT && c[1] + c[2] != 0) fresh = mode_in_unit(c[1], c[2]);
     if (range == RANGE_POSITIVE && c[2] != 0) fresh = fmax(c[1] / c[2], 0);
     *z = damped(fresh, *z, damping);
   }
@@ -291,7 +309,7 @@ static bool take_form(World *w, Block *b, LatentRange range, double damping) {
 
 /* ---- gradient steps -------------------------------------------------------------------------------------------------------- */
 
-/* Moves one coordinate (log, logit, softmax where the range is bounded) by d. */
+/* Moves one coordinate (log, logit, log ratios where the range is bounded) by d. */
 static void shift(World *w, const Block *b, LatentRange range, uint32_t k, double d) {
   double *z = &w->z[b->first];
   if (range == RANGE_REAL) z[k] += d;
@@ -314,15 +332,18 @@ static double difference(World *w, const Block *b, LatentRange range, uint32_t k
   return (up - down) / (2 * h);
 }
 
-/* Central differences at h, h / 2, h / 4, extrapolated (Richardson). */
+enum { LEVELS = 4 };
+
+/* Central differences at h, h / 2, h / 4, h / 8, extrapolated (Richardson). */
 static double slope(World *w, const Block *b, LatentRange range, uint32_t k) {
   ArenaMark mark = arena_mark(w->scratch);
-  double *saved = NEW_ARRAY(w->scratch, double, b->n), d[3], h = 0.02;
+  double *saved = NEW_ARRAY(w->scratch, double, b->n), d[LEVELS];
   memcpy(saved, w->z + b->first, b->n * sizeof *saved);
-  for (int i = 0; i < 3; i++) d[i] = difference(w, b, range, k, ldexp(h, -i), saved);
+  for (int i = 0; i < LEVELS; i++) d[i] = difference(w, b, range, k, ldexp(0.01, -i), saved);
   arena_release(w->scratch, mark);
-  double e0 = (4 * d[1] - d[0]) / 3, e1 = (4 * d[2] - d[1]) / 3;
-  return (16 * e1 - e0) / 15;
+  for (int order = 1; order < LEVELS; order++)
+    for (int i = LEVELS - 1; i >= order; i--) d[i] += (d[i] - d[i - 1]) / (ldexp(1, 2 * order) - 1);
+  return d[LEVELS - 1];
 }
 
 /* All slopes first, then all moves. */
@@ -348,13 +369,17 @@ static void gradient_step(World *w, const Places *p, double rate, double damping
 enum { MAX_JOINT = 48 };
 
 static Places places_of(World *w, uint32_t first, uint32_t end) {
-  Places p = {NEW_ARRAY(w->scratch, uint32_t, end - first), end - first};
-  for (uint32_t k = 0; k < p.n; k++) p.at[k] = first + k;
+  Places p = {NEW_ARRAY(w->scratch, uint32_t, end - first), end - first, NEW_ARRAY(w->scratch, double, end - first)};
+  for (uint32_t k = 0; k < p.n; k++) {
+    p.at[k] = first + k;
+    p.unit[k] = 1;
+  }
   return p;
 }
 
 static Places join_places(World *w, const Places *a, const Places *b) {
-  Places p = {NEW_ARRAY(w->scratch, uint32_t, a->n + b->n), a->n + b->n};
+  Places p = {NEW_ARRAY(w->scratch, uint32_t, a->n + b->n), a->n + b->n, NEW_ARRAY(w->scratch, double, a->n + b->n)};
+  for (uint32_t k = 0; k < p.n; k++) p.unit[k] = 1;
   for (uint32_t k = 0; k < a->n; k++) p.at[k] = a->at[k];
   for (uint32_t k = 0; k < b->n; k++) p.at[a->n + k] = b->at[k];
   return p;
@@ -407,7 +432,7 @@ static bool closed_latent(World *w, const Latent *l, double damping) {
 }
 
 static bool closed_line(World *w, const Infer *line, double damping) {
-  Places all = {NULL, 0};
+  Places all = {NULL, 0, NULL};
   for (uint32_t k = 0; k < line->latents.n; k++) {
     const Latent *l = line->latents.at[k];
     if (latent_range(l) != RANGE_REAL) return false;
@@ -419,7 +444,7 @@ static bool closed_line(World *w, const Infer *line, double damping) {
 
 static void update_line(World *w, const Infer *line) {
   double damping = eval_real(w, line->damping), rate = eval_real(w, line->rate);
-  Places left = {NULL, 0};
+  Places left = {NULL, 0, NULL};
   if (line->step != STEP_GRADIENT && closed_line(w, line, damping)) return;
   for (uint32_t k = 0; k < line->latents.n; k++) {
     const Latent *l = line->latents.at[k];

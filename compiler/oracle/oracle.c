@@ -12,8 +12,27 @@ OracleLimits oracle_default_limits(void) { return (OracleLimits){.max_values = 4
 
 static const char *input_name(const World *w, const Input *x) { return sym_text(w->model->names, x->name); }
 
+/* Sorts the neighbours of one row; false where one is stored twice. */
+static bool sort_row(int64_t *at, int64_t n) {
+  for (int64_t k = 1; k < n; k++)
+    for (int64_t j = k; j > 0 && at[j] <= at[j - 1]; j--) {
+      if (at[j] == at[j - 1]) return false;
+      int64_t swap = at[j];
+      at[j] = at[j - 1];
+      at[j - 1] = swap;
+    }
+  return true;
+}
+
+static void sort_graph(World *w, const Input *x, const BoundInput *b) {
+  int64_t *columns = w->columns[x->id] = copy_values(w->arena, b->indices, (uint32_t)b->nnz);
+  for (int64_t row = 0; row < b->dims[0]; row++)
+    if (!sort_row(columns + b->indptr[row], b->indptr[row + 1] - b->indptr[row]))
+      fault(w, x->span, "row %lld of graph '%s' holds an index twice", (long long)row, input_name(w, x));
+}
+
 static void check_graph(World *w, const Input *x, const BoundInput *b) {
-  if (b->rank != 2 || !b->indptr || b->indptr[0] != 0 || b->indptr[b->dims[0]] != b->nnz) {
+  if (b->rank != 2 || b->nnz < 0 || b->nnz > UINT32_MAX / 2 || !b->indptr || b->indptr[0] != 0 || b->indptr[b->dims[0]] != b->nnz) {
     fault(w, x->span, "graph '%s' is not valid CSR", input_name(w, x));
     return;
   }
@@ -39,8 +58,10 @@ static void check_input(World *w, const Input *x) {
     count *= b->dims[k];
   }
   if (w->failed) return;
-  if (x->elem == ELEM_GRAPH) check_graph(w, x, b);
-  else if (b->count != count || (x->elem == ELEM_INT || x->elem == ELEM_BOOL ? !b->integer : !b->real))
+  if (x->elem == ELEM_GRAPH) {
+    check_graph(w, x, b);
+    if (!w->failed) sort_graph(w, x, b);
+  } else if (b->count != count || (x->elem == ELEM_INT || x->elem == ELEM_BOOL ? !b->integer : !b->real))
     fault(w, x->span, "input '%s' is not bound to an array of its type and size", input_name(w, x));
 }
 
@@ -120,6 +141,7 @@ bool oracle_run(Arena *arena, const Model *m, const Binding *bound, const Oracle
   World w = {.arena = arena, .scratch = &scratch, .model = m, .bound = bound, .limits = *limits, .need = NEED_NOTHING};
   w.index = NEW_ARRAY(arena, int64_t, m->index_count);
   w.loose = NEW_ARRAY(arena, bool, m->index_count);
+  w.columns = NEW_ARRAY(arena, int64_t *, m->inputs.n);
   *outs = NEW_ARRAY(arena, OutputArray *, m->outs.n);
   *why = NULL;
   run_world(&w, *outs);

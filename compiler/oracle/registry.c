@@ -16,16 +16,16 @@ static bool key_equal(const RegistryKey *k, uint32_t owner, uint32_t rank, const
   return rank == 0 || memcmp(k->at, at, rank * sizeof *at) == 0;
 }
 
-/* The slot of the key, or the empty one where it belongs. */
-static uint32_t key_slot(const Registry *r, uint32_t owner, uint32_t rank, const int64_t *at) {
-  uint32_t mask = r->table_size - 1, slot = (uint32_t)key_hash(owner, rank, at) & mask;
-  while (r->table[slot] && !key_equal(&r->keys.at[r->table[slot] - 1], owner, rank, at)) slot = (slot + 1) & mask;
-  return slot;
+/* The cell of the key, or the empty one where it belongs. */
+static uint32_t key_cell(const Registry *r, uint32_t owner, uint32_t rank, const int64_t *at) {
+  uint32_t mask = r->table_size - 1, cell = (uint32_t)key_hash(owner, rank, at) & mask;
+  while (r->table[cell] && !key_equal(&r->keys.at[r->table[cell] - 1], owner, rank, at)) cell = (cell + 1) & mask;
+  return cell;
 }
 
 uint32_t registry_find(const Registry *r, uint32_t owner, uint32_t rank, const int64_t *at) {
   if (!r->table_size) return NOT_FOUND;
-  uint32_t entry = r->table[key_slot(r, owner, rank, at)];
+  uint32_t entry = r->table[key_cell(r, owner, rank, at)];
   return entry ? entry - 1 : NOT_FOUND;
 }
 
@@ -34,7 +34,7 @@ static void registry_grow(Arena *arena, Registry *r) {
   r->table = NEW_ARRAY(arena, uint32_t, r->table_size);
   for (uint32_t k = 0; k < r->keys.n; k++) {
     const RegistryKey *key = &r->keys.at[k];
-    r->table[key_slot(r, key->owner, key->rank, key->at)] = k + 1;
+    r->table[key_cell(r, key->owner, key->rank, key->at)] = k + 1;
   }
 }
 
@@ -44,7 +44,7 @@ uint32_t registry_add(Arena *arena, Registry *r, uint32_t owner, uint32_t rank, 
   if (2 * (r->keys.n + 1) > r->table_size) registry_grow(arena, r);
   RegistryKey key = {owner, rank, copy_values(arena, at, rank)};
   vec_push(arena, &r->keys, key);
-  r->table[key_slot(r, owner, rank, at)] = r->keys.n;
+  r->table[key_cell(r, owner, rank, at)] = r->keys.n;
   return r->keys.n - 1;
 }
 

@@ -6,7 +6,11 @@
 #include "base/ice.h"
 #include "oracle/world.h"
 
-typedef struct Walk { ScopeVisit *visit; void *data; } Walk;
+typedef struct Walk {
+  ScopeVisit *visit;
+  void *data;
+  bool never; /* inside a sum over nothing: only what is named without its index counts */
+} Walk;
 
 static void walk(World *w, Walk *k, const Term *t);
 
@@ -32,6 +36,7 @@ static void walk_edge(World *w, Walk *k, const Term *t) {
     if (copy != NOT_FOUND) k->visit(w, k->data, copy, true);
     return;
   }
+  if (k->never) return;
   for (uint32_t c = w->edge_first[id]; c < w->edge_first[id + 1] && count_step(w, t->span); c++)
     if (copy_fits(&w->copies.at[c], t->args.n, at, fixed)) k->visit(w, k->data, c, false);
 }
@@ -51,6 +56,18 @@ static bool range_is_known(World *w, const Range *r) {
   return try_eval(w, r->lo, &v) && try_eval(w, r->hi, &v);
 }
 
+/* The body at no particular index. */
+static void walk_loose(World *w, Walk *k, const Term *t, bool never) {
+  bool saved = k->never;
+  k->never = saved || never;
+  w->loose[t->index->id] = true;
+  walk(w, k, t->args.at[0]);
+  w->loose[t->index->id] = false;
+  k->never = saved;
+}
+
+/* A sum over nothing still mentions what its body names whatever the index: a weight does not lose its edge
+ * where a feature dimension is 0. */
 static void walk_reduce(World *w, Walk *k, const Term *t) {
   Index *x = t->index;
   int64_t saved = w->index[x->id];
@@ -61,10 +78,9 @@ static void walk_reduce(World *w, Walk *k, const Term *t) {
       w->index[x->id] = value_at(&v, i);
       walk(w, k, t->args.at[0]);
     }
+    if (v.n == 0) walk_loose(w, k, t, true);
   } else {
-    w->loose[x->id] = true;
-    walk(w, k, t->args.at[0]);
-    w->loose[x->id] = false;
+    walk_loose(w, k, t, false);
   }
   w->index[x->id] = saved;
 }
@@ -105,11 +121,11 @@ static void walk(World *w, Walk *k, const Term *t) {
 }
 
 void scope_of(World *w, const Term *t, ScopeVisit *visit, void *data) {
-  Walk k = {visit, data};
+  Walk k = {visit, data, false};
   if (t) walk(w, &k, t);
 }
 
 void scope_of_range(World *w, const Range *r, ScopeVisit *visit, void *data) {
-  Walk k = {visit, data};
+  Walk k = {visit, data, false};
   walk_range(w, &k, r);
 }

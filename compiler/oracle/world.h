@@ -116,6 +116,8 @@ typedef struct World {
   Registry let_ids;
   VEC(Val) let_values;
 
+  int64_t **columns; /* by Input.id, graphs: the stored neighbours, sorted within each row */
+
   const IndexVec *plates; /* of the output or let whose value is being computed */
   const int64_t *query_at; /* their values at the query */
 

@@ -182,3 +182,27 @@ Test(latent, points) {
   EXPECT_NEAR(&b, "gg", 0, 1.5 * exp(.1 * du), 1e-8);
   bench_close(&b);
 }
+
+/* A slot with hardly any mass still moves to its weighted mean; one with none stays. */
+Test(latent, a_slot_with_little_mass) {
+  Bench b;
+  bench_open(&b,
+             "model m(K, N) { data x: [N], z0: [K]\n latent z[k in K]: real\n"
+             "for j in N { edge phi in K where phi < 2\n observe x[j] ~ normal(z[phi], 0.7) }\n"
+             "infer z by collapsed(steps = 1, init = z0)\n out y[k in K] = z[k]\n}");
+  bench_size(&b, "K", 3);
+  bench_size(&b, "N", 3);
+  const double x[3] = {.3, 1.2, -.8}, z[3] = {.1, 6, 2};
+  bench_input(&b, "x", x);
+  bench_input(&b, "z0", z);
+  bench_run(&b);
+  double sum[2] = {0}, mass[2] = {0};
+  for (int j = 0; j < 3; j++) {
+    double w[2], total = 0;
+    for (int k = 0; k < 2; k++) total += w[k] = exp(-.5 * pow((x[j] - z[k]) / .7, 2));
+    for (int k = 0; k < 2; k++) sum[k] += w[k] / total * x[j], mass[k] += w[k] / total;
+  }
+  for (int k = 0; k < 2; k++) EXPECT_NEAR(&b, "y", k, sum[k] / mass[k], 1e-8);
+  EXPECT(&b, "y", 2, 2);
+  bench_close(&b);
+}

@@ -420,6 +420,46 @@ Test(back_array, names_of_cpus) {
   rig_free(&r);
 }
 
+/* A dimension that is data. */
+Test(back_array, refusal) {
+  Rig r;
+  rig_init(&r, true);
+  Builder *b = &r.b;
+  Val zero = build_int(b, 0), one = build_int(b, 1);
+  Array *n = rig_in(&r, STORE_INT, one, 1, (int64_t[]){5});
+  Val dim = build_load(b, n, &zero);
+  build_array(b, ARRAY_TEMP, "ragged", STORE_WIDE, 1, &dim);
+  const char *why = NULL;
+  BackOptions options = {.optimise = true};
+  cr_expect(!back_compile(&r.arena, b->k, &options, &r.c, &why));
+  cr_assert_not_null(why);
+  cr_expect(strstr(why, "ragged"), "%s", why);
+  cr_expect_null(back_text(&r.arena, b->k, &options, BACK_LLVM, &why));
+  rig_free(&r);
+}
+
+/* No test of range where loops run within the dimensions, also where these are cut off at 0. */
+Test(back_array, proved_ranges) {
+  Rig r;
+  rig_init(&r, true);
+  Builder *b = &r.b;
+  Val size = rig_size(&r, 4), other = rig_size(&r, 3), zero = build_int(b, 0), least = build_2(b, IR_MAX, size, zero);
+  double data[4] = {1, 2, 3, 4};
+  Array *x = rig_in(&r, STORE_WIDE, size, 4, data), *out = rig_out(&r, STORE_WIDE, least, 4);
+  Loop *l = build_open(b, LOOP_PAR, zero, build_2(b, IR_MIN, other, size));
+  build_store(b, out, build_load(b, x, &l->index), &l->index);
+  build_close(b, l);
+  const char *why = NULL;
+  BackOptions options = {.optimise = false};
+  char *text = back_text(&r.arena, b->k, &options, BACK_LLVM, &why);
+  cr_assert_not_null(text);
+  cr_expect_null(strstr(text, "ptr @zero"));
+  free(text);
+  cr_assert_eq(rig_run(&r), ATTN_OK);
+  cr_expect(wide_out(&r, 0)[2] == 3 && wide_out(&r, 0)[3] == 0);
+  rig_free(&r);
+}
+
 /* Without passes the same numbers. */
 Test(back_array, unoptimised) {
   Rig r;

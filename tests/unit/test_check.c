@@ -100,6 +100,16 @@ Test(check, functions_are_inlined_in_their_own_scope) {
   expect_line(" def f(a) = dot(a, a)\n out o = f(q[0])", "out o = sum(d in D) q[0, d] * q[0, d]");
 }
 
+/* Written indices are index values; a left-off axis counts from 0, as every vector's does. */
+Test(check, ranges_that_do_not_begin_at_zero) {
+  expect_line(" let u[j in 2..N] = x[j] * j\n out o = u[3] + sum(j in 2..N) u[j]", "out o = u[3] + (sum(j in 2..N) u[j])");
+  expect_line(" let u[j in 2..N] = x[j]\n out o = u", "out o: [axis in N - 2] = u[axis + 2]");
+  expect_line(" let u[j in 2..N] = x[j]\n let w = u\n out o = w[3]", "out o = u[3]");
+  expect_line(" let u[j in 2..N] = x[j]\n latent z[k in 2..N]: real\n prior z ~ normal(u, 1)\n"
+              " infer z by collapsed(steps = 1, init = u)\n out o = z[2]",
+              "init = u[k - 2 + 2]");
+}
+
 /* ---- copies of edges ---- */
 
 static const char PLATES[] =
@@ -195,6 +205,21 @@ Test(check, long_chains) {
   sprintf(p, ")\n out o = E[x[phi]]\n}\n");
   Checked *r = check_text(text);
   cr_expect_str_eq(r->messages, "");
+  cr_expect_eq(r->file->models.n, 1);
+  done(r);
+  free(text);
+}
+
+/* Searches are linear in the number of names; the limit keeps a large file from taking minutes. */
+Test(check, declarations_are_limited) {
+  enum { MANY = 10500 };
+  char *text = malloc(100 + MANY * 16), *p = text;
+  p += sprintf(p, "model m(N) {\n data x: [N]\n");
+  for (int i = 0; i < MANY; i++) p += sprintf(p, " let a%d = N\n", i);
+  sprintf(p, "}\nmodel n(N) { out o = N }\n");
+  Checked *r = check_text(text);
+  cr_expect_eq(r->diags.errors, 1);
+  cr_expect(strstr(r->messages, "more than 10000 statements and names"), "%s", r->messages);
   cr_expect_eq(r->file->models.n, 1);
   done(r);
   free(text);

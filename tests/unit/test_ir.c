@@ -115,6 +115,7 @@ Test(ir, broken_text_is_an_error_with_a_place) {
     {"kernel t { %0 = const 0 : int reduce %1 in %0..%0 { } acc { %2 = sum %0 seed %0 : int } }",
      "found 'seed', expected no seed, because the reduction has none"},
     {"kernel t { where %0 }", "found 'where', expected '}'"},
+    {"kernel t { \033[1m }", "found byte 27, expected a statement or '}'"},
     {"kernel t { $ }", "found '$', expected a statement or '}'"},
   };
   for (size_t n = 0; n < sizeof bad / sizeof bad[0]; n++) {

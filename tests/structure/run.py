@@ -1,0 +1,74 @@
+#!/usr/bin/env python3
+"""The shape of the source tree: dependencies go one way, and no rule of the compiler names a variant.
+
+A folder of compiler/ may include its own headers and those of the folders listed for it; runtime/ includes
+nothing of the compiler.  Examples are the only place where known attention variants have names.
+"""
+import pathlib
+import re
+import sys
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+
+MAY_INCLUDE = {
+    "base": [],
+    "front": ["base"],
+    "model": ["base", "front"],
+    "oracle": ["base", "model"],
+    "ir": ["base"],
+    "infer": ["base", "model", "ir"],
+    "back": ["base", "ir"],
+    "explain": ["base", "model", "infer", "ir"],
+    "driver": ["base", "front", "model", "oracle", "ir", "infer", "back", "explain"],
+}
+
+# Words of variants, not of probability, algebra or loops.
+VARIANTS = r"softmax|alibi|slot_?attention|slots?|hopfield|perceiver|causal|sliding_?window|flash_?attention|gat(v2)?|rope|sdpa|softcap|retention|sparsemax"
+
+INCLUDE = re.compile(r'^\s*#\s*include\s+"([a-z_]+)/')
+
+
+def sources(folder):
+    for path in sorted((ROOT / folder).rglob("*")):
+        if path.suffix in {".c", ".h", ".def", ".y", ".l"}:
+            yield path
+
+
+def wrong_includes():
+    for path in sources("compiler"):
+        folder = path.relative_to(ROOT / "compiler").parts[0]
+        allowed = MAY_INCLUDE.get(folder)
+        if allowed is None:
+            yield f"{path.relative_to(ROOT)}: folder '{folder}' is not in the list of dependencies"
+            continue
+        for number, line in enumerate(path.read_text().splitlines(), 1):
+            m = INCLUDE.match(line)
+            if m and m.group(1) != folder and m.group(1) not in allowed:
+                yield f"{path.relative_to(ROOT)}:{number}: {folder}/ may not include {m.group(1)}/"
+    for path in sources("runtime"):
+        for number, line in enumerate(path.read_text().splitlines(), 1):
+            if INCLUDE.match(line):
+                yield f"{path.relative_to(ROOT)}:{number}: the runtime includes the compiler"
+
+
+def variant_names():
+    word = re.compile(rf"\b({VARIANTS})\b", re.IGNORECASE)
+    for folder in ("compiler", "runtime"):
+        for path in sources(folder):
+            for number, line in enumerate(path.read_text().splitlines(), 1):
+                m = word.search(line)
+                # `slot` is also a place in a written layout (LANGUAGE: target = NAME "[" slot "]")
+                if m and m.group(1).lower() not in {"slot", "slots"}:
+                    yield f"{path.relative_to(ROOT)}:{number}: names the variant '{m.group(1)}'"
+
+
+def main():
+    found = [*wrong_includes(), *variant_names()]
+    for line in found:
+        print(line)
+    print(f"{0 if found else 1} passed, {len(found)} failed")
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
