@@ -5,7 +5,7 @@
 
 #include "oracle/world.h"
 
-uint64_t table_mode(const Table *t) {
+uint64_t component_table_mode(const Table *t) {
   double best = -INFINITY;
   for (uint64_t k = 0; k < t->n; k++) best = fmax(best, t->log_w[k]);
   /* Equal weights may differ by the rounding of their sums: the first of those is the mode. */
@@ -16,7 +16,7 @@ uint64_t table_mode(const Table *t) {
 
 static void by_mode(Component *c) {
   if (!c->table->n || isnan(c->table->log_z)) return;
-  uint64_t mode = table_mode(c->table);
+  uint64_t mode = component_table_mode(c->table);
   for (uint64_t k = 0; k < c->table->n; k++) c->p[k] = k == mode;
 }
 
@@ -30,7 +30,7 @@ static bool among_largest(const Table *t, uint64_t k, int64_t count) {
 
 static void by_top(World *w, Component *c) {
   const Table *t = c->table;
-  int64_t count = eval_int(w, c->infer->k);
+  int64_t count = world_int(w, c->infer->k);
   long double total = 0;
   if (isnan(t->log_z)) return;
   for (uint64_t k = 0; k < t->n; k++) {
@@ -48,7 +48,7 @@ static double entmax_part(double log_w, double alpha, double threshold) {
 /* p = [(alpha - 1) log_w - t]_+ ^ (1 / (alpha - 1)) with the t at which they sum to 1. */
 static void by_entmax(World *w, Component *c) {
   const Table *t = c->table;
-  double alpha = eval_real(w, c->infer->alpha), max = -INFINITY;
+  double alpha = world_real(w, c->infer->alpha), max = -INFINITY;
   if (isnan(t->log_z) || !t->n || alpha == 1) return;
   for (uint64_t k = 0; k < t->n; k++) max = fmax(max, t->log_w[k]);
   double lo = -1, hi = 0; /* about (alpha - 1) max: at -1 the largest part is 1 already */
@@ -72,7 +72,7 @@ static double node_score(World *w, const Component *c, uint32_t i, int64_t j) {
   w->value[copy] = j;
   for (uint32_t k = 0; k < c->n_factors; k++) {
     const Factor *f = &w->factors.at[c->factors[k]];
-    if (f->n_scope == 1 && f->scope[0] == copy) score = add_log(score, expected_log_w(w, f));
+    if (f->n_scope == 1 && f->scope[0] == copy) score = oracle_add_log(score, factor_expected_log_w(w, f));
   }
   w->value[copy] = UNKNOWN_VALUE;
   return score;
@@ -81,28 +81,28 @@ static double node_score(World *w, const Component *c, uint32_t i, int64_t j) {
 static void by_sinkhorn(World *w, Component *c) {
   if (c->n_units != 1 || w->units.at[c->units[0]].edge->domain != DOMAIN_PERMUTATION) return;
   uint32_t n = c->n_copies;
-  int64_t steps = eval_int(w, c->infer->steps);
-  double tau = eval_real(w, c->infer->tau);
+  int64_t steps = world_int(w, c->infer->steps);
+  double tau = world_real(w, c->infer->tau);
   double *s = NEW_ARRAY(w->arena, double, (size_t)n * n), *f = NEW_ARRAY(w->arena, double, n);
   double *g = NEW_ARRAY(w->arena, double, n), *line = NEW_ARRAY(w->arena, double, n);
   for (uint32_t i = 0; i < n; i++)
     for (uint32_t j = 0; j < n; j++) s[i * n + j] = node_score(w, c, i, j) / tau;
-  for (int64_t k = 0; k < steps && count_step(w, c->infer->span); k++) {
+  for (int64_t k = 0; k < steps && world_step(w, c->infer->span); k++) {
     for (uint32_t i = 0; i < n; i++) {
-      for (uint32_t j = 0; j < n; j++) line[j] = add_log(s[i * n + j], g[j]);
-      f[i] = -log_sum_exp(line, n);
+      for (uint32_t j = 0; j < n; j++) line[j] = oracle_add_log(s[i * n + j], g[j]);
+      f[i] = -oracle_log_sum_exp(line, n);
     }
     for (uint32_t j = 0; j < n; j++) {
-      for (uint32_t i = 0; i < n; i++) line[i] = add_log(s[i * n + j], f[i]);
-      g[j] = -log_sum_exp(line, n);
+      for (uint32_t i = 0; i < n; i++) line[i] = oracle_add_log(s[i * n + j], f[i]);
+      g[j] = -oracle_log_sum_exp(line, n);
     }
   }
   for (uint32_t i = 0; i < n; i++)
-    for (uint32_t j = 0; j < n; j++) s[i * n + j] = exp(add_log(s[i * n + j], f[i] + g[j]));
+    for (uint32_t j = 0; j < n; j++) s[i * n + j] = exp(oracle_add_log(s[i * n + j], f[i] + g[j]));
   c->marginal = s;
 }
 
-void replace_posterior(World *w, Component *c) {
+void component_replace_posterior(World *w, Component *c) {
   switch (c->infer->method) {
   case INFER_EXACT: case INFER_SAMPLE: case INFER_BETHE: case INFER_COLLAPSED: return;
   case INFER_MODE: by_mode(c); return;

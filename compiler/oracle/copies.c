@@ -2,7 +2,6 @@
  *
  * One variable per edge copy, one factor per instance of a weight statement.  Copies that one factor or
  * one support may mention together are joined (union-find); the classes are the components. */
-#include "base/ice.h"
 #include "oracle/world.h"
 
 /* ---- loops over indices ------------------------------------------------------------------------------ */
@@ -21,8 +20,8 @@ static void loop(World *w, Loop *l, uint32_t depth) {
     return;
   }
   Index *x = loop_index(l, depth);
-  Values v = range_values(w, &x->range);
-  for (int64_t k = 0; k < v.n && !w->failed && count_step(w, x->span); k++) {
+  Values v = world_range(w, &x->range);
+  for (int64_t k = 0; k < v.n && !w->failed && world_step(w, x->span); k++) {
     l->at[depth] = w->index[x->id] = value_at(&v, k);
     loop(w, l, depth + 1);
   }
@@ -30,13 +29,16 @@ static void loop(World *w, Loop *l, uint32_t depth) {
 
 static const IndexVec no_indices = {NULL, 0, 0};
 
-void for_indices(World *w, const IndexVec *outer, const IndexVec *inner, IndexVisit *f, void *data) {
+void world_for(World *w, const IndexVec *outer, const IndexVec *inner, IndexVisit *f, void *data) {
   Loop l = {outer, inner ? inner : &no_indices, f, data, {0}};
-  if (l.outer->n + l.inner->n > MAX_RANK) ICE("loops over %u indices", l.outer->n + l.inner->n);
+  if (l.outer->n + l.inner->n > MAX_RANK) {
+    world_refuse(w, l.outer->n ? l.outer->at[0]->span : w->model->span, "loops over %u indices", l.outer->n + l.inner->n);
+    return;
+  }
   loop(w, &l, 0);
 }
 
-void bind_indices(World *w, const IndexVec *v, const int64_t *at) {
+void world_bind(World *w, const IndexVec *v, const int64_t *at) {
   for (uint32_t k = 0; k < v->n; k++) w->index[v->at[k]->id] = at[k];
 }
 
@@ -44,7 +46,7 @@ void bind_indices(World *w, const IndexVec *v, const int64_t *at) {
 
 static int64_t structure_nodes(World *w, const Edge *e) {
   if (!edge_is_structured(e)) return 1;
-  return eval_int(w, e->domain == DOMAIN_MATCHING ? e->m : e->n);
+  return world_int(w, e->domain == DOMAIN_MATCHING ? e->m : e->n);
 }
 
 static void add_copies(World *w, void *data, const int64_t *at) {
@@ -53,11 +55,11 @@ static void add_copies(World *w, void *data, const int64_t *at) {
   int64_t key[MAX_RANK + 1], n = structure_nodes(w, e);
   Unit u = {.edge = e, .first = w->copies.n, .n = n > 0 ? (uint32_t)n : 0};
   if (rank) memcpy(key, at, rank * sizeof *at);
-  for (int64_t node = 0; node < n && count_step(w, e->span); node++) {
+  for (int64_t node = 0; node < n && world_step(w, e->span); node++) {
     key[rank] = node;
     uint32_t id = registry_add(w->arena, &w->copy_ids, e->id, edge_rank(e), key);
     if (id != w->copies.n) {
-      fault(w, e->span, "two copies of an edge have the same indices (a row of a graph holds an index twice)");
+      world_fault(w, e->span, "two copies of an edge have the same indices (a row of a graph holds an index twice)");
       return;
     }
     Copy c = {e, w->copy_ids.keys.at[id].at, w->units.n, false};
@@ -71,7 +73,7 @@ static void build_copies(World *w) {
   w->edge_first = NEW_ARRAY(w->arena, uint32_t, m->edges.n + 1);
   for (uint32_t k = 0; k < m->edges.n; k++) {
     w->edge_first[k] = w->copies.n;
-    for_indices(w, &m->edges.at[k]->plates, NULL, add_copies, m->edges.at[k]);
+    world_for(w, &m->edges.at[k]->plates, NULL, add_copies, m->edges.at[k]);
     w->edge_first[k + 1] = w->copies.n;
   }
   w->value = NEW_ARRAY(w->arena, int64_t, w->copies.n);
@@ -94,7 +96,7 @@ static void build_places(World *w) {
     IndexVec all = {NULL, 0, 0};
     for (uint32_t i = 0; i < l->plates.n; i++) vec_push(w->arena, &all, l->plates.at[i]);
     for (uint32_t i = 0; i < l->own.n; i++) vec_push(w->arena, &all, l->own.at[i]);
-    for_indices(w, &all, &l->axes, add_place, l);
+    world_for(w, &all, &l->axes, add_place, l);
   }
   w->z = NEW_ARRAY(w->arena, double, w->places.n);
 }
@@ -113,14 +115,14 @@ static void scope_add(World *w, void *data, uint32_t copy, bool exact) {
 
 static void scope_of_unit(World *w, const Unit *u, Scope *s) {
   const Edge *e = u->edge;
-  bind_indices(w, &e->plates, w->copies.at[u->first].at);
-  if (e->domain == DOMAIN_RANGE) scope_of_range(w, &e->range, scope_add, s);
-  scope_of(w, e->where, scope_add, s);
+  world_bind(w, &e->plates, w->copies.at[u->first].at);
+  if (e->domain == DOMAIN_RANGE) world_scope_range(w, &e->range, scope_add, s);
+  world_scope(w, e->where, scope_add, s);
 }
 
 /* A normalised prior also depends on what decides the support of its copy. */
 static void scope_of_prior(World *w, const Weight *x, Scope *s) {
-  scope_of(w, x->edge_ref, scope_add, s);
+  world_scope(w, x->edge_ref, scope_add, s);
   if (!s->copies.n) return;
   Copy *c = &w->copies.at[s->copies.at[0]];
   c->has_prior = true;
@@ -130,14 +132,14 @@ static void scope_of_prior(World *w, const Weight *x, Scope *s) {
 static void add_factor(World *w, void *data, const int64_t *at) {
   Weight *x = data;
   Scope s = {{NULL, 0, 0}};
-  Factor f = {.weight = x, .at = copy_values(w->arena, at, x->plates.n + x->axes.n), .component = NO_COMPONENT};
+  Factor f = {.weight = x, .at = oracle_copy_values(w->arena, at, x->plates.n + x->axes.n), .component = NO_COMPONENT};
   if (x->kind == WEIGHT_PRIOR && x->edge) {
     scope_of_prior(w, x, &s);
-    bind_indices(w, &x->plates, at);
+    world_bind(w, &x->plates, at);
   }
-  scope_of(w, x->value, scope_add, &s);
-  scope_of(w, x->left, scope_add, &s);
-  for (uint32_t k = 0; k < x->params.n; k++) scope_of(w, x->params.at[k], scope_add, &s);
+  world_scope(w, x->value, scope_add, &s);
+  world_scope(w, x->left, scope_add, &s);
+  for (uint32_t k = 0; k < x->params.n; k++) world_scope(w, x->params.at[k], scope_add, &s);
   f.scope = s.copies.at;
   f.n_scope = s.copies.n;
   vec_push(w->arena, &w->factors, f);
@@ -148,7 +150,7 @@ static void build_factors(World *w) {
     Weight *x = w->model->weights.at[k];
     IndexVec axes = x->axes;
     if (x->dist == DIST_DIRICHLET && x->kind != WEIGHT_POTENTIAL && x->kind != WEIGHT_REQUIRE && axes.n) axes.n--;
-    for_indices(w, &x->plates, &axes, add_factor, x);
+    world_for(w, &x->plates, &axes, add_factor, x);
   }
 }
 

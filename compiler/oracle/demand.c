@@ -240,7 +240,7 @@ static void walk_model(Walker *w) {
   }
 }
 
-Demand *find_demands(Arena *arena, const Model *m) {
+Demand *draw_demands(Arena *arena, const Model *m) {
   Walker w = {.arena = arena, .model = m};
   w.demands = NEW_ARRAY(arena, Demand, m->inputs.n);
   w.index_limit = NEW_ARRAY(arena, const Term *, m->index_count);

@@ -24,6 +24,6 @@ typedef struct Demand {
 } Demand;
 
 /* One a model input, by Input.id. */
-Demand *find_demands(Arena *arena, const Model *m);
+Demand *draw_demands(Arena *arena, const Model *m);
 
 #endif

@@ -58,7 +58,7 @@ static double bernoulli(double x, double p) {
 
 static double bernoulli_logit(double x, double l) {
   if (x != 0 && x != 1) return isnan(x) ? NAN : -INFINITY;
-  return x == 1 ? -softplus(-l) : -softplus(l);
+  return x == 1 ? -oracle_softplus(-l) : -oracle_softplus(l);
 }
 
 static double geometric(double d, double p) {
@@ -82,7 +82,7 @@ static double binomial(double k, double n, double p) {
   return lgamma(n + 1) - lgamma(k + 1) - lgamma(n - k + 1) + times(k, log(p)) + times(n - k, log1p(-p));
 }
 
-double log_density(Dist d, double x, const double *q) {
+double oracle_log_density(Dist d, double x, const double *q) {
   switch (d) {
   case DIST_BERNOULLI: return bernoulli(x, q[0]);
   case DIST_BERNOULLI_LOGIT: return bernoulli_logit(x, q[0]);
@@ -101,7 +101,7 @@ double log_density(Dist d, double x, const double *q) {
   ICE("distribution %d has no density of one value", (int)d);
 }
 
-double log_dirichlet(const double *x, const double *alpha, int64_t n) {
+double oracle_log_dirichlet(const double *x, const double *alpha, int64_t n) {
   double total = 0, log_p = 0;
   for (int64_t k = 0; k < n; k++) {
     if (x[k] < 0 || x[k] > 1) return -INFINITY;

@@ -81,7 +81,7 @@ static int64_t int_end(Drawing *d, const Demand *demand) {
   int64_t end = INT64_MAX;
   for (uint32_t k = 0; k < demand->limits.n; k++) {
     Val v;
-    if (!try_eval(&d->w, demand->limits.at[k].term, &v)) continue;
+    if (!world_try(&d->w, demand->limits.at[k].term, &v)) continue;
     int64_t this_end = v.i + demand->limits.at[k].inclusive;
     if (this_end < end) end = this_end;
   }
@@ -127,17 +127,29 @@ typedef struct Default { const Input *input; BoundInput *b; int64_t next; Drawin
 static void fill_default(World *w, void *data, const int64_t *at) {
   (void)at;
   Default *f = data;
-  double x = eval_real(w, f->input->init);
+  double x = world_real(w, f->input->init);
   if (f->b->integer) f->b->integer[f->next++] = (int64_t)x;
   else f->b->real[f->next++] = to_element(f->d, f->input, x);
 }
 
+/* False where its shape is another than the sizes say. */
+static bool take_given(Drawing *d, const Input *x, const BoundInput *given) {
+  bool fits = given->rank == x->dims.n;
+  for (uint32_t k = 0; k < x->dims.n && fits; k++) fits = world_int(&d->w, x->dims.at[k]) == given->dims[k];
+  if (!fits) world_fault(&d->w, x->span, "input '%s' does not fit the sizes", sym_text(d->w.model->names, x->name));
+  d->bound->inputs[x->id] = *given;
+  d->w.columns[x->id] = given->indices;
+  return !d->w.failed;
+}
+
 static bool draw_input(Drawing *d, const Input *x) {
   BoundInput *b = &d->bound->inputs[x->id];
+  const BoundInput *given = d->options->given ? d->options->given[x->id] : NULL;
+  if (given) return take_given(d, x, given);
   *b = (BoundInput){.rank = x->dims.n, .count = 1};
   b->dims = NEW_ARRAY(d->w.arena, int64_t, b->rank);
   for (uint32_t k = 0; k < b->rank; k++) {
-    b->dims[k] = eval_int(&d->w, x->dims.at[k]);
+    b->dims[k] = world_int(&d->w, x->dims.at[k]);
     if (d->w.failed || b->dims[k] < 0 || b->dims[k] > 4096) return false;
     b->count *= b->dims[k];
     if (b->count > 1000000) return false;
@@ -148,11 +160,19 @@ static bool draw_input(Drawing *d, const Input *x) {
   }
   else if (x->elem == ELEM_INT || x->elem == ELEM_BOOL) draw_ints(d, x, b);
   else draw_reals(d, x, b);
-  if (x->init && uniform(d) < 0.5) {
-    Default f = {x, b, 0, d};
-    for_indices(&d->w, &x->init_at, NULL, fill_default, &f);
-  }
   return !d->w.failed;
+}
+
+/* Half of the params that have a default take it; it may read other inputs, which are all drawn by now. */
+static void draw_defaults(Drawing *d) {
+  const Model *m = d->w.model;
+  for (uint32_t k = 0; k < m->inputs.n && !d->w.failed; k++) {
+    const Input *x = m->inputs.at[k];
+    bool given = d->options->given && d->options->given[x->id];
+    if (!x->init || given || uniform(d) < 0.5) continue;
+    Default f = {x, &d->bound->inputs[x->id], 0, d};
+    world_for(&d->w, &x->init_at, NULL, fill_default, &f);
+  }
 }
 
 /* ---- preconditions ------------------------------------------------------------------------------------------ */
@@ -160,15 +180,15 @@ static bool draw_input(Drawing *d, const Input *x) {
 static void check_precondition(World *w, void *data, const int64_t *at) {
   (void)at;
   const Weight *x = data;
-  if (!eval_bool(w, x->value)) fault(w, x->span, "the inputs drawn break this precondition");
+  if (!world_bool(w, x->value)) world_fault(w, x->span, "the inputs drawn break this precondition");
 }
 
 static bool preconditions_hold(Drawing *d) {
   const Model *m = d->w.model;
   for (uint32_t k = 0; k < m->weights.n && !d->w.failed; k++) {
     Weight *x = m->weights.at[k];
-    if (x->kind == WEIGHT_REQUIRE && !mentions_edge(x->value) && !mentions_latent(x->value))
-      for_indices(&d->w, &x->plates, NULL, check_precondition, x);
+    if (x->kind == WEIGHT_REQUIRE && !oracle_mentions_edge(x->value) && !oracle_mentions_latent(x->value))
+      world_for(&d->w, &x->plates, NULL, check_precondition, x);
   }
   return !d->w.failed;
 }
@@ -195,6 +215,7 @@ static bool try_draw(Drawing *d, char **why) {
   draw_sizes(d);
   bool ok = true;
   for (uint32_t k = 0; k < m->inputs.n && ok; k++) ok = draw_input(d, m->inputs.at[k]);
+  if (ok) draw_defaults(d);
   ok = ok && preconditions_hold(d);
   if (!ok) *why = arena_printf(w->arena, "%s", w->failed ? w->fault : "a dimension is negative or very large");
   return ok && model_runs(d, why);
@@ -209,7 +230,7 @@ bool draw_binding(Arena *arena, const Model *m, uint64_t seed, const DrawOptions
   d.w.index = NEW_ARRAY(arena, int64_t, m->index_count);
   d.w.loose = NEW_ARRAY(arena, bool, m->index_count);
   d.w.columns = NEW_ARRAY(arena, int64_t *, m->inputs.n);
-  d.demands = find_demands(arena, m);
+  d.demands = draw_demands(arena, m);
   *bound = (Binding){.sizes = NEW_ARRAY(arena, int64_t, m->sizes.n), .inputs = NEW_ARRAY(arena, BoundInput, m->inputs.n),
                      .seed = seed};
   *why = NULL;

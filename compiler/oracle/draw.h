@@ -11,6 +11,8 @@
 
 typedef struct DrawOptions {
   const int64_t *sizes;       /* by Size.id, -1: free; NULL: all free */
+  const BoundInput *const *given; /* by Input.id: inputs used as they are, NULL ones drawn; NULL: all drawn.
+                                     Sizes that their shapes decide must be in `sizes` */
   int64_t max_size;           /* largest size drawn; 0: 9, small ones much more often */
   bool round_f32;             /* real inputs are exact in f32 */
   const OracleLimits *runs;   /* not NULL: draw again until oracle_run succeeds within these limits */

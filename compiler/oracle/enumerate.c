@@ -34,7 +34,7 @@ static int factor_class(const Weight *x) {
 
 /* False: removed. */
 static bool apply_factor(World *w, Path *path, const Factor *f) {
-  double log_w = expected_log_w(w, f);
+  double log_w = factor_expected_log_w(w, f);
   if (w->refused) return false;
   if (w->failed) {
     if (!path->failed) {
@@ -94,7 +94,7 @@ static void add_row(World *w, const Run *r, const Path *path) {
   }
   if ((double)(t->n + 1) * t->width > w->limits.max_values) {
     for (uint32_t k = 0; k < r->c->n_units; k++) support_clear(w, &w->units.at[r->c->units[k]]);
-    refuse(w, r->span, "exact enumeration of this edge with the %u other copies it is joined to has about %.3g "
+    world_refuse(w, r->span, "exact enumeration of this edge with the %u other copies it is joined to has about %.3g "
            "joint values, the limit is %.3g cells", t->width - 1, cost(w, r->c), w->limits.max_values);
     return;
   }
@@ -117,7 +117,7 @@ static void descend(World *w, const Run *r, Path path, uint32_t depth) {
   Unit *u = &w->units.at[r->c->units[depth]];
   Support s = unit_support(w, u);
   if ((r->with & WITH_PRIOR) && !has_prior(w, u) && !s.forced_zero) path.log_w -= log((double)support_count(w, u, &s));
-  for (int64_t k = 0; k < support_tries(&s) && !w->failed && count_step(w, u->edge->span); k++) {
+  for (int64_t k = 0; k < support_tries(&s) && !w->failed && world_step(w, u->edge->span); k++) {
     if (!support_set(w, u, &s, k)) continue;
     Path next = path;
     if (apply_factors(w, r, &next, depth)) descend(w, r, next, depth + 1);
@@ -125,25 +125,27 @@ static void descend(World *w, const Run *r, Path path, uint32_t depth) {
   support_clear(w, u);
 }
 
-Table *enumerate(World *w, const Component *c, int with) {
-  Table *t = NEW(w->arena, Table);
+Table *component_enumerate(World *w, const Component *c, int with, Table *reuse) {
+  Table *t = reuse ? reuse : NEW(w->arena, Table);
   t->width = c->n_copies;
+  t->n = 0;
   Run r = {c, t, with, w->units.at[c->units[c->n_units - 1]].edge->span};
   descend(w, &r, (Path){0}, 0);
   for (uint32_t k = 0; k < c->n_units; k++) support_clear(w, &w->units.at[c->units[k]]);
-  t->log_z = log_sum_exp(t->log_w, t->n);
+  t->log_z = oracle_log_sum_exp(t->log_w, t->n);
   return t;
 }
 
-bool infer_components(World *w) {
+bool world_infer_components(World *w) {
   for (uint32_t k = 0; k < w->n_components && !w->failed; k++) {
     Component *c = &w->components[k];
-    c->table = enumerate(w, c, WITH_ALL);
+    uint64_t cap = c->table ? c->table->cap : 0;
+    c->table = component_enumerate(w, c, WITH_ALL, c->table);
     if (w->failed) break;
-    c->p = NEW_ARRAY(w->arena, double, c->table->n);
+    if (!c->p || c->table->cap > cap) c->p = NEW_ARRAY(w->arena, double, c->table->cap);
     for (uint64_t i = 0; i < c->table->n; i++)
       c->p[i] = isnan(c->table->log_z) ? NAN : exp(c->table->log_w[i] - c->table->log_z);
-    if (c->infer) replace_posterior(w, c);
+    if (c->infer) component_replace_posterior(w, c);
   }
   return !w->failed;
 }

@@ -19,7 +19,7 @@ static void set_fault(World *w, Span span, const char *text) {
   w->fault = text;
 }
 
-void fault(World *w, Span span, const char *fmt, ...) {
+void world_fault(World *w, Span span, const char *fmt, ...) {
   if (w->failed || w->need != NEED_NOTHING) return;
   va_list ap;
   va_start(ap, fmt);
@@ -27,7 +27,7 @@ void fault(World *w, Span span, const char *fmt, ...) {
   va_end(ap);
 }
 
-void refuse(World *w, Span span, const char *fmt, ...) {
+void world_refuse(World *w, Span span, const char *fmt, ...) {
   if (w->refused) return;
   va_list ap;
   va_start(ap, fmt);
@@ -37,21 +37,21 @@ void refuse(World *w, Span span, const char *fmt, ...) {
   va_end(ap);
 }
 
-bool count_step(World *w, Span span) {
+bool world_step(World *w, Span span) {
   if (w->refused) return false;
   if (++w->steps <= w->limits.max_steps) return true;
-  refuse(w, span, "the exact enumeration takes more than %.3g evaluations", w->limits.max_steps);
+  world_refuse(w, span, "the exact enumeration takes more than %.3g evaluations", w->limits.max_steps);
   return false;
 }
 
-bool try_eval(World *w, const Term *t, Val *result) {
+bool world_try(World *w, const Term *t, Val *result) {
   bool failed = w->failed, used = w->used_none;
   int64_t need = w->need;
   const char *text = w->fault;
   Span span = w->fault_span;
   w->failed = false;
   w->need = NEED_NOTHING;
-  *result = eval(w, t);
+  *result = world_eval(w, t);
   bool ok = !w->failed && w->need == NEED_NOTHING;
   w->need = need;
   w->used_none = used;
@@ -75,9 +75,12 @@ static Val none_used(World *w) {
 /* Values of the index terms; false where one is none. */
 static bool eval_at(World *w, const TermVec *args, int64_t *at) {
   bool whole = true;
-  if (args->n > MAX_RANK) ICE("a reference of rank %u", args->n);
+  if (args->n > MAX_RANK) {
+    world_refuse(w, args->at[0]->span, "%u arguments; the oracle follows at most %d", args->n, MAX_RANK);
+    return false;
+  }
   for (uint32_t k = 0; k < args->n; k++) {
-    at[k] = eval(w, args->at[k]).i;
+    at[k] = world_eval(w, args->at[k]).i;
     if (at[k] == NONE_VALUE) whole = false;
   }
   if (!whole) w->used_none = true;
@@ -91,7 +94,7 @@ static int64_t input_offset(World *w, const Term *t, const BoundInput *b, const 
   int64_t offset = 0;
   for (uint32_t k = 0; k < t->args.n; k++) {
     if (at[k] < 0 || at[k] >= b->dims[k]) {
-      fault(w, t->args.at[k]->span, "index %lld of '%s' is out of range 0 .. %lld", (long long)at[k],
+      world_fault(w, t->args.at[k]->span, "index %lld of '%s' is out of range 0 .. %lld", (long long)at[k],
             name_of(w, t->input->name), (long long)b->dims[k]);
       return -1;
     }
@@ -120,7 +123,7 @@ static Val eval_let_body(World *w, const Let *let, const int64_t *at) {
     }
   const IndexVec *plates = w->plates;
   w->plates = &let->plates;
-  Val v = eval(w, let->value);
+  Val v = world_eval(w, let->value);
   w->plates = plates;
   n = 0;
   for (int g = 0; g < 3; g++)
@@ -138,11 +141,11 @@ static bool let_in_range(World *w, const Term *t, const int64_t *at) {
     for (uint32_t k = 0; k < groups[g]->n; k++, n++) {
       Index *x = groups[g]->at[k];
       if (inside) {
-        Values v = range_values(w, &x->range);
+        Values v = world_range(w, &x->range);
         bool found = !v.at && at[n] >= v.lo && at[n] < v.lo + v.n;
         for (int64_t j = 0; v.at && j < v.n && !found; j++) found = v.at[j] == at[n];
         if (!found)
-          fault(w, t->args.at[n]->span, "index %lld of '%s' is out of range %lld .. %lld", (long long)at[n],
+          world_fault(w, t->args.at[n]->span, "index %lld of '%s' is out of range %lld .. %lld", (long long)at[n],
                 name_of(w, t->let->name), (long long)v.lo, (long long)(v.lo + v.n));
         inside = found;
       }
@@ -175,7 +178,7 @@ static Val eval_edge(World *w, const Term *t) {
   if (w->need != NEED_NOTHING) return int_val(0);
   uint32_t copy = registry_find(&w->copy_ids, t->edge->id, t->args.n, at);
   if (copy == NOT_FOUND) {
-    fault(w, t->span, "there is no copy %lld of '%s' (the last index of the reference)",
+    world_fault(w, t->span, "there is no copy %lld of '%s' (the last index of the reference)",
           t->args.n ? (long long)at[t->args.n - 1] : 0LL, name_of(w, t->edge->name));
     return int_val(0);
   }
@@ -189,10 +192,10 @@ static Val eval_latent(World *w, const Term *t) {
   if (!eval_at(w, &t->args, at) || w->need != NEED_NOTHING) return real_val(0);
   uint32_t place = registry_find(&w->latent_ids, t->latent->id, t->args.n, at);
   if (place != NOT_FOUND) {
-    touch(w, place);
+    latent_touch(w, place);
     return real_val(w->z[place]);
   }
-  fault(w, t->span, "there is no such component of '%s' (index %lld)", name_of(w, t->latent->name),
+  world_fault(w, t->span, "there is no such component of '%s' (index %lld)", name_of(w, t->latent->name),
         t->args.n ? (long long)at[t->args.n - 1] : 0LL);
   return real_val(0);
 }
@@ -215,7 +218,7 @@ static bool compare(OpKind op, int order, bool unordered) {
 
 static Val eval_compare(World *w, const Term *t) {
   const Term *l = t->args.at[0], *r = t->args.at[1];
-  Val a = eval(w, l), b = eval(w, r);
+  Val a = world_eval(w, l), b = world_eval(w, r);
   bool equality = t->op == OP_EQ || t->op == OP_NE;
   if (!equality && (is_none(l, a) || is_none(r, b))) return none_used(w);
   if (l->type != TYPE_REAL) return int_val(compare(t->op, (a.i > b.i) - (a.i < b.i), false));
@@ -232,34 +235,34 @@ static Val eval_int_op(World *w, const Term *t, const Val *v) {
   int64_t x[3];
   for (uint32_t k = 0; k < t->args.n && k < 3; k++) x[k] = v[k].i;
   if ((t->op == OP_FLOORDIV || t->op == OP_MOD) && x[1] == 0) {
-    fault(w, t->span, "division by zero");
+    world_fault(w, t->span, "division by zero");
     return int_val(0);
   }
-  return int_val(int_function(t->op, x));
+  return int_val(oracle_int_function(t->op, x));
 }
 
 static Val eval_plain_op(World *w, const Term *t) {
   Val v[3] = {{0, 0}};
   double x[3];
   for (uint32_t k = 0; k < t->args.n && k < 3; k++) {
-    v[k] = eval(w, t->args.at[k]);
+    v[k] = world_eval(w, t->args.at[k]);
     x[k] = v[k].r;
   }
   for (uint32_t k = 0; k < t->args.n && k < 3; k++)
     if (is_none(t->args.at[k], v[k])) return none_used(w);
   if (t->op == OP_TO_REAL) return real_val((double)v[0].i);
-  if (t->op == OP_FLOOR || t->op == OP_CEIL || t->op == OP_ROUND) return int_val(real_to_int(t->op, x[0]));
-  return t->type == TYPE_REAL ? real_val(real_function(t->op, x)) : eval_int_op(w, t, v);
+  if (t->op == OP_FLOOR || t->op == OP_CEIL || t->op == OP_ROUND) return int_val(oracle_real_to_int(t->op, x[0]));
+  return t->type == TYPE_REAL ? real_val(oracle_real_function(t->op, x)) : eval_int_op(w, t, v);
 }
 
 static Val eval_op(World *w, const Term *t) {
   switch ((int)t->op) {
-  case OP_AND: return int_val(eval_bool(w, t->args.at[0]) && w->need == NEED_NOTHING && eval_bool(w, t->args.at[1]));
+  case OP_AND: return int_val(world_bool(w, t->args.at[0]) && w->need == NEED_NOTHING && world_bool(w, t->args.at[1]));
   case OP_OR: {
-    bool left = eval_bool(w, t->args.at[0]);
-    return int_val(w->need != NEED_NOTHING || left || eval_bool(w, t->args.at[1]));
+    bool left = world_bool(w, t->args.at[0]);
+    return int_val(w->need != NEED_NOTHING || left || world_bool(w, t->args.at[1]));
   }
-  case OP_NOT: return int_val(!eval_bool(w, t->args.at[0]));
+  case OP_NOT: return int_val(!world_bool(w, t->args.at[0]));
   case OP_EQ: case OP_NE: case OP_LT: case OP_LE: case OP_GT: case OP_GE: return eval_compare(w, t);
   case OP_RANDOM: return eval_random(w, t);
   default: return eval_plain_op(w, t);
@@ -269,7 +272,7 @@ static Val eval_op(World *w, const Term *t) {
 /* ---- reductions ----------------------------------------------------------------------------------------- */
 
 static Values interval(World *w, const Range *r) {
-  Val lo = eval(w, r->lo), hi = eval(w, r->hi);
+  Val lo = world_eval(w, r->lo), hi = world_eval(w, r->hi);
   bool none = lo.i == NONE_VALUE || hi.i == NONE_VALUE;
   if (none) w->used_none = true;
   if (none || w->need != NEED_NOTHING || hi.i <= lo.i) return (Values){NULL, none ? 0 : lo.i, 0};
@@ -279,7 +282,7 @@ static Values interval(World *w, const Range *r) {
 
 static Values row_values(World *w, const Range *r) {
   Values nothing = {NULL, 0, 0};
-  int64_t row = eval(w, r->row).i;
+  int64_t row = world_eval(w, r->row).i;
   if (w->need != NEED_NOTHING) return nothing;
   if (row == NONE_VALUE) {
     w->used_none = true;
@@ -287,14 +290,14 @@ static Values row_values(World *w, const Range *r) {
   }
   const BoundInput *g = &w->bound->inputs[r->graph->id];
   if (row < 0 || row >= g->dims[0]) {
-    fault(w, r->span, "row %lld of '%s' is out of range 0 .. %lld", (long long)row, name_of(w, r->graph->name),
+    world_fault(w, r->span, "row %lld of '%s' is out of range 0 .. %lld", (long long)row, name_of(w, r->graph->name),
           (long long)g->dims[0]);
     return nothing;
   }
   return (Values){w->columns[r->graph->id] + g->indptr[row], 0, g->indptr[row + 1] - g->indptr[row]};
 }
 
-Values range_values(World *w, const Range *r) {
+Values world_range(World *w, const Range *r) {
   return r->kind == RANGE_INTERVAL ? interval(w, r) : row_values(w, r);
 }
 
@@ -311,18 +314,18 @@ static Val reduce_start(const Term *t) {
 static Val reduce_step(const Term *t, Val a, Val b) {
   static const OpKind ops[] = {OP_ADD, OP_MUL, OP_MAX, OP_MIN};
   OpKind op = ops[t->reduce];
-  if (t->type == TYPE_REAL) return real_val(real_function(op, (double[]){a.r, b.r}));
-  return int_val(int_function(op, (int64_t[]){a.i, b.i}));
+  if (t->type == TYPE_REAL) return real_val(oracle_real_function(op, (double[]){a.r, b.r}));
+  return int_val(oracle_int_function(op, (int64_t[]){a.i, b.i}));
 }
 
 static Val eval_reduce(World *w, const Term *t) {
   Index *x = t->index;
   int64_t saved = w->index[x->id];
-  Values v = range_values(w, &x->range);
+  Values v = world_range(w, &x->range);
   Val total = reduce_start(t);
-  for (int64_t k = 0; k < v.n && w->need == NEED_NOTHING && count_step(w, t->span); k++) {
+  for (int64_t k = 0; k < v.n && w->need == NEED_NOTHING && world_step(w, t->span); k++) {
     w->index[x->id] = value_at(&v, k);
-    Val body = eval(w, t->args.at[0]);
+    Val body = world_eval(w, t->args.at[0]);
     if (is_none(t->args.at[0], body)) body = none_used(w);
     total = reduce_step(t, total, body);
   }
@@ -332,8 +335,8 @@ static Val eval_reduce(World *w, const Term *t) {
 
 /* ---- all -------------------------------------------------------------------------------------------------- */
 
-Val eval(World *w, const Term *t) {
-  count_step(w, t->span);
+Val world_eval(World *w, const Term *t) {
+  world_step(w, t->span);
   switch (t->kind) {
   case TERM_INT: return int_val(t->integer);
   case TERM_REAL: return real_val(t->real);
@@ -348,25 +351,25 @@ Val eval(World *w, const Term *t) {
   case TERM_EDGE: return eval_edge(w, t);
   case TERM_LATENT: return eval_latent(w, t);
   case TERM_OP: return eval_op(w, t);
-  case TERM_IF: return eval(w, t->args.at[eval_bool(w, t->args.at[0]) ? 1 : 2]);
+  case TERM_IF: return world_eval(w, t->args.at[world_bool(w, t->args.at[0]) ? 1 : 2]);
   case TERM_REDUCE: return eval_reduce(w, t);
-  case TERM_QUERY: return eval_query(w, t);
+  case TERM_QUERY: return world_query(w, t);
   }
   ICE("unknown term");
 }
 
-double eval_real(World *w, const Term *t) {
-  Val v = eval(w, t);
+double world_real(World *w, const Term *t) {
+  Val v = world_eval(w, t);
   if (t->type == TYPE_REAL) return v.r;
   return is_none(t, v) ? none_used(w).r : (double)v.i;
 }
 
-int64_t eval_int(World *w, const Term *t) {
-  Val v = eval(w, t);
+int64_t world_int(World *w, const Term *t) {
+  Val v = world_eval(w, t);
   return is_none(t, v) ? none_used(w).i : v.i;
 }
 
-bool eval_bool(World *w, const Term *t) { return eval(w, t).i != 0; }
+bool world_bool(World *w, const Term *t) { return world_eval(w, t).i != 0; }
 
 /* ---- mentions ---------------------------------------------------------------------------------------------- */
 
@@ -382,10 +385,10 @@ static bool mentions(const Term *t, TermKind kind) {
   return false;
 }
 
-bool mentions_edge(const Term *t) { return mentions(t, TERM_EDGE); }
-bool mentions_latent(const Term *t) { return mentions(t, TERM_LATENT); }
+bool oracle_mentions_edge(const Term *t) { return mentions(t, TERM_EDGE); }
+bool oracle_mentions_latent(const Term *t) { return mentions(t, TERM_LATENT); }
 
-bool may_be_none(const Term *t) {
-  if (t->kind == TERM_IF) return may_be_none(t->args.at[1]) || may_be_none(t->args.at[2]);
+bool oracle_may_be_none(const Term *t) {
+  if (t->kind == TERM_IF) return oracle_may_be_none(t->args.at[1]) || oracle_may_be_none(t->args.at[2]);
   return t->kind == TERM_EDGE || t->kind == TERM_NONE;
 }

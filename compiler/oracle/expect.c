@@ -14,7 +14,7 @@ static double branch_on_marginal(World *w, const Component *c, uint32_t copy, co
   uint32_t row = 0, n = c->n_copies;
   while (c->copies[row] != copy) row++;
   double total = 0;
-  for (uint32_t j = 0; j < n && count_step(w, t->span); j++) {
+  for (uint32_t j = 0; j < n && world_step(w, t->span); j++) {
     w->value[copy] = j;
     total += c->marginal[row * n + j] * expect(w, t);
   }
@@ -29,7 +29,7 @@ static double branch(World *w, uint32_t copy, const Term *t) {
   if (c->marginal) return branch_on_marginal(w, c, copy, t);
   if (isnan(c->table->log_z)) return NAN;
   double total = 0;
-  for (uint64_t k = 0; k < c->table->n && !w->failed && count_step(w, t->span); k++) {
+  for (uint64_t k = 0; k < c->table->n && !w->failed && world_step(w, t->span); k++) {
     if (c->p[k] == 0 && method != INFER_EXACT) continue;
     for (uint32_t i = 0; i < c->n_copies; i++) w->value[c->copies[i]] = c->table->values[k * c->n_copies + i];
     total += c->p[k] * expect(w, t);
@@ -41,9 +41,9 @@ static double branch(World *w, uint32_t copy, const Term *t) {
 /* Evaluates t unless that needs an unknown copy or a latent that q leaves open. */
 static bool known(World *w, const Term *t, double *x) {
   w->need = NEED_NOTHING;
-  touch_begin(w);
-  *x = eval_real(w, t);
-  bool ok = w->need == NEED_NOTHING && !touched(w);
+  latent_touch_begin(w);
+  *x = world_real(w, t);
+  bool ok = w->need == NEED_NOTHING && !latent_touched(w);
   w->need = NEED_NOTHING;
   return ok;
 }
@@ -51,9 +51,9 @@ static bool known(World *w, const Term *t, double *x) {
 static double expect_sum(World *w, const Term *t) {
   Index *x = t->index;
   int64_t saved = w->index[x->id];
-  Values v = range_values(w, &x->range);
+  Values v = world_range(w, &x->range);
   double total = 0;
-  for (int64_t k = 0; k < v.n && !w->failed && count_step(w, t->span); k++) {
+  for (int64_t k = 0; k < v.n && !w->failed && world_step(w, t->span); k++) {
     w->index[x->id] = value_at(&v, k);
     total += expect(w, t->args.at[0]);
   }
@@ -80,7 +80,7 @@ static bool expect_by_law(World *w, const Term *t, double *result) {
   }
   if (t->kind != TERM_OP || t->type == TYPE_BOOL || t->args.n == 0) return false;
   const Term *a = t->args.at[0], *b = t->args.at[t->args.n - 1];
-  if (t->type == TYPE_INT && (may_be_none(a) || may_be_none(b))) return false;
+  if (t->type == TYPE_INT && (oracle_may_be_none(a) || oracle_may_be_none(b))) return false;
   switch ((int)t->op) {
   case OP_ADD: *result = expect(w, a) + expect(w, b); return true;
   case OP_SUB: *result = expect(w, a) - expect(w, b); return true;
@@ -101,13 +101,13 @@ static bool expect_by_law(World *w, const Term *t, double *result) {
 
 static double expect(World *w, const Term *t) {
   w->need = NEED_NOTHING;
-  touch_begin(w);
-  double x = eval_real(w, t);
+  latent_touch_begin(w);
+  double x = world_real(w, t);
   int64_t need = w->need;
   w->need = NEED_NOTHING;
-  if ((need == NEED_NOTHING && !touched(w)) || w->failed) return x;
+  if ((need == NEED_NOTHING && !latent_touched(w)) || w->failed) return x;
   if (expect_by_law(w, t, &x)) return x;
-  return need == NEED_NOTHING ? expect_latents(w, t) : branch(w, (uint32_t)need, t);
+  return need == NEED_NOTHING ? latent_expect(w, t) : branch(w, (uint32_t)need, t);
 }
 
 static void note_empty(World *w, void *data, uint32_t copy, bool exact) {
@@ -115,9 +115,9 @@ static void note_empty(World *w, void *data, uint32_t copy, bool exact) {
   if (exact && !c->table->n) *(bool *)data = true;
 }
 
-double expect_bracket(World *w, const Term *t) {
+double world_expect(World *w, const Term *t) {
   bool empty = false;
-  scope_of(w, t, note_empty, &empty);
+  world_scope(w, t, note_empty, &empty);
   if (empty || w->failed) return 0;
   return expect(w, t);
 }

@@ -5,15 +5,15 @@
 
 #include "base/ice.h"
 
-double softplus(double x) { return (x > 0 ? x : 0) + log1p(exp(-fabs(x))); }
+double oracle_softplus(double x) { return (x > 0 ? x : 0) + log1p(exp(-fabs(x))); }
 
 static double sigmoid(double x) { return x >= 0 ? 1 / (1 + exp(-x)) : exp(x) / (1 + exp(x)); }
 
 /* Upward recurrence to x >= 20, then the asymptotic series; reflection below 0. */
-double digamma(double x) {
+double oracle_digamma(double x) {
   if (isnan(x) || (x <= 0 && floor(x) == x)) return x == 0 ? -INFINITY : NAN;
   const double pi = 3.14159265358979323846;
-  if (x < 0) return digamma(1 - x) - pi / tan(pi * x);
+  if (x < 0) return oracle_digamma(1 - x) - pi / tan(pi * x);
   long double down = 0, y = x;
   for (; y < 20; y += 1) down += 1 / y;
   long double u = 1 / (y * y);
@@ -21,8 +21,8 @@ double digamma(double x) {
   return (double)(logl(y) - 0.5L / y - series - down);
 }
 
-double real_min(double a, double b) { return isnan(a) || isnan(b) ? NAN : a < b ? a : b; }
-double real_max(double a, double b) { return isnan(a) || isnan(b) ? NAN : a > b ? a : b; }
+double oracle_real_min(double a, double b) { return isnan(a) || isnan(b) ? NAN : a < b ? a : b; }
+double oracle_real_max(double a, double b) { return isnan(a) || isnan(b) ? NAN : a > b ? a : b; }
 
 static double unary(OpKind op, double x) {
   switch ((int)op) {
@@ -35,7 +35,7 @@ static double unary(OpKind op, double x) {
   case OP_SQ: return x * x;
   case OP_TANH: return tanh(x);
   case OP_SIGMOID: return sigmoid(x);
-  case OP_SOFTPLUS: return softplus(x);
+  case OP_SOFTPLUS: return oracle_softplus(x);
   case OP_RELU: return isnan(x) ? NAN : x > 0 ? x : 0;
   case OP_GELU: return 0.5 * x * erfc(-x / sqrt(2));
   case OP_ELU: return x > 0 ? x : expm1(x);
@@ -45,12 +45,12 @@ static double unary(OpKind op, double x) {
   case OP_SIGN: return isnan(x) ? NAN : (x > 0) - (x < 0);
   case OP_ERF: return erf(x);
   case OP_LGAMMA: return lgamma(x);
-  case OP_DIGAMMA: return digamma(x);
+  case OP_DIGAMMA: return oracle_digamma(x);
   default: ICE("operator %d is not a real function of one argument", (int)op);
   }
 }
 
-double real_function(OpKind op, const double *x) {
+double oracle_real_function(OpKind op, const double *x) {
   switch ((int)op) {
   case OP_ADD: return x[0] + x[1];
   case OP_SUB: return x[0] - x[1];
@@ -58,9 +58,9 @@ double real_function(OpKind op, const double *x) {
   case OP_DIV: return x[0] / x[1];
   case OP_POW: return pow(x[0], x[1]);
   case OP_LEAKY_RELU: return x[0] > 0 ? x[0] : x[0] * x[1];
-  case OP_MIN: return real_min(x[0], x[1]);
-  case OP_MAX: return real_max(x[0], x[1]);
-  case OP_CLAMP: return real_min(real_max(x[0], x[1]), x[2]);
+  case OP_MIN: return oracle_real_min(x[0], x[1]);
+  case OP_MAX: return oracle_real_max(x[0], x[1]);
+  case OP_CLAMP: return oracle_real_min(oracle_real_max(x[0], x[1]), x[2]);
   default: return unary(op, x[0]);
   }
 }
@@ -80,7 +80,7 @@ static int64_t int_power(int64_t base, int64_t exponent) {
   return wrap(result);
 }
 
-int64_t int_function(OpKind op, const int64_t *x) {
+int64_t oracle_int_function(OpKind op, const int64_t *x) {
   uint64_t a = (uint64_t)x[0];
   switch ((int)op) {
   case OP_ADD: return wrap(a + (uint64_t)x[1]);
@@ -103,7 +103,7 @@ int64_t int_function(OpKind op, const int64_t *x) {
   }
 }
 
-int64_t real_to_int(OpKind op, double x) {
+int64_t oracle_real_to_int(OpKind op, double x) {
   double y = op == OP_FLOOR ? floor(x) : op == OP_CEIL ? ceil(x) : nearbyint(x);
   const int64_t far = INT64_MAX / 2;
   if (!(y >= -(double)far)) return -far;

@@ -3,9 +3,9 @@
 
 #include "oracle/latent.h"
 
-uint32_t block_count(const World *w) { return w->q ? w->q->blocks.n : 0; }
+uint32_t latent_block_count(const World *w) { return w->q ? w->q->blocks.n : 0; }
 
-const LatentPlace *block_place(const World *w, uint32_t block) { return &w->places.at[w->q->blocks.at[block].first]; }
+const LatentPlace *latent_block_place(const World *w, uint32_t block) { return &w->places.at[w->q->blocks.at[block].first]; }
 
 static void snapshot(World *w) {
   LatentState *q = w->q;
@@ -13,15 +13,15 @@ static void snapshot(World *w) {
                 NEW_ARRAY(w->arena, double, q->blocks.n)};
   for (uint32_t k = 0; k < w->n_components; k++) s.component[k] = w->components[k].table->log_z;
   for (uint32_t k = 0; k < w->factors.n; k++)
-    if (w->factors.at[k].component == NO_COMPONENT) s.factor[k] = expected_log_w(w, &w->factors.at[k]);
-  for (uint32_t k = 0; k < q->blocks.n; k++) s.block[k] = block_entropy(w, &q->blocks.at[k]);
+    if (w->factors.at[k].component == NO_COMPONENT) s.factor[k] = factor_expected_log_w(w, &w->factors.at[k]);
+  for (uint32_t k = 0; k < q->blocks.n; k++) s.block[k] = latent_block_entropy(w, &q->blocks.at[k]);
   vec_push(w->arena, &q->history, s);
 }
 
-static int64_t steps_of(World *w, const Infer *line) { return line->steps ? eval_int(w, line->steps) : 0; }
+static int64_t steps_of(World *w, const Infer *line) { return line->steps ? world_int(w, line->steps) : 0; }
 
-bool infer_latents(World *w) {
-  if (!latent_start(w) || !infer_components(w)) return false;
+bool world_infer_latents(World *w) {
+  if (!latent_start(w) || !world_infer_components(w)) return false;
   snapshot(w);
   int64_t last = 0;
   for (uint32_t k = 0; k < w->model->infers.n; k++) {
@@ -33,7 +33,7 @@ bool infer_latents(World *w) {
       Infer *line = w->model->infers.at[k];
       if (line->method != INFER_COLLAPSED || s > steps_of(w, line) || w->q->resting[line->id]) continue;
       latent_step(w, line);
-      if (!w->failed) infer_components(w);
+      if (!w->failed) world_infer_components(w);
     }
     if (!w->failed) snapshot(w);
   }
@@ -41,17 +41,17 @@ bool infer_latents(World *w) {
 }
 
 static double query_elbo(World *w, const Term *t) {
-  int64_t last = (int64_t)w->q->history.n - 1, s = t->args.n ? eval_int(w, t->args.at[0]) : last;
-  return evidence(w, t, &w->q->history.at[s < 0 ? 0 : s > last ? last : s]);
+  int64_t last = (int64_t)w->q->history.n - 1, s = t->args.n ? world_int(w, t->args.at[0]) : last;
+  return world_evidence(w, t, &w->q->history.at[s < 0 ? 0 : s > last ? last : s]);
 }
 
 static double query_param(World *w, const Term *t) {
   const Term *ref = t->args.at[0];
-  int64_t at[MAX_RANK], k = t->args.n > 1 ? eval_int(w, t->args.at[1]) : 0;
-  for (uint32_t i = 0; i < ref->args.n; i++) at[i] = eval_int(w, ref->args.at[i]);
+  int64_t at[MAX_RANK], k = t->args.n > 1 ? world_int(w, t->args.at[1]) : 0;
+  for (uint32_t i = 0; i < ref->args.n; i++) at[i] = world_int(w, ref->args.at[i]);
   uint32_t place = registry_find(&w->latent_ids, ref->latent->id, ref->args.n, at);
   if (place == NOT_FOUND) {
-    fault(w, ref->span, "there is no such component of '%s'", sym_text(w->model->names, ref->latent->name));
+    world_fault(w, ref->span, "there is no such component of '%s'", sym_text(w->model->names, ref->latent->name));
     return NAN;
   }
   const Block *b = &w->q->blocks.at[w->q->block_of[place]];
@@ -59,7 +59,7 @@ static double query_param(World *w, const Term *t) {
 }
 
 double latent_query(World *w, const Term *t) {
-  if (!w->q) return evidence(w, t, NULL);
+  if (!w->q) return world_evidence(w, t, NULL);
   return t->query == QUERY_ELBO ? query_elbo(w, t) : query_param(w, t);
 }
 

@@ -45,13 +45,13 @@ bool latent_start(World *w);
 /* latent_rule.c */
 typedef struct Rule { uint32_t n; double *nodes /* [n, block places] */, *weights; } Rule;
 /* For log weights (few nodes, exact for the family's own functions), on scratch. */
-Rule log_weight_rule(World *w, const Block *b);
+Rule latent_log_weight_rule(World *w, const Block *b);
 /* For anything smooth, about 1e-12; a dirichlet component alone is its beta marginal. */
-Rule fine_rule(World *w, const Block *b, uint32_t place);
-void block_mean(World *w, const Block *b); /* puts the mean of q into w->z */
-double block_entropy(World *w, const Block *b);
+Rule latent_fine_rule(World *w, const Block *b, uint32_t place);
+void latent_block_mean(World *w, const Block *b); /* puts the mean of q into w->z */
+double latent_block_entropy(World *w, const Block *b);
 /* Solves a [n, n] x = b in place (b becomes x); false where singular. */
-bool solve(double *a, double *b, uint32_t n);
+bool latent_solve(double *a, double *b, uint32_t n);
 
 /* latent_step.c: one step of an `infer` line with the edge posterior held. */
 void latent_step(World *w, Infer *line);

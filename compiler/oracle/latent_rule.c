@@ -6,7 +6,7 @@
 
 /* ---- touching ----------------------------------------------------------------------------------------- */
 
-void touch(World *w, uint32_t place) {
+void latent_touch(World *w, uint32_t place) {
   LatentState *q = w->q;
   if (!q || !q->random || q->touched[place]) return;
   const Block *b = &q->blocks.at[q->block_of[place]];
@@ -15,14 +15,14 @@ void touch(World *w, uint32_t place) {
   vec_push(w->arena, &q->touch_list, place);
 }
 
-void touch_begin(World *w) {
+void latent_touch_begin(World *w) {
   LatentState *q = w->q;
   if (!q) return;
   for (uint32_t k = 0; k < q->touch_list.n; k++) q->touched[q->touch_list.at[k]] = false;
   q->touch_list.n = 0;
 }
 
-uint32_t touched(const World *w) { return w->q ? w->q->touch_list.n : 0; }
+uint32_t latent_touched(const World *w) { return w->q ? w->q->touch_list.n : 0; }
 
 /* ---- moments -------------------------------------------------------------------------------------------- */
 
@@ -34,7 +34,7 @@ static double alpha_sum(const World *w, const Block *b) {
   return sum;
 }
 
-void block_mean(World *w, const Block *b) {
+void latent_block_mean(World *w, const Block *b) {
   const double *p = params(w, b);
   switch (b->family) {
   case FAMILY_POINT: return;
@@ -49,20 +49,20 @@ void block_mean(World *w, const Block *b) {
 
 static double dirichlet_entropy(const World *w, const Block *b) {
   const double *p = params(w, b);
-  double sum = alpha_sum(w, b), h = (sum - b->n) * digamma(sum) - lgamma(sum);
-  for (uint32_t k = 0; k < b->n; k++) h += lgamma(p[2 * k]) - (p[2 * k] - 1) * digamma(p[2 * k]);
+  double sum = alpha_sum(w, b), h = (sum - b->n) * oracle_digamma(sum) - lgamma(sum);
+  for (uint32_t k = 0; k < b->n; k++) h += lgamma(p[2 * k]) - (p[2 * k] - 1) * oracle_digamma(p[2 * k]);
   return h;
 }
 
-double block_entropy(World *w, const Block *b) {
+double latent_block_entropy(World *w, const Block *b) {
   const double *p = params(w, b);
   switch (b->family) {
   case FAMILY_POINT: return 0;
   case FAMILY_NORMAL: return 0.5 * (1 + log(2 * 3.14159265358979323846)) + log(p[1]);
   case FAMILY_BETA:
-    return lgamma(p[0]) + lgamma(p[1]) - lgamma(p[0] + p[1]) - (p[0] - 1) * digamma(p[0]) -
-           (p[1] - 1) * digamma(p[1]) + (p[0] + p[1] - 2) * digamma(p[0] + p[1]);
-  case FAMILY_GAMMA: return p[0] - log(p[1]) + lgamma(p[0]) + (1 - p[0]) * digamma(p[0]);
+    return lgamma(p[0]) + lgamma(p[1]) - lgamma(p[0] + p[1]) - (p[0] - 1) * oracle_digamma(p[0]) -
+           (p[1] - 1) * oracle_digamma(p[1]) + (p[0] + p[1] - 2) * oracle_digamma(p[0] + p[1]);
+  case FAMILY_GAMMA: return p[0] - log(p[1]) + lgamma(p[0]) + (1 - p[0]) * oracle_digamma(p[0]);
   case FAMILY_DIRICHLET: return dirichlet_entropy(w, b);
   }
   ICE("unknown family");
@@ -71,7 +71,7 @@ double block_entropy(World *w, const Block *b) {
 /* ---- rules for log weights --------------------------------------------------------------------------------- */
 
 /* Gaussian elimination with partial pivoting. */
-bool solve(double *a, double *b, uint32_t n) {
+bool latent_solve(double *a, double *b, uint32_t n) {
   for (uint32_t k = 0; k < n; k++) {
     uint32_t pivot = k;
     for (uint32_t i = k + 1; i < n; i++)
@@ -115,21 +115,21 @@ static Rule three_nodes(World *w, const double *x, const double *f, const double
   r.weights[0] = 1;
   r.weights[1] = mean_f;
   r.weights[2] = mean_g;
-  if (!solve(a, r.weights, 3)) ICE("dependent functions");
+  if (!latent_solve(a, r.weights, 3)) ICE("dependent functions");
   return r;
 }
 
 static Rule beta_rule(World *w, const double *p) {
   const double x[3] = {0.2, 0.5, 0.8};
-  double f[3], g[3], both = digamma(p[0] + p[1]);
+  double f[3], g[3], both = oracle_digamma(p[0] + p[1]);
   for (int k = 0; k < 3; k++) f[k] = log(x[k]), g[k] = log1p(-x[k]);
-  return three_nodes(w, x, f, g, digamma(p[0]) - both, digamma(p[1]) - both);
+  return three_nodes(w, x, f, g, oracle_digamma(p[0]) - both, oracle_digamma(p[1]) - both);
 }
 
 static Rule gamma_rule(World *w, const double *p) {
   double mean = p[0] / p[1], x[3] = {mean / 2, mean, mean * 2}, f[3];
   for (int k = 0; k < 3; k++) f[k] = log(x[k]);
-  return three_nodes(w, x, f, x, digamma(p[0]) - log(p[1]), mean);
+  return three_nodes(w, x, f, x, oracle_digamma(p[0]) - log(p[1]), mean);
 }
 
 static Rule normal_rule(World *w, const double *p) {
@@ -161,12 +161,12 @@ static Rule dirichlet_rule(World *w, const Block *b) {
     }
   }
   r.weights[0] = 1;
-  for (uint32_t i = 0; i < n; i++) r.weights[i + 1] = digamma(p[2 * i]) - digamma(sum);
-  if (!solve(a, r.weights, m)) ICE("dependent functions");
+  for (uint32_t i = 0; i < n; i++) r.weights[i + 1] = oracle_digamma(p[2 * i]) - oracle_digamma(sum);
+  if (!latent_solve(a, r.weights, m)) ICE("dependent functions");
   return r;
 }
 
-Rule log_weight_rule(World *w, const Block *b) {
+Rule latent_log_weight_rule(World *w, const Block *b) {
   switch (b->family) {
   case FAMILY_POINT: break;
   case FAMILY_NORMAL: return normal_rule(w, params(w, b));
@@ -187,14 +187,14 @@ static double integrate_factor(World *w, const Touching *t, uint32_t depth) {
   if (depth == t->n) return factor_log_w(w, t->f);
   const Block *b = &w->q->blocks.at[t->blocks[depth]];
   ArenaMark mark = arena_mark(w->scratch);
-  Rule r = log_weight_rule(w, b);
+  Rule r = latent_log_weight_rule(w, b);
   double total = 0;
   for (uint32_t k = 0; k < r.n; k++) {
     set_nodes(w, b, r.nodes + k * b->n);
     total += r.weights[k] * integrate_factor(w, t, depth + 1);
   }
   arena_release(w->scratch, mark);
-  block_mean(w, b);
+  latent_block_mean(w, b);
   return total;
 }
 
@@ -210,14 +210,14 @@ static double integrate_apart(World *w, const Touching *t, double at_mean) {
 
 enum { MAX_TENSOR = 5 };
 
-double expected_log_w(World *w, const Factor *f) {
+double factor_expected_log_w(World *w, const Factor *f) {
   if (!w->q || !w->q->random || !w->q->weight_mentions[f->weight->id]) return factor_log_w(w, f);
-  touch_begin(w);
+  latent_touch_begin(w);
   double at_mean = factor_log_w(w, f);
-  if (!touched(w) || w->failed || isinf(at_mean)) return at_mean;
+  if (!latent_touched(w) || w->failed || isinf(at_mean)) return at_mean;
   ArenaMark mark = arena_mark(w->scratch);
-  Touching t = {.f = f, .blocks = NEW_ARRAY(w->scratch, uint32_t, touched(w))};
-  for (uint32_t k = 0; k < touched(w); k++) {
+  Touching t = {.f = f, .blocks = NEW_ARRAY(w->scratch, uint32_t, latent_touched(w))};
+  for (uint32_t k = 0; k < latent_touched(w); k++) {
     uint32_t block = w->q->block_of[w->q->touch_list.at[k]], i = 0;
     while (i < t.n && t.blocks[i] != block) i++;
     if (i == t.n) t.blocks[t.n++] = block;
@@ -233,7 +233,7 @@ double expected_log_w(World *w, const Factor *f) {
 static double line_density(Family family, const double *p, double t) {
   if (family == FAMILY_NORMAL) return -0.5 * t * t;
   if (family == FAMILY_GAMMA) return p[0] * t - p[1] * exp(t);
-  return -p[0] * softplus(-t) - p[1] * softplus(t);
+  return -p[0] * oracle_softplus(-t) - p[1] * oracle_softplus(t);
 }
 
 static double from_line(Family family, const double *p, double t) {
@@ -263,7 +263,7 @@ static Rule trapezoid(World *w, Family family, const double *p) {
   return r;
 }
 
-Rule fine_rule(World *w, const Block *b, uint32_t place) {
+Rule latent_fine_rule(World *w, const Block *b, uint32_t place) {
   const double *p = w->q->param + 2 * (size_t)place;
   if (b->family != FAMILY_DIRICHLET) return trapezoid(w, b->family, p);
   if (b->n == 1) return dirichlet_rule(w, b);
@@ -272,24 +272,24 @@ Rule fine_rule(World *w, const Block *b, uint32_t place) {
 }
 
 static double integrate_term(World *w, const Touching *t, uint32_t depth) {
-  if (depth == t->n) return eval_real(w, t->t);
+  if (depth == t->n) return world_real(w, t->t);
   uint32_t place = t->places[depth];
   const Block *b = &w->q->blocks.at[w->q->block_of[place]];
   ArenaMark mark = arena_mark(w->scratch);
-  Rule r = fine_rule(w, b, place);
+  Rule r = latent_fine_rule(w, b, place);
   double total = 0;
-  for (uint32_t k = 0; k < r.n && count_step(w, t->t->span); k++) {
+  for (uint32_t k = 0; k < r.n && world_step(w, t->t->span); k++) {
     w->z[place] = r.nodes[k];
     total += r.weights[k] * integrate_term(w, t, depth + 1);
   }
   arena_release(w->scratch, mark);
-  block_mean(w, b);
+  latent_block_mean(w, b);
   return total;
 }
 
 /* Two components at once at most, and one of a dirichlet vector: beyond that nothing is claimed. */
-double expect_latents(World *w, const Term *t) {
-  uint32_t n = touched(w), places[2];
+double latent_expect(World *w, const Term *t) {
+  uint32_t n = latent_touched(w), places[2];
   LatentState *q = w->q;
   for (uint32_t k = 0; k < n && k < 2; k++) places[k] = q->touch_list.at[k];
   if (n > 2 || (n == 2 && q->block_of[places[0]] == q->block_of[places[1]])) {

@@ -27,9 +27,9 @@ static Term *init_of(const Infer *line, const Latent *l) {
 
 static void bind_place(World *w, const LatentPlace *p) {
   const Latent *l = p->latent;
-  bind_indices(w, &l->plates, p->at);
-  bind_indices(w, &l->own, p->at + l->plates.n);
-  bind_indices(w, &l->axes, p->at + l->plates.n + l->own.n);
+  world_bind(w, &l->plates, p->at);
+  world_bind(w, &l->own, p->at + l->plates.n);
+  world_bind(w, &l->axes, p->at + l->plates.n + l->own.n);
 }
 
 /* ---- the prior's parameters ------------------------------------------------------------------------------ */
@@ -38,19 +38,19 @@ typedef struct PriorOf { Dist dist; double p[3]; bool found; } PriorOf;
 
 static void note_prior(World *w, const Weight *x, PriorOf *priors) {
   int64_t at[MAX_RANK];
-  for (uint32_t k = 0; k < x->left->args.n; k++) at[k] = eval_int(w, x->left->args.at[k]);
+  for (uint32_t k = 0; k < x->left->args.n; k++) at[k] = world_int(w, x->left->args.at[k]);
   uint32_t place = registry_find(&w->latent_ids, x->latent->id, x->left->args.n, at);
   if (place == NOT_FOUND) {
-    fault(w, x->span, "there is no such component of '%s'", sym_text(w->model->names, x->latent->name));
+    world_fault(w, x->span, "there is no such component of '%s'", sym_text(w->model->names, x->latent->name));
     return;
   }
   priors[place] = (PriorOf){.dist = x->dist, .found = true};
-  for (uint32_t k = 0; k < x->params.n && k < 3; k++) priors[place].p[k] = eval_real(w, x->params.at[k]);
+  for (uint32_t k = 0; k < x->params.n && k < 3; k++) priors[place].p[k] = world_real(w, x->params.at[k]);
 }
 
 static void note_factor_prior(World *w, const Factor *f, PriorOf *priors) {
   const Weight *x = f->weight;
-  bind_indices(w, &x->plates, f->at);
+  world_bind(w, &x->plates, f->at);
   bool joint = x->dist == DIST_DIRICHLET;
   for (uint32_t k = 0; k + joint < x->axes.n; k++) w->index[x->axes.at[k]->id] = f->at[x->plates.n + k];
   if (!joint) {
@@ -58,7 +58,7 @@ static void note_factor_prior(World *w, const Factor *f, PriorOf *priors) {
     return;
   }
   Index *last = x->axes.at[x->axes.n - 1];
-  Values v = range_values(w, &last->range);
+  Values v = world_range(w, &last->range);
   for (int64_t k = 0; k < v.n; k++) {
     w->index[last->id] = value_at(&v, k);
     note_prior(w, x, priors);
@@ -75,7 +75,7 @@ static Family family_of(World *w, const Infer *line, const Latent *l) {
   if (prior == DIST_BETA) return FAMILY_BETA;
   if (prior == DIST_GAMMA || prior == DIST_EXPONENTIAL) return FAMILY_GAMMA;
   if (prior == DIST_DIRICHLET) return FAMILY_DIRICHLET;
-  refuse(w, l->span, "the oracle knows no conjugate q for '%s'", sym_text(w->model->names, l->name));
+  world_refuse(w, l->span, "the oracle knows no conjugate q for '%s'", sym_text(w->model->names, l->name));
   return FAMILY_POINT;
 }
 
@@ -126,11 +126,11 @@ static void start_place(World *w, uint32_t place, const PriorOf *priors) {
   double alpha_sum = 0, *param = q->param + 2 * (size_t)place;
   for (uint32_t k = 0; k < b->n; k++) alpha_sum += priors[b->first + k].p[0];
   if (!init && !prior->found) {
-    refuse(w, p->latent->span, "'%s' has neither a prior nor a start", sym_text(w->model->names, p->latent->name));
+    world_refuse(w, p->latent->span, "'%s' has neither a prior nor a start", sym_text(w->model->names, p->latent->name));
     return;
   }
   bind_place(w, p);
-  w->z[place] = init ? eval_real(w, init) : prior_mean(prior, alpha_sum);
+  w->z[place] = init ? world_real(w, init) : prior_mean(prior, alpha_sum);
   param[0] = prior->dist == DIST_EXPONENTIAL ? 1 : prior->p[0];
   param[1] = prior->dist == DIST_EXPONENTIAL ? prior->p[0] : prior->p[1];
   if (b->family == FAMILY_NORMAL) {
@@ -151,8 +151,8 @@ static void find_latents(World *w) {
   q->weight_mentions = NEW_ARRAY(w->arena, bool, m->weights.n);
   for (uint32_t k = 0; k < m->weights.n; k++) {
     const Weight *x = m->weights.at[k];
-    bool any = mentions_latent(x->value) || mentions_latent(x->left);
-    for (uint32_t i = 0; i < x->params.n; i++) any = any || mentions_latent(x->params.at[i]);
+    bool any = oracle_mentions_latent(x->value) || oracle_mentions_latent(x->left);
+    for (uint32_t i = 0; i < x->params.n; i++) any = any || oracle_mentions_latent(x->params.at[i]);
     q->weight_mentions[x->id] = any;
   }
 }
@@ -170,7 +170,7 @@ bool latent_start(World *w) {
     const Latent *l = m->latents.at[k];
     const Infer *line = latent_line(w, l);
     if (!line) {
-      refuse(w, l->span, "'%s' has no infer line", sym_text(m->names, l->name));
+      world_refuse(w, l->span, "'%s' has no infer line", sym_text(m->names, l->name));
       return false;
     }
     make_blocks(w, l, line);
@@ -179,6 +179,6 @@ bool latent_start(World *w) {
         note_factor_prior(w, &w->factors.at[i], priors);
     for (uint32_t i = q->latent_first[k]; i < q->latent_first[k + 1] && !w->failed; i++) start_place(w, i, priors);
   }
-  for (uint32_t k = 0; k < q->blocks.n; k++) block_mean(w, &q->blocks.at[k]);
+  for (uint32_t k = 0; k < q->blocks.n; k++) latent_block_mean(w, &q->blocks.at[k]);
   return !w->failed;
 }

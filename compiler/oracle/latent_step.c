@@ -18,7 +18,7 @@ static double component_part(World *w, const Component *c) {
     for (uint32_t i = 0; i < c->n_copies; i++) w->value[c->copies[i]] = c->table->values[row * c->n_copies + i];
     for (uint32_t k = 0; k < c->n_factors; k++) {
       const Factor *f = &w->factors.at[c->factors[k]];
-      if (w->q->weight_mentions[f->weight->id]) total += (long double)c->p[row] * expected_log_w(w, f);
+      if (w->q->weight_mentions[f->weight->id]) total += (long double)c->p[row] * factor_expected_log_w(w, f);
     }
   }
   for (uint32_t i = 0; i < c->n_copies; i++) w->value[c->copies[i]] = UNKNOWN_VALUE;
@@ -36,7 +36,7 @@ static double objective(World *w) {
   long double total = 0;
   for (uint32_t k = 0; k < w->factors.n; k++) {
     const Factor *f = &w->factors.at[k];
-    if (f->component == NO_COMPONENT && w->q->weight_mentions[f->weight->id]) total += expected_log_w(w, f);
+    if (f->component == NO_COMPONENT && w->q->weight_mentions[f->weight->id]) total += factor_expected_log_w(w, f);
   }
   for (uint32_t k = 0; k < w->n_components; k++)
     if (component_mentions(w, &w->components[k])) total += component_part(w, &w->components[k]);
@@ -250,7 +250,7 @@ static bool fit_form(World *w, const Block *b, LatentRange range, double *c) {
   memcpy(w->z + b->first, saved, b->n * sizeof *saved);
   if (!ok) return false;
   memcpy(c, f, n * sizeof *c);
-  if (!solve(a, c, n)) return b->n == 1 && range == RANGE_SIMPLEX;
+  if (!latent_solve(a, c, n)) return b->n == 1 && range == RANGE_SIMPLEX;
   for (uint32_t k = n; k < count && ok; k++) {
     double value = 0;
     form_point(range, b->n, k, z);
@@ -291,7 +291,7 @@ static bool set_conjugate(World *w, const Block *b, LatentRange range, const dou
   for (uint32_t k = 0; k < b->n; k++) p[2 * k] = damped(c[k + 1] + 1, p[2 * k], damping);
   if (beta) p[1] = damped(c[2] + 1, p[1], damping);
   if (gamma) p[1] = damped(c[2], p[1], damping);
-  block_mean(w, b);
+  latent_block_mean(w, b);
   return true;
 }
 
@@ -443,7 +443,7 @@ static bool closed_line(World *w, const Infer *line, double damping) {
 }
 
 static void update_line(World *w, const Infer *line) {
-  double damping = eval_real(w, line->damping), rate = eval_real(w, line->rate);
+  double damping = world_real(w, line->damping), rate = world_real(w, line->rate);
   Places left = {NULL, 0, NULL};
   if (line->step != STEP_GRADIENT && closed_line(w, line, damping)) return;
   for (uint32_t k = 0; k < line->latents.n; k++) {
@@ -451,7 +451,7 @@ static void update_line(World *w, const Infer *line) {
     if (line->step != STEP_GRADIENT && closed_latent(w, l, damping)) continue;
     Places p = places_of(w, w->q->latent_first[l->id], w->q->latent_first[l->id + 1]);
     left = join_places(w, &left, &p);
-    if (line->step == STEP_CLOSED) fault(w, line->span, "no closed step for '%s'", sym_text(w->model->names, l->name));
+    if (line->step == STEP_CLOSED) world_fault(w, line->span, "no closed step for '%s'", sym_text(w->model->names, l->name));
   }
   if (left.n && !w->failed) gradient_step(w, &left, rate, damping);
 }
@@ -476,7 +476,7 @@ void latent_step(World *w, Infer *line) {
       else change = fmax(change, fmax(fabs(w->q->param[2 * i] - param[2 * i]), fabs(w->q->param[2 * i + 1] - param[2 * i + 1])));
     }
   }
-  double tol = eval_real(w, line->tol);
+  double tol = world_real(w, line->tol);
   if (tol > 0 && change <= tol) w->q->resting[line->id] = true;
   arena_release(w->scratch, mark);
 }

@@ -28,7 +28,7 @@ static void merge_runs(World *w, Marginal *m) {
   for (uint64_t k = 0, n; k < m->n; k += n) {
     for (n = 0; k + n < m->n && compare_keys(&m->cells[k], &m->cells[k + n]) == 0; n++) part[n] = m->cells[k + n].log_w;
     m->cells[out] = m->cells[k];
-    m->cells[out++].log_w = log_sum_exp(part, n);
+    m->cells[out++].log_w = oracle_log_sum_exp(part, n);
   }
   m->n = out;
 }
@@ -67,13 +67,13 @@ static bool has_copy(const CopyList *l, uint32_t copy) {
 static void add_set(World *w, const CopySet *set, CopyList *list) {
   int64_t at[MAX_RANK];
   uint32_t id = set->edge->id;
-  for (uint32_t k = 0; k < set->fixed.n; k++) at[k] = eval_int(w, set->fixed.at[k]);
+  for (uint32_t k = 0; k < set->fixed.n; k++) at[k] = world_int(w, set->fixed.at[k]);
   for (uint32_t c = w->edge_first[id]; c < w->edge_first[id + 1]; c++) {
     bool fits = set->fixed.n == 0 || memcmp(w->copies.at[c].at, at, set->fixed.n * sizeof *at) == 0;
     if (fits && !has_copy(list, c)) vec_push(w->scratch, &list->copies, c);
   }
   if (set->fixed.n == edge_rank(set->edge) && !list->copies.n)
-    fault(w, set->span, "there is no such copy of '%s'", sym_text(w->model->names, set->edge->name));
+    world_fault(w, set->span, "there is no such copy of '%s'", sym_text(w->model->names, set->edge->name));
 }
 
 /* Sums f over the components that the query names, each with the named copies it holds. */
@@ -113,7 +113,7 @@ static double entropy_part(World *w, Component *c, const uint32_t *copies, uint3
 
 static double kl_part(World *w, Component *c, const uint32_t *copies, uint32_t n) {
   if (isnan(c->table->log_z)) return NAN;
-  if (!c->prior) c->prior = enumerate(w, c, WITH_PRIOR);
+  if (!c->prior) c->prior = component_enumerate(w, c, WITH_PRIOR, NULL);
   if (w->failed || isnan(c->prior->log_z)) return NAN;
   Marginal post = marginal(w, c, c->table, copies, n), prior = marginal(w, c, c->prior, copies, n);
   long double kl = 0;
@@ -127,17 +127,17 @@ static double kl_part(World *w, Component *c, const uint32_t *copies, uint32_t n
 }
 
 static double count_part(World *w, Component *c, const uint32_t *copies, uint32_t n) {
-  if (!c->free) c->free = enumerate(w, c, WITH_REQUIRE);
+  if (!c->free) c->free = component_enumerate(w, c, WITH_REQUIRE, NULL);
   return w->failed ? 0 : (double)marginal(w, c, c->free, copies, n).n;
 }
 
 /* Of one copy of a plain edge: its support, whatever it is joined to. */
 static double count_support(World *w, const CopySet *set) {
   int64_t at[MAX_RANK];
-  for (uint32_t k = 0; k < set->fixed.n; k++) at[k] = eval_int(w, set->fixed.at[k]);
+  for (uint32_t k = 0; k < set->fixed.n; k++) at[k] = world_int(w, set->fixed.at[k]);
   uint32_t copy = registry_find(&w->copy_ids, set->edge->id, set->fixed.n, at);
   if (copy == NOT_FOUND) {
-    fault(w, set->span, "there is no such copy of '%s'", sym_text(w->model->names, set->edge->name));
+    world_fault(w, set->span, "there is no such copy of '%s'", sym_text(w->model->names, set->edge->name));
     return 0;
   }
   Unit *u = &w->units.at[w->copies.at[copy].unit];
@@ -159,15 +159,15 @@ static double query_count(World *w, const Term *t) {
 
 static int64_t query_mode(World *w, const Term *ref) {
   int64_t at[MAX_RANK];
-  for (uint32_t k = 0; k < ref->args.n; k++) at[k] = eval_int(w, ref->args.at[k]);
+  for (uint32_t k = 0; k < ref->args.n; k++) at[k] = world_int(w, ref->args.at[k]);
   uint32_t copy = registry_find(&w->copy_ids, ref->edge->id, ref->args.n, at);
   if (copy == NOT_FOUND) {
-    fault(w, ref->span, "there is no such copy of '%s'", sym_text(w->model->names, ref->edge->name));
+    world_fault(w, ref->span, "there is no such copy of '%s'", sym_text(w->model->names, ref->edge->name));
     return -1;
   }
   const Component *c = component_of(w, copy);
   if (!c->table->n || isnan(c->table->log_z)) return -1;
-  uint64_t row = table_mode(c->table);
+  uint64_t row = component_table_mode(c->table);
   for (uint32_t k = 0; k < c->n_copies; k++)
     if (c->copies[k] == copy && c->table->values[row * c->n_copies + k] != NONE_VALUE)
       return c->table->values[row * c->n_copies + k];
@@ -195,7 +195,7 @@ static void partly_outside(World *w, const Term *t, const Component *c) {
   uint32_t k = 0;
   while (copy_is_inside(w, c->copies[k])) k++;
   const Copy *out = &w->copies.at[c->copies[k]];
-  fault(w, t->span, "this evidence is of the plates it stands in, but a copy of '%s' outside them is joined to copies "
+  world_fault(w, t->span, "this evidence is of the plates it stands in, but a copy of '%s' outside them is joined to copies "
         "inside", sym_text(w->model->names, out->edge->name));
 }
 
@@ -206,7 +206,7 @@ static double component_evidence(World *w, const Term *t, const Snapshot *then) 
     uint32_t inside = 0;
     for (uint32_t i = 0; i < c->n_copies; i++) inside += copy_is_inside(w, c->copies[i]);
     if (inside && inside < c->n_copies) partly_outside(w, t, c);
-    if (inside == c->n_copies) total = add_log(total, then ? then->component[k] : c->table->log_z);
+    if (inside == c->n_copies) total = oracle_add_log(total, then ? then->component[k] : c->table->log_z);
   }
   return total;
 }
@@ -216,28 +216,28 @@ static double free_factors(World *w, const Snapshot *then) {
   for (uint32_t k = 0; k < w->factors.n; k++) {
     const Factor *f = &w->factors.at[k];
     if (f->component == NO_COMPONENT && is_inside(w, &f->weight->plates, f->at))
-      total = add_log(total, then ? then->factor[k] : expected_log_w(w, f));
+      total = oracle_add_log(total, then ? then->factor[k] : factor_expected_log_w(w, f));
   }
   return total;
 }
 
 static double entropies_of_q(World *w, const Snapshot *then) {
   double total = 0;
-  for (uint32_t k = 0; then && k < block_count(w); k++) {
-    const LatentPlace *p = block_place(w, k);
+  for (uint32_t k = 0; then && k < latent_block_count(w); k++) {
+    const LatentPlace *p = latent_block_place(w, k);
     if (is_inside(w, &p->latent->plates, p->at)) total += then->block[k];
   }
   return total;
 }
 
-double evidence(World *w, const Term *t, const Snapshot *then) {
+double world_evidence(World *w, const Term *t, const Snapshot *then) {
   int64_t at[MAX_RANK];
   for (uint32_t k = 0; w->plates && k < w->plates->n; k++) at[k] = w->index[w->plates->at[k]->id];
   const int64_t *saved = w->query_at;
   w->query_at = at;
   double total = component_evidence(w, t, then);
-  total = add_log(total, free_factors(w, then));
-  total = add_log(total, entropies_of_q(w, then));
+  total = oracle_add_log(total, free_factors(w, then));
+  total = oracle_add_log(total, entropies_of_q(w, then));
   w->query_at = saved;
   return total;
 }
@@ -251,19 +251,19 @@ static Val number(const Term *t, double x) {
 /* Supports and factors bind the plates of other copies: the indices of the query come back after it. */
 static Val answer(World *w, const Term *t) {
   switch (t->query) {
-  case QUERY_E: case QUERY_P: return number(t, expect_bracket(w, t->args.at[0]));
+  case QUERY_E: case QUERY_P: return number(t, world_expect(w, t->args.at[0]));
   case QUERY_MODE: return (Val){query_mode(w, t->args.at[0]), 0};
   case QUERY_SAMPLE: w->unjudged = true; return (Val){-1, 0};
   case QUERY_ENTROPY: return number(t, for_components(w, t, entropy_part, false));
   case QUERY_KL: return number(t, for_components(w, t, kl_part, false));
   case QUERY_COUNT: return number(t, query_count(w, t));
-  case QUERY_LOGZ: return number(t, evidence(w, t, NULL));
+  case QUERY_LOGZ: return number(t, world_evidence(w, t, NULL));
   case QUERY_ELBO: case QUERY_PARAM: return number(t, latent_query(w, t));
   }
   ICE("unknown query");
 }
 
-Val eval_query(World *w, const Term *t) {
+Val world_query(World *w, const Term *t) {
   ArenaMark mark = arena_mark(w->scratch);
   uint32_t n = w->model->index_count;
   int64_t *saved = NEW_ARRAY(w->scratch, int64_t, n);

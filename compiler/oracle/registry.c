@@ -42,13 +42,13 @@ uint32_t registry_add(Arena *arena, Registry *r, uint32_t owner, uint32_t rank, 
   uint32_t found = registry_find(r, owner, rank, at);
   if (found != NOT_FOUND) return found;
   if (2 * (r->keys.n + 1) > r->table_size) registry_grow(arena, r);
-  RegistryKey key = {owner, rank, copy_values(arena, at, rank)};
+  RegistryKey key = {owner, rank, oracle_copy_values(arena, at, rank)};
   vec_push(arena, &r->keys, key);
   r->table[key_cell(r, owner, rank, at)] = r->keys.n;
   return r->keys.n - 1;
 }
 
-int64_t *copy_values(Arena *arena, const int64_t *at, uint32_t n) {
+int64_t *oracle_copy_values(Arena *arena, const int64_t *at, uint32_t n) {
   int64_t *copy = NEW_ARRAY(arena, int64_t, n);
   if (n) memcpy(copy, at, n * sizeof *at);
   return copy;

@@ -26,7 +26,7 @@ static void walk_edge(World *w, Walk *k, const Term *t) {
   for (uint32_t i = 0; i < t->args.n; i++) {
     walk(w, k, t->args.at[i]);
     Val v;
-    fixed[i] = try_eval(w, t->args.at[i], &v);
+    fixed[i] = world_try(w, t->args.at[i], &v);
     at[i] = v.i;
     exact = exact && fixed[i];
   }
@@ -37,7 +37,7 @@ static void walk_edge(World *w, Walk *k, const Term *t) {
     return;
   }
   if (k->never) return;
-  for (uint32_t c = w->edge_first[id]; c < w->edge_first[id + 1] && count_step(w, t->span); c++)
+  for (uint32_t c = w->edge_first[id]; c < w->edge_first[id + 1] && world_step(w, t->span); c++)
     if (copy_fits(&w->copies.at[c], t->args.n, at, fixed)) k->visit(w, k->data, c, false);
 }
 
@@ -52,8 +52,8 @@ static void walk_range(World *w, Walk *k, const Range *r) {
 
 static bool range_is_known(World *w, const Range *r) {
   Val v;
-  if (r->kind == RANGE_ROW) return try_eval(w, r->row, &v);
-  return try_eval(w, r->lo, &v) && try_eval(w, r->hi, &v);
+  if (r->kind == RANGE_ROW) return world_try(w, r->row, &v);
+  return world_try(w, r->lo, &v) && world_try(w, r->hi, &v);
 }
 
 /* The body at no particular index. */
@@ -73,8 +73,8 @@ static void walk_reduce(World *w, Walk *k, const Term *t) {
   int64_t saved = w->index[x->id];
   walk_range(w, k, &x->range);
   if (range_is_known(w, &x->range)) {
-    Values v = range_values(w, &x->range);
-    for (int64_t i = 0; i < v.n && count_step(w, t->span); i++) {
+    Values v = world_range(w, &x->range);
+    for (int64_t i = 0; i < v.n && world_step(w, t->span); i++) {
       w->index[x->id] = value_at(&v, i);
       walk(w, k, t->args.at[0]);
     }
@@ -88,7 +88,7 @@ static void walk_reduce(World *w, Walk *k, const Term *t) {
 static void walk_if(World *w, Walk *k, const Term *t) {
   Val cond;
   walk(w, k, t->args.at[0]);
-  if (try_eval(w, t->args.at[0], &cond)) {
+  if (world_try(w, t->args.at[0], &cond)) {
     walk(w, k, t->args.at[cond.i ? 1 : 2]);
     return;
   }
@@ -100,11 +100,11 @@ static void walk_if(World *w, Walk *k, const Term *t) {
 static bool left_decides(World *w, const Term *t) {
   Val left;
   if (t->kind != TERM_OP || (t->op != OP_AND && t->op != OP_OR)) return false;
-  return try_eval(w, t->args.at[0], &left) && (left.i != 0) == (t->op == OP_OR);
+  return world_try(w, t->args.at[0], &left) && (left.i != 0) == (t->op == OP_OR);
 }
 
 static void walk(World *w, Walk *k, const Term *t) {
-  if (!mentions_edge(t)) return;
+  if (!oracle_mentions_edge(t)) return;
   switch (t->kind) {
   case TERM_EDGE: walk_edge(w, k, t); return;
   case TERM_REDUCE: walk_reduce(w, k, t); return;
@@ -120,12 +120,12 @@ static void walk(World *w, Walk *k, const Term *t) {
   ICE("unknown term");
 }
 
-void scope_of(World *w, const Term *t, ScopeVisit *visit, void *data) {
+void world_scope(World *w, const Term *t, ScopeVisit *visit, void *data) {
   Walk k = {visit, data, false};
   if (t) walk(w, &k, t);
 }
 
-void scope_of_range(World *w, const Range *r, ScopeVisit *visit, void *data) {
+void world_scope_range(World *w, const Range *r, ScopeVisit *visit, void *data) {
   Walk k = {visit, data, false};
   walk_range(w, &k, r);
 }

@@ -74,7 +74,7 @@ static void search(Search *s, int64_t node) {
   }
 }
 
-bool structure_rows(Arena *arena, DomainKind kind, bool many_roots, bool or_none, int64_t m, int64_t n,
+bool oracle_structure_rows(Arena *arena, DomainKind kind, bool many_roots, bool or_none, int64_t m, int64_t n,
                     double limit, int64_t **rows, int64_t *count) {
   int64_t nodes = kind == DOMAIN_MATCHING ? m : n;
   Search s = {.arena = arena, .kind = kind, .many_roots = many_roots, .nodes = nodes, .targets = n, .limit = limit,

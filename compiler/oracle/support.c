@@ -4,10 +4,10 @@
 
 static Support structured_support(World *w, Unit *u) {
   const Edge *e = u->edge;
-  int64_t n = eval_int(w, e->n), m = e->m ? eval_int(w, e->m) : n, *rows = NULL;
+  int64_t n = world_int(w, e->n), m = e->m ? world_int(w, e->m) : n, *rows = NULL;
   if (!u->rows) {
-    if (!structure_rows(w->arena, e->domain, e->many_roots, e->or_none, m, n, w->limits.max_values, &rows, &u->n_rows))
-      refuse(w, e->span, "all values of '%s' over %lld nodes are more than the limit of %.3g",
+    if (!oracle_structure_rows(w->arena, e->domain, e->many_roots, e->or_none, m, n, w->limits.max_values, &rows, &u->n_rows))
+      world_refuse(w, e->span, "all values of '%s' over %lld nodes are more than the limit of %.3g",
              sym_text(w->model->names, e->name), (long long)n, w->limits.max_values);
     u->rows = rows;
   }
@@ -21,7 +21,7 @@ static bool admits(World *w, const Unit *u, int64_t v) {
   int64_t saved = w->value[u->first];
   bool used = w->used_none;
   w->value[u->first] = v;
-  bool ok = eval_bool(w, e->where);
+  bool ok = world_bool(w, e->where);
   w->value[u->first] = saved;
   w->used_none = used; /* `where` is no weight: its uses of none do not make one 1 */
   return ok;
@@ -30,11 +30,11 @@ static bool admits(World *w, const Unit *u, int64_t v) {
 Support unit_support(World *w, Unit *u) {
   const Edge *e = u->edge;
   const Copy *c = &w->copies.at[u->first];
-  bind_indices(w, &e->plates, c->at);
+  world_bind(w, &e->plates, c->at);
   if (edge_is_structured(e)) return structured_support(w, u);
   Support s = {.copy = c, .or_none = e->or_none, .width = 1};
   bool used = w->used_none;
-  if (e->domain == DOMAIN_RANGE) s.range = range_values(w, &e->range);
+  if (e->domain == DOMAIN_RANGE) s.range = world_range(w, &e->range);
   else s.range = (Values){NULL, 0, 2};
   w->used_none = used;
   if (e->domain == DOMAIN_BIT && !admits(w, u, 1)) {
@@ -53,7 +53,7 @@ bool support_set(World *w, const Unit *u, const Support *s, int64_t k) {
     return true;
   }
   int64_t v = k < s->range.n ? value_at(&s->range, k) : NONE_VALUE;
-  bind_indices(w, &u->edge->plates, s->copy->at);
+  world_bind(w, &u->edge->plates, s->copy->at);
   if (u->edge->domain == DOMAIN_RANGE && !admits(w, u, v)) return false;
   w->value[u->first] = v;
   return true;
@@ -66,7 +66,7 @@ void support_clear(World *w, const Unit *u) {
 int64_t support_count(World *w, const Unit *u, const Support *s) {
   if (!s->copy) return s->n;
   int64_t count = 0, saved = w->value[u->first];
-  for (int64_t k = 0; k < support_tries(s) && count_step(w, u->edge->span); k++) count += support_set(w, u, s, k);
+  for (int64_t k = 0; k < support_tries(s) && world_step(w, u->edge->span); k++) count += support_set(w, u, s, k);
   w->value[u->first] = saved;
   return count;
 }

@@ -10,9 +10,9 @@
 
 typedef struct LogW { double log; int sign; } LogW; /* 0 is {-inf, 1} */
 
-double add_log(double a, double b) { return a == -INFINITY || b == -INFINITY ? -INFINITY : a + b; }
+double oracle_add_log(double a, double b) { return a == -INFINITY || b == -INFINITY ? -INFINITY : a + b; }
 
-double log_sum_exp(const double *x, uint64_t n) {
+double oracle_log_sum_exp(const double *x, uint64_t n) {
   double max = -INFINITY;
   for (uint64_t k = 0; k < n; k++) {
     if (isnan(x[k])) return NAN;
@@ -32,11 +32,11 @@ static double exponent(World *w, const Term *t, int sign);
 static double exponent_sum(World *w, const Term *t, int sign) {
   Index *x = t->index;
   int64_t saved = w->index[x->id];
-  Values v = range_values(w, &x->range);
+  Values v = world_range(w, &x->range);
   double total = 0;
-  for (int64_t k = 0; k < v.n && count_step(w, t->span); k++) {
+  for (int64_t k = 0; k < v.n && world_step(w, t->span); k++) {
     w->index[x->id] = value_at(&v, k);
-    total = add_log(total, exponent(w, t->args.at[0], sign));
+    total = oracle_add_log(total, exponent(w, t->args.at[0], sign));
   }
   w->index[x->id] = saved;
   return total;
@@ -46,18 +46,18 @@ static double exponent(World *w, const Term *t, int sign) {
   if (t->type == TYPE_REAL && t->kind == TERM_OP) {
     if (t->op == OP_ADD) {
       double a = exponent(w, t->args.at[0], sign);
-      return add_log(a, exponent(w, t->args.at[1], sign));
+      return oracle_add_log(a, exponent(w, t->args.at[1], sign));
     }
     if (t->op == OP_SUB) {
       double a = exponent(w, t->args.at[0], sign);
-      return add_log(a, exponent(w, t->args.at[1], -sign));
+      return oracle_add_log(a, exponent(w, t->args.at[1], -sign));
     }
     if (t->op == OP_NEG) return exponent(w, t->args.at[0], -sign);
   }
   if (t->type == TYPE_REAL && t->kind == TERM_IF)
-    return exponent(w, t->args.at[eval_bool(w, t->args.at[0]) ? 1 : 2], sign);
+    return exponent(w, t->args.at[world_bool(w, t->args.at[0]) ? 1 : 2], sign);
   if (t->type == TYPE_REAL && t->kind == TERM_REDUCE && t->reduce == REDUCE_SUM) return exponent_sum(w, t, sign);
-  return sign * eval_real(w, t);
+  return sign * world_real(w, t);
 }
 
 /* ---- L ---------------------------------------------------------------------------------------------------- */
@@ -66,7 +66,7 @@ static LogW log_of(World *w, const Term *t);
 
 static LogW log_value(double x) { return (LogW){x == 0 ? -INFINITY : log(fabs(x)), x < 0 ? -1 : 1}; }
 
-static LogW times(LogW a, LogW b) { return (LogW){add_log(a.log, b.log), a.sign * b.sign}; }
+static LogW times(LogW a, LogW b) { return (LogW){oracle_add_log(a.log, b.log), a.sign * b.sign}; }
 
 static bool is_int_literal(const Term *t) {
   if (t->kind == TERM_OP && (t->op == OP_NEG || t->op == OP_TO_REAL)) return is_int_literal(t->args.at[0]);
@@ -74,7 +74,7 @@ static bool is_int_literal(const Term *t) {
 }
 
 static LogW log_power(World *w, const Term *t) {
-  double b = eval_real(w, t->args.at[1]);
+  double b = world_real(w, t->args.at[1]);
   LogW a = log_of(w, t->args.at[0]);
   if (b == 0) return (LogW){0, 1};
   if (a.sign > 0 || a.log == -INFINITY) return (LogW){b * a.log, 1};
@@ -83,15 +83,15 @@ static LogW log_power(World *w, const Term *t) {
 }
 
 /* Log of the sum of two non-negative parts. */
-static LogW log_add(LogW a, LogW b) { return (LogW){log_sum_exp((double[]){a.log, b.log}, 2), 1}; }
+static LogW log_add(LogW a, LogW b) { return (LogW){oracle_log_sum_exp((double[]){a.log, b.log}, 2), 1}; }
 
 static LogW log_reduce(World *w, const Term *t) {
   bool product = t->reduce == REDUCE_PROD;
   LogW total = {product ? 0 : -INFINITY, 1};
   Index *x = t->index;
   int64_t saved = w->index[x->id];
-  Values v = range_values(w, &x->range);
-  for (int64_t k = 0; k < v.n && count_step(w, t->span); k++) {
+  Values v = world_range(w, &x->range);
+  for (int64_t k = 0; k < v.n && world_step(w, t->span); k++) {
     w->index[x->id] = value_at(&v, k);
     LogW part = log_of(w, t->args.at[0]);
     total = product ? times(total, part) : log_add(total, part);
@@ -120,17 +120,17 @@ static LogW log_op(World *w, const Term *t) {
     break;
   default: break;
   }
-  return log_value(eval_real(w, t));
+  return log_value(world_real(w, t));
 }
 
 static LogW log_of(World *w, const Term *t) {
-  if (t->type != TYPE_REAL) return log_value(eval_real(w, t));
+  if (t->type != TYPE_REAL) return log_value(world_real(w, t));
   if (t->kind == TERM_OP) return log_op(w, t);
-  if (t->kind == TERM_IF) return log_of(w, t->args.at[eval_bool(w, t->args.at[0]) ? 1 : 2]);
+  if (t->kind == TERM_IF) return log_of(w, t->args.at[world_bool(w, t->args.at[0]) ? 1 : 2]);
   if (t->kind == TERM_REDUCE) {
     if (t->reduce == REDUCE_PROD || (t->reduce == REDUCE_SUM && t->args.at[0]->nonnegative)) return log_reduce(w, t);
   }
-  return log_value(eval_real(w, t));
+  return log_value(world_real(w, t));
 }
 
 /* As a weight: negative and +inf spoil like NaN. */
@@ -156,7 +156,7 @@ static double prior_part(World *w, const Weight *x) {
 /* Gives the copy its k-th candidate and the statement its indices again (they may be the edge's own). */
 static bool try_value(World *w, const Factor *f, const Unit *u, const Support *s, int64_t k) {
   bool ok = support_set(w, u, s, k);
-  bind_indices(w, &f->weight->plates, f->at);
+  world_bind(w, &f->weight->plates, f->at);
   return ok;
 }
 
@@ -166,10 +166,10 @@ static void break_stick(World *w, const Factor *f, const Unit *u, const Support 
   for (int64_t k = s->range.n - 1; k >= 0; k--) {
     parts[k] = -INFINITY;
     if (!try_value(w, f, u, s, k)) continue;
-    double p = eval_real(w, f->weight->params.at[0]);
+    double p = world_real(w, f->weight->params.at[0]);
     if (!(p >= 0 && p <= 1)) p = NAN;
-    parts[k] = add_log(left, log(p));
-    left = add_log(left, log1p(-p));
+    parts[k] = oracle_add_log(left, log(p));
+    left = oracle_add_log(left, log1p(-p));
   }
   if (s->or_none) parts[s->range.n] = left;
 }
@@ -189,7 +189,7 @@ static double normalised_prior(World *w, const Factor *f, const Unit *u, const S
   double log_w = -INFINITY;
   for (int64_t k = 0; k < n; k++)
     if ((k < s->range.n ? value_at(&s->range, k) : NONE_VALUE) == now) log_w = parts[k];
-  if (!stick || !s->or_none) log_w = add_log(log_w, -log_sum_exp(parts, (uint64_t)n));
+  if (!stick || !s->or_none) log_w = oracle_add_log(log_w, -oracle_log_sum_exp(parts, (uint64_t)n));
   arena_release(w->scratch, mark);
   w->value[u->first] = now;
   return log_w;
@@ -197,28 +197,28 @@ static double normalised_prior(World *w, const Factor *f, const Unit *u, const S
 
 static double density_of_left(World *w, const Weight *x) {
   double params[4] = {0};
-  for (uint32_t k = 0; k < x->params.n && k < 4; k++) params[k] = eval_real(w, x->params.at[k]);
-  return log_density(x->dist, eval_real(w, x->left), params);
+  for (uint32_t k = 0; k < x->params.n && k < 4; k++) params[k] = world_real(w, x->params.at[k]);
+  return oracle_log_density(x->dist, world_real(w, x->left), params);
 }
 
 static double prior_on_edge(World *w, const Factor *f) {
   const Weight *x = f->weight;
   int64_t at[MAX_RANK];
-  for (uint32_t k = 0; k < x->edge_ref->args.n; k++) at[k] = eval_int(w, x->edge_ref->args.at[k]);
+  for (uint32_t k = 0; k < x->edge_ref->args.n; k++) at[k] = world_int(w, x->edge_ref->args.at[k]);
   uint32_t id = registry_find(&w->copy_ids, x->edge->id, x->edge_ref->args.n, at);
   if (id == NOT_FOUND) {
-    fault(w, x->edge_ref->span, "there is no such copy of '%s'", sym_text(w->model->names, x->edge->name));
+    world_fault(w, x->edge_ref->span, "there is no such copy of '%s'", sym_text(w->model->names, x->edge->name));
     return NAN;
   }
   Unit *u = &w->units.at[w->copies.at[id].unit];
   Support s = unit_support(w, u);
-  bind_indices(w, &x->plates, f->at);
+  world_bind(w, &x->plates, f->at);
   if (s.forced_zero) return 0;
   bool normalised = x->dist == DIST_UNIFORM || x->dist == DIST_WEIGHTS || x->dist == DIST_LOGITS ||
                     x->dist == DIST_STICK_BREAKING;
   if (!normalised) return density_of_left(w, x);
   if (!s.copy) {
-    refuse(w, x->span, "the oracle knows no normalised prior on a structured edge");
+    world_refuse(w, x->span, "the oracle knows no normalised prior on a structured edge");
     return NAN;
   }
   return normalised_prior(w, f, u, &s);
@@ -228,15 +228,15 @@ static double prior_on_edge(World *w, const Factor *f) {
 
 static double joint_density(World *w, const Weight *x) {
   Index *last = x->axes.at[x->axes.n - 1];
-  Values v = range_values(w, &last->range);
+  Values v = world_range(w, &last->range);
   ArenaMark mark = arena_mark(w->scratch);
   double *value = NEW_ARRAY(w->scratch, double, v.n), *alpha = NEW_ARRAY(w->scratch, double, v.n);
   for (int64_t k = 0; k < v.n; k++) {
     w->index[last->id] = value_at(&v, k);
-    value[k] = eval_real(w, x->left);
-    alpha[k] = eval_real(w, x->params.at[0]);
+    value[k] = world_real(w, x->left);
+    alpha[k] = world_real(w, x->params.at[0]);
   }
-  double log_p = log_dirichlet(value, alpha, v.n);
+  double log_p = oracle_log_dirichlet(value, alpha, v.n);
   arena_release(w->scratch, mark);
   return log_p;
 }
@@ -249,7 +249,7 @@ static double statement_log_w(World *w, const Factor *f) {
   const Weight *x = f->weight;
   switch (x->kind) {
   case WEIGHT_POTENTIAL: return as_weight(log_of(w, x->value));
-  case WEIGHT_REQUIRE: return eval_bool(w, x->value) ? 0 : -INFINITY;
+  case WEIGHT_REQUIRE: return world_bool(w, x->value) ? 0 : -INFINITY;
   case WEIGHT_OBSERVE: return density(w, x);
   case WEIGHT_PRIOR: return x->edge ? prior_on_edge(w, f) : density(w, x);
   }
@@ -258,7 +258,7 @@ static double statement_log_w(World *w, const Factor *f) {
 
 double factor_log_w(World *w, const Factor *f) {
   const Weight *x = f->weight;
-  bind_indices(w, &x->plates, f->at);
+  world_bind(w, &x->plates, f->at);
   for (uint32_t k = 0; k < x->axes.n && !(x->dist == DIST_DIRICHLET && k + 1 == x->axes.n); k++)
     w->index[x->axes.at[k]->id] = f->at[x->plates.n + k];
   w->used_none = false;

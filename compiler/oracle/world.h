@@ -134,37 +134,37 @@ typedef struct World {
 
 /* ---- eval.c: terms at the known indices, copies and latents ------------------------------------------- */
 
-Val eval(World *w, const Term *t);
-double eval_real(World *w, const Term *t); /* ints and bools converted; none is 0 */
-int64_t eval_int(World *w, const Term *t); /* none is 0 */
-bool eval_bool(World *w, const Term *t);
+Val world_eval(World *w, const Term *t);
+double world_real(World *w, const Term *t); /* ints and bools converted; none is 0 */
+int64_t world_int(World *w, const Term *t); /* none is 0 */
+bool world_bool(World *w, const Term *t);
 
 /* Evaluates if that needs no unknown copy and meets no error; leaves no trace in the World otherwise. */
-bool try_eval(World *w, const Term *t, Val *result);
+bool world_try(World *w, const Term *t, Val *result);
 
 /* The first error stays; one met behind an unknown copy is none. */
-void fault(World *w, Span span, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
-void refuse(World *w, Span span, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+void world_fault(World *w, Span span, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+void world_refuse(World *w, Span span, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 /* Counts one step of work; false once the limit is passed (and the run refused). */
-bool count_step(World *w, Span span);
+bool world_step(World *w, Span span);
 
 /* The values of a range at the known indices; n is 0 where it could not be told. */
 typedef struct Values { const int64_t *at; int64_t lo, n; } Values;
-Values range_values(World *w, const Range *r);
+Values world_range(World *w, const Range *r);
 static inline int64_t value_at(const Values *v, int64_t k) { return v->at ? v->at[k] : v->lo + k; }
 
-bool mentions_edge(const Term *t);
-bool mentions_latent(const Term *t);
-bool may_be_none(const Term *t);
-double softplus(double x);
-double digamma(double x);
+bool oracle_mentions_edge(const Term *t);
+bool oracle_mentions_latent(const Term *t);
+bool oracle_may_be_none(const Term *t);
+double oracle_softplus(double x);
+double oracle_digamma(double x);
 
 /* ---- scope.c: which copies a term may mention --------------------------------------------------------- */
 
 /* exact: named by indices that no edge decides. */
 typedef void ScopeVisit(World *w, void *data, uint32_t copy, bool exact);
-void scope_of(World *w, const Term *t, ScopeVisit *visit, void *data);
-void scope_of_range(World *w, const Range *r, ScopeVisit *visit, void *data);
+void world_scope(World *w, const Term *t, ScopeVisit *visit, void *data);
+void world_scope_range(World *w, const Range *r, ScopeVisit *visit, void *data);
 
 /* ---- copies.c: what exists at these sizes, and its components ------------------------------------------ */
 
@@ -172,9 +172,9 @@ void scope_of_range(World *w, const Range *r, ScopeVisit *visit, void *data);
 bool world_build(World *w);
 /* Runs f at every value of the indices, outermost first; `at` gets the values. */
 typedef void IndexVisit(World *w, void *data, const int64_t *at);
-void for_indices(World *w, const IndexVec *outer, const IndexVec *inner, IndexVisit *f, void *data);
-void bind_indices(World *w, const IndexVec *v, const int64_t *at);
-int64_t *copy_values(Arena *arena, const int64_t *at, uint32_t n);
+void world_for(World *w, const IndexVec *outer, const IndexVec *inner, IndexVisit *f, void *data);
+void world_bind(World *w, const IndexVec *v, const int64_t *at);
+int64_t *oracle_copy_values(Arena *arena, const int64_t *at, uint32_t n);
 
 /* ---- support.c: the values one unit may take, given the earlier ones ----------------------------------- */
 
@@ -196,7 +196,7 @@ int64_t support_count(World *w, const Unit *u, const Support *s);
 
 /* structure.c: all values of a structured edge over (m,) n nodes in lexicographic order, none last.
  * False when there are more than `limit` cells. */
-bool structure_rows(Arena *arena, DomainKind kind, bool many_roots, bool or_none, int64_t m, int64_t n,
+bool oracle_structure_rows(Arena *arena, DomainKind kind, bool many_roots, bool or_none, int64_t m, int64_t n,
                     double limit, int64_t **rows, int64_t *count);
 
 /* ---- weigh.c: log weights ------------------------------------------------------------------------------ */
@@ -204,47 +204,48 @@ bool structure_rows(Arena *arena, DomainKind kind, bool many_roots, bool or_none
 /* Log weight of one factor at the known values: -inf removes, NaN spoils (also for negative and +inf). */
 double factor_log_w(World *w, const Factor *f);
 /* The same averaged over q of the latents it mentions; at a point q the value there. */
-double expected_log_w(World *w, const Factor *f);
+double factor_expected_log_w(World *w, const Factor *f);
 /* a + b where -inf wins over everything. */
-double add_log(double a, double b);
-double log_sum_exp(const double *x, uint64_t n);
+double oracle_add_log(double a, double b);
+double oracle_log_sum_exp(const double *x, uint64_t n);
 
 /* density.c: at x, log; -inf outside the range, NaN at bad parameters. */
-double log_density(Dist d, double x, const double *params);
-double log_dirichlet(const double *x, const double *alpha, int64_t n);
+double oracle_log_density(Dist d, double x, const double *params);
+double oracle_log_dirichlet(const double *x, const double *alpha, int64_t n);
 
 /* ---- enumerate.c ---------------------------------------------------------------------------------------- */
 
-Table *enumerate(World *w, const Component *c, int with);
+/* On the storage of `reuse` unless that is NULL. */
+Table *component_enumerate(World *w, const Component *c, int with, Table *reuse);
 /* Fills tables and posteriors of all components at the current latents; false with a fault. */
-bool infer_components(World *w);
-void replace_posterior(World *w, Component *c); /* approximate.c: `infer` lines */
-uint64_t table_mode(const Table *t); /* row of the largest weight, the first of equals */
+bool world_infer_components(World *w);
+void component_replace_posterior(World *w, Component *c); /* approximate.c: `infer` lines */
+uint64_t component_table_mode(const Table *t); /* row of the largest weight, the first of equals */
 
 /* ---- expect.c and query.c ------------------------------------------------------------------------------- */
 
-double expect_bracket(World *w, const Term *t);
-Val eval_query(World *w, const Term *t);
+double world_expect(World *w, const Term *t);
+Val world_query(World *w, const Term *t);
 
 /* F of one moment by its parts, so that any plates may add up theirs. */
 typedef struct Snapshot { double *component, *factor, *block; } Snapshot;
 /* Sum over the plates that the query stands in: logZ now (NULL) or F of then. */
-double evidence(World *w, const Term *t, const Snapshot *then);
+double world_evidence(World *w, const Term *t, const Snapshot *then);
 
 /* ---- latent.c --------------------------------------------------------------------------------------------- */
 
 /* Runs all steps of collapsed inference; the tables are then those at the final q. */
-bool infer_latents(World *w);
+bool world_infer_latents(World *w);
 double latent_query(World *w, const Term *t); /* ELBO, PARAM */
-/* Evaluation looked at a latent that q leaves open: note it.  touch_begin forgets all, touched counts. */
-void touch(World *w, uint32_t place);
-void touch_begin(World *w);
-uint32_t touched(const World *w);
+/* Evaluation looked at a latent that q leaves open: note it; forget all; how many. */
+void latent_touch(World *w, uint32_t place);
+void latent_touch_begin(World *w);
+uint32_t latent_touched(const World *w);
 /* E_q of a term that needs no unknown edge; the latents it looks at are those touched. */
-double expect_latents(World *w, const Term *t);
+double latent_expect(World *w, const Term *t);
 /* The places of q's blocks, and their latents, for evidence. */
 bool latents_lost(const World *w); /* some step could not be judged */
-uint32_t block_count(const World *w);
-const LatentPlace *block_place(const World *w, uint32_t block);
+uint32_t latent_block_count(const World *w);
+const LatentPlace *latent_block_place(const World *w, uint32_t block);
 
 #endif

@@ -116,11 +116,24 @@ Test(count, rows_of_structures) {
     Arena arena;
     int64_t *rows, count;
     arena_init(&arena, NULL);
-    cr_assert(structure_rows(&arena, DOMAIN_PROJECTIVE_TREE, false, false, n, n, 1e6, &rows, &count));
+    cr_assert(oracle_structure_rows(&arena, DOMAIN_PROJECTIVE_TREE, false, false, n, n, 1e6, &rows, &count));
     cr_expect_eq(count, planar[n - 1]);
-    cr_assert(structure_rows(&arena, DOMAIN_PROJECTIVE_TREE, true, false, n, n, 1e6, &rows, &count));
+    cr_assert(oracle_structure_rows(&arena, DOMAIN_PROJECTIVE_TREE, true, false, n, n, 1e6, &rows, &count));
     cr_expect_eq(count, planar_many[n - 1]);
-    cr_assert_not(structure_rows(&arena, DOMAIN_PERMUTATION, false, false, 14, 14, 1e6, &rows, &count));
+    cr_assert_not(oracle_structure_rows(&arena, DOMAIN_PERMUTATION, false, false, 14, 14, 1e6, &rows, &count));
     arena_free(&arena);
   }
+}
+
+Test(errors, more_plates_than_it_follows) {
+  Bench b;
+  char text[2000] = "model m(N) { data x: [N]\n for ";
+  for (int k = 0; k < 30; k++) sprintf(text + strlen(text), "%si%d in N", k ? ", " : "", k);
+  strcat(text, " { edge phi in N\n potential exp(x[phi]) }\n out z = logZ }");
+  bench_open(&b, text);
+  bench_size(&b, "N", 1);
+  bench_input(&b, "x", (double[1]){0});
+  cr_assert_not(bench_try(&b));
+  cr_expect(strstr(b.why, "30 indices"), "%s", b.why);
+  bench_close(&b);
 }

@@ -206,3 +206,89 @@ Test(latent, a_slot_with_little_mass) {
   EXPECT(&b, "y", 2, 2);
   bench_close(&b);
 }
+
+/* With the edges at their mode the step is that of k-means; a slot that nobody chooses stays. */
+Test(latent, hard_assignments) {
+  Bench b;
+  bench_open(&b,
+             "model m(K, N) { data x: [N], z0: [K]\n latent z[k in K]: real\n"
+             "for j in N { edge phi in K\n observe x[j] ~ normal(z[phi], 1) }\n"
+             "infer phi by mode\n infer z by collapsed(steps = 2, init = z0)\n out y[k in K] = z[k]\n}");
+  bench_size(&b, "K", 3);
+  bench_size(&b, "N", 4);
+  BENCH_INPUT(&b, "x", 0, 1, 5, 9);
+  BENCH_INPUT(&b, "z0", 0.2, 6, 50);
+  bench_run(&b);
+  EXPECT_NEAR(&b, "y", 0, .5, 1e-9);
+  EXPECT_NEAR(&b, "y", 1, 7, 1e-9);
+  EXPECT(&b, "y", 2, 50);
+  bench_close(&b);
+}
+
+/* Two lines take turns, each after fresh edge sums; a line that moves less than tol rests. */
+Test(latent, lines_take_turns) {
+  Bench b;
+  bench_open(&b,
+             "model m(N) { data x: [N]\n latent a: real, c: real\n prior a ~ normal(0, 1)\n prior c ~ normal(a, 1)\n"
+             "for j in N { observe x[j] ~ normal(c, 1) }\n"
+             "infer a by collapsed(steps = 2, init = 1)\n infer c by collapsed(steps = 1, init = 4)\n out ya = a\n out yc = c\n"
+             "out f[s in 4] = elbo(s)\n }");
+  bench_size(&b, "N", 2);
+  BENCH_INPUT(&b, "x", 3, 5);
+  bench_run(&b);
+  double c = (2 + 3 + 5) / 3.; /* a = 4 / 2 first, then c, then a again */
+  EXPECT_NEAR(&b, "yc", 0, c, 1e-10);
+  EXPECT_NEAR(&b, "ya", 0, c / 2, 1e-10);
+  EXPECT(&b, "f", 3, bench_at(&b, "f", 2));
+  bench_close(&b);
+}
+
+/* One line over both: they are one concave quadratic and are solved together. */
+Test(latent, one_line_solves_together) {
+  Bench b;
+  bench_open(&b,
+             "model m(N) { data x: [N]\n latent a: real, c: real\n prior a ~ normal(0, 1)\n prior c ~ normal(a, 1)\n"
+             "for j in N { observe x[j] ~ normal(c, 1) }\n infer a, c by collapsed(steps = 1)\n out ya = a\n out yc = c\n }");
+  bench_size(&b, "N", 2);
+  BENCH_INPUT(&b, "x", 3, 5);
+  bench_run(&b);
+  EXPECT_NEAR(&b, "yc", 0, 8 / 2.5, 1e-9); /* a = c / 2 */
+  EXPECT_NEAR(&b, "ya", 0, 4 / 2.5, 1e-9);
+  bench_close(&b);
+}
+
+/* (x - a c)^2 is quadratic in each alone: one after the other, in the order of the line. */
+Test(latent, one_after_the_other) {
+  Bench b;
+  bench_open(&b,
+             "model m(N) { data x: [N]\n latent a: real, c: real\n prior a ~ normal(0, 1)\n prior c ~ normal(0, 1)\n"
+             "for j in N { observe x[j] ~ normal(a * c, 1) }\n infer a, c by collapsed(steps = 1, init = 2)\n"
+             "out ya = a\n out yc = c\n }");
+  bench_size(&b, "N", 2);
+  BENCH_INPUT(&b, "x", 3, 5);
+  bench_run(&b);
+  double a = 2 * 8 / (1 + 2 * 4.), c = a * 8 / (1 + 2 * a * a);
+  EXPECT_NEAR(&b, "ya", 0, a, 1e-9);
+  EXPECT_NEAR(&b, "yc", 0, c, 1e-9);
+  bench_close(&b);
+}
+
+Test(latent, what_is_beyond_it_is_not_judged) {
+  Bench b;
+  bench_open(&b,
+             "model m(N) { data x: [N]\n latent a: real\n prior a ~ normal(0, 1)\n"
+             "for j in N { observe x[j] ~ normal(tanh(a), 1) }\n infer a by collapsed(steps = 1, q = gaussian)\n out y = a\n }");
+  bench_size(&b, "N", 1);
+  BENCH_INPUT(&b, "x", 3);
+  bench_run(&b);
+  cr_expect_null(bench_out(&b, "y"));
+  bench_close(&b);
+  bench_open(&b,
+             "model m(N) { data x: [N]\n latent a: real\n prior a ~ normal(0, 1)\n"
+             "for j in N { observe x[j] ~ normal(tanh(a), 1) }\n infer a by collapsed(steps = 1, method = closed)\n out y = a\n }");
+  bench_size(&b, "N", 1);
+  BENCH_INPUT(&b, "x", 3);
+  cr_expect_not(bench_try(&b));
+  cr_expect(strstr(b.why, "no closed step"));
+  bench_close(&b);
+}

@@ -254,3 +254,128 @@ Test(errors, a_cost_beyond_the_limits) {
   expect_error(&b, "1.1e+12");
   bench_close(&b);
 }
+
+/* ---- joint and marginal queries of coupled copies ----------------------------------------------------------------------------------- */
+
+static double xlogx(double p) { return p > 0 ? p * log(p) : 0; }
+
+Test(query, two_coupled_bits) {
+  Bench b;
+  bench_open(&b,
+             "model m(N) { data p: [N]\n for i in N { edge s in bit\n prior s ~ bernoulli(p[i]) }\n"
+             "potential if s[0] == s[1] then 3 else 1\n require s[0] + s[1] > 0\n"
+             "out k0 = kl(s[0])\n out k = kl(s)\n out h = entropy(s[0], s[1])\n out h1 = entropy(s[1])\n out n = count(s)\n"
+             "out n0 = count(s[0])\n out z = logZ\n out x = P[s[0] == 1 and s[1] == 0]\n out y = P[not (s[0] == 1) or s[1] == 1]\n"
+             "out m[i in N] = mode(s[i])\n }");
+  bench_size(&b, "N", 2);
+  BENCH_INPUT(&b, "p", .3, .4);
+  bench_run(&b);
+  double w01 = .7 * .4, w10 = .3 * .6, w11 = .3 * .4 * 3, Z = w01 + w10 + w11, p0 = (w10 + w11) / Z;
+  EXPECT(&b, "z", 0, log(Z));
+  EXPECT(&b, "k0", 0, p0 * log(p0 / .3) + (1 - p0) * log((1 - p0) / .7));
+  EXPECT(&b, "k", 0, w11 / Z * log(3) - log(Z));
+  EXPECT(&b, "h", 0, -xlogx(w01 / Z) - xlogx(w10 / Z) - xlogx(w11 / Z));
+  double p1 = (w01 + w11) / Z;
+  EXPECT(&b, "h1", 0, -xlogx(p1) - xlogx(1 - p1));
+  EXPECT(&b, "n", 0, 3);
+  EXPECT(&b, "n0", 0, 2);
+  EXPECT(&b, "x", 0, w10 / Z);
+  EXPECT(&b, "y", 0, 1 - w10 / Z);
+  EXPECT(&b, "m", 0, 1);
+  EXPECT(&b, "m", 1, 1);
+  bench_close(&b);
+}
+
+/* Equal weights: the lowest index, in order of declaration, none last. */
+Test(query, ties) {
+  Bench b;
+  bench_open(&b,
+             "model m(N) { data x: [N]\n edge a in N or none\n edge c in N\n require a != c\n edge e in bit\n edge f in 1..N\n"
+             "require e + f > 1\n out ma = mode(a)\n out mc = mode(c)\n out me = mode(e)\n out mf = mode(f)\n }");
+  bench_size(&b, "N", 3);
+  BENCH_INPUT(&b, "x", 0, 0, 0);
+  bench_run(&b);
+  EXPECT(&b, "ma", 0, 0);
+  EXPECT(&b, "mc", 0, 1);
+  EXPECT(&b, "me", 0, 0);
+  EXPECT(&b, "mf", 0, 2);
+  bench_close(&b);
+}
+
+Test(meaning, none_through_another_copy) {
+  Bench b;
+  bench_open(&b,
+             "model m(N) { data v: [N]\n for i in N { edge phi in N or none where phi != i }\n"
+             "out a = E[v[phi[phi[0]]]]\n out c = P[phi[phi[0]] == none]\n out d = E[exp(v[phi[0]])]\n"
+             "out e = P[phi[0] == phi[1]]\n }");
+  bench_size(&b, "N", 2);
+  BENCH_INPUT(&b, "v", 5, 7);
+  bench_run(&b);
+  /* each copy: the other node or none, 1/2 each */
+  EXPECT(&b, "a", 0, .25 * 5);
+  EXPECT(&b, "c", 0, .75);
+  EXPECT(&b, "d", 0, .5 * exp(7) + .5);
+  EXPECT(&b, "e", 0, .25);
+  bench_close(&b);
+}
+
+Test(meaning, none_frees_whole_statements) {
+  Bench b;
+  bench_open(&b,
+             "model m(N) { data w: [N]\n for t in N { edge c in N or none }\n for t in 1..N { require c[t] > c[t - 1] }\n"
+             "potential w[c[0]] * 0.5 + 0 * w[c[1]]\n out n = count(c)\n out p = P[c[0] == none]\n out z = logZ\n }");
+  bench_size(&b, "N", 2);
+  BENCH_INPUT(&b, "w", 4, 6);
+  bench_run(&b);
+  /* (0, 1) weighs 2, (0, none) 1, (1, none) 1, (none, 0), (none, 1), (none, none) 1 each */
+  EXPECT(&b, "n", 0, 6);
+  EXPECT(&b, "p", 0, 3. / 7);
+  EXPECT(&b, "z", 0, log(7. / 9));
+  bench_close(&b);
+}
+
+Test(evidence, partly_outside_is_an_error) {
+  Bench b;
+  bench_open(&b,
+             "model m(N) { data x: [N]\n for i in N { edge phi in N\n out z[i] = logZ }\n require phi[0] != phi[1] }");
+  bench_size(&b, "N", 3);
+  BENCH_INPUT(&b, "x", 0, 0, 0);
+  expect_error(&b, "'phi'");
+  bench_close(&b);
+}
+
+/* Duplicates and broken CSR are refused, unsorted rows are read in order. */
+Test(errors, graphs) {
+  const char *text = "model m(N) { data adj: graph[N, N], x: [N]\n for i in N { edge phi in adj[i]\n out m[i] = mode(phi) } }";
+  int64_t indptr[] = {0, 2, 2}, twice[] = {1, 1}, outside[] = {0, 2}, unsorted[] = {1, 0}, *cases[] = {twice, outside};
+  const char *messages[] = {"twice", "column"};
+  for (int k = 0; k < 2; k++) {
+    Bench b;
+    bench_open(&b, text);
+    bench_size(&b, "N", 2);
+    BENCH_INPUT(&b, "x", 0, 0);
+    bench_graph(&b, "adj", indptr, cases[k]);
+    expect_error(&b, messages[k]);
+    bench_close(&b);
+  }
+  Bench b;
+  bench_open(&b, text);
+  bench_size(&b, "N", 2);
+  BENCH_INPUT(&b, "x", 0, 0);
+  bench_graph(&b, "adj", indptr, unsorted);
+  bench_run(&b);
+  EXPECT(&b, "m", 0, 0);
+  EXPECT(&b, "m", 1, -1);
+  bench_close(&b);
+}
+
+Test(errors, bindings_that_do_not_fit) {
+  Bench b;
+  bench_open(&b, "model m(N) { data x: [N], k: int[N]\n edge phi in N\n out e = E[x[phi]] }");
+  bench_size(&b, "N", 3);
+  BENCH_INPUT(&b, "x", 0, 1, 2);
+  BENCH_INPUT(&b, "k", 0, 1, 2);
+  bench_size(&b, "N", 4);
+  expect_error(&b, "dimension 0 of input 'x'");
+  bench_close(&b);
+}
