@@ -92,6 +92,7 @@ Val reduce_over(Context *x, Index *i, AccKind kind, IrType type, ContributeFn fn
 Val reduce_term(Context *x, const Term *t, IrType type, ContributeFn fn);
 /* Is `v` known to lie in 0 .. n for all values of the loops around? */
 bool provably_below(const Context *x, Val v, Val n);
+bool provably_within(const Context *x, Val v, Val lo, Val hi); /* in lo .. hi, and not negative */
 /* Would computing something that depends on these values here be repeated by a loop around whose
  * variable none of them depends on? */
 bool is_redundant(const Context *x, uint32_t n, const Val *v);
@@ -138,7 +139,7 @@ Copy copy_of(Context *x, const Term *edge_ref);
 Context in_copy(const Context *x, Copy copy); /* the plates stand for the copy's index values, nothing else is bound */
 /* Is `value` in the edge's support? bool */
 Val in_support(Context *x, Copy copy, Edge *e, Choice value);
-Val node_log_without(Context *x, Copy copy, const Node *n, const Edge *prior_of); /* less that edge's own prior */
+Val node_log_without_prior(Context *x, Copy copy, const Node *n); /* node_log less the node's own prior factors */
 
 /* ---- expect.c: E and P ---------------------------------------------------------------------------------- */
 

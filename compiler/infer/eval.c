@@ -111,7 +111,7 @@ static bool provably_nonnegative(const Context *x, Val v) {
   case IR_INDEX:
     if (i->loop) return provably_nonnegative(x, i->loop->lo);
     for (const BoundIndex *n = x->bound; n; n = n->next)
-      if (n->v == v) return provably_nonnegative(x, n->lo);
+      if (n->v == v && n->lo != v) return provably_nonnegative(x, n->lo);
     return false;
   case IR_ADD: case IR_MUL: case IR_FLOORDIV: case IR_MIN:
     return provably_nonnegative(x, i->arg[0]) && provably_nonnegative(x, i->arg[1]);
@@ -132,6 +132,13 @@ bool provably_below(const Context *x, Val v, Val n) {
       if (b->v == v) return b->hi == n;
   }
   return false;
+}
+
+bool provably_within(const Context *x, Val v, Val lo, Val hi) {
+  const Kernel *k = B(x)->k;
+  const Instr *i = ir_at(k, v), *low = ir_at(k, lo);
+  bool from_lo = (low->op == IR_CONST && low->integer <= 0) || (i->op == IR_INDEX && i->loop && i->loop->lo == lo);
+  return from_lo && provably_below(x, v, hi);
 }
 
 static Val checked_index(Context *x, const Term *t, Val *none, Val dim) {
@@ -199,7 +206,7 @@ static Val eval_let(Context *x, const Term *t) {
     none = or_none(x, none, c.none);
     index[i] = c.v;
     Val place = build_2(B(x), IR_SUB, c.v, r.lo), dim = build_2(B(x), IR_SUB, r.hi, r.lo);
-    if (!provably_below(x, c.v, r.hi) && !provably_below(x, place, dim)) {
+    if (!provably_within(x, c.v, r.lo, r.hi) && !provably_below(x, place, dim)) {
       B(x)->span = t->args.at[i]->span;
       build_check(B(x), IR_CHECK_INDEX, build_and(B(x), x->guard, not_none(x, c.none)), place, dim);
     }

@@ -252,30 +252,43 @@ static Val entropy_of(Context *x, Copy copy, EdgeSet set, const Term *t) {
 }
 
 /* ---- kl ---------------------------------------------------------------------------------------------------------
- * At a node: E[log p(a | above) - log prior(a) + sum over named children of their kl], and log p(a | above) is the
- * node's log weight less its sum.  The edge's own prior factors are left out instead of subtracted; a
- * normaliser of it that stands elsewhere (above, or constant) is subtracted. */
+ * kl = E[log p(a) - log prior(a)] over the named edges a, which stand on top of the tree.  Both logs are sums over
+ * the named nodes: of the node's factors, with the sums over unnamed subtrees; prior(a) takes the prior lines alone
+ * and is not normalised, since exact pmfs are not.  A node's prior factors stand in both and are left out. */
 
-static Val normaliser_elsewhere(Context *x, const Chain *c) {
-  Component *k = c->copy.c;
-  Context y = in_copy(x, c->copy);
+typedef struct PriorSum { Copy copy; const Node *n; } PriorSum;
+
+static Val unnamed_prior(Context *x, Copy copy, const Node *n, EdgeSet set);
+
+static void contribute_prior_sum(Context *x, void *arg, Contribution *c) {
+  PriorSum *s = arg;
+  Context y = in_copy(x, s->copy);
+  c->log_w = unnamed_prior(x, s->copy, s->n, 0);
+  for (uint32_t i = 0; i < s->n->factors.n; i++)
+    if (s->n->factors.at[i]->is_prior)
+      c->log_w = build_2(B(x), IR_LOGMUL, c->log_w, factor_log(&y, s->copy.c, s->n->factors.at[i]));
+}
+
+/* The log sum of the prior lines over the subtrees of n that are not named. */
+static Val unnamed_prior(Context *x, Copy copy, const Node *n, EdgeSet set) {
   Val sum = wide(x, 0);
-  for (uint32_t i = 0; i < k->constants.n; i++)
-    if (k->constants.at[i]->edge == c->n->edge && k->constants.at[i]->is_prior)
-      sum = build_2(B(x), IR_ADD, sum, factor_log(&y, k, k->constants.at[i]));
-  for (uint32_t i = 0; i < k->factors.n; i++) {
-    const Factor *f = k->factors.at[i];
-    bool here = false;
-    for (uint32_t n = 0; n < c->n->factors.n; n++) here |= c->n->factors.at[n] == f;
-    if (f->is_prior && f->edge == c->n->edge && !here) sum = build_2(B(x), IR_ADD, sum, factor_log(&y, k, f));
+  for (uint32_t i = 0; i < n->children.n; i++) {
+    const Node *child = n->children.at[i];
+    if (named(child, set)) continue;
+    PriorSum s = {copy, child};
+    Val below = stream_edge(x, copy, child->edge, ACC_LSE, IR_WIDE, 0, NULL, contribute_prior_sum, &s)->result;
+    sum = build_2(B(x), IR_LOGMUL, sum, below);
   }
   return sum;
 }
 
-static bool prior_stays_in(const Component *c, const Edge *e, EdgeSet set) {
-  for (uint32_t i = 0; i < c->factors.n; i++)
-    if (c->factors.at[i]->is_prior && c->factors.at[i]->edge == e && (c->factors.at[i]->scope & ~set)) return false;
-  return true;
+static Val constant_prior(Context *x, Copy copy) {
+  Context y = in_copy(x, copy);
+  Val sum = wide(x, 0);
+  for (uint32_t i = 0; i < copy.c->constants.n; i++)
+    if (copy.c->constants.at[i]->is_prior)
+      sum = build_2(B(x), IR_LOGMUL, sum, factor_log(&y, copy.c, copy.c->constants.at[i]));
+  return sum;
 }
 
 static Val kl_below(Context *x, const Chain *c);
@@ -283,7 +296,8 @@ static Val kl_below(Context *x, const Chain *c);
 static void contribute_kl(Context *x, void *arg, Contribution *c) {
   Chain *k = arg;
   c->log_w = node_log(x, k->copy, k->n, false);
-  c->x = build_2(B(x), IR_SUB, node_log_without(x, k->copy, k->n, k->n->edge), normaliser_elsewhere(x, k));
+  Val rest = node_log_without_prior(x, k->copy, k->n);
+  c->x = build_2(B(x), IR_SUB, rest, unnamed_prior(x, k->copy, k->n, k->set));
   for (uint32_t i = 0; i < k->n->children.n; i++)
     if (named(k->n->children.at[i], k->set))
       c->x = build_2(B(x), IR_ADD, c->x, kl_below(x, &(Chain){k->copy, k->n->children.at[i], k->set, NULL}));
@@ -299,10 +313,9 @@ static Val kl_below(Context *x, const Chain *c) {
 
 static Val kl_of(Context *x, Copy copy, EdgeSet set, const Term *t) {
   const Node *root = marginal_tree(x, copy.c, set, t);
-  for (uint32_t i = 0; i < copy.c->edges.n; i++)
-    if ((set >> i & 1) && !prior_stays_in(copy.c, copy.c->edges.at[i], set))
-      return refuse_query(x, t->span, "the kl of an edge whose prior depends on another edge: name that edge too");
-  return root ? kl_below(x, &(Chain){copy, root, set, NULL}) : wide(x, 0);
+  if (!root) return wide(x, 0);
+  Val kl = kl_below(x, &(Chain){copy, root, set, NULL});
+  return build_select(B(x), copy_exists(x, copy), build_2(B(x), IR_SUB, kl, constant_prior(x, copy)), wide(x, 0));
 }
 
 /* ---- count -------------------------------------------------------------------------------------------------------- */

@@ -69,21 +69,54 @@ Copy own_copy(Context *x, Component *c) {
   return copy;
 }
 
-static void check_copy_index(Context *x, const Term *arg, Val v, const Index *plate) {
-  const BoundIndex *n = find_bound(x, plate);
-  if (n && n->v == v) return;
-  Context top = {.d = x->d}, *scope = has_fixed_bounds(plate) ? &top : x;
+/* Does v run over this row: is it the row's element at the position of a loop over all of it? */
+static bool runs_over(const Context *x, Val v, const Bounds *r) {
+  const Kernel *k = B(x)->k;
+  const Instr *i = ir_at(k, v);
+  if (i->op != IR_LOAD || i->array != r->row) return false;
+  const Instr *position = ir_at(k, i->arg[0]);
+  return position->op == IR_INDEX && position->loop && position->loop->lo == r->lo && position->loop->hi == r->hi;
+}
+
+typedef struct Search { const Bounds *r; Val v; } Search;
+
+/* A copy named by a value that is not stored in the row does not exist. */
+static void check_stored(Context *x, Val v, const Bounds *r) {
+  if (runs_over(x, v, r)) return;
+  Builder *b = B(x);
+  Loop *l = build_open(b, LOOP_REDUCE, r->lo, r->hi);
+  Acc *a = build_acc(b, l, ACC_ANY, IR_BOOL, 0, NULL);
+  a->body = (Contribution){.x = build_2(b, IR_EQ, build_load(b, r->row, &l->index), v)};
+  l = build_close(b, l);
+  Val place = build_select(b, l->accs.at[0]->result, build_int(b, 0), build_int(b, -1));
+  build_check(b, IR_CHECK_INDEX, x->guard, place, build_int(b, 1));
+}
+
+/* y binds the plates before this one to the copy's index values: its bounds may depend on them. */
+static void check_copy_index(Context *y, const Term *arg, Val v, const Index *plate) {
+  Context top = {.d = y->d}, *scope = has_fixed_bounds(plate) ? &top : y;
   Bounds r = eval_range(scope, &plate->range);
-  if (r.row || provably_below(x, v, r.hi)) return;
-  B(x)->span = arg->span;
-  build_check(B(x), IR_CHECK_INDEX, x->guard, build_2(B(x), IR_SUB, v, r.lo), build_2(B(x), IR_SUB, r.hi, r.lo));
+  B(y)->span = arg->span;
+  if (r.row) {
+    check_stored(y, v, &r);
+    return;
+  }
+  if (provably_within(y, v, r.lo, r.hi)) return;
+  build_check(B(y), IR_CHECK_INDEX, y->guard, build_2(B(y), IR_SUB, v, r.lo), build_2(B(y), IR_SUB, r.hi, r.lo));
 }
 
 Copy copy_of(Context *x, const Term *t) {
   Copy copy = {x->d->plan->of_edge[t->edge->id], NEW_ARRAY(x->d->arena, Val, t->args.n)};
+  Context y = *x;
+  bool own = true; /* so far these are the indices of the plates one stands in */
   for (uint32_t i = 0; i < t->args.n; i++) {
+    Index *plate = t->edge->plates.at[i];
     copy.at[i] = eval(x, t->args.at[i]);
-    check_copy_index(x, t->args.at[i], copy.at[i], t->edge->plates.at[i]);
+    const BoundIndex *n = find_bound(x, plate);
+    own = own && n && n->v == copy.at[i];
+    if (own) continue;
+    check_copy_index(&y, t->args.at[i], copy.at[i], plate);
+    y = with_index(&y, plate, copy.at[i], copy.at[i], 0, false);
   }
   return copy;
 }
@@ -165,13 +198,13 @@ static bool factor_may_fail(const Factor *f) {
 static Val live(Context *x, Val log_w) { return build_2(B(x), IR_NE, log_w, wide(x, -INFINITY)); }
 
 /* Factors that can fail come last: a value that the others remove is not looked at. */
-static Val factors_log(Context *x, Copy copy, const Node *n, const Edge *prior_of) {
+static Val factors_log(Context *x, Copy copy, const Node *n, bool with_prior) {
   Context y = in_copy(x, copy);
   Val sum = wide(x, 0);
   for (int fallible = 0; fallible < 2; fallible++)
     for (uint32_t i = 0; i < n->factors.n; i++) {
       const Factor *f = n->factors.at[i];
-      if (factor_may_fail(f) != fallible || (prior_of && f->is_prior && f->edge == prior_of)) continue;
+      if (factor_may_fail(f) != fallible || (f->is_prior && !with_prior)) continue;
       Context z = fallible ? with_guard(&y, live(x, sum)) : y;
       sum = build_2(B(x), IR_LOGMUL, sum, factor_log(&z, copy.c, f));
     }
@@ -189,11 +222,11 @@ static Val children_log(Context *x, Copy copy, const Node *n, Val sum, bool maxi
 }
 
 Val node_log(Context *x, Copy copy, const Node *n, bool maximise) {
-  return children_log(x, copy, n, factors_log(x, copy, n, NULL), maximise);
+  return children_log(x, copy, n, factors_log(x, copy, n, true), maximise);
 }
 
-Val node_log_without(Context *x, Copy copy, const Node *n, const Edge *prior_of) {
-  return children_log(x, copy, n, factors_log(x, copy, n, prior_of), false);
+Val node_log_without_prior(Context *x, Copy copy, const Node *n) {
+  return children_log(x, copy, n, factors_log(x, copy, n, false), false);
 }
 
 typedef struct At { Copy copy; const Node *n; } At;
