@@ -252,16 +252,28 @@ Array *stored_let(Derive *d, Let *l) {
 
 /* ---- ranges and reductions ---------------------------------------------------------------------------------- */
 
+static Bounds eval_interval(Context *x, const Range *r) {
+  Choice lo = eval_choice(x, r->lo), hi = eval_choice(x, r->hi);
+  Val none = or_none(x, lo.none, hi.none);
+  note_none(x, none);
+  return (Bounds){lo.v, none ? build_select(B(x), none, lo.v, hi.v) : hi.v, NULL, none};
+}
+
 Bounds eval_range(Context *x, const Range *r) {
-  if (r->kind == RANGE_INTERVAL) return (Bounds){eval(x, r->lo), eval(x, r->hi), NULL};
+  if (r->kind == RANGE_INTERVAL) return eval_interval(x, r);
   Array *indptr = x->d->inputs[r->graph->id];
-  Val row = eval(x, r->row), rows = build_2(B(x), IR_SUB, indptr->dims[0], build_int(B(x), 1));
+  Choice at = eval_choice(x, r->row);
+  Val row = at.v, rows = build_2(B(x), IR_SUB, indptr->dims[0], build_int(B(x), 1));
+  note_none(x, at.none);
   if (!provably_below(x, row, rows)) {
+    Context y = at.none ? with_guard(x, not_none(x, at.none)) : *x;
     B(x)->span = r->row->span;
-    build_check(B(x), IR_CHECK_INDEX, x->guard, row, rows);
+    build_check(B(x), IR_CHECK_INDEX, y.guard, row, rows);
   }
   Val next = build_2(B(x), IR_ADD, row, build_int(B(x), 1));
-  return (Bounds){build_load(B(x), indptr, &row), build_load(B(x), indptr, &next), x->d->neighbours[r->graph->id]};
+  Val lo = build_load(B(x), indptr, &row), hi = build_load(B(x), indptr, &next);
+  if (at.none) hi = build_select(B(x), at.none, lo, hi);
+  return (Bounds){lo, hi, x->d->neighbours[r->graph->id], at.none};
 }
 
 Val range_value(Context *x, const Bounds *r, Val position) {
@@ -356,7 +368,14 @@ Val reduce_term(Context *x, const Term *t, IrType type, ContributeFn fn) {
   return reduce_over(x, t->index, acc_of(t->reduce), type, fn, t->args.at[0]);
 }
 
-static Val eval_reduce(Context *x, const Term *t) { return reduce_term(x, t, wide_type(t->type), contribute_term); }
+Val zero_where_none(Context *x, const Range *r, Val v) {
+  if (r->kind == RANGE_INTERVAL && !term_mentions_edge(r->lo, NULL) && !term_mentions_edge(r->hi, NULL)) return v;
+  return unless_none(x, eval_range(x, r).none, v);
+}
+
+static Val eval_reduce(Context *x, const Term *t) {
+  return zero_where_none(x, &t->index->range, reduce_term(x, t, wide_type(t->type), contribute_term));
+}
 
 /* ---- operators ------------------------------------------------------------------------------------------------ */
 

@@ -318,35 +318,58 @@ static Val kl_of(Context *x, Copy copy, EdgeSet set, const Term *t) {
   return build_select(B(x), copy_exists(x, copy), build_2(B(x), IR_SUB, kl, constant_prior(x, copy)), wide(x, 0));
 }
 
-/* ---- count -------------------------------------------------------------------------------------------------------- */
+/* ---- count --------------------------------------------------------------------------------------------------------
+ * Of one copy: the size of its support.  Else the number of joint values of the named edges that supports and
+ * requires admit, for some value of the edges that are not named. */
 
-typedef struct Counting { Copy copy; EdgeSet set; uint32_t at; bool requires; } Counting;
+typedef struct Counting { Copy copy; EdgeSet set; uint32_t at; bool joint; } Counting;
 
 static Val count_from(Context *x, const Counting *k);
 
 static void contribute_count(Context *x, void *arg, Contribution *c) {
   Counting *k = arg;
-  c->x = count_from(x, &(Counting){k->copy, k->set, k->at + 1, k->requires});
+  c->x = count_from(x, &(Counting){k->copy, k->set, k->at + 1, k->joint});
 }
 
-/* 1 if every require over the edges of the component holds at the values known, else 0. */
-static Val admitted(Context *x, const Counting *k) {
-  Context y = in_copy(x, k->copy);
+/* bool: every require over the edges of the component holds at the values known. */
+static Val admitted(Context *x, Copy copy) {
+  Context y = in_copy(x, copy);
   Val ok = wide(x, 0);
-  for (uint32_t i = 0; k->requires && i < k->copy.c->factors.n; i++) {
-    const Factor *f = k->copy.c->factors.at[i];
-    if (f->kind == FACTOR_WEIGHT && f->weight->kind == WEIGHT_REQUIRE && !(f->scope & ~k->set))
-      ok = build_2(B(x), IR_LOGMUL, ok, factor_log(&y, k->copy.c, f));
+  for (uint32_t i = 0; i < copy.c->factors.n; i++) {
+    const Factor *f = copy.c->factors.at[i];
+    if (f->kind == FACTOR_WEIGHT && f->weight->kind == WEIGHT_REQUIRE)
+      ok = build_2(B(x), IR_LOGMUL, ok, factor_log(&y, copy.c, f));
   }
-  return build_1(B(x), IR_EXP, ok);
+  return build_2(B(x), IR_EQ, ok, wide(x, 0));
+}
+
+static Val admitted_from(Context *x, const Counting *k);
+
+static void contribute_admitted(Context *x, void *arg, Contribution *c) {
+  Counting *k = arg;
+  c->x = admitted_from(x, &(Counting){k->copy, k->set, k->at + 1, true});
+}
+
+/* bool: the edges not named, from number k->at on, have values that are admitted with those known. */
+static Val admitted_from(Context *x, const Counting *k) {
+  Counting next = *k;
+  while (next.at < k->copy.c->edges.n && (k->set >> next.at & 1)) next.at++;
+  if (next.at == k->copy.c->edges.n) return admitted(x, k->copy);
+  return stream_edge(x, k->copy, k->copy.c->edges.at[next.at], ACC_ANY, IR_BOOL, 0, NULL, contribute_admitted, &next)->result;
+}
+
+static Val count_one(Context *x, const Counting *k) {
+  if (!k->joint) return wide(x, 1);
+  Val ok = admitted_from(x, &(Counting){k->copy, k->set, 0, true});
+  return build_select(B(x), ok, wide(x, 1), wide(x, 0));
 }
 
 static Val count_from(Context *x, const Counting *k) {
   Counting next = *k;
   while (next.at < k->copy.c->edges.n && !(k->set >> next.at & 1)) next.at++;
-  if (next.at == k->copy.c->edges.n) return admitted(x, &next);
+  if (next.at == k->copy.c->edges.n) return count_one(x, &next);
   Edge *e = k->copy.c->edges.at[next.at];
-  if (!k->requires && !(k->set >> next.at >> 1) && e->domain == DOMAIN_RANGE && !e->where) {
+  if (!k->joint && !(k->set >> next.at >> 1) && e->domain == DOMAIN_RANGE && !e->where) {
     Context y = in_copy(x, k->copy);
     return build_convert(B(x), range_count(&y, e), IR_WIDE);
   }
@@ -362,8 +385,11 @@ static EdgeSet closed_under_support(const Component *c, EdgeSet set) {
 }
 
 static Val count_of(Context *x, Copy copy, EdgeSet set, const Term *t) {
-  bool all_copies = t->copies.at[0].fixed.n < copy.c->plates.n || copy.c->plates.n == 0;
-  return count_from(x, &(Counting){copy, closed_under_support(copy.c, set), 0, all_copies});
+  bool joint = t->copies.n > 1 || t->copies.at[0].fixed.n < copy.c->plates.n;
+  EdgeSet closed = closed_under_support(copy.c, set);
+  if (joint && closed != set)
+    return refuse_query(x, t->span, "the count of an edge whose support depends on another edge: name that edge too");
+  return count_from(x, &(Counting){copy, closed, 0, joint});
 }
 
 /* ---- logZ ----------------------------------------------------------------------------------------------------------- */

@@ -52,7 +52,7 @@ Context in_copy(const Context *x, Copy copy) {
     Index *p = copy.c->plates.at[i];
     const BoundIndex *n = find_bound(x, p);
     Bounds r = {0};
-    if (n && n->v == copy.at[i]) r = (Bounds){n->lo, n->hi, NULL};
+    if (n && n->v == copy.at[i]) r = (Bounds){n->lo, n->hi, NULL, 0};
     else if (has_fixed_bounds(p)) r = eval_range(&top, &p->range);
     y = with_index(&y, p, copy.at[i], r.lo ? r.lo : copy.at[i], r.hi, false);
   }
@@ -124,7 +124,7 @@ Copy copy_of(Context *x, const Term *t) {
 /* ---- supports --------------------------------------------------------------------------------------------- */
 
 static Bounds domain_of(Context *x, const Edge *e) {
-  if (e->domain == DOMAIN_BIT) return (Bounds){build_int(B(x), 0), build_int(B(x), 2), NULL};
+  if (e->domain == DOMAIN_BIT) return (Bounds){build_int(B(x), 0), build_int(B(x), 2), NULL, 0};
   return eval_range(x, &e->range);
 }
 

@@ -57,7 +57,8 @@ typedef struct Gen {
   uint32_t depth;
   uint32_t names; /* numbers for fresh names */
   uint32_t outs;
-  bool nasty; /* data with -inf, NaN, large scores */
+  bool nasty;    /* data with -inf, NaN, large scores */
+  bool no_nan;   /* in a prior: its normaliser cancels in posteriors, and whether a NaN in it shows is left open */
   bool has_def;
 } Gen;
 
@@ -260,7 +261,7 @@ static const char *real(Gen *g, const Sight *s, uint32_t deep) {
 
 static const char *score(Gen *g, const Sight *s, uint32_t deep) {
   const Atom *e = pick_edge(g, s);
-  switch (below(g, g->nasty ? 16 : 13)) {
+  switch (below(g, g->nasty ? 16 - g->no_nan : 13)) {
   case 0: case 1: case 2: return TEXT(g, "dot(%s, %s) / sqrt(D)", feature(g, s, NULL), feature(g, s, e));
   case 3: return TEXT(g, "-0.5 * sum(sq(%s - %s))", feature(g, s, NULL), feature(g, s, e));
   case 4: return element(g, s, "x", "", e, 0);
@@ -313,8 +314,8 @@ static const char *weight(Gen *g, const Sight *s, uint32_t deep) {
   case 11: return TEXT(g, "softplus(%s)", score(g, s, 1));
   case 12: return TEXT(g, "sq(%s)", real(g, s, 1));
   case 13: return TEXT(g, "relu(%s)", real(g, s, 1));
-  case 14: return TEXT(g, "%s * %s", element(g, s, "z", "", e, 0), element(g, s, "n", "", e, 0));
-  default: return element(g, s, "x", "", e, 0);
+  case 14: return TEXT(g, "%s * %s", element(g, s, "z", "", e, 0), element(g, s, g->no_nan ? "p" : "n", "", e, 0));
+  default: return element(g, s, g->no_nan ? "p" : "x", "", e, 0);
   }
 }
 
@@ -346,7 +347,7 @@ static void weight_statement(Gen *g, const Sight *s) {
 }
 
 /* What the log weight of a prior may use beside the edge itself: the plates and earlier edges. */
-static void prior(Gen *g, const EdgeInfo *e, const Sight *s) {
+static void prior_line(Gen *g, const EdgeInfo *e, const Sight *s) {
   const char *prob = element(g, s, "u", "", NULL, 0);
   if (e->size == '2') {
     switch (below(g, 4)) {
@@ -378,6 +379,12 @@ static void prior(Gen *g, const EdgeInfo *e, const Sight *s) {
     line(g, a ? TEXT(g, "prior %s ~ categorical(%s[%s])", e->name, name, a->text) : TEXT(g, "prior %s ~ categorical(%s)", e->name, name));
   }
   }
+}
+
+static void prior(Gen *g, const EdgeInfo *e, const Sight *s) {
+  g->no_nan = true;
+  prior_line(g, e, s);
+  g->no_nan = false;
 }
 
 /* ---- edges ------------------------------------------------------------------------------------------------------ */

@@ -29,6 +29,7 @@ typedef enum {
 typedef struct JudgeOptions {
   FILE *to;       /* where differences are explained; NULL: nowhere */
   bool interpret_only;
+  bool one_native; /* compile for f64 or f32, by the seed, not both: LLVM takes most of the time */
 } JudgeOptions;
 
 /* The worst verdict of the models in the text; `why` (of `room` bytes) holds a line about it. */
