@@ -111,7 +111,7 @@ static bool provably_nonnegative(const Context *x, Val v) {
   case IR_INDEX:
     if (i->loop) return provably_nonnegative(x, i->loop->lo);
     for (const BoundIndex *n = x->bound; n; n = n->next)
-      if (n->v == v) return provably_nonnegative(x, n->lo);
+      if (n->v == v && n->lo != v) return provably_nonnegative(x, n->lo);
     return false;
   case IR_ADD: case IR_MUL: case IR_FLOORDIV: case IR_MIN:
     return provably_nonnegative(x, i->arg[0]) && provably_nonnegative(x, i->arg[1]);
@@ -132,6 +132,13 @@ bool provably_below(const Context *x, Val v, Val n) {
       if (b->v == v) return b->hi == n;
   }
   return false;
+}
+
+bool provably_within(const Context *x, Val v, Val lo, Val hi) {
+  const Kernel *k = B(x)->k;
+  const Instr *i = ir_at(k, v), *low = ir_at(k, lo);
+  bool from_lo = (low->op == IR_CONST && low->integer <= 0) || (i->op == IR_INDEX && i->loop && i->loop->lo == lo);
+  return from_lo && provably_below(x, v, hi);
 }
 
 static void check_index(Context *x, const Term *t, Val v, Val dim) {
@@ -201,7 +208,7 @@ static Val eval_let(Context *x, const Term *t) {
   for (uint32_t i = 0; i < n; i++) {
     r[i] = eval_range(let_can_be_stored(l) ? &top : &in, &let_index(l, i)->range);
     Val place = build_2(B(x), IR_SUB, index[i], r[i].lo), dim = build_2(B(x), IR_SUB, r[i].hi, r[i].lo);
-    if (!provably_below(x, index[i], r[i].hi)) check_index(&read, t->args.at[i], place, dim);
+    if (!provably_within(x, index[i], r[i].lo, r[i].hi)) check_index(&read, t->args.at[i], place, dim);
     in = with_index(&in, let_index(l, i), index[i], r[i].lo, r[i].hi, false);
   }
   bool stored = let_can_be_stored(l) && contains_reduce(l->value) && (x->d->lets[l->id] || is_redundant(x, n, index));
@@ -244,16 +251,28 @@ Array *stored_let(Derive *d, Let *l) {
 
 /* ---- ranges and reductions ---------------------------------------------------------------------------------- */
 
+static Bounds eval_interval(Context *x, const Range *r) {
+  Choice lo = eval_choice(x, r->lo), hi = eval_choice(x, r->hi);
+  Val none = or_none(x, lo.none, hi.none);
+  note_none(x, none);
+  return (Bounds){lo.v, none ? build_select(B(x), none, lo.v, hi.v) : hi.v, NULL, none};
+}
+
 Bounds eval_range(Context *x, const Range *r) {
-  if (r->kind == RANGE_INTERVAL) return (Bounds){eval(x, r->lo), eval(x, r->hi), NULL};
+  if (r->kind == RANGE_INTERVAL) return eval_interval(x, r);
   Array *indptr = x->d->inputs[r->graph->id];
-  Val row = eval(x, r->row), rows = build_2(B(x), IR_SUB, indptr->dims[0], build_int(B(x), 1));
+  Choice at = eval_choice(x, r->row);
+  Val row = at.v, rows = build_2(B(x), IR_SUB, indptr->dims[0], build_int(B(x), 1));
+  note_none(x, at.none);
   if (!provably_below(x, row, rows)) {
+    Context y = at.none ? with_guard(x, not_none(x, at.none)) : *x;
     B(x)->span = r->row->span;
-    build_check(B(x), IR_CHECK_INDEX, x->guard, row, rows);
+    build_check(B(x), IR_CHECK_INDEX, y.guard, row, rows);
   }
   Val next = build_2(B(x), IR_ADD, row, build_int(B(x), 1));
-  return (Bounds){build_load(B(x), indptr, &row), build_load(B(x), indptr, &next), x->d->neighbours[r->graph->id]};
+  Val lo = build_load(B(x), indptr, &row), hi = build_load(B(x), indptr, &next);
+  if (at.none) hi = build_select(B(x), at.none, lo, hi);
+  return (Bounds){lo, hi, x->d->neighbours[r->graph->id], at.none};
 }
 
 Val range_value(Context *x, const Bounds *r, Val position) {
@@ -356,7 +375,14 @@ Val reduce_term(Context *x, const Term *t, IrType type, ContributeFn fn) {
   return reduce_over(x, t->index, acc_of(t->reduce), type, fn, t->args.at[0]);
 }
 
-static Val eval_reduce(Context *x, const Term *t) { return reduce_term(x, t, wide_type(t->type), contribute_term); }
+Val zero_where_none(Context *x, const Range *r, Val v) {
+  if (r->kind == RANGE_INTERVAL && !term_mentions_edge(r->lo, NULL) && !term_mentions_edge(r->hi, NULL)) return v;
+  return unless_none(x, eval_range(x, r).none, v);
+}
+
+static Val eval_reduce(Context *x, const Term *t) {
+  return zero_where_none(x, &t->index->range, reduce_term(x, t, wide_type(t->type), contribute_term));
+}
 
 /* ---- operators ------------------------------------------------------------------------------------------------ */
 

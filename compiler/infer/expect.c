@@ -160,10 +160,11 @@ static Val exists_if(Context *x, const Term *t) {
     Val v = build_and(B(x), in_cond, exists_all(x, t->args.at[1]));
     return build_and(B(x), v, exists_all(x, t->args.at[2]));
   }
-  Val a = exists_all(x, t->args.at[1]), b = exists_all(x, t->args.at[2]);
+  Val cond = eval(x, t->args.at[0]), yes = build_bool(B(x), true);
+  Context chosen = with_guard(x, cond), other = with_guard(x, build_1(B(x), IR_NOT, cond));
+  Val a = exists_all(&chosen, t->args.at[1]), b = exists_all(&other, t->args.at[2]);
   if (!a && !b) return in_cond;
-  Val yes = build_bool(B(x), true);
-  return build_and(B(x), in_cond, build_select(B(x), eval(x, t->args.at[0]), a ? a : yes, b ? b : yes));
+  return build_and(B(x), in_cond, build_select(B(x), cond, a ? a : yes, b ? b : yes));
 }
 
 /* bool: every component that t mentions by index values known here has a value with weight; 0: true. */
@@ -559,7 +560,8 @@ static bool all_under_binder(Context *x, const Term *t) {
 
 static Val expect_reduce(Context *x, const Term *t) {
   bool product = t->reduce == REDUCE_PROD && names_copies_apart(t->args.at[0], t->index) && all_under_binder(x, t->args.at[0]);
-  if (t->reduce == REDUCE_SUM || product) return reduce_term(x, t, IR_WIDE, contribute_expectation);
+  if (t->reduce == REDUCE_SUM || product)
+    return zero_where_none(x, &t->index->range, reduce_term(x, t, IR_WIDE, contribute_expectation));
   return refuse_query(x, t->span, "the expectation of this function of many copies has no streaming form yet");
 }
 
