@@ -40,6 +40,8 @@ static void say_how_to_repeat(const Verify *v, const Binding *b, uint64_t seed) 
   const WordVec *words = &v->d->options.words;
   fprintf(stderr, "  sizes: %s\n  again: attn verify", precheck_sizes(v->d->arena, v->model, b->sizes));
   for (uint32_t i = 0; i < words->n; i++) fprintf(stderr, " %s", words->at[i]);
+  if (v->d->options.has_precision) fprintf(stderr, " --precision=%s", PRECISION[v->use[1]]);
+  if (v->d->options.tol > 0) fprintf(stderr, " --tol=%g", v->d->options.tol);
   fprintf(stderr, " --trials=1 --seed=%llu\n", (unsigned long long)seed);
 }
 
