@@ -320,12 +320,20 @@ static bool range_mentions(const Range *r, const Index *i) {
          (r->row && term_mentions_index(r->row, i));
 }
 
-/* Everything known here, beside the variables of loops, is known already in region r. */
+static bool all_known_in(const Context *x, uint32_t n, const Val *v, const Region *r) {
+  for (uint32_t i = 0; i < n; i++)
+    if (!region_contains(ir_at(B(x)->k, v[i])->home, r)) return false;
+  return true;
+}
+
+/* Everything known here, beside the variables of loops, is known already in region r; copies that have a value or
+ * are decided to be one are named by values known there. */
 bool context_holds_in(const Context *x, const Region *r) {
-  const Kernel *k = B(x)->k;
-  if (x->guard && !region_contains(ir_at(k, x->guard)->home, r)) return false;
+  if (x->guard && !all_known_in(x, 1, &x->guard, r)) return false;
   for (const Known *n = x->known; n; n = n->next)
-    if (!region_contains(ir_at(k, n->value.v)->home, r)) return false;
+    if (!all_known_in(x, 1, &n->value.v, r) || !all_known_in(x, n->c->plates.n, n->copy, r)) return false;
+  for (const Decision *d = x->decisions; d; d = d->next)
+    if (!all_known_in(x, d->c->plates.n, d->x, r) || !all_known_in(x, d->c->plates.n, d->y, r)) return false;
   return !x->used_none;
 }
 

@@ -443,11 +443,19 @@ static Context with_mode(Context *x, Copy copy) {
   return y;
 }
 
+/* v where some value has weight, 0 where none has, NaN where a weight is no number; `sum` is the log of their sum. */
+static Val where_exists(Context *x, Val sum, Val v) {
+  Val weight = build_2(B(x), IR_GT, sum, wide(x, -INFINITY)), nan = build_2(B(x), IR_NE, sum, sum);
+  return build_select(B(x), weight, v, build_select(B(x), nan, wide(x, NAN), wide(x, 0)));
+}
+
+static Context with_weight(const Context *x, Val sum) { return with_guard(x, build_2(B(x), IR_GT, sum, build_float(B(x), IR_WIDE, -INFINITY))); }
+
 static Val at_mode(Context *x, Copy copy, const Term *t) {
-  Val exists = copy_exists(x, copy);
+  Val sum = copy_log_sum(x, copy);
   Context y = with_mode(x, copy);
-  y = with_guard(&y, exists);
-  return build_select(B(x), exists, build_convert(B(x), bracket(&y, t), IR_WIDE), wide(x, 0));
+  y = with_weight(&y, sum);
+  return where_exists(x, sum, build_convert(B(x), bracket(&y, t), IR_WIDE));
 }
 
 static Val over_draws(Context *x, Copy copy, const Term *t) {
@@ -455,7 +463,7 @@ static Val over_draws(Context *x, Copy copy, const Term *t) {
   Region *back = b->at;
   const Infer *infer = copy.c->infer;
   Context top = {.d = x->d};
-  Val n = eval(&top, infer->n), seed = eval(&top, infer->seed), exists = copy_exists(x, copy);
+  Val n = eval(&top, infer->n), seed = eval(&top, infer->seed), sum = copy_log_sum(x, copy);
   Carry carry;
   if (find_carry(x, copy, t, &carry)) b->at = carry.base;
   else carry.n = 0;
@@ -464,14 +472,14 @@ static Val over_draws(Context *x, Copy copy, const Term *t) {
   Context y = *x;
   for (uint32_t i = 0; i < copy.c->edges.n; i++)
     y = with_known(&y, copy, copy.c->edges.at[i], draw_value(x, copy, copy.c->edges.at[i], seed, l->index));
-  y = with_guard(&y, exists);
+  y = with_weight(&y, sum);
   Contribution c = {0};
   c.x = bracket_on_axes(&y, &carry, t, &c);
   a->body = c;
   l = build_close(b, l);
   b->at = back;
   Val mean = build_2(b, IR_DIV, carried_result(x, &carry, l->accs.at[0]), build_convert(b, n, IR_WIDE));
-  return build_select(b, exists, mean, wide(x, 0));
+  return where_exists(x, sum, mean);
 }
 
 /* ---- a function of one copy alone: kept for all copies ------------------------------------------------------ */

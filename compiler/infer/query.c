@@ -384,9 +384,9 @@ static EdgeSet closed_under_support(const Component *c, EdgeSet set) {
 static Val count_of(Context *x, Copy copy, EdgeSet set, const Term *t) {
   bool joint = t->copies.n > 1 || t->copies.at[0].fixed.n < copy.c->plates.n;
   EdgeSet closed = closed_under_support(copy.c, set);
-  if (joint && closed != set)
+  if (closed != set)
     return refuse_query(x, t->span, "the count of an edge whose support depends on another edge: name that edge too");
-  return count_from(x, &(Counting){copy, closed, 0, joint});
+  return count_from(x, &(Counting){copy, set, 0, joint});
 }
 
 /* ---- logZ ----------------------------------------------------------------------------------------------------------- */

@@ -58,7 +58,7 @@ typedef struct Gen {
   uint32_t names; /* numbers for fresh names */
   uint32_t outs;
   bool nasty;    /* data with -inf, NaN, large scores */
-  bool no_nan;   /* in a prior: its normaliser cancels in posteriors, and whether a NaN in it shows is left open */
+  bool no_nan;   /* in a prior: its normaliser cancels in posteriors; whether its NaN or +inf shows is left open */
   bool has_def;
 } Gen;
 
@@ -272,7 +272,7 @@ static const char *score(Gen *g, const Sight *s, uint32_t deep) {
     return real_input(g, &one);
   }
   case 7: return deep ? TEXT(g, "(if %s then %s else %s)", condition(g, s, 1), score(g, s, deep - 1), score(g, s, deep - 1)) : element(g, s, "x", "", e, 0);
-  case 8: case 9: return deep ? TEXT(g, "%s %c %s", score(g, s, deep - 1), "+-"[chance(g, 30)], score(g, s, 0)) : element(g, s, "v", "", e, 0);
+  case 8: case 9: return deep ? TEXT(g, "%s %c %s", score(g, s, deep - 1), "+-"[!g->no_nan && chance(g, 30)], score(g, s, 0)) : element(g, s, "v", "", e, 0);
   case 10: return TEXT(g, "log(%s)", element(g, s, "p", "", e, 0));
   case 11: case 12: return TEXT(g, "0.5 * %s", real(g, s, deep));
   case 13: return TEXT(g, "%s + %s", element(g, s, "h", "", e, 0), deep ? score(g, s, deep - 1) : element(g, s, "x", "", e, 0));
@@ -303,7 +303,7 @@ static const char *weight(Gen *g, const Sight *s, uint32_t deep) {
   switch (below(g, g->nasty ? 16 : 14)) {
   case 0: return TEXT(g, "%s * %s", weight(g, s, deep - 1), weight(g, s, 0));
   case 1: return TEXT(g, "%s / (1 + %s)", weight(g, s, deep - 1), weight(g, s, 0));
-  case 2: return TEXT(g, "(%s) ^ %s", weight(g, s, deep - 1), chance(g, 50) ? "2" : chance(g, 50) ? "0.5" : "-1");
+  case 2: return TEXT(g, "(%s) ^ %s", weight(g, s, deep - 1), chance(g, 50) ? "2" : g->no_nan || chance(g, 50) ? "0.5" : "-1");
   case 3: return TEXT(g, "(if %s then %s else %s)", condition(g, s, 1), weight(g, s, deep - 1), weight(g, s, 0));
   case 4: return TEXT(g, "(%s + %s)", weight(g, s, deep - 1), weight(g, s, deep - 1));
   case 5: case 6: return TEXT(g, "dot(%s, %s)", positive_feature(g, s, NULL), positive_feature(g, s, e));

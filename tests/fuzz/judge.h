@@ -17,9 +17,10 @@ typedef enum {
   VERDICT_AGREE,
   VERDICT_REFUSED,  /* the plan says what it cannot do yet */
   VERDICT_FAULT,    /* the oracle and the compiled model both stop with a run-time error */
+  VERDICT_LAZY,     /* the oracle stops with a run-time error, the compiled model does not: nothing read the place */
   VERDICT_COSTLY,   /* the oracle refuses */
   VERDICT_ILLEGAL,  /* the checker finds errors */
-  VERDICT_DISPARITY, /* one stops with a run-time error, the other does not */
+  VERDICT_DISPARITY, /* the compiled model stops with a run-time error, the oracle does not */
   VERDICT_MISMATCH,
   VERDICT_CRASH,    /* signals, sanitizers, ICE; given by the caller */
   VERDICT_HANG,

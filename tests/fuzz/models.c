@@ -119,7 +119,7 @@ static const char *with(Shrink *s, const char *text, size_t from, size_t until, 
 }
 
 static bool accept(Shrink *s, const char **text, const char *candidate) {
-  if (s->tries-- <= 0 || judge_in_child(s->path, candidate, s->seed, s->o, true).verdict != s->verdict) return false;
+  if (s->tries-- <= 0 || !strstr(candidate, "out ") || judge_in_child(s->path, candidate, s->seed, s->o, true).verdict != s->verdict) return false;
   *text = candidate;
   return true;
 }
