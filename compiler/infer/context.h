@@ -44,6 +44,10 @@ typedef struct Decision {
   struct Decision *next;
 } Decision;
 
+/* Every pair of copies that may coincide doubles the cases of an expectation; a kernel this long takes LLVM some
+ * ten seconds. */
+enum { DERIVE_MAX_INSTRS = 1 << 16 };
+
 typedef struct Memo Memo;
 
 typedef struct Derive {

@@ -9,7 +9,10 @@
 #include "model/term.h"
 
 Val refuse_query(const Context *x, Span span, const char *why) {
-  vec_push(x->d->arena, &x->d->plan->refusals, (Refusal){.span = span, .text = why});
+  Plan *p = x->d->plan;
+  bool told = false;
+  for (uint32_t i = 0; i < p->refusals.n; i++) told |= p->refusals.at[i].span.lo == span.lo;
+  if (!told) vec_push(x->d->arena, &p->refusals, (Refusal){.span = span, .text = why});
   x->d->failed = true;
   return build_float(B(x), IR_WIDE, 0);
 }

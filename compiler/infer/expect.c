@@ -607,6 +607,7 @@ static Val as_wide(Context *x, const Term *t) { return build_convert(B(x), eval(
 
 /* The laws in turn; everything t mentions by known indices exists, or a single stream decides it. */
 static Val expect(Context *x, const Term *t) {
+  if (B(x)->k->instrs.n > DERIVE_MAX_INSTRS) return refuse_query(x, t->span, "this expectation has too many cases to be compiled");
   if (!unresolved(x, t)) return as_wide(x, t);
   if (t->kind == TERM_IF && !unresolved(x, t->args.at[0])) return expect_if(x, t);
   Mentions m = mentions_of(x, t);
