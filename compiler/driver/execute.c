@@ -41,6 +41,8 @@ bool execute_compile(Arena *arena, const Loaded *l, const Model *m, const Option
   return ok;
 }
 
+int execute_threads(const Program *p) { return p->pool ? p->pool->threads : 1; }
+
 void execute_dispose(Program *p) {
   back_dispose(p->code);
   pool_destroy(p->pool);
@@ -117,7 +119,7 @@ bool execute_prepare(Arena *arena, const Program *p, const Inputs *in, uint64_t 
   if (!make_results(arena, in, p->f64, r)) return false;
   fill_views(c, in, r);
   fill_sizes(c, in, seed);
-  c->workspace_bytes = p->code->workspace(c->sizes, p->pool ? p->pool->threads : 1);
+  c->workspace_bytes = p->code->workspace(c->sizes, execute_threads(p));
   if ((double)c->workspace_bytes > memory_of_machine()) {
     wrong("the model needs %.3g GiB of workspace at %s; this machine has %.3g", (double)c->workspace_bytes / 0x1p30,
           precheck_sizes(arena, p->model, in->sizes), memory_of_machine() / 0x1p30);

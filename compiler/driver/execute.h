@@ -24,6 +24,7 @@ Kernel *execute_derive(Arena *arena, const Loaded *l, const Model *m, Diags **re
 bool execute_compile(Arena *arena, const Loaded *l, const Model *m, const Options *o, Program *p);
 
 void execute_dispose(Program *p);
+int execute_threads(const Program *p); /* that work on a call */
 
 /* Results by Out.id, in C order, in the types outputs are written in.  All memory is the arena's. */
 typedef struct Results {

@@ -44,6 +44,10 @@ typedef struct Decision {
   struct Decision *next;
 } Decision;
 
+/* Every pair of copies that may coincide doubles the cases of an expectation; a kernel this long takes LLVM some
+ * ten seconds. */
+enum { DERIVE_MAX_INSTRS = 1 << 16 };
+
 typedef struct Memo Memo;
 
 typedef struct Derive {
@@ -81,8 +85,13 @@ Val eval(Context *x, const Term *t);
 Choice eval_choice(Context *x, const Term *t);
 Context with_index(const Context *x, Index *i, Val v, Val lo, Val hi, bool carryable);
 Context with_guard(const Context *x, Val cond);
-typedef struct Bounds { Val lo, hi; Array *row; /* RANGE_ROW: values are row[position] */ } Bounds;
+/* row: RANGE_ROW, values are row[position].  none: bool, a bound is none: the range is then empty, and what reduces over
+ * it is 0, not its neutral element; 0: never. */
+typedef struct Bounds { Val lo, hi; Array *row; Val none; } Bounds;
 Bounds eval_range(Context *x, const Range *r);
+/* build_open for a loop whose Loop.span is the place of the index or edge it runs over: that is how later stages
+ * name loops.  The span of what is built next is not changed. */
+Loop *open_loop(const Context *x, LoopKind kind, Span of, Val lo, Val hi);
 /* The variable of a range at a position of its loop. */
 Val range_value(Context *x, const Bounds *r, Val position);
 /* reduce over a range with a plain body; fn gives the contribution of one iteration. */
@@ -90,8 +99,11 @@ typedef void (*ContributeFn)(Context *x, void *arg, Contribution *c);
 Val reduce_over(Context *x, Index *i, AccKind kind, IrType type, ContributeFn fn, void *arg);
 /* The reduction t with fn (given the body) in place of evaluating its body. */
 Val reduce_term(Context *x, const Term *t, IrType type, ContributeFn fn);
+/* v, the result of a reduction over the range, or 0 where a bound of that is none. */
+Val zero_where_none(Context *x, const Range *r, Val v);
 /* Is `v` known to lie in 0 .. n for all values of the loops around? */
 bool provably_below(const Context *x, Val v, Val n);
+bool provably_within(const Context *x, Val v, Val lo, Val hi); /* in lo .. hi, and not negative */
 /* Would computing something that depends on these values here be repeated by a loop around whose
  * variable none of them depends on? */
 bool is_redundant(const Context *x, uint32_t n, const Val *v);

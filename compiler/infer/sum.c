@@ -52,7 +52,7 @@ Context in_copy(const Context *x, Copy copy) {
     Index *p = copy.c->plates.at[i];
     const BoundIndex *n = find_bound(x, p);
     Bounds r = {0};
-    if (n && n->v == copy.at[i]) r = (Bounds){n->lo, n->hi, NULL};
+    if (n && n->v == copy.at[i]) r = (Bounds){n->lo, n->hi, NULL, 0};
     else if (has_fixed_bounds(p)) r = eval_range(&top, &p->range);
     y = with_index(&y, p, copy.at[i], r.lo ? r.lo : copy.at[i], r.hi, false);
   }
@@ -69,21 +69,54 @@ Copy own_copy(Context *x, Component *c) {
   return copy;
 }
 
-static void check_copy_index(Context *x, const Term *arg, Val v, const Index *plate) {
-  const BoundIndex *n = find_bound(x, plate);
-  if (n && n->v == v) return;
-  Context top = {.d = x->d}, *scope = has_fixed_bounds(plate) ? &top : x;
+/* Does v run over this row: is it the row's element at the position of a loop over all of it? */
+static bool runs_over(const Context *x, Val v, const Bounds *r) {
+  const Kernel *k = B(x)->k;
+  const Instr *i = ir_at(k, v);
+  if (i->op != IR_LOAD || i->array != r->row) return false;
+  const Instr *position = ir_at(k, i->arg[0]);
+  return position->op == IR_INDEX && position->loop && position->loop->lo == r->lo && position->loop->hi == r->hi;
+}
+
+typedef struct Search { const Bounds *r; Val v; } Search;
+
+/* A copy named by a value that is not stored in the row does not exist. */
+static void check_stored(Context *x, Val v, const Bounds *r) {
+  if (runs_over(x, v, r)) return;
+  Builder *b = B(x);
+  Loop *l = build_open(b, LOOP_REDUCE, r->lo, r->hi);
+  Acc *a = build_acc(b, l, ACC_ANY, IR_BOOL, 0, NULL);
+  a->body = (Contribution){.x = build_2(b, IR_EQ, build_load(b, r->row, &l->index), v)};
+  l = build_close(b, l);
+  Val place = build_select(b, l->accs.at[0]->result, build_int(b, 0), build_int(b, -1));
+  build_check(b, IR_CHECK_INDEX, x->guard, place, build_int(b, 1));
+}
+
+/* y binds the plates before this one to the copy's index values: its bounds may depend on them. */
+static void check_copy_index(Context *y, const Term *arg, Val v, const Index *plate) {
+  Context top = {.d = y->d}, *scope = has_fixed_bounds(plate) ? &top : y;
   Bounds r = eval_range(scope, &plate->range);
-  if (r.row || provably_below(x, v, r.hi)) return;
-  B(x)->span = arg->span;
-  build_check(B(x), IR_CHECK_INDEX, x->guard, build_2(B(x), IR_SUB, v, r.lo), build_2(B(x), IR_SUB, r.hi, r.lo));
+  B(y)->span = arg->span;
+  if (r.row) {
+    check_stored(y, v, &r);
+    return;
+  }
+  if (provably_within(y, v, r.lo, r.hi)) return;
+  build_check(B(y), IR_CHECK_INDEX, y->guard, build_2(B(y), IR_SUB, v, r.lo), build_2(B(y), IR_SUB, r.hi, r.lo));
 }
 
 Copy copy_of(Context *x, const Term *t) {
   Copy copy = {x->d->plan->of_edge[t->edge->id], NEW_ARRAY(x->d->arena, Val, t->args.n)};
+  Context y = *x;
+  bool own = true; /* so far these are the indices of the plates one stands in */
   for (uint32_t i = 0; i < t->args.n; i++) {
+    Index *plate = t->edge->plates.at[i];
     copy.at[i] = eval(x, t->args.at[i]);
-    check_copy_index(x, t->args.at[i], copy.at[i], t->edge->plates.at[i]);
+    const BoundIndex *n = find_bound(x, plate);
+    own = own && n && n->v == copy.at[i];
+    if (own) continue;
+    check_copy_index(&y, t->args.at[i], copy.at[i], plate);
+    y = with_index(&y, plate, copy.at[i], copy.at[i], 0, false);
   }
   return copy;
 }
@@ -91,7 +124,7 @@ Copy copy_of(Context *x, const Term *t) {
 /* ---- supports --------------------------------------------------------------------------------------------- */
 
 static Bounds domain_of(Context *x, const Edge *e) {
-  if (e->domain == DOMAIN_BIT) return (Bounds){build_int(B(x), 0), build_int(B(x), 2), NULL};
+  if (e->domain == DOMAIN_BIT) return (Bounds){build_int(B(x), 0), build_int(B(x), 2), NULL, 0};
   return eval_range(x, &e->range);
 }
 
@@ -121,7 +154,7 @@ Acc *stream_edge(Context *x, Copy copy, Edge *e, AccKind kind, IrType type, uint
   b->span = e->span;
   Context own = in_copy(x, copy);
   Bounds r = domain_of(&own, e);
-  Loop *l = build_open(b, LOOP_REDUCE, r.lo, r.hi);
+  Loop *l = open_loop(x, LOOP_REDUCE, e->span, r.lo, r.hi);
   Acc *acc = build_acc(b, l, kind, type, naxis, axes);
   Choice value = {range_value(&own, &r, l->index), 0};
   Context inside = with_known(&own, copy, e, value);
