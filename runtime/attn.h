@@ -68,6 +68,7 @@ typedef struct attn_options {
   int f64;         /* `real` is f64; else f32 */
   int threads;     /* that work on a run; 0: one for each processor */
   const char *cpu; /* "native", "x86-64-v3", ...; NULL: native */
+  const char *cache; /* a folder that keeps compiled kernels between processes, made if need be; NULL: none */
 } attn_options;
 
 /* Compiles one model of a file, or of a text; `name` NULL: the only one.  The model is the caller's, to free after all

@@ -65,7 +65,7 @@ const char *attn_model_size(const attn_model *m, int n) {
 typedef struct Given { const char *path, *text; size_t bytes; const char *name; attn_options options; } Given;
 
 static int load(attn_model *m, const Given *from) {
-  Options o = {.f64 = from->options.f64 != 0, .cpu = from->options.cpu, .threads = from->options.threads};
+  Options o = {.f64 = from->options.f64 != 0, .cpu = from->options.cpu, .cache = from->options.cache, .threads = from->options.threads};
   if (o.threads < 0) return wrong("there cannot be %d threads", o.threads), ATTN_ERROR_MODEL;
   m->file = from->text ? load_text(&m->arena, "model", from->text, from->bytes) : load_file(&m->arena, from->path);
   if (!m->file) return ATTN_ERROR_MODEL;
