@@ -174,6 +174,7 @@ static const char *factor_name(const Text *p, const Factor *f) {
     if (f->is_prior) return arena_printf(p->f->arena, "the prior of %s", edge);
     return plain_text(p->f, f->weight->value ? f->weight->value : f->weight->left, NULL);
   case FACTOR_PRIOR: return arena_printf(p->f->arena, "the prior of %s", edge);
+  case FACTOR_SUPPORT: return arena_printf(p->f->arena, "the support of %s", edge);
   case FACTOR_NORMALISER: return arena_printf(p->f->arena, "the normaliser of the prior of %s", edge);
   }
   return "?";
