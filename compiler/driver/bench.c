@@ -2,7 +2,7 @@
 #include <stdlib.h>
 
 #include "driver/execute.h"
-#include "driver/json.h"
+#include "base/json.h"
 #include "driver/precheck.h"
 
 enum { RUNS_MIN = 5, RUNS_MAX = 1000 };

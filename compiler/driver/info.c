@@ -1,5 +1,5 @@
 /* attn info: what a model takes and gives, for people and for wrappers in other languages. */
-#include "driver/json.h"
+#include "base/json.h"
 #include "driver/load.h"
 #include "model/term.h"
 

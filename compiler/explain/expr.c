@@ -125,6 +125,10 @@ static void say_load(const Facts *f, const Instr *i, int depth, FILE *to) {
     say_acc(f, f->loop_at[a->id], f->acc_at[a->id], depth, to);
     return;
   }
+  if (a->kind == ARRAY_IN && a->part == PART_INDICES) { /* the edge is the neighbour, its position no matter */
+    say(f, i->arg[0], depth, false, to);
+    return;
+  }
   fputs(strncmp(a->name, "let.", 4) ? a->name : a->name + 4, to);
   if (i->narg) say_list(f, i, "[", "]", depth, to);
 }
