@@ -150,8 +150,8 @@ Test(memory, pairwise_arrays_are_found) {
   Facts *f = facts(&e, NULL);
   for (uint32_t k = 0; k < f->kept.n; k++) cr_assert(f->kept.at[k].is_pairwise);
   arena_free(&e.arena);
-  compile(&e, "model t(B, N, C) {\ndata v: [B, N, C]\nfor b in B, i in N {\n edge phi in N\n potential exp(dot(v[b, i], v[b, phi]))\n"
-              " out o[b, i] = E[v[b, phi[b, phi]]]\n}\n}\n");
+  compile(&e, "model t(N, C) {\ndata v: [N, C]\nfor i in N {\n edge phi in N\n potential exp(dot(v[i], v[phi]))\n"
+              " out o[i] = E[v[phi[phi]]]\n}\n}\n");
   f = facts(&e, NULL);
   cr_assert_gt(f->kept.n, 0);
   for (uint32_t k = 0; k < f->kept.n; k++) cr_assert_not(f->kept.at[k].is_pairwise);
