@@ -12,9 +12,11 @@
 #include "driver/verify_input.h"
 #include "oracle/draw.h"
 
-enum { TRIALS = 20, PERTURBED_RUNS = 4, DRAWS_BESIDE_FIXED = 50 };
+enum { TRIALS = 20, PERTURBED_RUNS = 4, DRAWS = 400 };
 static const double TOLERANCE_F64 = 1e-10, TOLERANCE_F32 = 1e-5, F32_ROUNDING = 0x1p-23, EXCUSE = 8;
-static const OracleLimits LIMITS = {.max_values = 4e5, .max_steps = 2e7};
+static const double DRAW_SECONDS = 10;
+/* Sizes that the user gives are worth waiting for. */
+static const OracleLimits LIMITS = {.max_values = 4e5, .max_steps = 2e7}, LIMITS_FIXED = {.max_values = 1e7, .max_steps = 2e9};
 
 typedef struct Score { double worst; int judged, excused; } Score;
 
@@ -23,7 +25,7 @@ typedef struct Verify {
   Chosen chosen;
   const Model *model;
   Inputs given;
-  bool has_arrays;      /* some input is fixed */
+  OracleLimits limits;
   Program program[2];   /* f32, f64 */
   bool compiled, use[2];
   Score *score[2];      /* by Out.id */
@@ -40,6 +42,8 @@ static void say_how_to_repeat(const Verify *v, const Binding *b, uint64_t seed) 
   const WordVec *words = &v->d->options.words;
   fprintf(stderr, "  sizes: %s\n  again: attn verify", precheck_sizes(v->d->arena, v->model, b->sizes));
   for (uint32_t i = 0; i < words->n; i++) fprintf(stderr, " %s", words->at[i]);
+  if (v->d->options.has_precision) fprintf(stderr, " --precision=%s", PRECISION[v->use[1]]);
+  if (v->d->options.tol > 0) fprintf(stderr, " --tol=%g", v->d->options.tol);
   fprintf(stderr, " --trials=1 --seed=%llu\n", (unsigned long long)seed);
 }
 
@@ -116,25 +120,27 @@ static bool run_precision(Verify *v, Arena *arena, const Binding *b, int p, Outp
 
 static bool draw(Verify *v, Arena *arena, uint64_t seed, Binding *b) {
   char *why = NULL;
-  DrawOptions options = {.sizes = v->given.sizes, .round_f32 = true, .runs = v->has_arrays ? NULL : &LIMITS};
+  DrawOptions options = {.sizes = v->given.sizes, .round_f32 = true};
   if (!draw_binding(arena, v->model, seed, &options, b, &why)) {
-    wrong("no inputs were found on which '%s' can be enumerated: %s", sym_text(v->model->names, v->model->name), why);
+    wrong("no inputs were found that '%s' allows: %s", sym_text(v->model->names, v->model->name), why);
     return false;
   }
   verify_fix_inputs(arena, &v->given, b);
   return true;
 }
 
-/* Inputs and what enumeration makes of them.  Beside fixed inputs a draw may not be one the model allows: others
- * are tried. */
+/* Inputs and what enumeration makes of them.  A draw that the model does not allow, or that is too large to
+ * enumerate, is followed by others, for a while. */
 static bool draw_and_enumerate(Verify *v, Arena *arena, uint64_t seed, Binding *b, OutputArray ***want) {
   char *why = NULL;
-  for (uint64_t k = 0; k < (v->has_arrays ? DRAWS_BESIDE_FIXED : 1); k++) {
+  double start = seconds_now();
+  for (uint64_t k = 0; k < DRAWS && seconds_now() - start < DRAW_SECONDS; k++) {
     if (!draw(v, arena, seed + (k << 32), b)) return false;
     b->seed = seed;
-    if (oracle_run(arena, v->model, b, &LIMITS, want, &why)) return true;
+    if (oracle_run(arena, v->model, b, &v->limits, want, &why)) return true;
   }
   fprintf(stderr, "%s\n", why);
+  wrong("no inputs were found on which '%s' can be enumerated", sym_text(v->model->names, v->model->name));
   return false;
 }
 
@@ -152,12 +158,19 @@ static bool run_trial(Verify *v, Arena *arena, uint64_t seed) {
 
 /* ---- the whole ---------------------------------------------------------------------------------------------- */
 
+static void say_refusals(const Diags *refusals) {
+  puts("the compiled side is not available; the model is only enumerated");
+  for (uint32_t i = 0; i < refusals->list.n; i++) {
+    Place at = source_place(refusals->source, refusals->list.at[i]->span.lo);
+    printf("  %s:%u:%u: %s\n", refusals->source->path, at.line, at.column, refusals->list.at[i]->text);
+  }
+}
+
 static bool compile(Verify *v) {
   Diags *refusals;
   Arena *arena = v->d->arena;
   if (!execute_derive(arena, v->chosen.file, v->model, &refusals)) {
-    diag_print(refusals, stdout);
-    puts("the compiled side is not available; the model is only enumerated");
+    say_refusals(refusals);
     return true;
   }
   for (int p = 0; p < 2; p++) {
@@ -217,7 +230,7 @@ static void prepare(Verify *v) {
   v->tolerance[0] = fmax(TOLERANCE_F32, o->tol);
   v->use[0] = !o->has_precision || !o->f64;
   v->use[1] = !o->has_precision || o->f64;
-  for (uint32_t k = 0; k < v->model->inputs.n; k++) v->has_arrays |= v->given.at[k].origin != FROM_NOTHING;
+  v->limits = o->words.n > v->chosen.used ? LIMITS_FIXED : LIMITS;
 }
 
 int verb_verify(Driver *d) {

@@ -105,11 +105,11 @@ static void charge_acc(Walk *w, const Loop *l, const Acc *a, const Poly *element
   case ACC_ENTROPY: charge(f, &f->cost.arithmetic, &n, 2); return;
   case ACC_PROD: case ACC_MAX: case ACC_MIN: charge(f, &f->cost.arithmetic, &n, 1); return;
   case ACC_ANY: case ACC_ALL: case ACC_ARGMAX: charge(f, &f->cost.selection, &n, 1); return;
-  case ACC_LSE: return;
+  case ACC_LSE: case ACC_MASS: return;
   }
 }
 
-static bool takes_exp(AccKind a) { return a == ACC_LSE || a == ACC_EXPECT || a == ACC_ENTROPY; }
+static bool takes_exp(AccKind a) { return a == ACC_LSE || a == ACC_MASS || a == ACC_EXPECT || a == ACC_ENTROPY; }
 
 /* Accumulators of one log weight share its running maximum, exponential and sum. */
 static void charge_weights(Walk *w, const Loop *l, const Poly *elements) {

@@ -108,6 +108,7 @@ static void say_acc(const Facts *f, const Loop *l, const Acc *a, int depth, FILE
   const char *name = loop_name(f, l);
   switch (a->kind) {
   case ACC_LSE: fprintf(to, "(log sum of the weights over %s)", name); return;
+  case ACC_MASS: fprintf(to, "(log sum of the weights over %s, less the largest log weight)", name); return;
   case ACC_ENTROPY: fprintf(to, "(entropy over %s)", name); return;
   case ACC_EXPECT: fprintf(to, "E_%s[", name); break;
   case ACC_ARGMAX: fprintf(to, "(most probable %s)", name); return;
@@ -252,6 +253,7 @@ const char *acc_text(const Facts *f, const Loop *l, const Acc *a) {
   case ACC_LSE:
     if (has_two_weights(l)) return arena_printf(f->arena, "log sum exp of %s", value_text(f, a->body.log_w));
     return "the log of the sum of weights";
+  case ACC_MASS: return "the log of the sum of weights, less the largest log weight";
   case ACC_ENTROPY: return "the entropy";
   case ACC_EXPECT: return arena_printf(f->arena, "the mean of %s%s", value_text(f, a->body.x), tail);
   case ACC_ARGMAX:

@@ -202,7 +202,8 @@ static Val eval_latent(World *w, const Term *t) {
 
 /* ---- operators ---------------------------------------------------------------------------------------- */
 
-static bool is_none(const Term *t, Val v) { return t->type == TYPE_INT && v.i == NONE_VALUE; }
+/* Also of a real: a conversion is no expression of the source, and passes a none on to the one around it. */
+static bool is_none(const Term *t, Val v) { return t->type != TYPE_BOOL && v.i == NONE_VALUE; }
 
 static bool compare(OpKind op, int order, bool unordered) {
   switch ((int)op) {
@@ -249,7 +250,7 @@ static Val eval_plain_op(World *w, const Term *t) {
     x[k] = v[k].r;
   }
   for (uint32_t k = 0; k < t->args.n && k < 3; k++)
-    if (is_none(t->args.at[k], v[k])) return none_used(w);
+    if (is_none(t->args.at[k], v[k])) return t->op == OP_TO_REAL ? (Val){NONE_VALUE, 0} : none_used(w);
   if (t->op == OP_TO_REAL) return real_val((double)v[0].i);
   if (t->op == OP_FLOOR || t->op == OP_CEIL || t->op == OP_ROUND) return int_val(oracle_real_to_int(t->op, x[0]));
   return t->type == TYPE_REAL ? real_val(oracle_real_function(t->op, x)) : eval_int_op(w, t, v);
@@ -318,10 +319,16 @@ static Val reduce_step(const Term *t, Val a, Val b) {
   return int_val(oracle_int_function(op, (int64_t[]){a.i, b.i}));
 }
 
+static bool bound_is_none(World *w, const Range *r) {
+  if (r->kind == RANGE_ROW) return is_none(r->row, world_eval(w, r->row));
+  return is_none(r->lo, world_eval(w, r->lo)) || is_none(r->hi, world_eval(w, r->hi));
+}
+
 static Val eval_reduce(World *w, const Term *t) {
   Index *x = t->index;
   int64_t saved = w->index[x->id];
   Values v = world_range(w, &x->range);
+  if (!v.n && bound_is_none(w, &x->range)) return none_used(w); /* the reduction is the smallest expression that uses it */
   Val total = reduce_start(t);
   for (int64_t k = 0; k < v.n && w->need == NEED_NOTHING && world_step(w, t->span); k++) {
     w->index[x->id] = value_at(&v, k);
@@ -360,8 +367,8 @@ Val world_eval(World *w, const Term *t) {
 
 double world_real(World *w, const Term *t) {
   Val v = world_eval(w, t);
-  if (t->type == TYPE_REAL) return v.r;
-  return is_none(t, v) ? none_used(w).r : (double)v.i;
+  if (is_none(t, v)) return none_used(w).r;
+  return t->type == TYPE_REAL ? v.r : (double)v.i;
 }
 
 int64_t world_int(World *w, const Term *t) {
@@ -389,6 +396,7 @@ bool oracle_mentions_edge(const Term *t) { return mentions(t, TERM_EDGE); }
 bool oracle_mentions_latent(const Term *t) { return mentions(t, TERM_LATENT); }
 
 bool oracle_may_be_none(const Term *t) {
+  if (t->kind == TERM_OP && t->op == OP_TO_REAL) return oracle_may_be_none(t->args.at[0]);
   if (t->kind == TERM_IF) return oracle_may_be_none(t->args.at[1]) || oracle_may_be_none(t->args.at[2]);
   return t->kind == TERM_EDGE || t->kind == TERM_NONE;
 }

@@ -80,7 +80,7 @@ static bool expect_by_law(World *w, const Term *t, double *result) {
   }
   if (t->kind != TERM_OP || t->type == TYPE_BOOL || t->args.n == 0) return false;
   const Term *a = t->args.at[0], *b = t->args.at[t->args.n - 1];
-  if (t->type == TYPE_INT && (oracle_may_be_none(a) || oracle_may_be_none(b))) return false;
+  if (t->op != OP_TO_REAL && (oracle_may_be_none(a) || oracle_may_be_none(b))) return false;
   switch ((int)t->op) {
   case OP_ADD: *result = expect(w, a) + expect(w, b); return true;
   case OP_SUB: *result = expect(w, a) - expect(w, b); return true;
