@@ -503,11 +503,19 @@ static Term *with_own_plates(Context *x, const Term *t, Copy copy, bool blank) {
   return term_finish(r);
 }
 
-/* What is left of t without the copy may depend only on components of vectors: the array must stay small. */
-static bool free_axes(Context *x, const Term *rest, IndexVec *axes) {
+/* A plate in which the copy is the one we stand in: b of v[b, phi[b, phi[b, i]]]. */
+static bool is_shared_plate(const BoundIndex *n, Copy copy) {
+  for (uint32_t k = 0; k < copy.c->plates.n; k++)
+    if (copy.c->plates.at[k] == n->index) return copy.at[k] == n->v;
+  return false;
+}
+
+/* What is left of t without the copy may depend, beside shared plates, only on components of vectors: the array must
+ * stay small. */
+static bool free_axes(Context *x, const Term *rest, Copy copy, IndexVec *axes) {
   if (term_mentions_edge(rest, NULL)) return false;
   for (const BoundIndex *n = x->bound; n; n = n->next) {
-    if (find_bound(x, n->index) != n || !term_mentions_index(rest, n->index)) continue;
+    if (find_bound(x, n->index) != n || !term_mentions_index(rest, n->index) || is_shared_plate(n, copy)) continue;
     if (n->index->role != INDEX_AXIS || !has_fixed_bounds(n->index)) return false;
     vec_push(x->d->arena, axes, n->index);
   }
@@ -527,7 +535,7 @@ static Val from_memo(Context *x, const Mention *m, const Term *t) {
   for (uint32_t i = 0; i < c->edges.n; i++)
     if (find_known(x, c, c->edges.at[i], m->copy.at)) return 0;
   IndexVec axes = {0};
-  if (!free_axes(x, with_own_plates(x, t, m->copy, true), &axes)) return 0;
+  if (!free_axes(x, with_own_plates(x, t, m->copy, true), m->copy, &axes)) return 0;
   Term *own = with_own_plates(x, t, m->copy, false);
   Array *a = memo(x, c, &key, own, &axes, STORE_WIDE, expectation_of_own, own);
   return a ? memo_load(x, a, m->copy, &axes) : 0;
