@@ -463,10 +463,10 @@ static Val over_draws(Context *x, Copy copy, const Term *t) {
   Region *back = b->at;
   const Infer *infer = copy.c->infer;
   Context top = {.d = x->d};
-  Val n = eval(&top, infer->n), seed = eval(&top, infer->seed), sum = copy_log_sum(x, copy);
   Carry carry;
   if (find_carry(x, copy, t, &carry)) b->at = carry.base;
   else carry.n = 0;
+  Val n = eval(&top, infer->n), seed = eval(&top, infer->seed), sum = copy_log_sum(x, copy);
   Loop *l = open_loop(x, LOOP_REDUCE, infer->span, build_int(b, 0), n);
   Acc *a = build_acc(b, l, ACC_SUM, IR_WIDE, carry.n, carry.axes);
   Context y = *x;

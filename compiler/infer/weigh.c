@@ -150,9 +150,12 @@ static Signed signed_log(Context *x, const Term *t) {
   ICE("unknown term");
 }
 
+/* A zero has no sign: it removes the value also as a product with something negative. */
 Val log_weight(Context *x, const Term *t) {
   Signed s = signed_log(x, t);
-  return s.negative ? build_select(B(x), s.negative, wide(x, NAN), s.log_abs) : s.log_abs;
+  if (!s.negative) return s.log_abs;
+  Val zero = build_2(B(x), IR_EQ, build_convert(B(x), s.log_abs, IR_WIDE), wide(x, -INFINITY));
+  return build_select(B(x), zero, wide(x, -INFINITY), build_select(B(x), s.negative, wide(x, NAN), s.log_abs));
 }
 
 /* ---- weight statements -------------------------------------------------------------------------------------- */
