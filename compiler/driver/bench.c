@@ -8,7 +8,7 @@
 #include "driver/peak.h"
 #include "driver/precheck.h"
 
-enum { RUNS_MIN = 5, RUNS_MAX = 1000, KERNEL_THREADS = 1 /* kernels do not use a pool yet */ };
+enum { RUNS_MIN = 5, RUNS_MAX = 1000 };
 static const double SECONDS_MAX = 2; /* of measuring, once RUNS_MIN runs are done */
 
 static int by_value(const void *a, const void *b) {
@@ -62,7 +62,7 @@ static void print_report(const Report *r, bool as_json) {
   json_real(&j, "fraction_of_peak", rate / r->peak);
   json_real(&j, "bytes_per_second", r->bytes / r->seconds);
   json_real(&j, "compile_seconds", r->program->compile_seconds);
-  json_int(&j, "threads", KERNEL_THREADS);
+  json_int(&j, "threads", execute_threads(r->program));
   json_close(&j, '}');
 }
 
@@ -74,7 +74,7 @@ static bool bench(Driver *d, const Program *p, const Inputs *in) {
   if (seconds < 0) return false;
   Report report = {.seconds = fmax(seconds, 1e-9), .bytes = traffic(in, &r), .program = p,
                    .operations = cost_operations(d->arena, p->model, in->sizes),
-                   .peak = peak_operations(d->options.f64, KERNEL_THREADS)};
+                   .peak = peak_operations(d->options.f64, execute_threads(p))};
   print_report(&report, d->options.json);
   return true;
 }
@@ -90,6 +90,6 @@ int verb_bench(Driver *d) {
   if (status || !precheck(d->arena, c.file, &in)) return STATUS_WRONG;
   if (!execute_compile(d->arena, c.file, c.model, &d->options, &p)) return STATUS_WRONG;
   bool ok = bench(d, &p, &in);
-  back_dispose(p.code);
+  execute_dispose(&p);
   return ok ? STATUS_DONE : STATUS_WRONG;
 }

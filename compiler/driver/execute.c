@@ -12,6 +12,7 @@
 #include "driver/precheck.h"
 #include "infer/derive.h"
 #include "ir/pass.h"
+#include "pool.h"
 
 /* ---- model to code ---------------------------------------------------------------------------------------- */
 
@@ -36,7 +37,17 @@ bool execute_compile(Arena *arena, const Loaded *l, const Model *m, const Option
   bool ok = back_compile(arena, p->kernel, &options, &p->code, &why);
   if (!ok) wrong("%s", why);
   p->compile_seconds = seconds_now() - start;
+  p->pool = ok && o->threads != 1 ? pool_create(o->threads) : NULL; /* without one, one thread does it all */
   return ok;
+}
+
+int execute_threads(const Program *p) { return p->pool ? p->pool->threads : 1; }
+
+void execute_dispose(Program *p) {
+  back_dispose(p->code);
+  pool_destroy(p->pool);
+  p->code = NULL;
+  p->pool = NULL;
 }
 
 /* ---- a call ----------------------------------------------------------------------------------------------- */
@@ -108,7 +119,7 @@ bool execute_prepare(Arena *arena, const Program *p, const Inputs *in, uint64_t 
   if (!make_results(arena, in, p->f64, r)) return false;
   fill_views(c, in, r);
   fill_sizes(c, in, seed);
-  c->workspace_bytes = p->code->workspace(c->sizes, 1);
+  c->workspace_bytes = p->code->workspace(c->sizes, execute_threads(p));
   if ((double)c->workspace_bytes > memory_of_machine()) {
     wrong("the model needs %.3g GiB of workspace at %s; this machine has %.3g", (double)c->workspace_bytes / 0x1p30,
           precheck_sizes(arena, p->model, in->sizes), memory_of_machine() / 0x1p30);
@@ -135,7 +146,8 @@ void execute_report(Arena *arena, const Program *p, const attn_error *err) {
 bool execute_call(Arena *arena, const Call *c, attn_error *err) {
   (void)arena;
   *err = (attn_error){0};
-  return c->program->code->run(c->in, c->out, c->sizes, c->workspace, c->workspace_bytes, NULL, err) == 0;
+  const Program *p = c->program;
+  return p->code->run(c->in, c->out, c->sizes, c->workspace, c->workspace_bytes, p->pool, err) == 0;
 }
 
 bool execute_run(Arena *arena, const Program *p, const Inputs *in, uint64_t seed, Results *r) {

@@ -10,7 +10,8 @@ typedef struct Program {
   const Loaded *file;
   const Model *model;
   Kernel *kernel;
-  Compiled *code; /* back_dispose it */
+  Compiled *code;
+  attn_pool *pool; /* --threads */
   bool f64;
   double compile_seconds;
 } Program;
@@ -19,8 +20,11 @@ typedef struct Program {
  * refused, as errors at their place. */
 Kernel *execute_derive(Arena *arena, const Loaded *l, const Model *m, Diags **refusals);
 
-/* False after messages. */
+/* False after messages; execute_dispose it in any case. */
 bool execute_compile(Arena *arena, const Loaded *l, const Model *m, const Options *o, Program *p);
+
+void execute_dispose(Program *p);
+int execute_threads(const Program *p); /* that work on a call */
 
 /* Results by Out.id, in C order, in the types outputs are written in.  All memory is the arena's. */
 typedef struct Results {

@@ -5,7 +5,7 @@
 const Verb driver_verbs[] = {
   {"check", verb_check, OPTIONS_BUILD, "FILE...", "parse and check; print all diagnostics"},
   {"run", verb_run, OPTIONS_BUILD | OPTION_OUTPUT, "FILE [MODEL] NAME=VALUE... [-o PATH]", "compile a model and run it on inputs"},
-  {"compile", verb_compile, OPTIONS_BUILD | OPTION_OUTPUT | OPTION_EMIT, "FILE [MODEL] [SIZE=N...] -o STEM", "make a native library"},
+  {"compile", verb_compile, OPTIONS_BUILD | OPTION_OUTPUT | OPTION_EMIT | OPTION_TARGET, "FILE [MODEL] [SIZE=N...] -o STEM", "make a native library"},
   {"explain", verb_explain, OPTIONS_BUILD | OPTION_JSON, "FILE [MODEL] [SIZE=N...]", "say how the model is summed, and what it costs"},
   {"info", verb_info, OPTIONS_BUILD | OPTION_JSON, "FILE [MODEL]", "list inputs, outputs, types, shapes, defaults"},
   {"verify", verb_verify, OPTIONS_BUILD | OPTION_TRIALS | OPTION_TOL, "FILE [MODEL] [NAME=VALUE...]", "compare the compiled model with plain enumeration"},
@@ -21,7 +21,7 @@ typedef struct OptionHelp { uint32_t bit; const char *usage, *about; } OptionHel
 static const OptionHelp OPTION_HELP[] = {
   {OPTION_OUTPUT, "-o PATH", "a folder DIR/ for every output, FILE.npy for a single one; a STEM for compile"},
   {OPTION_AFTER, "--after=PASS", "parse, check, plan, derive, a pass, llvm, llvm-opt or asm"},
-  {OPTION_EMIT, "--emit=LIST", "of shared, obj, header, asm, llvm"},
+  {OPTION_EMIT, "--emit=LIST", "of shared, obj, header, asm, llvm (default: the first three)"},
   {OPTION_CHECK, "--check", "change nothing; exit 1 if a file would change"},
   {OPTION_JSON, "--json", "print one JSON object"},
   {OPTION_TRIALS, "--trials=N", "how many random inputs (default 20)"},
@@ -29,7 +29,8 @@ static const OptionHelp OPTION_HELP[] = {
   {OPTION_PRECISION, "--precision=f32|f64", "of 'real' (default f32)"},
   {OPTION_THREADS, "--threads=T", "default: all cores"},
   {OPTION_SEED, "--seed=S", "of draws (default 0)"},
-  {OPTION_CPU, "--target-cpu=NAME", "default: native"},
+  {OPTION_CPU, "--target-cpu=NAME", "default: native; compile: x86-64-v2, -v3 and -v4 in one, chosen when called"},
+  {OPTION_TARGET, "--target=TRIPLE", "x86_64-linux-gnu or aarch64-linux-gnu (default: this machine)"},
   {OPTION_MAX_COST, "--max-cost=C", "largest number of weight evaluations (default 1e12)"},
   {OPTION_NO_CACHE, "--no-cache", "do not keep or use compiled kernels"},
   {OPTION_TIME, "--time", "print compile and run times on stderr"},

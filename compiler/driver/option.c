@@ -60,8 +60,10 @@ static bool read_max_cost(Options *o, const char *v) { return read_real(v, &o->m
 
 static bool read_cpu(Options *o, const char *v) {
   o->cpu = v;
-  return !strcmp(v, "native") || back_cpu_known(v);
+  return back_cpu_known(v);
 }
+
+static bool read_target(Options *o, const char *v) { return back_target_known(o->target = v); }
 
 static bool read_output(Options *o, const char *v) { return *(o->output = v) != 0; }
 static bool read_after(Options *o, const char *v) { return *(o->after = v) != 0; }
@@ -88,6 +90,7 @@ static const Option OPTIONS[] = {
   {"--no-cache", OPTION_NO_CACHE, set_no_cache, NULL},
   {"--precision", OPTION_PRECISION, read_precision, "f32 or f64"},
   {"--seed", OPTION_SEED, read_seed, "an integer"},
+  {"--target", OPTION_TARGET, read_target, "x86_64-linux-gnu or aarch64-linux-gnu"},
   {"--target-cpu", OPTION_CPU, read_cpu, "native or the name of a CPU that LLVM knows"},
   {"--threads", OPTION_THREADS, read_threads, "a number from 1 to 4096"},
   {"--time", OPTION_TIME, set_time, NULL},

@@ -16,6 +16,7 @@ typedef struct Options {
   const char *after;   /* --after */
   const char *emit;    /* --emit */
   const char *cpu;     /* --target-cpu; NULL: this machine */
+  const char *target;  /* --target; NULL: this machine */
   bool json, time, check, f64, no_cache;
   bool has_precision;  /* --precision was given */
   int threads;         /* 0: all cores */
@@ -41,6 +42,7 @@ enum {
   OPTION_SEED = 1 << 11,
   OPTION_TOL = 1 << 12,
   OPTION_MAX_COST = 1 << 13,
+  OPTION_TARGET = 1 << 14,
   /* common to all verbs, so that one list of options serves a whole session */
   OPTIONS_BUILD = OPTION_CPU | OPTION_TIME | OPTION_PRECISION | OPTION_NO_CACHE | OPTION_THREADS | OPTION_SEED |
                   OPTION_MAX_COST,

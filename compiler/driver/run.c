@@ -23,6 +23,6 @@ int verb_run(Driver *d) {
   if (status || !precheck(d->arena, c.file, &in)) return STATUS_WRONG;
   if (!execute_compile(d->arena, c.file, c.model, &d->options, &p)) return STATUS_WRONG;
   status = run_program(d, &p, &in);
-  back_dispose(p.code);
+  execute_dispose(&p);
   return status;
 }

@@ -245,6 +245,6 @@ int verb_verify(Driver *d) {
   prepare(&v);
   bool ok = compile(&v) && run_trials(&v);
   if (ok) report(&v);
-  for (int p = 0; p < 2; p++) back_dispose(v.program[p].code);
+  for (int p = 0; p < 2; p++) execute_dispose(&v.program[p]);
   return ok ? STATUS_DONE : STATUS_WRONG;
 }
