@@ -4,6 +4,8 @@
  *                 void *workspace, size_t workspace_bytes, attn_pool *pool, attn_error *err);
  *   size_t attn_NAME_workspace(const int64_t *sizes, int threads);
  *
+ * sizes: the model's sizes in the order of declaration, then one a graph (how many indices), then the seed, where
+ *       the model draws
  * in:   one view an input, in the order of declaration (a graph takes two: indptr, then indices)
  * out:  one view an output; an output whose data is NULL is not computed
  * Returns 0, or an attn_status with *err filled.  Allocates nothing, keeps no state. */
@@ -27,7 +29,9 @@ typedef enum attn_status {
   ATTN_OK = 0,
   ATTN_ERROR_INDEX = 1,    /* an index outside its array, at `site` */
   ATTN_ERROR_DIVISOR = 2,  /* integer division by zero, at `site` */
-  ATTN_ERROR_WORKSPACE = 3 /* workspace_bytes is too small: `limit` says how many are needed */
+  ATTN_ERROR_WORKSPACE = 3, /* workspace_bytes is too small: `limit` says how many are needed */
+  ATTN_ERROR_SIZE = 4, /* the kernel was compiled for another size: sizes[site] is `value`, must be `limit` */
+  ATTN_ERROR_CPU = 5   /* the processor is older than any the kernel was compiled for */
 } attn_status;
 
 /* site: number of the check in the kernel, which the compiler maps to a place in the model file.
@@ -38,11 +42,12 @@ typedef struct attn_error {
   int64_t value, limit; /* index: value is not in 0 .. limit */
 } attn_error;
 
-/* Threads of the caller: runs task(arg, 0 .. count-1), each once, in any order, and returns when all are done.
- * NULL: one thread. */
+/* Threads of the caller.  run calls task(arg, item, thread) for the items 0 .. count-1, each once, in any order,
+ * and returns when all are done; no two calls that overlap in time have the same thread, 0 <= thread < threads.
+ * The bits of a kernel's results do not depend on the pool.  NULL: one thread. */
 typedef struct attn_pool {
   int threads;
-  void (*run)(struct attn_pool *pool, void (*task)(void *arg, int64_t item), void *arg, int64_t count);
+  void (*run)(struct attn_pool *pool, void (*task)(void *arg, int64_t item, int thread), void *arg, int64_t count);
 } attn_pool;
 
 typedef int (*attn_kernel_fn)(const attn_view *in, attn_view *out, const int64_t *sizes, void *workspace,

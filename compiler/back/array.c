@@ -2,8 +2,9 @@
  *
  * Inputs and outputs are the caller's views.  TEMP and LOCAL arrays are laid out one after another in the
  * workspace, C order, in the order of Kernel.arrays; their dimensions follow from the sizes alone, so that
- * the workspace function computes the same layout from the same code.  TEMP arrays come first and exist
- * once; LOCAL arrays, each iteration's own, once a thread.
+ * the workspace function computes the same layout from the same code.  What one thread writes before others
+ * read it comes first and exists once: TEMP arrays, and LOCAL arrays outside parallel loops.  LOCAL arrays that
+ * are an iteration's own exist once a thread.
  *
  * A load outside its array gives 0 without touching memory: the address is exchanged for that of a zero.
  * No test is made where an index is the variable of a loop that runs within the dimension. */
@@ -20,7 +21,7 @@ static LLVMTypeRef stored_type(const Emit *e, StoreType s) {
     case STORE_INT: return e->t.i64;
     case STORE_REAL: return type_of(e, IR_REAL);
     case STORE_WIDE: return e->t.f64;
-    case STORE_F16: return e->t.f16;
+    case STORE_F16: return e->t.i16;
     case STORE_BF16: return e->t.i16;
     case STORE_F32: return e->t.f32;
   }
@@ -109,12 +110,14 @@ static LLVMValueRef layout_array(Emit *e, const Array *a) {
   return LLVMBuildAnd(e->b, padded, const_int(e, -LINE), "");
 }
 
+static bool is_shared(const Array *a) { return a->kind == ARRAY_TEMP || is_alone(a->home); }
+
 /* data holds the offset until layout_place. */
-static LLVMValueRef layout_kind(Emit *e, ArrayKind kind) {
+static LLVMValueRef layout_part(Emit *e, bool shared) {
   LLVMValueRef total = const_int(e, 0);
   for (uint32_t n = 0; n < e->k->arrays.n; n++) {
     const Array *a = e->k->arrays.at[n];
-    if (a->kind != kind || !laid_out(a)) continue;
+    if (!laid_out(a) || is_shared(a) != shared) continue;
     LLVMValueRef bytes = layout_array(e, a);
     place_of(e, a)->data = total;
     total = add(e, total, bytes);
@@ -123,8 +126,8 @@ static LLVMValueRef layout_kind(Emit *e, ArrayKind kind) {
 }
 
 Layout layout_workspace(Emit *e) {
-  LLVMValueRef shared = layout_kind(e, ARRAY_TEMP);
-  return (Layout){shared, layout_kind(e, ARRAY_LOCAL)};
+  LLVMValueRef shared = layout_part(e, true);
+  return (Layout){shared, layout_part(e, false)};
 }
 
 LLVMValueRef layout_total(Emit *e, const Layout *l, LLVMValueRef threads) {
@@ -133,14 +136,15 @@ LLVMValueRef layout_total(Emit *e, const Layout *l, LLVMValueRef threads) {
   return LLVMBuildSelect(e->b, none, total, add(e, total, const_int(e, LINE - 1)), "");
 }
 
-void layout_place(Emit *e, const Layout *l) {
+void layout_place(Emit *e, const Layout *l, LLVMValueRef thread) {
   LLVMValueRef raw = LLVMBuildPtrToInt(e->b, e->workspace, e->t.i64, "");
   LLVMValueRef skip = LLVMBuildAnd(e->b, LLVMBuildNeg(e->b, raw, ""), const_int(e, LINE - 1), "");
+  LLVMValueRef own = LLVMBuildAdd(e->b, l->shared, LLVMBuildMul(e->b, thread, l->each, ""), "");
   for (uint32_t n = 0; n < e->k->arrays.n; n++) {
     const Array *a = e->k->arrays.at[n];
     if (!laid_out(a)) continue;
     LLVMValueRef offset = LLVMBuildAdd(e->b, skip, e->place[a->id].data, "");
-    if (a->kind == ARRAY_LOCAL) offset = LLVMBuildAdd(e->b, offset, l->shared, "");
+    if (!is_shared(a)) offset = LLVMBuildAdd(e->b, offset, own, "");
     e->place[a->id].data = LLVMBuildGEP2(e->b, e->t.i8, e->workspace, &offset, 1, a->name);
   }
 }
@@ -199,10 +203,25 @@ static LLVMValueRef widen_bf16(Emit *e, LLVMValueRef bits) {
   return LLVMBuildBitCast(e->b, high, e->t.f32, "");
 }
 
+/* With integers: processors without half precision would call a function for it.  The exponent is rebased by a
+ * multiplication, which is exact and normalises; infinity and NaN keep their fraction under the largest one. */
+static LLVMValueRef widen_f16(Emit *e, LLVMValueRef half) {
+  LLVMValueRef h = LLVMBuildZExt(e->b, half, e->t.i32, "");
+  LLVMValueRef body = LLVMBuildShl(e->b, LLVMBuildAnd(e->b, h, LLVMConstInt(e->t.i32, 0x7fff, false), ""),
+                                   LLVMConstInt(e->t.i32, 13, false), "");
+  LLVMValueRef finite = LLVMBuildFMul(e->b, LLVMBuildBitCast(e->b, body, e->t.f32, ""), LLVMConstReal(e->t.f32, 0x1p112), "");
+  LLVMValueRef large = LLVMBuildOr(e->b, body, LLVMConstInt(e->t.i32, 0x7f800000, false), "");
+  LLVMValueRef is_large = LLVMBuildICmp(e->b, LLVMIntUGE, body, LLVMConstInt(e->t.i32, 0x7c00 << 13, false), "");
+  LLVMValueRef size = LLVMBuildSelect(e->b, is_large, large, LLVMBuildBitCast(e->b, finite, e->t.i32, ""), "");
+  LLVMValueRef sign = LLVMBuildShl(e->b, LLVMBuildAnd(e->b, h, LLVMConstInt(e->t.i32, 0x8000, false), ""),
+                                   LLVMConstInt(e->t.i32, 16, false), "");
+  return LLVMBuildBitCast(e->b, LLVMBuildOr(e->b, size, sign, ""), e->t.f32, "");
+}
+
 static LLVMValueRef float_from(Emit *e, LLVMValueRef x, LLVMTypeRef to) {
   LLVMTypeRef from = LLVMTypeOf(x);
   if (from == to) return x;
-  return to == e->t.f64 || from == e->t.f16 ? LLVMBuildFPExt(e->b, x, to, "") : LLVMBuildFPTrunc(e->b, x, to, "");
+  return to == e->t.f64 ? LLVMBuildFPExt(e->b, x, to, "") : LLVMBuildFPTrunc(e->b, x, to, "");
 }
 
 /* A stored element as a value of the array's type. */
@@ -214,9 +233,9 @@ static LLVMValueRef decode(Emit *e, const Array *a, LLVMValueRef raw) {
     }
     case STORE_INT: return op_convert(e, raw, IR_INT, a->type);
     case STORE_BF16: return float_from(e, widen_bf16(e, raw), type_of(e, a->type));
+    case STORE_F16: return float_from(e, widen_f16(e, raw), type_of(e, a->type));
     case STORE_REAL:
     case STORE_WIDE:
-    case STORE_F16:
     case STORE_F32: return float_from(e, raw, type_of(e, a->type));
   }
   ICE("stored type %d", (int)a->elem);

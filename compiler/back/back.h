@@ -12,6 +12,9 @@ typedef struct BackOptions {
   bool f64;        /* IR_REAL is double; else float */
   const char *cpu; /* "native" or NULL: this machine; else a CPU name LLVM knows */
   bool optimise;   /* run the IR passes; off only to debug */
+  const char *triple;   /* NULL: this machine; else as back_target_known, and cpu NULL is the oldest of its kind */
+  bool levels;          /* x86-64: one kernel for each of the levels v2, v3, v4, the best chosen when first called; no cpu */
+  const int64_t *sizes; /* by place in Kernel.sizes: the one value that the kernel takes; -1: any.  NULL: all any */
 } BackOptions;
 
 /* A kernel in memory, ready to call. */
@@ -29,10 +32,20 @@ typedef struct Compiled {
 bool back_compile(Arena *arena, const Kernel *k, const BackOptions *options, Compiled **out, const char **why);
 void back_dispose(Compiled *c);
 
-/* The LLVM IR or assembly as text, for `attn dump` (malloc'd; the caller frees). */
-typedef enum { BACK_LLVM, BACK_LLVM_OPTIMISED, BACK_ASM } BackForm;
+/* What the code calls: the C library's mathematics; attn_rt_* of the runtime (runtime/special.h, random.h). */
+typedef struct BackNeeds { bool libm, runtime; } BackNeeds;
+
+/* The LLVM IR, the assembly or the object file of a kernel (malloc'd, *size bytes and a NUL; the caller frees).
+ * needs may be NULL.  NULL with *why as for back_compile. */
+typedef enum { BACK_LLVM, BACK_LLVM_OPTIMISED, BACK_ASM, BACK_OBJECT } BackForm;
+char *back_emit(Arena *arena, const Kernel *k, const BackOptions *options, BackForm form, size_t *size, BackNeeds *needs,
+                const char **why);
+/* The same as text, for `attn dump`. */
 char *back_text(Arena *arena, const Kernel *k, const BackOptions *options, BackForm form, const char **why);
 
+bool back_target_known(const char *triple);     /* "x86_64-linux-gnu", "aarch64-linux-gnu", ... */
+bool back_target_is_host(const char *triple);   /* its processors are of this machine's kind; NULL: yes */
+bool back_has_levels(const char *triple);
 bool back_cpu_known(const char *cpu);
 const char *back_version(void);  /* "LLVM 19.1.7" */
 char *back_host_cpu(Arena *arena);

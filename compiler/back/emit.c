@@ -217,9 +217,12 @@ static LLVMValueRef wanted(Emit *e, const Region *r) {
 static void emit_stores(Emit *e, const Loop *l) {
   LLVMValueRef some = l->body->depth == 1 ? wanted(e, l->body) : NULL;
   LLVMBasicBlockRef done = some ? block_when(e, some, "wanted") : NULL;
-  Count c = loop_enter(e, l);
-  emit_code(e, l->body, NULL, false);
-  count_leave(e, &c);
+  if (l->kind == LOOP_PAR && !e->in_task && is_alone(l->body->parent)) emit_parallel(e, l);
+  else {
+    Count c = loop_enter(e, l);
+    emit_code(e, l->body, NULL, false);
+    count_leave(e, &c);
+  }
   if (done) block_go(e, done);
 }
 
@@ -254,10 +257,9 @@ static void emit_check(Emit *e, const Instr *i) {
   if (i->arg[0]) fails = LLVMBuildAnd(e->b, e->val[i->arg[0]], fails, "");
   LLVMBasicBlockRef from = LLVMGetInsertBlock(e->b), done = block_when(e, fails, "fails");
   set_unlikely(e, LLVMGetBasicBlockTerminator(from));
-  LLVMValueRef arg[] = {e->err, LLVMConstInt(e->t.i32, divisor ? ATTN_ERROR_DIVISOR : ATTN_ERROR_INDEX, false),
-                        LLVMConstInt(e->t.i32, e->sites.n, false), e->val[i->arg[1]],
-                        divisor ? const_int(e, 0) : e->val[i->arg[2]]};
-  LLVMBuildCall2(e->b, LLVMGlobalGetValueType(e->fail), e->fail, arg, 5, "");
+  emit_failure(e, LLVMConstInt(e->t.i32, divisor ? ATTN_ERROR_DIVISOR : ATTN_ERROR_INDEX, false),
+               LLVMConstInt(e->t.i32, e->sites.n, false), e->val[i->arg[1]],
+               divisor ? const_int(e, 0) : e->val[i->arg[2]]);
   block_go(e, done);
   vec_push(e->arena, &e->sites, i->span);
 }
@@ -280,7 +282,7 @@ void emit_code(Emit *e, const Region *r, const bool *pick, bool want) {
 
 /* ---- functions ---------------------------------------------------------------------------------- */
 
-static void set_attribute(Emit *e, LLVMValueRef f, unsigned at, const char *name) {
+void function_attribute(Emit *e, LLVMValueRef f, unsigned at, const char *name) {
   unsigned kind = LLVMGetEnumAttributeKindForName(name, strlen(name));
   LLVMAddAttributeAtIndex(f, at, LLVMCreateEnumAttribute(e->cx, kind, 0));
 }
@@ -290,18 +292,11 @@ static void set_text(Emit *e, LLVMValueRef f, const char *name, const char *valu
   LLVMAddAttributeAtIndex(f, LLVMAttributeFunctionIndex, a);
 }
 
-static void set_target(Emit *e, LLVMValueRef f) {
-  char *cpu = LLVMGetTargetMachineCPU(e->machine), *features = LLVMGetTargetMachineFeatureString(e->machine);
-  set_text(e, f, "target-cpu", cpu);
-  set_text(e, f, "target-features", features);
-  set_attribute(e, f, LLVMAttributeFunctionIndex, "nounwind");
-  LLVMDisposeMessage(cpu);
-  LLVMDisposeMessage(features);
-}
-
-static void function_begin(Emit *e, const char *name, LLVMTypeRef type) {
+void function_begin(Emit *e, const char *name, LLVMTypeRef type) {
   e->fn = LLVMAddFunction(e->module, name, type);
-  set_target(e, e->fn);
+  set_text(e, e->fn, "target-cpu", e->cpu);
+  set_text(e, e->fn, "target-features", e->features);
+  function_attribute(e, e->fn, LLVMAttributeFunctionIndex, "nounwind");
   memset(e->val, 0, e->k->instrs.n * sizeof *e->val);
   memset(e->place, 0, e->k->arrays.n * sizeof *e->place);
   LLVMPositionBuilderAtEnd(e->cells, block_new(e, "cells"));
@@ -309,8 +304,9 @@ static void function_begin(Emit *e, const char *name, LLVMTypeRef type) {
   LLVMPositionBuilderAtEnd(e->b, e->start);
 }
 
-static void function_end(Emit *e, LLVMValueRef result) {
-  LLVMBuildRet(e->b, result);
+void function_end(Emit *e, LLVMValueRef result) {
+  if (result) LLVMBuildRet(e->b, result);
+  else LLVMBuildRetVoid(e->b);
   LLVMBuildBr(e->cells, e->start);
 }
 
@@ -323,13 +319,13 @@ static void emit_workspace(Emit *e) {
   function_end(e, layout_total(e, &l, op_extreme(e, IR_INT, true, threads, const_int(e, 1))));
 }
 
-static LLVMValueRef error_field(Emit *e, LLVMValueRef err, size_t offset) {
+LLVMValueRef field_at(Emit *e, LLVMValueRef base, size_t offset) {
   LLVMValueRef at = const_int(e, (int64_t)offset);
-  return LLVMBuildGEP2(e->b, e->t.i8, err, &at, 1, "");
+  return LLVMBuildGEP2(e->b, e->t.i8, base, &at, 1, "");
 }
 
 static LLVMValueRef error_status(Emit *e, LLVMValueRef err) {
-  return LLVMBuildLoad2(e->b, e->t.i32, error_field(e, err, offsetof(attn_error, status)), "");
+  return LLVMBuildLoad2(e->b, e->t.i32, field_at(e, err, offsetof(attn_error, status)), "");
 }
 
 /* fail(err, status, site, value, limit): the first error is kept. */
@@ -340,57 +336,105 @@ static void emit_fail(Emit *e) {
   function_begin(e, "fail", LLVMFunctionType(e->t.none, p, 5, false));
   e->fail = e->fn;
   LLVMSetLinkage(e->fn, LLVMInternalLinkage);
-  set_attribute(e, e->fn, LLVMAttributeFunctionIndex, "cold");
-  set_attribute(e, e->fn, LLVMAttributeFunctionIndex, "noinline");
+  function_attribute(e, e->fn, LLVMAttributeFunctionIndex, "cold");
+  function_attribute(e, e->fn, LLVMAttributeFunctionIndex, "noinline");
   LLVMValueRef err = LLVMGetParam(e->fn, 0), none = LLVMConstNull(e->t.i32);
   LLVMBasicBlockRef done = block_when(e, LLVMBuildICmp(e->b, LLVMIntEQ, error_status(e, err), none, ""), "first");
-  for (unsigned n = 1; n < 5; n++) LLVMBuildStore(e->b, LLVMGetParam(e->fn, n), error_field(e, err, field[n]));
+  for (unsigned n = 1; n < 5; n++) LLVMBuildStore(e->b, LLVMGetParam(e->fn, n), field_at(e, err, field[n]));
   block_go(e, done);
-  LLVMBuildRetVoid(e->b);
-  LLVMBuildBr(e->cells, e->start);
+  function_end(e, NULL);
+}
+
+void emit_failure(Emit *e, LLVMValueRef status, LLVMValueRef site, LLVMValueRef value, LLVMValueRef limit) {
+  LLVMValueRef arg[] = {e->err, status, site, value, limit};
+  LLVMBuildCall2(e->b, LLVMGlobalGetValueType(e->fail), e->fail, arg, 5, "");
 }
 
 static void take_parameters(Emit *e) {
-  LLVMValueRef *param[] = {&e->in, &e->out, &e->sizes, &e->workspace, &e->workspace_bytes, NULL, &e->err};
+  LLVMValueRef *param[] = {&e->in, &e->out, &e->sizes, &e->workspace, &e->workspace_bytes, &e->pool, &e->err};
   static const char *const name[] = {"in", "out", "sizes", "workspace", "workspace_bytes", "pool", "err"};
   for (unsigned n = 0; n < 7; n++) {
     LLVMValueRef p = LLVMGetParam(e->fn, n);
     LLVMSetValueName2(p, name[n], strlen(name[n]));
-    if (n < 4 || n == 6) set_attribute(e, e->fn, n + 1, "noalias");
-    if (n < 3) set_attribute(e, e->fn, n + 1, "readonly");
-    if (param[n]) *param[n] = p;
+    if (n < 4 || n == 6) function_attribute(e, e->fn, n + 1, "noalias");
+    if (n < 3) function_attribute(e, e->fn, n + 1, "readonly");
+    *param[n] = p;
   }
 }
 
-/* err may be NULL; its status starts at 0. */
-static void begin_error(Emit *e) {
+void begin_error(Emit *e) {
   LLVMValueRef own = cell_new(e, LLVMArrayType2(e->t.i64, sizeof(attn_error) / 8), "own_error");
   e->err = LLVMBuildSelect(e->b, LLVMBuildIsNull(e->b, e->err, ""), own, e->err, "err");
-  LLVMBuildStore(e->b, LLVMConstNull(e->t.i32), error_field(e, e->err, offsetof(attn_error, status)));
+  LLVMBuildStore(e->b, LLVMConstNull(e->t.i32), field_at(e, e->err, offsetof(attn_error, status)));
 }
 
-/* Returns with ATTN_ERROR_WORKSPACE where the workspace is too small. */
+/* Returns with a status where cond holds. */
+static void refuse_when(Emit *e, LLVMValueRef cond, attn_status status, int site, LLVMValueRef value, LLVMValueRef limit) {
+  LLVMBasicBlockRef fine = block_when(e, cond, "refused");
+  LLVMValueRef s = LLVMConstInt(e->t.i32, status, false);
+  emit_failure(e, s, LLVMConstInt(e->t.i32, (unsigned long long)site, true), value, limit);
+  LLVMBuildRet(e->b, s);
+  LLVMPositionBuilderAtEnd(e->b, fine);
+}
+
 static void check_workspace(Emit *e, LLVMValueRef need) {
   LLVMValueRef small = LLVMBuildICmp(e->b, LLVMIntULT, e->workspace_bytes, need, "");
-  LLVMBasicBlockRef enough = block_when(e, small, "small");
-  LLVMValueRef status = LLVMConstInt(e->t.i32, ATTN_ERROR_WORKSPACE, false);
-  LLVMValueRef arg[] = {e->err, status, LLVMConstInt(e->t.i32, (unsigned long long)-1, true), e->workspace_bytes, need};
-  LLVMBuildCall2(e->b, LLVMGlobalGetValueType(e->fail), e->fail, arg, 5, "");
-  LLVMBuildRet(e->b, status);
-  LLVMPositionBuilderAtEnd(e->b, enough);
+  refuse_when(e, small, ATTN_ERROR_WORKSPACE, -1, e->workspace_bytes, need);
 }
 
-static void emit_kernel(Emit *e) {
+static void check_sizes(Emit *e) {
+  for (uint32_t n = 0; e->fixed && n < e->k->sizes.n; n++) {
+    if (e->fixed[n] < 0) continue;
+    LLVMValueRef given = LLVMBuildLoad2(e->b, e->t.i64, field_at(e, e->sizes, n * sizeof(int64_t)), "");
+    LLVMValueRef fixed = const_int(e, e->fixed[n]);
+    refuse_when(e, LLVMBuildICmp(e->b, LLVMIntNE, given, fixed, ""), ATTN_ERROR_SIZE, (int)n, given, fixed);
+  }
+}
+
+/* How many threads the pool has; 1 without one. */
+static LLVMValueRef pool_threads(Emit *e) {
+  LLVMBasicBlockRef from = LLVMGetInsertBlock(e->b);
+  LLVMBasicBlockRef done = block_when(e, LLVMBuildIsNotNull(e->b, e->pool, ""), "threads");
+  LLVMValueRef n = LLVMBuildLoad2(e->b, e->t.i32, field_at(e, e->pool, offsetof(attn_pool, threads)), "");
+  LLVMValueRef have = op_extreme(e, IR_INT, true, LLVMBuildSExt(e->b, n, e->t.i64, ""), const_int(e, 1));
+  LLVMBasicBlockRef there = LLVMGetInsertBlock(e->b);
+  block_go(e, done);
+  LLVMValueRef phi = LLVMBuildPhi(e->b, e->t.i64, "");
+  LLVMAddIncoming(phi, (LLVMValueRef[]){have, const_int(e, 1)}, (LLVMBasicBlockRef[]){there, from}, 2);
+  return phi;
+}
+
+LLVMTypeRef kernel_type(const Emit *e) {
   LLVMTypeRef p[] = {e->t.ptr, e->t.ptr, e->t.ptr, e->t.ptr, e->t.i64, e->t.ptr, e->t.ptr};
-  function_begin(e, arena_printf(e->arena, "attn_%s", e->k->name), LLVMFunctionType(e->t.i32, p, 7, false));
+  return LLVMFunctionType(e->t.i32, p, 7, false);
+}
+
+static LLVMValueRef emit_kernel(Emit *e, const char *name) {
+  e->name = name;
+  e->sites.n = 0; /* kernels for several processors have the same checks in the same order */
+  function_begin(e, name, kernel_type(e));
   take_parameters(e);
   begin_error(e);
+  check_sizes(e);
   Layout l = layout_workspace(e);
-  check_workspace(e, layout_total(e, &l, const_int(e, 1)));
-  layout_place(e, &l);
+  check_workspace(e, layout_total(e, &l, pool_threads(e)));
+  layout_place(e, &l, const_int(e, 0));
   array_views(e);
   emit_code(e, e->k->top, NULL, false);
   function_end(e, error_status(e, e->err));
+  return e->fn;
+}
+
+static void emit_levels(Emit *e, const char *name) {
+  LLVMValueRef kernel[LEVELS];
+  const char *cpu = e->cpu;
+  for (int n = 0; n < LEVELS; n++) {
+    e->cpu = level_cpu[n];
+    kernel[n] = emit_kernel(e, arena_printf(e->arena, "%s.%s", name, e->cpu));
+    LLVMSetLinkage(kernel[n], LLVMInternalLinkage);
+  }
+  e->cpu = cpu;
+  emit_dispatch(e, name, kernel);
 }
 
 /* ---- the module --------------------------------------------------------------------------------- */
@@ -398,7 +442,7 @@ static void emit_kernel(Emit *e) {
 static Types types_of(LLVMContextRef cx) {
   return (Types){.none = LLVMVoidTypeInContext(cx), .i1 = LLVMInt1TypeInContext(cx), .i8 = LLVMInt8TypeInContext(cx),
                  .i16 = LLVMInt16TypeInContext(cx), .i32 = LLVMInt32TypeInContext(cx), .i64 = LLVMInt64TypeInContext(cx),
-                 .f16 = LLVMHalfTypeInContext(cx), .f32 = LLVMFloatTypeInContext(cx), .f64 = LLVMDoubleTypeInContext(cx),
+                 .f32 = LLVMFloatTypeInContext(cx), .f64 = LLVMDoubleTypeInContext(cx),
                  .ptr = LLVMPointerTypeInContext(cx, 0)};
 }
 
@@ -417,6 +461,14 @@ static void open_module(Emit *e) {
   LLVMSetLinkage(e->zero, LLVMInternalLinkage);
 }
 
+static void machine_names(Emit *e) {
+  char *cpu = LLVMGetTargetMachineCPU(e->machine), *features = LLVMGetTargetMachineFeatureString(e->machine);
+  e->cpu = arena_strndup(e->arena, cpu, strlen(cpu));
+  e->features = arena_strndup(e->arena, features, strlen(features));
+  LLVMDisposeMessage(cpu);
+  LLVMDisposeMessage(features);
+}
+
 static void verify(const Emit *e) {
   char *message = NULL;
   if (LLVMVerifyModule(e->module, LLVMReturnStatusAction, &message)) ICE("kernel '%s': %s", e->k->name, message);
@@ -428,11 +480,15 @@ void emit_module(Emit *e) {
   e->range = NEW_ARRAY(e->arena, IndexRange, e->k->instrs.n);
   e->place = NEW_ARRAY(e->arena, ArrayPlace, e->k->arrays.n);
   open_module(e);
+  machine_names(e);
   e->b = LLVMCreateBuilderInContext(e->cx);
   e->cells = LLVMCreateBuilderInContext(e->cx);
   emit_fail(e);
+  emit_share(e);
   emit_workspace(e);
-  emit_kernel(e);
+  const char *name = arena_printf(e->arena, "attn_%s", e->k->name);
+  if (e->levels) emit_levels(e, name);
+  else emit_kernel(e, name);
   LLVMDisposeBuilder(e->b);
   LLVMDisposeBuilder(e->cells);
   verify(e);

@@ -1,6 +1,6 @@
 /* emit: reduction IR to LLVM IR, inside the backend.
  *
- * One module a kernel, two functions: the kernel and its workspace size.  The code streams: one scalar
+ * One module a kernel, two visible functions: the kernel and its workspace size.  The code streams: one scalar
  * element after another, an accumulator is a stack cell that LLVM turns into registers.  A value of the
  * reduction IR is one LLVM value; blocks are made in the order of the code, so a value is defined in a block
  * that dominates its uses whenever the kernel verifies.
@@ -9,6 +9,8 @@
  *   emit_op.c   scalar operations
  *   emit_acc.c  accumulators
  *   array.c     where arrays lie: views, workspace; loads and stores
+ *   parallel.c  independent iterations as tasks for threads
+ *   dispatch.c  one kernel for several processors
  *   target.c    machines, passes, text
  *   jit.c       code in memory */
 #ifndef ATTN_BACK_EMIT_H
@@ -29,7 +31,7 @@ typedef struct ArrayPlace {
 typedef struct IndexRange { Val lo, hi; } IndexRange;
 
 typedef struct Types {
-  LLVMTypeRef none, i1, i8, i16, i32, i64, f16, f32, f64, ptr;
+  LLVMTypeRef none, i1, i8, i16, i32, i64, f32, f64, ptr;
 } Types;
 
 typedef struct Emit {
@@ -39,21 +41,28 @@ typedef struct Emit {
   LLVMContextRef cx;
   LLVMModuleRef module;
   LLVMTargetMachineRef machine;
+  const char *cpu, *features; /* of the functions being emitted */
+  const int64_t *fixed;       /* by place in Kernel.sizes: the one value compiled for; -1: any.  NULL: all any */
+  bool levels;                /* one kernel for each of several processors, chosen when first called */
   Types t;
   LLVMBuilderRef b;
   LLVMBuilderRef cells;     /* at the end of the block of stack cells */
   LLVMValueRef fn;
   LLVMBasicBlockRef start;  /* follows the stack cells */
-  LLVMValueRef in, out, sizes, workspace, workspace_bytes, err; /* parameters; err is never NULL */
+  LLVMValueRef in, out, sizes, workspace, workspace_bytes, pool, err; /* parameters; err is never NULL */
+  const char *name;         /* of the kernel function being emitted */
+  bool in_task;             /* inside iterations that threads share */
+  uint32_t tasks;
   LLVMValueRef zero;        /* the element that is read outside arrays */
   LLVMValueRef fail;        /* the cold function that records an error */
+  LLVMValueRef share;       /* the function that hands items to threads */
   LLVMValueRef *val;        /* by Val; NULL: not emitted in this function */
   IndexRange *range;        /* by Val: what the variable of an emitted loop or axis runs over */
   ArrayPlace *place;        /* by Array.id */
   VEC(Span) sites;
 } Emit;
 
-/* The module of a kernel: verified, not optimised.  `e` is zeroed but for arena, k, f64, cx, machine. */
+/* The module of a kernel: verified, not optimised.  `e` is zeroed but for arena, k, cx and what target_choose sets. */
 void emit_module(Emit *e);
 
 /* ---- emit.c: blocks and loops ------------------------------------------------------------------- */
@@ -68,6 +77,16 @@ typedef struct Count { LLVMValueRef index, hi; LLVMBasicBlockRef body, exit; } C
 /* for (index = lo; index < hi; index++), signed.  Code between enter and leave is the body. */
 Count count_enter(Emit *e, LLVMValueRef lo, LLVMValueRef hi);
 void count_leave(Emit *e, const Count *c);
+
+void function_begin(Emit *e, const char *name, LLVMTypeRef type);
+void function_end(Emit *e, LLVMValueRef result);   /* NULL: of a function without one */
+void function_attribute(Emit *e, LLVMValueRef f, unsigned at, const char *name);
+/* A field of a structure, its offset in bytes. */
+LLVMValueRef field_at(Emit *e, LLVMValueRef base, size_t offset);
+/* Records an error unless there is one, and returns. */
+void emit_failure(Emit *e, LLVMValueRef status, LLVMValueRef site, LLVMValueRef value, LLVMValueRef limit);
+void begin_error(Emit *e); /* err may be NULL; its status starts at 0 */
+LLVMTypeRef kernel_type(const Emit *e);
 
 /* All instructions of a region; all those whose `pick` (by Val) is `want`. */
 void emit_code(Emit *e, const Region *r, const bool *pick, bool want);
@@ -103,8 +122,8 @@ typedef struct Layout { LLVMValueRef shared, each; } Layout;
 Layout layout_workspace(Emit *e);
 /* shared + threads * each, and the room to align them, saturating. */
 LLVMValueRef layout_total(Emit *e, const Layout *l, LLVMValueRef threads);
-/* Sets the places' data, after the size of the workspace was checked. */
-void layout_place(Emit *e, const Layout *l);
+/* Sets the places' data for a thread, after the size of the workspace was checked. */
+void layout_place(Emit *e, const Layout *l, LLVMValueRef thread);
 
 void array_views(Emit *e);                        /* IN and OUT: data and strides */
 void array_declare(Emit *e, const Array *a);      /* dimensions, from the values */
@@ -116,11 +135,28 @@ LLVMValueRef array_at(Emit *e, const Array *a, LLVMValueRef offset);
 LLVMValueRef array_get(Emit *e, const Array *a, LLVMValueRef address);
 void array_put(Emit *e, const Array *a, LLVMValueRef address, LLVMValueRef value, IrType type);
 
+/* ---- parallel.c --------------------------------------------------------------------------------- */
+
+/* Whether a region is run by one thread: no loop around it is parallel or a reduction. */
+bool is_alone(const Region *r);
+void emit_share(Emit *e);
+/* A parallel loop of a region that is_alone, its iterations shared among the threads of the pool. */
+void emit_parallel(Emit *e, const Loop *l);
+
+/* ---- dispatch.c --------------------------------------------------------------------------------- */
+
+/* The function `name` that calls, of the kernels given, the one for the best processor that this one is. */
+enum { LEVELS = 3 };
+extern const char *const level_cpu[LEVELS]; /* from the oldest to the newest */
+void emit_dispatch(Emit *e, const char *name, const LLVMValueRef *kernel);
+
 /* ---- target.c ----------------------------------------------------------------------------------- */
 
 void target_init(void);
-/* NULL with *why when the name is unknown. */
-LLVMTargetMachineRef target_machine(Arena *arena, const char *cpu, const char **why);
+/* For BackOptions.triple and cpu; NULL with *why when they are unknown. */
+LLVMTargetMachineRef target_machine(Arena *arena, const BackOptions *o, const char **why);
+/* Sets what follows from the options, arena and k being set; false with *why where they cannot be followed. */
+bool target_choose(Emit *e, const BackOptions *o, const char **why);
 LLVMContextRef target_context(LLVMContextRef cx); /* errors of LLVM become ICEs; returns cx */
 void target_optimise(const Emit *e);
 

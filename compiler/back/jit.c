@@ -70,12 +70,9 @@ static void add_module(LLVMOrcLLJITRef jit, Emit *e, bool optimise) {
 }
 
 bool back_compile(Arena *arena, const Kernel *k, const BackOptions *options, Compiled **out, const char **why) {
-  Emit e = {.arena = arena, .k = k, .f64 = options->f64};
-  const char *refusal = layout_refusal(arena, k);
-  if (refusal) return *why = refusal, false;
-  e.machine = target_machine(arena, options->cpu, why);
-  if (!e.machine) return false;
-  LLVMTargetMachineRef own = target_machine(arena, options->cpu, why);
+  Emit e = {.arena = arena, .k = k};
+  if (!target_choose(&e, options, why)) return false;
+  LLVMTargetMachineRef own = target_machine(arena, options, why);
   LLVMOrcLLJITRef jit = jit_create(own);
   add_module(jit, &e, options->optimise);
   LLVMDisposeTargetMachine(e.machine);

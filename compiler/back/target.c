@@ -19,8 +19,16 @@ static void on_diagnostic(LLVMDiagnosticInfoRef info, void *unused) {
 }
 
 static void init_once(void) {
-  LLVMInitializeNativeTarget();
-  LLVMInitializeNativeAsmPrinter();
+  LLVMInitializeX86TargetInfo();
+  LLVMInitializeX86Target();
+  LLVMInitializeX86TargetMC();
+  LLVMInitializeX86AsmPrinter();
+  LLVMInitializeX86AsmParser();
+  LLVMInitializeAArch64TargetInfo();
+  LLVMInitializeAArch64Target();
+  LLVMInitializeAArch64TargetMC();
+  LLVMInitializeAArch64AsmPrinter();
+  LLVMInitializeAArch64AsmParser();
   LLVMInstallFatalErrorHandler(on_fatal);
 }
 
@@ -38,44 +46,84 @@ LLVMContextRef target_context(LLVMContextRef cx) {
 
 static bool is_native(const char *cpu) { return !cpu || !strcmp(cpu, "native"); }
 
-bool back_cpu_known(const char *cpu) {
-  static const char *const known[] = {
-#define CPU(name) name,
+typedef enum { ARCH_X86_64, ARCH_AARCH64, ARCHS } Arch;
+
+static const char *const arch_prefix[ARCHS] = {"x86_64-", "aarch64-"};
+static const char *const arch_cpu[ARCHS] = {"x86-64", "generic"}; /* the oldest */
+
+/* ARCHS: none that is known here. */
+static Arch arch_of(const char *triple) {
+  for (int a = 0; a < ARCHS; a++)
+    if (!strncmp(triple, arch_prefix[a], strlen(arch_prefix[a]))) return (Arch)a;
+  return ARCHS;
+}
+
+static char *host_triple(Arena *arena) {
+  char *triple = LLVMGetDefaultTargetTriple(), *copy = arena_strndup(arena, triple, strlen(triple));
+  LLVMDisposeMessage(triple);
+  return copy;
+}
+
+static bool is_known(Arch arch, const char *cpu) {
+  static const struct { Arch arch; const char *name; } known[] = {
+#define CPU(name) {ARCH_X86_64, name},
+#define CPU_ARM(name) {ARCH_AARCH64, name},
 #include "back/cpu.def"
 #undef CPU
+#undef CPU_ARM
   };
-  if (is_native(cpu)) return true;
-#if defined(__x86_64__)
   for (size_t n = 0; n < sizeof known / sizeof *known; n++)
-    if (!strcmp(cpu, known[n])) return true;
-#else
-  (void)known;
-#endif
+    if ((arch == ARCHS || arch == known[n].arch) && !strcmp(cpu, known[n].name)) return true;
   return false;
+}
+
+bool back_cpu_known(const char *cpu) { return is_native(cpu) || is_known(ARCHS, cpu); }
+
+bool back_target_known(const char *triple) { return arch_of(triple) != ARCHS && strstr(triple, "linux"); }
+
+bool back_target_is_host(const char *triple) {
+  char *host = LLVMGetDefaultTargetTriple();
+  bool same = !triple || arch_of(triple) == arch_of(host);
+  LLVMDisposeMessage(host);
+  return same;
+}
+
+bool back_has_levels(const char *triple) {
+  char *host = LLVMGetDefaultTargetTriple();
+  bool has = arch_of(triple ? triple : host) == ARCH_X86_64;
+  LLVMDisposeMessage(host);
+  return has;
 }
 
 static LLVMTargetMachineRef create(const char *triple, const char *cpu, const char *features) {
   LLVMTargetRef target;
-  char *message = NULL;
-  if (LLVMGetTargetFromTriple(triple, &target, &message)) ICE("LLVM: %s", message);
-  return LLVMCreateTargetMachine(target, triple, cpu, features, LLVMCodeGenLevelDefault, LLVMRelocPIC,
-                                 LLVMCodeModelDefault);
+  char *message = NULL, *normal = LLVMNormalizeTargetTriple(triple);
+  if (LLVMGetTargetFromTriple(normal, &target, &message)) ICE("LLVM: %s", message);
+  LLVMTargetMachineRef m = LLVMCreateTargetMachine(target, normal, cpu, features, LLVMCodeGenLevelDefault, LLVMRelocPIC,
+                                                   LLVMCodeModelDefault);
+  LLVMDisposeMessage(normal);
+  return m;
 }
 
-LLVMTargetMachineRef target_machine(Arena *arena, const char *cpu, const char **why) {
-  target_init();
-  if (!back_cpu_known(cpu)) {
-    *why = arena_printf(arena, "unknown CPU '%s'", cpu);
-    return NULL;
-  }
-  char *triple = LLVMGetDefaultTargetTriple();
-  char *host = is_native(cpu) ? LLVMGetHostCPUName() : NULL;
-  char *features = is_native(cpu) ? LLVMGetHostCPUFeatures() : NULL;
-  LLVMTargetMachineRef m = create(triple, host ? host : cpu, features ? features : "");
-  LLVMDisposeMessage(triple);
-  if (host) LLVMDisposeMessage(host);
-  if (features) LLVMDisposeMessage(features);
+static LLVMTargetMachineRef create_native(const char *triple) {
+  char *cpu = LLVMGetHostCPUName(), *features = LLVMGetHostCPUFeatures();
+  LLVMTargetMachineRef m = create(triple, cpu, features);
+  LLVMDisposeMessage(cpu);
+  LLVMDisposeMessage(features);
   return m;
+}
+
+LLVMTargetMachineRef target_machine(Arena *arena, const BackOptions *o, const char **why) {
+  target_init();
+  const char *triple = o->triple ? o->triple : host_triple(arena);
+  Arch arch = arch_of(triple);
+  bool here = back_target_is_host(o->triple);
+  if (arch == ARCHS) return *why = arena_printf(arena, "no code is made for '%s'", triple), NULL;
+  if (!is_native(o->cpu) && !is_known(arch, o->cpu)) return *why = arena_printf(arena, "unknown CPU '%s'", o->cpu), NULL;
+  if (o->cpu && is_native(o->cpu) && !here) return *why = "the CPU of this machine is none of the target's", NULL;
+  if (o->levels && arch != ARCH_X86_64) return *why = "only x86-64 has levels to choose from", NULL;
+  if (o->levels || (!o->cpu && !here)) return create(triple, arch_cpu[arch], "");
+  return is_native(o->cpu) ? create_native(triple) : create(triple, o->cpu, "");
 }
 
 const char *back_version(void) { return "LLVM " LLVM_VERSION_STRING; }
@@ -123,28 +171,70 @@ static char *module_text(const Emit *e) {
   return copy;
 }
 
-static char *assembly_text(const Emit *e) {
+/* Code generation changes the module, so that it is done once for each module. */
+static char *machine_code(const Emit *e, LLVMCodeGenFileType type, size_t *size) {
   char *message = NULL;
   LLVMMemoryBufferRef buffer;
-  if (LLVMTargetMachineEmitToMemoryBuffer(e->machine, e->module, LLVMAssemblyFile, &message, &buffer))
-    ICE("LLVM: %s", message);
-  char *copy = heap_copy(LLVMGetBufferStart(buffer), LLVMGetBufferSize(buffer));
+  if (LLVMTargetMachineEmitToMemoryBuffer(e->machine, e->module, type, &message, &buffer)) ICE("LLVM: %s", message);
+  *size = LLVMGetBufferSize(buffer);
+  char *copy = heap_copy(LLVMGetBufferStart(buffer), *size);
   LLVMDisposeMemoryBuffer(buffer);
   return copy;
 }
 
-char *back_text(Arena *arena, const Kernel *k, const BackOptions *options, BackForm form, const char **why) {
-  Emit e = {.arena = arena, .k = k, .f64 = options->f64};
-  const char *refusal = layout_refusal(arena, k);
-  if (refusal) return *why = refusal, NULL;
-  e.machine = target_machine(arena, options->cpu, why);
-  if (!e.machine) return NULL;
+bool target_choose(Emit *e, const BackOptions *o, const char **why) {
+  const char *refusal = layout_refusal(e->arena, e->k);
+  if (refusal) return *why = refusal, false;
+  e->machine = target_machine(e->arena, o, why);
+  e->f64 = o->f64;
+  e->fixed = o->sizes;
+  e->levels = o->levels;
+  return e->machine != NULL;
+}
+
+static char *form_text(const Emit *e, BackForm form, size_t *size) {
+  char *text = NULL;
+  switch (form) {
+    case BACK_LLVM:
+    case BACK_LLVM_OPTIMISED:
+      text = module_text(e);
+      *size = text ? strlen(text) : 0;
+      return text;
+    case BACK_ASM: return machine_code(e, LLVMAssemblyFile, size);
+    case BACK_OBJECT: return machine_code(e, LLVMObjectFile, size);
+  }
+  return text;
+}
+
+/* What a module calls beyond itself. */
+static void note_calls(const Emit *e, BackNeeds *needs) {
+  if (!needs) return;
+  *needs = (BackNeeds){0};
+  for (LLVMValueRef f = LLVMGetFirstFunction(e->module); f; f = LLVMGetNextFunction(f)) {
+    size_t n;
+    const char *name = LLVMGetValueName2(f, &n);
+    if (!LLVMIsDeclaration(f) || !LLVMGetFirstUse(f) || !strncmp(name, "llvm.", 5)) continue;
+    if (!strncmp(name, "attn_rt_", 8)) needs->runtime = true;
+    else needs->libm = true;
+  }
+}
+
+char *back_emit(Arena *arena, const Kernel *k, const BackOptions *options, BackForm form, size_t *size, BackNeeds *needs,
+                const char **why) {
+  Emit e = {.arena = arena, .k = k};
+  if (!target_choose(&e, options, why)) return NULL;
   e.cx = target_context(LLVMContextCreate());
   emit_module(&e);
-  if (form == BACK_LLVM_OPTIMISED || (form == BACK_ASM && options->optimise)) target_optimise(&e);
-  char *text = form == BACK_ASM ? assembly_text(&e) : module_text(&e);
+  if (form != BACK_LLVM && options->optimise) target_optimise(&e);
+  note_calls(&e, needs);
+  char *text = form_text(&e, form, size);
   LLVMContextDispose(e.cx);
   LLVMDisposeTargetMachine(e.machine);
   if (!text) *why = "out of memory";
   return text;
+}
+
+char *back_text(Arena *arena, const Kernel *k, const BackOptions *options, BackForm form, const char **why) {
+  size_t size;
+  return back_emit(arena, k, options, form, &size, NULL, why);
 }

@@ -44,6 +44,10 @@ typedef struct Decision {
   struct Decision *next;
 } Decision;
 
+/* Every pair of copies that may coincide doubles the cases of an expectation; a kernel this long takes LLVM some
+ * ten seconds. */
+enum { DERIVE_MAX_INSTRS = 1 << 16 };
+
 typedef struct Memo Memo;
 
 typedef struct Derive {
@@ -85,6 +89,9 @@ Context with_guard(const Context *x, Val cond);
  * it is 0, not its neutral element; 0: never. */
 typedef struct Bounds { Val lo, hi; Array *row; Val none; } Bounds;
 Bounds eval_range(Context *x, const Range *r);
+/* build_open for a loop whose Loop.span is the place of the index or edge it runs over: that is how later stages
+ * name loops.  The span of what is built next is not changed. */
+Loop *open_loop(const Context *x, LoopKind kind, Span of, Val lo, Val hi);
 /* The variable of a range at a position of its loop. */
 Val range_value(Context *x, const Bounds *r, Val position);
 /* reduce over a range with a plain body; fn gives the contribution of one iteration. */
@@ -131,6 +138,8 @@ Acc *stream_edge(Context *x, Copy copy, Edge *e, AccKind kind, IrType type, uint
 /* log weight of a node at the values known, everything below it summed (or maximised) out */
 Val node_log(Context *x, Copy copy, const Node *n, bool maximise);
 Val node_sum(Context *x, Copy copy, const Node *n);     /* log sum over the node's edge and all below */
+typedef struct Split { Val max, mass; } Split; /* log sum = max + mass */
+Split node_split(Context *x, Copy copy, const Node *n); /* of node_sum */
 Val copy_log_sum(Context *x, Copy copy);                /* over all edges, without the constants; stored if worth it */
 Val copy_log_constant(Context *x, Copy copy);           /* factors that mention no edge: normalisers, as a log */
 Val copy_exists(Context *x, Copy copy);                 /* bool: some value has weight (or NaN) */
@@ -143,7 +152,6 @@ Copy copy_of(Context *x, const Term *edge_ref);
 Context in_copy(const Context *x, Copy copy); /* the plates stand for the copy's index values, nothing else is bound */
 /* Is `value` in the edge's support? bool */
 Val in_support(Context *x, Copy copy, Edge *e, Choice value);
-Val node_log_without_prior(Context *x, Copy copy, const Node *n); /* node_log less the node's own prior factors */
 
 /* ---- expect.c: E and P ---------------------------------------------------------------------------------- */
 

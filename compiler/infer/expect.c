@@ -380,12 +380,17 @@ static Val carried_result(Context *x, const Carry *carry, const Acc *a) {
 
 /* ---- conditioning on one edge ------------------------------------------------------------------------------ */
 
+/* Only then is what is expected looked at: a weight that is no number spoils the copy, whatever the values are. */
+static Val has_weight(Context *x, Val log_w) {
+  return build_and(B(x), build_2(B(x), IR_GT, log_w, wide(x, -INFINITY)), build_2(B(x), IR_LT, log_w, wide(x, INFINITY)));
+}
+
 typedef struct Streamed { Copy copy; const Node *n; const Term *t; const Carry *carry; } Streamed;
 
 static void contribute_expected(Context *x, void *arg, Contribution *c) {
   Streamed *s = arg;
   c->log_w = node_log(x, s->copy, s->n, false);
-  Context y = with_guard(x, build_2(B(x), IR_NE, c->log_w, wide(x, -INFINITY)));
+  Context y = with_guard(x, has_weight(x, c->log_w));
   c->x = bracket_on_axes(&y, s->carry, s->t, c);
 }
 
@@ -429,20 +434,20 @@ static const Term *find_sift(Context *x, const Mention *m, const Edge *e, const 
 static Val sift(Context *x, Copy copy, const Node *n, const Term *value, const Term *rest) {
   Builder *b = B(x);
   Choice v = eval_choice(x, value);
-  Val total = n == copy.c->root ? copy_log_sum(x, copy) : node_sum(x, copy, n);
+  Split total = node_split(x, copy, n);
   Val inside = in_support(x, copy, n->edge, v);
   if (v.none && ir_at(b->k, v.none)->op == IR_CONST) v.v = build_int(b, -1);
   Context y = with_known(x, copy, n->edge, v);
   y = with_guard(&y, inside);
   Val log_w = node_log(&y, copy, n, false);
-  Val there = build_and(b, inside, build_2(b, IR_NE, log_w, wide(x, -INFINITY)));
-  Val p = build_1(b, IR_EXP, build_2(b, IR_SUB, log_w, total));
+  Val there = build_and(b, inside, has_weight(x, log_w));
+  Val p = build_1(b, IR_EXP, build_2(b, IR_SUB, build_2(b, IR_SUB, log_w, total.max), total.mass));
   if (rest) {
     Context z = with_guard(&y, there);
     p = build_2(b, IR_MUL, p, bracket(&z, rest));
   }
-  Val invalid = build_2(b, IR_NE, total, total);
-  return build_select(b, invalid, total, build_select(b, there, p, wide(x, 0)));
+  Val invalid = build_2(b, IR_NE, total.mass, total.mass);
+  return build_select(b, invalid, total.mass, build_select(b, there, p, wide(x, 0)));
 }
 
 /* ---- methods that replace the posterior ------------------------------------------------------------------- */
@@ -477,7 +482,7 @@ static Val over_draws(Context *x, Copy copy, const Term *t) {
   if (find_carry(x, copy, t, &carry)) b->at = carry.base;
   else carry.n = 0;
   Val n = eval(&top, infer->n), seed = eval(&top, infer->seed), sum = copy_log_sum(x, copy);
-  Loop *l = build_open(b, LOOP_REDUCE, build_int(b, 0), n);
+  Loop *l = open_loop(x, LOOP_REDUCE, infer->span, build_int(b, 0), n);
   Acc *a = build_acc(b, l, ACC_SUM, IR_WIDE, carry.n, carry.axes);
   Context y = *x;
   for (uint32_t i = 0; i < copy.c->edges.n; i++)
@@ -513,11 +518,19 @@ static Term *with_own_plates(Context *x, const Term *t, Copy copy, bool blank) {
   return term_finish(r);
 }
 
-/* What is left of t without the copy may depend only on components of vectors: the array must stay small. */
-static bool free_axes(Context *x, const Term *rest, IndexVec *axes) {
+/* A plate in which the copy is the one we stand in: b of v[b, phi[b, phi[b, i]]]. */
+static bool is_shared_plate(const BoundIndex *n, Copy copy) {
+  for (uint32_t k = 0; k < copy.c->plates.n; k++)
+    if (copy.c->plates.at[k] == n->index) return copy.at[k] == n->v;
+  return false;
+}
+
+/* What is left of t without the copy may depend, beside shared plates, only on components of vectors: the array must
+ * stay small. */
+static bool free_axes(Context *x, const Term *rest, Copy copy, IndexVec *axes) {
   if (term_mentions_edge(rest, NULL)) return false;
   for (const BoundIndex *n = x->bound; n; n = n->next) {
-    if (find_bound(x, n->index) != n || !term_mentions_index(rest, n->index)) continue;
+    if (find_bound(x, n->index) != n || !term_mentions_index(rest, n->index) || is_shared_plate(n, copy)) continue;
     if (n->index->role != INDEX_AXIS || !has_fixed_bounds(n->index)) return false;
     vec_push(x->d->arena, axes, n->index);
   }
@@ -537,7 +550,7 @@ static Val from_memo(Context *x, const Mention *m, const Term *t) {
   for (uint32_t i = 0; i < c->edges.n; i++)
     if (find_known(x, c, c->edges.at[i], m->copy.at)) return 0;
   IndexVec axes = {0};
-  if (!free_axes(x, with_own_plates(x, t, m->copy, true), &axes)) return 0;
+  if (!free_axes(x, with_own_plates(x, t, m->copy, true), m->copy, &axes)) return 0;
   Term *own = with_own_plates(x, t, m->copy, false);
   Array *a = memo(x, c, &key, own, &axes, STORE_WIDE, expectation_of_own, own);
   return a ? memo_load(x, a, m->copy, &axes) : 0;
@@ -624,6 +637,7 @@ static Val as_wide(Context *x, const Term *t) { return build_convert(B(x), eval(
 
 /* The laws in turn; everything t mentions by known indices exists, or a single stream decides it. */
 static Val expect(Context *x, const Term *t) {
+  if (B(x)->k->instrs.n > DERIVE_MAX_INSTRS) return refuse_query(x, t->span, "this expectation has too many cases to be compiled");
   if (!unresolved(x, t)) return as_wide(x, t);
   if (t->kind == TERM_IF && !unresolved(x, t->args.at[0])) return expect_if(x, t);
   if (t->kind == TERM_OP && t->op == OP_OR && left_is_known(x, t)) return expect_or(x, t);

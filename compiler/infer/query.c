@@ -180,12 +180,6 @@ static Val over_components(Context *x, const Term *t, AccKind kind, IrOp combine
 
 static EdgeSet all_edges(const Component *c) { return ((EdgeSet)1 << c->edges.n) - 1; }
 
-static const Node *tree_for(Context *x, Component *c, EdgeSet set, const Term *t) {
-  const Node *root = set == all_edges(c) ? c->root : plan_tree(x->d->plan, c, set);
-  if (!root) refuse_query(x, t->span, "the marginal of an edge whose support depends on another edge is not compiled yet");
-  return root;
-}
-
 static bool named(const Node *n, EdgeSet set) { return set >> n->at & 1; }
 
 /* Named nodes below unnamed ones: the marginal does not come off the top of the tree. */
@@ -197,16 +191,19 @@ static bool named_on_top(const Node *n, EdgeSet set) {
   return true;
 }
 
+/* A tree with the named edges on top: the component's own if it will do, else one in which a named edge may even stand
+ * above what its support depends on. */
 static const Node *marginal_tree(Context *x, Component *c, EdgeSet set, const Term *t) {
-  const Node *root = tree_for(x, c, set, t);
+  const Node *root = set == all_edges(c) ? c->root : plan_tree(x->d->plan, c, set, false);
+  if (!root || !named_on_top(root, set)) root = plan_tree(x->d->plan, c, set, true);
   if (root && named_on_top(root, set)) return root;
-  if (root) refuse_query(x, t->span, "the marginal of an edge whose support depends on another edge is not compiled yet");
+  refuse_query(x, t->span, "the marginal of an edge whose row of a graph depends on another edge is not compiled yet");
   return NULL;
 }
 
 /* ---- entropy ------------------------------------------------------------------------------------------------- */
 
-typedef struct Chain { Copy copy; const Node *n; EdgeSet set; const Edge *except; } Chain;
+typedef struct Chain { Copy copy; const Node *n; EdgeSet set; } Chain;
 
 static Val entropy_below(Context *x, const Chain *c);
 
@@ -215,7 +212,7 @@ static Val children_entropy(Context *x, const Chain *c) {
   for (uint32_t i = 0; i < c->n->children.n; i++) {
     const Node *child = c->n->children.at[i];
     if (!named(child, c->set)) continue;
-    Val h = entropy_below(x, &(Chain){c->copy, child, c->set, NULL});
+    Val h = entropy_below(x, &(Chain){c->copy, child, c->set});
     sum = sum ? build_2(B(x), IR_ADD, sum, h) : h;
   }
   return sum;
@@ -248,35 +245,33 @@ static Val entropy_below(Context *x, const Chain *c) {
 
 static Val entropy_of(Context *x, Copy copy, EdgeSet set, const Term *t) {
   const Node *root = marginal_tree(x, copy.c, set, t);
-  return root ? entropy_below(x, &(Chain){copy, root, set, NULL}) : wide(x, 0);
+  return root ? entropy_below(x, &(Chain){copy, root, set}) : wide(x, 0);
 }
 
 /* ---- kl ---------------------------------------------------------------------------------------------------------
- * kl = E[log p(a) - log prior(a)] over the named edges a, which stand on top of the tree.  Both logs are sums over
- * the named nodes: of the node's factors, with the sums over unnamed subtrees; prior(a) takes the prior lines alone
- * and is not normalised, since exact pmfs are not.  A node's prior factors stand in both and are left out. */
+ * kl = E[log p(a) - log prior(a)] = -H - E[log prior(a)] over the named edges a, which stand on top of the tree:
+ * scores of any size cancel in H.  prior(a) takes the prior lines alone, those of unnamed edges summed out, and is
+ * not normalised, since exact pmfs are not. */
 
 typedef struct PriorSum { Copy copy; const Node *n; } PriorSum;
 
-static Val unnamed_prior(Context *x, Copy copy, const Node *n, EdgeSet set);
+static Val prior_at(Context *x, Copy copy, const Node *n, EdgeSet set);
 
 static void contribute_prior_sum(Context *x, void *arg, Contribution *c) {
   PriorSum *s = arg;
-  Context y = in_copy(x, s->copy);
-  c->log_w = unnamed_prior(x, s->copy, s->n, 0);
-  for (uint32_t i = 0; i < s->n->factors.n; i++)
-    if (s->n->factors.at[i]->is_prior)
-      c->log_w = build_2(B(x), IR_LOGMUL, c->log_w, factor_log(&y, s->copy.c, s->n->factors.at[i]));
+  c->log_w = prior_at(x, s->copy, s->n, 0);
 }
 
-/* The log sum of the prior lines over the subtrees of n that are not named. */
-static Val unnamed_prior(Context *x, Copy copy, const Node *n, EdgeSet set) {
+/* The node's prior factors and the log sums of those below, but for the subtrees of named nodes. */
+static Val prior_at(Context *x, Copy copy, const Node *n, EdgeSet set) {
+  Context y = in_copy(x, copy);
   Val sum = wide(x, 0);
+  for (uint32_t i = 0; i < n->factors.n; i++)
+    if (n->factors.at[i]->is_prior) sum = build_2(B(x), IR_LOGMUL, sum, factor_log(&y, copy.c, n->factors.at[i]));
   for (uint32_t i = 0; i < n->children.n; i++) {
-    const Node *child = n->children.at[i];
-    if (named(child, set)) continue;
-    PriorSum s = {copy, child};
-    Val below = stream_edge(x, copy, child->edge, ACC_LSE, IR_WIDE, 0, NULL, contribute_prior_sum, &s)->result;
+    PriorSum s = {copy, n->children.at[i]};
+    if (named(s.n, set)) continue;
+    Val below = stream_edge(x, copy, s.n->edge, ACC_LSE, IR_WIDE, 0, NULL, contribute_prior_sum, &s)->result;
     sum = build_2(B(x), IR_LOGMUL, sum, below);
   }
   return sum;
@@ -296,25 +291,22 @@ static Val kl_below(Context *x, const Chain *c);
 static void contribute_kl(Context *x, void *arg, Contribution *c) {
   Chain *k = arg;
   c->log_w = node_log(x, k->copy, k->n, false);
-  Val rest = node_log_without_prior(x, k->copy, k->n);
-  c->x = build_2(B(x), IR_SUB, rest, unnamed_prior(x, k->copy, k->n, k->set));
+  c->x = build_1(B(x), IR_NEG, prior_at(x, k->copy, k->n, k->set));
   for (uint32_t i = 0; i < k->n->children.n; i++)
     if (named(k->n->children.at[i], k->set))
-      c->x = build_2(B(x), IR_ADD, c->x, kl_below(x, &(Chain){k->copy, k->n->children.at[i], k->set, NULL}));
+      c->x = build_2(B(x), IR_ADD, c->x, kl_below(x, &(Chain){k->copy, k->n->children.at[i], k->set}));
 }
 
 static Val kl_below(Context *x, const Chain *c) {
-  Builder *b = B(x);
-  Val mean = stream_edge(x, c->copy, c->n->edge, ACC_EXPECT, IR_WIDE, 0, NULL, contribute_kl, (void *)c)->result;
-  Val sum = node_sum(x, c->copy, c->n);
-  Val empty = build_2(b, IR_EQ, sum, wide(x, -INFINITY));
-  return build_select(b, empty, wide(x, 0), build_2(b, IR_SUB, mean, sum));
+  Val cross = stream_edge(x, c->copy, c->n->edge, ACC_EXPECT, IR_WIDE, 0, NULL, contribute_kl, (void *)c)->result;
+  Val h = stream_edge(x, c->copy, c->n->edge, ACC_ENTROPY, IR_WIDE, 0, NULL, contribute_entropy, (void *)c)->result;
+  return build_2(B(x), IR_SUB, cross, h);
 }
 
 static Val kl_of(Context *x, Copy copy, EdgeSet set, const Term *t) {
   const Node *root = marginal_tree(x, copy.c, set, t);
   if (!root) return wide(x, 0);
-  Val kl = kl_below(x, &(Chain){copy, root, set, NULL});
+  Val kl = kl_below(x, &(Chain){copy, root, set});
   return build_select(B(x), copy_exists(x, copy), build_2(B(x), IR_SUB, kl, constant_prior(x, copy)), wide(x, 0));
 }
 
@@ -384,6 +376,8 @@ static EdgeSet closed_under_support(const Component *c, EdgeSet set) {
   return set;
 }
 
+/* One name with all its indices asks for the size of that copy's support; anything else for joint values, which
+ * requires restrict too. */
 static Val count_of(Context *x, Copy copy, EdgeSet set, const Term *t) {
   bool joint = t->copies.n > 1 || t->copies.at[0].fixed.n < copy.c->plates.n;
   EdgeSet closed = closed_under_support(copy.c, set);

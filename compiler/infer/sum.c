@@ -146,6 +146,45 @@ Val in_support(Context *x, Copy copy, Edge *e, Choice value) {
   return value.none ? build_select(b, value.none, build_bool(b, e->or_none), inside) : inside;
 }
 
+/* ---- an edge above what its support depends on -----------------------------------------------------------------
+ * It is streamed from the smallest to the greatest value it may have; FACTOR_SUPPORT, where the others are known,
+ * removes those that it has not. */
+
+static bool support_is_known(Context *x, Copy copy, const Edge *e) {
+  EdgeSet scope = support_scope(copy.c, e);
+  for (uint32_t k = 0; k < copy.c->edges.n; k++)
+    if ((scope >> k & 1) && !find_known(x, copy.c, copy.c->edges.at[k], copy.at)) return false;
+  return true;
+}
+
+typedef struct Hull { Copy copy; const Edge *e; bool greatest; } Hull;
+
+static Val hull_bound(Context *x, const Hull *h);
+
+static void contribute_bound(Context *x, void *arg, Contribution *c) { c->x = hull_bound(x, arg); }
+
+/* The least lower or greatest upper bound over all values of the edges that are not known. */
+static Val hull_bound(Context *x, const Hull *h) {
+  EdgeSet scope = support_scope(h->copy.c, h->e);
+  for (uint32_t k = 0; k < h->copy.c->edges.n; k++) {
+    Edge *other = h->copy.c->edges.at[k];
+    if (!(scope >> k & 1) || find_known(x, h->copy.c, other, h->copy.at)) continue;
+    return stream_edge(x, h->copy, other, h->greatest ? ACC_MAX : ACC_MIN, IR_INT, 0, NULL, contribute_bound, (void *)h)->result;
+  }
+  Context own = in_copy(x, h->copy);
+  Bounds r = domain_of(&own, h->e);
+  Val empty = build_2(B(x), IR_GE, r.lo, r.hi);
+  if (r.none) empty = build_2(B(x), IR_OR, empty, r.none);
+  Val neutral = build_int(B(x), h->greatest ? INT64_MIN : INT64_MAX);
+  return build_select(B(x), empty, neutral, h->greatest ? r.hi : r.lo);
+}
+
+static Bounds values_of(Context *x, Copy copy, const Edge *e) {
+  Context own = in_copy(x, copy);
+  if (support_is_known(x, copy, e)) return domain_of(&own, e);
+  return (Bounds){.lo = hull_bound(x, &(Hull){copy, e, false}), .hi = hull_bound(x, &(Hull){copy, e, true})};
+}
+
 /* ---- streams ---------------------------------------------------------------------------------------------- */
 
 Acc *stream_edge(Context *x, Copy copy, Edge *e, AccKind kind, IrType type, uint32_t naxis, const Axis *axes, ContributeFn fn,
@@ -153,12 +192,13 @@ Acc *stream_edge(Context *x, Copy copy, Edge *e, AccKind kind, IrType type, uint
   Builder *b = B(x);
   b->span = e->span;
   Context own = in_copy(x, copy);
-  Bounds r = domain_of(&own, e);
-  Loop *l = build_open(b, LOOP_REDUCE, r.lo, r.hi);
+  bool hull = !support_is_known(x, copy, e);
+  Bounds r = values_of(x, copy, e);
+  Loop *l = open_loop(x, LOOP_REDUCE, e->span, r.lo, r.hi);
   Acc *acc = build_acc(b, l, kind, type, naxis, axes);
   Choice value = {range_value(&own, &r, l->index), 0};
   Context inside = with_known(&own, copy, e, value);
-  l->mask = where_holds(&inside, e, value.v);
+  l->mask = hull ? 0 : where_holds(&inside, e, value.v);
   Context y = with_known(x, copy, e, value);
   if (l->mask) y = with_guard(&y, l->mask);
   Contribution c = {0};
@@ -198,13 +238,13 @@ static bool factor_may_fail(const Factor *f) {
 static Val live(Context *x, Val log_w) { return build_2(B(x), IR_NE, log_w, wide(x, -INFINITY)); }
 
 /* Factors that can fail come last: a value that the others remove is not looked at. */
-static Val factors_log(Context *x, Copy copy, const Node *n, bool with_prior) {
+static Val factors_log(Context *x, Copy copy, const Node *n) {
   Context y = in_copy(x, copy);
   Val sum = wide(x, 0);
   for (int fallible = 0; fallible < 2; fallible++)
     for (uint32_t i = 0; i < n->factors.n; i++) {
       const Factor *f = n->factors.at[i];
-      if (factor_may_fail(f) != fallible || (f->is_prior && !with_prior)) continue;
+      if (factor_may_fail(f) != fallible) continue;
       Context z = fallible ? with_guard(&y, live(x, sum)) : y;
       sum = build_2(B(x), IR_LOGMUL, sum, factor_log(&z, copy.c, f));
     }
@@ -222,11 +262,7 @@ static Val children_log(Context *x, Copy copy, const Node *n, Val sum, bool maxi
 }
 
 Val node_log(Context *x, Copy copy, const Node *n, bool maximise) {
-  return children_log(x, copy, n, factors_log(x, copy, n, true), maximise);
-}
-
-Val node_log_without_prior(Context *x, Copy copy, const Node *n) {
-  return children_log(x, copy, n, factors_log(x, copy, n, false), false);
+  return children_log(x, copy, n, factors_log(x, copy, n), maximise);
 }
 
 typedef struct At { Copy copy; const Node *n; } At;
@@ -249,18 +285,40 @@ static Val node_max(Context *x, Copy copy, const Node *n) {
   return stream_edge(x, copy, n->edge, ACC_MAX, IR_WIDE, 0, NULL, contribute_max, &(At){copy, n})->result;
 }
 
-static Val log_sum_of(Context *x, Copy copy, void *arg) {
-  (void)arg;
-  return node_sum(x, copy, copy.c->root);
+/* ---- a sum as maximum and mass: log p(phi) = (log_w - max) - mass keeps its digits at any size of the weights -- */
+
+static Val node_mass(Context *x, Copy copy, const Node *n) {
+  return stream_edge(x, copy, n->edge, ACC_MASS, IR_WIDE, 0, NULL, contribute_sum, &(At){copy, n})->result;
+}
+
+static void contribute_sum_as_value(Context *x, void *arg, Contribution *c) {
+  At *a = arg;
+  c->x = node_log(x, a->copy, a->n, false);
+}
+
+static Val node_greatest(Context *x, Copy copy, const Node *n) {
+  return stream_edge(x, copy, n->edge, ACC_MAX, IR_WIDE, 0, NULL, contribute_sum_as_value, &(At){copy, n})->result;
+}
+
+typedef Val (*NodeFn)(Context *x, Copy copy, const Node *n);
+
+static Val root_of(Context *x, Copy copy, void *fn) { return (*(NodeFn *)fn)(x, copy, copy.c->root); }
+
+/* fn at the root of the copy, kept for all copies if that is worth it. */
+static Val of_copy(Context *x, Copy copy, NodeFn fn, const void *key) {
+  Array *a = is_redundant(x, copy.c->plates.n, copy.at) ? memo(x, copy.c, key, NULL, &(IndexVec){0}, STORE_WIDE, root_of, &fn) : NULL;
+  return a ? memo_load(x, a, copy, &(IndexVec){0}) : fn(x, copy, copy.c->root);
+}
+
+Split node_split(Context *x, Copy copy, const Node *n) {
+  static const char greatest, mass;
+  if (n != copy.c->root) return (Split){node_greatest(x, copy, n), node_mass(x, copy, n)};
+  return (Split){of_copy(x, copy, node_greatest, &greatest), of_copy(x, copy, node_mass, &mass)};
 }
 
 Val copy_log_sum(Context *x, Copy copy) {
   static const char key;
-  if (is_redundant(x, copy.c->plates.n, copy.at)) {
-    Array *a = memo(x, copy.c, &key, NULL, &(IndexVec){0}, STORE_WIDE, log_sum_of, NULL);
-    if (a) return memo_load(x, a, copy, &(IndexVec){0});
-  }
-  return log_sum_of(x, copy, NULL);
+  return of_copy(x, copy, node_sum, &key);
 }
 
 Val copy_log_constant(Context *x, Copy copy) {

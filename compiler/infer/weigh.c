@@ -263,8 +263,15 @@ static Val unless_fixed_bit(Context *x, Component *c, const Factor *f, Val l) {
   return build_select(B(x), eval(&y, f->edge->where), l, wide(x, 0));
 }
 
+static Val support_log(Context *x, Component *c, const Factor *f) {
+  Copy copy = own_copy(x, c);
+  Val inside = in_support(x, copy, f->edge, find_known(x, c, f->edge, copy.at)->value);
+  return build_select(B(x), inside, wide(x, 0), wide(x, -INFINITY));
+}
+
 Val factor_log(Context *x, Component *c, const Factor *f) {
   switch (f->kind) {
+  case FACTOR_SUPPORT: return support_log(x, c, f);
   case FACTOR_PRIOR: return unless_fixed_bit(x, c, f, prior_log(x, f));
   case FACTOR_NORMALISER: return unless_fixed_bit(x, c, f, normaliser_log(x, c, f));
   case FACTOR_WEIGHT: {

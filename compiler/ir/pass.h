@@ -14,6 +14,8 @@ extern const uint32_t ir_pass_count;
  * and what it finds is an ICE that names the pass.  NULL if there is no pass of that name. */
 Kernel *ir_run_passes(Arena *arena, const Kernel *k, const char *stop_after);
 
+/* The kernel for given sizes, by place in Kernel.sizes; -1: any.  Run before the others. */
+Kernel *pass_specialise(Arena *arena, const Kernel *k, const int64_t *sizes);
 Kernel *pass_fuse(Arena *arena, const Kernel *k);
 Kernel *pass_dce(Arena *arena, const Kernel *k);
 

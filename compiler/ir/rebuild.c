@@ -53,6 +53,7 @@ static Val copy_const(Rebuild *r, const Instr *i) {
 static Val copy_pure(Rebuild *r, const Instr *i) {
   const Val *arg = mapped_list(r, i->arg, i->narg);
   if (i->op == IR_CONST) return copy_const(r, i);
+  if (i->op == IR_SIZE && r->sizes && r->sizes[i->integer] >= 0) return build_int(&r->b, r->sizes[i->integer]);
   if (i->op == IR_SIZE) return build_size(&r->b, (uint32_t)i->integer);
   if (i->op == IR_SELECT) return build_select(&r->b, arg[0], arg[1], arg[2]);
   if (i->op == IR_CONVERT) return build_convert(&r->b, arg[0], i->type);

@@ -75,8 +75,9 @@ static int64_t floor_div(int64_t a, int64_t b) {
 }
 
 static int64_t int_power(int64_t base, int64_t exponent) {
-  uint64_t result = 1;
-  for (int64_t k = 0; k < exponent; k++) result *= (uint64_t)base;
+  uint64_t result = 1, square = (uint64_t)base;
+  for (; exponent > 0; exponent /= 2, square *= square)
+    if (exponent % 2) result *= square;
   return wrap(result);
 }
 

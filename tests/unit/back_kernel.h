@@ -12,6 +12,7 @@ typedef struct Rig {
   Builder b;
   bool f64;
   const char *cpu;
+  const int64_t *fixed; /* BackOptions.sizes */
   attn_view in[RIG_MAX], out[RIG_MAX];
   int64_t sizes[RIG_MAX];
   uint32_t nin, nout, nsizes;

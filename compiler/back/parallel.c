@@ -1,0 +1,363 @@
+/* parallel: independent iterations as tasks for threads.
+ *
+ * A parallel loop that one thread comes to becomes a function of its own, which runs the iterations of one item.
+ * Loops that are nested without anything between them are one space of rows, counted in C order; an item is a
+ * run of rows.  How rows are cut into items follows from the sizes alone, and iterations share nothing, so the bits of
+ * the results do not depend on the number of threads, nor on whether there is a pool.
+ *
+ * What the iterations read is either found again from the parameters (views, places in the workspace) or
+ * handed over in the context, which lies on the caller's stack:
+ *
+ *   Context   rows function, in, out, sizes, workspace, lock, item, error, captured values...
+ *
+ * Each item has an error record; that of the lowest item that failed is kept, so that messages do not depend on
+ * threads either. */
+#include <stddef.h>
+
+#include "back/emit.h"
+#include "ir/build.h"
+#include "ir/walk.h"
+
+enum {
+  ITEMS = 256,  /* at most: enough to balance rows of uneven cost, few enough to cost nothing */
+  NEST_MAX = 8, /* loops in one space of rows */
+};
+
+/* As the generated code sees it; only offsets are used here. */
+typedef struct Context {
+  void *rows, *in, *out, *sizes, *workspace;
+  int64_t lock, item;
+  attn_error error;
+  int64_t captured[];
+} Context;
+
+typedef struct Nest { const Loop *loop[NEST_MAX]; uint32_t n; } Nest;
+typedef VEC(Val) Captured;
+
+bool is_alone(const Region *r) {
+  for (; r && r->loop; r = r->parent)
+    if (r->loop->kind != LOOP_SEQ) return false;
+  return true;
+}
+
+/* ---- the space of rows ---------------------------------------------------------------------------- */
+
+static bool has_loop(const Kernel *k, const Region *r) {
+  for (uint32_t n = 0; n < r->code.n; n++)
+    if (ir_at(k, r->code.at[n])->op == IR_LOOP) return true;
+  return false;
+}
+
+/* The parallel loop that is, beside pure operations, all that a region holds; NULL: there is more, or none. */
+static const Loop *only_loop(const Kernel *k, const Region *r) {
+  const Loop *only = NULL;
+  for (uint32_t n = 0; n < r->code.n; n++) {
+    const Instr *i = ir_at(k, r->code.at[n]);
+    bool effect = i->op == IR_STORE || i->op == IR_ARRAY || i->op == IR_CHECK_INDEX || i->op == IR_CHECK_NONZERO;
+    if (effect || (i->op == IR_LOOP && (only || i->loop->kind != LOOP_PAR))) return NULL;
+    if (i->op == IR_LOOP) only = i->loop;
+  }
+  return only;
+}
+
+static bool known_outside(const Kernel *k, const Loop *outer, Val v) {
+  return !region_contains(outer->body, ir_at(k, v)->home);
+}
+
+/* A loop whose body is straight code stays a loop inside its row: finding its index by division would cost more
+ * than the body. */
+static Nest nest_of(const Kernel *k, const Loop *l) {
+  Nest nest = {{l}, 1};
+  while (nest.n < NEST_MAX) {
+    const Loop *inner = only_loop(k, nest.loop[nest.n - 1]->body);
+    if (!inner || !has_loop(k, inner->body)) break;
+    if (!known_outside(k, l, inner->lo) || !known_outside(k, l, inner->hi)) break;
+    nest.loop[nest.n++] = inner;
+  }
+  return nest;
+}
+
+static LLVMValueRef extent(Emit *e, const Loop *l) {
+  LLVMValueRef n = LLVMBuildSub(e->b, e->val[l->hi], e->val[l->lo], "");
+  LLVMValueRef some = LLVMBuildICmp(e->b, LLVMIntSLT, e->val[l->lo], e->val[l->hi], "");
+  return LLVMBuildSelect(e->b, some, n, const_int(e, 0), "");
+}
+
+/* x * y >= 0; the largest int where it is larger. */
+static LLVMValueRef product(Emit *e, LLVMValueRef x, LLVMValueRef y) {
+  static const char name[] = "llvm.smul.with.overflow";
+  LLVMValueRef f = LLVMGetIntrinsicDeclaration(e->module, LLVMLookupIntrinsicID(name, sizeof name - 1), &e->t.i64, 1);
+  LLVMValueRef r = LLVMBuildCall2(e->b, LLVMGlobalGetValueType(f), f, (LLVMValueRef[]){x, y}, 2, "");
+  LLVMValueRef over = LLVMBuildExtractValue(e->b, r, 1, "");
+  return LLVMBuildSelect(e->b, over, const_int(e, INT64_MAX), LLVMBuildExtractValue(e->b, r, 0, ""), "");
+}
+
+static LLVMValueRef count_rows(Emit *e, const Nest *nest) {
+  LLVMValueRef rows = const_int(e, 1);
+  for (uint32_t n = 0; n < nest->n; n++) rows = product(e, rows, extent(e, nest->loop[n]));
+  return rows;
+}
+
+/* rows / by, rounded up. */
+static LLVMValueRef parts(Emit *e, LLVMValueRef rows, LLVMValueRef by) {
+  LLVMValueRef whole = LLVMBuildUDiv(e->b, rows, by, ""), rest = LLVMBuildURem(e->b, rows, by, "");
+  LLVMValueRef more = LLVMBuildICmp(e->b, LLVMIntNE, rest, const_int(e, 0), "");
+  return LLVMBuildAdd(e->b, whole, LLVMBuildZExt(e->b, more, e->t.i64, ""), "");
+}
+
+static LLVMValueRef item_rows(Emit *e, LLVMValueRef rows) {
+  return op_extreme(e, IR_INT, true, parts(e, rows, const_int(e, ITEMS)), const_int(e, 1));
+}
+
+/* ---- what is handed over -------------------------------------------------------------------------- */
+
+typedef struct Capture { Emit *e; const Region *body; bool *seen; Captured list; } Capture;
+
+/* Constants need no handing over. */
+static void capture(void *ctx, Val v) {
+  Capture *c = ctx;
+  if (!v || c->seen[v] || region_contains(c->body, ir_at(c->e->k, v)->home)) return;
+  c->seen[v] = true;
+  if (c->e->val[v]) vec_push(c->e->arena, &c->list, v);
+}
+
+static void capture_instr(void *ctx, Val v) {
+  Capture *c = ctx;
+  const Instr *i = ir_at(c->e->k, v);
+  walk_operands(c->e->k, v, capture, c);
+  for (uint32_t d = 0; i->array && d < i->array->rank; d++) capture(c, i->array->dims[d]);
+}
+
+static Captured captured_by(Emit *e, const Loop *l) {
+  Capture c = {.e = e, .body = l->body, .seen = NEW_ARRAY(e->arena, bool, e->k->instrs.n)};
+  capture(&c, l->lo);
+  capture(&c, l->hi);
+  walk_code(e->k, l->body, capture_instr, &c);
+  return c.list;
+}
+
+static size_t captured_offset(uint32_t n) { return offsetof(Context, captured) + n * sizeof(int64_t); }
+
+static void hand_over(Emit *e, LLVMValueRef context, const Captured *list) {
+  for (uint32_t n = 0; n < list->n; n++)
+    if (!LLVMIsConstant(e->val[list->at[n]]))
+      LLVMBuildStore(e->b, e->val[list->at[n]], field_at(e, context, captured_offset(n)));
+}
+
+/* `before`: the values as the caller has them. */
+static void take_over(Emit *e, LLVMValueRef context, const Captured *list, const LLVMValueRef *before) {
+  for (uint32_t n = 0; n < list->n; n++) {
+    Val v = list->at[n];
+    LLVMTypeRef type = LLVMTypeOf(before[v]);
+    bool same = LLVMIsConstant(before[v]);
+    e->val[v] = same ? before[v] : LLVMBuildLoad2(e->b, type, field_at(e, context, captured_offset(n)), "");
+  }
+}
+
+/* ---- the rows of an item ---------------------------------------------------------------------------- */
+
+enum { ROW_IN, ROW_OUT, ROW_SIZES, ROW_WORKSPACE, ROW_ERR, ROW_CONTEXT, ROW_ITEM, ROW_THREAD, ROW_PARAMS };
+
+static LLVMTypeRef rows_type(const Emit *e) {
+  LLVMTypeRef p = e->t.ptr, i = e->t.i64;
+  return LLVMFunctionType(e->t.none, (LLVMTypeRef[]){p, p, p, p, p, p, i, i}, ROW_PARAMS, false);
+}
+
+static void rows_parameters(Emit *e) {
+  for (unsigned n = ROW_IN; n <= ROW_CONTEXT; n++) function_attribute(e, e->fn, n + 1, "noalias");
+  static const unsigned readonly[] = {ROW_IN, ROW_OUT, ROW_SIZES, ROW_CONTEXT};
+  for (unsigned n = 0; n < 4; n++) function_attribute(e, e->fn, readonly[n] + 1, "readonly");
+  e->in = LLVMGetParam(e->fn, ROW_IN);
+  e->out = LLVMGetParam(e->fn, ROW_OUT);
+  e->sizes = LLVMGetParam(e->fn, ROW_SIZES);
+  e->workspace = LLVMGetParam(e->fn, ROW_WORKSPACE);
+  e->err = LLVMGetParam(e->fn, ROW_ERR);
+  e->workspace_bytes = e->pool = NULL;
+}
+
+static bool dims_known(const Emit *e, const Array *a) {
+  for (uint32_t d = 0; d < a->rank; d++)
+    if (!e->val[a->dims[d]]) return false;
+  return true;
+}
+
+static void rows_arrays(Emit *e) {
+  Layout l = layout_workspace(e);
+  layout_place(e, &l, LLVMGetParam(e->fn, ROW_THREAD));
+  array_views(e);
+  for (uint32_t n = 0; n < e->k->arrays.n; n++)
+    if (dims_known(e, e->k->arrays.at[n])) array_declare(e, e->k->arrays.at[n]);
+}
+
+static void set_index(Emit *e, const Loop *l, LLVMValueRef offset) {
+  e->val[l->index] = LLVMBuildAdd(e->b, e->val[l->lo], offset, "");
+  e->range[l->index] = (IndexRange){l->lo, l->hi};
+}
+
+/* A row's number to the loops' variables: the last loop runs fastest. */
+static void set_indices(Emit *e, const Nest *nest, LLVMValueRef row) {
+  for (uint32_t n = nest->n; n-- > 1;) {
+    LLVMValueRef many = extent(e, nest->loop[n]);
+    set_index(e, nest->loop[n], LLVMBuildURem(e->b, row, many, ""));
+    row = LLVMBuildUDiv(e->b, row, many, "");
+  }
+  set_index(e, nest->loop[0], row);
+}
+
+static void emit_row(Emit *e, const Nest *nest) {
+  bool *loops = NEW_ARRAY(e->arena, bool, e->k->instrs.n);
+  for (uint32_t n = 0; n + 1 < nest->n; n++) {
+    const Region *r = nest->loop[n]->body;
+    for (uint32_t c = 0; c < r->code.n; c++) loops[r->code.at[c]] = ir_at(e->k, r->code.at[c])->op == IR_LOOP;
+    emit_code(e, r, loops, false);
+  }
+  emit_code(e, nest->loop[nest->n - 1]->body, NULL, false);
+}
+
+static void emit_item(Emit *e, const Nest *nest) {
+  LLVMValueRef rows = count_rows(e, nest), each = item_rows(e, rows);
+  LLVMValueRef lo = LLVMBuildMul(e->b, LLVMGetParam(e->fn, ROW_ITEM), each, "");
+  LLVMValueRef left = LLVMBuildSub(e->b, rows, lo, "");
+  LLVMValueRef hi = LLVMBuildAdd(e->b, lo, op_extreme(e, IR_INT, false, left, each), "");
+  Count c = count_enter(e, lo, hi);
+  set_indices(e, nest, c.index);
+  emit_row(e, nest);
+  count_leave(e, &c);
+}
+
+/* Emits a function in the middle of another one. */
+static LLVMValueRef emit_rows(Emit *e, const Nest *nest, const Captured *list) {
+  Emit outer = *e;
+  LLVMBasicBlockRef at = LLVMGetInsertBlock(e->b), cells = LLVMGetInsertBlock(e->cells);
+  e->val = NEW_ARRAY(e->arena, LLVMValueRef, e->k->instrs.n);
+  e->place = NEW_ARRAY(e->arena, ArrayPlace, e->k->arrays.n);
+  e->in_task = true;
+  function_begin(e, arena_printf(e->arena, "%s.rows.%u", e->name, outer.tasks), rows_type(e));
+  LLVMSetLinkage(e->fn, LLVMInternalLinkage);
+  rows_parameters(e);
+  take_over(e, LLVMGetParam(e->fn, ROW_CONTEXT), list, outer.val);
+  rows_arrays(e);
+  emit_item(e, nest);
+  function_end(e, NULL);
+  LLVMValueRef f = e->fn;
+  outer.sites = e->sites;
+  outer.tasks++;
+  *e = outer;
+  LLVMPositionBuilderAtEnd(e->b, at);
+  LLVMPositionBuilderAtEnd(e->cells, cells);
+  return f;
+}
+
+/* ---- the call --------------------------------------------------------------------------------------- */
+
+void emit_parallel(Emit *e, const Loop *l) {
+  Nest nest = nest_of(e->k, l);
+  Captured list = captured_by(e, l);
+  LLVMValueRef context = cell_new(e, LLVMArrayType2(e->t.i64, captured_offset(list.n) / sizeof(int64_t)), "context");
+  LLVMValueRef field[] = {emit_rows(e, &nest, &list), e->in, e->out, e->sizes, e->workspace};
+  for (size_t n = 0; n < 5; n++) LLVMBuildStore(e->b, field[n], field_at(e, context, n * sizeof(void *)));
+  hand_over(e, context, &list);
+  LLVMValueRef rows = count_rows(e, &nest), count = parts(e, rows, item_rows(e, rows));
+  LLVMValueRef arg[] = {context, e->pool, count, e->err};
+  LLVMBuildCall2(e->b, LLVMGlobalGetValueType(e->share), e->share, arg, 4, "");
+}
+
+/* ---- sharing ---------------------------------------------------------------------------------------- */
+
+static LLVMValueRef load_field(Emit *e, LLVMTypeRef t, LLVMValueRef base, size_t offset) {
+  return LLVMBuildLoad2(e->b, t, field_at(e, base, offset), "");
+}
+
+static void store_field(Emit *e, LLVMValueRef v, LLVMValueRef base, size_t offset) {
+  LLVMBuildStore(e->b, v, field_at(e, base, offset));
+}
+
+/* Waits until the lock is 0 and makes it 1. */
+static void take_lock(Emit *e, LLVMValueRef lock) {
+  LLVMBasicBlockRef again = block_new(e, "lock"), locked = block_new(e, "locked");
+  block_go(e, again);
+  LLVMValueRef r = LLVMBuildAtomicCmpXchg(e->b, lock, const_int(e, 0), const_int(e, 1), LLVMAtomicOrderingAcquire,
+                                          LLVMAtomicOrderingMonotonic, false);
+  LLVMBuildCondBr(e->b, LLVMBuildExtractValue(e->b, r, 1, ""), locked, again);
+  LLVMPositionBuilderAtEnd(e->b, locked);
+}
+
+static void drop_lock(Emit *e, LLVMValueRef lock) {
+  LLVMValueRef s = LLVMBuildStore(e->b, const_int(e, 0), lock);
+  LLVMSetAlignment(s, 8);
+  LLVMSetOrdering(s, LLVMAtomicOrderingRelease);
+}
+
+/* Under the lock: keeps the error of the lowest item. */
+static void keep_error(Emit *e, LLVMValueRef context, LLVMValueRef own, LLVMValueRef item) {
+  LLVMValueRef lock = field_at(e, context, offsetof(Context, lock));
+  take_lock(e, lock);
+  LLVMValueRef kept = load_field(e, e->t.i64, context, offsetof(Context, item));
+  LLVMBasicBlockRef done = block_when(e, LLVMBuildICmp(e->b, LLVMIntSLT, item, kept, ""), "lower");
+  store_field(e, item, context, offsetof(Context, item));
+  for (size_t at = 0; at < sizeof(attn_error); at += sizeof(int64_t))
+    store_field(e, load_field(e, e->t.i64, own, at), context, offsetof(Context, error) + at);
+  block_go(e, done);
+  drop_lock(e, lock);
+}
+
+/* task(context, item, thread): the function that pools call. */
+static LLVMValueRef emit_task(Emit *e) {
+  LLVMTypeRef type = LLVMFunctionType(e->t.none, (LLVMTypeRef[]){e->t.ptr, e->t.i64, e->t.i32}, 3, false);
+  function_begin(e, "task", type);
+  LLVMSetLinkage(e->fn, LLVMInternalLinkage);
+  LLVMValueRef context = LLVMGetParam(e->fn, 0), item = LLVMGetParam(e->fn, 1);
+  LLVMValueRef own = cell_new(e, LLVMArrayType2(e->t.i64, sizeof(attn_error) / 8), "own_error");
+  LLVMBuildStore(e->b, LLVMConstNull(e->t.i64), own);
+  LLVMValueRef arg[ROW_PARAMS] = {[ROW_ERR] = own, [ROW_CONTEXT] = context, [ROW_ITEM] = item};
+  for (size_t n = ROW_IN; n <= ROW_WORKSPACE; n++) arg[n] = load_field(e, e->t.ptr, context, (n + 1) * sizeof(void *));
+  arg[ROW_THREAD] = LLVMBuildSExt(e->b, LLVMGetParam(e->fn, 2), e->t.i64, "");
+  LLVMValueRef rows = load_field(e, e->t.ptr, context, offsetof(Context, rows));
+  LLVMBuildCall2(e->b, rows_type(e), rows, arg, ROW_PARAMS, "");
+  LLVMValueRef status = load_field(e, e->t.i32, own, offsetof(attn_error, status));
+  LLVMBasicBlockRef done = block_when(e, LLVMBuildICmp(e->b, LLVMIntNE, status, LLVMConstNull(e->t.i32), ""), "failed");
+  keep_error(e, context, own, item);
+  block_go(e, done);
+  function_end(e, NULL);
+  return e->fn;
+}
+
+static void run_items(Emit *e, LLVMValueRef task, LLVMValueRef context, LLVMValueRef pool, LLVMValueRef count) {
+  LLVMBasicBlockRef shared = block_new(e, "pool"), alone = block_new(e, "alone"), done = block_new(e, "done");
+  LLVMBuildCondBr(e->b, LLVMBuildIsNull(e->b, pool, ""), alone, shared);
+  LLVMPositionBuilderAtEnd(e->b, shared);
+  LLVMTypeRef run = LLVMFunctionType(e->t.none, (LLVMTypeRef[]){e->t.ptr, e->t.ptr, e->t.ptr, e->t.i64}, 4, false);
+  LLVMValueRef f = load_field(e, e->t.ptr, pool, offsetof(attn_pool, run));
+  LLVMBuildCall2(e->b, run, f, (LLVMValueRef[]){pool, task, context, count}, 4, "");
+  LLVMBuildBr(e->b, done);
+  LLVMPositionBuilderAtEnd(e->b, alone);
+  Count c = count_enter(e, const_int(e, 0), count);
+  LLVMValueRef arg[] = {context, c.index, LLVMConstNull(e->t.i32)};
+  LLVMBuildCall2(e->b, LLVMGlobalGetValueType(task), task, arg, 3, "");
+  count_leave(e, &c);
+  block_go(e, done);
+}
+
+/* share(context, pool, count, err): runs all items, then passes on the error of the lowest that failed. */
+void emit_share(Emit *e) {
+  LLVMValueRef task = emit_task(e);
+  LLVMTypeRef p[] = {e->t.ptr, e->t.ptr, e->t.i64, e->t.ptr};
+  function_begin(e, "share", LLVMFunctionType(e->t.none, p, 4, false));
+  LLVMSetLinkage(e->fn, LLVMInternalLinkage);
+  function_attribute(e, e->fn, LLVMAttributeFunctionIndex, "noinline");
+  e->share = e->fn;
+  LLVMValueRef context = LLVMGetParam(e->fn, 0), none = const_int(e, INT64_MAX);
+  store_field(e, const_int(e, 0), context, offsetof(Context, lock));
+  store_field(e, none, context, offsetof(Context, item));
+  run_items(e, task, context, LLVMGetParam(e->fn, 1), LLVMGetParam(e->fn, 2));
+  LLVMValueRef item = load_field(e, e->t.i64, context, offsetof(Context, item));
+  LLVMBasicBlockRef done = block_when(e, LLVMBuildICmp(e->b, LLVMIntNE, item, none, ""), "failed");
+  size_t at = offsetof(Context, error);
+  e->err = LLVMGetParam(e->fn, 3);
+  emit_failure(e, load_field(e, e->t.i32, context, at + offsetof(attn_error, status)),
+               load_field(e, e->t.i32, context, at + offsetof(attn_error, site)),
+               load_field(e, e->t.i64, context, at + offsetof(attn_error, value)),
+               load_field(e, e->t.i64, context, at + offsetof(attn_error, limit)));
+  block_go(e, done);
+  function_end(e, NULL);
+}

@@ -1,0 +1,56 @@
+/* bind: the words NAME=VALUE to the sizes and input arrays of a model.
+ *
+ * Arrays are in C order and in the element types that the kernel stores (see derive.h): `real` is f32 or
+ * f64 by --precision.  All memory is the arena's.  Every mistake is a message that names the input. */
+#ifndef ATTN_DRIVER_BIND_H
+#define ATTN_DRIVER_BIND_H
+
+#include "driver/load.h"
+#include "tensor.h"
+
+/* How an input came to its values. */
+typedef enum { FROM_NOTHING, FROM_VALUE, FROM_FILE, FROM_RANDOM, FROM_DEFAULT } Origin;
+
+typedef struct Bound {
+  Origin origin;
+  const char *value;        /* as written */
+  int64_t random_seed;      /* FROM_RANDOM */
+  AttnArray data;           /* of all but graphs */
+  const char *indptr_value; /* graphs: as written */
+  const char *indices_value;
+  AttnArray indptr, indices; /* i64 */
+} Bound;
+
+typedef struct Inputs {
+  const Model *model;
+  bool f64;
+  int64_t *sizes;          /* by Size.id; -1: not known */
+  const char **size_from;  /* by Size.id: what gave it, for messages */
+  Bound *at;               /* by Input.id */
+} Inputs;
+
+typedef enum {
+  BIND_ALL,    /* what is neither given nor has a default is an error */
+  BIND_RANDOM, /* ... is random */
+  BIND_GIVEN,  /* ... stays FROM_NOTHING, and sizes may stay -1 */
+  BIND_SIZES,  /* only sizes may be given */
+} BindMode;
+
+/* STATUS_DONE, or STATUS_WRONG after messages: all of them where one does not hide the others. */
+int bind_inputs(Arena *arena, const Model *m, bool f64, const char *const *words, uint32_t n, BindMode mode, Inputs *out);
+
+/* The element type in which the kernel stores an input (a graph: its parts). */
+ElemType bind_elem_type(ElemKind kind, bool f64);
+
+/* ---- the steps, in order ------------------------------------------------------------------------------ */
+
+bool bind_names(Arena *arena, Inputs *in, const char *const *words, uint32_t n, BindMode mode);
+bool bind_files(Arena *arena, Inputs *in);             /* reads files and scalars */
+bool bind_sizes(Arena *arena, Inputs *in, bool all);   /* sizes from shapes; all shapes checked */
+bool bind_fill(Arena *arena, Inputs *in);              /* random arrays and defaults */
+bool bind_graphs(const Inputs *in);                    /* CSR is what it should be */
+
+/* What a file or scalar must be: "an array [M, D] of real", "an int". */
+const char *bind_wants(Arena *arena, const Model *m, const Input *x);
+
+#endif

@@ -1,0 +1,18 @@
+/* compare: how far a compiled output is from the oracle's.
+ *
+ * Real outputs: ||got - want|| / (||want|| + sqrt(n)), norms over the finite entries, so that an array of small
+ * numbers, the result of a cancellation, is held to an absolute error; infinities and NaN must stand at the same
+ * places.  Ints and bools: the share of entries that differ. */
+#ifndef ATTN_DRIVER_COMPARE_H
+#define ATTN_DRIVER_COMPARE_H
+
+#include "model/binding.h"
+#include "tensor.h"
+
+/* INFINITY where shapes or places of what is not finite differ.  *worst: the place of the largest difference, -1
+ * where there is none. */
+double compare_output(const AttnArray *got, const OutputArray *want, int64_t *worst);
+/* The same between two runs of one kernel. */
+double compare_runs(const AttnArray *a, const AttnArray *b);
+
+#endif

@@ -1,0 +1,162 @@
+/* execute: see execute.h.
+ *
+ * The kernel's arrays name the model's inputs and outputs (Array.external); its sizes are the model's, then
+ * NAME.nnz of each graph, then the seed. */
+#include "driver/execute.h"
+
+#include <unistd.h>
+
+#include "base/ice.h"
+#include "driver/explain.h"
+#include "driver/measure.h"
+#include "driver/precheck.h"
+#include "infer/derive.h"
+#include "ir/pass.h"
+#include "pool.h"
+
+/* ---- model to code ---------------------------------------------------------------------------------------- */
+
+Kernel *execute_derive(Arena *arena, const Loaded *l, const Model *m, Diags **refusals) {
+  *refusals = load_messages(arena, l);
+  Plan *plan = plan_model(arena, m);
+  Kernel *k = plan->refusals.n ? NULL : derive_kernel(arena, plan);
+  explain_refusals(plan, *refusals);
+  if (!k) ICE_UNLESS((*refusals)->errors > 0);
+  return k ? ir_run_passes(arena, k, NULL) : NULL;
+}
+
+bool execute_compile(Arena *arena, const Loaded *l, const Model *m, const Options *o, Program *p) {
+  double start = seconds_now();
+  Diags *refusals;
+  *p = (Program){.file = l, .model = m, .f64 = o->f64};
+  p->kernel = execute_derive(arena, l, m, &refusals);
+  diag_print(refusals, stderr);
+  if (!p->kernel) return false;
+  BackOptions options = {.f64 = o->f64, .cpu = o->cpu, .optimise = true};
+  const char *why = "";
+  bool ok = back_compile(arena, p->kernel, &options, &p->code, &why);
+  if (!ok) wrong("%s", why);
+  p->compile_seconds = seconds_now() - start;
+  p->pool = ok && o->threads != 1 ? pool_create(o->threads) : NULL; /* without one, one thread does it all */
+  return ok;
+}
+
+int execute_threads(const Program *p) { return p->pool ? p->pool->threads : 1; }
+
+void execute_dispose(Program *p) {
+  back_dispose(p->code);
+  pool_destroy(p->pool);
+  p->code = NULL;
+  p->pool = NULL;
+}
+
+/* ---- a call ----------------------------------------------------------------------------------------------- */
+
+static attn_view view_of(const AttnArray *a) {
+  attn_view v = {.data = a->data};
+  ICE_UNLESS(a->rank <= ATTN_MAX_RANK);
+  for (int k = 0; k < a->rank; k++) {
+    v.size[k] = a->shape[k];
+    v.stride[k] = a->stride[k];
+  }
+  return v;
+}
+
+static const AttnArray *input_part(const Inputs *in, const Array *a) {
+  const Bound *b = &in->at[a->external];
+  switch (a->part) {
+  case PART_DATA: return &b->data;
+  case PART_INDPTR: return &b->indptr;
+  case PART_INDICES: return &b->indices;
+  }
+  return NULL;
+}
+
+static void fill_views(Call *c, const Inputs *in, const Results *r) {
+  const Kernel *k = c->program->kernel;
+  uint32_t nin = 0, nout = 0;
+  for (uint32_t i = 0; i < k->arrays.n; i++) {
+    const Array *a = k->arrays.at[i];
+    if (a->kind == ARRAY_IN) c->in[nin++] = view_of(input_part(in, a));
+    else if (a->kind == ARRAY_OUT) c->out[nout++] = view_of(&r->at[a->external]);
+  }
+}
+
+static void fill_sizes(Call *c, const Inputs *in, uint64_t seed) {
+  const Model *m = c->program->model;
+  uint32_t n = 0;
+  for (; n < m->sizes.n; n++) c->sizes[n] = in->sizes[n];
+  for (uint32_t k = 0; k < m->inputs.n; k++)
+    if (m->inputs.at[k]->elem == ELEM_GRAPH) c->sizes[n++] = array_count(&in->at[k].indices);
+  if (n < c->program->kernel->sizes.n) c->sizes[n++] = (int64_t)seed;
+  ICE_UNLESS(n == c->program->kernel->sizes.n);
+}
+
+static bool make_results(Arena *arena, const Inputs *in, bool f64, Results *r) {
+  const Model *m = in->model;
+  *r = (Results){.model = m, .at = NEW_ARRAY(arena, AttnArray, m->outs.n)};
+  for (uint32_t i = 0; i < m->outs.n; i++) {
+    const Out *o = m->outs.at[i];
+    int64_t shape[ARRAY_RANK_MAX], count;
+    ElemType t = measure_output_type(o, f64);
+    int rank = (int)(o->slots.n + o->axes.n);
+    if (!measure_output(m, in->sizes, o, shape) || !shape_count(rank, shape, elem_size(t), &count)) {
+      wrong("output '%s' is too large", sym_text(m->names, o->name));
+      return false;
+    }
+    array_view(&r->at[i], arena_array(arena, (size_t)count, elem_size(t)), t, rank, shape);
+  }
+  return true;
+}
+
+static double memory_of_machine(void) { return (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGESIZE); }
+
+bool execute_prepare(Arena *arena, const Program *p, const Inputs *in, uint64_t seed, Results *r, Call *c) {
+  enum { ALIGN = 64 };
+  *c = (Call){.program = p, .in = NEW_ARRAY(arena, attn_view, p->kernel->arrays.n + 1),
+              .out = NEW_ARRAY(arena, attn_view, p->kernel->arrays.n + 1),
+              .sizes = NEW_ARRAY(arena, int64_t, p->kernel->sizes.n + 1)};
+  if (!make_results(arena, in, p->f64, r)) return false;
+  fill_views(c, in, r);
+  fill_sizes(c, in, seed);
+  c->workspace_bytes = p->code->workspace(c->sizes, execute_threads(p));
+  if ((double)c->workspace_bytes > memory_of_machine()) {
+    wrong("the model needs %.3g GiB of workspace at %s; this machine has %.3g", (double)c->workspace_bytes / 0x1p30,
+          precheck_sizes(arena, p->model, in->sizes), memory_of_machine() / 0x1p30);
+    return false;
+  }
+  char *bytes = arena_alloc(arena, c->workspace_bytes + ALIGN);
+  c->workspace = bytes + (ALIGN - (uintptr_t)bytes % ALIGN) % ALIGN;
+  return true;
+}
+
+void execute_report(Arena *arena, const Program *p, const attn_error *err) {
+  Diags *diags = load_messages(arena, p->file);
+  if (err->status == ATTN_ERROR_WORKSPACE || err->site < 0 || (uint32_t)err->site >= p->code->nsites)
+    ICE("a kernel failed with status %d at site %d", (int)err->status, (int)err->site);
+  Span at = p->code->sites[err->site];
+  if (err->status == ATTN_ERROR_DIVISOR) diag_error(diags, at, "division by zero");
+  else if (err->limit <= 0) diag_error(diags, at, "index %lld is out of range: there is nothing to index here", (long long)err->value);
+  else
+    diag_error(diags, at, "index %lld is out of range: it must be at least 0 and less than %lld", (long long)err->value,
+               (long long)err->limit);
+  diag_print(diags, stderr);
+}
+
+bool execute_call(Arena *arena, const Call *c, attn_error *err) {
+  (void)arena;
+  *err = (attn_error){0};
+  const Program *p = c->program;
+  return p->code->run(c->in, c->out, c->sizes, c->workspace, c->workspace_bytes, p->pool, err) == 0;
+}
+
+bool execute_run(Arena *arena, const Program *p, const Inputs *in, uint64_t seed, Results *r) {
+  Call c;
+  attn_error err;
+  if (!execute_prepare(arena, p, in, seed, r, &c)) return false;
+  double start = seconds_now();
+  bool ok = execute_call(arena, &c, &err);
+  r->seconds = seconds_now() - start;
+  if (!ok) execute_report(arena, p, &err);
+  return ok;
+}

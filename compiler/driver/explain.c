@@ -1,0 +1,80 @@
+/* attn explain, and the plan alone for attn dump. */
+#include "driver/explain.h"
+
+#include "driver/bind.h"
+#include "explain/explain.h"
+#include "infer/derive.h"
+#include "ir/pass.h"
+#include "model/term.h"
+
+static const char *text_of(const Model *m, Sym s) { return sym_text(m->names, s); }
+
+static const char *domain_text(Arena *arena, const Model *m, const Edge *e) {
+  switch (e->domain) {
+  case DOMAIN_BIT: return "bit";
+  case DOMAIN_TREE: return arena_printf(arena, "tree(%s%s)", term_text(m, arena, e->n), e->many_roots ? ", roots = any" : "");
+  case DOMAIN_PROJECTIVE_TREE: return arena_printf(arena, "projective_tree(%s)", term_text(m, arena, e->n));
+  case DOMAIN_PERMUTATION: return arena_printf(arena, "permutation(%s)", term_text(m, arena, e->n));
+  case DOMAIN_MATCHING: return arena_printf(arena, "matching(%s, %s)", term_text(m, arena, e->m), term_text(m, arena, e->n));
+  case DOMAIN_RANGE: break;
+  }
+  if (e->range.kind == RANGE_ROW)
+    return arena_printf(arena, "%s[%s]", text_of(m, e->range.graph->name), term_text(m, arena, e->range.row));
+  return arena_printf(arena, "%s..%s", term_text(m, arena, e->range.lo), term_text(m, arena, e->range.hi));
+}
+
+static const char *plates_text(Arena *arena, const Model *m, const IndexVec *plates) {
+  const char *text = "";
+  for (uint32_t k = 0; k < plates->n; k++)
+    text = arena_printf(arena, "%s%s%s", text, k ? ", " : "", text_of(m, plates->at[k]->name));
+  return plates->n ? arena_printf(arena, "[%s]", text) : "";
+}
+
+static void print_edge(Arena *arena, const Model *m, const Edge *e, FILE *to) {
+  fprintf(to, "  edge %s%s in %s", text_of(m, e->name), plates_text(arena, m, &e->plates), domain_text(arena, m, e));
+  if (e->or_none) fputs(" or none", to);
+  if (e->where) fprintf(to, " where %s", term_text(m, arena, e->where));
+  fprintf(to, "; prior %s\n", e->prior ? dist_name(e->prior->dist) : "uniform over its support");
+}
+
+static void print_tree(const Model *m, const Node *n, int depth, FILE *to) {
+  fprintf(to, "  %*ssum over %s: %u factor%s\n", 2 * depth, "", text_of(m, n->edge->name), n->factors.n, n->factors.n == 1 ? "" : "s");
+  for (uint32_t k = 0; k < n->children.n; k++) print_tree(m, n->children.at[k], depth + 1, to);
+}
+
+static void print_component(Arena *arena, const Model *m, const Component *c, FILE *to) {
+  fprintf(to, "component %u: ", c->id);
+  for (uint32_t k = 0; k < c->edges.n; k++) fprintf(to, "%s%s", k ? ", " : "", text_of(m, c->edges.at[k]->name));
+  fprintf(to, "%s%s\n", c->plates.n ? ", one for each " : "", plates_text(arena, m, &c->plates));
+  if (c->root) print_tree(m, c->root, 0, to);
+}
+
+void explain_plan(Arena *arena, const Plan *p, FILE *to) {
+  const Model *m = p->model;
+  if (m->edges.n) fputs("edges\n", to);
+  for (uint32_t k = 0; k < m->edges.n; k++) print_edge(arena, m, m->edges.at[k], to);
+  for (uint32_t k = 0; k < p->components.n; k++) print_component(arena, m, p->components.at[k], to);
+  for (uint32_t k = 0; k < p->refusals.n; k++) fprintf(to, "not compiled: %s\n", p->refusals.at[k].text);
+}
+
+void explain_refusals(const Plan *p, Diags *to) {
+  for (uint32_t i = 0; i < p->refusals.n; i++) {
+    const Refusal *r = &p->refusals.at[i];
+    Diag *d = diag_error(to, r->span, "%s", r->text);
+    if (r->hint) diag_hint(to, d, "%s", r->hint);
+  }
+}
+
+int verb_explain(Driver *d) {
+  Chosen c;
+  Inputs in;
+  int status;
+  const WordVec *words = &d->options.words;
+  if (!load_model(d, &c, &status)) return status;
+  status = bind_inputs(d->arena, c.model, d->options.f64, words->at + c.used, words->n - c.used, BIND_SIZES, &in);
+  if (status) return status;
+  Plan *p = plan_model(d->arena, c.model);
+  Kernel *k = p->refusals.n ? NULL : derive_kernel(d->arena, p); /* what it cannot express becomes a refusal */
+  if (k) k = ir_run_passes(d->arena, k, NULL);
+  return explain_model(c.model, p, k, in.sizes, d->options.json, stdout) ? STATUS_DONE : wrong("cannot write the explanation");
+}

@@ -1,0 +1,41 @@
+/* file: see file.h. */
+#include "driver/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <unistd.h>
+
+static bool write_all(int fd, const char *p, size_t n) {
+  while (n) {
+    ssize_t done = write(fd, p, n);
+    if (done < 0 && errno == EINTR) continue;
+    if (done <= 0) return false;
+    p += done;
+    n -= (size_t)done;
+  }
+  return true;
+}
+
+bool file_write(Arena *arena, const char *path, const void *bytes, size_t n) {
+  const char *aside = arena_printf(arena, "%s.%ld.tmp", path, (long)getpid());
+  int fd = open(aside, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+  if (fd < 0) return false;
+  bool ok = write_all(fd, bytes, n);
+  ok = close(fd) == 0 && ok;
+  ok = ok && rename(aside, path) == 0;
+  if (ok) return true;
+  int why = errno;
+  unlink(aside);
+  errno = why;
+  return false;
+}
+
+const char *file_text(Arena *arena, const char *path, size_t most) {
+  char *text = arena_alloc(arena, most + 1);
+  FILE *f = fopen(path, "r");
+  if (!f) return text;
+  text[fread(text, 1, most, f)] = 0;
+  fclose(f);
+  return text;
+}

@@ -1,0 +1,31 @@
+/* load: from a path to checked models. */
+#ifndef ATTN_DRIVER_LOAD_H
+#define ATTN_DRIVER_LOAD_H
+
+#include "driver/driver.h"
+#include "model/check.h"
+
+typedef struct Loaded {
+  const Source *source;
+  Interner names;
+  Diags diags;
+  File *file;
+  ModelFile *models;
+} Loaded;
+
+/* Parses and checks; prints all diagnostics.  NULL when the file cannot be read or has errors. */
+Loaded *load_file(Arena *arena, const char *path);
+/* Parses only; prints the errors.  NULL when there are some. */
+Loaded *load_syntax(Arena *arena, const char *path);
+
+/* The model that a verb's words `FILE [MODEL] ...` mean; *used: how many words name it.  NULL after messages,
+ * with *status set. */
+typedef struct Chosen { Loaded *file; const Model *model; uint32_t used; } Chosen;
+bool load_model(Driver *d, Chosen *chosen, int *status);
+/* The same for a verb that takes nothing behind it. */
+bool load_only_model(Driver *d, Chosen *chosen, int *status);
+
+/* A fresh list of messages about the same file, for what is found after checking. */
+Diags *load_messages(Arena *arena, const Loaded *l);
+
+#endif

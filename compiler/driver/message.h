@@ -1,0 +1,25 @@
+/* message: exit statuses, and messages that have no place in a model file. */
+#ifndef ATTN_DRIVER_MESSAGE_H
+#define ATTN_DRIVER_MESSAGE_H
+
+#include "base/arena.h"
+
+enum {
+  STATUS_DONE = 0,
+  STATUS_WRONG = 1, /* the model or the inputs */
+  STATUS_USAGE = 2, /* an unknown verb or option */
+};
+
+/* "error: ..." on stderr; returns STATUS_WRONG (usage_error: STATUS_USAGE). */
+int wrong(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+int usage_error(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+/* "hint: ..." after a message. */
+void hint(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+/* The candidate that `word` may be a slip of, or NULL. */
+const char *closest(const char *word, const char *const *candidates, uint32_t n);
+
+/* Seconds on a clock that only goes forward. */
+double seconds_now(void);
+
+#endif

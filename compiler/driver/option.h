@@ -1,0 +1,58 @@
+/* option: the words of the command line, sorted into options and the rest.
+ *
+ * Options may stand anywhere behind the verb; `--` ends them.  Values are checked here, so that a verb
+ * never sees a bad one. */
+#ifndef ATTN_DRIVER_OPTION_H
+#define ATTN_DRIVER_OPTION_H
+
+#include <stdbool.h>
+
+#include "base/vec.h"
+
+typedef VEC(const char *) WordVec;
+
+typedef struct Options {
+  const char *output;  /* -o; NULL: none */
+  const char *after;   /* --after */
+  const char *emit;    /* --emit */
+  const char *cpu;     /* --target-cpu; NULL: this machine */
+  const char *target;  /* --target; NULL: this machine */
+  bool json, time, check, f64, no_cache;
+  bool has_precision;  /* --precision was given */
+  int threads;         /* 0: all cores */
+  int trials;          /* 0: the verb's default */
+  uint64_t seed;
+  double tol;          /* 0: the verb's default */
+  double max_cost;     /* 0: the default */
+  WordVec words;       /* what is no option */
+} Options;
+
+enum {
+  OPTION_OUTPUT = 1 << 0,
+  OPTION_AFTER = 1 << 1,
+  OPTION_EMIT = 1 << 2,
+  OPTION_CPU = 1 << 3,
+  OPTION_JSON = 1 << 4,
+  OPTION_TIME = 1 << 5,
+  OPTION_CHECK = 1 << 6,
+  OPTION_PRECISION = 1 << 7,
+  OPTION_NO_CACHE = 1 << 8,
+  OPTION_THREADS = 1 << 9,
+  OPTION_TRIALS = 1 << 10,
+  OPTION_SEED = 1 << 11,
+  OPTION_TOL = 1 << 12,
+  OPTION_MAX_COST = 1 << 13,
+  OPTION_TARGET = 1 << 14,
+  /* common to all verbs, so that one list of options serves a whole session */
+  OPTIONS_BUILD = OPTION_CPU | OPTION_TIME | OPTION_PRECISION | OPTION_NO_CACHE | OPTION_THREADS | OPTION_SEED |
+                  OPTION_MAX_COST,
+};
+
+/* STATUS_DONE, or STATUS_USAGE after a message.  `allowed`: the OPTION bits of the verb. */
+int options_read(Arena *arena, Options *o, const char *verb, uint32_t allowed, int n, char **words);
+
+/* Strict readings of a whole word; false if it is anything else. */
+bool read_int(const char *word, int64_t *value);
+bool read_real(const char *word, double *value);
+
+#endif

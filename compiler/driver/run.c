@@ -1,0 +1,28 @@
+/* attn run: bind, check what can be checked, compile, run, write. */
+#include "driver/execute.h"
+#include "driver/output.h"
+#include "driver/precheck.h"
+
+static int run_program(Driver *d, const Program *p, const Inputs *in) {
+  Results r;
+  bool ok = execute_run(d->arena, p, in, d->options.seed, &r);
+  if (ok && d->options.time)
+    fprintf(stderr, "compile %.3f ms, run %.3f ms\n", 1e3 * p->compile_seconds, 1e3 * r.seconds);
+  return ok && output_results(d->arena, &r, d->options.output) ? STATUS_DONE : STATUS_WRONG;
+}
+
+int verb_run(Driver *d) {
+  Chosen c;
+  Inputs in;
+  Program p;
+  int status;
+  const WordVec *words = &d->options.words;
+  if (!load_model(d, &c, &status)) return status;
+  if (!output_plan(c.model, d->options.output)) return STATUS_WRONG;
+  status = bind_inputs(d->arena, c.model, d->options.f64, words->at + c.used, words->n - c.used, BIND_ALL, &in);
+  if (status || !precheck(d->arena, c.file, &in)) return STATUS_WRONG;
+  if (!execute_compile(d->arena, c.file, c.model, &d->options, &p)) return STATUS_WRONG;
+  status = run_program(d, &p, &in);
+  execute_dispose(&p);
+  return status;
+}

@@ -1,0 +1,296 @@
+#!/usr/bin/env python3
+"""Compiled libraries: files, symbols, headers, results; other processors.
+
+    test_aot.py --attn PATH [unittest's arguments]
+"""
+import ctypes
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import unittest
+from pathlib import Path
+
+import numpy as np
+
+ATTN = None
+ROOT = Path(__file__).resolve().parents[2]
+EXAMPLES = ROOT / "examples"
+TIMEOUT = 300
+MAX_RANK = 8
+STATUS = {"ok": 0, "index": 1, "divisor": 2, "workspace": 3, "size": 4, "cpu": 5}
+
+# What a kernel may call beside attn_rt_*: the mathematics of C, and what every C library has to have.
+LIBM = set("exp expm1 log log1p tanh sin cos erf pow exp2 exp10 sincos log2 log10 sqrt floor ceil roundeven ldexp cbrt fma".split())
+LIBM |= {name + "f" for name in LIBM} | {"memset", "memcpy", "memmove"}
+
+ROWS = """model rows(M, N) {
+  data s: [M, N], v: [N]
+  for i in M {
+    edge phi in N
+    potential exp(s[i, phi])
+    out o[i] = E[v[phi]]
+  }
+}
+"""
+GRAPH = """model g(M, N) {
+  data adj: graph[M, N], v: [N], adj_indptr: [N]
+  for i in M {
+    edge phi in adj[i]
+    out o[i] = E[v[phi] + adj_indptr[phi]]
+  }
+}
+"""
+GATHER = """model gather(M, N, K) {
+  data s: [M, N], v: [K], at: int[N]
+  for i in M {
+    edge phi in N
+    potential exp(s[i, phi])
+    out o[i] = E[v[at[phi]]]
+  }
+}
+"""
+HALVES = """model halves(N) {
+  data x: f16[N], y: bf16[N]
+  out s[i in N] = x[i] + y[i]
+}
+"""
+GAMMA = """model gam(N) {
+  data x: [N]
+  out y[i in N] = lgamma(x[i])
+}
+"""
+
+
+class View(ctypes.Structure):
+    _fields_ = [("data", ctypes.c_void_p), ("size", ctypes.c_int64 * MAX_RANK), ("stride", ctypes.c_int64 * MAX_RANK)]
+
+
+class Error(ctypes.Structure):
+    _fields_ = [("status", ctypes.c_int32), ("site", ctypes.c_int32), ("value", ctypes.c_int64), ("limit", ctypes.c_int64)]
+
+
+def view(a):
+    v = View(a.ctypes.data)
+    for k in range(a.ndim):
+        v.size[k], v.stride[k] = a.shape[k], a.strides[k] // a.itemsize
+    return v
+
+
+def run(*words, status=0, env=None):
+    p = subprocess.run([str(w) for w in words], capture_output=True, text=True, timeout=TIMEOUT, env=env)
+    if status is not None and p.returncode != status:
+        raise AssertionError(f"{words}: status {p.returncode}, expected {status}\n{p.stdout}{p.stderr}")
+    return p
+
+
+class Library:
+    """A shared object by its path, called with arrays in order."""
+
+    def __init__(self, path, name):
+        self.lib = ctypes.CDLL(str(path))
+        self.kernel, self.workspace = self.lib[f"attn_{name}"], self.lib[f"attn_{name}_workspace"]
+        self.workspace.restype = ctypes.c_size_t
+
+    def __call__(self, inputs, outputs, sizes, short=0):
+        ins, outs = (View * len(inputs))(*map(view, inputs)), (View * len(outputs))(*map(view, outputs))
+        n = (ctypes.c_int64 * max(1, len(sizes)))(*sizes)
+        size = self.workspace(n, 1) - short
+        self.error = Error()
+        return self.kernel(ins, outs, n, ctypes.create_string_buffer(max(1, size)), ctypes.c_size_t(size), None,
+                           ctypes.byref(self.error))
+
+
+class Base(unittest.TestCase):
+    def setUp(self):
+        self.dir = Path(tempfile.mkdtemp(prefix="attn_aot_"))
+        self.addCleanup(shutil.rmtree, self.dir, ignore_errors=True)
+
+    def model(self, text, name="m.attn"):
+        path = self.dir / name
+        path.write_text(text)
+        return path
+
+    def compile(self, path, *options, stem="k", status=0):
+        return run(ATTN, "compile", path, *options, "-o", self.dir / stem, status=status)
+
+
+def undefined(path, *options):
+    lines = run("nm", "-u", *options, path).stdout.splitlines()
+    return {line.split()[-1] for line in lines if line.split() and line.split()[0] == "U"}
+
+
+class Files(Base):
+    def test_default_files(self):
+        self.compile(self.model(ROWS))
+        self.assertEqual({p.name for p in self.dir.iterdir()}, {"m.attn", "k.so", "k.o", "k.h"})
+
+    def test_every_form(self):
+        self.compile(self.model(ROWS), "--emit=asm,llvm")
+        self.assertEqual({p.name for p in self.dir.iterdir()}, {"m.attn", "k.s", "k.ll"})
+        self.assertIn("attn_rows", (self.dir / "k.s").read_text())
+        self.assertIn("define", (self.dir / "k.ll").read_text())
+
+    def test_failures_leave_nothing(self):
+        path = self.model(ROWS)
+        before = set(self.dir.iterdir())
+        self.assertIn("--emit", self.compile(path, "--emit=shared,soup", status=2).stderr)
+        self.assertIn("-o", run(ATTN, "compile", path, status=2).stderr)
+        self.assertIn("K", self.compile(path, "K=3", status=1).stderr)
+        self.assertIn("target", self.compile(path, "--target=pdp11", status=2).stderr)
+        self.assertIn("aarch64", self.compile(path, "--target=aarch64-linux-gnu", "--emit=shared", status=1).stderr)
+        self.compile(path, "--target=aarch64-linux-gnu", "--target-cpu=znver4", status=1)
+        self.compile(path, stem="none/k", status=1)
+        self.assertEqual(set(self.dir.iterdir()), before)
+
+    def test_no_linker(self):
+        env = dict(os.environ, PATH=str(self.dir))
+        attn = Path(ATTN).resolve()
+        p = run(attn, "compile", self.model(ROWS), "-o", self.dir / "k", status=1, env=env)
+        self.assertIn("ld", p.stderr)
+        self.assertIn("--emit=obj,header", p.stderr)
+        self.assertEqual([q.name for q in self.dir.iterdir()], ["m.attn"])
+
+    def test_other_linkers(self):
+        for name in ("ld", "ld.lld-19"):
+            tool = shutil.which(name)
+            if not tool:
+                print(f"no {name} here: not tested", file=sys.stderr)
+                continue
+            tools = self.dir / f"only_{name}"
+            tools.mkdir()
+            (tools / name).symlink_to(tool)
+            run(Path(ATTN).resolve(), "compile", self.model(ROWS), "-o", self.dir / name, env=dict(os.environ, PATH=str(tools)))
+            s, v, o = np.zeros((2, 3), np.float32), np.arange(3, dtype=np.float32), np.empty(2, np.float32)
+            self.assertEqual(Library(self.dir / f"{name}.so", "rows")([s, v], [o], [2, 3]), 0)
+            np.testing.assert_allclose(o, 1)
+
+
+class Symbols(Base):
+    def test_examples_call_nothing_unknown(self):
+        for path in sorted(EXAMPLES.glob("*.attn")):
+            for options in (["--emit=obj"], ["--emit=obj", "--precision=f64"], ["--emit=obj", "--target-cpu=x86-64-v2"]):
+                with self.subTest(path.name, options=options):
+                    if self.compile(path, *options, status=None).returncode == 1:
+                        continue  # a model that the compiler refuses
+                    strange = {s for s in undefined(self.dir / "k.o") if s not in LIBM and not s.startswith("attn_rt_")}
+                    self.assertEqual(strange, set())
+
+    def test_visible(self):
+        self.compile(self.model(GAMMA))
+        shown = run("nm", "-D", "--defined-only", self.dir / "k.so").stdout
+        self.assertEqual(set(re.findall(r"\b[TDBR] (\w+)", shown)), {"attn_gam", "attn_gam_workspace"})
+        self.assertEqual({s for s in undefined(self.dir / "k.so", "-D") if s.startswith("attn")}, set())
+
+
+class Headers(Base):
+    def compiles(self, language, text, *options):
+        source = self.dir / ("t.c" if language == "cc" else "t.cc")
+        source.write_text(text)
+        run(language, "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-c", source, "-o", self.dir / "t.o", *options)
+
+    def test_alone_together_and_in_cxx(self):
+        self.compile(self.model(GRAPH), "--emit=header", stem="g")
+        self.compile(self.model(ROWS), "N=4", "--emit=header", stem="r")
+        text = '#include "g.h"\n#include "r.h"\n#include "g.h"\n'
+        self.compiles("cc", text + "int main(void) { return attn_g_in_v + attn_rows_size_N; }\n", "-std=c99")
+        self.compiles("cc", '#include "r.h"\n#include "attn_kernel.h"\nint x = ATTN_OK;\n', "-I", ROOT / "runtime")
+        if shutil.which("c++"):
+            self.compiles("c++", text + "int main() { return attn_g(0, 0, 0, 0, 0, 0, 0); }\n")
+
+    def test_what_it_names(self):
+        self.compile(self.model(GRAPH), "--emit=header")
+        text = (self.dir / "k.h").read_text()
+        for name, value in {"in_adj_indptr": 0, "in_adj_indices": 1, "in_v": 2, "in_adj_indptr_": 3, "inputs": 4,
+                            "out_o": 0, "outputs": 1, "size_M": 0, "size_N": 1, "size_adj_nnz": 2, "sizes": 3}.items():
+            self.assertRegex(text, rf"\battn_g_{name} = {value}\b")
+
+
+class Results(Base):
+    def test_rows(self):
+        rng = np.random.default_rng(1)
+        for precision, dtype, tol in (("f32", np.float32, 1e-5), ("f64", np.float64, 1e-12)):
+            for cpu in ([], ["--target-cpu=native"], ["--target-cpu=x86-64-v2"], ["--target-cpu=x86-64-v3"]):
+                self.compile(self.model(ROWS), f"--precision={precision}", *cpu, stem=f"r{precision}{len(cpu) and cpu[0][-2:]}")
+                lib = Library(self.dir / f"r{precision}{len(cpu) and cpu[0][-2:]}.so", "rows")
+                s, v = rng.normal(size=(300, 20)).astype(dtype), rng.normal(size=20).astype(dtype)
+                o = np.empty(300, dtype)
+                self.assertEqual(lib([s, v], [o], s.shape), 0)
+                w = np.exp(s.astype(float))
+                np.testing.assert_allclose(o, w @ v / w.sum(1), rtol=tol, atol=tol)
+                flipped = np.asfortranarray(s)[::-1, ::-1]
+                self.assertEqual(lib([flipped, v], [o], s.shape), 0)
+                np.testing.assert_allclose(o, np.exp(flipped) @ v / w.sum(1)[::-1], rtol=10 * tol, atol=10 * tol)
+
+    def test_graph(self):
+        self.compile(self.model(GRAPH))
+        indptr, indices = np.array([0, 2, 2, 3]), np.array([1, 0, 1])
+        v, extra, o = np.array([5, 7], np.float32), np.array([100, 200], np.float32), np.empty(3, np.float32)
+        self.assertEqual(Library(self.dir / "k.so", "g")([indptr, indices, v, extra], [o], [3, 2, 3]), 0)
+        np.testing.assert_allclose(o, [156, 0, 207])
+
+    def test_halves(self):
+        x = np.array([0, -0.0, 1, -2.5, 65504, 6e-8, 6.1e-5, np.inf, -np.inf, np.nan], np.float16)
+        y = np.zeros(len(x), np.uint16)
+        for cpu in ("x86-64-v2", "native"):
+            self.compile(self.model(HALVES), f"--target-cpu={cpu}", stem=cpu)
+            o = np.empty(len(x), np.float32)
+            self.assertEqual(Library(self.dir / f"{cpu}.so", "halves")([x, y], [o], [len(x)]), 0)
+            np.testing.assert_array_equal(o, x.astype(np.float32))
+
+    def test_runtime(self):
+        self.compile(self.model(GAMMA), "--precision=f64")
+        x, o = np.array([1.0, 2.5, 100]), np.empty(3)
+        self.assertEqual(Library(self.dir / "k.so", "gam")([x], [o], [3]), 0)
+        np.testing.assert_allclose(o, [0, 0.2846828704729192, 359.1342053695754], atol=1e-14)
+
+    def test_errors(self):
+        self.compile(self.model(GATHER), "K=2")
+        lib = Library(self.dir / "k.so", "gather")
+        s, v, o = np.zeros((4, 3), np.float32), np.zeros(2, np.float32), np.empty(4, np.float32)
+        self.assertEqual(lib([s, v, np.array([0, 1, 1])], [o], [4, 3, 2]), STATUS["ok"])
+        self.assertEqual(lib([s, v, np.array([0, 1, 7])], [o], [4, 3, 2]), STATUS["index"])
+        self.assertEqual((lib.error.value, lib.error.limit), (7, 2))
+        self.assertEqual(lib([s, v, np.array([0, 1, 1])], [o], [4, 3, 3]), STATUS["size"])
+        self.assertEqual((lib.error.site, lib.error.value, lib.error.limit), (2, 3, 2))
+
+
+class C(Base):
+    def test_example(self):
+        self.compile(EXAMPLES / "attention.attn", stem="attention")
+        source = EXAMPLES / "c" / "kernel.c"
+        for link in ("attention.o", "attention.so"):
+            run("cc", "-std=c99", "-Wall", "-Wextra", "-Werror", source, "-I", self.dir, self.dir / link, "-lm", "-o", self.dir / link[10:])
+            self.assertIn("difference", run(self.dir / link[10:]).stdout)
+
+    def test_levels_under_emulation(self):
+        qemu = shutil.which("qemu-x86_64")
+        if not qemu:
+            self.skipTest("no qemu-x86_64 here (package qemu-user)")
+        self.compile(EXAMPLES / "attention.attn", stem="attention")
+        run("cc", "-static", EXAMPLES / "c" / "kernel.c", "-I", self.dir, self.dir / "attention.o", "-lm", "-o", self.dir / "k")
+        for cpu in ("Nehalem", "max"):
+            with self.subTest(cpu):
+                self.assertIn("difference", run(qemu, "-cpu", cpu, self.dir / "k").stdout)
+        p = run(qemu, "-cpu", "core2duo", self.dir / "k", status=None)
+        if p.returncode >= 0:  # the C library itself may refuse the processor
+            self.assertIn(f"status {STATUS['cpu']}", p.stderr)
+
+    def test_aarch64(self):
+        qemu, cc = shutil.which("qemu-aarch64"), shutil.which("aarch64-linux-gnu-gcc")
+        if not qemu or not cc:
+            self.skipTest("no qemu-aarch64 or aarch64-linux-gnu-gcc here (packages qemu-user, gcc-aarch64-linux-gnu)")
+        for cpu in ([], ["--target-cpu=neoverse-n1"]):
+            self.compile(EXAMPLES / "attention.attn", "--target=aarch64-linux-gnu", *cpu, stem="attention")
+            run(cc, "-static", "-std=c99", EXAMPLES / "c" / "kernel.c", "-I", self.dir, self.dir / "attention.o", "-lm",
+                "-o", self.dir / "k")
+            self.assertIn("difference", run(qemu, self.dir / "k").stdout)
+
+
+if __name__ == "__main__":
+    at = sys.argv.index("--attn")
+    ATTN = sys.argv[at + 1]
+    del sys.argv[at:at + 2]
+    unittest.main()

@@ -1,0 +1,105 @@
+/* The driver's words, numbers, constants, distances and costs. */
+#include <criterion/criterion.h>
+#include <math.h>
+
+#include "driver/bind.h"
+#include "driver/compare.h"
+#include "driver/cost.h"
+#include "front/parse.h"
+
+static Arena arena;
+static void open_arena(void) { arena_init(&arena, NULL); }
+static void close_arena(void) { arena_free(&arena); }
+TestSuite(driver, .init = open_arena, .fini = close_arena);
+
+static const Model *model_of(const char *text) {
+  Interner *names = NEW(&arena, Interner);
+  Diags *diags = NEW(&arena, Diags);
+  const Source *s = source_from_text(&arena, "t.attn", text, strlen(text));
+  intern_init(names, &arena);
+  diag_init(diags, &arena, s);
+  const ModelFile *f = check_file(&arena, names, diags, s, parse_file(&arena, names, diags, s));
+  diag_print(diags, stderr);
+  cr_assert_eq(diags->errors, 0u);
+  return f->models.at[0];
+}
+
+Test(driver, ints_are_whole_words) {
+  int64_t x;
+  cr_assert(read_int("-9223372036854775808", &x) && x == INT64_MIN);
+  cr_assert(read_int("+7", &x) && x == 7);
+  const char *wrong[] = {"", "-", " 1", "1 ", "1.0", "0x10", "9223372036854775808", "1e3", "--1", "inf"};
+  for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) cr_expect_not(read_int(wrong[i], &x), "'%s'", wrong[i]);
+}
+
+Test(driver, reals_are_whole_words) {
+  double x;
+  cr_assert(read_real("-0.5e-3", &x) && x == -0.5e-3);
+  cr_assert(read_real("-inf", &x) && isinf(x) && x < 0);
+  cr_assert(read_real("nan", &x) && isnan(x));
+  const char *wrong[] = {"", "-", " 1", "1 ", "0x10", "1e", "two", "1.npy", "infx", "."};
+  for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) cr_expect_not(read_real(wrong[i], &x), "'%s'", wrong[i]);
+}
+
+Test(driver, closest_name) {
+  const char *names[] = {"train_x", "train_y", "beta"};
+  cr_assert_str_eq(closest("bta", names, 3), "beta");
+  cr_assert_str_eq(closest("trainx", names, 3), "train_x");
+  cr_assert_null(closest("gamma", names, 3));
+  cr_assert_null(closest("", names, 3));
+}
+
+static ConstantStatus default_of(const char *declaration, Constant *v) {
+  const Model *m = model_of(arena_printf(&arena, "model m(N, K) {\n  data x: [N]\n  param %s\n  out o = sum(x)\n}\n", declaration));
+  int64_t sizes[] = {5, 2};
+  Known k = constant_known(&arena, m, sizes);
+  return constant_eval(&k, m->inputs.at[1]->init, v);
+}
+
+Test(driver, constants) {
+  Constant v;
+  cr_assert_eq(default_of("a: int = sum(j in N) j * j", &v), CONSTANT_KNOWN);
+  cr_assert_eq(v.i, 30);
+  cr_assert_eq(default_of("a: real = sqrt(N) / K", &v), CONSTANT_KNOWN);
+  cr_assert_float_eq(v.r, sqrt(5) / 2, 1e-15);
+  cr_assert_eq(default_of("a: int = if K > 3 and N // 0 == 1 then 1 else -7 // K", &v), CONSTANT_KNOWN);
+  cr_assert_eq(v.i, -4);
+  cr_assert_eq(default_of("a: int = N // (K - 2)", &v), CONSTANT_FAULT);
+  cr_assert_eq(default_of("a: int = (N * 4000000000) * 4000000000", &v), CONSTANT_FAULT);
+}
+
+Test(driver, distances) {
+  int64_t dims[] = {2}, worst;
+  double want[] = {3, 4};
+  float got[] = {3, 4.5f};
+  AttnArray a;
+  OutputArray w = {.rank = 1, .dims = dims, .count = 2, .real = want};
+  array_view(&a, got, ELEMTYPE_F32, 1, dims);
+  cr_assert_float_eq(compare_output(&a, &w, &worst), 0.5 / (5 + sqrt(2)), 1e-12);
+  cr_assert_eq(worst, 1);
+  want[0] = INFINITY;
+  cr_assert_eq(compare_output(&a, &w, &worst), INFINITY);
+  got[0] = INFINITY;
+  cr_assert(isfinite(compare_output(&a, &w, &worst)));
+  want[0] = 1e300; /* infinite in f32 */
+  cr_assert(isfinite(compare_output(&a, &w, &worst)));
+  got[0] = NAN;
+  cr_assert_eq(compare_output(&a, &w, &worst), INFINITY);
+}
+
+static const char *const MODEL =
+  "model m(M, N, D, C) {\n  data q: [M, D], k: [N, D], v: [N, C]\n  for i in M {\n    edge phi in N where %s\n"
+  "    potential exp(dot(q[i], k[phi]))\n    out o[i] = E[v[phi]]\n  }\n}\n";
+
+static double cost_of(const char *where) {
+  char text[1024];
+  int64_t sizes[] = {100, 100, 8, 4};
+  snprintf(text, sizeof text, MODEL, where);
+  return cost_operations(&arena, model_of(text), sizes);
+}
+
+Test(driver, costs_of_live_pairs) {
+  cr_assert_float_eq(cost_of("true"), 2 * 100 * 100 * (8 + 4), 1);
+  double half = 2 * 5050 * (8 + 4);
+  cr_assert_float_eq(cost_of("phi <= i"), half, 0.01 * half);
+}
