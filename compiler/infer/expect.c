@@ -167,9 +167,24 @@ static Val exists_if(Context *x, const Term *t) {
   return build_and(B(x), in_cond, build_select(B(x), cond, a ? a : yes, b ? b : yes));
 }
 
+static bool is_logic(const Term *t) { return t->kind == TERM_OP && (t->op == OP_AND || t->op == OP_OR); }
+
+/* The right side counts only where a left side without edges does not decide. */
+static Val exists_logic(Context *x, const Term *t) {
+  Val left = eval(x, t->args.at[0]), decided = t->op == OP_OR ? left : build_1(B(x), IR_NOT, left);
+  Context y = with_guard(x, build_1(B(x), IR_NOT, decided));
+  Val right = exists_all(&y, t->args.at[1]);
+  return right ? build_select(B(x), decided, build_bool(B(x), true), right) : 0;
+}
+
+static bool left_is_known(Context *x, const Term *t) {
+  return is_logic(t) && !unresolved(x, t->args.at[0]) && !unbound(x, t->args.at[0]);
+}
+
 /* bool: every component that t mentions by index values known here has a value with weight; 0: true. */
 static Val exists_all(Context *x, const Term *t) {
   if (t->kind == TERM_IF) return exists_if(x, t);
+  if (left_is_known(x, t)) return exists_logic(x, t);
   if (t->kind == TERM_REDUCE && mentions_of(x, t->args.at[0]).under_binder)
     return reduce_over(x, t->index, ACC_ALL, IR_BOOL, contribute_exists, t->args.at[0]);
   Val v = 0;
@@ -591,6 +606,13 @@ static Val expect_if(Context *x, const Term *t) {
   return build_select(b, cond, p, bracket(&no, t->args.at[2]));
 }
 
+/* P[a or b] where a is known. */
+static Val expect_or(Context *x, const Term *t) {
+  Val left = eval(x, t->args.at[0]);
+  Context y = with_guard(x, build_1(B(x), IR_NOT, left));
+  return build_select(B(x), left, wide(x, 1), bracket(&y, t->args.at[1]));
+}
+
 /* E pushed through the outermost operation, or 0 where no law of linearity applies. */
 static Val expect_linear(Context *x, const Term *t) {
   Builder *b = B(x);
@@ -618,6 +640,7 @@ static Val expect(Context *x, const Term *t) {
   if (B(x)->k->instrs.n > DERIVE_MAX_INSTRS) return refuse_query(x, t->span, "this expectation has too many cases to be compiled");
   if (!unresolved(x, t)) return as_wide(x, t);
   if (t->kind == TERM_IF && !unresolved(x, t->args.at[0])) return expect_if(x, t);
+  if (t->kind == TERM_OP && t->op == OP_OR && left_is_known(x, t)) return expect_or(x, t);
   Mentions m = mentions_of(x, t);
   Coincidence k;
   if (find_coincidence(x, &m, &k)) return expect_coincidence(x, &k, t);
@@ -638,7 +661,8 @@ static Val expect(Context *x, const Term *t) {
 static Val bracket(Context *x, const Term *t) {
   if (!unresolved(x, t)) return as_wide(x, t);
   Mentions m = mentions_of(x, t);
-  bool stream_decides = single_part(x, &m) && !m.reached && !(t->kind == TERM_IF && !unresolved(x, t->args.at[0]));
+  bool partly_chosen = (t->kind == TERM_IF && !unresolved(x, t->args.at[0])) || left_is_known(x, t);
+  bool stream_decides = single_part(x, &m) && !m.reached && !partly_chosen;
   Factors f = {0};
   flatten(x, &f, t);
   if (stream_decides && f.n == 1) return build_convert(B(x), expect(x, t), IR_WIDE);

@@ -92,6 +92,10 @@ static Verdict compare(Case *c, const char *stage, const OutputArray *got, bool 
     const char *name = sym_text(c->m->names, c->m->outs.at[i]->name);
     if (!want || (c->drawn[i] && !f64)) continue;
     if (!same_shape(want, &got[i])) return say(c, VERDICT_MISMATCH, arena_printf(c->arena, "%s: shape of %s", stage, name));
+    bool want_numbers = !want->count || want->real || want->integer, got_numbers = !got[i].count || got[i].real || got[i].integer;
+    if (!want_numbers || !got_numbers)
+      return say(c, VERDICT_MISMATCH, arena_printf(c->arena, "%s: %s has %lld elements but no numbers in %s", stage, name,
+                                                   (long long)want->count, want_numbers ? "the result" : "the oracle's"));
     double scale = scale_of(want), moved = c->moved ? c->moved[i] : 0;
     double tol = f64 ? 1e-10 * scale + 1e-7 * moved : 2e-5 * scale + 50 * moved;
     int64_t worst;
