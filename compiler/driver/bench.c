@@ -2,9 +2,9 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "base/json.h"
 #include "driver/cost.h"
 #include "driver/execute.h"
-#include "driver/json.h"
 #include "driver/peak.h"
 #include "driver/precheck.h"
 

@@ -1,9 +1,10 @@
-/* attn explain: the model as a graph of weights and edges, and how it is summed. */
+/* attn explain, and the plan alone for attn dump. */
 #include "driver/explain.h"
 
 #include "driver/bind.h"
-#include "driver/json.h"
+#include "explain/explain.h"
 #include "infer/derive.h"
+#include "ir/pass.h"
 #include "model/term.h"
 
 static const char *text_of(const Model *m, Sym s) { return sym_text(m->names, s); }
@@ -64,45 +65,6 @@ void explain_refusals(const Plan *p, Diags *to) {
   }
 }
 
-static void print_text(Arena *arena, const Plan *p) {
-  const Model *m = p->model;
-  printf("model %s: %u edge%s, %u weight%s, %u output%s\n", text_of(m, m->name), m->edges.n, m->edges.n == 1 ? "" : "s",
-         m->weights.n, m->weights.n == 1 ? "" : "s", m->outs.n, m->outs.n == 1 ? "" : "s");
-  explain_plan(arena, p, stdout);
-  puts("outputs");
-  for (uint32_t k = 0; k < m->outs.n; k++)
-    printf("  %s = %s\n", text_of(m, m->outs.at[k]->name), term_text(m, arena, m->outs.at[k]->value));
-}
-
-static void print_json(Arena *arena, const Plan *p) {
-  const Model *m = p->model;
-  Json j = {.to = stdout};
-  json_open(&j, NULL, '{');
-  json_string(&j, "model", text_of(m, m->name));
-  json_open(&j, "edges", '[');
-  for (uint32_t k = 0; k < m->edges.n; k++) {
-    const Edge *e = m->edges.at[k];
-    json_open(&j, NULL, '{');
-    json_string(&j, "name", text_of(m, e->name));
-    json_string(&j, "domain", domain_text(arena, m, e));
-    json_string(&j, "where", e->where ? term_text(m, arena, e->where) : NULL);
-    json_bool(&j, "or_none", e->or_none);
-    json_close(&j, '}');
-  }
-  json_close(&j, ']');
-  json_open(&j, "components", '[');
-  for (uint32_t k = 0; k < p->components.n; k++) {
-    json_open(&j, NULL, '[');
-    for (uint32_t i = 0; i < p->components.at[k]->edges.n; i++) json_string(&j, NULL, text_of(m, p->components.at[k]->edges.at[i]->name));
-    json_close(&j, ']');
-  }
-  json_close(&j, ']');
-  json_open(&j, "refusals", '[');
-  for (uint32_t k = 0; k < p->refusals.n; k++) json_string(&j, NULL, p->refusals.at[k].text);
-  json_close(&j, ']');
-  json_close(&j, '}');
-}
-
 int verb_explain(Driver *d) {
   Chosen c;
   Inputs in;
@@ -112,8 +74,7 @@ int verb_explain(Driver *d) {
   status = bind_inputs(d->arena, c.model, d->options.f64, words->at + c.used, words->n - c.used, BIND_SIZES, &in);
   if (status) return status;
   Plan *p = plan_model(d->arena, c.model);
-  if (!p->refusals.n) derive_kernel(d->arena, p); /* what it cannot express becomes a refusal */
-  if (d->options.json) print_json(d->arena, p);
-  else print_text(d->arena, p);
-  return STATUS_DONE;
+  Kernel *k = p->refusals.n ? NULL : derive_kernel(d->arena, p); /* what it cannot express becomes a refusal */
+  if (k) k = ir_run_passes(d->arena, k, NULL);
+  return explain_model(c.model, p, k, in.sizes, d->options.json, stdout) ? STATUS_DONE : wrong("cannot write the explanation");
 }

@@ -1,8 +1,8 @@
 /* attn info: what a model takes and gives, for people and for wrappers in other languages. */
 #include <math.h>
 
+#include "base/json.h"
 #include "driver/constant.h"
-#include "driver/json.h"
 #include "driver/load.h"
 #include "model/term.h"
 

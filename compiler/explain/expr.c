@@ -126,6 +126,10 @@ static void say_load(const Facts *f, const Instr *i, int depth, FILE *to) {
     say_acc(f, f->loop_at[a->id], f->acc_at[a->id], depth, to);
     return;
   }
+  if (a->kind == ARRAY_IN && a->part == PART_INDICES) { /* the edge is the neighbour, its position no matter */
+    say(f, i->arg[0], depth, false, to);
+    return;
+  }
   fputs(strncmp(a->name, "let.", 4) ? a->name : a->name + 4, to);
   if (i->narg) say_list(f, i, "[", "]", depth, to);
 }
@@ -242,6 +246,12 @@ static bool has_noise(const Facts *f, Val v, int depth) {
   return false;
 }
 
+static bool is_log_weight(const Loop *l, Val x) {
+  for (uint32_t i = 0; i < l->accs.n; i++)
+    if (x && l->accs.at[i]->body.log_w == x) return true;
+  return false;
+}
+
 const char *acc_text(const Facts *f, const Loop *l, const Acc *a) {
   const char *name = loop_name(f, l), *tail = vector(f, a);
   if (a->kind == ACC_SUM && is_one(f, a->body.x)) return "the number of values";
@@ -257,7 +267,9 @@ const char *acc_text(const Facts *f, const Loop *l, const Acc *a) {
                                                                        : "the most probable %s", name);
   case ACC_SUM: return arena_printf(f->arena, "the sum of %s%s", value_text(f, a->body.x), tail);
   case ACC_PROD: return arena_printf(f->arena, "the product of %s%s", value_text(f, a->body.x), tail);
-  case ACC_MAX: return arena_printf(f->arena, "the largest %s%s", value_text(f, a->body.x), tail);
+  case ACC_MAX:
+    if (is_log_weight(l, a->body.x)) return "the largest log weight";
+    return arena_printf(f->arena, "the largest %s%s", value_text(f, a->body.x), tail);
   case ACC_MIN: return arena_printf(f->arena, "the smallest %s%s", value_text(f, a->body.x), tail);
   case ACC_ANY: return arena_printf(f->arena, "whether any has %s%s", value_text(f, a->body.x), tail);
   case ACC_ALL: return arena_printf(f->arena, "whether all have %s%s", value_text(f, a->body.x), tail);

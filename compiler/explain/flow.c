@@ -105,10 +105,13 @@ void find_streams(Facts *f) {
 
 typedef struct Use { Facts *f; const Region **deepest; /* by Val: of the regions that use it */ const Region *at; } Use;
 
+static bool is_nan(const Facts *f, Val v) { return ir_at(f->k, v)->op == IR_CONST && ir_at(f->k, v)->number != ir_at(f->k, v)->number; }
+
 static bool is_worth_naming(const Facts *f, Val v) {
   const Instr *i = ir_at(f->k, v);
   if (i->op == IR_RESULT) return i->loop->kind == LOOP_REDUCE;
   if (i->op == IR_FLOORDIV || i->op == IR_MOD) return true;
+  if (i->op == IR_SELECT && (is_nan(f, i->arg[1]) || is_nan(f, i->arg[2]))) return false; /* a guard, not a value */
   if (i->type != IR_REAL && i->type != IR_WIDE) return false;
   return i->op != IR_CONST && i->op != IR_LOAD && i->op != IR_SIZE && i->op != IR_INDEX;
 }

@@ -289,7 +289,8 @@ static const char *values_text(const Facts *f, const Component *c, bool is_joint
     const Edge *e = c->edges.at[i];
     const char *range = e->domain == DOMAIN_BIT ? "{0, 1}" : e->domain == DOMAIN_RANGE ? range_text(f, &e->range) : domain_text(f, e);
     const char *left = is_joint ? edge_ref_text(f, e) : letter_of(f, e);
-    text = arena_printf(f->arena, "%s%s%s in %s", text, i ? "; " : is_joint ? "all " : "", left, range);
+    const char *relation = edge_is_structured(e) ? "is" : "in";
+    text = arena_printf(f->arena, "%s%s%s %s %s", text, i ? "; " : is_joint ? "all " : "", left, relation, range);
     if (e->where) text = arena_printf(f->arena, "%s with %s", text, letters_text(f, is_joint ? NULL : c, e->where));
     if (e->or_none) text = arena_printf(f->arena, "%s, or none (there, a weight that uses %s is 1)", text, left);
   }

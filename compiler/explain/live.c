@@ -78,10 +78,18 @@ static bool is_plain_range(const Edge *e, const Range *r) {
   return r->kind == RANGE_INTERVAL && is_plain(e, r->lo) && is_plain(e, r->hi);
 }
 
-static bool mentions(const Range *r, const Index *i) { return term_mentions_index(r->lo, i) || term_mentions_index(r->hi, i); }
+/* The indices that name the edge's own copy are no use of them. */
+static bool depends_on(const Term *t, const Index *i) {
+  if (t->kind == TERM_INDEX) return t->index == i;
+  for (uint32_t k = 0; t->kind != TERM_EDGE && k < t->args.n; k++)
+    if (depends_on(t->args.at[k], i)) return true;
+  return false;
+}
+
+static bool mentions(const Range *r, const Index *i) { return depends_on(r->lo, i) || depends_on(r->hi, i); }
 
 static bool support_mentions(const Edge *e, const Index *i) {
-  return mentions(&e->range, i) || (e->where && term_mentions_index(e->where, i));
+  return mentions(&e->range, i) || (e->where && depends_on(e->where, i));
 }
 
 static bool is_relevant(const Edge *e, uint32_t plate) {

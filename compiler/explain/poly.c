@@ -90,8 +90,13 @@ static PolyTerm term_product(PolyTable *t, const PolyTerm *a, const PolyTerm *b)
   return (PolyTerm){a->factor * b->factor, n, atoms};
 }
 
+enum { LONGEST_NAME = 400 }; /* atoms made of atoms would double their names each time */
+
 static Poly as_atom(PolyTable *t, const Poly *p) {
-  return poly_atom(t, arena_printf(t->arena, "(%s)", poly_text(t, p)), poly_value(t, p));
+  const char *text = poly_text(t, p);
+  text = strlen(text) > LONGEST_NAME ? arena_printf(t->arena, "(sum%u of %u terms)", t->atoms.n, p->terms.n)
+                                     : arena_printf(t->arena, "(%s)", text);
+  return poly_atom(t, text, poly_value(t, p));
 }
 
 Poly poly_mul(PolyTable *t, const Poly *a, const Poly *b) {

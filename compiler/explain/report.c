@@ -5,7 +5,7 @@
 
 #include "explain/explain.h"
 #include "explain/formula.h"
-#include "explain/json.h"
+#include "base/json.h"
 #include "explain/live.h"
 #include "model/term.h"
 
@@ -13,14 +13,14 @@ static const char *name(const Facts *f, Sym s) { return sym_text(f->m->names, s)
 
 static void write_place(Json *j, const Facts *f, Span span) {
   Place at = source_place(f->m->source, span.lo);
-  json_number(j, "line", at.line);
-  json_number(j, "column", at.column);
+  json_real(j, "line", at.line);
+  json_real(j, "column", at.column);
 }
 
 static void write_poly(Json *j, Facts *f, const char *key, const Poly *p) {
   json_open(j, key, '{');
   json_string(j, "formula", poly_text(&f->polys, p));
-  json_number(j, "value", poly_value(&f->polys, p));
+  json_real(j, "value", poly_value(&f->polys, p));
   json_close(j, '}');
 }
 
@@ -47,7 +47,7 @@ static void write_sizes(Json *j, const Facts *f) {
   json_open(j, "sizes", '{');
   for (uint32_t i = 0; i < f->m->sizes.n; i++) {
     bool known = f->sizes && f->sizes[i] >= 0;
-    json_number(j, name(f, f->m->sizes.at[i]->name), known ? (double)f->sizes[i] : (double)NAN);
+    json_real(j, name(f, f->m->sizes.at[i]->name), known ? (double)f->sizes[i] : (double)NAN);
   }
   json_close(j, '}');
 }
@@ -87,8 +87,8 @@ static void write_plates(Json *j, const Facts *f) {
 static void write_live(Json *j, const Facts *f, const Edge *e) {
   Live live;
   bool known = f->sizes && live_is_countable(e) && live_count(f->m, e, f->sizes, &live);
-  json_number(j, "live_pairs", known ? (double)live.admitted : (double)NAN);
-  json_number(j, "live_share", known && live.visited ? (double)live.admitted / (double)live.visited : (double)NAN);
+  json_real(j, "live_pairs", known ? (double)live.admitted : (double)NAN);
+  json_real(j, "live_share", known && live.visited ? (double)live.admitted / (double)live.visited : (double)NAN);
 }
 
 static void write_edges(Json *j, const Facts *f) {
@@ -303,7 +303,6 @@ void explain_json(Facts *f, FILE *to) {
   write_fused(&j, f);
   write_refusals(&j, f);
   json_close(&j, '}');
-  fputc('\n', to);
 }
 
 bool explain_model(const Model *m, const Plan *plan, const Kernel *k, const int64_t *sizes, bool json, FILE *to) {

@@ -43,12 +43,13 @@ static bool same_plates(const IndexVec *a, const IndexVec *b) {
   return true;
 }
 
-/* 12345678 as 12.35 M; small numbers as they are */
+/* 12345678 as 12.35 M; numbers below 10000 as they are */
 static const char *number(const Text *p, double v) {
-  static const struct { double at; const char *unit; } UNITS[] = {{1e15, " P"}, {1e12, " T"}, {1e9, " G"}, {1e6, " M"}, {1e3, " k"}};
+  static const struct { double at, by; const char *unit; } UNITS[] = {
+      {1e15, 1e15, " P"}, {1e12, 1e12, " T"}, {1e9, 1e9, " G"}, {1e6, 1e6, " M"}, {1e4, 1e3, " k"}};
   if (!isfinite(v)) return "?";
   for (uint32_t i = 0; i < sizeof UNITS / sizeof *UNITS; i++)
-    if (fabs(v) >= 10 * UNITS[i].at) return arena_printf(p->f->arena, "%.4g%s", v / UNITS[i].at, UNITS[i].unit);
+    if (fabs(v) >= UNITS[i].at) return arena_printf(p->f->arena, "%.4g%s", v / UNITS[i].by, UNITS[i].unit);
   return arena_printf(p->f->arena, "%.6g", v);
 }
 
@@ -174,6 +175,7 @@ static const char *factor_name(const Text *p, const Factor *f) {
     if (f->is_prior) return arena_printf(p->f->arena, "the prior of %s", edge);
     return plain_text(p->f, f->weight->value ? f->weight->value : f->weight->left, NULL);
   case FACTOR_PRIOR: return arena_printf(p->f->arena, "the prior of %s", edge);
+  case FACTOR_SUPPORT: return arena_printf(p->f->arena, "the support of %s", edge);
   case FACTOR_NORMALISER: return arena_printf(p->f->arena, "the normaliser of the prior of %s", edge);
   }
   return "?";
@@ -213,7 +215,11 @@ static const char *outs_of(const Text *p, const Stream *s) {
 static void print_stream(const Text *p, const Stream *s) {
   say(p, "  %s: one pass over %s", *s->under ? arena_printf(p->f->arena, "for every %s", s->under) : "once", name(p, s->edge->name));
   say(p, " (%s values), for %s\n", poly(p, &s->trips), outs_of(p, s));
-  for (uint32_t i = 0; i < s->loop->accs.n; i++) say(p, "    carries %s\n", s->carries[i]);
+  for (uint32_t i = 0; i < s->loop->accs.n; i++) {
+    bool said = false;
+    for (uint32_t k = 0; k < i; k++) said |= !strcmp(s->carries[k], s->carries[i]);
+    if (!said) say(p, "    carries %s\n", s->carries[i]);
+  }
 }
 
 static void print_plan(const Text *p) {

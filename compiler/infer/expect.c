@@ -167,9 +167,24 @@ static Val exists_if(Context *x, const Term *t) {
   return build_and(B(x), in_cond, build_select(B(x), cond, a ? a : yes, b ? b : yes));
 }
 
+static bool is_logic(const Term *t) { return t->kind == TERM_OP && (t->op == OP_AND || t->op == OP_OR); }
+
+/* The right side counts only where a left side without edges does not decide. */
+static Val exists_logic(Context *x, const Term *t) {
+  Val left = eval(x, t->args.at[0]), decided = t->op == OP_OR ? left : build_1(B(x), IR_NOT, left);
+  Context y = with_guard(x, build_1(B(x), IR_NOT, decided));
+  Val right = exists_all(&y, t->args.at[1]);
+  return right ? build_select(B(x), decided, build_bool(B(x), true), right) : 0;
+}
+
+static bool left_is_known(Context *x, const Term *t) {
+  return is_logic(t) && !unresolved(x, t->args.at[0]) && !unbound(x, t->args.at[0]);
+}
+
 /* bool: every component that t mentions by index values known here has a value with weight; 0: true. */
 static Val exists_all(Context *x, const Term *t) {
   if (t->kind == TERM_IF) return exists_if(x, t);
+  if (left_is_known(x, t)) return exists_logic(x, t);
   if (t->kind == TERM_REDUCE && mentions_of(x, t->args.at[0]).under_binder)
     return reduce_over(x, t->index, ACC_ALL, IR_BOOL, contribute_exists, t->args.at[0]);
   Val v = 0;
@@ -463,10 +478,10 @@ static Val over_draws(Context *x, Copy copy, const Term *t) {
   Region *back = b->at;
   const Infer *infer = copy.c->infer;
   Context top = {.d = x->d};
-  Val n = eval(&top, infer->n), seed = eval(&top, infer->seed), sum = copy_log_sum(x, copy);
   Carry carry;
   if (find_carry(x, copy, t, &carry)) b->at = carry.base;
   else carry.n = 0;
+  Val n = eval(&top, infer->n), seed = eval(&top, infer->seed), sum = copy_log_sum(x, copy);
   Loop *l = open_loop(x, LOOP_REDUCE, infer->span, build_int(b, 0), n);
   Acc *a = build_acc(b, l, ACC_SUM, IR_WIDE, carry.n, carry.axes);
   Context y = *x;
@@ -503,11 +518,19 @@ static Term *with_own_plates(Context *x, const Term *t, Copy copy, bool blank) {
   return term_finish(r);
 }
 
-/* What is left of t without the copy may depend only on components of vectors: the array must stay small. */
-static bool free_axes(Context *x, const Term *rest, IndexVec *axes) {
+/* A plate in which the copy is the one we stand in: b of v[b, phi[b, phi[b, i]]]. */
+static bool is_shared_plate(const BoundIndex *n, Copy copy) {
+  for (uint32_t k = 0; k < copy.c->plates.n; k++)
+    if (copy.c->plates.at[k] == n->index) return copy.at[k] == n->v;
+  return false;
+}
+
+/* What is left of t without the copy may depend, beside shared plates, only on components of vectors: the array must
+ * stay small. */
+static bool free_axes(Context *x, const Term *rest, Copy copy, IndexVec *axes) {
   if (term_mentions_edge(rest, NULL)) return false;
   for (const BoundIndex *n = x->bound; n; n = n->next) {
-    if (find_bound(x, n->index) != n || !term_mentions_index(rest, n->index)) continue;
+    if (find_bound(x, n->index) != n || !term_mentions_index(rest, n->index) || is_shared_plate(n, copy)) continue;
     if (n->index->role != INDEX_AXIS || !has_fixed_bounds(n->index)) return false;
     vec_push(x->d->arena, axes, n->index);
   }
@@ -527,7 +550,7 @@ static Val from_memo(Context *x, const Mention *m, const Term *t) {
   for (uint32_t i = 0; i < c->edges.n; i++)
     if (find_known(x, c, c->edges.at[i], m->copy.at)) return 0;
   IndexVec axes = {0};
-  if (!free_axes(x, with_own_plates(x, t, m->copy, true), &axes)) return 0;
+  if (!free_axes(x, with_own_plates(x, t, m->copy, true), m->copy, &axes)) return 0;
   Term *own = with_own_plates(x, t, m->copy, false);
   Array *a = memo(x, c, &key, own, &axes, STORE_WIDE, expectation_of_own, own);
   return a ? memo_load(x, a, m->copy, &axes) : 0;
@@ -583,6 +606,13 @@ static Val expect_if(Context *x, const Term *t) {
   return build_select(b, cond, p, bracket(&no, t->args.at[2]));
 }
 
+/* P[a or b] where a is known. */
+static Val expect_or(Context *x, const Term *t) {
+  Val left = eval(x, t->args.at[0]);
+  Context y = with_guard(x, build_1(B(x), IR_NOT, left));
+  return build_select(B(x), left, wide(x, 1), bracket(&y, t->args.at[1]));
+}
+
 /* E pushed through the outermost operation, or 0 where no law of linearity applies. */
 static Val expect_linear(Context *x, const Term *t) {
   Builder *b = B(x);
@@ -610,6 +640,7 @@ static Val expect(Context *x, const Term *t) {
   if (B(x)->k->instrs.n > DERIVE_MAX_INSTRS) return refuse_query(x, t->span, "this expectation has too many cases to be compiled");
   if (!unresolved(x, t)) return as_wide(x, t);
   if (t->kind == TERM_IF && !unresolved(x, t->args.at[0])) return expect_if(x, t);
+  if (t->kind == TERM_OP && t->op == OP_OR && left_is_known(x, t)) return expect_or(x, t);
   Mentions m = mentions_of(x, t);
   Coincidence k;
   if (find_coincidence(x, &m, &k)) return expect_coincidence(x, &k, t);
@@ -630,7 +661,8 @@ static Val expect(Context *x, const Term *t) {
 static Val bracket(Context *x, const Term *t) {
   if (!unresolved(x, t)) return as_wide(x, t);
   Mentions m = mentions_of(x, t);
-  bool stream_decides = single_part(x, &m) && !m.reached && !(t->kind == TERM_IF && !unresolved(x, t->args.at[0]));
+  bool partly_chosen = (t->kind == TERM_IF && !unresolved(x, t->args.at[0])) || left_is_known(x, t);
+  bool stream_decides = single_part(x, &m) && !m.reached && !partly_chosen;
   Factors f = {0};
   flatten(x, &f, t);
   if (stream_decides && f.n == 1) return build_convert(B(x), expect(x, t), IR_WIDE);

@@ -212,11 +212,12 @@ static bool is_exact_pmf(const Weight *w) {
 /* D(edge | rest) / sum over the support of D(. | rest): two factors, the second over the rest alone. */
 static void add_prior(Plan *p, Component *c, Edge *e) {
   EdgeSet self = (EdgeSet)1 << component_place(c, e);
+  EdgeSet fixed = e->domain == DOMAIN_BIT ? support_scope(c, e) : 0; /* whether a bit is fixed decides if its prior counts */
   if (e->prior && is_exact_pmf(e->prior)) {
-    add_factor(p, c, (Factor){FACTOR_WEIGHT, e->prior, e, true, weight_scope(c, e->prior)});
+    add_factor(p, c, (Factor){FACTOR_WEIGHT, e->prior, e, true, weight_scope(c, e->prior) | fixed});
     return;
   }
-  EdgeSet scope = (e->prior ? weight_scope(c, e->prior) : 0) | self;
+  EdgeSet scope = (e->prior ? weight_scope(c, e->prior) : 0) | self | fixed;
   add_factor(p, c, (Factor){FACTOR_PRIOR, e->prior, e, true, scope});
   add_factor(p, c, (Factor){FACTOR_NORMALISER, e->prior, e, true, (scope | support_scope(c, e)) & ~self});
 }
@@ -239,7 +240,7 @@ static void make_factors(Plan *p) {
  * apart into the parts that factors and supports connect once `above` and r have values; each part gets a
  * tree of its own.  Minimal height by search over roots (components are small), ties by declaration. */
 
-typedef struct Search { Plan *p; Component *c; EdgeSet first; uint32_t budget; } Search;
+typedef struct Search { Plan *p; Component *c; EdgeSet first; bool hull; uint32_t budget; } Search;
 
 enum { SEARCH_BUDGET = 20000 }; /* trees tried before the search turns greedy */
 
@@ -250,7 +251,7 @@ static EdgeSet connected(const Search *s, EdgeSet rest, EdgeSet from) {
       if (s->c->factors.at[i]->scope & from) from |= s->c->factors.at[i]->scope & rest;
     for (uint32_t k = 0; k < s->c->edges.n; k++) {
       EdgeSet scope = support_scope(s->c, s->c->edges.at[k]) | (EdgeSet)1 << k;
-      if ((rest >> k & 1) && (scope & from)) from |= scope & rest;
+      if (scope & from) from |= scope & rest;
     }
   }
   return from;
@@ -285,11 +286,18 @@ static Node *tree_at(Search *s, EdgeSet rest, EdgeSet above, uint32_t root) {
   return n;
 }
 
+/* May edge k be summed outside all of `rest`? */
+static bool can_stand_above(const Search *s, uint32_t k, EdgeSet rest) {
+  const Edge *e = s->c->edges.at[k];
+  if (!(support_scope(s->c, e) & rest)) return true;
+  return s->hull && (s->first >> k & 1) && (e->domain == DOMAIN_BIT || e->range.kind == RANGE_INTERVAL);
+}
+
 static Node *best_tree(Search *s, EdgeSet rest, EdgeSet above) {
   Node *best = NULL;
   EdgeSet candidates = rest & s->first ? rest & s->first : rest;
   for (uint32_t k = 0; k < s->c->edges.n; k++) {
-    if (!(candidates >> k & 1) || (support_scope(s->c, s->c->edges.at[k]) & rest)) continue;
+    if (!(candidates >> k & 1) || !can_stand_above(s, k, rest)) continue;
     if (best && s->budget == 0) break;
     if (s->budget) s->budget--;
     Node *n = tree_at(s, rest, above, k);
@@ -310,8 +318,20 @@ static bool assign_factor(Plan *p, Node *n, Factor *f, EdgeSet above) {
   return false;
 }
 
-Node *plan_tree(Plan *p, Component *c, EdgeSet first) {
-  Search s = {p, c, first, SEARCH_BUDGET};
+/* The supports of edges that stand above what they depend on. */
+static void assign_supports(Plan *p, Component *c, Node *root, Node *n, EdgeSet above) {
+  EdgeSet scope = support_scope(c, n->edge);
+  if (scope & ~above) {
+    Factor *f = NEW(p->arena, Factor);
+    *f = (Factor){.kind = FACTOR_SUPPORT, .edge = n->edge, .is_prior = true, .scope = scope | (EdgeSet)1 << n->at};
+    bool placed = assign_factor(p, root, f, 0);
+    ICE_UNLESS(placed);
+  }
+  for (uint32_t i = 0; i < n->children.n; i++) assign_supports(p, c, root, n->children.at[i], above | (EdgeSet)1 << n->at);
+}
+
+Node *plan_tree(Plan *p, Component *c, EdgeSet first, bool hull) {
+  Search s = {p, c, first, hull, SEARCH_BUDGET};
   EdgeSet all = c->edges.n == 32 ? ~(EdgeSet)0 : ((EdgeSet)1 << c->edges.n) - 1;
   Node *root = best_tree(&s, all, 0);
   if (!root) return NULL;
@@ -319,6 +339,7 @@ Node *plan_tree(Plan *p, Component *c, EdgeSet first) {
     bool placed = assign_factor(p, root, c->factors.at[i], 0);
     ICE_UNLESS(placed);
   }
+  assign_supports(p, c, root, root, 0);
   return root;
 }
 
@@ -340,7 +361,7 @@ Plan *plan_model(Arena *arena, const Model *m) {
   make_factors(p);
   for (uint32_t i = 0; i < p->components.n; i++) {
     Component *c = p->components.at[i];
-    c->root = plan_tree(p, c, 0);
+    c->root = plan_tree(p, c, 0, false);
     if (!c->root) refuse(p, c->edges.at[0]->span, "the supports of these edges depend on each other in a circle", NULL);
   }
   return p;

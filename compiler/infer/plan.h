@@ -20,13 +20,15 @@ typedef enum {
   FACTOR_WEIGHT,     /* a potential, require, observe or exact pmf: log weight of `weight` */
   FACTOR_PRIOR,      /* log D(edge | ..) before normalisation; NULL weight: uniform, 0 */
   FACTOR_NORMALISER, /* - log sum of D over the support of `edge`, given the edges in scope */
+  FACTOR_SUPPORT,    /* 0 where `edge` is in its support given the edges in scope, else -inf: only where the edge stands
+                        above edges that its support depends on, and is streamed over all values it may have */
 } FactorKind;
 
 typedef struct Factor {
   FactorKind kind;
   Weight *weight;
   Edge *edge;    /* PRIOR, NORMALISER */
-  bool is_prior; /* part of the prior lines (for kl): PRIOR, NORMALISER, exact pmfs */
+  bool is_prior; /* part of the prior lines (for kl): all but potentials, requires and observations */
   EdgeSet scope; /* edges it mentions; empty: a constant of the copy */
 } Factor;
 
@@ -63,9 +65,9 @@ typedef struct Plan {
 
 Plan *plan_model(Arena *arena, const Model *m);
 
-/* An elimination tree with the edges of `first` above all others, or NULL when a support that depends on
- * another edge forbids it. */
-Node *plan_tree(Plan *p, Component *c, EdgeSet first);
+/* An elimination tree with the edges of `first` above others where supports allow it, or, `hull`, wherever possible:
+ * then an edge of `first` may stand above edges that its support depends on.  NULL: there is none. */
+Node *plan_tree(Plan *p, Component *c, EdgeSet first, bool hull);
 
 int component_place(const Component *c, const Edge *e); /* -1: not in it */
 /* Does every index of this edge reference name the plate of the same position: the copy one stands in? */

@@ -180,12 +180,6 @@ static Val over_components(Context *x, const Term *t, AccKind kind, IrOp combine
 
 static EdgeSet all_edges(const Component *c) { return ((EdgeSet)1 << c->edges.n) - 1; }
 
-static const Node *tree_for(Context *x, Component *c, EdgeSet set, const Term *t) {
-  const Node *root = set == all_edges(c) ? c->root : plan_tree(x->d->plan, c, set);
-  if (!root) refuse_query(x, t->span, "the marginal of an edge whose support depends on another edge is not compiled yet");
-  return root;
-}
-
 static bool named(const Node *n, EdgeSet set) { return set >> n->at & 1; }
 
 /* Named nodes below unnamed ones: the marginal does not come off the top of the tree. */
@@ -197,10 +191,13 @@ static bool named_on_top(const Node *n, EdgeSet set) {
   return true;
 }
 
+/* A tree with the named edges on top: the component's own if it will do, else one in which a named edge may even stand
+ * above what its support depends on. */
 static const Node *marginal_tree(Context *x, Component *c, EdgeSet set, const Term *t) {
-  const Node *root = tree_for(x, c, set, t);
+  const Node *root = set == all_edges(c) ? c->root : plan_tree(x->d->plan, c, set, false);
+  if (!root || !named_on_top(root, set)) root = plan_tree(x->d->plan, c, set, true);
   if (root && named_on_top(root, set)) return root;
-  if (root) refuse_query(x, t->span, "the marginal of an edge whose support depends on another edge is not compiled yet");
+  refuse_query(x, t->span, "the marginal of an edge whose row of a graph depends on another edge is not compiled yet");
   return NULL;
 }
 

@@ -146,6 +146,45 @@ Val in_support(Context *x, Copy copy, Edge *e, Choice value) {
   return value.none ? build_select(b, value.none, build_bool(b, e->or_none), inside) : inside;
 }
 
+/* ---- an edge above what its support depends on -----------------------------------------------------------------
+ * It is streamed from the smallest to the greatest value it may have; FACTOR_SUPPORT, where the others are known,
+ * removes those that it has not. */
+
+static bool support_is_known(Context *x, Copy copy, const Edge *e) {
+  EdgeSet scope = support_scope(copy.c, e);
+  for (uint32_t k = 0; k < copy.c->edges.n; k++)
+    if ((scope >> k & 1) && !find_known(x, copy.c, copy.c->edges.at[k], copy.at)) return false;
+  return true;
+}
+
+typedef struct Hull { Copy copy; const Edge *e; bool greatest; } Hull;
+
+static Val hull_bound(Context *x, const Hull *h);
+
+static void contribute_bound(Context *x, void *arg, Contribution *c) { c->x = hull_bound(x, arg); }
+
+/* The least lower or greatest upper bound over all values of the edges that are not known. */
+static Val hull_bound(Context *x, const Hull *h) {
+  EdgeSet scope = support_scope(h->copy.c, h->e);
+  for (uint32_t k = 0; k < h->copy.c->edges.n; k++) {
+    Edge *other = h->copy.c->edges.at[k];
+    if (!(scope >> k & 1) || find_known(x, h->copy.c, other, h->copy.at)) continue;
+    return stream_edge(x, h->copy, other, h->greatest ? ACC_MAX : ACC_MIN, IR_INT, 0, NULL, contribute_bound, (void *)h)->result;
+  }
+  Context own = in_copy(x, h->copy);
+  Bounds r = domain_of(&own, h->e);
+  Val empty = build_2(B(x), IR_GE, r.lo, r.hi);
+  if (r.none) empty = build_2(B(x), IR_OR, empty, r.none);
+  Val neutral = build_int(B(x), h->greatest ? INT64_MIN : INT64_MAX);
+  return build_select(B(x), empty, neutral, h->greatest ? r.hi : r.lo);
+}
+
+static Bounds values_of(Context *x, Copy copy, const Edge *e) {
+  Context own = in_copy(x, copy);
+  if (support_is_known(x, copy, e)) return domain_of(&own, e);
+  return (Bounds){.lo = hull_bound(x, &(Hull){copy, e, false}), .hi = hull_bound(x, &(Hull){copy, e, true})};
+}
+
 /* ---- streams ---------------------------------------------------------------------------------------------- */
 
 Acc *stream_edge(Context *x, Copy copy, Edge *e, AccKind kind, IrType type, uint32_t naxis, const Axis *axes, ContributeFn fn,
@@ -153,12 +192,13 @@ Acc *stream_edge(Context *x, Copy copy, Edge *e, AccKind kind, IrType type, uint
   Builder *b = B(x);
   b->span = e->span;
   Context own = in_copy(x, copy);
-  Bounds r = domain_of(&own, e);
+  bool hull = !support_is_known(x, copy, e);
+  Bounds r = values_of(x, copy, e);
   Loop *l = open_loop(x, LOOP_REDUCE, e->span, r.lo, r.hi);
   Acc *acc = build_acc(b, l, kind, type, naxis, axes);
   Choice value = {range_value(&own, &r, l->index), 0};
   Context inside = with_known(&own, copy, e, value);
-  l->mask = where_holds(&inside, e, value.v);
+  l->mask = hull ? 0 : where_holds(&inside, e, value.v);
   Context y = with_known(x, copy, e, value);
   if (l->mask) y = with_guard(&y, l->mask);
   Contribution c = {0};

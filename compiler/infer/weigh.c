@@ -150,9 +150,12 @@ static Signed signed_log(Context *x, const Term *t) {
   ICE("unknown term");
 }
 
+/* A zero has no sign: it removes the value also as a product with something negative. */
 Val log_weight(Context *x, const Term *t) {
   Signed s = signed_log(x, t);
-  return s.negative ? build_select(B(x), s.negative, wide(x, NAN), s.log_abs) : s.log_abs;
+  if (!s.negative) return s.log_abs;
+  Val zero = build_2(B(x), IR_EQ, build_convert(B(x), s.log_abs, IR_WIDE), wide(x, -INFINITY));
+  return build_select(B(x), zero, wide(x, -INFINITY), build_select(B(x), s.negative, wide(x, NAN), s.log_abs));
 }
 
 /* ---- weight statements -------------------------------------------------------------------------------------- */
@@ -260,8 +263,15 @@ static Val unless_fixed_bit(Context *x, Component *c, const Factor *f, Val l) {
   return build_select(B(x), eval(&y, f->edge->where), l, wide(x, 0));
 }
 
+static Val support_log(Context *x, Component *c, const Factor *f) {
+  Copy copy = own_copy(x, c);
+  Val inside = in_support(x, copy, f->edge, find_known(x, c, f->edge, copy.at)->value);
+  return build_select(B(x), inside, wide(x, 0), wide(x, -INFINITY));
+}
+
 Val factor_log(Context *x, Component *c, const Factor *f) {
   switch (f->kind) {
+  case FACTOR_SUPPORT: return support_log(x, c, f);
   case FACTOR_PRIOR: return unless_fixed_bit(x, c, f, prior_log(x, f));
   case FACTOR_NORMALISER: return unless_fixed_bit(x, c, f, normaliser_log(x, c, f));
   case FACTOR_WEIGHT: {

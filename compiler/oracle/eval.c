@@ -55,7 +55,10 @@ bool world_try(World *w, const Term *t, Val *result) {
   bool ok = !w->failed && w->need == NEED_NOTHING;
   w->need = need;
   w->used_none = used;
-  if (w->refused) return false;
+  if (w->refused) {
+    w->failed = true;
+    return false;
+  }
   w->failed = failed;
   w->fault = text;
   w->fault_span = span;

@@ -112,6 +112,10 @@ static LogW log_op(World *w, const Term *t) {
     return times(a, (LogW){-b.log, b.sign});
   }
   case OP_POW: return log_power(w, t);
+  case OP_SIGMOID: { /* of any argument a positive number, which underflows */
+    double x = world_real(w, t->args.at[0]);
+    return (LogW){x < 0 ? x - log1p(exp(x)) : -log1p(exp(-x)), 1};
+  }
   case OP_ADD:
     if (t->args.at[0]->nonnegative && t->args.at[1]->nonnegative) {
       LogW a = log_of(w, t->args.at[0]);

@@ -513,6 +513,18 @@ static void joint_query(Gen *g, const EdgeInfo *here, uint32_t n, const char *fn
   line(g, TEXT(g, "%s = %s(%s)", target(g, NULL), fn, some ? names : here[0].name));
 }
 
+/* A let without indices: a query or a value of edges, used in what follows. */
+static void abbreviation(Gen *g, const Sight *s) {
+  const char *name = fresh(g, "s");
+  if (chance(g, 50)) {
+    line(g, TEXT(g, "let %s = %s[%s]", name, chance(g, 70) ? "E" : "P", condition(g, s, 1)));
+    line(g, TEXT(g, "%s = %s + E[%s]", target(g, NULL), name, value(g, s, 1)));
+  } else {
+    line(g, TEXT(g, "let %s = %s", name, vector_value(g, s)));
+    line(g, TEXT(g, "%s = E[%s * sum(%s)]", target(g, NULL), value(g, s, 1), name));
+  }
+}
+
 static void output(Gen *g, const Sight *s, const EdgeInfo *here, uint32_t n, bool logz) {
   const EdgeInfo *e = &here[below(g, n)];
   const char *j = fresh(g, "j");
@@ -526,7 +538,7 @@ static void output(Gen *g, const Sight *s, const EdgeInfo *here, uint32_t n, boo
     line(g, TEXT(g, "%s = P[%s == %s]", target(g, TEXT(g, "%s in %s", j, range)), a->text, j));
     return;
   }
-  case 7: line(g, TEXT(g, "%s = mode(%s)", target(g, NULL), e->name)); return;
+  case 7: line(g, TEXT(g, "%s = %s(%s)", target(g, NULL), chance(g, 85) ? "mode" : "sample", e->name)); return;
   case 8: joint_query(g, here, n, "entropy"); return;
   case 9: line(g, TEXT(g, "%s = count(%s)", target(g, NULL), e->name)); return;
   case 10: joint_query(g, here, n, "kl"); return;
@@ -659,7 +671,8 @@ static void own_edges(Gen *g, Sight *together, EdgeInfo *here, uint32_t n, bool 
 static void infer_line(Gen *g, const EdgeInfo *here, uint32_t n) {
   const char *names = "";
   for (uint32_t i = 0; i < n; i++) names = TEXT(g, "%s%s%s", names, i ? ", " : "", here[i].name);
-  line(g, TEXT(g, "infer %s by mode", names));
+  line(g, chance(g, 65) ? TEXT(g, "infer %s by mode", names)
+                        : TEXT(g, "infer %s by sample(n = %u, seed = %u)", names, 1 + below(g, 4), below(g, 3)));
 }
 
 static void block(Gen *g) {
@@ -696,6 +709,7 @@ static void block(Gen *g) {
     for (uint32_t i = 0; i < outs; i++) {
       Sight s = all;
       if (chance(g, 15)) see_hop(g, &s, &here[below(g, n)]);
+      if (chance(g, 8)) abbreviation(g, &s);
       output(g, &s, here, n, true);
     }
   }

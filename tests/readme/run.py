@@ -43,13 +43,31 @@ def same_line(told, shown):
     return all(abs(a - b) <= TOLERANCE * max(1, abs(b)) for a, b in pairs)
 
 
-def same_text(told, shown):
-    if "..." in shown:
-        at = shown.index("...")
-        head, tail = shown[:at], shown[at + 1:]
-        enough = len(told) >= len(head) + len(tail)
-        return enough and same_text(told[:at], head) and same_text(told[len(told) - len(tail):], tail)
+def same_lines(told, shown):
     return len(told) == len(shown) and all(map(same_line, told, shown))
+
+
+def same_text(told, shown):
+    """Chunks between `...` follow one another in what is told; the first begins it and the last ends it."""
+    chunks, chunk = [], []
+    for line in shown:
+        if line == "...":
+            chunks.append(chunk)
+            chunk = []
+        else:
+            chunk.append(line)
+    if not chunks:
+        return same_lines(told, shown)
+    if not same_lines(told[:len(chunks[0])], chunks[0]):
+        return False
+    at = len(chunks[0])
+    for middle in chunks[1:]:
+        while at + len(middle) <= len(told) and not same_lines(told[at:at + len(middle)], middle):
+            at += 1
+        at += len(middle)
+        if at > len(told):
+            return False
+    return not chunk or at + len(chunk) <= len(told) and same_lines(told[len(told) - len(chunk):], chunk)
 
 
 def run(attn, command, folder):

@@ -1,6 +1,6 @@
 /* json: writing JSON text. */
-#ifndef ATTN_DRIVER_JSON_H
-#define ATTN_DRIVER_JSON_H
+#ifndef ATTN_BASE_JSON_H
+#define ATTN_BASE_JSON_H
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -1,5 +1,5 @@
 /* json: see json.h.  Bytes that are no UTF-8 text cannot reach it: names and source pass the lexer. */
-#include "driver/json.h"
+#include "base/json.h"
 
 #include <inttypes.h>
 #include <math.h>
