@@ -4,6 +4,7 @@
     test_aot.py --attn PATH [unittest's arguments]
 """
 import ctypes
+import json
 import os
 import re
 import shutil
@@ -255,6 +256,28 @@ class Results(Base):
         self.assertEqual((lib.error.value, lib.error.limit), (7, 2))
         self.assertEqual(lib([s, v, np.array([0, 1, 1])], [o], [4, 3, 3]), STATUS["size"])
         self.assertEqual((lib.error.site, lib.error.value, lib.error.limit), (2, 3, 2))
+
+
+class Threads(Base):
+    def outputs(self, path, words, threads):
+        to = self.dir / f"t{threads}"
+        if run(ATTN, "run", path, *words, f"--threads={threads}", "--no-cache", "-o", f"{to}/", status=None).returncode:
+            return None
+        return {p.name: p.read_bytes() for p in to.iterdir()}
+
+    def test_bits_of_examples(self):
+        compared = 0
+        for path in sorted(EXAMPLES.glob("*.attn")):
+            info = json.loads(run(ATTN, "info", path, "--json").stdout)
+            words = [f"{x['name']}=random" for x in info["inputs"] if x["shape"]] + [f"{name}=24" for name in info["sizes"]]
+            words += [f"{x['name']}=1" for x in info["inputs"] if not x["shape"] and not x["default"]]
+            alone = self.outputs(path, words, 1)
+            for threads in (2, 7):
+                if alone:
+                    with self.subTest(path.name, threads=threads):
+                        self.assertEqual(self.outputs(path, words, threads), alone)
+                        compared += 1
+        self.assertGreater(compared, 30)
 
 
 class C(Base):

@@ -88,12 +88,17 @@ void rig_compile(Rig *r) {
   if (!back_compile(&r->arena, r->b.k, &options, &r->c, &why)) die(why);
 }
 
+void run_backwards(attn_pool *pool, void (*task)(void *arg, int64_t item, int thread), void *arg, int64_t count) {
+  for (int64_t item = count; item-- > 0;) task(arg, item, (int)(item * 5 % pool->threads));
+}
+
 int rig_run(Rig *r) {
+  attn_pool pool = {.threads = 3, .run = run_backwards};
   if (!r->c) rig_compile(r);
-  size_t bytes = r->c->workspace(r->sizes, 1);
+  size_t bytes = r->c->workspace(r->sizes, pool.threads);
   void *workspace = malloc(bytes ? bytes : 1);
   if (!workspace) die("no memory for the workspace");
-  int status = r->c->run(r->in, r->out, r->sizes, workspace, bytes, NULL, &r->err);
+  int status = r->c->run(r->in, r->out, r->sizes, workspace, bytes, &pool, &r->err);
   free(workspace);
   return status;
 }

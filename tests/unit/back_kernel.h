@@ -36,7 +36,9 @@ void *rig_block(Rig *r, size_t bytes); /* zeroed, exact size */
 double rig_real(const Rig *r, uint32_t out, int64_t at); /* an element of a STORE_REAL output */
 
 void rig_compile(Rig *r); /* verifies, then compiles */
-int rig_run(Rig *r);      /* compiles if need be; with the workspace asked for */
+int rig_run(Rig *r);      /* compiles if need be; with the workspace asked for, on a pool that runs backwards */
+/* A pool's function that runs items from the last to the first, under thread numbers that change all the time. */
+void run_backwards(attn_pool *pool, void (*task)(void *arg, int64_t item, int thread), void *arg, int64_t count);
 
 /* Equal, both NaN, or within relative error tol (absolute below 1). */
 bool near(double x, double y, double tol);

@@ -6,11 +6,6 @@
 #include "back_kernel.h"
 #include "pool.h"
 
-/* A pool that runs items from the last to the first, under thread numbers that change all the time. */
-static void run_backwards(attn_pool *pool, void (*task)(void *arg, int64_t item, int thread), void *arg, int64_t count) {
-  for (int64_t item = count; item-- > 0;) task(arg, item, (int)(item * 5 % pool->threads));
-}
-
 static void run_with(Arena *arena, const Kernel *k, const Run *run, const Compiled *c, attn_pool *pool, attn_view *out,
                      attn_error *err) {
   attn_view in[RUN_ARRAYS] = {0};
