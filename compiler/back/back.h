@@ -15,6 +15,7 @@ typedef struct BackOptions {
   const char *triple;   /* NULL: this machine; else as back_target_known, and cpu NULL is the oldest of its kind */
   bool levels;          /* x86-64: one kernel for each of the levels v2, v3, v4, the best chosen when first called; no cpu */
   const int64_t *sizes; /* by place in Kernel.sizes: the one value that the kernel takes; -1: any.  NULL: all any */
+  const char *cache;    /* a folder for compiled kernels, made if need be; NULL: none is used */
 } BackOptions;
 
 /* A kernel in memory, ready to call. */
@@ -23,6 +24,7 @@ typedef struct Compiled {
   attn_workspace_fn workspace;
   Span *sites;     /* Compiled.sites[attn_error.site]: place of the check in the model file */
   uint32_t nsites;
+  bool cached; /* its code came out of the cache */
   void *impl;
 } Compiled;
 

@@ -12,7 +12,8 @@
  *   parallel.c  independent iterations as tasks for threads
  *   dispatch.c  one kernel for several processors
  *   target.c    machines, passes, text
- *   jit.c       code in memory */
+ *   jit.c       code in memory
+ *   cache.c     code kept between processes */
 #ifndef ATTN_BACK_EMIT_H
 #define ATTN_BACK_EMIT_H
 

@@ -7,7 +7,7 @@
 #include <llvm-c/Orc.h>
 #include <math.h>
 
-#include "back/emit.h"
+#include "back/cache.h"
 #include "base/ice.h"
 #include "random.h"
 #include "special.h"
@@ -58,29 +58,46 @@ static uintptr_t find(LLVMOrcLLJITRef jit, const char *name) {
   return (uintptr_t)address;
 }
 
-/* Emits into a context that the JIT takes over. */
-static void add_module(LLVMOrcLLJITRef jit, Emit *e, bool optimise) {
-  LLVMOrcThreadSafeContextRef shared = LLVMOrcCreateNewThreadSafeContext();
-  e->cx = target_context(LLVMOrcThreadSafeContextGetContext(shared));
+/* The object file of the kernel of e. */
+static CacheEntry compile(Emit *e, bool optimise) {
+  char *message = NULL;
+  LLVMMemoryBufferRef buffer;
+  e->cx = target_context(LLVMContextCreate());
   emit_module(e);
   if (optimise) target_optimise(e);
-  LLVMOrcThreadSafeModuleRef module = LLVMOrcCreateNewThreadSafeModule(e->module, shared);
-  LLVMOrcDisposeThreadSafeContext(shared);
-  succeed(LLVMOrcLLJITAddLLVMIRModule(jit, LLVMOrcLLJITGetMainJITDylib(jit), module));
+  if (LLVMTargetMachineEmitToMemoryBuffer(e->machine, e->module, LLVMObjectFile, &message, &buffer)) ICE("LLVM: %s", message);
+  CacheEntry entry = {.size = LLVMGetBufferSize(buffer), .sites = e->sites.at, .nsites = e->sites.n};
+  entry.object = memcpy(arena_alloc(e->arena, entry.size), LLVMGetBufferStart(buffer), entry.size);
+  LLVMDisposeMemoryBuffer(buffer);
+  LLVMContextDispose(e->cx);
+  return entry;
+}
+
+/* From the cache where it is there, else into it. */
+static CacheEntry object_for(Emit *e, const BackOptions *o, bool *cached) {
+  CacheEntry entry;
+  if (!o->cache) return compile(e, o->optimise);
+  CacheKey key = cache_key(e, o);
+  *cached = cache_get(e->arena, o->cache, &key, &entry);
+  if (*cached) return entry;
+  entry = compile(e, o->optimise);
+  cache_put(e->arena, o->cache, &key, &entry);
+  return entry;
 }
 
 bool back_compile(Arena *arena, const Kernel *k, const BackOptions *options, Compiled **out, const char **why) {
   Emit e = {.arena = arena, .k = k};
   if (!target_choose(&e, options, why)) return false;
-  LLVMTargetMachineRef own = target_machine(arena, options, why);
-  LLVMOrcLLJITRef jit = jit_create(own);
-  add_module(jit, &e, options->optimise);
-  LLVMDisposeTargetMachine(e.machine);
   Compiled *c = NEW(arena, Compiled);
+  CacheEntry entry = object_for(&e, options, &c->cached);
+  LLVMDisposeTargetMachine(e.machine);
+  LLVMOrcLLJITRef jit = jit_create(target_machine(arena, options, why));
+  LLVMMemoryBufferRef object = LLVMCreateMemoryBufferWithMemoryRangeCopy(entry.object, entry.size, k->name);
+  succeed(LLVMOrcLLJITAddObjectFile(jit, LLVMOrcLLJITGetMainJITDylib(jit), object));
   c->run = (attn_kernel_fn)find(jit, arena_printf(arena, "attn_%s", k->name));
   c->workspace = (attn_workspace_fn)find(jit, arena_printf(arena, "attn_%s_workspace", k->name));
-  c->sites = e.sites.at;
-  c->nsites = e.sites.n;
+  c->sites = entry.sites;
+  c->nsites = entry.nsites;
   c->impl = jit;
   *out = c;
   return true;

@@ -26,7 +26,7 @@ const char *bind_wants(Arena *arena, const Model *m, const Input *x) {
   return arena_printf(arena, "%s[%s]", names[x->elem], text);
 }
 
-static void start(Arena *arena, const Model *m, bool f64, Inputs *in) {
+void bind_begin(Arena *arena, const Model *m, bool f64, Inputs *in) {
   *in = (Inputs){.model = m, .f64 = f64, .sizes = NEW_ARRAY(arena, int64_t, m->sizes.n),
                  .size_from = NEW_ARRAY(arena, const char *, m->sizes.n), .at = NEW_ARRAY(arena, Bound, m->inputs.n)};
   for (uint32_t k = 0; k < m->sizes.n; k++) in->sizes[k] = -1;
@@ -56,7 +56,7 @@ static void settle_missing(Inputs *in, BindMode mode) {
 }
 
 int bind_inputs(Arena *arena, const Model *m, bool f64, const char *const *words, uint32_t n, BindMode mode, Inputs *in) {
-  start(arena, m, f64, in);
+  bind_begin(arena, m, f64, in);
   if (!bind_names(arena, in, words, n, mode)) return STATUS_WRONG;
   if (mode == BIND_SIZES) return STATUS_DONE;
   settle_missing(in, mode);
@@ -64,5 +64,11 @@ int bind_inputs(Arena *arena, const Model *m, bool f64, const char *const *words
   ok = bind_files(arena, in) && ok;
   if (!ok || !bind_sizes(arena, in, mode != BIND_GIVEN)) return STATUS_WRONG;
   if (mode != BIND_GIVEN && !measure_fits(arena, in)) return STATUS_WRONG;
-  return bind_fill(arena, in) && bind_graphs(in) ? STATUS_DONE : STATUS_WRONG;
+  return bind_fill(arena, in) && bind_graphs(arena, in) ? STATUS_DONE : STATUS_WRONG;
+}
+
+bool bind_finish(Arena *arena, Inputs *in) {
+  settle_missing(in, BIND_ALL);
+  return complete(in) && bind_sizes(arena, in, true) && measure_fits(arena, in) && bind_fill(arena, in) &&
+         bind_graphs(arena, in);
 }

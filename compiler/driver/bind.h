@@ -9,7 +9,7 @@
 #include "tensor.h"
 
 /* How an input came to its values. */
-typedef enum { FROM_NOTHING, FROM_VALUE, FROM_FILE, FROM_RANDOM, FROM_DEFAULT } Origin;
+typedef enum { FROM_NOTHING, FROM_VALUE, FROM_FILE, FROM_RANDOM, FROM_DEFAULT, FROM_CALLER } Origin;
 
 typedef struct Bound {
   Origin origin;
@@ -39,6 +39,14 @@ typedef enum {
 /* STATUS_DONE, or STATUS_WRONG after messages: all of them where one does not hide the others. */
 int bind_inputs(Arena *arena, const Model *m, bool f64, const char *const *words, uint32_t n, BindMode mode, Inputs *out);
 
+/* The same for arrays that a program holds: bind_begin, then sizes and `at` are set by hand (FROM_CALLER; data of
+ * the kernel's element type, in any strides; graphs in C order), then bind_finish, as for BIND_ALL. */
+void bind_begin(Arena *arena, const Model *m, bool f64, Inputs *in);
+bool bind_finish(Arena *arena, Inputs *in);
+/* Whether an array binds to an input, and its elements as the kernel's: the same memory where they are of its type
+ * already and `copy` is not asked for, else a copy on the arena, in C order. */
+bool bind_array(Arena *arena, const Inputs *in, const Input *x, const char *name, const AttnArray *from, bool copy, AttnArray *to);
+
 /* The element type in which the kernel stores an input (a graph: its parts). */
 ElemType bind_elem_type(ElemKind kind, bool f64);
 
@@ -48,7 +56,7 @@ bool bind_names(Arena *arena, Inputs *in, const char *const *words, uint32_t n, 
 bool bind_files(Arena *arena, Inputs *in);             /* reads files and scalars */
 bool bind_sizes(Arena *arena, Inputs *in, bool all);   /* sizes from shapes; all shapes checked */
 bool bind_fill(Arena *arena, Inputs *in);              /* random arrays and defaults */
-bool bind_graphs(const Inputs *in);                    /* CSR is what it should be */
+bool bind_graphs(Arena *arena, const Inputs *in);                    /* CSR is what it should be */
 
 /* What a file or scalar must be: "an array [M, D] of real", "an int". */
 const char *bind_wants(Arena *arena, const Model *m, const Input *x);

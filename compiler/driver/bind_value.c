@@ -38,6 +38,23 @@ static bool type_fits(ElemKind want, ElemType have) {
   return true;
 }
 
+/* `source`: what holds the array, for the message. */
+static bool check_type(const Input *x, const char *name, const char *source, ElemType have) {
+  if (type_fits(x->elem, have)) return true;
+  wrong("input '%s': %s holds %s, which does not bind to %s", name, source, elem_name(have), x->elem == ELEM_BOOL ? "bool" : "int");
+  hint(x->elem == ELEM_BOOL ? "bool or uint8 of 0 and 1 is taken" : "int32, int64, uint8 or bool is taken");
+  return false;
+}
+
+bool bind_array(Arena *arena, const Inputs *in, const Input *x, const char *name, const AttnArray *from, bool copy, AttnArray *to) {
+  ElemType want = bind_elem_type(x->elem, in->f64);
+  if (!check_type(x, name, "the array", from->type)) return false;
+  if (copy || from->type != want) return take(arena, from, want, name, to);
+  *to = *from;
+  to->owned = false;
+  return true;
+}
+
 static bool read_file(Arena *arena, const Inputs *in, const Input *x, const char *name, const char *path, AttnArray *result) {
   AttnArray raw = {0};
   RtError err;
@@ -45,12 +62,7 @@ static bool read_file(Arena *arena, const Inputs *in, const Input *x, const char
     wrong("input '%s': %s", name, err.message);
     return false;
   }
-  bool ok = type_fits(x->elem, raw.type);
-  if (!ok) {
-    wrong("input '%s': '%s' holds %s, which does not bind to %s", name, path, elem_name(raw.type),
-          x->elem == ELEM_BOOL ? "bool" : "int");
-    hint(x->elem == ELEM_BOOL ? "bool or uint8 of 0 and 1 is taken" : "int32, int64, uint8 or bool is taken");
-  }
+  bool ok = check_type(x, name, arena_printf(arena, "'%s'", path), raw.type);
   ok = ok && take(arena, &raw, bind_elem_type(x->elem, in->f64), name, result);
   array_free(&raw);
   return ok;

@@ -69,7 +69,7 @@ static bool derive(Build *b) {
   const Options *o = &b->d->options;
   Diags *refusals;
   Kernel *k = execute_derive(b->d->arena, b->chosen.file, b->chosen.model, &refusals);
-  diag_print(refusals, stderr);
+  diag_print(refusals, message_stream());
   if (!k) return false;
   b->options = (BackOptions){.f64 = o->f64, .cpu = o->cpu, .optimise = true, .triple = o->target, .sizes = fixed_sizes(b, k)};
   b->options.levels = !o->cpu && back_has_levels(o->target);

@@ -30,9 +30,9 @@ bool execute_compile(Arena *arena, const Loaded *l, const Model *m, const Option
   Diags *refusals;
   *p = (Program){.file = l, .model = m, .f64 = o->f64};
   p->kernel = execute_derive(arena, l, m, &refusals);
-  diag_print(refusals, stderr);
+  diag_print(refusals, message_stream());
   if (!p->kernel) return false;
-  BackOptions options = {.f64 = o->f64, .cpu = o->cpu, .optimise = true};
+  BackOptions options = {.f64 = o->f64, .cpu = o->cpu, .optimise = true, .cache = o->cache};
   const char *why = "";
   bool ok = back_compile(arena, p->kernel, &options, &p->code, &why);
   if (!ok) wrong("%s", why);
@@ -92,19 +92,24 @@ static void fill_sizes(Call *c, const Inputs *in, uint64_t seed) {
   ICE_UNLESS(n == c->program->kernel->sizes.n);
 }
 
-static bool make_results(Arena *arena, const Inputs *in, bool f64, Results *r) {
+bool execute_shape(const Program *p, const Inputs *in, const Out *o, AttnArray *a) {
+  int64_t count;
+  *a = (AttnArray){.type = measure_output_type(o, p->f64), .rank = (int)(o->slots.n + o->axes.n)};
+  if (!measure_output(in->model, in->sizes, o, a->shape) || !shape_count(a->rank, a->shape, elem_size(a->type), &count)) {
+    wrong("output '%s' is too large", sym_text(in->model->names, o->name));
+    return false;
+  }
+  shape_strides(a->rank, a->shape, false, a->stride);
+  return true;
+}
+
+static bool make_results(Arena *arena, const Program *p, const Inputs *in, Results *r) {
   const Model *m = in->model;
   *r = (Results){.model = m, .at = NEW_ARRAY(arena, AttnArray, m->outs.n)};
   for (uint32_t i = 0; i < m->outs.n; i++) {
-    const Out *o = m->outs.at[i];
-    int64_t shape[ARRAY_RANK_MAX], count;
-    ElemType t = measure_output_type(o, f64);
-    int rank = (int)(o->slots.n + o->axes.n);
-    if (!measure_output(m, in->sizes, o, shape) || !shape_count(rank, shape, elem_size(t), &count)) {
-      wrong("output '%s' is too large", sym_text(m->names, o->name));
-      return false;
-    }
-    array_view(&r->at[i], arena_array(arena, (size_t)count, elem_size(t)), t, rank, shape);
+    AttnArray *a = &r->at[i];
+    if (!execute_shape(p, in, m->outs.at[i], a)) return false;
+    a->data = arena_array(arena, (size_t)array_count(a), elem_size(a->type));
   }
   return true;
 }
@@ -112,11 +117,14 @@ static bool make_results(Arena *arena, const Inputs *in, bool f64, Results *r) {
 static double memory_of_machine(void) { return (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGESIZE); }
 
 bool execute_prepare(Arena *arena, const Program *p, const Inputs *in, uint64_t seed, Results *r, Call *c) {
+  return make_results(arena, p, in, r) && execute_prepare_for(arena, p, in, seed, r, c);
+}
+
+bool execute_prepare_for(Arena *arena, const Program *p, const Inputs *in, uint64_t seed, const Results *r, Call *c) {
   enum { ALIGN = 64 };
   *c = (Call){.program = p, .in = NEW_ARRAY(arena, attn_view, p->kernel->arrays.n + 1),
               .out = NEW_ARRAY(arena, attn_view, p->kernel->arrays.n + 1),
               .sizes = NEW_ARRAY(arena, int64_t, p->kernel->sizes.n + 1)};
-  if (!make_results(arena, in, p->f64, r)) return false;
   fill_views(c, in, r);
   fill_sizes(c, in, seed);
   c->workspace_bytes = p->code->workspace(c->sizes, execute_threads(p));
@@ -140,7 +148,7 @@ void execute_report(Arena *arena, const Program *p, const attn_error *err) {
   else
     diag_error(diags, at, "index %lld is out of range: it must be at least 0 and less than %lld", (long long)err->value,
                (long long)err->limit);
-  diag_print(diags, stderr);
+  diag_print(diags, message_stream());
 }
 
 bool execute_call(Arena *arena, const Call *c, attn_error *err) {

@@ -44,6 +44,10 @@ typedef struct Call {
   size_t workspace_bytes;
 } Call;
 bool execute_prepare(Arena *arena, const Program *p, const Inputs *in, uint64_t seed, Results *r, Call *c);
+/* The same with results whose arrays are there already: any strides; data NULL is not computed. */
+bool execute_prepare_for(Arena *arena, const Program *p, const Inputs *in, uint64_t seed, const Results *r, Call *c);
+/* The array of an output, data NULL; false after a message. */
+bool execute_shape(const Program *p, const Inputs *in, const Out *o, AttnArray *a);
 /* False after a message at the place in the model where it went wrong; quiet: into *err alone. */
 bool execute_call(Arena *arena, const Call *c, attn_error *err);
 void execute_report(Arena *arena, const Program *p, const attn_error *err);

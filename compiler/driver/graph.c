@@ -55,9 +55,8 @@ static bool is_sound(Arena *scratch, const Inputs *in, const Input *x) {
   return true;
 }
 
-bool bind_graphs(const Inputs *in) {
+bool bind_graphs(Arena *arena, const Inputs *in) {
   bool ok = true;
-  Arena *arena = in->model->arena;
   for (uint32_t k = 0; k < in->model->inputs.n; k++) {
     if (!in->at[k].indptr.data) continue;
     ArenaMark mark = arena_mark(arena);

@@ -3,22 +3,25 @@
 
 #include "front/parse.h"
 
-static Loaded *open_file(Arena *arena, const char *path) {
-  const char *why = "";
+static Loaded *parse_source(Arena *arena, const Source *source) {
   Loaded *l = NEW(arena, Loaded);
-  l->source = source_read(arena, path, &why);
-  if (!l->source) {
-    wrong("%s", why);
-    return NULL;
-  }
+  l->source = source;
   intern_init(&l->names, arena);
   diag_init(&l->diags, arena, l->source);
   l->file = parse_file(arena, &l->names, &l->diags, l->source);
   return l;
 }
 
+static Loaded *open_file(Arena *arena, const char *path) {
+  const char *why = "";
+  const Source *source = source_read(arena, path, &why);
+  if (source) return parse_source(arena, source);
+  wrong("%s", why);
+  return NULL;
+}
+
 static Loaded *close_file(Loaded *l) {
-  diag_print(&l->diags, stderr);
+  diag_print(&l->diags, message_stream());
   return l->diags.errors ? NULL : l;
 }
 
@@ -27,11 +30,18 @@ Loaded *load_syntax(Arena *arena, const char *path) {
   return l ? close_file(l) : NULL;
 }
 
-Loaded *load_file(Arena *arena, const char *path) {
-  Loaded *l = open_file(arena, path);
+static Loaded *check_loaded(Arena *arena, Loaded *l) {
   if (!l) return NULL;
   l->models = check_file(arena, &l->names, &l->diags, l->source, l->file);
   return close_file(l);
+}
+
+Loaded *load_file(Arena *arena, const char *path) { return check_loaded(arena, open_file(arena, path)); }
+
+Loaded *load_text(Arena *arena, const char *name, const char *text, size_t n) {
+  if (n <= SOURCE_MAX_BYTES) return check_loaded(arena, parse_source(arena, source_from_text(arena, name, text, n)));
+  wrong("'%s' is larger than %d bytes", name, SOURCE_MAX_BYTES);
+  return NULL;
 }
 
 Diags *load_messages(Arena *arena, const Loaded *l) {
@@ -49,7 +59,7 @@ static const char *list_models(Arena *arena, const Loaded *l) {
   return text;
 }
 
-static const Model *pick(Arena *arena, const Loaded *l, const char *name) {
+const Model *load_pick(Arena *arena, const Loaded *l, const char *name) {
   uint32_t n = l->models->models.n;
   for (uint32_t i = 0; name && i < n; i++)
     if (!strcmp(name_of(l->models->models.at[i]), name)) return l->models->models.at[i];
@@ -75,7 +85,7 @@ bool load_model(Driver *d, Chosen *chosen, int *status) {
   if (!chosen->file) return false;
   const char *name = words->n > 1 && !strchr(words->at[1], '=') ? words->at[1] : NULL;
   chosen->used = name ? 2 : 1;
-  chosen->model = pick(d->arena, chosen->file, name);
+  chosen->model = load_pick(d->arena, chosen->file, name);
   return chosen->model != NULL;
 }
 

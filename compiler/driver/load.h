@@ -15,6 +15,10 @@ typedef struct Loaded {
 
 /* Parses and checks; prints all diagnostics.  NULL when the file cannot be read or has errors. */
 Loaded *load_file(Arena *arena, const char *path);
+/* The same from text; `name` stands for the file in messages. */
+Loaded *load_text(Arena *arena, const char *name, const char *text, size_t n);
+/* The model of that name; the only one, for NULL.  NULL after messages. */
+const Model *load_pick(Arena *arena, const Loaded *l, const char *name);
 /* Parses only; prints the errors.  NULL when there are some. */
 Loaded *load_syntax(Arena *arena, const char *path);
 

@@ -10,12 +10,22 @@
 
 enum { MESSAGE_MAX = 4096, WORD_MAX = 40 };
 
+static _Thread_local FILE *diverted; /* NULL: stderr */
+
+FILE *message_stream(void) { return diverted ? diverted : stderr; }
+
+FILE *message_divert(FILE *to) {
+  FILE *before = diverted;
+  diverted = to;
+  return before;
+}
+
 static void say(const char *label, const char *fmt, va_list ap) {
   char text[MESSAGE_MAX];
   vsnprintf(text, sizeof text, fmt, ap);
   for (char *c = text; *c; c++)
     if ((unsigned char)*c < 32 || *c == 127) *c = '?';
-  fprintf(stderr, "%s: %s\n", label, text);
+  fprintf(message_stream(), "%s: %s\n", label, text);
 }
 
 int wrong(const char *fmt, ...) {

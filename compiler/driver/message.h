@@ -2,6 +2,8 @@
 #ifndef ATTN_DRIVER_MESSAGE_H
 #define ATTN_DRIVER_MESSAGE_H
 
+#include <stdio.h>
+
 #include "base/arena.h"
 
 enum {
@@ -10,7 +12,13 @@ enum {
   STATUS_USAGE = 2, /* an unknown verb or option */
 };
 
-/* "error: ..." on stderr; returns STATUS_WRONG (usage_error: STATUS_USAGE). */
+/* Where the messages of this thread go.  The command leaves them on stderr; the library, which prints nothing,
+ * collects what it calls says.  One place a thread rather than an argument of everything that can fail. */
+FILE *message_stream(void);
+/* NULL: stderr.  Returns what it was, NULL for stderr. */
+FILE *message_divert(FILE *to);
+
+/* "error: ..." on message_stream; returns STATUS_WRONG (usage_error: STATUS_USAGE). */
 int wrong(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 int usage_error(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* "hint: ..." after a message. */

@@ -17,6 +17,7 @@ typedef struct Options {
   const char *emit;    /* --emit */
   const char *cpu;     /* --target-cpu; NULL: this machine */
   const char *target;  /* --target; NULL: this machine */
+  const char *cache;   /* a folder; NULL: none.  Set by verbs that use one, unless --no-cache is given */
   bool json, time, check, f64, no_cache;
   bool has_precision;  /* --precision was given */
   int threads;         /* 0: all cores */

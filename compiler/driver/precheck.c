@@ -90,7 +90,7 @@ bool precheck(Arena *arena, const Loaded *l, const Inputs *in) {
     check_require(&p, m->weights.at[k]);
   }
   for (uint32_t k = 0; k < m->infers.n; k++) check_infer(&p, m->infers.at[k]);
-  diag_print(p.diags, stderr);
+  diag_print(p.diags, message_stream());
   return p.diags->errors == 0;
 }
 

@@ -1,4 +1,5 @@
 /* attn run: bind, check what can be checked, compile, run, write. */
+#include "driver/cache_folder.h"
 #include "driver/execute.h"
 #include "driver/output.h"
 #include "driver/precheck.h"
@@ -21,6 +22,7 @@ int verb_run(Driver *d) {
   if (!output_plan(c.model, d->options.output)) return STATUS_WRONG;
   status = bind_inputs(d->arena, c.model, d->options.f64, words->at + c.used, words->n - c.used, BIND_ALL, &in);
   if (status || !precheck(d->arena, c.file, &in)) return STATUS_WRONG;
+  if (!d->options.no_cache) d->options.cache = cache_folder(d->arena);
   if (!execute_compile(d->arena, c.file, c.model, &d->options, &p)) return STATUS_WRONG;
   status = run_program(d, &p, &in);
   execute_dispose(&p);

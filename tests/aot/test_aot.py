@@ -289,6 +289,20 @@ class C(Base):
             self.assertIn("difference", run(qemu, self.dir / "k").stdout)
 
 
+class Cache(Base):
+    def run_rows(self, *options):
+        np.save(self.dir / "s.npy", np.zeros((2, 3), np.float32))
+        np.save(self.dir / "v.npy", np.arange(3, dtype=np.float32))
+        env = dict(os.environ, XDG_CACHE_HOME=str(self.dir / "cache"))
+        p = run(ATTN, "run", self.model(ROWS), f"s={self.dir}/s.npy", f"v={self.dir}/v.npy", *options, env=env)
+        self.assertIn("1", p.stdout)
+        return len(list((self.dir / "cache").glob("attn/*"))) if (self.dir / "cache").exists() else 0
+
+    def test_run_keeps_kernels(self):
+        self.assertEqual(self.run_rows("--no-cache"), 0)
+        self.assertEqual([self.run_rows(), self.run_rows(), self.run_rows("--precision=f64")], [1, 1, 2])
+
+
 if __name__ == "__main__":
     at = sys.argv.index("--attn")
     ATTN = sys.argv[at + 1]

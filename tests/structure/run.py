@@ -20,6 +20,7 @@ MAY_INCLUDE = {
     "back": ["base", "ir"],
     "explain": ["base", "model", "infer", "ir"],
     "driver": ["base", "front", "model", "oracle", "ir", "infer", "back", "explain"],
+    "api": ["base", "model", "driver"],
 }
 
 # Words of variants, not of probability, algebra or loops.
