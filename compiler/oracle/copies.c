@@ -1,7 +1,8 @@
 /* copies: what exists at the bound sizes, and what is joined with what.
  *
- * One variable per edge copy, one factor per instance of a weight statement.  Copies that one factor or
- * one support may mention together are joined (union-find); the classes are the components. */
+ * One variable per edge copy, one factor per instance of a weight statement.  Copies that one statement or
+ * one support mentions together are joined (union-find); the classes are the components.  That is a matter of
+ * what is written, not of data: also a statement in a plate that happens to be empty joins what it names. */
 #include "oracle/world.h"
 
 /* ---- loops over indices ------------------------------------------------------------------------------ */
@@ -129,6 +130,12 @@ static void scope_of_prior(World *w, const Weight *x, Scope *s) {
   scope_of_unit(w, &w->units.at[c->unit], s);
 }
 
+static void scope_of_terms(World *w, const Weight *x, ScopeVisit *visit, Scope *s) {
+  world_scope(w, x->value, visit, s);
+  world_scope(w, x->left, visit, s);
+  for (uint32_t k = 0; k < x->params.n; k++) world_scope(w, x->params.at[k], visit, s);
+}
+
 static void add_factor(World *w, void *data, const int64_t *at) {
   Weight *x = data;
   Scope s = {{NULL, 0, 0}};
@@ -137,9 +144,7 @@ static void add_factor(World *w, void *data, const int64_t *at) {
     scope_of_prior(w, x, &s);
     world_bind(w, &x->plates, at);
   }
-  world_scope(w, x->value, scope_add, &s);
-  world_scope(w, x->left, scope_add, &s);
-  for (uint32_t k = 0; k < x->params.n; k++) world_scope(w, x->params.at[k], scope_add, &s);
+  scope_of_terms(w, x, scope_add, &s);
   f.scope = s.copies.at;
   f.n_scope = s.copies.n;
   vec_push(w->arena, &w->factors, f);
@@ -173,9 +178,33 @@ static void join_scope(World *w, uint32_t *parent, const uint32_t *copies, uint3
   for (uint32_t k = 1; k < n; k++) join(parent, w->copies.at[copies[0]].unit, w->copies.at[copies[k]].unit);
 }
 
+static void scope_add_exact(World *w, void *data, uint32_t copy, bool exact) {
+  if (exact) scope_add(w, data, copy, exact);
+}
+
+/* A statement over no values of an index joins the copies that it names without that index. */
+static void join_absent(World *w, uint32_t *parent, const Weight *x, uint32_t depth) {
+  uint32_t n = x->plates.n + x->axes.n;
+  if (depth == n) return;
+#define INDEX(k) ((k) < x->plates.n ? x->plates.at[k] : x->axes.at[(k) - x->plates.n])
+  Values v = world_range(w, &INDEX(depth)->range);
+  for (int64_t k = 0; k < v.n && world_step(w, x->span); k++) {
+    w->index[INDEX(depth)->id] = value_at(&v, k);
+    join_absent(w, parent, x, depth + 1);
+  }
+  if (v.n) return;
+  Scope s = {{NULL, 0, 0}};
+  for (uint32_t k = depth; k < n; k++) w->loose[INDEX(k)->id] = true;
+  scope_of_terms(w, x, scope_add_exact, &s);
+  for (uint32_t k = depth; k < n; k++) w->loose[INDEX(k)->id] = false;
+#undef INDEX
+  join_scope(w, parent, s.copies.at, s.copies.n);
+}
+
 static void join_units(World *w, uint32_t *parent) {
   for (uint32_t k = 0; k < w->units.n; k++) parent[k] = k;
   for (uint32_t k = 0; k < w->factors.n; k++) join_scope(w, parent, w->factors.at[k].scope, w->factors.at[k].n_scope);
+  for (uint32_t k = 0; k < w->model->weights.n && !w->failed; k++) join_absent(w, parent, w->model->weights.at[k], 0);
   for (uint32_t k = 0; k < w->units.n && !w->failed; k++) {
     Scope s = {{NULL, 0, 0}};
     scope_add(w, &s, w->units.at[k].first, true);

@@ -117,7 +117,7 @@ static void note_empty(World *w, void *data, uint32_t copy, bool exact) {
 
 double world_expect(World *w, const Term *t) {
   bool empty = false;
-  world_scope(w, t, note_empty, &empty);
+  world_mentions(w, t, note_empty, &empty);
   if (empty || w->failed) return 0;
   return expect(w, t);
 }

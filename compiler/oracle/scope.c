@@ -1,14 +1,16 @@
 /* scope: which edge copies a term may mention, whatever the edges turn out to be worth.
  *
- * Walks the term at the known indices while no copy is known.  What can be evaluated is: sums run over
- * their actual ranges and only the chosen side of a condition is entered.  What depends on an edge is
- * open: an index over such a range is `loose`, and a copy named by it could be any that fits. */
+ * Walks the term at the known indices while no copy is known.  Sums run over their actual ranges where those
+ * can be evaluated; what depends on an edge is open: an index over such a range is `loose`, and a copy named by
+ * it could be any that fits.  The scope of a weight is what is written: both sides of every condition.  What a
+ * bracket mentions is what is chosen: a condition without edges decides which side is entered. */
 #include "base/ice.h"
 #include "oracle/world.h"
 
 typedef struct Walk {
   ScopeVisit *visit;
   void *data;
+  bool chosen; /* only the sides that conditions choose */
   bool never; /* inside a sum over nothing: only what is named without its index counts */
 } Walk;
 
@@ -88,7 +90,7 @@ static void walk_reduce(World *w, Walk *k, const Term *t) {
 static void walk_if(World *w, Walk *k, const Term *t) {
   Val cond;
   walk(w, k, t->args.at[0]);
-  if (world_try(w, t->args.at[0], &cond)) {
+  if (k->chosen && world_try(w, t->args.at[0], &cond)) {
     walk(w, k, t->args.at[cond.i ? 1 : 2]);
     return;
   }
@@ -110,7 +112,7 @@ static void walk(World *w, Walk *k, const Term *t) {
   case TERM_REDUCE: walk_reduce(w, k, t); return;
   case TERM_IF: walk_if(w, k, t); return;
   case TERM_OP: case TERM_INPUT: case TERM_LET: case TERM_LATENT: {
-    uint32_t n = left_decides(w, t) ? 1 : t->args.n;
+    uint32_t n = k->chosen && left_decides(w, t) ? 1 : t->args.n;
     for (uint32_t i = 0; i < n; i++) walk(w, k, t->args.at[i]);
     return;
   }
@@ -121,11 +123,16 @@ static void walk(World *w, Walk *k, const Term *t) {
 }
 
 void world_scope(World *w, const Term *t, ScopeVisit *visit, void *data) {
-  Walk k = {visit, data, false};
+  Walk k = {.visit = visit, .data = data};
   if (t) walk(w, &k, t);
 }
 
 void world_scope_range(World *w, const Range *r, ScopeVisit *visit, void *data) {
-  Walk k = {visit, data, false};
+  Walk k = {.visit = visit, .data = data};
   walk_range(w, &k, r);
+}
+
+void world_mentions(World *w, const Term *t, ScopeVisit *visit, void *data) {
+  Walk k = {.visit = visit, .data = data, .chosen = true};
+  walk(w, &k, t);
 }

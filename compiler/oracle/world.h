@@ -165,6 +165,8 @@ double oracle_digamma(double x);
 typedef void ScopeVisit(World *w, void *data, uint32_t copy, bool exact);
 void world_scope(World *w, const Term *t, ScopeVisit *visit, void *data);
 void world_scope_range(World *w, const Range *r, ScopeVisit *visit, void *data);
+/* The same without what a condition on known values leaves out. */
+void world_mentions(World *w, const Term *t, ScopeVisit *visit, void *data);
 
 /* ---- copies.c: what exists at these sizes, and its components ------------------------------------------ */
 

@@ -142,6 +142,17 @@ class Verbs(Cli):
             with self.subTest(verb=verb):
                 self.assertIn(verb, self.attn("help", verb).stdout)
 
+    def test_dump_after_every_pass(self):
+        path = self.file("a.attn", ATTENTION)
+        says = {"parse": "potential", "check": "edge", "plan": "phi", "derive": "reduce", "normalise": "reduce",
+                "fuse": "reduce", "dce": "expect", "llvm": "define", "llvm-opt": "define", "asm": "attn_"}
+        for name, word in says.items():
+            with self.subTest(name=name):
+                self.assertIn(word, self.attn("dump", f"--after={name}", path).stdout)
+
+    def test_dump_after_an_unknown_pass(self):
+        self.fails("dump", "--after=nope", self.file("a.attn", ATTENTION), status=2, says="nope")
+
     def test_unknown_verb(self):
         self.fails("rnu", status=2, says="rnu")
         self.fails("help", "rnu", status=2, says="rnu")
