@@ -1,0 +1,394 @@
+/* tile_plan: which streams are computed in tiles, and how: see tile.h.
+ *
+ * A stream is planned in three steps: the dependence of every value inside it (depend_*), the use of every
+ * accumulator (lower_*), and the operands that tiles read, found by walking back from what accumulators,
+ * masks and checks need until a value lacks one of the two indices (demand).
+ *
+ * On tiles `wide` values have the build's precision.  So a logarithm of something that may leave the range of f32
+ * before it is taken, and angles, which grow with the index, keep their stream scalar. */
+#include "ir/build.h"
+#include "tile/tile.h"
+
+typedef struct Planner {
+  Arena *arena;
+  TilePlan *plan;
+  const Kernel *k;
+  const TileRows *rows;
+  TileStream *s;
+  bool *seen;         /* by Val: demanded */
+  uint8_t *array_dep; /* by Array.id: LOCAL arrays inside the stream */
+  uint32_t accs;      /* most accumulators of a feature loop */
+} Planner;
+
+static void refuse(Planner *p, const char *why) {
+  if (!p->s->why) p->s->why = why;
+}
+
+bool tile_follows_from_sizes(const Kernel *k, Val v) {
+  const Instr *i = ir_at(k, v);
+  if (i->op == IR_LOAD || i->op == IR_INDEX || i->op == IR_RESULT) return false;
+  for (uint32_t n = 0; n < i->narg; n++)
+    if (!tile_follows_from_sizes(k, i->arg[n])) return false;
+  return true;
+}
+
+/* ---- dependence --------------------------------------------------------------------------------- */
+
+static uint8_t dep_of(const Planner *p, Val v) { return p->plan->dep[v]; }
+
+static uint8_t depend_loop(Planner *p, const Loop *l);
+
+static uint8_t depend_args(const Planner *p, const Instr *i) {
+  uint8_t d = 0;
+  for (uint32_t n = 0; n < i->narg; n++) d |= dep_of(p, i->arg[n]);
+  return d;
+}
+
+static uint8_t depend_region(Planner *p, const Region *r) {
+  uint8_t all = 0;
+  for (uint32_t n = 0; n < r->code.n; n++) {
+    Val v = r->code.at[n];
+    const Instr *i = ir_at(p->k, v);
+    uint8_t d = depend_args(p, i);
+    if (i->op == IR_LOOP) d = depend_loop(p, i->loop);
+    else if (i->op == IR_LOAD) d |= p->array_dep[i->array->id];
+    all |= p->plan->dep[v] = d;
+  }
+  return all;
+}
+
+static uint8_t depend_contribution(Planner *p, const Contribution *c, uint32_t naxis) {
+  for (uint32_t n = 0; c->at && n < naxis; n++) p->plan->dep[c->index[n]] = DEP_FEATURE;
+  uint8_t d = c->at ? depend_region(p, c->at) : 0;
+  return d | dep_of(p, c->x) | dep_of(p, c->log_w);
+}
+
+static uint8_t depend_accs(Planner *p, const Loop *l) {
+  uint8_t all = 0;
+  for (uint32_t n = 0; n < l->accs.n; n++) {
+    const Acc *a = l->accs.at[n];
+    all |= depend_contribution(p, &a->body, a->naxis);
+    if (l->seed) all |= depend_contribution(p, &a->seed, a->naxis);
+  }
+  return all;
+}
+
+static uint8_t depend_loop(Planner *p, const Loop *l) {
+  p->plan->dep[l->index] = DEP_FEATURE;
+  uint8_t d = depend_region(p, l->body) | dep_of(p, l->lo) | dep_of(p, l->hi) | dep_of(p, l->mask);
+  if (l->seed) d |= depend_region(p, l->seed) | dep_of(p, l->seed_mask);
+  d = (d | depend_accs(p, l)) & DEP_BOTH;
+  for (uint32_t n = 0; n < l->accs.n; n++) {
+    const Acc *a = l->accs.at[n];
+    if (a->result) p->plan->dep[a->result] = d;
+    if (a->naxis) p->array_dep[a->result_at->id] = d;
+  }
+  return d;
+}
+
+/* ---- what tiles cannot do ----------------------------------------------------------------------- */
+
+static bool is_both(const Planner *p, Val v) { return (dep_of(p, v) & DEP_BOTH) == DEP_BOTH; }
+
+static bool leaves_range(const Planner *p, Val v, uint32_t depth) {
+  const Instr *i = ir_at(p->k, v);
+  if (!is_both(p, v) || depth > 64) return depth > 64;
+  if (i->op == IR_EXP || i->op == IR_EXPM1 || i->op == IR_POW || i->op == IR_SIGMOID) return true;
+  for (uint32_t n = 0; n < i->narg; n++)
+    if (leaves_range(p, i->arg[n], depth + 1)) return true;
+  return false;
+}
+
+/* log |x^y| is taken as y log |x|. */
+static bool is_log_power(const Planner *p, const Instr *i) {
+  const Instr *x = ir_at(p->k, i->arg[0]);
+  if (x->op == IR_ABS) x = ir_at(p->k, x->arg[0]);
+  return x->op == IR_POW && !leaves_range(p, x->arg[0], 0) && !leaves_range(p, x->arg[1], 0);
+}
+
+static bool stored_in(const Kernel *k, const Region *r, const Array *a) {
+  for (uint32_t n = 0; n < r->code.n; n++) {
+    const Instr *i = ir_at(k, r->code.at[n]);
+    if (i->op == IR_STORE && i->array == a) return true;
+    if (i->op == IR_LOOP && stored_in(k, i->loop->body, a)) return true;
+  }
+  return false;
+}
+
+static void permit_load(Planner *p, const Instr *i) {
+  if (i->array->kind == ARRAY_TEMP && stored_in(p->k, p->rows->loop->body, i->array))
+    refuse(p, "it reads a temporary that its rows write");
+}
+
+static void permit_op(Planner *p, Val v, const Instr *i) {
+  if (i->op == IR_LOAD) permit_load(p, i);
+  if (!is_both(p, v)) return;
+  if (i->op == IR_SIN || i->op == IR_COS) refuse(p, "an angle of a pair needs f64");
+  if (i->op == IR_LOG && leaves_range(p, i->arg[0], 0) && !is_log_power(p, i)) refuse(p, "a logarithm needs the range of f64");
+  if (i->op == IR_LOAD && i->array->kind == ARRAY_LOCAL) refuse(p, "it reads a vector of each pair");
+}
+
+static void permit_region(Planner *p, const Region *r, uint32_t depth);
+
+static bool is_plain(AccKind k) {
+  switch (k) {
+    case ACC_SUM:
+    case ACC_PROD:
+    case ACC_MAX:
+    case ACC_MIN:
+    case ACC_ANY:
+    case ACC_ALL: return true;
+    default: return false;
+  }
+}
+
+/* A loop inside a stream whose result belongs to a pair. */
+static void permit_feature(Planner *p, const Loop *l, uint32_t depth) {
+  if (depth || l->kind != LOOP_REDUCE) refuse(p, "it holds nested loops over each pair");
+  if (l->mask || l->seed) refuse(p, "an inner loop over each pair has a mask or a seed");
+  if (!tile_follows_from_sizes(p->k, l->lo) || !tile_follows_from_sizes(p->k, l->hi))
+    refuse(p, "the bounds of an inner loop do not follow from the sizes");
+  for (uint32_t n = 0; n < l->accs.n; n++)
+    if (l->accs.at[n]->naxis || !is_plain(l->accs.at[n]->kind)) refuse(p, "an inner loop over each pair is weighted or has axes");
+  if (l->accs.n > p->accs) p->accs = l->accs.n;
+  permit_region(p, l->body, depth + 1);
+}
+
+static void permit_region(Planner *p, const Region *r, uint32_t depth) {
+  for (uint32_t n = 0; n < r->code.n; n++) {
+    Val v = r->code.at[n];
+    const Instr *i = ir_at(p->k, v);
+    if (i->op != IR_LOOP) permit_op(p, v, i);
+    else if ((dep_of(p, v) & DEP_BOTH) == DEP_BOTH) permit_feature(p, i->loop, depth);
+    else if (dep_of(p, v) != DEP_COL) refuse(p, "an inner loop does not depend on the column");
+    else permit_region(p, i->loop->body, depth + 1);
+  }
+}
+
+/* ---- accumulators ------------------------------------------------------------------------------- */
+
+static Val through_converts(const Kernel *k, Val v) {
+  while (ir_at(k, v)->op == IR_CONVERT && ir_at(k, ir_at(k, v)->arg[0])->type != IR_BOOL &&
+         ir_at(k, ir_at(k, v)->arg[0])->type != IR_INT)
+    v = ir_at(k, v)->arg[0];
+  return v;
+}
+
+/* Splits x(i, j, c) = factor(i, j) * panel(j, c). */
+static bool split_factor(const Planner *p, Val x, TileAcc *t) {
+  Val y = through_converts(p->k, x);
+  const Instr *i = ir_at(p->k, y);
+  if (!(dep_of(p, x) & DEP_ROW)) return t->panel = x, true;
+  if (!(dep_of(p, x) & DEP_FEATURE)) return t->factor = x, true;
+  if (i->op != IR_MUL) return false;
+  for (int n = 0; n < 2; n++) {
+    uint8_t one = dep_of(p, i->arg[n]), other = dep_of(p, i->arg[1 - n]);
+    if ((one & DEP_FEATURE) || (other & DEP_ROW)) continue;
+    t->factor = i->arg[n], t->panel = i->arg[1 - n];
+    return true;
+  }
+  return false;
+}
+
+static uint32_t weight_at(Planner *p, const Acc *a) {
+  for (uint32_t n = 0; n < p->s->weights.n; n++)
+    if (p->s->weights.at[n].body == a->body.log_w && p->s->weights.at[n].seed == a->seed.log_w) return n;
+  vec_push(p->arena, &p->s->weights, (TileWeight){a->body.log_w, a->seed.log_w});
+  return p->s->weights.n - 1;
+}
+
+static void lower_axes(Planner *p, TileAcc *t) {
+  const Acc *a = t->acc;
+  t->use = USE_CONTRACT;
+  if (a->kind != ACC_EXPECT && a->kind != ACC_SUM) refuse(p, "an accumulator with axes is neither a sum nor an expectation");
+  if (a->type != IR_WIDE) refuse(p, "a vector of ints is accumulated");
+  if (a->naxis != 1) refuse(p, "an accumulator has several axes");
+  if (!tile_follows_from_sizes(p->k, a->axes[0].lo) || !tile_follows_from_sizes(p->k, a->axes[0].hi))
+    refuse(p, "the bounds of an axis do not follow from the sizes");
+  if (!a->body.x || !split_factor(p, a->body.x, t)) refuse(p, "a vector is no product of a weight and a column's vector");
+}
+
+static void lower_acc(Planner *p, const Acc *a) {
+  TileAcc t = {.acc = a, .use = is_plain(a->kind) ? USE_REDUCE : USE_WEIGHTED};
+  if (!a->body.x && !a->body.log_w) refuse(p, "an accumulator takes the seed alone");
+  if (!is_plain(a->kind)) t.weight = weight_at(p, a);
+  if (a->naxis) lower_axes(p, &t);
+  vec_push(p->arena, &p->s->accs, t);
+}
+
+/* ---- operands ----------------------------------------------------------------------------------- */
+
+static TileFeature *feature_of(Planner *p, const Loop *l) {
+  for (uint32_t n = 0; n < p->s->features.n; n++)
+    if (p->s->features.at[n].loop == l) return &p->s->features.at[n];
+  vec_push(p->arena, &p->s->features, (TileFeature){.loop = l});
+  return &vec_last(&p->s->features);
+}
+
+static void demand(Planner *p, Val v);
+
+static void demand_result(Planner *p, const Instr *i) {
+  for (uint32_t n = 0; n < i->loop->accs.n; n++) demand(p, i->loop->accs.at[n]->body.x);
+}
+
+static void demand(Planner *p, Val v) {
+  const Instr *i = ir_at(p->k, v);
+  uint8_t d = dep_of(p, v);
+  if (!v || !d || p->seen[v]) return;
+  p->seen[v] = true;
+  if (d & DEP_FEATURE && (d & DEP_BOTH) != DEP_BOTH) {
+    const Region *home = i->home;
+    TileFeature *f = feature_of(p, home->loop);
+    if (d & DEP_COL) vec_push(p->arena, &f->col, v);
+    else vec_push(p->arena, &f->row, v);
+    return;
+  }
+  if (d == DEP_ROW) {
+    vec_push(p->arena, &p->s->row, v);
+    return;
+  }
+  if (d == DEP_COL) {
+    if (v != p->s->loop->index) vec_push(p->arena, &p->s->col, v);
+    return;
+  }
+  if (i->op == IR_RESULT) demand_result(p, i);
+  for (uint32_t n = 0; n < i->narg; n++) demand(p, i->arg[n]);
+}
+
+static bool is_check(IrOp op) { return op == IR_CHECK_INDEX || op == IR_CHECK_NONZERO; }
+
+/* A check on tiles is one of the stream's own body whose index depends on the pair, or on the column under a guard
+ * of the pair; all others are decided where their operands are made. */
+static void demand_checks(Planner *p) {
+  const Region *r = p->s->loop->body;
+  for (uint32_t n = 0; n < r->code.n; n++) {
+    const Instr *i = ir_at(p->k, r->code.at[n]);
+    if (!is_check(i->op) || (dep_of(p, r->code.at[n]) & DEP_BOTH) != DEP_BOTH) continue;
+    if (!((dep_of(p, i->arg[1]) | dep_of(p, i->arg[2])) & DEP_COL)) continue;
+    vec_push(p->arena, &p->s->checks, r->code.at[n]);
+    for (uint32_t a = 0; a < i->narg; a++) demand(p, i->arg[a]);
+  }
+}
+
+/* Checks of pairs inside feature loops and axes are not done on tiles. */
+static void permit_checks(Planner *p, const Region *r) {
+  for (uint32_t n = 0; r && n < r->code.n; n++) {
+    const Instr *i = ir_at(p->k, r->code.at[n]);
+    if (!is_check(i->op)) continue;
+    uint8_t d = dep_of(p, i->arg[1]) | dep_of(p, i->arg[2]);
+    if ((d & DEP_BOTH) == DEP_BOTH) refuse(p, "an index that is checked depends on the pair and a feature");
+  }
+}
+
+static void demand_all(Planner *p) {
+  demand(p, p->s->loop->mask);
+  for (uint32_t n = 0; n < p->s->weights.n; n++) demand(p, p->s->weights.at[n].body);
+  for (uint32_t n = 0; n < p->s->accs.n; n++) {
+    const TileAcc *t = &p->s->accs.at[n];
+    demand(p, t->use == USE_CONTRACT ? t->factor : t->acc->body.x);
+    if (t->use == USE_CONTRACT) permit_checks(p, t->acc->body.at);
+  }
+  demand_checks(p);
+  for (uint32_t n = 0; n < p->s->features.n; n++) permit_checks(p, p->s->features.at[n].loop->body);
+}
+
+/* ---- streams ------------------------------------------------------------------------------------ */
+
+/* Two registers hold a panel's vectors, one a broadcast, one what is left over; the rest are accumulators. */
+static TileShape shape_for(const TileTarget *t, uint32_t accs) {
+  TileShape s = {.lanes = t->lanes, .vectors = t->registers >= 32 ? 4 : 2};
+  uint32_t room = (t->registers - s.vectors - 2) / s.vectors;
+  s.rows = room / (accs > 1 ? accs : 1);
+  if (s.rows < 2) s.rows = 2;
+  if (s.rows > 6) s.rows = 6;
+  s.row_block = s.rows * (240 / s.rows);
+  s.col_block = 256;
+  return s;
+}
+
+static bool stores_or_orders(const Kernel *k, const Region *r) {
+  for (uint32_t n = 0; n < r->code.n; n++) {
+    const Instr *i = ir_at(k, r->code.at[n]);
+    if (i->op == IR_LOOP && (i->loop->kind != LOOP_REDUCE || stores_or_orders(k, i->loop->body))) return true;
+  }
+  return false;
+}
+
+static TileStream *plan_stream(Planner *p, const Loop *l, const TileTarget *target) {
+  TileStream *s = p->s = NEW(p->arena, TileStream);
+  s->loop = l;
+  p->accs = 1;
+  depend_loop(p, l);
+  p->plan->dep[l->index] = DEP_COL;
+  /* once more, now that the column's index is known to be one */
+  uint8_t d = depend_region(p, l->body) | depend_accs(p, l);
+  if (!(d & DEP_ROW)) refuse(p, "it does not depend on the row");
+  if (dep_of(p, l->lo) & DEP_BOTH || dep_of(p, l->hi) & DEP_BOTH) refuse(p, "its range depends on the row");
+  if (stores_or_orders(p->k, l->body)) refuse(p, "it holds an ordered loop");
+  permit_region(p, l->body, 0);
+  for (uint32_t n = 0; n < l->accs.n; n++) lower_acc(p, l->accs.at[n]);
+  if (!s->why) demand_all(p);
+  s->shape = shape_for(target, p->accs);
+  for (uint32_t n = 0; n < l->accs.n; n++) { /* results belong to the row */
+    const Acc *a = l->accs.at[n];
+    if (a->result) p->plan->dep[a->result] = DEP_ROW;
+    if (a->naxis) p->array_dep[a->result_at->id] = DEP_ROW;
+  }
+  return s;
+}
+
+/* Everything directly in the body of a loop over rows depends on the row. */
+static void mark_rows(Planner *p, const Loop *l) {
+  p->plan->dep[l->index] = DEP_ROW;
+  for (uint32_t n = 0; n < l->body->code.n; n++) {
+    Val v = l->body->code.at[n];
+    const Instr *i = ir_at(p->k, v);
+    p->plan->dep[v] = DEP_ROW;
+    if (i->op == IR_ARRAY) p->array_dep[i->array->id] = DEP_ROW;
+    for (uint32_t a = 0; i->op == IR_LOOP && a < i->loop->accs.n; a++) {
+      const Acc *acc = i->loop->accs.at[a];
+      if (acc->result) p->plan->dep[acc->result] = DEP_ROW;
+    }
+  }
+}
+
+static void plan_rows(Planner *p, const Loop *l, const TileTarget *target) {
+  TileRows *rows = NEW(p->arena, TileRows);
+  rows->loop = l;
+  p->rows = rows;
+  mark_rows(p, l);
+  for (uint32_t n = 0; n < l->body->code.n; n++) {
+    const Instr *i = ir_at(p->k, l->body->code.at[n]);
+    if (i->op != IR_LOOP || i->loop->kind != LOOP_REDUCE) continue;
+    TileStream *s = plan_stream(p, i->loop, target);
+    vec_push(p->arena, &rows->streams, s);
+    rows->tiled += !s->why;
+  }
+  if (rows->streams.n) vec_push(p->arena, &p->plan->rows, rows);
+}
+
+static void plan_region(Planner *p, const Region *r, const TileTarget *target) {
+  for (uint32_t n = 0; n < r->code.n; n++) {
+    const Instr *i = ir_at(p->k, r->code.at[n]);
+    if (i->op != IR_LOOP || i->loop->kind == LOOP_REDUCE) continue;
+    plan_region(p, i->loop->body, target);
+    if (i->loop->kind == LOOP_PAR) plan_rows(p, i->loop, target);
+    memset(p->plan->dep + i->loop->index, 0, 0);
+  }
+}
+
+TilePlan *tile_plan(Arena *arena, const Kernel *k, const TileTarget *target) {
+  TilePlan *plan = NEW(arena, TilePlan);
+  *plan = (TilePlan){.k = k, .dep = NEW_ARRAY(arena, uint8_t, k->instrs.n)};
+  Planner p = {.arena = arena, .plan = plan, .k = k};
+  p.seen = NEW_ARRAY(arena, bool, k->instrs.n);
+  p.array_dep = NEW_ARRAY(arena, uint8_t, k->arrays.n);
+  plan_region(&p, k->top, target);
+  return plan;
+}
+
+const TileRows *tile_rows_of(const TilePlan *p, const Loop *l) {
+  for (uint32_t n = 0; n < p->rows.n; n++)
+    if (p->rows.at[n]->loop == l) return p->rows.at[n]->tiled ? p->rows.at[n] : NULL;
+  return NULL;
+}
