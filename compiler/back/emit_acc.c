@@ -53,6 +53,7 @@ static bool weighted(AccKind k) {
     case ACC_ANY:
     case ACC_ALL: return false;
     case ACC_LSE:
+    case ACC_MASS:
     case ACC_EXPECT:
     case ACC_ENTROPY:
     case ACC_ARGMAX: return true;
@@ -124,6 +125,7 @@ static LLVMValueRef identity(const Emit *e, AccKind k, IrType t) {
     case ACC_ANY: return number(e, t, 0);
     case ACC_ALL: return number(e, t, 1);
     case ACC_LSE:
+    case ACC_MASS:
     case ACC_EXPECT:
     case ACC_ENTROPY: return number(e, t, 0);
     case ACC_ARGMAX: return number(e, t, -1);
@@ -285,6 +287,7 @@ static LLVMValueRef combine(Emit *e, const State *s, LLVMValueRef old, LLVMValue
     case ACC_EXPECT: return LLVMBuildFAdd(e->b, old, LLVMBuildFMul(e->b, s->weight->part, x, ""), "");
     case ACC_ARGMAX: return choose_argument(e, s->weight, old, x);
     case ACC_LSE:
+    case ACC_MASS:
     case ACC_ENTROPY: break;
   }
   ICE("accumulator '%s' has no x", ir_acc_name(s->acc->kind));
@@ -421,6 +424,7 @@ static LLVMValueRef weighted_value(Emit *e, const State *s, LLVMValueRef t) {
   if (s->acc->kind == ACC_ARGMAX) return t;
   if (s->acc->kind == ACC_EXPECT) return ratio(e, w, t);
   LLVMValueRef log_mass = op_math(e, "log", IR_WIDE, get_wide(e, w->mass));
+  if (s->acc->kind == ACC_MASS) return log_mass;
   if (s->acc->kind == ACC_ENTROPY) return LLVMBuildFSub(e->b, log_mass, ratio(e, w, t), "");
   return LLVMBuildFAdd(e->b, log_mass, op_convert(e, get(e, type_of(e, w->type), w->max), w->type, IR_WIDE), "");
 }
@@ -428,7 +432,7 @@ static LLVMValueRef weighted_value(Emit *e, const State *s, LLVMValueRef t) {
 static LLVMValueRef result_of(Emit *e, const State *s, LLVMValueRef t) {
   if (!s->weight) return t;
   bool is_int = s->acc->kind == ACC_ARGMAX;
-  LLVMValueRef none = is_int ? const_int(e, -1) : wide(e, s->acc->kind == ACC_LSE ? -INFINITY : 0);
+  LLVMValueRef none = is_int ? const_int(e, -1) : wide(e, s->acc->kind == ACC_LSE || s->acc->kind == ACC_MASS ? -INFINITY : 0);
   LLVMValueRef v = LLVMBuildSelect(e->b, is_empty(e, s->weight), none, weighted_value(e, s, t), "");
   LLVMValueRef bad = get(e, e->t.i1, s->weight->bad);
   return LLVMBuildSelect(e->b, bad, is_int ? const_int(e, -1) : wide(e, NAN), v, "");

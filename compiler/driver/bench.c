@@ -1,11 +1,14 @@
 /* attn bench: what a compiled model costs. */
+#include <math.h>
 #include <stdlib.h>
 
+#include "driver/cost.h"
 #include "driver/execute.h"
 #include "driver/json.h"
+#include "driver/peak.h"
 #include "driver/precheck.h"
 
-enum { RUNS_MIN = 5, RUNS_MAX = 1000 };
+enum { RUNS_MIN = 5, RUNS_MAX = 1000, KERNEL_THREADS = 1 /* kernels do not use a pool yet */ };
 static const double SECONDS_MAX = 2; /* of measuring, once RUNS_MIN runs are done */
 
 static int by_value(const void *a, const void *b) {
@@ -41,35 +44,52 @@ static double traffic(const Inputs *in, const Results *r) {
   return bytes;
 }
 
-static void report(const Options *o, const Program *p, double seconds, double bytes) {
-  if (!o->json) {
-    printf("%.6g ms (median), %.4g GB/s of inputs and outputs, compiled in %.4g ms\n", 1e3 * seconds, 1e-9 * bytes / seconds,
-           1e3 * p->compile_seconds);
+typedef struct Report { double seconds, bytes, operations, peak; const Program *program; } Report;
+
+static void print_report(const Report *r, bool as_json) {
+  double rate = r->operations / r->seconds;
+  if (!as_json) {
+    printf("%.6g ms (median), %.4g GFLOP/s of a peak of %.4g (%.3g %%), %.4g GB/s of inputs and outputs; compiled in %.4g ms\n",
+           1e3 * r->seconds, 1e-9 * rate, 1e-9 * r->peak, 100 * rate / r->peak, 1e-9 * r->bytes / r->seconds,
+           1e3 * r->program->compile_seconds);
     return;
   }
   Json j = {.to = stdout};
   json_open(&j, NULL, '{');
-  json_real(&j, "seconds", seconds);
-  json_real(&j, "bytes_per_second", bytes / seconds);
-  json_real(&j, "compile_seconds", p->compile_seconds);
-  json_int(&j, "threads", 1);
+  json_real(&j, "seconds", r->seconds);
+  json_real(&j, "gflops", 1e-9 * rate);
+  json_real(&j, "peak_gflops", 1e-9 * r->peak);
+  json_real(&j, "fraction_of_peak", rate / r->peak);
+  json_real(&j, "bytes_per_second", r->bytes / r->seconds);
+  json_real(&j, "compile_seconds", r->program->compile_seconds);
+  json_int(&j, "threads", KERNEL_THREADS);
   json_close(&j, '}');
+}
+
+static bool bench(Driver *d, const Program *p, const Inputs *in) {
+  Results r;
+  Call call;
+  if (!execute_prepare(d->arena, p, in, d->options.seed, &r, &call)) return false;
+  double seconds = measure(d->arena, &call);
+  if (seconds < 0) return false;
+  Report report = {.seconds = fmax(seconds, 1e-9), .bytes = traffic(in, &r), .program = p,
+                   .operations = cost_operations(d->arena, p->model, in->sizes),
+                   .peak = peak_operations(d->options.f64, KERNEL_THREADS)};
+  print_report(&report, d->options.json);
+  return true;
 }
 
 int verb_bench(Driver *d) {
   Chosen c;
   Inputs in;
   Program p;
-  Results r;
-  Call call;
   int status;
   const WordVec *words = &d->options.words;
   if (!load_model(d, &c, &status)) return status;
   status = bind_inputs(d->arena, c.model, d->options.f64, words->at + c.used, words->n - c.used, BIND_RANDOM, &in);
   if (status || !precheck(d->arena, c.file, &in)) return STATUS_WRONG;
   if (!execute_compile(d->arena, c.file, c.model, &d->options, &p)) return STATUS_WRONG;
-  double seconds = execute_prepare(d->arena, &p, &in, d->options.seed, &r, &call) ? measure(d->arena, &call) : -1;
-  if (seconds >= 0) report(&d->options, &p, seconds > 0 ? seconds : 1e-9, traffic(&in, &r));
+  bool ok = bench(d, &p, &in);
   back_dispose(p.code);
-  return seconds >= 0 ? STATUS_DONE : STATUS_WRONG;
+  return ok ? STATUS_DONE : STATUS_WRONG;
 }

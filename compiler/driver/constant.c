@@ -114,6 +114,13 @@ static ConstantStatus input(const Known *k, const Input *in, Constant *value) {
   return CONSTANT_KNOWN;
 }
 
+/* Every index names the plate of the same position. */
+static bool is_own_copy(const Term *t) {
+  for (uint32_t i = 0; i < t->args.n; i++)
+    if (i >= t->edge->plates.n || t->args.at[i]->kind != TERM_INDEX || t->args.at[i]->index != t->edge->plates.at[i]) return false;
+  return true;
+}
+
 ConstantStatus constant_eval(Known *k, const Term *t, Constant *value) {
   *value = (Constant){0, 0};
   if (++k->steps > MAX_STEPS) return CONSTANT_UNKNOWN;
@@ -134,7 +141,11 @@ ConstantStatus constant_eval(Known *k, const Term *t, Constant *value) {
     return s == CONSTANT_KNOWN ? constant_eval(k, t->args.at[value->i ? 1 : 2], value) : s;
   }
   case TERM_REDUCE: return reduction(k, t, value);
-  case TERM_NONE: case TERM_LET: case TERM_EDGE: case TERM_LATENT: case TERM_QUERY: return CONSTANT_UNKNOWN;
+  case TERM_EDGE:
+    if (!k->edge || !k->has_edge[t->edge->id] || !is_own_copy(t)) return CONSTANT_UNKNOWN;
+    value->i = k->edge[t->edge->id];
+    return CONSTANT_KNOWN;
+  case TERM_NONE: case TERM_LET: case TERM_LATENT: case TERM_QUERY: return CONSTANT_UNKNOWN;
   }
   return CONSTANT_UNKNOWN;
 }

@@ -15,6 +15,8 @@ typedef struct Known {
   const bool *has;        /* by Input.id; NULL: no input is known */
   int64_t *index;         /* by Index.id */
   bool *bound;            /* by Index.id */
+  const int64_t *edge;    /* by Edge.id, for references to the copy one stands in; NULL: no edge is known */
+  const bool *has_edge;
   uint64_t steps;         /* terms looked at; beyond a limit all is unknown */
 } Known;
 

@@ -3,14 +3,14 @@
 #include "driver/driver.h"
 
 const Verb driver_verbs[] = {
-  {"check", verb_check, 0, "FILE...", "parse and check; print all diagnostics"},
+  {"check", verb_check, OPTIONS_BUILD, "FILE...", "parse and check; print all diagnostics"},
   {"run", verb_run, OPTIONS_BUILD | OPTION_OUTPUT, "FILE [MODEL] NAME=VALUE... [-o PATH]", "compile a model and run it on inputs"},
   {"compile", verb_compile, OPTIONS_BUILD | OPTION_OUTPUT | OPTION_EMIT, "FILE [MODEL] [SIZE=N...] -o STEM", "make a native library"},
   {"explain", verb_explain, OPTIONS_BUILD | OPTION_JSON, "FILE [MODEL] [SIZE=N...]", "say how the model is summed, and what it costs"},
-  {"info", verb_info, OPTION_JSON | OPTION_PRECISION, "FILE [MODEL]", "list inputs, outputs, types, shapes, defaults"},
+  {"info", verb_info, OPTIONS_BUILD | OPTION_JSON, "FILE [MODEL]", "list inputs, outputs, types, shapes, defaults"},
   {"verify", verb_verify, OPTIONS_BUILD | OPTION_TRIALS | OPTION_TOL, "FILE [MODEL] [NAME=VALUE...]", "compare the compiled model with plain enumeration"},
   {"bench", verb_bench, OPTIONS_BUILD | OPTION_JSON, "FILE [MODEL] NAME=VALUE...", "measure; inputs not given are random"},
-  {"fmt", verb_fmt, OPTION_CHECK, "FILE...", "rewrite files in the canonical layout; '-' filters standard input"},
+  {"fmt", verb_fmt, OPTIONS_BUILD | OPTION_CHECK, "FILE...", "rewrite files in the canonical layout; '-' filters standard input"},
   {"dump", verb_dump, OPTIONS_BUILD | OPTION_AFTER, "--after=PASS FILE [MODEL]", "print the program after a step"},
   {"help", verb_help, 0, "[VERB]", "print this, or more about a verb"},
 };

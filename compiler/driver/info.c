@@ -1,4 +1,7 @@
 /* attn info: what a model takes and gives, for people and for wrappers in other languages. */
+#include <math.h>
+
+#include "driver/constant.h"
 #include "driver/json.h"
 #include "driver/load.h"
 #include "model/term.h"
@@ -59,6 +62,20 @@ static void json_shape(Json *j, const Shape *s) {
   json_close(j, ']');
 }
 
+/* A number where it does not depend on sizes, else the expression. */
+static void json_default(Json *j, Arena *arena, const Model *m, const Input *x) {
+  int64_t *sizes = NEW_ARRAY(arena, int64_t, m->sizes.n);
+  for (uint32_t k = 0; k < m->sizes.n; k++) sizes[k] = -1;
+  Known known = constant_known(arena, m, sizes);
+  Constant v;
+  bool is_known = x->init && constant_eval(&known, x->init, &v) == CONSTANT_KNOWN;
+  if (!is_known || (x->init->type == TYPE_REAL && !isfinite(v.r)))
+    json_string(j, "default", x->init ? term_text(m, arena, x->init) : NULL);
+  else if (x->init->type == TYPE_REAL) json_real(j, "default", v.r);
+  else if (x->init->type == TYPE_BOOL) json_bool(j, "default", v.i);
+  else json_int(j, "default", v.i);
+}
+
 static void json_input(Json *j, Arena *arena, const Model *m, const Input *x) {
   Shape s = input_shape(arena, m, x);
   json_open(j, NULL, '{');
@@ -66,7 +83,7 @@ static void json_input(Json *j, Arena *arena, const Model *m, const Input *x) {
   json_string(j, "kind", x->is_param ? "param" : "data");
   json_string(j, "type", ELEMS[x->elem]);
   json_shape(j, &s);
-  json_string(j, "default", x->init ? term_text(m, arena, x->init) : NULL);
+  json_default(j, arena, m, x);
   json_close(j, '}');
 }
 

@@ -41,7 +41,7 @@ enum {
   OPTION_SEED = 1 << 11,
   OPTION_TOL = 1 << 12,
   OPTION_MAX_COST = 1 << 13,
-  /* what every verb takes that compiles */
+  /* common to all verbs, so that one list of options serves a whole session */
   OPTIONS_BUILD = OPTION_CPU | OPTION_TIME | OPTION_PRECISION | OPTION_NO_CACHE | OPTION_THREADS | OPTION_SEED |
                   OPTION_MAX_COST,
 };

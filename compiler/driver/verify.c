@@ -152,12 +152,19 @@ static bool run_trial(Verify *v, Arena *arena, uint64_t seed) {
 
 /* ---- the whole ---------------------------------------------------------------------------------------------- */
 
+static void say_refusals(const Diags *refusals) {
+  puts("the compiled side is not available; the model is only enumerated");
+  for (uint32_t i = 0; i < refusals->list.n; i++) {
+    Place at = source_place(refusals->source, refusals->list.at[i]->span.lo);
+    printf("  %s:%u:%u: %s\n", refusals->source->path, at.line, at.column, refusals->list.at[i]->text);
+  }
+}
+
 static bool compile(Verify *v) {
   Diags *refusals;
   Arena *arena = v->d->arena;
   if (!execute_derive(arena, v->chosen.file, v->model, &refusals)) {
-    diag_print(refusals, stdout);
-    puts("the compiled side is not available; the model is only enumerated");
+    say_refusals(refusals);
     return true;
   }
   for (int p = 0; p < 2; p++) {

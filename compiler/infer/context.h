@@ -81,8 +81,13 @@ Val eval(Context *x, const Term *t);
 Choice eval_choice(Context *x, const Term *t);
 Context with_index(const Context *x, Index *i, Val v, Val lo, Val hi, bool carryable);
 Context with_guard(const Context *x, Val cond);
-typedef struct Bounds { Val lo, hi; Array *row; /* RANGE_ROW: values are row[position] */ } Bounds;
+/* row: RANGE_ROW, values are row[position].  none: bool, a bound is none: the range is then empty, and what reduces over
+ * it is 0, not its neutral element; 0: never. */
+typedef struct Bounds { Val lo, hi; Array *row; Val none; } Bounds;
 Bounds eval_range(Context *x, const Range *r);
+/* build_open for a loop whose Loop.span is the place of the index or edge it runs over: that is how later stages
+ * name loops.  The span of what is built next is not changed. */
+Loop *open_loop(const Context *x, LoopKind kind, Span of, Val lo, Val hi);
 /* The variable of a range at a position of its loop. */
 Val range_value(Context *x, const Bounds *r, Val position);
 /* reduce over a range with a plain body; fn gives the contribution of one iteration. */
@@ -90,8 +95,11 @@ typedef void (*ContributeFn)(Context *x, void *arg, Contribution *c);
 Val reduce_over(Context *x, Index *i, AccKind kind, IrType type, ContributeFn fn, void *arg);
 /* The reduction t with fn (given the body) in place of evaluating its body. */
 Val reduce_term(Context *x, const Term *t, IrType type, ContributeFn fn);
+/* v, the result of a reduction over the range, or 0 where a bound of that is none. */
+Val zero_where_none(Context *x, const Range *r, Val v);
 /* Is `v` known to lie in 0 .. n for all values of the loops around? */
 bool provably_below(const Context *x, Val v, Val n);
+bool provably_within(const Context *x, Val v, Val lo, Val hi); /* in lo .. hi, and not negative */
 /* Would computing something that depends on these values here be repeated by a loop around whose
  * variable none of them depends on? */
 bool is_redundant(const Context *x, uint32_t n, const Val *v);
@@ -126,6 +134,8 @@ Acc *stream_edge(Context *x, Copy copy, Edge *e, AccKind kind, IrType type, uint
 /* log weight of a node at the values known, everything below it summed (or maximised) out */
 Val node_log(Context *x, Copy copy, const Node *n, bool maximise);
 Val node_sum(Context *x, Copy copy, const Node *n);     /* log sum over the node's edge and all below */
+typedef struct Split { Val max, mass; } Split; /* log sum = max + mass */
+Split node_split(Context *x, Copy copy, const Node *n); /* of node_sum */
 Val copy_log_sum(Context *x, Copy copy);                /* over all edges, without the constants; stored if worth it */
 Val copy_log_constant(Context *x, Copy copy);           /* factors that mention no edge: normalisers, as a log */
 Val copy_exists(Context *x, Copy copy);                 /* bool: some value has weight (or NaN) */
@@ -138,7 +148,6 @@ Copy copy_of(Context *x, const Term *edge_ref);
 Context in_copy(const Context *x, Copy copy); /* the plates stand for the copy's index values, nothing else is bound */
 /* Is `value` in the edge's support? bool */
 Val in_support(Context *x, Copy copy, Edge *e, Choice value);
-Val node_log_without(Context *x, Copy copy, const Node *n, const Edge *prior_of); /* less that edge's own prior */
 
 /* ---- expect.c: E and P ---------------------------------------------------------------------------------- */
 

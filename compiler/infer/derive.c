@@ -91,7 +91,7 @@ static void derive_output(Derive *d, Context x, const Out *o, Array *a) {
     Index *index = out_index(o, i);
     if (is_plate(o, index)) continue;
     Bounds r = eval_range(&x, &index->range);
-    loops[opened] = build_open(b, LOOP_PAR, r.lo, r.hi);
+    loops[opened] = open_loop(&x, LOOP_PAR, index->span, r.lo, r.hi);
     x = with_index(&x, index, loops[opened++]->index, r.lo, r.hi, true);
   }
   for (uint32_t i = 0; i < n; i++) {
@@ -115,7 +115,7 @@ static void derive_plates(Derive *d, Context x, Array **arrays, bool *done, cons
       continue;
     }
     Bounds r = eval_range(&x, &o->plates.at[depth]->range);
-    Loop *l = build_open(&d->b, LOOP_PAR, r.lo, r.hi);
+    Loop *l = open_loop(&x, LOOP_PAR, o->plates.at[depth]->span, r.lo, r.hi);
     Context y = with_index(&x, o->plates.at[depth], range_value(&x, &r, l->index), r.lo, r.hi, !r.row);
     derive_plates(d, y, arrays, done, o, depth + 1);
     build_close(&d->b, l);

@@ -111,7 +111,7 @@ static bool provably_nonnegative(const Context *x, Val v) {
   case IR_INDEX:
     if (i->loop) return provably_nonnegative(x, i->loop->lo);
     for (const BoundIndex *n = x->bound; n; n = n->next)
-      if (n->v == v) return provably_nonnegative(x, n->lo);
+      if (n->v == v && n->lo != v) return provably_nonnegative(x, n->lo);
     return false;
   case IR_ADD: case IR_MUL: case IR_FLOORDIV: case IR_MIN:
     return provably_nonnegative(x, i->arg[0]) && provably_nonnegative(x, i->arg[1]);
@@ -134,22 +134,30 @@ bool provably_below(const Context *x, Val v, Val n) {
   return false;
 }
 
-static Val checked_index(Context *x, const Term *t, Val *none, Val dim) {
-  Choice c = eval_choice(x, t);
-  *none = or_none(x, *none, c.none);
-  if (!provably_below(x, c.v, dim)) {
-    Context y = *x;
-    if (c.none) y = with_guard(x, not_none(x, c.none));
-    B(x)->span = t->span;
-    build_check(B(x), IR_CHECK_INDEX, y.guard, c.v, dim);
-  }
-  return c.v;
+bool provably_within(const Context *x, Val v, Val lo, Val hi) {
+  const Kernel *k = B(x)->k;
+  const Instr *i = ir_at(k, v), *low = ir_at(k, lo);
+  bool from_lo = (low->op == IR_CONST && low->integer <= 0) || (i->op == IR_INDEX && i->loop && i->loop->lo == lo);
+  return from_lo && provably_below(x, v, hi);
 }
 
+static void check_index(Context *x, const Term *t, Val v, Val dim) {
+  if (provably_below(x, v, dim)) return;
+  B(x)->span = t->span;
+  build_check(B(x), IR_CHECK_INDEX, x->guard, v, dim);
+}
+
+/* An element named by a none anywhere is not read, so its other indices are not looked at either. */
 static Val eval_input(Context *x, const Term *t) {
   Array *a = x->d->inputs[t->input->id];
   Val *index = NEW_ARRAY(x->d->arena, Val, t->args.n), none = 0;
-  for (uint32_t i = 0; i < t->args.n; i++) index[i] = checked_index(x, t->args.at[i], &none, a->dims[i]);
+  for (uint32_t i = 0; i < t->args.n; i++) {
+    Choice c = eval_choice(x, t->args.at[i]);
+    index[i] = c.v;
+    none = or_none(x, none, c.none);
+  }
+  Context read = none ? with_guard(x, not_none(x, none)) : *x;
+  for (uint32_t i = 0; i < t->args.n; i++) check_index(&read, t->args.at[i], index[i], a->dims[i]);
   return unless_none(x, none, build_load(B(x), a, index));
 }
 
@@ -190,28 +198,26 @@ static Val eval_let(Context *x, const Term *t) {
   uint32_t n = t->args.n;
   Val *index = NEW_ARRAY(x->d->arena, Val, n), none = 0;
   Context top = {.d = x->d}, in = {.d = x->d, .guard = x->guard};
-  Val *lo = NEW_ARRAY(x->d->arena, Val, n);
+  Bounds *r = NEW_ARRAY(x->d->arena, Bounds, n);
   for (uint32_t i = 0; i < n; i++) {
-    Context *scope = let_can_be_stored(l) ? &top : &in;
-    Bounds r = eval_range(scope, &let_index(l, i)->range);
-    lo[i] = r.lo;
     Choice c = eval_choice(x, t->args.at[i]);
     none = or_none(x, none, c.none);
     index[i] = c.v;
-    Val place = build_2(B(x), IR_SUB, c.v, r.lo), dim = build_2(B(x), IR_SUB, r.hi, r.lo);
-    if (!provably_below(x, c.v, r.hi) && !provably_below(x, place, dim)) {
-      B(x)->span = t->args.at[i]->span;
-      build_check(B(x), IR_CHECK_INDEX, build_and(B(x), x->guard, not_none(x, c.none)), place, dim);
-    }
-    in = with_index(&in, let_index(l, i), c.v, r.lo, r.hi, false);
+  }
+  Context read = none ? with_guard(x, not_none(x, none)) : *x;
+  for (uint32_t i = 0; i < n; i++) {
+    r[i] = eval_range(let_can_be_stored(l) ? &top : &in, &let_index(l, i)->range);
+    Val place = build_2(B(x), IR_SUB, index[i], r[i].lo), dim = build_2(B(x), IR_SUB, r[i].hi, r[i].lo);
+    if (!provably_within(x, index[i], r[i].lo, r[i].hi)) check_index(&read, t->args.at[i], place, dim);
+    in = with_index(&in, let_index(l, i), index[i], r[i].lo, r[i].hi, false);
   }
   bool stored = let_can_be_stored(l) && contains_reduce(l->value) && (x->d->lets[l->id] || is_redundant(x, n, index));
   if (!stored) {
-    in.guard = build_and(B(x), x->guard, not_none(x, none));
+    in.guard = read.guard;
     return unless_none(x, none, eval(&in, l->value));
   }
   Array *a = stored_let(x->d, l);
-  for (uint32_t i = 0; i < n; i++) index[i] = build_2(B(x), IR_SUB, index[i], lo[i]);
+  for (uint32_t i = 0; i < n; i++) index[i] = build_2(B(x), IR_SUB, index[i], r[i].lo);
   return unless_none(x, none, build_load(B(x), a, index));
 }
 
@@ -233,7 +239,7 @@ Array *stored_let(Derive *d, Let *l) {
   StoreType elem = l->value->type == TYPE_REAL ? STORE_REAL : l->value->type == TYPE_INT ? STORE_INT : STORE_BOOL;
   Array *a = build_array(b, ARRAY_TEMP, arena_printf(d->arena, "let.%s", sym_text(d->m->names, l->name)), elem, n, dims);
   for (uint32_t i = 0; i < n; i++) {
-    loops[i] = build_open(b, LOOP_PAR, r[i].lo, r[i].hi);
+    loops[i] = open_loop(&x, LOOP_PAR, let_index(l, i)->span, r[i].lo, r[i].hi);
     x = with_index(&x, let_index(l, i), loops[i]->index, r[i].lo, r[i].hi, true);
     place[i] = build_2(b, IR_SUB, loops[i]->index, r[i].lo);
   }
@@ -245,25 +251,45 @@ Array *stored_let(Derive *d, Let *l) {
 
 /* ---- ranges and reductions ---------------------------------------------------------------------------------- */
 
+static Bounds eval_interval(Context *x, const Range *r) {
+  Choice lo = eval_choice(x, r->lo), hi = eval_choice(x, r->hi);
+  Val none = or_none(x, lo.none, hi.none);
+  note_none(x, none);
+  return (Bounds){lo.v, none ? build_select(B(x), none, lo.v, hi.v) : hi.v, NULL, none};
+}
+
 Bounds eval_range(Context *x, const Range *r) {
-  if (r->kind == RANGE_INTERVAL) return (Bounds){eval(x, r->lo), eval(x, r->hi), NULL};
+  if (r->kind == RANGE_INTERVAL) return eval_interval(x, r);
   Array *indptr = x->d->inputs[r->graph->id];
-  Val row = eval(x, r->row), rows = build_2(B(x), IR_SUB, indptr->dims[0], build_int(B(x), 1));
+  Choice at = eval_choice(x, r->row);
+  Val row = at.v, rows = build_2(B(x), IR_SUB, indptr->dims[0], build_int(B(x), 1));
+  note_none(x, at.none);
   if (!provably_below(x, row, rows)) {
+    Context y = at.none ? with_guard(x, not_none(x, at.none)) : *x;
     B(x)->span = r->row->span;
-    build_check(B(x), IR_CHECK_INDEX, x->guard, row, rows);
+    build_check(B(x), IR_CHECK_INDEX, y.guard, row, rows);
   }
   Val next = build_2(B(x), IR_ADD, row, build_int(B(x), 1));
-  return (Bounds){build_load(B(x), indptr, &row), build_load(B(x), indptr, &next), x->d->neighbours[r->graph->id]};
+  Val lo = build_load(B(x), indptr, &row), hi = build_load(B(x), indptr, &next);
+  if (at.none) hi = build_select(B(x), at.none, lo, hi);
+  return (Bounds){lo, hi, x->d->neighbours[r->graph->id], at.none};
 }
 
 Val range_value(Context *x, const Bounds *r, Val position) {
   return r->row ? build_load(B(x), r->row, &position) : position;
 }
 
+Loop *open_loop(const Context *x, LoopKind kind, Span of, Val lo, Val hi) {
+  Span back = B(x)->span;
+  B(x)->span = of;
+  Loop *l = build_open(B(x), kind, lo, hi);
+  B(x)->span = back;
+  return l;
+}
+
 Val reduce_over(Context *x, Index *i, AccKind kind, IrType type, ContributeFn fn, void *arg) {
   Bounds r = eval_range(x, &i->range);
-  Loop *l = build_open(B(x), LOOP_REDUCE, r.lo, r.hi);
+  Loop *l = open_loop(x, LOOP_REDUCE, i->span, r.lo, r.hi);
   Acc *a = build_acc(B(x), l, kind, type, 0, NULL);
   Context y = with_index(x, i, range_value(x, &r, l->index), r.lo, r.hi, !r.row);
   Contribution c = {0};
@@ -327,7 +353,7 @@ static Val carried_reduce(Context *x, const Term *t, IrType type, const BoundInd
   Region *back = b->at;
   b->at = back->parent;
   Bounds r = eval_range(x, &t->index->range);
-  Loop *l = build_open(b, LOOP_REDUCE, r.lo, r.hi);
+  Loop *l = open_loop(x, LOOP_REDUCE, t->index->span, r.lo, r.hi);
   Acc *a = build_acc(b, l, acc_of(t->reduce), type, 1, &(Axis){.lo = c->lo, .hi = c->hi});
   Val axis;
   Region *at = build_axes(b, l, 1, &axis);
@@ -349,7 +375,14 @@ Val reduce_term(Context *x, const Term *t, IrType type, ContributeFn fn) {
   return reduce_over(x, t->index, acc_of(t->reduce), type, fn, t->args.at[0]);
 }
 
-static Val eval_reduce(Context *x, const Term *t) { return reduce_term(x, t, wide_type(t->type), contribute_term); }
+Val zero_where_none(Context *x, const Range *r, Val v) {
+  if (r->kind == RANGE_INTERVAL && !term_mentions_edge(r->lo, NULL) && !term_mentions_edge(r->hi, NULL)) return v;
+  return unless_none(x, eval_range(x, r).none, v);
+}
+
+static Val eval_reduce(Context *x, const Term *t) {
+  return zero_where_none(x, &t->index->range, reduce_term(x, t, wide_type(t->type), contribute_term));
+}
 
 /* ---- operators ------------------------------------------------------------------------------------------------ */
 

@@ -160,10 +160,11 @@ static Val exists_if(Context *x, const Term *t) {
     Val v = build_and(B(x), in_cond, exists_all(x, t->args.at[1]));
     return build_and(B(x), v, exists_all(x, t->args.at[2]));
   }
-  Val a = exists_all(x, t->args.at[1]), b = exists_all(x, t->args.at[2]);
+  Val cond = eval(x, t->args.at[0]), yes = build_bool(B(x), true);
+  Context chosen = with_guard(x, cond), other = with_guard(x, build_1(B(x), IR_NOT, cond));
+  Val a = exists_all(&chosen, t->args.at[1]), b = exists_all(&other, t->args.at[2]);
   if (!a && !b) return in_cond;
-  Val yes = build_bool(B(x), true);
-  return build_and(B(x), in_cond, build_select(B(x), eval(x, t->args.at[0]), a ? a : yes, b ? b : yes));
+  return build_and(B(x), in_cond, build_select(B(x), cond, a ? a : yes, b ? b : yes));
 }
 
 /* bool: every component that t mentions by index values known here has a value with weight; 0: true. */
@@ -364,12 +365,17 @@ static Val carried_result(Context *x, const Carry *carry, const Acc *a) {
 
 /* ---- conditioning on one edge ------------------------------------------------------------------------------ */
 
+/* Only then is what is expected looked at: a weight that is no number spoils the copy, whatever the values are. */
+static Val has_weight(Context *x, Val log_w) {
+  return build_and(B(x), build_2(B(x), IR_GT, log_w, wide(x, -INFINITY)), build_2(B(x), IR_LT, log_w, wide(x, INFINITY)));
+}
+
 typedef struct Streamed { Copy copy; const Node *n; const Term *t; const Carry *carry; } Streamed;
 
 static void contribute_expected(Context *x, void *arg, Contribution *c) {
   Streamed *s = arg;
   c->log_w = node_log(x, s->copy, s->n, false);
-  Context y = with_guard(x, build_2(B(x), IR_NE, c->log_w, wide(x, -INFINITY)));
+  Context y = with_guard(x, has_weight(x, c->log_w));
   c->x = bracket_on_axes(&y, s->carry, s->t, c);
 }
 
@@ -413,20 +419,20 @@ static const Term *find_sift(Context *x, const Mention *m, const Edge *e, const 
 static Val sift(Context *x, Copy copy, const Node *n, const Term *value, const Term *rest) {
   Builder *b = B(x);
   Choice v = eval_choice(x, value);
-  Val total = n == copy.c->root ? copy_log_sum(x, copy) : node_sum(x, copy, n);
+  Split total = node_split(x, copy, n);
   Val inside = in_support(x, copy, n->edge, v);
   if (v.none && ir_at(b->k, v.none)->op == IR_CONST) v.v = build_int(b, -1);
   Context y = with_known(x, copy, n->edge, v);
   y = with_guard(&y, inside);
   Val log_w = node_log(&y, copy, n, false);
-  Val there = build_and(b, inside, build_2(b, IR_NE, log_w, wide(x, -INFINITY)));
-  Val p = build_1(b, IR_EXP, build_2(b, IR_SUB, log_w, total));
+  Val there = build_and(b, inside, has_weight(x, log_w));
+  Val p = build_1(b, IR_EXP, build_2(b, IR_SUB, build_2(b, IR_SUB, log_w, total.max), total.mass));
   if (rest) {
     Context z = with_guard(&y, there);
     p = build_2(b, IR_MUL, p, bracket(&z, rest));
   }
-  Val invalid = build_2(b, IR_NE, total, total);
-  return build_select(b, invalid, total, build_select(b, there, p, wide(x, 0)));
+  Val invalid = build_2(b, IR_NE, total.mass, total.mass);
+  return build_select(b, invalid, total.mass, build_select(b, there, p, wide(x, 0)));
 }
 
 /* ---- methods that replace the posterior ------------------------------------------------------------------- */
@@ -453,7 +459,7 @@ static Val over_draws(Context *x, Copy copy, const Term *t) {
   Carry carry;
   if (find_carry(x, copy, t, &carry)) b->at = carry.base;
   else carry.n = 0;
-  Loop *l = build_open(b, LOOP_REDUCE, build_int(b, 0), n);
+  Loop *l = open_loop(x, LOOP_REDUCE, infer->span, build_int(b, 0), n);
   Acc *a = build_acc(b, l, ACC_SUM, IR_WIDE, carry.n, carry.axes);
   Context y = *x;
   for (uint32_t i = 0; i < copy.c->edges.n; i++)
@@ -554,7 +560,8 @@ static bool all_under_binder(Context *x, const Term *t) {
 
 static Val expect_reduce(Context *x, const Term *t) {
   bool product = t->reduce == REDUCE_PROD && names_copies_apart(t->args.at[0], t->index) && all_under_binder(x, t->args.at[0]);
-  if (t->reduce == REDUCE_SUM || product) return reduce_term(x, t, IR_WIDE, contribute_expectation);
+  if (t->reduce == REDUCE_SUM || product)
+    return zero_where_none(x, &t->index->range, reduce_term(x, t, IR_WIDE, contribute_expectation));
   return refuse_query(x, t->span, "the expectation of this function of many copies has no streaming form yet");
 }
 

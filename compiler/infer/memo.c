@@ -41,7 +41,7 @@ static Array *fill(Derive *d, Component *c, const IndexVec *axes, StoreType elem
   }
   Array *a = build_array(b, ARRAY_TEMP, arena_printf(d->arena, "each%u", b->k->arrays.n), elem, n, dims);
   for (uint32_t i = 0; i < n; i++) {
-    loops[i] = build_open(b, LOOP_PAR, r[i].lo, r[i].hi);
+    loops[i] = open_loop(&x, LOOP_PAR, memo_index(c, axes, i)->span, r[i].lo, r[i].hi);
     x = with_index(&x, memo_index(c, axes, i), loops[i]->index, r[i].lo, r[i].hi, true);
     place[i] = build_2(b, IR_SUB, loops[i]->index, r[i].lo);
   }

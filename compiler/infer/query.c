@@ -206,7 +206,7 @@ static const Node *marginal_tree(Context *x, Component *c, EdgeSet set, const Te
 
 /* ---- entropy ------------------------------------------------------------------------------------------------- */
 
-typedef struct Chain { Copy copy; const Node *n; EdgeSet set; const Edge *except; } Chain;
+typedef struct Chain { Copy copy; const Node *n; EdgeSet set; } Chain;
 
 static Val entropy_below(Context *x, const Chain *c);
 
@@ -215,7 +215,7 @@ static Val children_entropy(Context *x, const Chain *c) {
   for (uint32_t i = 0; i < c->n->children.n; i++) {
     const Node *child = c->n->children.at[i];
     if (!named(child, c->set)) continue;
-    Val h = entropy_below(x, &(Chain){c->copy, child, c->set, NULL});
+    Val h = entropy_below(x, &(Chain){c->copy, child, c->set});
     sum = sum ? build_2(B(x), IR_ADD, sum, h) : h;
   }
   return sum;
@@ -248,34 +248,45 @@ static Val entropy_below(Context *x, const Chain *c) {
 
 static Val entropy_of(Context *x, Copy copy, EdgeSet set, const Term *t) {
   const Node *root = marginal_tree(x, copy.c, set, t);
-  return root ? entropy_below(x, &(Chain){copy, root, set, NULL}) : wide(x, 0);
+  return root ? entropy_below(x, &(Chain){copy, root, set}) : wide(x, 0);
 }
 
 /* ---- kl ---------------------------------------------------------------------------------------------------------
- * At a node: E[log p(a | above) - log prior(a) + sum over named children of their kl], and log p(a | above) is the
- * node's log weight less its sum.  The edge's own prior factors are left out instead of subtracted; a
- * normaliser of it that stands elsewhere (above, or constant) is subtracted. */
+ * kl = E[log p(a) - log prior(a)] = -H - E[log prior(a)] over the named edges a, which stand on top of the tree:
+ * scores of any size cancel in H.  prior(a) takes the prior lines alone, those of unnamed edges summed out, and is
+ * not normalised, since exact pmfs are not. */
 
-static Val normaliser_elsewhere(Context *x, const Chain *c) {
-  Component *k = c->copy.c;
-  Context y = in_copy(x, c->copy);
+typedef struct PriorSum { Copy copy; const Node *n; } PriorSum;
+
+static Val prior_at(Context *x, Copy copy, const Node *n, EdgeSet set);
+
+static void contribute_prior_sum(Context *x, void *arg, Contribution *c) {
+  PriorSum *s = arg;
+  c->log_w = prior_at(x, s->copy, s->n, 0);
+}
+
+/* The node's prior factors and the log sums of those below, but for the subtrees of named nodes. */
+static Val prior_at(Context *x, Copy copy, const Node *n, EdgeSet set) {
+  Context y = in_copy(x, copy);
   Val sum = wide(x, 0);
-  for (uint32_t i = 0; i < k->constants.n; i++)
-    if (k->constants.at[i]->edge == c->n->edge && k->constants.at[i]->is_prior)
-      sum = build_2(B(x), IR_ADD, sum, factor_log(&y, k, k->constants.at[i]));
-  for (uint32_t i = 0; i < k->factors.n; i++) {
-    const Factor *f = k->factors.at[i];
-    bool here = false;
-    for (uint32_t n = 0; n < c->n->factors.n; n++) here |= c->n->factors.at[n] == f;
-    if (f->is_prior && f->edge == c->n->edge && !here) sum = build_2(B(x), IR_ADD, sum, factor_log(&y, k, f));
+  for (uint32_t i = 0; i < n->factors.n; i++)
+    if (n->factors.at[i]->is_prior) sum = build_2(B(x), IR_LOGMUL, sum, factor_log(&y, copy.c, n->factors.at[i]));
+  for (uint32_t i = 0; i < n->children.n; i++) {
+    PriorSum s = {copy, n->children.at[i]};
+    if (named(s.n, set)) continue;
+    Val below = stream_edge(x, copy, s.n->edge, ACC_LSE, IR_WIDE, 0, NULL, contribute_prior_sum, &s)->result;
+    sum = build_2(B(x), IR_LOGMUL, sum, below);
   }
   return sum;
 }
 
-static bool prior_stays_in(const Component *c, const Edge *e, EdgeSet set) {
-  for (uint32_t i = 0; i < c->factors.n; i++)
-    if (c->factors.at[i]->is_prior && c->factors.at[i]->edge == e && (c->factors.at[i]->scope & ~set)) return false;
-  return true;
+static Val constant_prior(Context *x, Copy copy) {
+  Context y = in_copy(x, copy);
+  Val sum = wide(x, 0);
+  for (uint32_t i = 0; i < copy.c->constants.n; i++)
+    if (copy.c->constants.at[i]->is_prior)
+      sum = build_2(B(x), IR_LOGMUL, sum, factor_log(&y, copy.c, copy.c->constants.at[i]));
+  return sum;
 }
 
 static Val kl_below(Context *x, const Chain *c);
@@ -283,57 +294,77 @@ static Val kl_below(Context *x, const Chain *c);
 static void contribute_kl(Context *x, void *arg, Contribution *c) {
   Chain *k = arg;
   c->log_w = node_log(x, k->copy, k->n, false);
-  c->x = build_2(B(x), IR_SUB, node_log_without(x, k->copy, k->n, k->n->edge), normaliser_elsewhere(x, k));
+  c->x = build_1(B(x), IR_NEG, prior_at(x, k->copy, k->n, k->set));
   for (uint32_t i = 0; i < k->n->children.n; i++)
     if (named(k->n->children.at[i], k->set))
-      c->x = build_2(B(x), IR_ADD, c->x, kl_below(x, &(Chain){k->copy, k->n->children.at[i], k->set, NULL}));
+      c->x = build_2(B(x), IR_ADD, c->x, kl_below(x, &(Chain){k->copy, k->n->children.at[i], k->set}));
 }
 
 static Val kl_below(Context *x, const Chain *c) {
-  Builder *b = B(x);
-  Val mean = stream_edge(x, c->copy, c->n->edge, ACC_EXPECT, IR_WIDE, 0, NULL, contribute_kl, (void *)c)->result;
-  Val sum = node_sum(x, c->copy, c->n);
-  Val empty = build_2(b, IR_EQ, sum, wide(x, -INFINITY));
-  return build_select(b, empty, wide(x, 0), build_2(b, IR_SUB, mean, sum));
+  Val cross = stream_edge(x, c->copy, c->n->edge, ACC_EXPECT, IR_WIDE, 0, NULL, contribute_kl, (void *)c)->result;
+  Val h = stream_edge(x, c->copy, c->n->edge, ACC_ENTROPY, IR_WIDE, 0, NULL, contribute_entropy, (void *)c)->result;
+  return build_2(B(x), IR_SUB, cross, h);
 }
 
 static Val kl_of(Context *x, Copy copy, EdgeSet set, const Term *t) {
   const Node *root = marginal_tree(x, copy.c, set, t);
-  for (uint32_t i = 0; i < copy.c->edges.n; i++)
-    if ((set >> i & 1) && !prior_stays_in(copy.c, copy.c->edges.at[i], set))
-      return refuse_query(x, t->span, "the kl of an edge whose prior depends on another edge: name that edge too");
-  return root ? kl_below(x, &(Chain){copy, root, set, NULL}) : wide(x, 0);
+  if (!root) return wide(x, 0);
+  Val kl = kl_below(x, &(Chain){copy, root, set});
+  return build_select(B(x), copy_exists(x, copy), build_2(B(x), IR_SUB, kl, constant_prior(x, copy)), wide(x, 0));
 }
 
-/* ---- count -------------------------------------------------------------------------------------------------------- */
+/* ---- count --------------------------------------------------------------------------------------------------------
+ * Of one copy: the size of its support.  Else the number of joint values of the named edges that supports and
+ * requires admit, for some value of the edges that are not named. */
 
-typedef struct Counting { Copy copy; EdgeSet set; uint32_t at; bool requires; } Counting;
+typedef struct Counting { Copy copy; EdgeSet set; uint32_t at; bool joint; } Counting;
 
 static Val count_from(Context *x, const Counting *k);
 
 static void contribute_count(Context *x, void *arg, Contribution *c) {
   Counting *k = arg;
-  c->x = count_from(x, &(Counting){k->copy, k->set, k->at + 1, k->requires});
+  c->x = count_from(x, &(Counting){k->copy, k->set, k->at + 1, k->joint});
 }
 
-/* 1 if every require over the edges of the component holds at the values known, else 0. */
-static Val admitted(Context *x, const Counting *k) {
-  Context y = in_copy(x, k->copy);
+/* bool: every require over the edges of the component holds at the values known. */
+static Val admitted(Context *x, Copy copy) {
+  Context y = in_copy(x, copy);
   Val ok = wide(x, 0);
-  for (uint32_t i = 0; k->requires && i < k->copy.c->factors.n; i++) {
-    const Factor *f = k->copy.c->factors.at[i];
-    if (f->kind == FACTOR_WEIGHT && f->weight->kind == WEIGHT_REQUIRE && !(f->scope & ~k->set))
-      ok = build_2(B(x), IR_LOGMUL, ok, factor_log(&y, k->copy.c, f));
+  for (uint32_t i = 0; i < copy.c->factors.n; i++) {
+    const Factor *f = copy.c->factors.at[i];
+    if (f->kind == FACTOR_WEIGHT && f->weight->kind == WEIGHT_REQUIRE)
+      ok = build_2(B(x), IR_LOGMUL, ok, factor_log(&y, copy.c, f));
   }
-  return build_1(B(x), IR_EXP, ok);
+  return build_2(B(x), IR_EQ, ok, wide(x, 0));
+}
+
+static Val admitted_from(Context *x, const Counting *k);
+
+static void contribute_admitted(Context *x, void *arg, Contribution *c) {
+  Counting *k = arg;
+  c->x = admitted_from(x, &(Counting){k->copy, k->set, k->at + 1, true});
+}
+
+/* bool: the edges not named, from number k->at on, have values that are admitted with those known. */
+static Val admitted_from(Context *x, const Counting *k) {
+  Counting next = *k;
+  while (next.at < k->copy.c->edges.n && (k->set >> next.at & 1)) next.at++;
+  if (next.at == k->copy.c->edges.n) return admitted(x, k->copy);
+  return stream_edge(x, k->copy, k->copy.c->edges.at[next.at], ACC_ANY, IR_BOOL, 0, NULL, contribute_admitted, &next)->result;
+}
+
+static Val count_one(Context *x, const Counting *k) {
+  if (!k->joint) return wide(x, 1);
+  Val ok = admitted_from(x, &(Counting){k->copy, k->set, 0, true});
+  return build_select(B(x), ok, wide(x, 1), wide(x, 0));
 }
 
 static Val count_from(Context *x, const Counting *k) {
   Counting next = *k;
   while (next.at < k->copy.c->edges.n && !(k->set >> next.at & 1)) next.at++;
-  if (next.at == k->copy.c->edges.n) return admitted(x, &next);
+  if (next.at == k->copy.c->edges.n) return count_one(x, &next);
   Edge *e = k->copy.c->edges.at[next.at];
-  if (!k->requires && !(k->set >> next.at >> 1) && e->domain == DOMAIN_RANGE && !e->where) {
+  if (!k->joint && !(k->set >> next.at >> 1) && e->domain == DOMAIN_RANGE && !e->where) {
     Context y = in_copy(x, k->copy);
     return build_convert(B(x), range_count(&y, e), IR_WIDE);
   }
@@ -348,9 +379,14 @@ static EdgeSet closed_under_support(const Component *c, EdgeSet set) {
   return set;
 }
 
+/* One name with all its indices asks for the size of that copy's support; anything else for joint values, which
+ * requires restrict too. */
 static Val count_of(Context *x, Copy copy, EdgeSet set, const Term *t) {
-  bool all_copies = t->copies.at[0].fixed.n < copy.c->plates.n || copy.c->plates.n == 0;
-  return count_from(x, &(Counting){copy, closed_under_support(copy.c, set), 0, all_copies});
+  bool joint = t->copies.n > 1 || t->copies.at[0].fixed.n < copy.c->plates.n;
+  EdgeSet closed = closed_under_support(copy.c, set);
+  if (joint && closed != set)
+    return refuse_query(x, t->span, "the count of an edge whose support depends on another edge: name that edge too");
+  return count_from(x, &(Counting){copy, closed, 0, joint});
 }
 
 /* ---- logZ ----------------------------------------------------------------------------------------------------------- */

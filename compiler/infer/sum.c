@@ -52,7 +52,7 @@ Context in_copy(const Context *x, Copy copy) {
     Index *p = copy.c->plates.at[i];
     const BoundIndex *n = find_bound(x, p);
     Bounds r = {0};
-    if (n && n->v == copy.at[i]) r = (Bounds){n->lo, n->hi, NULL};
+    if (n && n->v == copy.at[i]) r = (Bounds){n->lo, n->hi, NULL, 0};
     else if (has_fixed_bounds(p)) r = eval_range(&top, &p->range);
     y = with_index(&y, p, copy.at[i], r.lo ? r.lo : copy.at[i], r.hi, false);
   }
@@ -69,21 +69,54 @@ Copy own_copy(Context *x, Component *c) {
   return copy;
 }
 
-static void check_copy_index(Context *x, const Term *arg, Val v, const Index *plate) {
-  const BoundIndex *n = find_bound(x, plate);
-  if (n && n->v == v) return;
-  Context top = {.d = x->d}, *scope = has_fixed_bounds(plate) ? &top : x;
+/* Does v run over this row: is it the row's element at the position of a loop over all of it? */
+static bool runs_over(const Context *x, Val v, const Bounds *r) {
+  const Kernel *k = B(x)->k;
+  const Instr *i = ir_at(k, v);
+  if (i->op != IR_LOAD || i->array != r->row) return false;
+  const Instr *position = ir_at(k, i->arg[0]);
+  return position->op == IR_INDEX && position->loop && position->loop->lo == r->lo && position->loop->hi == r->hi;
+}
+
+typedef struct Search { const Bounds *r; Val v; } Search;
+
+/* A copy named by a value that is not stored in the row does not exist. */
+static void check_stored(Context *x, Val v, const Bounds *r) {
+  if (runs_over(x, v, r)) return;
+  Builder *b = B(x);
+  Loop *l = build_open(b, LOOP_REDUCE, r->lo, r->hi);
+  Acc *a = build_acc(b, l, ACC_ANY, IR_BOOL, 0, NULL);
+  a->body = (Contribution){.x = build_2(b, IR_EQ, build_load(b, r->row, &l->index), v)};
+  l = build_close(b, l);
+  Val place = build_select(b, l->accs.at[0]->result, build_int(b, 0), build_int(b, -1));
+  build_check(b, IR_CHECK_INDEX, x->guard, place, build_int(b, 1));
+}
+
+/* y binds the plates before this one to the copy's index values: its bounds may depend on them. */
+static void check_copy_index(Context *y, const Term *arg, Val v, const Index *plate) {
+  Context top = {.d = y->d}, *scope = has_fixed_bounds(plate) ? &top : y;
   Bounds r = eval_range(scope, &plate->range);
-  if (r.row || provably_below(x, v, r.hi)) return;
-  B(x)->span = arg->span;
-  build_check(B(x), IR_CHECK_INDEX, x->guard, build_2(B(x), IR_SUB, v, r.lo), build_2(B(x), IR_SUB, r.hi, r.lo));
+  B(y)->span = arg->span;
+  if (r.row) {
+    check_stored(y, v, &r);
+    return;
+  }
+  if (provably_within(y, v, r.lo, r.hi)) return;
+  build_check(B(y), IR_CHECK_INDEX, y->guard, build_2(B(y), IR_SUB, v, r.lo), build_2(B(y), IR_SUB, r.hi, r.lo));
 }
 
 Copy copy_of(Context *x, const Term *t) {
   Copy copy = {x->d->plan->of_edge[t->edge->id], NEW_ARRAY(x->d->arena, Val, t->args.n)};
+  Context y = *x;
+  bool own = true; /* so far these are the indices of the plates one stands in */
   for (uint32_t i = 0; i < t->args.n; i++) {
+    Index *plate = t->edge->plates.at[i];
     copy.at[i] = eval(x, t->args.at[i]);
-    check_copy_index(x, t->args.at[i], copy.at[i], t->edge->plates.at[i]);
+    const BoundIndex *n = find_bound(x, plate);
+    own = own && n && n->v == copy.at[i];
+    if (own) continue;
+    check_copy_index(&y, t->args.at[i], copy.at[i], plate);
+    y = with_index(&y, plate, copy.at[i], copy.at[i], 0, false);
   }
   return copy;
 }
@@ -91,7 +124,7 @@ Copy copy_of(Context *x, const Term *t) {
 /* ---- supports --------------------------------------------------------------------------------------------- */
 
 static Bounds domain_of(Context *x, const Edge *e) {
-  if (e->domain == DOMAIN_BIT) return (Bounds){build_int(B(x), 0), build_int(B(x), 2), NULL};
+  if (e->domain == DOMAIN_BIT) return (Bounds){build_int(B(x), 0), build_int(B(x), 2), NULL, 0};
   return eval_range(x, &e->range);
 }
 
@@ -121,7 +154,7 @@ Acc *stream_edge(Context *x, Copy copy, Edge *e, AccKind kind, IrType type, uint
   b->span = e->span;
   Context own = in_copy(x, copy);
   Bounds r = domain_of(&own, e);
-  Loop *l = build_open(b, LOOP_REDUCE, r.lo, r.hi);
+  Loop *l = open_loop(x, LOOP_REDUCE, e->span, r.lo, r.hi);
   Acc *acc = build_acc(b, l, kind, type, naxis, axes);
   Choice value = {range_value(&own, &r, l->index), 0};
   Context inside = with_known(&own, copy, e, value);
@@ -165,13 +198,13 @@ static bool factor_may_fail(const Factor *f) {
 static Val live(Context *x, Val log_w) { return build_2(B(x), IR_NE, log_w, wide(x, -INFINITY)); }
 
 /* Factors that can fail come last: a value that the others remove is not looked at. */
-static Val factors_log(Context *x, Copy copy, const Node *n, const Edge *prior_of) {
+static Val factors_log(Context *x, Copy copy, const Node *n) {
   Context y = in_copy(x, copy);
   Val sum = wide(x, 0);
   for (int fallible = 0; fallible < 2; fallible++)
     for (uint32_t i = 0; i < n->factors.n; i++) {
       const Factor *f = n->factors.at[i];
-      if (factor_may_fail(f) != fallible || (prior_of && f->is_prior && f->edge == prior_of)) continue;
+      if (factor_may_fail(f) != fallible) continue;
       Context z = fallible ? with_guard(&y, live(x, sum)) : y;
       sum = build_2(B(x), IR_LOGMUL, sum, factor_log(&z, copy.c, f));
     }
@@ -189,11 +222,7 @@ static Val children_log(Context *x, Copy copy, const Node *n, Val sum, bool maxi
 }
 
 Val node_log(Context *x, Copy copy, const Node *n, bool maximise) {
-  return children_log(x, copy, n, factors_log(x, copy, n, NULL), maximise);
-}
-
-Val node_log_without(Context *x, Copy copy, const Node *n, const Edge *prior_of) {
-  return children_log(x, copy, n, factors_log(x, copy, n, prior_of), false);
+  return children_log(x, copy, n, factors_log(x, copy, n), maximise);
 }
 
 typedef struct At { Copy copy; const Node *n; } At;
@@ -216,18 +245,40 @@ static Val node_max(Context *x, Copy copy, const Node *n) {
   return stream_edge(x, copy, n->edge, ACC_MAX, IR_WIDE, 0, NULL, contribute_max, &(At){copy, n})->result;
 }
 
-static Val log_sum_of(Context *x, Copy copy, void *arg) {
-  (void)arg;
-  return node_sum(x, copy, copy.c->root);
+/* ---- a sum as maximum and mass: log p(phi) = (log_w - max) - mass keeps its digits at any size of the weights -- */
+
+static Val node_mass(Context *x, Copy copy, const Node *n) {
+  return stream_edge(x, copy, n->edge, ACC_MASS, IR_WIDE, 0, NULL, contribute_sum, &(At){copy, n})->result;
+}
+
+static void contribute_sum_as_value(Context *x, void *arg, Contribution *c) {
+  At *a = arg;
+  c->x = node_log(x, a->copy, a->n, false);
+}
+
+static Val node_greatest(Context *x, Copy copy, const Node *n) {
+  return stream_edge(x, copy, n->edge, ACC_MAX, IR_WIDE, 0, NULL, contribute_sum_as_value, &(At){copy, n})->result;
+}
+
+typedef Val (*NodeFn)(Context *x, Copy copy, const Node *n);
+
+static Val root_of(Context *x, Copy copy, void *fn) { return (*(NodeFn *)fn)(x, copy, copy.c->root); }
+
+/* fn at the root of the copy, kept for all copies if that is worth it. */
+static Val of_copy(Context *x, Copy copy, NodeFn fn, const void *key) {
+  Array *a = is_redundant(x, copy.c->plates.n, copy.at) ? memo(x, copy.c, key, NULL, &(IndexVec){0}, STORE_WIDE, root_of, &fn) : NULL;
+  return a ? memo_load(x, a, copy, &(IndexVec){0}) : fn(x, copy, copy.c->root);
+}
+
+Split node_split(Context *x, Copy copy, const Node *n) {
+  static const char greatest, mass;
+  if (n != copy.c->root) return (Split){node_greatest(x, copy, n), node_mass(x, copy, n)};
+  return (Split){of_copy(x, copy, node_greatest, &greatest), of_copy(x, copy, node_mass, &mass)};
 }
 
 Val copy_log_sum(Context *x, Copy copy) {
   static const char key;
-  if (is_redundant(x, copy.c->plates.n, copy.at)) {
-    Array *a = memo(x, copy.c, &key, NULL, &(IndexVec){0}, STORE_WIDE, log_sum_of, NULL);
-    if (a) return memo_load(x, a, copy, &(IndexVec){0});
-  }
-  return log_sum_of(x, copy, NULL);
+  return of_copy(x, copy, node_sum, &key);
 }
 
 Val copy_log_constant(Context *x, Copy copy) {

@@ -253,19 +253,20 @@ static Val normaliser_log(Context *x, Component *c, const Factor *f) {
   return negate(x, sum);
 }
 
-/* A bit whose `where` is false has prior 1 at its only value. */
-static Val unless_fixed_bit(Context *x, const Factor *f, Val l) {
+/* A bit that `where` does not let be 1 has prior 1 at its only value. */
+static Val unless_fixed_bit(Context *x, Component *c, const Factor *f, Val l) {
   if (f->edge->domain != DOMAIN_BIT || !f->edge->where) return l;
-  return build_select(B(x), eval(x, f->edge->where), l, wide(x, 0));
+  Context y = with_known(x, own_copy(x, c), f->edge, (Choice){build_int(B(x), 1), 0});
+  return build_select(B(x), eval(&y, f->edge->where), l, wide(x, 0));
 }
 
 Val factor_log(Context *x, Component *c, const Factor *f) {
   switch (f->kind) {
-  case FACTOR_PRIOR: return unless_fixed_bit(x, f, prior_log(x, f));
-  case FACTOR_NORMALISER: return unless_fixed_bit(x, f, normaliser_log(x, c, f));
+  case FACTOR_PRIOR: return unless_fixed_bit(x, c, f, prior_log(x, f));
+  case FACTOR_NORMALISER: return unless_fixed_bit(x, c, f, normaliser_log(x, c, f));
   case FACTOR_WEIGHT: {
     Val l = weight_log(x, f->weight, &c->plates);
-    return f->edge ? unless_fixed_bit(x, f, l) : l;
+    return f->edge ? unless_fixed_bit(x, c, f, l) : l;
   }
   }
   ICE("unknown factor");

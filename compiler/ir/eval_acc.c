@@ -16,6 +16,7 @@ static Cell identity(AccKind kind, IrType type) {
   case ACC_ARGMAX: return (Cell){.i = -1};
   case ACC_ANY:
   case ACC_LSE:
+  case ACC_MASS:
   case ACC_EXPECT:
   case ACC_ENTROPY: break;
   }
@@ -85,7 +86,8 @@ void acc_add(AccKind kind, IrType type, AccState *s, double log_w, Cell x) {
     return;
   case ACC_ANY: s->value.i |= x.i; return;
   case ACC_ALL: s->value.i &= x.i; return;
-  case ACC_LSE: x.d = 0; /* it has none */
+  case ACC_LSE:
+  case ACC_MASS: x.d = 0; /* it has none */
   /* fall through */
   case ACC_EXPECT:
   case ACC_ENTROPY:
@@ -97,6 +99,7 @@ static double weighted_result(AccKind kind, const AccState *s) {
   if (s->poisoned) return NAN;
   bool empty = isinf(s->max);
   if (kind == ACC_LSE) return empty ? -INFINITY : s->max + log(s->total);
+  if (kind == ACC_MASS) return empty ? -INFINITY : log(s->total);
   if (empty) return 0;
   return kind == ACC_EXPECT ? s->weighted / s->total : log(s->total) - s->weighted / s->total;
 }
@@ -111,6 +114,7 @@ Cell acc_result(AccKind kind, const AccState *s) {
   case ACC_ALL: return s->value;
   case ACC_ARGMAX: return s->poisoned ? (Cell){.i = -1} : s->value;
   case ACC_LSE:
+  case ACC_MASS:
   case ACC_EXPECT:
   case ACC_ENTROPY: return (Cell){.d = weighted_result(kind, s)};
   }

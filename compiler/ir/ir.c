@@ -48,6 +48,7 @@ const char *ir_acc_name(AccKind a) {
   case ACC_ANY: return "any";
   case ACC_ALL: return "all";
   case ACC_LSE: return "lse";
+  case ACC_MASS: return "mass";
   case ACC_EXPECT: return "expect";
   case ACC_ENTROPY: return "entropy";
   case ACC_ARGMAX: return "argmax";
@@ -103,6 +104,7 @@ IrType ir_store_type(StoreType t) {
 bool ir_acc_takes_log_w(AccKind a) {
   switch (a) {
   case ACC_LSE:
+  case ACC_MASS:
   case ACC_EXPECT:
   case ACC_ENTROPY:
   case ACC_ARGMAX: return true;
@@ -116,4 +118,4 @@ bool ir_acc_takes_log_w(AccKind a) {
   return false;
 }
 
-bool ir_acc_takes_x(AccKind a) { return a != ACC_LSE && a != ACC_ENTROPY; }
+bool ir_acc_takes_x(AccKind a) { return a != ACC_LSE && a != ACC_MASS && a != ACC_ENTROPY; }

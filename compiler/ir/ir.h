@@ -13,6 +13,8 @@
  * An accumulator is a commutative monoid over the iterations whose `mask` holds:
  *   sum x   prod x   max x   min x   any x   all x
  *   lse log_w             log sum e^log_w                                    -inf when empty
+ *   mass log_w            log sum e^(log_w - max log_w): lse less the maximum, exact     -inf when empty
+ *                         where the maximum is so large that log sum would be lost in it
  *   expect log_w of x     sum e^log_w x / sum e^log_w                        0 when empty
  *   entropy log_w         of the normalised weights                          0 when empty
  *   argmax log_w of x     the int x at the largest log_w (ties: smallest x)  -1 when empty
@@ -87,14 +89,14 @@ struct Region {
   VEC(Val) code;
 };
 
-typedef enum { ACC_SUM, ACC_PROD, ACC_MAX, ACC_MIN, ACC_ANY, ACC_ALL, ACC_LSE, ACC_EXPECT, ACC_ENTROPY, ACC_ARGMAX } AccKind;
+typedef enum { ACC_SUM, ACC_PROD, ACC_MAX, ACC_MIN, ACC_ANY, ACC_ALL, ACC_LSE, ACC_MASS, ACC_EXPECT, ACC_ENTROPY, ACC_ARGMAX } AccKind;
 
 typedef struct Axis { Val lo, hi; Val index; } Axis;
 
 /* What one iteration (the body) or the seed contributes. */
 typedef struct Contribution {
-  Val log_w;  /* LSE EXPECT ENTROPY ARGMAX */
-  Val x;      /* all but LSE, ENTROPY; in region `at` when there are axes */
+  Val log_w;  /* LSE MASS EXPECT ENTROPY ARGMAX */
+  Val x;      /* all but LSE, MASS, ENTROPY; in region `at` when there are axes */
   Region *at; /* axis region, a child of the body (or seed); NULL without axes */
   Val *index; /* the axes' variables in `at`, naxis of them */
 } Contribution;

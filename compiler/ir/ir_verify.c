@@ -211,6 +211,7 @@ static bool is_argument(AccKind kind, IrType t) {
   case ACC_EXPECT: return ir_is_float(t);
   case ACC_ARGMAX: return t == IR_INT;
   case ACC_LSE:
+  case ACC_MASS:
   case ACC_ENTROPY: return false;
   }
   return false;
@@ -226,6 +227,7 @@ static IrType result_type(AccKind kind, IrType x) {
   case ACC_ALL: return IR_BOOL;
   case ACC_ARGMAX: return IR_INT;
   case ACC_LSE:
+  case ACC_MASS:
   case ACC_EXPECT:
   case ACC_ENTROPY: return IR_WIDE;
   }

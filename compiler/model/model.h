@@ -86,7 +86,8 @@ typedef struct Infer Infer;
 typedef enum {
   DOMAIN_RANGE, /* N, lo..hi, adj[i]: see Edge.range */
   DOMAIN_BIT,
-  DOMAIN_TREE, DOMAIN_PROJECTIVE_TREE,  /* over `n` nodes; one value a node, the parent, none at a root */
+  DOMAIN_TREE, DOMAIN_PROJECTIVE_TREE,  /* over `n` nodes; one value a node, the parent, none at a root (a
+                                           projective tree: at each child of the place left of node 0) */
   DOMAIN_PERMUTATION,                   /* of `n` */
   DOMAIN_MATCHING,                      /* of `m` into `n` */
 } DomainKind;

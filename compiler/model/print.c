@@ -8,7 +8,9 @@
 #include <math.h>
 #include <stdlib.h>
 
-typedef struct Printer { const Model *m; FILE *to; } Printer;
+/* An axis that is left off: the vector's components are meant all at once. */
+typedef struct Dropped { const Index *index; const struct Dropped *next; } Dropped;
+typedef struct Printer { const Model *m; FILE *to; const TermStyle *style; const Dropped *dropped; } Printer;
 
 /* Binding strengths, loosest first. */
 enum { LOOSE, OR_, AND_, NOT_, COMPARE, SUM, PRODUCT, MINUS, POWER, ATOM };
@@ -26,9 +28,65 @@ static void list(Printer *p, const TermVec *v, const char *open, const char *clo
   fputs(close, p->to);
 }
 
+static bool is_dropped(const Dropped *d, const Term *t) {
+  for (; d; d = d->next)
+    if (t->kind == TERM_INDEX && t->index == d->index) return true;
+  return false;
+}
+
+/* How many indices are written. */
+static uint32_t kept_indices(const Dropped *d, const TermVec *indices) {
+  uint32_t n = indices->n;
+  while (n && is_dropped(d, indices->at[n - 1])) n--;
+  return n;
+}
+
 static void element(Printer *p, Sym name, const TermVec *indices) {
+  TermVec kept = *indices;
+  kept.n = kept_indices(p->dropped, indices);
   fputs(text(p, name), p->to);
-  if (indices->n) list(p, indices, "[", "]");
+  if (kept.n) list(p, &kept, "[", "]");
+}
+
+static bool is_element(const Term *t) { return t->kind == TERM_INPUT || t->kind == TERM_LET || t->kind == TERM_LATENT; }
+
+/* Does d->index stand in t, and only where an element would leave it off? */
+static bool only_trailing(const Dropped *d, const Term *t, bool *found) {
+  if (t->kind == TERM_INDEX) return t->index != d->index;
+  uint32_t n = is_element(t) ? kept_indices(d, &t->args) : t->args.n;
+  for (uint32_t i = n; i < t->args.n; i++) *found |= t->args.at[i]->index == d->index;
+  for (uint32_t i = 0; i < n; i++)
+    if (!only_trailing(d, t->args.at[i], found)) return false;
+  if (t->kind != TERM_REDUCE || t->index->range.kind != RANGE_INTERVAL) return true;
+  return only_trailing(d, t->index->range.lo, found) && only_trailing(d, t->index->range.hi, found);
+}
+
+static bool can_drop(const Dropped *d, const Term *t) {
+  bool found = false;
+  return only_trailing(d, t, &found) && found;
+}
+
+/* A sum over a vector's axis that is written as dot(x, y) or sum(x). */
+static bool is_whole_sum(const Printer *p, const Term *t) {
+  if (!p->style || t->kind != TERM_REDUCE || t->reduce != REDUCE_SUM || t->index->role != INDEX_AXIS) return false;
+  return can_drop(&(Dropped){t->index, p->dropped}, t->args.at[0]);
+}
+
+static void whole_sum(Printer *p, const Term *t) {
+  const Term *x = t->args.at[0];
+  Dropped d = {t->index, p->dropped};
+  bool dot = x->kind == TERM_OP && x->op == OP_MUL && can_drop(&d, x->args.at[0]) && can_drop(&d, x->args.at[1]) &&
+             !(x->args.at[0]->kind == TERM_OP && x->args.at[0]->op == OP_MUL);
+  p->dropped = &d;
+  if (dot) {
+    fputs("dot", p->to);
+    list(p, &x->args, "(", ")");
+  } else {
+    fputs("sum(", p->to);
+    print(p, x, LOOSE);
+    fputs(")", p->to);
+  }
+  p->dropped = d.next;
 }
 
 static void range(Printer *p, const Range *r) {
@@ -171,15 +229,50 @@ static void body(Printer *p, const Term *t) {
 }
 
 static void print(Printer *p, const Term *t, int around) {
+  if (p->style && p->style->term && p->style->term(p->style->ctx, t, p->to)) return;
+  if (is_whole_sum(p, t)) {
+    whole_sum(p, t);
+    return;
+  }
   bool brackets = strength(t) < around;
   if (brackets) fputc('(', p->to);
   body(p, t);
   if (brackets) fputc(')', p->to);
 }
 
-void term_print(const Model *m, const Term *t, FILE *to) { print(&(Printer){m, to}, t, LOOSE); }
+void term_print(const Model *m, const Term *t, FILE *to) { print(&(Printer){.m = m, .to = to}, t, LOOSE); }
 
-void range_print(const Model *m, const Range *r, FILE *to) { range(&(Printer){m, to}, r); }
+void range_print(const Model *m, const Range *r, FILE *to) { range(&(Printer){.m = m, .to = to}, r); }
+
+static void print_whole(Printer *p, const Term *t, const IndexVec *axes, uint32_t n) {
+  if (n == 0) {
+    print(p, t, LOOSE);
+    return;
+  }
+  Dropped d = {axes->at[n - 1], p->dropped};
+  if (can_drop(&d, t)) p->dropped = &d;
+  print_whole(p, t, axes, n - 1);
+  p->dropped = d.next;
+}
+
+void term_print_styled(const Model *m, const Term *t, const TermStyle *style, const IndexVec *axes, FILE *to) {
+  print_whole(&(Printer){.m = m, .to = to, .style = style}, t, axes, axes ? axes->n : 0);
+}
+
+static void add_trailing(Arena *a, const Term *t, const IndexVec *axes, uint32_t n, const Dropped *dropped, IndexVec *left_off) {
+  if (n == 0) return;
+  Dropped d = {axes->at[n - 1], dropped};
+  bool drop = can_drop(&d, t);
+  if (drop) vec_push(a, left_off, axes->at[n - 1]);
+  add_trailing(a, t, axes, n - 1, drop ? &d : dropped, left_off);
+}
+
+IndexVec term_trailing_axes(Arena *a, const Term *t, const IndexVec *axes) {
+  IndexVec last_first = {0}, v = {0};
+  add_trailing(a, t, axes, axes->n, NULL, &last_first);
+  for (uint32_t i = last_first.n; i-- > 0;) vec_push(a, &v, last_first.at[i]);
+  return v;
+}
 
 char *term_text(const Model *m, Arena *a, const Term *t) {
   char *buf = NULL;
@@ -320,7 +413,7 @@ static void out(Printer *p, const Out *o) {
 }
 
 void model_print(const Model *m, FILE *to) {
-  Printer p = {m, to};
+  Printer p = {.m = m, .to = to};
   fprintf(to, "model %s(", sym_text(m->names, m->name));
   for (uint32_t i = 0; i < m->sizes.n; i++) fprintf(to, "%s%s", i ? ", " : "", sym_text(m->names, m->sizes.at[i]->name));
   fputs(") {\n", to);

@@ -66,6 +66,13 @@ bool term_eval_size(const Term *t, const int64_t *sizes, int64_t *value);
 /* Model syntax, fully parenthesised where needed. */
 void term_print(const Model *m, const Term *t, FILE *to);
 char *term_text(const Model *m, Arena *a, const Term *t);
+/* For readers: sums over the axis of a vector appear as dot(x, y) or sum(x), and an axis in `axes` (NULL: none) is
+ * left off where it stands last in every element that has it.  `term` may print a subterm in its own way, as one
+ * that needs no brackets; it returns whether it did. */
+typedef struct TermStyle { bool (*term)(void *ctx, const Term *t, FILE *to); void *ctx; } TermStyle;
+/* Those of `axes` that can be left off all through t. */
+IndexVec term_trailing_axes(Arena *a, const Term *t, const IndexVec *axes);
+void term_print_styled(const Model *m, const Term *t, const TermStyle *style, const IndexVec *axes, FILE *to);
 void range_print(const Model *m, const Range *r, FILE *to);
 
 /* The whole graph, for `attn dump --after=check`. */

@@ -318,10 +318,16 @@ static Val reduce_step(const Term *t, Val a, Val b) {
   return int_val(oracle_int_function(op, (int64_t[]){a.i, b.i}));
 }
 
+static bool bound_is_none(World *w, const Range *r) {
+  if (r->kind == RANGE_ROW) return is_none(r->row, world_eval(w, r->row));
+  return is_none(r->lo, world_eval(w, r->lo)) || is_none(r->hi, world_eval(w, r->hi));
+}
+
 static Val eval_reduce(World *w, const Term *t) {
   Index *x = t->index;
   int64_t saved = w->index[x->id];
   Values v = world_range(w, &x->range);
+  if (!v.n && bound_is_none(w, &x->range)) return none_used(w); /* the reduction is the smallest expression that uses it */
   Val total = reduce_start(t);
   for (int64_t k = 0; k < v.n && w->need == NEED_NOTHING && world_step(w, t->span); k++) {
     w->index[x->id] = value_at(&v, k);

@@ -15,7 +15,8 @@ typedef struct Search {
   int64_t count;
 } Search;
 
-/* Follows parents from each node: a tree has no cycle and, unless many are allowed, one root. */
+/* Follows parents from each node: a tree has no cycle and, unless many are allowed, one root.  A projective tree
+ * hangs from the place left of node 0, which may have several children. */
 static bool is_tree(const Search *s) {
   int64_t roots = 0;
   for (int64_t k = 0; k < s->nodes; k++) {
@@ -24,7 +25,7 @@ static bool is_tree(const Search *s) {
     if (at != NONE_VALUE) return false;
     roots += s->row[k] == NONE_VALUE;
   }
-  return s->many_roots || roots == 1;
+  return s->many_roots || s->kind == DOMAIN_PROJECTIVE_TREE || roots == 1;
 }
 
 /* Arcs join a node and its parent; the root's comes from a place left of node 0. */

@@ -1,0 +1,16 @@
+/* explain: what the compiler makes of a model, for people and for programs.
+ *
+ * The graph in words, the posterior and the outputs as formulas, the order of summation, the cost as polynomials
+ * of the sizes (and as numbers where those are known), memory, what was moved out of loops and what shares one pass;
+ * and, for a model that cannot be compiled yet, why not. */
+#ifndef ATTN_EXPLAIN_EXPLAIN_H
+#define ATTN_EXPLAIN_EXPLAIN_H
+
+#include "infer/plan.h"
+#include "ir/ir.h"
+
+/* k: the kernel after all passes; NULL when plan->refusals says why there is none.  sizes: by Size.id, -1 where not
+ * known; NULL: none is.  Scratch and text live in plan->arena.  False: writing failed. */
+bool explain_model(const Model *m, const Plan *plan, const Kernel *k, const int64_t *sizes, bool json, FILE *to);
+
+#endif

@@ -1,0 +1,414 @@
+/* judge: see judge.h. */
+#include "judge.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "back/back.h"
+#include "bind.h"
+#include "front/parse.h"
+#include "infer/derive.h"
+#include "ir/ir_eval.h"
+#include "ir/pass.h"
+#include "model/check.h"
+#include "oracle/oracle.h"
+#include "random.h"
+#include "special.h"
+
+enum { CANARY = 64 };
+
+typedef struct Case {
+  Arena *arena;
+  const Model *m;
+  const Source *source;
+  Binding bound;
+  OutputArray **want;   /* by Out.id */
+  bool fault;           /* the oracle stopped with an error of the model */
+  double *moved;        /* by Out.id: how far rounding the inputs to f32 moves the result */
+  const JudgeOptions *options;
+  char *why;
+  size_t room;
+} Case;
+
+static Verdict say(Case *c, Verdict v, const char *text) {
+  snprintf(c->why, c->room, "%s", text);
+  return v;
+}
+
+/* ---- comparing ------------------------------------------------------------------------------------------- */
+
+static double at(const OutputArray *a, int64_t k) { return a->real ? a->real[k] : (double)a->integer[k]; }
+
+static bool same_number(double x, double y) { return x == y || (isnan(x) && isnan(y)); }
+
+static double scale_of(const OutputArray *a) {
+  double s = 1;
+  for (int64_t k = 0; k < a->count; k++)
+    if (isfinite(at(a, k)) && fabs(at(a, k)) > s) s = fabs(at(a, k));
+  return s;
+}
+
+/* The largest difference of two arrays of one shape; inf where only one is finite, or NaN. */
+static double distance(const OutputArray *a, const OutputArray *b, int64_t *worst) {
+  double most = 0;
+  *worst = -1;
+  for (int64_t k = 0; k < a->count; k++) {
+    double x = at(a, k), y = at(b, k);
+    if (same_number(x, y)) continue;
+    double d = isfinite(x) && isfinite(y) ? fabs(x - y) : INFINITY;
+    if (d > most || *worst < 0) {
+      most = d;
+      *worst = k;
+    }
+  }
+  return most;
+}
+
+static bool same_shape(const OutputArray *a, const OutputArray *b) {
+  if (a->rank != b->rank || a->count != b->count) return false;
+  for (uint32_t k = 0; k < a->rank; k++)
+    if (a->dims[k] != b->dims[k]) return false;
+  return true;
+}
+
+static void print_sizes(const Case *c) {
+  fprintf(c->options->to, "sizes:");
+  for (uint32_t i = 0; i < c->m->sizes.n; i++)
+    fprintf(c->options->to, " %s=%lld", sym_text(c->m->names, c->m->sizes.at[i]->name), (long long)c->bound.sizes[i]);
+  fprintf(c->options->to, "\n");
+}
+
+static void print_array(FILE *to, const char *label, const OutputArray *a) {
+  fprintf(to, "  %-10s", label);
+  for (int64_t k = 0; k < a->count && k < 24; k++) fprintf(to, " %.9g", at(a, k));
+  fprintf(to, "%s\n", a->count > 24 ? " ..." : "");
+}
+
+static Verdict compare(Case *c, const char *stage, const OutputArray *got, bool f64) {
+  for (uint32_t i = 0; i < c->m->outs.n; i++) {
+    const OutputArray *want = c->want[i];
+    const char *name = sym_text(c->m->names, c->m->outs.at[i]->name);
+    if (!want) continue;
+    if (!same_shape(want, &got[i])) return say(c, VERDICT_MISMATCH, arena_printf(c->arena, "%s: shape of %s", stage, name));
+    double scale = scale_of(want), moved = c->moved ? c->moved[i] : 0;
+    double tol = f64 ? 1e-10 * scale + 1e-7 * moved : 2e-5 * scale + 50 * moved;
+    int64_t worst;
+    double d = distance(want, &got[i], &worst);
+    if (worst < 0 || d <= tol) continue;
+    if (!f64 && moved == INFINITY) continue;
+    if (c->options->to) {
+      print_sizes(c);
+      fprintf(c->options->to, "%s: output %s differs at %lld: %.17g, oracle %.17g (tolerance %.3g)\n", stage, name,
+              (long long)worst, at(&got[i], worst), at(want, worst), tol);
+      print_array(c->options->to, "oracle", want);
+      print_array(c->options->to, stage, &got[i]);
+    }
+    return say(c, VERDICT_MISMATCH, arena_printf(c->arena, "%s: %s is %.10g, oracle %.10g", stage, name, at(&got[i], worst), at(want, worst)));
+  }
+  return VERDICT_AGREE;
+}
+
+/* ---- the interpreter ----------------------------------------------------------------------------------------- */
+
+static EvalInput *eval_inputs(Case *c, const Binding *bound) {
+  EvalInput *to = NEW_ARRAY(c->arena, EvalInput, c->m->inputs.n * EVAL_PARTS);
+  for (uint32_t i = 0; i < c->m->inputs.n; i++) {
+    const BoundInput *b = &bound->inputs[i];
+    if (c->m->inputs.at[i]->elem == ELEM_GRAPH) {
+      int64_t *dims = NEW_ARRAY(c->arena, int64_t, 2);
+      dims[0] = b->dims[0] + 1;
+      dims[1] = b->nnz;
+      to[i * EVAL_PARTS + PART_INDPTR] = (EvalInput){.integer = b->indptr, .dims = &dims[0]};
+      to[i * EVAL_PARTS + PART_INDICES] = (EvalInput){.integer = b->indices, .dims = &dims[1]};
+    } else to[i * EVAL_PARTS] = (EvalInput){b->real, b->integer, b->dims};
+  }
+  return to;
+}
+
+/* Sizes of the model, then what the kernel adds: stored neighbours of each graph, the seed of the run. */
+static int64_t *kernel_sizes(Case *c, const Kernel *k) {
+  int64_t *s = NEW_ARRAY(c->arena, int64_t, k->sizes.n);
+  uint32_t n = c->m->sizes.n;
+  for (uint32_t i = 0; i < n; i++) s[i] = c->bound.sizes[i];
+  for (uint32_t i = 0; i < c->m->inputs.n; i++)
+    if (c->m->inputs.at[i]->elem == ELEM_GRAPH) s[n++] = c->bound.inputs[i].nnz;
+  if (n < k->sizes.n) s[n] = (int64_t)c->bound.seed;
+  return s;
+}
+
+static bool interpret(Case *c, const Kernel *k, const Binding *bound, bool f64, OutputArray **got, const char **error) {
+  EvalArgs args = {.f64 = f64,
+                   .sizes = kernel_sizes(c, k),
+                   .ninput = c->m->inputs.n,
+                   .inputs = eval_inputs(c, bound),
+                   .noutput = c->m->outs.n,
+                   .outputs = NEW_ARRAY(c->arena, EvalOutput, c->m->outs.n),
+                   .functions = {attn_rt_random_uniform, attn_rt_lgamma, attn_rt_digamma, attn_rt_lbeta},
+                   .max_steps = 400000000};
+  bool ok = ir_eval(c->arena, k, &args);
+  *error = ok ? NULL : args.error;
+  *got = NEW_ARRAY(c->arena, OutputArray, c->m->outs.n);
+  for (uint32_t i = 0; ok && i < c->m->outs.n; i++)
+    (*got)[i] = (OutputArray){args.outputs[i].rank, args.outputs[i].dims, args.outputs[i].count, args.outputs[i].real, args.outputs[i].integer};
+  return ok;
+}
+
+/* ---- the back end ----------------------------------------------------------------------------------------------- */
+
+static void fill_strides(attn_view *v, uint32_t rank, const int64_t *dims) {
+  int64_t stride = 1;
+  for (uint32_t k = rank; k-- > 0;) {
+    v->size[k] = dims[k];
+    v->stride[k] = stride;
+    stride *= dims[k] > 0 ? dims[k] : 1;
+  }
+}
+
+static size_t bytes_of(StoreType t, bool f64) {
+  switch (t) {
+  case STORE_BOOL: return 1;
+  case STORE_INT: case STORE_WIDE: return 8;
+  case STORE_REAL: return f64 ? 8 : 4;
+  case STORE_F32: return 4;
+  case STORE_F16: case STORE_BF16: return 2;
+  }
+  return 8;
+}
+
+static void store(void *data, StoreType t, bool f64, int64_t k, const BoundInput *b) {
+  if (t == STORE_BOOL) ((uint8_t *)data)[k] = b->integer[k] != 0;
+  else if (t == STORE_INT) ((int64_t *)data)[k] = b->integer[k];
+  else if (bytes_of(t, f64) == 8) ((double *)data)[k] = b->real[k];
+  else if (bytes_of(t, f64) == 4) ((float *)data)[k] = (float)b->real[k];
+  else abort(); /* half precision: not generated */
+}
+
+static double load_real(const void *data, StoreType t, bool f64, int64_t k) {
+  return bytes_of(t, f64) == 8 ? ((const double *)data)[k] : (double)((const float *)data)[k];
+}
+
+static StoreType store_of(const Input *in) {
+  switch (in->elem) {
+  case ELEM_REAL: return STORE_REAL;
+  case ELEM_F64: return STORE_WIDE;
+  case ELEM_F32: return STORE_F32;
+  case ELEM_F16: return STORE_F16;
+  case ELEM_BF16: return STORE_BF16;
+  case ELEM_INT: case ELEM_GRAPH: return STORE_INT;
+  case ELEM_BOOL: return STORE_BOOL;
+  }
+  return STORE_REAL;
+}
+
+/* Memory with bytes of 0xAB around it and in it. */
+static uint8_t *fenced(Case *c, size_t bytes) {
+  uint8_t *p = arena_alloc(c->arena, bytes + 2 * CANARY);
+  memset(p, 0xAB, bytes + 2 * CANARY);
+  return p + CANARY;
+}
+
+static bool fence_holds(const uint8_t *p, size_t bytes) {
+  for (int k = 0; k < CANARY; k++)
+    if (p[-1 - k] != 0xAB || p[bytes + (size_t)k] != 0xAB) return false;
+  return true;
+}
+
+static attn_view *back_inputs(Case *c, bool f64) {
+  attn_view *in = NEW_ARRAY(c->arena, attn_view, 2 * c->m->inputs.n);
+  uint32_t n = 0;
+  for (uint32_t i = 0; i < c->m->inputs.n; i++) {
+    const BoundInput *b = &c->bound.inputs[i];
+    StoreType t = store_of(c->m->inputs.at[i]);
+    if (c->m->inputs.at[i]->elem == ELEM_GRAPH) {
+      in[n++] = (attn_view){b->indptr, {b->dims[0] + 1}, {1}};
+      in[n++] = (attn_view){b->indices, {b->nnz}, {1}};
+      continue;
+    }
+    in[n].data = fenced(c, (size_t)b->count * bytes_of(t, f64));
+    for (int64_t k = 0; k < b->count; k++) store(in[n].data, t, f64, k, b);
+    fill_strides(&in[n++], b->rank, b->dims);
+  }
+  return in;
+}
+
+typedef struct Results { attn_view *view; OutputArray *got; StoreType *type; } Results;
+
+static Results back_outputs(Case *c, const Kernel *k, const OutputArray *like, bool f64) {
+  Results r = {NEW_ARRAY(c->arena, attn_view, c->m->outs.n), NEW_ARRAY(c->arena, OutputArray, c->m->outs.n),
+               NEW_ARRAY(c->arena, StoreType, c->m->outs.n)};
+  for (uint32_t n = 0; n < k->arrays.n; n++) {
+    const Array *a = k->arrays.at[n];
+    if (a->kind != ARRAY_OUT) continue;
+    const OutputArray *o = &like[a->external];
+    r.type[a->external] = a->elem;
+    r.view[a->external].data = fenced(c, (size_t)o->count * bytes_of(a->elem, f64));
+    fill_strides(&r.view[a->external], o->rank, o->dims);
+  }
+  return r;
+}
+
+static bool read_outputs(Case *c, Results *r, const OutputArray *like, bool f64) {
+  bool whole = true;
+  for (uint32_t i = 0; i < c->m->outs.n; i++) {
+    OutputArray *o = &r->got[i];
+    const void *data = r->view[i].data;
+    *o = like[i];
+    whole &= fence_holds(data, (size_t)o->count * bytes_of(r->type[i], f64));
+    if (o->real) o->real = NEW_ARRAY(c->arena, double, o->count);
+    else o->integer = NEW_ARRAY(c->arena, int64_t, o->count);
+    for (int64_t k = 0; k < o->count; k++)
+      if (o->real) o->real[k] = load_real(data, r->type[i], f64, k);
+      else o->integer[k] = r->type[i] == STORE_BOOL ? ((const uint8_t *)data)[k] : ((const int64_t *)data)[k];
+  }
+  return whole;
+}
+
+/* Compiles and runs; `like` gives the shapes of the outputs. */
+static Verdict run_back(Case *c, const Kernel *k, const OutputArray *like, bool f64, bool *stopped) {
+  BackOptions options = {.f64 = f64, .optimise = true};
+  Compiled *compiled;
+  const char *why;
+  if (!back_compile(c->arena, k, &options, &compiled, &why)) return say(c, VERDICT_CRASH, why);
+  const char *stage = f64 ? "native f64" : "native f32";
+  int64_t *sizes = kernel_sizes(c, k);
+  size_t bytes = compiled->workspace(sizes, 1);
+  uint8_t *workspace = fenced(c, bytes + 64);
+  workspace += (64 - (uintptr_t)workspace % 64) % 64;
+  Results r = back_outputs(c, k, like, f64);
+  attn_error err = {0};
+  int status = compiled->run(back_inputs(c, f64), r.view, sizes, workspace, bytes, NULL, &err);
+  back_dispose(compiled);
+  *stopped = status != 0;
+  if (status) return VERDICT_AGREE;
+  if (!read_outputs(c, &r, like, f64)) return say(c, VERDICT_MISMATCH, arena_printf(c->arena, "%s: writes beside an output", stage));
+  return c->fault ? VERDICT_AGREE : compare(c, stage, r.got, f64);
+}
+
+/* ---- a model through all stages ------------------------------------------------------------------------------------ */
+
+static Verdict disparity(Case *c, const char *stage, const char *what) {
+  if (c->options->to) {
+    print_sizes(c);
+    fprintf(c->options->to, "%s: %s\n", stage, what);
+  }
+  return say(c, VERDICT_DISPARITY, arena_printf(c->arena, "%s: %s", stage, what));
+}
+
+static Verdict interpret_and_compare(Case *c, const Kernel *k, const char *stage, bool f64, OutputArray **got) {
+  const char *error;
+  bool ok = interpret(c, k, &c->bound, f64, got, &error);
+  if (!ok && !strcmp(error, "too many steps")) return say(c, VERDICT_COSTLY, "the interpreter takes too many steps");
+  if (ok && c->fault) return disparity(c, stage, arena_printf(c->arena, "runs, oracle: %s", c->why));
+  if (!ok && !c->fault) return disparity(c, stage, arena_printf(c->arena, "%s, the oracle runs", error));
+  return ok ? compare(c, stage, *got, f64) : VERDICT_AGREE;
+}
+
+static void measure_sensitivity(Case *c, const Kernel *k, const OutputArray *base) {
+  Binding moved = bind_perturbed(c->arena, c->m, &c->bound, c->bound.seed);
+  OutputArray *got;
+  const char *error;
+  double *d = NEW_ARRAY(c->arena, double, c->m->outs.n);
+  if (!interpret(c, k, &moved, true, &got, &error)) return;
+  for (uint32_t i = 0; i < c->m->outs.n; i++) {
+    int64_t worst;
+    d[i] = distance(&base[i], &got[i], &worst);
+  }
+  c->moved = d;
+}
+
+static Verdict compare_kernel(Case *c, const Kernel *k) {
+  OutputArray *plain, *passed, *single;
+  const char *bad = ir_verify(k);
+  if (bad) return say(c, VERDICT_CRASH, arena_printf(c->arena, "verifier: %s", bad));
+  Verdict v = interpret_and_compare(c, k, "derived", true, &plain);
+  if (v) return v;
+  if (!c->fault) measure_sensitivity(c, k, plain);
+  Kernel *after = ir_run_passes(c->arena, k, NULL);
+  if ((v = interpret_and_compare(c, after, "passes", true, &passed))) return v;
+  if (!c->fault && (v = interpret_and_compare(c, after, "passes f32", false, &single))) return v;
+  if (c->options->interpret_only || c->fault) return c->fault ? VERDICT_FAULT : VERDICT_AGREE;
+  for (int f64 = 1; f64 >= 0; f64--) {
+    bool stopped;
+    if (c->options->one_native && f64 != (int)(c->bound.seed % 2)) continue;
+    if ((v = run_back(c, k, plain, f64, &stopped))) return v;
+    if (stopped != c->fault) return disparity(c, f64 ? "native f64" : "native f32", stopped ? "stops, the oracle runs" : "runs, the oracle stops");
+  }
+  return VERDICT_AGREE;
+}
+
+static bool is_cost(const char *why) { return strstr(why, "enumeration") || strstr(why, "more than") || strstr(why, "an output of"); }
+
+/* Sizes and inputs on which the oracle gets through. */
+static bool find_case(Case *c, uint64_t seed, char **why) {
+  OracleLimits limits = {.max_values = 3e4, .max_steps = 2e6};
+  for (uint32_t attempt = 0; attempt < 4; attempt++) {
+    if (!bind_model(c->arena, c->m, seed, attempt, &c->bound, why)) return false;
+    c->bound.seed = seed;
+    c->fault = false;
+    if (oracle_run(c->arena, c->m, &c->bound, &limits, &c->want, why)) return true;
+    c->fault = !is_cost(*why);
+    if (c->fault) return true;
+  }
+  return false;
+}
+
+static Verdict judge_model(Case *c, uint64_t seed) {
+  char *why = NULL;
+  if (!find_case(c, seed, &why)) return say(c, VERDICT_COSTLY, why);
+  if (c->fault) say(c, VERDICT_FAULT, why);
+  Plan *plan = plan_model(c->arena, c->m);
+  if (plan->refusals.n) return say(c, VERDICT_REFUSED, plan->refusals.at[0].text);
+  Kernel *k = derive_kernel(c->arena, plan);
+  if (!k) return say(c, VERDICT_REFUSED, plan->refusals.n ? plan->refusals.at[0].text : "?");
+  return compare_kernel(c, k);
+}
+
+Verdict judge_text(const char *path, const char *text, uint64_t seed, const JudgeOptions *options, char *why, size_t room) {
+  Arena arena;
+  arena_init(&arena, NULL);
+  Interner names;
+  Diags diags;
+  intern_init(&names, &arena);
+  const Source *source = source_from_text(&arena, path, text, strlen(text));
+  diag_init(&diags, &arena, source);
+  const ModelFile *file = check_file(&arena, &names, &diags, source, parse_file(&arena, &names, &diags, source));
+  Verdict worst = VERDICT_AGREE;
+  *why = 0;
+  if (diags.errors) {
+    worst = VERDICT_ILLEGAL;
+    for (uint32_t i = 0; i < diags.list.n; i++)
+      if (diags.list.at[i]->level == DIAG_ERROR) {
+        snprintf(why, room, "%s", diags.list.at[i]->text);
+        break;
+      }
+    if (options->to) diag_print(&diags, options->to);
+  }
+  for (uint32_t i = 0; i < file->models.n && worst != VERDICT_ILLEGAL; i++) {
+    char line[200] = "";
+    Case c = {.arena = &arena, .m = file->models.at[i], .source = source, .options = options, .why = line, .room = sizeof line};
+    Verdict v = judge_model(&c, seed);
+    if (v >= worst) {
+      worst = v;
+      snprintf(why, room, "%s", line);
+    }
+  }
+  arena_free(&arena);
+  return worst;
+}
+
+const char *verdict_name(Verdict v) {
+  switch (v) {
+  case VERDICT_AGREE: return "agree";
+  case VERDICT_REFUSED: return "refused";
+  case VERDICT_FAULT: return "fault";
+  case VERDICT_COSTLY: return "costly";
+  case VERDICT_ILLEGAL: return "illegal";
+  case VERDICT_DISPARITY: return "disparity";
+  case VERDICT_MISMATCH: return "mismatch";
+  case VERDICT_CRASH: return "crash";
+  case VERDICT_HANG: return "hang";
+  case VERDICT_COUNT_: break;
+  }
+  return "?";
+}

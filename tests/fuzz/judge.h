@@ -1,0 +1,40 @@
+/* judge: one model through the oracle and through every stage of the compiler, and what came out.
+ *
+ * The interpreter of the IR runs the kernel before and after the passes, in f64 and f32; the back end compiles
+ * it for both.  Each result is held against the oracle's within
+ *   f64   1e-10 norm-wise relative         f32   1e-5 (1 + max|log_w| / 100)
+ * where instead of a bound on log_w the sensitivity is measured: how far the results move when the inputs
+ * move by the rounding of f32. */
+#ifndef TESTS_FUZZ_JUDGE_H
+#define TESTS_FUZZ_JUDGE_H
+
+#include <stdbool.h>
+#include <stdio.h>
+
+#include "base/arena.h"
+
+typedef enum {
+  VERDICT_AGREE,
+  VERDICT_REFUSED,  /* the plan says what it cannot do yet */
+  VERDICT_FAULT,    /* the oracle and the compiled model both stop with a run-time error */
+  VERDICT_COSTLY,   /* the oracle refuses */
+  VERDICT_ILLEGAL,  /* the checker finds errors */
+  VERDICT_DISPARITY, /* one stops with a run-time error, the other does not */
+  VERDICT_MISMATCH,
+  VERDICT_CRASH,    /* signals, sanitizers, ICE; given by the caller */
+  VERDICT_HANG,
+  VERDICT_COUNT_
+} Verdict;
+
+typedef struct JudgeOptions {
+  FILE *to;       /* where differences are explained; NULL: nowhere */
+  bool interpret_only;
+  bool one_native; /* compile for f64 or f32, by the seed, not both: LLVM takes most of the time */
+} JudgeOptions;
+
+/* The worst verdict of the models in the text; `why` (of `room` bytes) holds a line about it. */
+Verdict judge_text(const char *path, const char *text, uint64_t seed, const JudgeOptions *options, char *why, size_t room);
+
+const char *verdict_name(Verdict v);
+
+#endif
