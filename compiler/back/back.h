@@ -12,6 +12,7 @@ typedef struct BackOptions {
   bool f64;        /* IR_REAL is double; else float */
   const char *cpu; /* "native" or NULL: this machine; else a CPU name LLVM knows */
   bool optimise;   /* run the IR passes; off only to debug */
+  bool tile;       /* compute streams in register tiles where their form allows it; f32 only */
 } BackOptions;
 
 /* A kernel in memory, ready to call. */
@@ -32,6 +33,10 @@ void back_dispose(Compiled *c);
 /* The LLVM IR or assembly as text, for `attn dump` (malloc'd; the caller frees). */
 typedef enum { BACK_LLVM, BACK_LLVM_OPTIMISED, BACK_ASM } BackForm;
 char *back_text(Arena *arena, const Kernel *k, const BackOptions *options, BackForm form, const char **why);
+
+/* What the tile plan of these options would be, for `attn dump` and `attn explain`; NULL: scalar code alone. */
+struct TilePlan;
+const struct TilePlan *back_tile_plan(Arena *arena, const Kernel *k, const BackOptions *options);
 
 bool back_cpu_known(const char *cpu);
 const char *back_version(void);  /* "LLVM 19.1.7" */

@@ -18,6 +18,7 @@
 #include <llvm-c/TargetMachine.h>
 
 #include "back/back.h"
+#include "tile/tile.h"
 
 /* Where an array lies.  The address of an element is data + sum index * stride, strides in elements. */
 typedef struct ArrayPlace {
@@ -51,6 +52,8 @@ typedef struct Emit {
   IndexRange *range;        /* by Val: what the variable of an emitted loop or axis runs over */
   ArrayPlace *place;        /* by Array.id */
   VEC(Span) sites;
+  const TilePlan *plan;     /* NULL: scalar code alone */
+  LLVMValueRef tile_space;  /* workspace of the tiles */
 } Emit;
 
 /* The module of a kernel: verified, not optimised.  `e` is zeroed but for arena, k, f64, cx, machine. */
@@ -71,6 +74,14 @@ void count_leave(Emit *e, const Count *c);
 
 /* All instructions of a region; all those whose `pick` (by Val) is `want`. */
 void emit_code(Emit *e, const Region *r, const bool *pick, bool want);
+
+/* What code reads: values and arrays, by number. */
+typedef struct Need { const Kernel *k; bool *val, *array; } Need;
+void need_instr(Need *n, const Instr *i);
+/* By Val: the instructions of a region that yield what is needed; adds what those read. */
+bool *need_slice(Emit *e, Need *n, const Region *r);
+bool emit_has_checks(const Kernel *k, const Loop *l); /* a reduction, or what is inside it */
+LLVMValueRef check_fails(Emit *e, const Instr *check); /* without its guard */
 
 /* ---- emit_op.c ---------------------------------------------------------------------------------- */
 
@@ -99,10 +110,13 @@ void reduction_end(Emit *e, Reduction *r);
 const char *layout_refusal(Arena *arena, const Kernel *k);
 /* Places of the arrays in the workspace, of dimensions that follow from the sizes; returns the bytes needed
  * for one thread in `shared` and those for each thread in `each`, SIZE_MAX where they exceed it. */
-typedef struct Layout { LLVMValueRef shared, each; } Layout;
+typedef struct Layout { LLVMValueRef shared, each, local; } Layout; /* local: of `each`, without the tiles */
 Layout layout_workspace(Emit *e);
 /* shared + threads * each, and the room to align them, saturating. */
 LLVMValueRef layout_total(Emit *e, const Layout *l, LLVMValueRef threads);
+LLVMValueRef layout_size(Emit *e, Val v); /* a value that follows from the sizes */
+LLVMValueRef layout_add(Emit *e, LLVMValueRef x, LLVMValueRef y); /* saturating */
+LLVMValueRef layout_multiply(Emit *e, LLVMValueRef x, LLVMValueRef y);
 /* Sets the places' data, after the size of the workspace was checked. */
 void layout_place(Emit *e, const Layout *l);
 
@@ -123,5 +137,7 @@ void target_init(void);
 LLVMTargetMachineRef target_machine(Arena *arena, const char *cpu, const char **why);
 LLVMContextRef target_context(LLVMContextRef cx); /* errors of LLVM become ICEs; returns cx */
 void target_optimise(const Emit *e);
+/* Sets e->plan where the options and the processor allow tiles. */
+void target_plan(Emit *e, const BackOptions *options);
 
 #endif

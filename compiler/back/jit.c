@@ -75,6 +75,7 @@ bool back_compile(Arena *arena, const Kernel *k, const BackOptions *options, Com
   if (refusal) return *why = refusal, false;
   e.machine = target_machine(arena, options->cpu, why);
   if (!e.machine) return false;
+  target_plan(&e, options);
   LLVMTargetMachineRef own = target_machine(arena, options->cpu, why);
   LLVMOrcLLJITRef jit = jit_create(own);
   add_module(jit, &e, options->optimise);

@@ -87,6 +87,48 @@ char *back_host_cpu(Arena *arena) {
   return copy;
 }
 
+/* ---- tiles -------------------------------------------------------------------------------------- */
+
+static bool is_one_of(const char *cpu, const char *const *names) {
+  for (; *names; names++)
+    if (!strcmp(cpu, *names)) return true;
+  return false;
+}
+
+/* By the features of the machine, or what the name of a processor implies.  Without fused multiply-add there are no
+ * tiles: its emulation is a call. */
+static bool tile_target(LLVMTargetMachineRef m, TileTarget *t) {
+  static const char *const wide[] = {"x86-64-v4", "skylake-avx512", "skx", "cascadelake", "cooperlake", "icelake-client",
+                                     "icelake-server", "rocketlake", "tigerlake", "sapphirerapids", "emeraldrapids",
+                                     "graniterapids", "graniterapids-d", "znver4", "znver5", NULL};
+  static const char *const usual[] = {"x86-64-v3", "haswell", "core-avx2", "broadwell", "skylake", "alderlake", "raptorlake",
+                                      "meteorlake", "arrowlake", "lunarlake", "znver1", "znver2", "znver3", "bdver4", NULL};
+  char *cpu = LLVMGetTargetMachineCPU(m), *features = LLVMGetTargetMachineFeatureString(m), *triple = LLVMGetTargetMachineTriple(m);
+  bool told = *features != 0;
+  bool avx512 = told ? strstr(features, "+avx512f") && strstr(features, "+avx512dq") : is_one_of(cpu, wide);
+  bool avx2 = told ? strstr(features, "+avx2") && strstr(features, "+fma,") : is_one_of(cpu, usual);
+  bool neon = !strncmp(triple, "aarch64", 7);
+  *t = (TileTarget){avx512 ? 16 : avx2 ? 8 : 4, avx512 || neon ? 32 : 16};
+  LLVMDisposeMessage(cpu);
+  LLVMDisposeMessage(features);
+  LLVMDisposeMessage(triple);
+  return avx512 || avx2 || neon;
+}
+
+void target_plan(Emit *e, const BackOptions *options) {
+  TileTarget t;
+  if (options->tile && !options->f64 && tile_target(e->machine, &t)) e->plan = tile_plan(e->arena, e->k, &t);
+}
+
+const struct TilePlan *back_tile_plan(Arena *arena, const Kernel *k, const BackOptions *options) {
+  const char *why;
+  Emit e = {.arena = arena, .k = k, .f64 = options->f64, .machine = target_machine(arena, options->cpu, &why)};
+  if (!e.machine) return NULL;
+  target_plan(&e, options);
+  LLVMDisposeTargetMachine(e.machine);
+  return e.plan;
+}
+
 /* ---- passes ------------------------------------------------------------------------------------- */
 
 /* The builder of the reduction IR has already moved invariants out and shared equal values; what is left is
@@ -139,6 +181,7 @@ char *back_text(Arena *arena, const Kernel *k, const BackOptions *options, BackF
   if (refusal) return *why = refusal, NULL;
   e.machine = target_machine(arena, options->cpu, why);
   if (!e.machine) return NULL;
+  target_plan(&e, options);
   e.cx = target_context(LLVMContextCreate());
   emit_module(&e);
   if (form == BACK_LLVM_OPTIMISED || (form == BACK_ASM && options->optimise)) target_optimise(&e);

@@ -55,13 +55,13 @@ typedef struct TileStream {
 
 typedef struct TileRows {
   const Loop *loop;
+  uint8_t *dep;              /* by Val, of values inside the loop; 0 for those around it */
   VEC(TileStream *) streams; /* in the order of the text */
   uint32_t tiled;
 } TileRows;
 
 typedef struct TilePlan {
   const Kernel *k;
-  uint8_t *dep;        /* by Val, of values inside planned streams and their rows */
   VEC(TileRows *) rows;
 } TilePlan;
 
@@ -69,6 +69,7 @@ typedef struct TilePlan {
 TilePlan *tile_plan(Arena *arena, const Kernel *k, const TileTarget *target);
 /* NULL: no such loop, or nothing in it is tiled. */
 const TileRows *tile_rows_of(const TilePlan *p, const Loop *l);
+/* As text: operands, accumulators, shapes; for streams that are not tiled, why. */
 void tile_print(const TilePlan *p, FILE *to);
 
 /* Whether a value depends on sizes and constants alone. */

@@ -13,7 +13,7 @@ typedef struct Planner {
   Arena *arena;
   TilePlan *plan;
   const Kernel *k;
-  const TileRows *rows;
+  TileRows *rows;
   TileStream *s;
   bool *seen;         /* by Val: demanded */
   uint8_t *array_dep; /* by Array.id: LOCAL arrays inside the stream */
@@ -34,7 +34,7 @@ bool tile_follows_from_sizes(const Kernel *k, Val v) {
 
 /* ---- dependence --------------------------------------------------------------------------------- */
 
-static uint8_t dep_of(const Planner *p, Val v) { return p->plan->dep[v]; }
+static uint8_t dep_of(const Planner *p, Val v) { return p->rows->dep[v]; }
 
 static uint8_t depend_loop(Planner *p, const Loop *l);
 
@@ -52,13 +52,13 @@ static uint8_t depend_region(Planner *p, const Region *r) {
     uint8_t d = depend_args(p, i);
     if (i->op == IR_LOOP) d = depend_loop(p, i->loop);
     else if (i->op == IR_LOAD) d |= p->array_dep[i->array->id];
-    all |= p->plan->dep[v] = d;
+    all |= p->rows->dep[v] = d;
   }
   return all;
 }
 
 static uint8_t depend_contribution(Planner *p, const Contribution *c, uint32_t naxis) {
-  for (uint32_t n = 0; c->at && n < naxis; n++) p->plan->dep[c->index[n]] = DEP_FEATURE;
+  for (uint32_t n = 0; c->at && n < naxis; n++) p->rows->dep[c->index[n]] = DEP_FEATURE;
   uint8_t d = c->at ? depend_region(p, c->at) : 0;
   return d | dep_of(p, c->x) | dep_of(p, c->log_w);
 }
@@ -74,13 +74,13 @@ static uint8_t depend_accs(Planner *p, const Loop *l) {
 }
 
 static uint8_t depend_loop(Planner *p, const Loop *l) {
-  p->plan->dep[l->index] = DEP_FEATURE;
+  p->rows->dep[l->index] = DEP_FEATURE;
   uint8_t d = depend_region(p, l->body) | dep_of(p, l->lo) | dep_of(p, l->hi) | dep_of(p, l->mask);
   if (l->seed) d |= depend_region(p, l->seed) | dep_of(p, l->seed_mask);
   d = (d | depend_accs(p, l)) & DEP_BOTH;
   for (uint32_t n = 0; n < l->accs.n; n++) {
     const Acc *a = l->accs.at[n];
-    if (a->result) p->plan->dep[a->result] = d;
+    if (a->result) p->rows->dep[a->result] = d;
     if (a->naxis) p->array_dep[a->result_at->id] = d;
   }
   return d;
@@ -142,12 +142,16 @@ static bool is_plain(AccKind k) {
   }
 }
 
+static bool is_float_product(const Acc *a) { return a->kind == ACC_PROD && a->type != IR_INT; }
+
 /* A loop inside a stream whose result belongs to a pair. */
 static void permit_feature(Planner *p, const Loop *l, uint32_t depth) {
   if (depth || l->kind != LOOP_REDUCE) refuse(p, "it holds nested loops over each pair");
   if (l->mask || l->seed) refuse(p, "an inner loop over each pair has a mask or a seed");
   if (!tile_follows_from_sizes(p->k, l->lo) || !tile_follows_from_sizes(p->k, l->hi))
     refuse(p, "the bounds of an inner loop do not follow from the sizes");
+  for (uint32_t n = 0; n < l->accs.n; n++)
+    if (is_float_product(l->accs.at[n])) refuse(p, "a product needs the range of f64");
   for (uint32_t n = 0; n < l->accs.n; n++)
     if (l->accs.at[n]->naxis || !is_plain(l->accs.at[n]->kind)) refuse(p, "an inner loop over each pair is weighted or has axes");
   if (l->accs.n > p->accs) p->accs = l->accs.n;
@@ -211,6 +215,7 @@ static void lower_axes(Planner *p, TileAcc *t) {
 static void lower_acc(Planner *p, const Acc *a) {
   TileAcc t = {.acc = a, .use = is_plain(a->kind) ? USE_REDUCE : USE_WEIGHTED};
   if (!a->body.x && !a->body.log_w) refuse(p, "an accumulator takes the seed alone");
+  if (is_float_product(a)) refuse(p, "a product needs the range of f64");
   if (!is_plain(a->kind)) t.weight = weight_at(p, a);
   if (a->naxis) lower_axes(p, &t);
   vec_push(p->arena, &p->s->accs, t);
@@ -319,7 +324,7 @@ static TileStream *plan_stream(Planner *p, const Loop *l, const TileTarget *targ
   s->loop = l;
   p->accs = 1;
   depend_loop(p, l);
-  p->plan->dep[l->index] = DEP_COL;
+  p->rows->dep[l->index] = DEP_COL;
   /* once more, now that the column's index is known to be one */
   uint8_t d = depend_region(p, l->body) | depend_accs(p, l);
   if (!(d & DEP_ROW)) refuse(p, "it does not depend on the row");
@@ -331,7 +336,7 @@ static TileStream *plan_stream(Planner *p, const Loop *l, const TileTarget *targ
   s->shape = shape_for(target, p->accs);
   for (uint32_t n = 0; n < l->accs.n; n++) { /* results belong to the row */
     const Acc *a = l->accs.at[n];
-    if (a->result) p->plan->dep[a->result] = DEP_ROW;
+    if (a->result) p->rows->dep[a->result] = DEP_ROW;
     if (a->naxis) p->array_dep[a->result_at->id] = DEP_ROW;
   }
   return s;
@@ -339,23 +344,24 @@ static TileStream *plan_stream(Planner *p, const Loop *l, const TileTarget *targ
 
 /* Everything directly in the body of a loop over rows depends on the row. */
 static void mark_rows(Planner *p, const Loop *l) {
-  p->plan->dep[l->index] = DEP_ROW;
+  p->rows->dep[l->index] = DEP_ROW;
   for (uint32_t n = 0; n < l->body->code.n; n++) {
     Val v = l->body->code.at[n];
     const Instr *i = ir_at(p->k, v);
-    p->plan->dep[v] = DEP_ROW;
+    p->rows->dep[v] = DEP_ROW;
     if (i->op == IR_ARRAY) p->array_dep[i->array->id] = DEP_ROW;
     for (uint32_t a = 0; i->op == IR_LOOP && a < i->loop->accs.n; a++) {
       const Acc *acc = i->loop->accs.at[a];
-      if (acc->result) p->plan->dep[acc->result] = DEP_ROW;
+      if (acc->result) p->rows->dep[acc->result] = DEP_ROW;
     }
   }
 }
 
 static void plan_rows(Planner *p, const Loop *l, const TileTarget *target) {
-  TileRows *rows = NEW(p->arena, TileRows);
-  rows->loop = l;
-  p->rows = rows;
+  TileRows *rows = p->rows = NEW(p->arena, TileRows);
+  *rows = (TileRows){.loop = l, .dep = NEW_ARRAY(p->arena, uint8_t, p->k->instrs.n)};
+  p->seen = NEW_ARRAY(p->arena, bool, p->k->instrs.n);
+  p->array_dep = NEW_ARRAY(p->arena, uint8_t, p->k->arrays.n);
   mark_rows(p, l);
   for (uint32_t n = 0; n < l->body->code.n; n++) {
     const Instr *i = ir_at(p->k, l->body->code.at[n]);
@@ -364,7 +370,15 @@ static void plan_rows(Planner *p, const Loop *l, const TileTarget *target) {
     vec_push(p->arena, &rows->streams, s);
     rows->tiled += !s->why;
   }
-  if (rows->streams.n) vec_push(p->arena, &p->plan->rows, rows);
+  vec_push(p->arena, &p->plan->rows, rows);
+}
+
+static bool holds_stream(const Kernel *k, const Region *r) {
+  for (uint32_t n = 0; n < r->code.n; n++) {
+    const Instr *i = ir_at(k, r->code.at[n]);
+    if (i->op == IR_LOOP && i->loop->kind == LOOP_REDUCE) return true;
+  }
+  return false;
 }
 
 static void plan_region(Planner *p, const Region *r, const TileTarget *target) {
@@ -372,17 +386,14 @@ static void plan_region(Planner *p, const Region *r, const TileTarget *target) {
     const Instr *i = ir_at(p->k, r->code.at[n]);
     if (i->op != IR_LOOP || i->loop->kind == LOOP_REDUCE) continue;
     plan_region(p, i->loop->body, target);
-    if (i->loop->kind == LOOP_PAR) plan_rows(p, i->loop, target);
-    memset(p->plan->dep + i->loop->index, 0, 0);
+    if (i->loop->kind == LOOP_PAR && holds_stream(p->k, i->loop->body)) plan_rows(p, i->loop, target);
   }
 }
 
 TilePlan *tile_plan(Arena *arena, const Kernel *k, const TileTarget *target) {
   TilePlan *plan = NEW(arena, TilePlan);
-  *plan = (TilePlan){.k = k, .dep = NEW_ARRAY(arena, uint8_t, k->instrs.n)};
+  plan->k = k;
   Planner p = {.arena = arena, .plan = plan, .k = k};
-  p.seen = NEW_ARRAY(arena, bool, k->instrs.n);
-  p.array_dep = NEW_ARRAY(arena, uint8_t, k->arrays.n);
   plan_region(&p, k->top, target);
   return plan;
 }
