@@ -157,7 +157,7 @@ static V sigmoid(const Lanes *l, V x) {
 
 static V softplus(const Lanes *l, V x) {
   V zero = lanes_float(l, 0), linear = choose(l, compare(l, LLVMRealOGT, x, zero), x, zero);
-  return LLVMBuildFAdd(l->e->b, linear, lanes_log1p(l, decay(l, x)), "");
+  return LLVMBuildFAdd(l->e->b, linear, lanes_log1p_unit(l, decay(l, x)), "");
 }
 
 static V logmul(const Lanes *l, V x, V y) {
@@ -167,7 +167,7 @@ static V logmul(const Lanes *l, V x, V y) {
 }
 
 static V logadd(const Lanes *l, V x, V y) {
-  V most = choose(l, compare(l, LLVMRealOGT, x, y), x, y), rest = lanes_log1p(l, decay(l, LLVMBuildFSub(l->e->b, x, y, "")));
+  V most = choose(l, compare(l, LLVMRealOGT, x, y), x, y), rest = lanes_log1p_unit(l, decay(l, LLVMBuildFSub(l->e->b, x, y, "")));
   V twice = LLVMBuildFAdd(l->e->b, x, lanes_float(l, log(2.0)), "");
   return choose(l, compare(l, LLVMRealOEQ, x, y), twice, LLVMBuildFAdd(l->e->b, most, rest, ""));
 }

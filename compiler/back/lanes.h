@@ -40,6 +40,7 @@ LLVMValueRef lanes_exp_weight(const Lanes *l, LLVMValueRef x); /* x <= 0, -inf o
 LLVMValueRef lanes_expm1(const Lanes *l, LLVMValueRef x);
 LLVMValueRef lanes_log(const Lanes *l, LLVMValueRef x);
 LLVMValueRef lanes_log1p(const Lanes *l, LLVMValueRef x);
+LLVMValueRef lanes_log1p_unit(const Lanes *l, LLVMValueRef x); /* 0 <= x <= 1, or NaN */
 LLVMValueRef lanes_tanh(const Lanes *l, LLVMValueRef x);
 LLVMValueRef lanes_pow(const Lanes *l, LLVMValueRef x, LLVMValueRef y);
 

@@ -117,6 +117,13 @@ V lanes_log1p(const Lanes *l, V x) {
   return choose(l, compare(l, LLVMRealOLT, absolute(l, x), number(l, 0x1p-24)), x, y);
 }
 
+/* For 0 <= x <= 1 or NaN: nothing can be out of range, and 1 - x/2 is close enough to 1 / (1 + x) for what was lost. */
+V lanes_log1p_unit(const Lanes *l, V x) {
+  V one = number(l, 1), u = add(l, x, one), lost = sub(l, x, sub(l, u, one));
+  V y = lanes_fma(l, lost, lanes_fma(l, x, number(l, -0.5), one), log_normal(l, u, number(l, 0)));
+  return choose(l, compare(l, LLVMRealULT, x, number(l, 0x1p-24)), x, y);
+}
+
 /* ---- powers ------------------------------------------------------------------------------------- */
 
 static V is_whole(const Lanes *l, V y) {

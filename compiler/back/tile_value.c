@@ -108,10 +108,38 @@ static LLVMValueRef log_of_power(Tile *t, const Instr *log, uint32_t row, uint32
   return LLVMBuildSelect(b, bad, lanes_float(&t->l, __builtin_nan("")), v, "");
 }
 
+/* x^y < 0 where x < 0 and y is an odd integer; the power itself need not be known. */
+static LLVMValueRef power_below_zero(Tile *t, const Instr *less, uint32_t row, uint32_t vec) {
+  const Kernel *k = t->e->k;
+  const Instr *i = ir_at(k, less->arg[0]), *zero = ir_at(k, less->arg[1]);
+  if (i->op != IR_POW || i->type == IR_INT || zero->op != IR_CONST || zero->number != 0) return NULL;
+  LLVMBuilderRef b = t->e->b;
+  LLVMValueRef x = tile_value(t, i->arg[0], row, vec), y = tile_value(t, i->arg[1], row, vec);
+  LLVMValueRef half = LLVMBuildFMul(b, y, lanes_float(&t->l, 0.5), ""), even = lanes_call(&t->l, "llvm.trunc", 1, &half);
+  LLVMValueRef whole = lanes_call(&t->l, "llvm.trunc", 1, &y), below = LLVMBuildFCmp(b, LLVMRealOLT, x, lanes_float(&t->l, 0), "");
+  LLVMValueRef odd = LLVMBuildAnd(b, LLVMBuildFCmp(b, LLVMRealOEQ, whole, y, ""), LLVMBuildFCmp(b, LLVMRealUNE, even, half, ""), "");
+  return LLVMBuildAnd(b, below, odd, "");
+}
+
+/* x / y with y the same for all pairs is x times a reciprocal, rounded once from f64. */
+static LLVMValueRef divide_by_uniform(Tile *t, const Instr *i, uint32_t row, uint32_t vec) {
+  Emit *e = t->e;
+  if (t->rows->dep[i->arg[1]]) return NULL;
+  LLVMValueRef y = op_convert(e, e->val[i->arg[1]], ir_at(e->k, i->arg[1])->type, IR_WIDE);
+  LLVMValueRef one = op_convert(e, LLVMBuildFDiv(e->b, const_float(e, IR_WIDE, 1), y, ""), IR_WIDE, IR_REAL);
+  return LLVMBuildFMul(e->b, tile_value(t, i->arg[0], row, vec), lanes_splat(&t->l, one), "");
+}
+
+static LLVMValueRef special_form(Tile *t, const Instr *i, uint32_t row, uint32_t vec) {
+  if (i->op == IR_LOG) return log_of_power(t, i, row, vec);
+  if (i->op == IR_LT) return power_below_zero(t, i, row, vec);
+  if (i->op == IR_DIV) return divide_by_uniform(t, i, row, vec);
+  return NULL;
+}
+
 static LLVMValueRef compute(Tile *t, Val v, uint32_t row, uint32_t vec) {
   const Instr *i = ir_at(t->e->k, v);
-  LLVMValueRef *arg = NEW_ARRAY(t->e->arena, LLVMValueRef, i->narg + 1), special = NULL;
-  if (i->op == IR_LOG) special = log_of_power(t, i, row, vec);
+  LLVMValueRef *arg = NEW_ARRAY(t->e->arena, LLVMValueRef, i->narg + 1), special = special_form(t, i, row, vec);
   if (special) return special;
   for (uint32_t a = 0; a < i->narg; a++) arg[a] = tile_value(t, i->arg[a], row, vec);
   return i->op == IR_LOAD ? load_lanes(t, i, arg) : lanes_op(&t->l, i, arg);

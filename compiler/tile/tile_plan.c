@@ -182,13 +182,13 @@ static Val through_converts(const Kernel *k, Val v) {
 static bool split_factor(const Planner *p, Val x, TileAcc *t) {
   Val y = through_converts(p->k, x);
   const Instr *i = ir_at(p->k, y);
-  if (!(dep_of(p, x) & DEP_ROW)) return t->panel = x, true;
+  if (!(dep_of(p, x) & DEP_ROW)) return t->panel = y, true;
   if (!(dep_of(p, x) & DEP_FEATURE)) return t->factor = x, true;
   if (i->op != IR_MUL) return false;
   for (int n = 0; n < 2; n++) {
     uint8_t one = dep_of(p, i->arg[n]), other = dep_of(p, i->arg[1 - n]);
     if ((one & DEP_FEATURE) || (other & DEP_ROW)) continue;
-    t->factor = i->arg[n], t->panel = i->arg[1 - n];
+    t->factor = i->arg[n], t->panel = through_converts(p->k, i->arg[1 - n]);
     return true;
   }
   return false;
@@ -230,6 +230,11 @@ static TileFeature *feature_of(Planner *p, const Loop *l) {
   return &vec_last(&p->s->features);
 }
 
+static Val narrow(const Kernel *k, Val v) {
+  const Instr *i = ir_at(k, v);
+  return i->op == IR_CONVERT && ir_at(k, i->arg[0])->type == IR_REAL ? i->arg[0] : v;
+}
+
 static void demand(Planner *p, Val v);
 
 static void demand_result(Planner *p, const Instr *i) {
@@ -237,6 +242,7 @@ static void demand_result(Planner *p, const Instr *i) {
 }
 
 static void demand(Planner *p, Val v) {
+  v = narrow(p->k, v); /* on tiles a widened value is what it was */
   const Instr *i = ir_at(p->k, v);
   uint8_t d = dep_of(p, v);
   if (!v || !d || p->seen[v]) return;
@@ -306,7 +312,7 @@ static TileShape shape_for(const TileTarget *t, uint32_t accs) {
   s.rows = room / (accs > 1 ? accs : 1);
   if (s.rows < 2) s.rows = 2;
   if (s.rows > 6) s.rows = 6;
-  s.row_block = s.rows * (240 / s.rows);
+  s.row_block = s.rows * (480 / s.rows);
   s.col_block = 256;
   return s;
 }
