@@ -28,7 +28,7 @@
 #include "tile/tile.h"
 
 /* Where an operand of the tile code comes from. */
-typedef enum { FROM_NOWHERE, FROM_ROW, FROM_COL, FROM_ROW_FEATURE, FROM_COL_FEATURE } TileSource;
+typedef enum { FROM_NOWHERE, FROM_ROW, FROM_COL, FROM_ROW_FEATURE, FROM_COL_FEATURE, FROM_DIAGONAL } TileSource;
 
 typedef struct TileOperand { TileSource from; LLVMValueRef at; uint32_t feature; } TileOperand;
 
@@ -71,6 +71,7 @@ void tile_rows(Emit *e, const TileRows *rows);
 
 void tile_pack_row(Tile *t, LLVMValueRef at);  /* operands of the row e->val[rows->index], local number `at` */
 void tile_pack_columns(Tile *t);               /* panels and operands of the block of columns */
+void tile_pack_diagonals(Tile *t);             /* operands of i - j in the block of rows and columns */
 void tile_need_row(const Tile *t, Need *n);    /* what tile_pack_row reads from the body of the rows */
 LLVMValueRef tile_get(Emit *e, LLVMTypeRef t, LLVMValueRef base, LLVMValueRef at);
 void tile_put(Emit *e, LLVMValueRef base, LLVMValueRef at, LLVMValueRef value);

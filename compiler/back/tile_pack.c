@@ -1,7 +1,8 @@
 /* tile_pack: the operands of tiles, computed by the scalar code of the values they are.
  *
  * Buffers: an operand of rows is [row]; of rows and features [strip][d][row of the strip], so that a tile reads the
- * values to broadcast one after another; of columns [column]; of columns and features [tile][d][column of the tile]. */
+ * values to broadcast one after another; of columns [column]; of columns and features [tile][d][column of the tile];
+ * of diagonals [j - i + rows - 1], i and j being counted in the block. */
 #include <math.h>
 
 #include "back/tile.h"
@@ -231,5 +232,23 @@ void tile_pack_columns(Tile *t) {
   e->val[l->index] = plus(e, t->first_col, op_extreme(e, IR_INT, false, c.index, last));
   e->range[l->index] = (IndexRange){l->lo, l->hi};
   pack_column(t, &p, c.index);
+  count_leave(e, &c);
+}
+
+/* With i at the first row, j takes all differences of the block: a pair that need not exist, which is as good as one
+ * that does, since loads outside arrays are harmless. */
+void tile_pack_diagonals(Tile *t) {
+  Emit *e = t->e;
+  const Loop *rows = t->rows->loop, *cols = t->s->loop;
+  Need n = need_new(t);
+  need_values(&n, &t->s->diagonal);
+  bool *body = need_slice(e, &n, cols->body), *around = need_slice(e, &n, rows->body);
+  LLVMValueRef before = const_int(e, t->s->shape.row_block - 1);
+  Count c = count_enter(e, const_int(e, 0), plus(e, before, times(e, t->tiles, t->width)));
+  e->val[rows->index] = t->first_row;
+  e->val[cols->index] = plus(e, t->first_col, LLVMBuildSub(e->b, c.index, before, ""));
+  emit_code(e, rows->body, around, true);
+  emit_code(e, cols->body, body, true);
+  store_all(t, &t->s->diagonal, c.index);
   count_leave(e, &c);
 }

@@ -75,6 +75,7 @@ static void take_stream(Tile *t, Taker *s) {
   V rows = const_int(e, shape->row_block), cols = const_int(e, shape->col_block);
   take_operands(t, s, &t->s->row, FROM_ROW, 0, rows);
   take_operands(t, s, &t->s->col, FROM_COL, 0, cols);
+  take_operands(t, s, &t->s->diagonal, FROM_DIAGONAL, 0, plus(e, rows, cols));
   for (uint32_t n = 0; n < t->s->features.n; n++) {
     const TileFeature *f = &t->s->features.at[n];
     t->extent[n] = extent_of(e, f->loop->lo, f->loop->hi);
@@ -353,6 +354,7 @@ static void do_columns(Tile *t) {
   LLVMBasicBlockRef done = NULL;
   if (l->mask && !emit_has_checks(e->k, l)) done = block_when(e, tile_mask(t, t->first_row, row_hi, t->first_col, col_hi).may, "block");
   tile_pack_columns(t);
+  if (t->s->diagonal.n) tile_pack_diagonals(t);
   do_strips(t, col_hi);
   if (done) block_go(e, done);
   count_leave(e, &c);

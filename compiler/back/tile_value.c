@@ -61,6 +61,9 @@ static LLVMValueRef operand(Tile *t, Val v, uint32_t row, uint32_t vec) {
     case FROM_COL_FEATURE:
       line = plus(e, LLVMBuildMul(e->b, t->column, t->extent[o->feature], ""), t->feature);
       return vector(t, v, plus(e, times(e, line, t->width), lane));
+    case FROM_DIAGONAL:
+      line = LLVMBuildSub(e->b, times(e, t->column, t->width), times(e, t->strip, t->nrow), "");
+      return vector(t, v, plus(e, line, const_int(e, (int64_t)vec * t->l.n - row + t->s->shape.row_block - 1)));
     case FROM_NOWHERE: break;
   }
   ICE("value %%%u of kernel '%s' is no operand of a tile", v, e->k->name);

@@ -36,11 +36,45 @@ bool tile_follows_from_sizes(const Kernel *k, Val v) {
 
 static uint8_t dep_of(const Planner *p, Val v) { return p->rows->dep[v]; }
 
+/* ci i + cj j + what depends on neither. */
+typedef struct Affine { bool ok; int64_t row, col; } Affine;
+
+static Affine affine(const Planner *p, Val v, int depth) {
+  const Instr *i = ir_at(p->k, v);
+  if (!dep_of(p, v)) return (Affine){.ok = true};
+  if (v == p->rows->loop->index) return (Affine){true, 1, 0};
+  if (p->s && v == p->s->loop->index) return (Affine){true, 0, 1};
+  if (depth > 8 || i->type != IR_INT || (i->op != IR_ADD && i->op != IR_SUB && i->op != IR_NEG)) return (Affine){0};
+  Affine x = affine(p, i->arg[0], depth + 1), y = {.ok = true};
+  if (i->op == IR_NEG) return (Affine){x.ok, -x.row, -x.col};
+  y = affine(p, i->arg[1], depth + 1);
+  int sign = i->op == IR_SUB ? -1 : 1;
+  return (Affine){x.ok && y.ok, x.row + sign * y.row, x.col + sign * y.col};
+}
+
+static bool compares(IrOp op) { return op == IR_EQ || op == IR_NE || op == IR_LT || op == IR_LE || op == IR_GT || op == IR_GE; }
+
+/* Whether a value of both indices depends on their difference alone. */
+static bool is_diagonal(const Planner *p, Val v) {
+  const Instr *i = ir_at(p->k, v);
+  if (i->op == IR_RESULT || i->op == IR_LOOP || i->type == IR_VOID) return false;
+  Affine a = affine(p, v, 0);
+  if (a.ok) return a.row == -a.col;
+  if (compares(i->op)) {
+    Affine x = affine(p, i->arg[0], 0), y = affine(p, i->arg[1], 0);
+    if (x.ok && y.ok) return x.row - y.row == y.col - x.col;
+  }
+  if (i->op == IR_LOAD && p->array_dep[i->array->id]) return false;
+  for (uint32_t n = 0; n < i->narg; n++)
+    if (dep_of(p, i->arg[n]) && !(dep_of(p, i->arg[n]) & DEP_DIAGONAL)) return false;
+  return true;
+}
+
 static uint8_t depend_loop(Planner *p, const Loop *l);
 
 static uint8_t depend_args(const Planner *p, const Instr *i) {
   uint8_t d = 0;
-  for (uint32_t n = 0; n < i->narg; n++) d |= dep_of(p, i->arg[n]);
+  for (uint32_t n = 0; n < i->narg; n++) d |= dep_of(p, i->arg[n]) & ~DEP_DIAGONAL;
   return d;
 }
 
@@ -52,7 +86,8 @@ static uint8_t depend_region(Planner *p, const Region *r) {
     uint8_t d = depend_args(p, i);
     if (i->op == IR_LOOP) d = depend_loop(p, i->loop);
     else if (i->op == IR_LOAD) d |= p->array_dep[i->array->id];
-    all |= p->rows->dep[v] = d;
+    all |= d;
+    p->rows->dep[v] = d == DEP_BOTH && is_diagonal(p, v) ? d | DEP_DIAGONAL : d;
   }
   return all;
 }
@@ -60,7 +95,7 @@ static uint8_t depend_region(Planner *p, const Region *r) {
 static uint8_t depend_contribution(Planner *p, const Contribution *c, uint32_t naxis) {
   for (uint32_t n = 0; c->at && n < naxis; n++) p->rows->dep[c->index[n]] = DEP_FEATURE;
   uint8_t d = c->at ? depend_region(p, c->at) : 0;
-  return d | dep_of(p, c->x) | dep_of(p, c->log_w);
+  return (d | dep_of(p, c->x) | dep_of(p, c->log_w)) & ~DEP_DIAGONAL;
 }
 
 static uint8_t depend_accs(Planner *p, const Loop *l) {
@@ -88,7 +123,8 @@ static uint8_t depend_loop(Planner *p, const Loop *l) {
 
 /* ---- what tiles cannot do ----------------------------------------------------------------------- */
 
-static bool is_both(const Planner *p, Val v) { return (dep_of(p, v) & DEP_BOTH) == DEP_BOTH; }
+/* Of tiles: values of diagonals are computed by the scalar code, in f64. */
+static bool is_both(const Planner *p, Val v) { return (dep_of(p, v) & (DEP_BOTH | DEP_DIAGONAL)) == DEP_BOTH; }
 
 static bool leaves_range(const Planner *p, Val v, uint32_t depth) {
   const Instr *i = ir_at(p->k, v);
@@ -247,6 +283,10 @@ static void demand(Planner *p, Val v) {
   uint8_t d = dep_of(p, v);
   if (!v || !d || p->seen[v]) return;
   p->seen[v] = true;
+  if (d & DEP_DIAGONAL) {
+    vec_push(p->arena, &p->s->diagonal, v);
+    return;
+  }
   if (d & DEP_FEATURE && (d & DEP_BOTH) != DEP_BOTH) {
     const Region *home = i->home;
     TileFeature *f = feature_of(p, home->loop);

@@ -39,6 +39,7 @@ static void print_stream(const TileStream *s, FILE *to) {
   fprintf(to, ": tiles of %u x %u, blocks of %u x %u\n", s->shape.rows, s->shape.vectors * s->shape.lanes, s->shape.row_block, s->shape.col_block);
   print_values("of rows", &s->row, to);
   print_values("of columns", &s->col, to);
+  print_values("of diagonals", &s->diagonal, to);
   for (uint32_t n = 0; n < s->features.n; n++) print_feature(&s->features.at[n], to);
   for (uint32_t n = 0; n < s->weights.n; n++) fprintf(to, "    weight: e^%%%u\n", s->weights.at[n].body);
   for (uint32_t n = 0; n < s->accs.n; n++) print_acc(&s->accs.at[n], to);
