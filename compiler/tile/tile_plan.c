@@ -274,6 +274,7 @@ static Val narrow(const Kernel *k, Val v) {
 static void demand(Planner *p, Val v);
 
 static void demand_result(Planner *p, const Instr *i) {
+  feature_of(p, i->loop);
   for (uint32_t n = 0; n < i->loop->accs.n; n++) demand(p, i->loop->accs.at[n]->body.x);
 }
 
