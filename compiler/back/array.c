@@ -11,6 +11,7 @@
 #include <stddef.h>
 
 #include "back/emit.h"
+#include "back/tile.h"
 #include "base/ice.h"
 
 enum { LINE = 64 }; /* alignment of workspace arrays: a cache line, and the widest vector */
@@ -62,8 +63,8 @@ static LLVMValueRef saturating(Emit *e, const char *name, LLVMValueRef x, LLVMVa
   LLVMValueRef over = LLVMBuildExtractValue(e->b, r, 1, "");
   return LLVMBuildSelect(e->b, over, const_int(e, -1), LLVMBuildExtractValue(e->b, r, 0, ""), "");
 }
-static LLVMValueRef add(Emit *e, LLVMValueRef x, LLVMValueRef y) { return saturating(e, "llvm.uadd.with.overflow", x, y); }
-static LLVMValueRef multiply(Emit *e, LLVMValueRef x, LLVMValueRef y) { return saturating(e, "llvm.umul.with.overflow", x, y); }
+LLVMValueRef layout_add(Emit *e, LLVMValueRef x, LLVMValueRef y) { return saturating(e, "llvm.uadd.with.overflow", x, y); }
+LLVMValueRef layout_multiply(Emit *e, LLVMValueRef x, LLVMValueRef y) { return saturating(e, "llvm.umul.with.overflow", x, y); }
 
 static bool follows_from_sizes(const Kernel *k, Val v) {
   const Instr *i = ir_at(k, v);
@@ -88,10 +89,10 @@ const char *layout_refusal(Arena *arena, const Kernel *k) {
 }
 
 /* A value that follows from the sizes, wherever its region is. */
-static LLVMValueRef size_value(Emit *e, Val v) {
+LLVMValueRef layout_size(Emit *e, Val v) {
   const Instr *i = ir_at(e->k, v);
   if (e->val[v]) return e->val[v];
-  for (uint32_t n = 0; n < i->narg; n++) size_value(e, i->arg[n]);
+  for (uint32_t n = 0; n < i->narg; n++) layout_size(e, i->arg[n]);
   return e->val[v] = emit_op(e, i);
 }
 
@@ -100,13 +101,13 @@ static LLVMValueRef layout_array(Emit *e, const Array *a) {
   ArrayPlace *p = place_of(e, a);
   LLVMValueRef bytes = const_int(e, stored_bytes(e, a->elem)), stride = const_int(e, 1);
   for (uint32_t n = a->rank; n-- > 0;) {
-    LLVMValueRef dim = size_value(e, a->dims[n]);
+    LLVMValueRef dim = layout_size(e, a->dims[n]);
     p->dim[n] = op_extreme(e, IR_INT, true, dim, const_int(e, 0));
     p->stride[n] = stride;
     stride = LLVMBuildMul(e->b, stride, p->dim[n], "");
-    bytes = multiply(e, bytes, p->dim[n]);
+    bytes = layout_multiply(e, bytes, p->dim[n]);
   }
-  LLVMValueRef padded = add(e, bytes, const_int(e, LINE - 1));
+  LLVMValueRef padded = layout_add(e, bytes, const_int(e, LINE - 1));
   return LLVMBuildAnd(e->b, padded, const_int(e, -LINE), "");
 }
 
@@ -120,20 +121,20 @@ static LLVMValueRef layout_part(Emit *e, bool shared) {
     if (!laid_out(a) || is_shared(a) != shared) continue;
     LLVMValueRef bytes = layout_array(e, a);
     place_of(e, a)->data = total;
-    total = add(e, total, bytes);
+    total = layout_add(e, total, bytes);
   }
   return total;
 }
 
 Layout layout_workspace(Emit *e) {
-  LLVMValueRef shared = layout_part(e, true);
-  return (Layout){shared, layout_part(e, false)};
+  LLVMValueRef shared = layout_part(e, true), local = layout_part(e, false);
+  return (Layout){shared, layout_add(e, local, tile_workspace(e)), local};
 }
 
 LLVMValueRef layout_total(Emit *e, const Layout *l, LLVMValueRef threads) {
-  LLVMValueRef total = add(e, l->shared, multiply(e, l->each, threads));
+  LLVMValueRef total = layout_add(e, l->shared, layout_multiply(e, l->each, threads));
   LLVMValueRef none = LLVMBuildICmp(e->b, LLVMIntEQ, total, const_int(e, 0), "");
-  return LLVMBuildSelect(e->b, none, total, add(e, total, const_int(e, LINE - 1)), "");
+  return LLVMBuildSelect(e->b, none, total, layout_add(e, total, const_int(e, LINE - 1)), "");
 }
 
 void layout_place(Emit *e, const Layout *l, LLVMValueRef thread) {
@@ -147,6 +148,8 @@ void layout_place(Emit *e, const Layout *l, LLVMValueRef thread) {
     if (!is_shared(a)) offset = LLVMBuildAdd(e->b, offset, own, "");
     e->place[a->id].data = LLVMBuildGEP2(e->b, e->t.i8, e->workspace, &offset, 1, a->name);
   }
+  LLVMValueRef tiles = LLVMBuildAdd(e->b, LLVMBuildAdd(e->b, skip, own, ""), l->local, "");
+  e->tile_space = LLVMBuildGEP2(e->b, e->t.i8, e->workspace, &tiles, 1, "tiles");
 }
 
 /* ---- views -------------------------------------------------------------------------------------- */

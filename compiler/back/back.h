@@ -12,6 +12,7 @@ typedef struct BackOptions {
   bool f64;        /* IR_REAL is double; else float */
   const char *cpu; /* "native" or NULL: this machine; else a CPU name LLVM knows */
   bool optimise;   /* run the IR passes; off only to debug */
+  bool tile;       /* compute streams in register tiles where their form allows it; f32 only */
   const char *triple;   /* NULL: this machine; else as back_target_known, and cpu NULL is the oldest of its kind */
   bool levels;          /* x86-64: one kernel for each of the levels v2, v3, v4, the best chosen when first called; no cpu */
   const int64_t *sizes; /* by place in Kernel.sizes: the one value that the kernel takes; -1: any.  NULL: all any */
@@ -48,6 +49,10 @@ char *back_text(Arena *arena, const Kernel *k, const BackOptions *options, BackF
 bool back_target_known(const char *triple);     /* "x86_64-linux-gnu", "aarch64-linux-gnu", ... */
 bool back_target_is_host(const char *triple);   /* its processors are of this machine's kind; NULL: yes */
 bool back_has_levels(const char *triple);
+/* What the tile plan of these options would be, for `attn dump` and `attn explain`; NULL: scalar code alone. */
+struct TilePlan;
+const struct TilePlan *back_tile_plan(Arena *arena, const Kernel *k, const BackOptions *options);
+
 bool back_cpu_known(const char *cpu);
 const char *back_version(void);  /* "LLVM 19.1.7" */
 char *back_host_cpu(Arena *arena);

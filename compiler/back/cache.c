@@ -75,7 +75,7 @@ CacheKey cache_key(const Emit *e, const BackOptions *o) {
   add_text(&h, ATTN_VERSION " " ATTN_BUILD_ID);
   add_text(&h, back_version());
   add_machine(&h, e->machine);
-  add_number(&h, o->f64 | o->optimise << 1 | o->levels << 2);
+  add_number(&h, o->f64 | o->optimise << 1 | o->levels << 2 | o->tile << 3);
   for (uint32_t n = 0; n < e->k->sizes.n; n++) add_number(&h, o->sizes ? o->sizes[n] : -1);
   add_kernel(&h, e->k);
   return finish(&h);

@@ -9,6 +9,7 @@
 #include <stddef.h>
 
 #include "back/emit.h"
+#include "back/tile.h"
 #include "base/ice.h"
 
 /* ---- blocks ------------------------------------------------------------------------------------- */
@@ -51,8 +52,6 @@ void count_leave(Emit *e, const Count *c) {
 
 /* ---- what a mask needs -------------------------------------------------------------------------- */
 
-typedef struct Need { const Kernel *k; bool *val, *array; } Need;
-
 static void need_region(Need *n, const Region *r);
 
 static void need_acc(Need *n, const Acc *a) {
@@ -77,7 +76,7 @@ static void need_array(Need *n, const Array *a) {
   for (uint32_t d = 0; d < a->rank; d++) n->val[a->dims[d]] = true;
 }
 
-static void need_instr(Need *n, const Instr *i) {
+void need_instr(Need *n, const Instr *i) {
   for (uint32_t a = 0; a < i->narg; a++) n->val[i->arg[a]] = true;
   if (i->op == IR_LOOP) need_loop(n, i->loop);
   else if (i->array) need_array(n, i->array);
@@ -100,6 +99,17 @@ static bool is_needed(const Need *n, Val v) {
   if (i->op == IR_LOOP) return yields_needed(n, i->loop);
   if (i->op == IR_ARRAY) return n->array[i->array->id];
   return n->val[v];
+}
+
+bool *need_slice(Emit *e, Need *n, const Region *r) {
+  bool *pick = NEW_ARRAY(e->arena, bool, e->k->instrs.n);
+  for (uint32_t at = r->code.n; at-- > 0;) {
+    n->val[0] = false;
+    if (!is_needed(n, r->code.at[at])) continue;
+    pick[r->code.at[at]] = true;
+    need_instr(n, ir_at(e->k, r->code.at[at]));
+  }
+  return pick;
 }
 
 /* Whether a holds only where b does, as far as conjunctions show. */
@@ -128,6 +138,20 @@ static bool checks_beyond(const Kernel *k, const Region *r, Val mask) {
   for (uint32_t n = 0; r && n < r->code.n; n++)
     if (checked_beyond(k, ir_at(k, r->code.at[n]), mask)) return true;
   return false;
+}
+
+static bool has_checks(const Kernel *k, const Region *r) {
+  for (uint32_t n = 0; r && n < r->code.n; n++) {
+    const Instr *i = ir_at(k, r->code.at[n]);
+    if (i->op == IR_CHECK_INDEX || i->op == IR_CHECK_NONZERO || (i->op == IR_LOOP && emit_has_checks(k, i->loop))) return true;
+  }
+  return false;
+}
+
+bool emit_has_checks(const Kernel *k, const Loop *l) {
+  bool any = has_checks(k, l->body) || has_checks(k, l->seed);
+  for (uint32_t n = 0; n < l->accs.n; n++) any = any || has_checks(k, l->accs.at[n]->body.at) || has_checks(k, l->accs.at[n]->seed.at);
+  return any;
 }
 
 /* By Val: the instructions of r that come before the branch on its mask: what the mask depends on, and checks
@@ -217,7 +241,9 @@ static LLVMValueRef wanted(Emit *e, const Region *r) {
 static void emit_stores(Emit *e, const Loop *l) {
   LLVMValueRef some = l->body->depth == 1 ? wanted(e, l->body) : NULL;
   LLVMBasicBlockRef done = some ? block_when(e, some, "wanted") : NULL;
+  const TileRows *rows = e->plan ? tile_rows_of(e->plan, l) : NULL;
   if (l->kind == LOOP_PAR && !e->in_task && is_alone(l->body->parent)) emit_parallel(e, l);
+  else if (rows) tile_rows(e, rows);
   else {
     Count c = loop_enter(e, l);
     emit_code(e, l->body, NULL, false);
@@ -236,7 +262,7 @@ static void emit_loop(Emit *e, const Loop *l) {
 
 /* ---- checks ------------------------------------------------------------------------------------- */
 
-static LLVMValueRef check_fails(Emit *e, const Instr *i) {
+LLVMValueRef check_fails(Emit *e, const Instr *i) {
   LLVMValueRef x = e->val[i->arg[1]], zero = const_int(e, 0);
   if (i->op == IR_CHECK_NONZERO) return LLVMBuildICmp(e->b, LLVMIntEQ, x, zero, "");
   LLVMValueRef low = LLVMBuildICmp(e->b, LLVMIntSLT, x, zero, "");
@@ -314,9 +340,16 @@ static void emit_workspace(Emit *e) {
   char *name = arena_printf(e->arena, "attn_%s_workspace", e->k->name);
   function_begin(e, name, LLVMFunctionType(e->t.i64, (LLVMTypeRef[]){e->t.ptr, e->t.i32}, 2, false));
   e->sizes = LLVMGetParam(e->fn, 0);
-  Layout l = layout_workspace(e);
   LLVMValueRef threads = LLVMBuildSExt(e->b, LLVMGetParam(e->fn, 1), e->t.i64, "");
-  function_end(e, layout_total(e, &l, op_extreme(e, IR_INT, true, threads, const_int(e, 1))));
+  threads = op_extreme(e, IR_INT, true, threads, const_int(e, 1));
+  LLVMValueRef most = const_int(e, 0);
+  for (int n = 0; n < (e->levels ? LEVELS : 1); n++) { /* enough for whichever kernel is chosen */
+    if (e->levels) e->plan = e->level_plan[n];
+    Layout l = layout_workspace(e);
+    LLVMValueRef need = layout_total(e, &l, threads), more = LLVMBuildICmp(e->b, LLVMIntUGT, need, most, "");
+    most = LLVMBuildSelect(e->b, more, need, most, "");
+  }
+  function_end(e, most);
 }
 
 LLVMValueRef field_at(Emit *e, LLVMValueRef base, size_t offset) {
@@ -430,6 +463,7 @@ static void emit_levels(Emit *e, const char *name) {
   const char *cpu = e->cpu;
   for (int n = 0; n < LEVELS; n++) {
     e->cpu = level_cpu[n];
+    e->plan = e->level_plan[n];
     kernel[n] = emit_kernel(e, arena_printf(e->arena, "%s.%s", name, e->cpu));
     LLVMSetLinkage(kernel[n], LLVMInternalLinkage);
   }

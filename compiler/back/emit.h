@@ -21,6 +21,7 @@
 #include <llvm-c/TargetMachine.h>
 
 #include "back/back.h"
+#include "tile/tile.h"
 
 /* Where an array lies.  The address of an element is data + sum index * stride, strides in elements. */
 typedef struct ArrayPlace {
@@ -28,6 +29,8 @@ typedef struct ArrayPlace {
   LLVMValueRef present; /* OUT: the caller wants it */
   LLVMValueRef *dim, *stride;
 } ArrayPlace;
+
+enum { LEVELS = 3 }; /* of x86-64 that one object may serve, see dispatch.c */
 
 typedef struct IndexRange { Val lo, hi; } IndexRange;
 
@@ -61,6 +64,9 @@ typedef struct Emit {
   IndexRange *range;        /* by Val: what the variable of an emitted loop or axis runs over */
   ArrayPlace *place;        /* by Array.id */
   VEC(Span) sites;
+  const TilePlan *plan;     /* NULL: scalar code alone */
+  const TilePlan *level_plan[LEVELS]; /* of the kernels, where there are levels */
+  LLVMValueRef tile_space;  /* workspace of the tiles */
 } Emit;
 
 /* The module of a kernel: verified, not optimised.  `e` is zeroed but for arena, k, cx and what target_choose sets. */
@@ -92,6 +98,14 @@ LLVMTypeRef kernel_type(const Emit *e);
 /* All instructions of a region; all those whose `pick` (by Val) is `want`. */
 void emit_code(Emit *e, const Region *r, const bool *pick, bool want);
 
+/* What code reads: values and arrays, by number. */
+typedef struct Need { const Kernel *k; bool *val, *array; } Need;
+void need_instr(Need *n, const Instr *i);
+/* By Val: the instructions of a region that yield what is needed; adds what those read. */
+bool *need_slice(Emit *e, Need *n, const Region *r);
+bool emit_has_checks(const Kernel *k, const Loop *l); /* a reduction, or what is inside it */
+LLVMValueRef check_fails(Emit *e, const Instr *check); /* without its guard */
+
 /* ---- emit_op.c ---------------------------------------------------------------------------------- */
 
 LLVMTypeRef type_of(const Emit *e, IrType t);
@@ -119,10 +133,13 @@ void reduction_end(Emit *e, Reduction *r);
 const char *layout_refusal(Arena *arena, const Kernel *k);
 /* Places of the arrays in the workspace, of dimensions that follow from the sizes; returns the bytes needed
  * for one thread in `shared` and those for each thread in `each`, SIZE_MAX where they exceed it. */
-typedef struct Layout { LLVMValueRef shared, each; } Layout;
+typedef struct Layout { LLVMValueRef shared, each, local; } Layout; /* local: of `each`, without the tiles */
 Layout layout_workspace(Emit *e);
 /* shared + threads * each, and the room to align them, saturating. */
 LLVMValueRef layout_total(Emit *e, const Layout *l, LLVMValueRef threads);
+LLVMValueRef layout_size(Emit *e, Val v); /* a value that follows from the sizes */
+LLVMValueRef layout_add(Emit *e, LLVMValueRef x, LLVMValueRef y); /* saturating */
+LLVMValueRef layout_multiply(Emit *e, LLVMValueRef x, LLVMValueRef y);
 /* Sets the places' data for a thread, after the size of the workspace was checked. */
 void layout_place(Emit *e, const Layout *l, LLVMValueRef thread);
 
@@ -147,7 +164,6 @@ void emit_parallel(Emit *e, const Loop *l);
 /* ---- dispatch.c --------------------------------------------------------------------------------- */
 
 /* The function `name` that calls, of the kernels given, the one for the best processor that this one is. */
-enum { LEVELS = 3 };
 extern const char *const level_cpu[LEVELS]; /* from the oldest to the newest */
 void emit_dispatch(Emit *e, const char *name, const LLVMValueRef *kernel);
 
@@ -160,5 +176,7 @@ LLVMTargetMachineRef target_machine(Arena *arena, const BackOptions *o, const ch
 bool target_choose(Emit *e, const BackOptions *o, const char **why);
 LLVMContextRef target_context(LLVMContextRef cx); /* errors of LLVM become ICEs; returns cx */
 void target_optimise(const Emit *e);
+/* Sets e->plan where the options and the processor allow tiles. */
+void target_plan(Emit *e, const BackOptions *options);
 
 #endif

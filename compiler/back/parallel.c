@@ -15,6 +15,7 @@
 #include <stddef.h>
 
 #include "back/emit.h"
+#include "back/tile.h"
 #include "ir/build.h"
 #include "ir/walk.h"
 
@@ -31,7 +32,8 @@ typedef struct Context {
   int64_t captured[];
 } Context;
 
-typedef struct Nest { const Loop *loop[NEST_MAX]; uint32_t n; } Nest;
+/* tiled: the last loop is taken in blocks, each of which counts as one row. */
+typedef struct Nest { const Loop *loop[NEST_MAX]; uint32_t n; const TileRows *tiled; } Nest;
 typedef VEC(Val) Captured;
 
 bool is_alone(const Region *r) {
@@ -66,13 +68,17 @@ static bool known_outside(const Kernel *k, const Loop *outer, Val v) {
 
 /* A loop whose body is straight code stays a loop inside its row: finding its index by division would cost more
  * than the body. */
-static Nest nest_of(const Kernel *k, const Loop *l) {
-  Nest nest = {{l}, 1};
-  while (nest.n < NEST_MAX) {
+static const TileRows *tiled(const Emit *e, const Loop *l) { return e->plan ? tile_rows_of(e->plan, l) : NULL; }
+
+static Nest nest_of(const Emit *e, const Loop *l) {
+  const Kernel *k = e->k;
+  Nest nest = {{l}, 1, tiled(e, l)};
+  while (nest.n < NEST_MAX && !nest.tiled) {
     const Loop *inner = only_loop(k, nest.loop[nest.n - 1]->body);
     if (!inner || !has_loop(k, inner->body)) break;
     if (!known_outside(k, l, inner->lo) || !known_outside(k, l, inner->hi)) break;
     nest.loop[nest.n++] = inner;
+    nest.tiled = tiled(e, inner);
   }
   return nest;
 }
@@ -92,17 +98,25 @@ static LLVMValueRef product(Emit *e, LLVMValueRef x, LLVMValueRef y) {
   return LLVMBuildSelect(e->b, over, const_int(e, INT64_MAX), LLVMBuildExtractValue(e->b, r, 0, ""), "");
 }
 
-static LLVMValueRef count_rows(Emit *e, const Nest *nest) {
-  LLVMValueRef rows = const_int(e, 1);
-  for (uint32_t n = 0; n < nest->n; n++) rows = product(e, rows, extent(e, nest->loop[n]));
-  return rows;
-}
 
 /* rows / by, rounded up. */
 static LLVMValueRef parts(Emit *e, LLVMValueRef rows, LLVMValueRef by) {
   LLVMValueRef whole = LLVMBuildUDiv(e->b, rows, by, ""), rest = LLVMBuildURem(e->b, rows, by, "");
   LLVMValueRef more = LLVMBuildICmp(e->b, LLVMIntNE, rest, const_int(e, 0), "");
   return LLVMBuildAdd(e->b, whole, LLVMBuildZExt(e->b, more, e->t.i64, ""), "");
+}
+
+/* How many rows loop n of a nest stands for. */
+static LLVMValueRef steps(Emit *e, const Nest *nest, uint32_t n) {
+  LLVMValueRef all = extent(e, nest->loop[n]);
+  bool blocks = nest->tiled && n + 1 == nest->n;
+  return blocks ? parts(e, all, const_int(e, tile_block_rows(nest->tiled))) : all;
+}
+
+static LLVMValueRef count_rows(Emit *e, const Nest *nest) {
+  LLVMValueRef rows = const_int(e, 1);
+  for (uint32_t n = 0; n < nest->n; n++) rows = product(e, rows, steps(e, nest, n));
+  return rows;
 }
 
 static LLVMValueRef item_rows(Emit *e, LLVMValueRef rows) {
@@ -194,24 +208,37 @@ static void set_index(Emit *e, const Loop *l, LLVMValueRef offset) {
   e->range[l->index] = (IndexRange){l->lo, l->hi};
 }
 
-/* A row's number to the loops' variables: the last loop runs fastest. */
-static void set_indices(Emit *e, const Nest *nest, LLVMValueRef row) {
+/* A row's number to the numbers of the loops' steps: the last loop runs fastest. */
+static void split_row(Emit *e, const Nest *nest, LLVMValueRef row, LLVMValueRef *step) {
   for (uint32_t n = nest->n; n-- > 1;) {
-    LLVMValueRef many = extent(e, nest->loop[n]);
-    set_index(e, nest->loop[n], LLVMBuildURem(e->b, row, many, ""));
+    LLVMValueRef many = steps(e, nest, n);
+    step[n] = LLVMBuildURem(e->b, row, many, "");
     row = LLVMBuildUDiv(e->b, row, many, "");
   }
-  set_index(e, nest->loop[0], row);
+  step[0] = row;
 }
 
-static void emit_row(Emit *e, const Nest *nest) {
+/* What a region computes before the loop inside it. */
+static void emit_around(Emit *e, const Region *r) {
   bool *loops = NEW_ARRAY(e->arena, bool, e->k->instrs.n);
-  for (uint32_t n = 0; n + 1 < nest->n; n++) {
-    const Region *r = nest->loop[n]->body;
-    for (uint32_t c = 0; c < r->code.n; c++) loops[r->code.at[c]] = ir_at(e->k, r->code.at[c])->op == IR_LOOP;
-    emit_code(e, r, loops, false);
+  for (uint32_t c = 0; c < r->code.n; c++) loops[r->code.at[c]] = ir_at(e->k, r->code.at[c])->op == IR_LOOP;
+  emit_code(e, r, loops, false);
+}
+
+static void emit_row(Emit *e, const Nest *nest, LLVMValueRef row) {
+  LLVMValueRef step[NEST_MAX];
+  uint32_t last = nest->n - 1;
+  split_row(e, nest, row, step);
+  for (uint32_t n = 0; n < last; n++) {
+    set_index(e, nest->loop[n], step[n]);
+    emit_around(e, nest->loop[n]->body);
   }
-  emit_code(e, nest->loop[nest->n - 1]->body, NULL, false);
+  if (nest->tiled) {
+    tile_block(e, nest->tiled, step[last]);
+    return;
+  }
+  set_index(e, nest->loop[last], step[last]);
+  emit_code(e, nest->loop[last]->body, NULL, false);
 }
 
 static void emit_item(Emit *e, const Nest *nest) {
@@ -220,8 +247,7 @@ static void emit_item(Emit *e, const Nest *nest) {
   LLVMValueRef left = LLVMBuildSub(e->b, rows, lo, "");
   LLVMValueRef hi = LLVMBuildAdd(e->b, lo, op_extreme(e, IR_INT, false, left, each), "");
   Count c = count_enter(e, lo, hi);
-  set_indices(e, nest, c.index);
-  emit_row(e, nest);
+  emit_row(e, nest, c.index);
   count_leave(e, &c);
 }
 
@@ -251,7 +277,7 @@ static LLVMValueRef emit_rows(Emit *e, const Nest *nest, const Captured *list) {
 /* ---- the call --------------------------------------------------------------------------------------- */
 
 void emit_parallel(Emit *e, const Loop *l) {
-  Nest nest = nest_of(e->k, l);
+  Nest nest = nest_of(e, l);
   Captured list = captured_by(e, l);
   LLVMValueRef context = cell_new(e, LLVMArrayType2(e->t.i64, captured_offset(list.n) / sizeof(int64_t)), "context");
   LLVMValueRef field[] = {emit_rows(e, &nest, &list), e->in, e->out, e->sizes, e->workspace};

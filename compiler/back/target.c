@@ -135,6 +135,55 @@ char *back_host_cpu(Arena *arena) {
   return copy;
 }
 
+/* ---- tiles -------------------------------------------------------------------------------------- */
+
+static bool is_one_of(const char *cpu, const char *const *names) {
+  for (; *names; names++)
+    if (!strcmp(cpu, *names)) return true;
+  return false;
+}
+
+/* By the features of the machine, or what the name of a processor implies.  Without fused multiply-add there are no
+ * tiles: its emulation is a call. */
+static bool tile_target(const char *triple, const char *cpu, const char *features, TileTarget *t) {
+  static const char *const wide[] = {"x86-64-v4", "skylake-avx512", "skx", "cascadelake", "cooperlake", "icelake-client",
+                                     "icelake-server", "rocketlake", "tigerlake", "sapphirerapids", "emeraldrapids",
+                                     "graniterapids", "graniterapids-d", "znver4", "znver5", NULL};
+  static const char *const usual[] = {"x86-64-v3", "haswell", "core-avx2", "broadwell", "skylake", "alderlake", "raptorlake",
+                                      "meteorlake", "arrowlake", "lunarlake", "znver1", "znver2", "znver3", "bdver4", NULL};
+  bool told = *features != 0;
+  bool avx512 = told ? strstr(features, "+avx512f") && strstr(features, "+avx512dq") : is_one_of(cpu, wide);
+  bool avx2 = told ? strstr(features, "+avx2") && strstr(features, "+fma,") : is_one_of(cpu, usual);
+  bool neon = !strncmp(triple, "aarch64", 7);
+  *t = (TileTarget){avx512 ? 16 : avx2 ? 8 : 4, avx512 || neon ? 32 : 16};
+  return avx512 || avx2 || neon;
+}
+
+static const TilePlan *plan_for(const Emit *e, const char *triple, const char *cpu, const char *features) {
+  TileTarget t;
+  return tile_target(triple, cpu, features, &t) ? tile_plan(e->arena, e->k, &t) : NULL;
+}
+
+void target_plan(Emit *e, const BackOptions *options) {
+  if (!options->tile || options->f64) return;
+  LLVMTargetMachineRef m = e->machine;
+  char *cpu = LLVMGetTargetMachineCPU(m), *features = LLVMGetTargetMachineFeatureString(m), *triple = LLVMGetTargetMachineTriple(m);
+  e->plan = plan_for(e, triple, cpu, features);
+  for (int n = 0; n < LEVELS && e->levels; n++) e->level_plan[n] = plan_for(e, triple, level_cpu[n], "");
+  LLVMDisposeMessage(cpu);
+  LLVMDisposeMessage(features);
+  LLVMDisposeMessage(triple);
+}
+
+const struct TilePlan *back_tile_plan(Arena *arena, const Kernel *k, const BackOptions *options) {
+  const char *why;
+  Emit e = {.arena = arena, .k = k, .f64 = options->f64, .machine = target_machine(arena, options, &why)};
+  if (!e.machine) return NULL;
+  target_plan(&e, options);
+  LLVMDisposeTargetMachine(e.machine);
+  return e.plan;
+}
+
 /* ---- passes ------------------------------------------------------------------------------------- */
 
 /* The builder of the reduction IR has already moved invariants out and shared equal values; what is left is
@@ -189,6 +238,7 @@ bool target_choose(Emit *e, const BackOptions *o, const char **why) {
   e->f64 = o->f64;
   e->fixed = o->sizes;
   e->levels = o->levels;
+  if (e->machine) target_plan(e, o);
   return e->machine != NULL;
 }
 

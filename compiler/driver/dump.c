@@ -7,6 +7,7 @@
 #include "infer/derive.h"
 #include "ir/pass.h"
 #include "model/term.h"
+#include "tile/tile.h"
 
 static const char *const STEPS[] = {"parse", "check", "plan", "derive"};
 static const char *const FORMS[] = {[BACK_LLVM] = "llvm", [BACK_LLVM_OPTIMISED] = "llvm-opt", [BACK_ASM] = "asm"};
@@ -15,7 +16,8 @@ enum { STEP_COUNT = 4, FORM_COUNT = 3, NAMES_MAX = 64 };
 static uint32_t all_names(const char **names) {
   uint32_t n = 0;
   for (uint32_t i = 0; i < STEP_COUNT; i++) names[n++] = STEPS[i];
-  for (uint32_t i = 0; i < ir_pass_count && n < NAMES_MAX - FORM_COUNT; i++) names[n++] = ir_passes[i].name;
+  for (uint32_t i = 0; i < ir_pass_count && n < NAMES_MAX - FORM_COUNT - 1; i++) names[n++] = ir_passes[i].name;
+  names[n++] = "tile";
   for (uint32_t i = 0; i < FORM_COUNT; i++) names[n++] = FORMS[i];
   return n;
 }
@@ -43,7 +45,7 @@ static int dump_syntax(Driver *d) {
 
 static int dump_kernel(Driver *d, const Kernel *k, const char *after) {
   const char *why = "";
-  BackOptions options = {.f64 = d->options.f64, .cpu = d->options.cpu, .optimise = true};
+  BackOptions options = {.f64 = d->options.f64, .cpu = d->options.cpu, .optimise = true, .tile = true};
   const Kernel *at = k;
   for (uint32_t i = 0; i < FORM_COUNT; i++) {
     if (strcmp(FORMS[i], after)) continue;
@@ -51,6 +53,11 @@ static int dump_kernel(Driver *d, const Kernel *k, const char *after) {
     if (!text) return wrong("%s", why);
     fputs(text, stdout);
     free(text);
+    return STATUS_DONE;
+  }
+  if (!strcmp(after, "tile")) {
+    const TilePlan *plan = back_tile_plan(d->arena, ir_run_passes(d->arena, k, NULL), &options);
+    if (plan) tile_print(plan, stdout);
     return STATUS_DONE;
   }
   if (strcmp(after, "derive")) at = ir_run_passes(d->arena, k, after);

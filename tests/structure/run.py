@@ -17,9 +17,10 @@ MAY_INCLUDE = {
     "oracle": ["base", "model"],
     "ir": ["base"],
     "infer": ["base", "model", "ir"],
-    "back": ["base", "ir"],
+    "tile": ["base", "ir"],
+    "back": ["base", "ir", "tile"],
     "explain": ["base", "model", "infer", "ir"],
-    "driver": ["base", "front", "model", "oracle", "ir", "infer", "back", "explain"],
+    "driver": ["base", "front", "model", "oracle", "ir", "infer", "tile", "back", "explain"],
     "api": ["base", "model", "driver"],
 }
 

@@ -1,0 +1,47 @@
+/* lanes: operations of the reduction IR on vectors of elements.
+ *
+ * A lane of type `real` or `wide` is a float: on tiles both have the build's precision.  An int is an i64, a bool an i1.
+ * All operations are total, as in the scalar code, and NaN and infinities have their meaning.  Errors of the functions
+ * written here, found over their whole range: exp, log, log1p, expm1, tanh 2 ulp; pow |y log x| + 2 ulp.
+ *
+ *   lanes.c       the table of operations; the ones without a vector form go lane by lane through the scalar code
+ *   lanes_math.c  exponentials and logarithms */
+#ifndef ATTN_BACK_LANES_H
+#define ATTN_BACK_LANES_H
+
+#include "back/emit.h"
+
+typedef struct Lanes {
+  Emit *e;
+  unsigned n;
+  LLVMTypeRef f32, i32, i64, i1; /* vectors of n */
+} Lanes;
+
+Lanes lanes_of(Emit *e, unsigned n);
+LLVMTypeRef lanes_type(const Lanes *l, IrType t);
+LLVMValueRef lanes_splat(const Lanes *l, LLVMValueRef x); /* of a scalar of the lane's type */
+LLVMValueRef lanes_float(const Lanes *l, double v);
+LLVMValueRef lanes_bits(const Lanes *l, int64_t v);       /* i32 */
+LLVMValueRef lanes_iota(const Lanes *l, LLVMTypeRef element);
+/* A scalar of the IR's type as a scalar of a lane, and back. */
+LLVMValueRef lane_from(Emit *e, LLVMValueRef x, IrType t);
+LLVMValueRef lane_to(Emit *e, LLVMValueRef x, IrType t);
+LLVMTypeRef lane_type(const Emit *e, IrType t);
+
+/* A pure operation other than a leaf or a load; arg are vectors. */
+LLVMValueRef lanes_op(const Lanes *l, const Instr *i, LLVMValueRef *arg);
+LLVMValueRef lanes_call(const Lanes *l, const char *intrinsic, unsigned n, LLVMValueRef *arg); /* on f32 vectors */
+LLVMValueRef lanes_fma(const Lanes *l, LLVMValueRef x, LLVMValueRef y, LLVMValueRef z);
+/* Across the lanes: combines halves until one is left. */
+LLVMValueRef lanes_fold(const Lanes *l, LLVMValueRef x, LLVMValueRef (*combine)(Emit *, LLVMValueRef, LLVMValueRef));
+
+LLVMValueRef lanes_exp(const Lanes *l, LLVMValueRef x);
+LLVMValueRef lanes_exp_weight(const Lanes *l, LLVMValueRef x); /* x <= 0, -inf or NaN; 0 below e^-87 */
+LLVMValueRef lanes_expm1(const Lanes *l, LLVMValueRef x);
+LLVMValueRef lanes_log(const Lanes *l, LLVMValueRef x);
+LLVMValueRef lanes_log1p(const Lanes *l, LLVMValueRef x);
+LLVMValueRef lanes_log1p_unit(const Lanes *l, LLVMValueRef x); /* 0 <= x <= 1, or NaN */
+LLVMValueRef lanes_tanh(const Lanes *l, LLVMValueRef x);
+LLVMValueRef lanes_pow(const Lanes *l, LLVMValueRef x, LLVMValueRef y);
+
+#endif

@@ -1,0 +1,144 @@
+/* lanes_math: elementary functions on vectors of floats, by reduction of the argument and a polynomial.
+ *
+ * e^x = 2^n e^r with n the integer nearest to x / log 2, found by adding a number so large that the fraction falls off;
+ * log x = n log 2 + log m with m in [sqrt 1/2, sqrt 2).  The polynomials are those of Moshier's Cephes library.  The
+ * other functions follow from these two by formulas that keep the relative error at the zeros. */
+#include <math.h>
+
+#include "back/lanes.h"
+
+typedef LLVMValueRef V;
+
+static V add(const Lanes *l, V x, V y) { return LLVMBuildFAdd(l->e->b, x, y, ""); }
+static V sub(const Lanes *l, V x, V y) { return LLVMBuildFSub(l->e->b, x, y, ""); }
+static V mul(const Lanes *l, V x, V y) { return LLVMBuildFMul(l->e->b, x, y, ""); }
+static V quotient(const Lanes *l, V x, V y) { return LLVMBuildFDiv(l->e->b, x, y, ""); }
+static V choose(const Lanes *l, V c, V x, V y) { return LLVMBuildSelect(l->e->b, c, x, y, ""); }
+static V compare(const Lanes *l, LLVMRealPredicate p, V x, V y) { return LLVMBuildFCmp(l->e->b, p, x, y, ""); }
+static V number(const Lanes *l, double v) { return lanes_float(l, v); }
+static V absolute(const Lanes *l, V x) { return lanes_call(l, "llvm.fabs", 1, &x); }
+static V as_bits(const Lanes *l, V x) { return LLVMBuildBitCast(l->e->b, x, l->i32, ""); }
+static V as_float(const Lanes *l, V x) { return LLVMBuildBitCast(l->e->b, x, l->f32, ""); }
+
+/* c[0] x^(n-1) + .. + c[n-1] */
+static V polynomial(const Lanes *l, V x, const double *c, unsigned n) {
+  V p = number(l, c[0]);
+  for (unsigned k = 1; k < n; k++) p = lanes_fma(l, p, x, number(l, c[k]));
+  return p;
+}
+
+/* ---- exponentials ------------------------------------------------------------------------------- */
+
+static const double SHIFT = 0x1.8p23; /* adding it leaves an integer in the low bits */
+
+typedef struct Reduced { V value, shifted; } Reduced; /* e^r; n in the low bits */
+
+static Reduced reduce(const Lanes *l, V x) {
+  static const double c[] = {1.9875691500e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1};
+  V shifted = lanes_fma(l, x, number(l, 1.44269504088896341), number(l, SHIFT)), n = sub(l, shifted, number(l, SHIFT));
+  V r = lanes_fma(l, n, number(l, -0.693359375), x);
+  r = lanes_fma(l, n, number(l, 2.12194440e-4), r);
+  V p = polynomial(l, r, c, 6);
+  return (Reduced){add(l, lanes_fma(l, p, mul(l, r, r), r), number(l, 1)), as_bits(l, shifted)};
+}
+
+/* 2^n for -127 < n < 128, n in the low bits. */
+static V power_of_two(const Lanes *l, V n) {
+  V biased = LLVMBuildAdd(l->e->b, n, lanes_bits(l, 127), "");
+  return as_float(l, LLVMBuildShl(l->e->b, biased, lanes_bits(l, 23), ""));
+}
+
+V lanes_exp_weight(const Lanes *l, V x) {
+  V gone = compare(l, LLVMRealOLT, x, number(l, -87));
+  Reduced r = reduce(l, x);
+  return choose(l, gone, number(l, 0), mul(l, r.value, power_of_two(l, r.shifted)));
+}
+
+/* Scaled in two steps, which pass through the denormals and to infinity. */
+V lanes_exp(const Lanes *l, V x) {
+  V clamped = choose(l, compare(l, LLVMRealOGT, x, number(l, 89)), number(l, 89), x);
+  clamped = choose(l, compare(l, LLVMRealOLT, x, number(l, -105)), number(l, -105), clamped);
+  Reduced r = reduce(l, clamped);
+  V n = LLVMBuildSub(l->e->b, r.shifted, as_bits(l, number(l, SHIFT)), "");
+  V half = LLVMBuildAShr(l->e->b, n, lanes_bits(l, 1), ""), rest = LLVMBuildSub(l->e->b, n, half, "");
+  return mul(l, mul(l, r.value, power_of_two(l, half)), power_of_two(l, rest));
+}
+
+/* (u - 1) x / log u with u = e^x rounded: the errors of numerator and denominator cancel. */
+V lanes_expm1(const Lanes *l, V x) {
+  V one = number(l, 1), u = lanes_exp(l, x), less = sub(l, u, one);
+  V ratio = mul(l, less, quotient(l, x, lanes_log(l, u)));
+  V far = LLVMBuildOr(l->e->b, compare(l, LLVMRealOLT, x, number(l, -17)), compare(l, LLVMRealOGT, x, number(l, 17)), "");
+  return choose(l, compare(l, LLVMRealOEQ, u, one), x, choose(l, far, less, ratio));
+}
+
+V lanes_tanh(const Lanes *l, V x) {
+  static const double c[] = {-5.70498872745e-3, 2.06390887954e-2, -5.37397155531e-2, 1.33314422036e-1, -3.33332819422e-1};
+  V size = absolute(l, x), z = mul(l, x, x), one = number(l, 1);
+  V near = lanes_fma(l, mul(l, polynomial(l, z, c, 5), z), x, x);
+  V grown = add(l, lanes_exp(l, add(l, size, size)), one), far = sub(l, one, quotient(l, number(l, 2), grown));
+  far = lanes_call(l, "llvm.copysign", 2, (V[]){far, x});
+  return choose(l, compare(l, LLVMRealOLT, size, number(l, 0.625)), near, far);
+}
+
+/* ---- logarithms --------------------------------------------------------------------------------- */
+
+/* Of positive normal numbers. */
+static V log_normal(const Lanes *l, V x, V exponent_shift) {
+  static const double c[] = {7.0376836292e-2, -1.1514610310e-1, 1.1676998740e-1, -1.2420140846e-1, 1.4249322787e-1,
+                             -1.6668057665e-1, 2.0000714765e-1, -2.4999993993e-1, 3.3333331174e-1};
+  LLVMBuilderRef b = l->e->b;
+  V bits = LLVMBuildSub(b, as_bits(l, x), lanes_bits(l, 0x3f3504f3), ""); /* sqrt 1/2 */
+  V n = LLVMBuildSIToFP(b, LLVMBuildAShr(b, bits, lanes_bits(l, 23), ""), l->f32, "");
+  V low = LLVMBuildAdd(b, LLVMBuildAnd(b, bits, lanes_bits(l, 0x7fffff), ""), lanes_bits(l, 0x3f3504f3), "");
+  V r = sub(l, as_float(l, low), number(l, 1)), z = mul(l, r, r);
+  n = add(l, n, exponent_shift);
+  V y = mul(l, mul(l, polynomial(l, r, c, 9), r), z);
+  y = lanes_fma(l, n, number(l, -2.12194440e-4), y);
+  y = lanes_fma(l, z, number(l, -0.5), y);
+  return lanes_fma(l, n, number(l, 0.693359375), add(l, r, y));
+}
+
+V lanes_log(const Lanes *l, V x) {
+  V zero = number(l, 0), tiny = compare(l, LLVMRealOLT, x, number(l, 0x1p-126));
+  V scaled = choose(l, tiny, mul(l, x, number(l, 0x1p23)), x);
+  V y = log_normal(l, scaled, choose(l, tiny, number(l, -23), zero));
+  V beyond = LLVMBuildNot(l->e->b, compare(l, LLVMRealOLT, x, number(l, INFINITY)), "");
+  y = choose(l, beyond, x, y);
+  y = choose(l, compare(l, LLVMRealOEQ, x, zero), number(l, -INFINITY), y);
+  return choose(l, compare(l, LLVMRealOLT, x, zero), number(l, NAN), y);
+}
+
+/* log u plus what rounding 1 + x to u lost. */
+V lanes_log1p(const Lanes *l, V x) {
+  V one = number(l, 1), u = add(l, x, one), lost = sub(l, x, sub(l, u, one));
+  V usual = LLVMBuildAnd(l->e->b, compare(l, LLVMRealOGT, u, number(l, 0)), compare(l, LLVMRealOLT, u, number(l, INFINITY)), "");
+  V correction = choose(l, usual, quotient(l, lost, u), number(l, 0)), y = add(l, lanes_log(l, u), correction);
+  return choose(l, compare(l, LLVMRealOLT, absolute(l, x), number(l, 0x1p-24)), x, y);
+}
+
+/* For 0 <= x <= 1 or NaN: nothing can be out of range, and 1 - x/2 is close enough to 1 / (1 + x) for what was lost. */
+V lanes_log1p_unit(const Lanes *l, V x) {
+  V one = number(l, 1), u = add(l, x, one), lost = sub(l, x, sub(l, u, one));
+  V y = lanes_fma(l, lost, lanes_fma(l, x, number(l, -0.5), one), log_normal(l, u, number(l, 0)));
+  return choose(l, compare(l, LLVMRealULT, x, number(l, 0x1p-24)), x, y);
+}
+
+/* ---- powers ------------------------------------------------------------------------------------- */
+
+static V is_whole(const Lanes *l, V y) {
+  return compare(l, LLVMRealOEQ, lanes_call(l, "llvm.trunc", 1, &y), y);
+}
+
+V lanes_pow(const Lanes *l, V x, V y) {
+  LLVMBuilderRef b = l->e->b;
+  V one = number(l, 1), zero = number(l, 0), half = mul(l, y, number(l, 0.5));
+  V size = lanes_exp(l, mul(l, y, lanes_log(l, absolute(l, x))));
+  V odd = LLVMBuildAnd(b, is_whole(l, y), LLVMBuildNot(b, is_whole(l, half), ""), "");
+  V sign = LLVMBuildICmp(b, LLVMIntSLT, as_bits(l, x), lanes_bits(l, 0), "");
+  V p = choose(l, LLVMBuildAnd(b, sign, odd, ""), LLVMBuildFNeg(b, size, ""), size);
+  V wrong = LLVMBuildAnd(b, compare(l, LLVMRealOLT, x, zero), LLVMBuildNot(b, is_whole(l, y), ""), "");
+  p = choose(l, LLVMBuildAnd(b, wrong, compare(l, LLVMRealOGT, x, number(l, -INFINITY)), ""), number(l, NAN), p);
+  V trivial = LLVMBuildOr(b, compare(l, LLVMRealOEQ, y, zero), compare(l, LLVMRealOEQ, x, one), "");
+  return choose(l, trivial, one, p);
+}

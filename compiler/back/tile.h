@@ -1,0 +1,101 @@
+/* tile: streams that the plan found to be matrices, emitted as register tiles.
+ *
+ * For every block of rows:
+ *     rows     scalar code computes what belongs to a row (and to a row and a feature), and sets the states
+ *     for every block of columns:
+ *       columns  scalar code computes what belongs to a column, into panels
+ *       for every strip of rows:
+ *         score     the log weights and other values of each pair, tile by tile, into buffers that fit in L1
+ *         weigh     row by row: the maximum grows, states are rescaled, e^(log_w - max) is summed and kept
+ *         contract  the kept weights times the panels of x
+ *     results  the scalar code of the row's body, the streams' results being read from the states
+ *
+ * Anything unusual (an x that is no number, a check that may fail, a constant out of the range of f32) sets the flag
+ * `odd` of the block of rows, whose results then come from the scalar code alone: exact, reporting, and rare.
+ *
+ * Precision: inside a block of columns sums are in f32; over the blocks the mass and scalar states are f64, vectors f32.
+ *
+ *   tile_rows.c    blocks of rows, states, results, the workspace
+ *   tile_pack.c    operands of rows and columns, by scalar code
+ *   tile_value.c   values of a register tile
+ *   tile_stream.c  strips: score, weigh, contract
+ *   tile_mask.c    which blocks a mask leaves empty or full */
+#ifndef ATTN_BACK_TILE_H
+#define ATTN_BACK_TILE_H
+
+#include "back/emit.h"
+#include "back/lanes.h"
+#include "tile/tile.h"
+
+/* Where an operand of the tile code comes from. */
+typedef enum { FROM_NOWHERE, FROM_ROW, FROM_COL, FROM_ROW_FEATURE, FROM_COL_FEATURE, FROM_DIAGONAL } TileSource;
+
+typedef struct TileOperand { TileSource from; LLVMValueRef at; uint32_t feature; } TileOperand;
+
+/* Buffers of one weight.  score, part: [row of the strip][column of the block]. */
+typedef struct WeightSpace { LLVMValueRef score, part, max, mass; } WeightSpace;
+
+/* x: values of the pairs, as score.  panel: [axis / width][column][width].  sum: [row of the block][axis, padded].
+ * state: one a row of the block. */
+typedef struct AccSpace { LLVMValueRef x, panel, sum, state, extent, padded; } AccSpace;
+
+typedef struct Tile {
+  Emit *e;
+  const TileRows *rows;
+  const TileStream *s;
+  Lanes l;
+  uint32_t nrow, nvec, width; /* of the register tile; width: its columns */
+  TileOperand *operand;       /* by Val */
+  LLVMValueRef *extent;       /* of feature loops, as TileStream.features: at least 0 */
+  WeightSpace *weight;
+  AccSpace *acc;
+  LLVMValueRef odd;           /* cell, i1 */
+  /* where the code being emitted stands */
+  LLVMValueRef first_row, rows_in_block; /* the block of rows; rows: at least 1 */
+  LLVMValueRef first_col, cols_in_block, tiles;
+  LLVMValueRef strip;         /* number of the strip in the block of rows */
+  LLVMValueRef column;        /* number of the register tile in the block of columns */
+  LLVMValueRef feature;       /* d - lo */
+  LLVMValueRef **memo;        /* by Val: values of the tile, [row][vector] */
+  VEC(LLVMValueRef *) memos;  /* filled cells, in order */
+} Tile;
+
+/* ---- tile_rows.c -------------------------------------------------------------------------------- */
+
+/* Bytes of a thread's workspace for all tiled loops. */
+LLVMValueRef tile_workspace(Emit *e);
+/* Emits a loop over rows of which something is tiled. */
+void tile_rows(Emit *e, const TileRows *rows);
+/* The same in pieces: how many rows a block takes; the block of that number. */
+uint32_t tile_block_rows(const TileRows *rows);
+void tile_block(Emit *e, const TileRows *rows, LLVMValueRef block);
+
+/* ---- tile_pack.c -------------------------------------------------------------------------------- */
+
+void tile_pack_row(Tile *t, LLVMValueRef at);  /* operands of the row e->val[rows->index], local number `at` */
+void tile_pack_columns(Tile *t);               /* panels and operands of the block of columns */
+void tile_pack_diagonals(Tile *t);             /* operands of i - j in the block of rows and columns */
+void tile_need_row(const Tile *t, Need *n);    /* what tile_pack_row reads from the body of the rows */
+LLVMValueRef tile_get(Emit *e, LLVMTypeRef t, LLVMValueRef base, LLVMValueRef at);
+void tile_put(Emit *e, LLVMValueRef base, LLVMValueRef at, LLVMValueRef value);
+LLVMValueRef tile_address(Emit *e, LLVMTypeRef t, LLVMValueRef base, LLVMValueRef at);
+void tile_odd(Tile *t, LLVMValueRef cond);
+
+/* ---- tile_value.c ------------------------------------------------------------------------------- */
+
+LLVMValueRef tile_value(Tile *t, Val v, uint32_t row, uint32_t vec);
+void tile_features(Tile *t);  /* evaluates the feature loops of the tile that starts here */
+uint32_t tile_mark(const Tile *t);
+void tile_forget(Tile *t, uint32_t mark);
+
+/* ---- tile_stream.c ------------------------------------------------------------------------------ */
+
+void tile_strip(Tile *t, LLVMValueRef full); /* full: i1, whether every pair of the strip is there */
+
+/* ---- tile_mask.c -------------------------------------------------------------------------------- */
+
+/* Whether the mask may hold, and must hold, for rows and columns in closed ranges of indices. */
+typedef struct Truth { LLVMValueRef may, must; } Truth;
+Truth tile_mask(Tile *t, LLVMValueRef row_lo, LLVMValueRef row_hi, LLVMValueRef col_lo, LLVMValueRef col_hi);
+
+#endif

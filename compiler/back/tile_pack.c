@@ -1,0 +1,254 @@
+/* tile_pack: the operands of tiles, computed by the scalar code of the values they are.
+ *
+ * Buffers: an operand of rows is [row]; of rows and features [strip][d][row of the strip], so that a tile reads the
+ * values to broadcast one after another; of columns [column]; of columns and features [tile][d][column of the tile];
+ * of diagonals [j - i + rows - 1], i and j being counted in the block. */
+#include <math.h>
+
+#include "back/tile.h"
+
+LLVMValueRef tile_address(Emit *e, LLVMTypeRef t, LLVMValueRef base, LLVMValueRef at) {
+  return LLVMBuildInBoundsGEP2(e->b, t, base, &at, 1, "");
+}
+
+LLVMValueRef tile_get(Emit *e, LLVMTypeRef t, LLVMValueRef base, LLVMValueRef at) {
+  LLVMTypeRef element = LLVMGetTypeKind(t) == LLVMVectorTypeKind ? LLVMGetElementType(t) : t;
+  LLVMValueRef load = LLVMBuildLoad2(e->b, t, tile_address(e, element, base, at), "");
+  LLVMSetAlignment(load, 4);
+  return load;
+}
+
+void tile_put(Emit *e, LLVMValueRef base, LLVMValueRef at, LLVMValueRef value) {
+  LLVMTypeRef t = LLVMTypeOf(value), element = LLVMGetTypeKind(t) == LLVMVectorTypeKind ? LLVMGetElementType(t) : t;
+  LLVMSetAlignment(LLVMBuildStore(e->b, value, tile_address(e, element, base, at)), 4);
+}
+
+void tile_odd(Tile *t, LLVMValueRef cond) {
+  Emit *e = t->e;
+  LLVMValueRef before = LLVMBuildLoad2(e->b, e->t.i1, t->odd, "");
+  LLVMBuildStore(e->b, LLVMBuildOr(e->b, before, cond, ""), t->odd);
+}
+
+static LLVMValueRef is_infinite(Emit *e, IrType t, LLVMValueRef x) {
+  LLVMValueRef size = LLVMBuildSelect(e->b, LLVMBuildFCmp(e->b, LLVMRealOLT, x, LLVMConstNull(LLVMTypeOf(x)), ""),
+                                      LLVMBuildFNeg(e->b, x, ""), x, "");
+  return LLVMBuildFCmp(e->b, LLVMRealOEQ, size, const_float(e, t, INFINITY), "");
+}
+
+/* A value as an element of a buffer; odd where f32 cannot hold it. */
+static LLVMValueRef element(Tile *t, Val v) {
+  Emit *e = t->e;
+  IrType type = ir_at(e->k, v)->type;
+  LLVMValueRef x = e->val[v], y = lane_from(e, x, type);
+  if (type == IR_BOOL) return LLVMBuildZExt(e->b, y, e->t.i32, "");
+  if (type != IR_WIDE) return y;
+  LLVMValueRef over = LLVMBuildAnd(e->b, is_infinite(e, IR_REAL, y), LLVMBuildNot(e->b, is_infinite(e, IR_WIDE, x), ""), "");
+  tile_odd(t, over);
+  return y;
+}
+
+static LLVMValueRef times(Emit *e, LLVMValueRef x, uint64_t n) {
+  return LLVMBuildMul(e->b, x, const_int(e, (int64_t)n), "");
+}
+static LLVMValueRef plus(Emit *e, LLVMValueRef x, LLVMValueRef y) { return LLVMBuildAdd(e->b, x, y, ""); }
+
+/* (at / width * extent + d) * width + at % width */
+static LLVMValueRef panel_place(Emit *e, LLVMValueRef at, LLVMValueRef extent, LLVMValueRef d, uint32_t width) {
+  LLVMValueRef w = const_int(e, width), block = LLVMBuildUDiv(e->b, at, w, ""), rest = LLVMBuildURem(e->b, at, w, "");
+  LLVMValueRef line = plus(e, LLVMBuildMul(e->b, block, extent, ""), d);
+  return plus(e, times(e, line, width), rest);
+}
+
+static void store_all(Tile *t, const ValVec *values, LLVMValueRef at) {
+  for (uint32_t n = 0; n < values->n; n++) {
+    Val v = values->at[n];
+    tile_put(t->e, t->operand[v].at, at, element(t, v));
+  }
+}
+
+/* ---- checks ------------------------------------------------------------------------------------- */
+
+static bool is_check(const Instr *i) { return i->op == IR_CHECK_INDEX || i->op == IR_CHECK_NONZERO; }
+
+static uint8_t check_dep(const Tile *t, const Instr *i) { return t->rows->dep[i->arg[1]] | t->rows->dep[i->arg[2]]; }
+
+/* Whether a check is decided where rows (or columns) are packed; those of tiles are apart. */
+static bool is_decided(const Tile *t, Val v, bool columns, bool feature) {
+  const Instr *i = ir_at(t->e->k, v);
+  if (!is_check(i)) return false;
+  for (uint32_t n = 0; n < t->s->checks.n; n++)
+    if (t->s->checks.at[n] == v) return false;
+  uint8_t d = check_dep(t, i);
+  return ((d & DEP_COL) != 0) == columns && ((d & DEP_FEATURE) != 0) == feature;
+}
+
+static bool guard_known(const Tile *t, const Instr *i, bool columns, bool feature) {
+  uint8_t other = columns ? DEP_ROW : DEP_COL;
+  return i->arg[0] && !(t->rows->dep[i->arg[0]] & (other | (feature ? 0 : DEP_FEATURE)));
+}
+
+static void need_checks(const Tile *t, const Region *r, bool columns, bool feature, Need *n) {
+  for (uint32_t k = 0; r && k < r->code.n; k++) {
+    const Instr *i = ir_at(t->e->k, r->code.at[k]);
+    if (!is_decided(t, r->code.at[k], columns, feature)) continue;
+    n->val[i->arg[1]] = n->val[i->arg[2]] = true;
+    if (guard_known(t, i, columns, feature)) n->val[i->arg[0]] = true;
+  }
+}
+
+/* A guard that is not known here is taken to hold: the scalar code then decides. */
+static void emit_checks(Tile *t, const Region *r, bool columns, bool feature) {
+  Emit *e = t->e;
+  for (uint32_t k = 0; r && k < r->code.n; k++) {
+    const Instr *i = ir_at(e->k, r->code.at[k]);
+    if (!is_decided(t, r->code.at[k], columns, feature)) continue;
+    LLVMValueRef fails = check_fails(e, i);
+    if (guard_known(t, i, columns, feature)) fails = LLVMBuildAnd(e->b, fails, e->val[i->arg[0]], "");
+    tile_odd(t, fails);
+  }
+}
+
+/* ---- the regions in which operands are computed ------------------------------------------------- */
+
+static Need need_new(const Tile *t) {
+  return (Need){t->e->k, NEW_ARRAY(t->e->arena, bool, t->e->k->instrs.n), NEW_ARRAY(t->e->arena, bool, t->e->k->arrays.n)};
+}
+
+static void need_values(Need *n, const ValVec *v) {
+  for (uint32_t k = 0; k < v->n; k++) n->val[v->at[k]] = true;
+}
+
+typedef struct Packing { bool *body, **feature, **axis; } Packing;
+
+/* What is computed of the stream's regions for rows, resp. columns; `n` collects what that reads around them. */
+static Packing packing(const Tile *t, bool columns, Need *n) {
+  const TileStream *s = t->s;
+  Packing p = {.feature = NEW_ARRAY(t->e->arena, bool *, s->features.n + 1), .axis = NEW_ARRAY(t->e->arena, bool *, s->accs.n + 1)};
+  for (uint32_t k = 0; columns && k < s->accs.n; k++) {
+    const TileAcc *a = &s->accs.at[k];
+    if (a->use != USE_CONTRACT) continue;
+    n->val[a->panel] = true;
+    need_checks(t, a->acc->body.at, true, true, n);
+    need_checks(t, a->acc->body.at, true, false, n);
+    need_checks(t, a->acc->body.at, false, true, n);
+    p.axis[k] = need_slice(t->e, n, a->acc->body.at);
+  }
+  for (uint32_t k = 0; k < s->features.n; k++) {
+    const TileFeature *f = &s->features.at[k];
+    need_values(n, columns ? &f->col : &f->row);
+    need_checks(t, f->loop->body, columns, true, n);
+    need_checks(t, f->loop->body, columns, false, n);
+    p.feature[k] = need_slice(t->e, n, f->loop->body);
+  }
+  need_values(n, columns ? &s->col : &s->row);
+  need_checks(t, s->loop->body, columns, false, n);
+  for (uint32_t k = 0; !columns && k < s->accs.n; k++)
+    if (s->accs.at[k].use == USE_CONTRACT) need_checks(t, s->accs.at[k].acc->body.at, false, false, n);
+  p.body = need_slice(t->e, n, s->loop->body);
+  return p;
+}
+
+void tile_need_row(const Tile *t, Need *n) { packing(t, false, n); }
+
+/* ---- packing ------------------------------------------------------------------------------------ */
+
+static Count feature_enter(Tile *t, const Loop *l, LLVMValueRef extent) {
+  Emit *e = t->e;
+  Count c = count_enter(e, const_int(e, 0), extent);
+  e->val[l->index] = plus(e, e->val[l->lo], c.index);
+  e->range[l->index] = (IndexRange){l->lo, l->hi};
+  return c;
+}
+
+static void pack_feature(Tile *t, uint32_t k, const bool *pick, LLVMValueRef at, bool columns) {
+  const TileFeature *f = &t->s->features.at[k];
+  uint32_t width = columns ? t->width : t->nrow;
+  Count c = feature_enter(t, f->loop, t->extent[k]);
+  emit_code(t->e, f->loop->body, pick, true);
+  store_all(t, columns ? &f->col : &f->row, panel_place(t->e, at, t->extent[k], c.index, width));
+  emit_checks(t, f->loop->body, columns, true);
+  emit_checks(t, f->loop->body, columns, false);
+  count_leave(t->e, &c);
+}
+
+void tile_pack_row(Tile *t, LLVMValueRef at) {
+  Need n = need_new(t);
+  Packing p = packing(t, false, &n);
+  emit_code(t->e, t->s->loop->body, p.body, true);
+  store_all(t, &t->s->row, at);
+  emit_checks(t, t->s->loop->body, false, false);
+  for (uint32_t k = 0; k < t->s->accs.n; k++)
+    if (t->s->accs.at[k].use == USE_CONTRACT) emit_checks(t, t->s->accs.at[k].acc->body.at, false, false);
+  for (uint32_t k = 0; k < t->s->features.n; k++) pack_feature(t, k, p.feature[k], at, false);
+}
+
+static LLVMValueRef is_no_number(Emit *e, LLVMValueRef x) {
+  LLVMValueRef gap = LLVMBuildFSub(e->b, x, x, "");
+  return LLVMBuildFCmp(e->b, LLVMRealUNO, gap, gap, "");
+}
+
+/* panel[axis / width][column][axis % width] = x; without x its factor is the whole of it, and the panel is 1. */
+static void pack_axis(Tile *t, uint32_t k, const bool *pick, LLVMValueRef at) {
+  Emit *e = t->e;
+  const TileAcc *a = &t->s->accs.at[k];
+  const Axis *axis = &a->acc->axes[0];
+  Val index = a->acc->body.index[0];
+  Count c = count_enter(e, const_int(e, 0), t->acc[k].extent);
+  e->val[index] = plus(e, e->val[axis->lo], c.index);
+  e->range[index] = (IndexRange){axis->lo, axis->hi};
+  emit_code(e, a->acc->body.at, pick, true);
+  LLVMValueRef x = LLVMConstReal(e->t.f32, 1);
+  if (a->panel) {
+    IrType type = ir_at(e->k, a->panel)->type;
+    x = lane_from(e, op_convert(e, e->val[a->panel], type, IR_WIDE), IR_WIDE);
+    if (type == IR_REAL || type == IR_WIDE) tile_odd(t, is_no_number(e, x));
+  }
+  LLVMValueRef w = const_int(e, t->width), block = LLVMBuildUDiv(e->b, c.index, w, "");
+  LLVMValueRef line = plus(e, times(e, block, t->s->shape.col_block), at);
+  tile_put(e, t->acc[k].panel, plus(e, times(e, line, t->width), LLVMBuildURem(e->b, c.index, w, "")), x);
+  emit_checks(t, a->acc->body.at, true, true);
+  emit_checks(t, a->acc->body.at, true, false);
+  emit_checks(t, a->acc->body.at, false, true);
+  count_leave(e, &c);
+}
+
+static void pack_column(Tile *t, const Packing *p, LLVMValueRef at) {
+  emit_code(t->e, t->s->loop->body, p->body, true);
+  store_all(t, &t->s->col, at);
+  emit_checks(t, t->s->loop->body, true, false);
+  for (uint32_t k = 0; k < t->s->features.n; k++) pack_feature(t, k, p->feature[k], at, true);
+  for (uint32_t k = 0; k < t->s->accs.n; k++)
+    if (t->s->accs.at[k].use == USE_CONTRACT) pack_axis(t, k, p->axis[k], at);
+}
+
+/* Columns beyond the last one repeat it: their pairs are masked, and nothing is read that is not there. */
+void tile_pack_columns(Tile *t) {
+  Emit *e = t->e;
+  const Loop *l = t->s->loop;
+  Need n = need_new(t);
+  Packing p = packing(t, true, &n);
+  Count c = count_enter(e, const_int(e, 0), times(e, t->tiles, t->width));
+  LLVMValueRef last = LLVMBuildSub(e->b, t->cols_in_block, const_int(e, 1), "");
+  e->val[l->index] = plus(e, t->first_col, op_extreme(e, IR_INT, false, c.index, last));
+  e->range[l->index] = (IndexRange){l->lo, l->hi};
+  pack_column(t, &p, c.index);
+  count_leave(e, &c);
+}
+
+/* With i at the first row, j takes all differences of the block: a pair that need not exist, which is as good as one
+ * that does, since loads outside arrays are harmless. */
+void tile_pack_diagonals(Tile *t) {
+  Emit *e = t->e;
+  const Loop *rows = t->rows->loop, *cols = t->s->loop;
+  Need n = need_new(t);
+  need_values(&n, &t->s->diagonal);
+  bool *body = need_slice(e, &n, cols->body), *around = need_slice(e, &n, rows->body);
+  LLVMValueRef before = const_int(e, t->s->shape.row_block - 1);
+  Count c = count_enter(e, const_int(e, 0), plus(e, before, times(e, t->tiles, t->width)));
+  e->val[rows->index] = t->first_row;
+  e->val[cols->index] = plus(e, t->first_col, LLVMBuildSub(e->b, c.index, before, ""));
+  emit_code(e, rows->body, around, true);
+  emit_code(e, cols->body, body, true);
+  store_all(t, &t->s->diagonal, c.index);
+  count_leave(e, &c);
+}

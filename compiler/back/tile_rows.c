@@ -1,0 +1,434 @@
+/* tile_rows: loops over rows in blocks, the states of rows, and what becomes of them.  See tile.h.
+ *
+ * The workspace of one such loop: operands, panels and buffers of pairs of one block, and states of its rows; sizes
+ * follow from the extents of feature loops and axes, never from the numbers of rows and columns.  Loops over rows that
+ * do not run at once share it. */
+#include <math.h>
+
+#include "back/tile.h"
+#include "base/ice.h"
+
+typedef LLVMValueRef V;
+
+static V plus(Emit *e, V x, V y) { return LLVMBuildAdd(e->b, x, y, ""); }
+static V minus(Emit *e, V x, V y) { return LLVMBuildSub(e->b, x, y, ""); }
+static V times(Emit *e, V x, uint64_t n) { return LLVMBuildMul(e->b, x, const_int(e, (int64_t)n), ""); }
+static V least(Emit *e, V x, V y) { return op_extreme(e, IR_INT, false, x, y); }
+static V ceil_div(Emit *e, V x, uint64_t n) {
+  return LLVMBuildUDiv(e->b, plus(e, x, const_int(e, (int64_t)n - 1)), const_int(e, (int64_t)n), "");
+}
+
+/* ---- workspace ---------------------------------------------------------------------------------- */
+
+/* Hands out addresses one after another; without a base only counts bytes (saturating). */
+typedef struct Taker { Emit *e; V base, used; } Taker;
+
+static V take(Taker *s, V count, uint32_t bytes) {
+  Emit *e = s->e;
+  V at = s->base ? LLVMBuildGEP2(e->b, e->t.i8, s->base, &s->used, 1, "") : NULL;
+  V size = layout_multiply(e, count, const_int(e, bytes));
+  size = LLVMBuildAnd(e->b, layout_add(e, size, const_int(e, 63)), const_int(e, -64), "");
+  s->used = layout_add(e, s->used, size);
+  return at;
+}
+
+static uint32_t lane_bytes(const Emit *e, Val v) { return ir_at(e->k, v)->type == IR_INT ? 8 : 4; }
+
+static V extent_of(Emit *e, Val lo, Val hi) {
+  V gap = minus(e, layout_size(e, hi), layout_size(e, lo));
+  return op_extreme(e, IR_INT, true, gap, const_int(e, 0));
+}
+
+static void take_operands(Tile *t, Taker *s, const ValVec *values, TileSource from, uint32_t feature, V count) {
+  for (uint32_t n = 0; n < values->n; n++) {
+    Val v = values->at[n];
+    t->operand[v] = (TileOperand){from, take(s, count, lane_bytes(t->e, v)), feature};
+  }
+}
+
+static bool takes_x(const TileAcc *a) {
+  if (a->use == USE_REDUCE) return true;
+  if (a->use == USE_CONTRACT) return a->factor || a->acc->kind == ACC_SUM;
+  return a->acc->kind == ACC_EXPECT || a->acc->kind == ACC_ARGMAX;
+}
+
+static void take_acc(Tile *t, Taker *s, uint32_t k) {
+  Emit *e = t->e;
+  const TileAcc *a = &t->s->accs.at[k];
+  const TileShape *shape = &t->s->shape;
+  AccSpace *x = &t->acc[k];
+  V pairs = const_int(e, (int64_t)shape->rows * shape->col_block), rows = const_int(e, shape->row_block);
+  if (takes_x(a)) x->x = take(s, pairs, a->acc->type == IR_INT ? 8 : 4);
+  if (a->use != USE_CONTRACT) {
+    x->state = take(s, rows, 8);
+    return;
+  }
+  x->extent = extent_of(e, a->acc->axes[0].lo, a->acc->axes[0].hi);
+  x->padded = times(e, ceil_div(e, x->extent, t->width), t->width);
+  x->panel = take(s, layout_multiply(e, x->padded, const_int(e, shape->col_block)), 4);
+  x->sum = take(s, layout_multiply(e, x->padded, rows), 4);
+}
+
+static void take_stream(Tile *t, Taker *s) {
+  Emit *e = t->e;
+  const TileShape *shape = &t->s->shape;
+  V rows = const_int(e, shape->row_block), cols = const_int(e, shape->col_block);
+  take_operands(t, s, &t->s->row, FROM_ROW, 0, rows);
+  take_operands(t, s, &t->s->col, FROM_COL, 0, cols);
+  take_operands(t, s, &t->s->diagonal, FROM_DIAGONAL, 0, plus(e, rows, cols));
+  for (uint32_t n = 0; n < t->s->features.n; n++) {
+    const TileFeature *f = &t->s->features.at[n];
+    t->extent[n] = extent_of(e, f->loop->lo, f->loop->hi);
+    take_operands(t, s, &f->row, FROM_ROW_FEATURE, n, layout_multiply(e, t->extent[n], rows));
+    take_operands(t, s, &f->col, FROM_COL_FEATURE, n, layout_multiply(e, t->extent[n], cols));
+  }
+  V pairs = const_int(e, (int64_t)shape->rows * shape->col_block);
+  for (uint32_t n = 0; n < t->s->weights.n; n++)
+    t->weight[n] = (WeightSpace){take(s, pairs, 4), take(s, pairs, 4), take(s, rows, 4), take(s, rows, 8)};
+  for (uint32_t n = 0; n < t->s->accs.n; n++) take_acc(t, s, n);
+}
+
+static Tile *tile_new(Emit *e, const TileRows *rows, const TileStream *s) {
+  Tile *t = NEW(e->arena, Tile);
+  *t = (Tile){.e = e, .rows = rows, .s = s, .l = lanes_of(e, s->shape.lanes), .nrow = s->shape.rows, .nvec = s->shape.vectors};
+  t->width = t->nvec * s->shape.lanes;
+  t->operand = NEW_ARRAY(e->arena, TileOperand, e->k->instrs.n);
+  t->memo = NEW_ARRAY(e->arena, V *, e->k->instrs.n);
+  t->extent = NEW_ARRAY(e->arena, V, s->features.n + 1);
+  t->weight = NEW_ARRAY(e->arena, WeightSpace, s->weights.n + 1);
+  t->acc = NEW_ARRAY(e->arena, AccSpace, s->accs.n + 1);
+  return t;
+}
+
+/* One Tile for every stream; NULL for those that are not tiled.  Returns the bytes. */
+static V tiles_of(Emit *e, const TileRows *rows, V base, Tile **tiles) {
+  Taker s = {e, base, const_int(e, 0)};
+  for (uint32_t n = 0; n < rows->streams.n; n++) {
+    tiles[n] = rows->streams.at[n]->why ? NULL : tile_new(e, rows, rows->streams.at[n]);
+    if (tiles[n]) take_stream(tiles[n], &s);
+  }
+  return s.used;
+}
+
+V tile_workspace(Emit *e) {
+  V most = const_int(e, 0);
+  for (uint32_t n = 0; e->plan && n < e->plan->rows.n; n++) {
+    const TileRows *rows = e->plan->rows.at[n];
+    if (!rows->tiled) continue;
+    V bytes = tiles_of(e, rows, NULL, NEW_ARRAY(e->arena, Tile *, rows->streams.n));
+    V more = LLVMBuildICmp(e->b, LLVMIntUGT, bytes, most, "");
+    most = LLVMBuildSelect(e->b, more, bytes, most, "");
+  }
+  return most;
+}
+
+/* ---- the state of a row before its first column ------------------------------------------------- */
+
+/* Whether the seed's element is there: NULL: always (as far as its mask says). */
+static V seed_on(Tile *t) { return t->s->loop->seed_mask ? t->e->val[t->s->loop->seed_mask] : NULL; }
+
+static V choose_on(Emit *e, V on, V x, V y) { return on ? LLVMBuildSelect(e->b, on, x, y, "") : x; }
+
+static V seed_log_w(Tile *t, uint32_t w) {
+  Val v = t->s->weights.at[w].seed;
+  V x = op_convert(t->e, t->e->val[v], ir_at(t->e->k, v)->type, IR_WIDE);
+  return choose_on(t->e, seed_on(t), x, const_float(t->e, IR_WIDE, -INFINITY));
+}
+
+static V weight_there(Tile *t, uint32_t w) {
+  return LLVMBuildFCmp(t->e->b, LLVMRealUNE, seed_log_w(t, w), const_float(t->e, IR_WIDE, -INFINITY), "");
+}
+
+static void begin_weight(Tile *t, uint32_t w, V at) {
+  Emit *e = t->e;
+  V max = LLVMConstReal(e->t.f32, -INFINITY), mass = const_float(e, IR_WIDE, 0);
+  if (t->s->weights.at[w].seed) {
+    V log_w = seed_log_w(t, w), one = const_float(e, IR_WIDE, 1);
+    V sound = LLVMBuildFCmp(e->b, LLVMRealOLT, log_w, const_float(e, IR_WIDE, INFINITY), "");
+    max = op_convert(e, log_w, IR_WIDE, IR_REAL);
+    mass = LLVMBuildSelect(e->b, weight_there(t, w), LLVMBuildSelect(e->b, sound, one, const_float(e, IR_WIDE, NAN), ""), mass, "");
+  }
+  tile_put(e, t->weight[w].max, at, max);
+  tile_put(e, t->weight[w].mass, at, mass);
+}
+
+static V none_of(Emit *e, const Acc *a) {
+  if (a->kind == ACC_ARGMAX) return const_int(e, INT64_MAX);
+  if (a->type == IR_BOOL) return LLVMConstInt(e->t.i32, a->kind == ACC_ALL, false);
+  bool most = a->kind == ACC_MIN, least_one = a->kind == ACC_MAX;
+  if (a->type == IR_INT) return const_int(e, a->kind == ACC_PROD ? 1 : most ? INT64_MAX : least_one ? INT64_MIN : 0);
+  return const_float(e, IR_WIDE, most ? INFINITY : least_one ? -INFINITY : 0);
+}
+
+static V seed_x(Tile *t, const Acc *a) {
+  Emit *e = t->e;
+  V x = op_convert(e, e->val[a->seed.x], ir_at(e->k, a->seed.x)->type, a->type);
+  return a->type == IR_BOOL ? LLVMBuildZExt(e->b, x, e->t.i32, "") : x;
+}
+
+static V acc_seeded(Tile *t, const TileAcc *a) {
+  if (a->acc->seed.log_w) return weight_there(t, a->weight);
+  return seed_on(t);
+}
+
+static void begin_sum(Tile *t, uint32_t k, V at) {
+  Emit *e = t->e;
+  const TileAcc *a = &t->s->accs.at[k];
+  V from = LLVMBuildMul(e->b, at, t->acc[k].padded, "");
+  Count c = count_enter(e, const_int(e, 0), t->acc[k].padded);
+  tile_put(e, t->acc[k].sum, plus(e, from, c.index), LLVMConstReal(e->t.f32, 0));
+  count_leave(e, &c);
+  if (!a->acc->seed.x) return;
+  V there = acc_seeded(t, a);
+  c = count_enter(e, const_int(e, 0), t->acc[k].extent);
+  Val index = a->acc->seed.index[0];
+  e->val[index] = plus(e, e->val[a->acc->axes[0].lo], c.index);
+  e->range[index] = (IndexRange){a->acc->axes[0].lo, a->acc->axes[0].hi};
+  emit_code(e, a->acc->seed.at, NULL, false);
+  V x = choose_on(e, there, seed_x(t, a->acc), const_float(e, IR_WIDE, 0));
+  tile_put(e, t->acc[k].sum, plus(e, from, c.index), op_convert(e, x, IR_WIDE, IR_REAL));
+  count_leave(e, &c);
+}
+
+static void begin_acc(Tile *t, uint32_t k, V at) {
+  Emit *e = t->e;
+  const TileAcc *a = &t->s->accs.at[k];
+  if (a->use == USE_CONTRACT) {
+    begin_sum(t, k, at);
+    return;
+  }
+  V state = none_of(e, a->acc);
+  bool takes = a->use == USE_REDUCE || a->acc->kind == ACC_EXPECT || a->acc->kind == ACC_ARGMAX;
+  if (takes && a->acc->seed.x) state = choose_on(e, acc_seeded(t, a), seed_x(t, a->acc), state);
+  tile_put(e, t->acc[k].state, at, state);
+}
+
+static void begin_row(Tile *t, V at) {
+  if (t->s->loop->seed) emit_code(t->e, t->s->loop->seed, NULL, false);
+  for (uint32_t n = 0; n < t->s->weights.n; n++) begin_weight(t, n, at);
+  for (uint32_t n = 0; n < t->s->accs.n; n++) begin_acc(t, n, at);
+}
+
+/* ---- results ------------------------------------------------------------------------------------ */
+
+typedef struct Mass { V max, mass, empty, bad; } Mass;
+
+static Mass mass_of(Tile *t, uint32_t w, V at) {
+  Emit *e = t->e;
+  Mass m = {op_convert(e, tile_get(e, e->t.f32, t->weight[w].max, at), IR_REAL, IR_WIDE), tile_get(e, e->t.f64, t->weight[w].mass, at), 0, 0};
+  m.empty = LLVMBuildFCmp(e->b, LLVMRealOEQ, m.mass, const_float(e, IR_WIDE, 0), "");
+  m.bad = LLVMBuildFCmp(e->b, LLVMRealUNO, m.mass, m.mass, "");
+  return m;
+}
+
+static V weighted_result(Tile *t, uint32_t k, const Mass *m, V at) {
+  Emit *e = t->e;
+  const Acc *a = t->s->accs.at[k].acc;
+  V zero = const_float(e, IR_WIDE, 0), none = const_float(e, IR_WIDE, -INFINITY), v;
+  if (a->kind == ACC_ARGMAX) {
+    V out = LLVMBuildOr(e->b, m->empty, m->bad, "");
+    return LLVMBuildSelect(e->b, out, const_int(e, -1), tile_get(e, e->t.i64, t->acc[k].state, at), "");
+  }
+  V log_mass = op_math(e, "log", IR_WIDE, m->mass);
+  if (a->kind == ACC_LSE) return LLVMBuildSelect(e->b, m->empty, none, LLVMBuildFAdd(e->b, log_mass, m->max, ""), "");
+  if (a->kind == ACC_MASS) return LLVMBuildSelect(e->b, m->empty, none, log_mass, "");
+  v = LLVMBuildFDiv(e->b, tile_get(e, e->t.f64, t->acc[k].state, at), m->mass, "");
+  if (a->kind == ACC_ENTROPY) v = LLVMBuildFSub(e->b, log_mass, v, "");
+  return LLVMBuildSelect(e->b, m->empty, zero, v, "");
+}
+
+static V plain_result(Tile *t, uint32_t k, V at) {
+  Emit *e = t->e;
+  const Acc *a = t->s->accs.at[k].acc;
+  if (a->type == IR_BOOL) {
+    V x = tile_get(e, e->t.i32, t->acc[k].state, at);
+    return LLVMBuildICmp(e->b, LLVMIntNE, x, LLVMConstNull(e->t.i32), "");
+  }
+  return tile_get(e, a->type == IR_INT ? e->t.i64 : e->t.f64, t->acc[k].state, at);
+}
+
+static void vector_result(Tile *t, uint32_t k, V at) {
+  Emit *e = t->e;
+  const TileAcc *a = &t->s->accs.at[k];
+  const Array *array = a->acc->result_at;
+  V from = LLVMBuildMul(e->b, at, t->acc[k].padded, "");
+  bool weighted = a->acc->kind == ACC_EXPECT;
+  Mass m = {0};
+  if (weighted) m = mass_of(t, a->weight, at);
+  Count c = count_enter(e, const_int(e, 0), t->acc[k].extent);
+  V x = op_convert(e, tile_get(e, e->t.f32, t->acc[k].sum, plus(e, from, c.index)), IR_REAL, IR_WIDE);
+  if (weighted) x = LLVMBuildSelect(e->b, m.empty, const_float(e, IR_WIDE, 0), LLVMBuildFDiv(e->b, x, m.mass, ""), "");
+  array_put(e, array, array_at(e, array, c.index), x, IR_WIDE);
+  count_leave(e, &c);
+}
+
+/* Gives the accumulators' results the values of the row at local number `at`. */
+static void load_results(Tile *t, V at) {
+  Emit *e = t->e;
+  for (uint32_t k = 0; k < t->s->accs.n; k++) {
+    const TileAcc *a = &t->s->accs.at[k];
+    if (a->use == USE_CONTRACT) {
+      vector_result(t, k, at);
+      continue;
+    }
+    if (!a->acc->result) continue;
+    Mass m = {0};
+    if (a->use == USE_WEIGHTED) m = mass_of(t, a->weight, at);
+    e->val[a->acc->result] = a->use == USE_WEIGHTED ? weighted_result(t, k, &m, at) : plain_result(t, k, at);
+  }
+}
+
+/* ---- blocks ------------------------------------------------------------------------------------- */
+
+typedef struct Block { Tile **tiles; V first, rows, odd; } Block; /* of rows */
+
+static Val loop_instr(const Kernel *k, const Region *r, const Loop *l) {
+  for (uint32_t n = 0; n < r->code.n; n++)
+    if (ir_at(k, r->code.at[n])->loop == l && ir_at(k, r->code.at[n])->op == IR_LOOP) return r->code.at[n];
+  ICE("a loop is not in its region");
+}
+
+static void set_row(Emit *e, const TileRows *rows, const Block *b, V at) {
+  const Loop *l = rows->loop;
+  e->val[l->index] = plus(e, b->first, least(e, at, minus(e, b->rows, const_int(e, 1))));
+  e->range[l->index] = (IndexRange){l->lo, l->hi};
+}
+
+/* What stream n reads from the body of its rows; the streams before it have been computed. */
+static bool *row_slice(Emit *e, const TileRows *rows, const Block *b, uint32_t n) {
+  const TileStream *s = rows->streams.at[n];
+  const Region *body = rows->loop->body;
+  Need need = {e->k, NEW_ARRAY(e->arena, bool, e->k->instrs.n), NEW_ARRAY(e->arena, bool, e->k->arrays.n)};
+  tile_need_row(b->tiles[n], &need);
+  need_instr(&need, ir_at(e->k, loop_instr(e->k, body, s->loop))); /* columns and seeds read uniform values and rows' too */
+  bool *pick = need_slice(e, &need, body);
+  for (uint32_t k = 0; k < rows->streams.n; k++)
+    if (b->tiles[k]) pick[loop_instr(e->k, body, rows->streams.at[k]->loop)] = false;
+  return pick;
+}
+
+static void begin_rows(Emit *e, const TileRows *rows, const Block *b, uint32_t n) {
+  Tile *t = b->tiles[n];
+  V strips = ceil_div(e, b->rows, t->nrow);
+  Count c = count_enter(e, const_int(e, 0), times(e, strips, t->nrow));
+  set_row(e, rows, b, c.index);
+  for (uint32_t k = 0; k < n; k++)
+    if (b->tiles[k]) load_results(b->tiles[k], least(e, c.index, minus(e, b->rows, const_int(e, 1))));
+  emit_code(e, rows->loop->body, row_slice(e, rows, b, n), true);
+  tile_pack_row(t, c.index);
+  begin_row(t, c.index);
+  count_leave(e, &c);
+}
+
+static V is_full(Tile *t, V row_lo, V row_hi, V col_hi, V whole) {
+  if (!t->s->loop->mask) return whole;
+  return LLVMBuildAnd(t->e->b, whole, tile_mask(t, row_lo, row_hi, t->first_col, col_hi).must, "");
+}
+
+static void do_strips(Tile *t, V col_hi) {
+  Emit *e = t->e;
+  V whole = LLVMBuildICmp(e->b, LLVMIntEQ, t->cols_in_block, const_int(e, t->s->shape.col_block), "");
+  Count c = count_enter(e, const_int(e, 0), ceil_div(e, t->rows_in_block, t->nrow));
+  t->strip = c.index;
+  V first = plus(e, t->first_row, times(e, c.index, t->nrow));
+  V last = least(e, plus(e, first, const_int(e, t->nrow - 1)), minus(e, plus(e, t->first_row, t->rows_in_block), const_int(e, 1)));
+  LLVMBasicBlockRef done = NULL;
+  if (t->s->loop->mask) done = block_when(e, tile_mask(t, first, last, t->first_col, col_hi).may, "strip");
+  tile_strip(t, is_full(t, first, last, col_hi, whole));
+  if (done) block_go(e, done);
+  count_leave(e, &c);
+}
+
+/* A block of columns that the mask leaves empty is passed over, unless it holds something to check. */
+static void do_columns(Tile *t) {
+  Emit *e = t->e;
+  const Loop *l = t->s->loop;
+  uint32_t block = t->s->shape.col_block;
+  V lo = e->val[l->lo], hi = e->val[l->hi], some = op_extreme(e, IR_INT, true, minus(e, hi, lo), const_int(e, 0));
+  Count c = count_enter(e, const_int(e, 0), ceil_div(e, some, block));
+  t->first_col = plus(e, lo, times(e, c.index, block));
+  t->cols_in_block = least(e, minus(e, hi, t->first_col), const_int(e, block));
+  t->tiles = ceil_div(e, t->cols_in_block, t->width);
+  V col_hi = minus(e, plus(e, t->first_col, t->cols_in_block), const_int(e, 1));
+  V row_hi = minus(e, plus(e, t->first_row, t->rows_in_block), const_int(e, 1));
+  LLVMBasicBlockRef done = NULL;
+  if (l->mask && !emit_has_checks(e->k, l)) done = block_when(e, tile_mask(t, t->first_row, row_hi, t->first_col, col_hi).may, "block");
+  tile_pack_columns(t);
+  if (t->s->diagonal.n) tile_pack_diagonals(t);
+  do_strips(t, col_hi);
+  if (done) block_go(e, done);
+  count_leave(e, &c);
+}
+
+static void do_stream(Emit *e, const TileRows *rows, const Block *b, uint32_t n) {
+  Tile *t = b->tiles[n];
+  t->first_row = b->first;
+  t->rows_in_block = b->rows;
+  t->odd = b->odd;
+  begin_rows(e, rows, b, n);
+  do_columns(t);
+}
+
+static void finish_rows(Emit *e, const TileRows *rows, const Block *b) {
+  bool *tiled = NEW_ARRAY(e->arena, bool, e->k->instrs.n);
+  Count c = count_enter(e, const_int(e, 0), b->rows);
+  set_row(e, rows, b, c.index);
+  for (uint32_t n = 0; n < rows->streams.n; n++) {
+    if (!b->tiles[n]) continue;
+    load_results(b->tiles[n], c.index);
+    tiled[loop_instr(e->k, rows->loop->body, rows->streams.at[n]->loop)] = true;
+  }
+  emit_code(e, rows->loop->body, tiled, false);
+  count_leave(e, &c);
+}
+
+static void scalar_rows(Emit *e, const TileRows *rows, const Block *b) {
+  const TilePlan *plan = e->plan;
+  e->plan = NULL;
+  Count c = count_enter(e, const_int(e, 0), b->rows);
+  set_row(e, rows, b, c.index);
+  emit_code(e, rows->loop->body, NULL, false);
+  count_leave(e, &c);
+  e->plan = plan;
+}
+
+static void end_block(Emit *e, const TileRows *rows, const Block *b) {
+  V odd = LLVMBuildLoad2(e->b, e->t.i1, b->odd, "");
+  LLVMBasicBlockRef done = block_new(e, "rows"), usual = block_when(e, odd, "odd");
+  scalar_rows(e, rows, b);
+  LLVMBuildBr(e->b, done);
+  LLVMPositionBuilderAtEnd(e->b, usual);
+  finish_rows(e, rows, b);
+  block_go(e, done);
+}
+
+/* All streams take the rows in blocks that fit the smallest. */
+uint32_t tile_block_rows(const TileRows *rows) {
+  uint32_t size = 0;
+  for (uint32_t n = 0; n < rows->streams.n; n++) {
+    uint32_t block = rows->streams.at[n]->shape.row_block;
+    if (!rows->streams.at[n]->why && (!size || block < size)) size = block;
+  }
+  return size;
+}
+
+void tile_block(Emit *e, const TileRows *rows, V block) {
+  uint32_t size = tile_block_rows(rows);
+  V lo = e->val[rows->loop->lo], hi = e->val[rows->loop->hi];
+  Block b = {.tiles = NEW_ARRAY(e->arena, Tile *, rows->streams.n), .odd = cell_new(e, e->t.i1, "odd")};
+  tiles_of(e, rows, e->tile_space, b.tiles);
+  b.first = plus(e, lo, times(e, block, size));
+  b.rows = least(e, minus(e, hi, b.first), const_int(e, size));
+  LLVMBuildStore(e->b, LLVMConstNull(e->t.i1), b.odd);
+  for (uint32_t n = 0; n < rows->streams.n; n++)
+    if (b.tiles[n]) do_stream(e, rows, &b, n);
+  end_block(e, rows, &b);
+}
+
+void tile_rows(Emit *e, const TileRows *rows) {
+  V lo = e->val[rows->loop->lo], hi = e->val[rows->loop->hi];
+  V some = op_extreme(e, IR_INT, true, minus(e, hi, lo), const_int(e, 0));
+  Count c = count_enter(e, const_int(e, 0), ceil_div(e, some, tile_block_rows(rows)));
+  tile_block(e, rows, c.index);
+  count_leave(e, &c);
+}

@@ -1,0 +1,248 @@
+/* tile_value: the values of one register tile.
+ *
+ * A value of both row and column is nrow x nvec vectors, one of a column nvec, one of a row nrow broadcasts.  They are
+ * emitted when something asks for them, element by element, so that few live at once; what was emitted is remembered
+ * until the code leaves the blocks it dominates (tile_mark, tile_forget). */
+#include "back/tile.h"
+#include "base/ice.h"
+
+uint32_t tile_mark(const Tile *t) { return t->memos.n; }
+
+void tile_forget(Tile *t, uint32_t mark) {
+  while (t->memos.n > mark) *t->memos.at[--t->memos.n] = NULL;
+}
+
+static LLVMValueRef remember(Tile *t, LLVMValueRef *cell, LLVMValueRef v) {
+  *cell = v;
+  vec_push(t->e->arena, &t->memos, cell);
+  return v;
+}
+
+static LLVMValueRef *cell_of(Tile *t, Val v, uint32_t row, uint32_t vec) {
+  uint8_t d = t->rows->dep[v];
+  if (!t->memo[v]) t->memo[v] = NEW_ARRAY(t->e->arena, LLVMValueRef, t->nrow * t->nvec);
+  if (!(d & DEP_ROW) && t->operand[v].from != FROM_ROW_FEATURE) row = 0;
+  if (!(d & DEP_COL)) vec = 0;
+  return &t->memo[v][row * t->nvec + vec];
+}
+
+static LLVMValueRef plus(Emit *e, LLVMValueRef x, LLVMValueRef y) { return LLVMBuildAdd(e->b, x, y, ""); }
+static LLVMValueRef times(Emit *e, LLVMValueRef x, uint64_t n) { return LLVMBuildMul(e->b, x, const_int(e, (int64_t)n), ""); }
+
+/* ---- operands ----------------------------------------------------------------------------------- */
+
+static LLVMTypeRef element_type(const Emit *e, IrType t) { return t == IR_BOOL ? e->t.i32 : lane_type(e, t); }
+
+static LLVMValueRef broadcast(Tile *t, Val v, LLVMValueRef at) {
+  Emit *e = t->e;
+  IrType type = ir_at(e->k, v)->type;
+  LLVMValueRef x = tile_get(e, element_type(e, type), t->operand[v].at, at);
+  if (type == IR_BOOL) x = LLVMBuildICmp(e->b, LLVMIntNE, x, LLVMConstNull(e->t.i32), "");
+  return lanes_splat(&t->l, x);
+}
+
+static LLVMValueRef vector(Tile *t, Val v, LLVMValueRef at) {
+  Emit *e = t->e;
+  IrType type = ir_at(e->k, v)->type;
+  LLVMValueRef x = tile_get(e, LLVMVectorType(element_type(e, type), t->l.n), t->operand[v].at, at);
+  return type == IR_BOOL ? LLVMBuildICmp(e->b, LLVMIntNE, x, LLVMConstNull(t->l.i32), "") : x;
+}
+
+static LLVMValueRef operand(Tile *t, Val v, uint32_t row, uint32_t vec) {
+  Emit *e = t->e;
+  const TileOperand *o = &t->operand[v];
+  LLVMValueRef r = const_int(e, row), lane = const_int(e, vec * t->l.n), line;
+  switch (o->from) {
+    case FROM_ROW: return broadcast(t, v, plus(e, times(e, t->strip, t->nrow), r));
+    case FROM_COL: return vector(t, v, plus(e, times(e, t->column, t->width), lane));
+    case FROM_ROW_FEATURE:
+      line = plus(e, LLVMBuildMul(e->b, t->strip, t->extent[o->feature], ""), t->feature);
+      return broadcast(t, v, plus(e, times(e, line, t->nrow), r));
+    case FROM_COL_FEATURE:
+      line = plus(e, LLVMBuildMul(e->b, t->column, t->extent[o->feature], ""), t->feature);
+      return vector(t, v, plus(e, times(e, line, t->width), lane));
+    case FROM_DIAGONAL:
+      line = LLVMBuildSub(e->b, times(e, t->column, t->width), times(e, t->strip, t->nrow), "");
+      return vector(t, v, plus(e, line, const_int(e, (int64_t)vec * t->l.n - row + t->s->shape.row_block - 1)));
+    case FROM_NOWHERE: break;
+  }
+  ICE("value %%%u of kernel '%s' is no operand of a tile", v, e->k->name);
+}
+
+static LLVMValueRef column_index(Tile *t, uint32_t vec) {
+  Emit *e = t->e;
+  LLVMValueRef first = plus(e, plus(e, t->first_col, times(e, t->column, t->width)), const_int(e, vec * t->l.n));
+  return plus(e, lanes_splat(&t->l, first), lanes_iota(&t->l, e->t.i64));
+}
+
+/* ---- loads -------------------------------------------------------------------------------------- */
+
+/* Element by element, with the tests of the scalar code. */
+static LLVMValueRef load_lanes(Tile *t, const Instr *i, LLVMValueRef *index) {
+  Emit *e = t->e;
+  LLVMValueRef result = LLVMGetPoison(lanes_type(&t->l, i->type)), *kept = NEW_ARRAY(e->arena, LLVMValueRef, i->narg + 1);
+  for (uint32_t a = 0; a < i->narg; a++) kept[a] = e->val[i->arg[a]];
+  for (unsigned k = 0; k < t->l.n; k++) {
+    LLVMValueRef at = LLVMConstInt(e->t.i32, k, false);
+    for (uint32_t a = 0; a < i->narg; a++) e->val[i->arg[a]] = LLVMBuildExtractElement(e->b, index[a], at, "");
+    result = LLVMBuildInsertElement(e->b, result, lane_from(e, array_load(e, i), i->type), at, "");
+  }
+  for (uint32_t a = 0; a < i->narg; a++) e->val[i->arg[a]] = kept[a];
+  return result;
+}
+
+/* ---- values ------------------------------------------------------------------------------------- */
+
+/* log |x^y| = y log |x| stays in range where the power does not; NaN where the power is. */
+static LLVMValueRef log_of_power(Tile *t, const Instr *log, uint32_t row, uint32_t vec) {
+  const Instr *i = ir_at(t->e->k, log->arg[0]);
+  bool absolute = i->op == IR_ABS;
+  if (absolute) i = ir_at(t->e->k, i->arg[0]);
+  if (i->op != IR_POW) return NULL;
+  LLVMBuilderRef b = t->e->b;
+  LLVMValueRef x = tile_value(t, i->arg[0], row, vec), y = tile_value(t, i->arg[1], row, vec);
+  LLVMValueRef size = lanes_call(&t->l, "llvm.fabs", 1, &x), whole = lanes_call(&t->l, "llvm.trunc", 1, &y);
+  LLVMValueRef half = LLVMBuildFMul(b, y, lanes_float(&t->l, 0.5), ""), even = lanes_call(&t->l, "llvm.trunc", 1, &half);
+  LLVMValueRef below = LLVMBuildFCmp(b, LLVMRealOLT, x, lanes_float(&t->l, 0), "");
+  LLVMValueRef defined = absolute ? LLVMBuildFCmp(b, LLVMRealOEQ, whole, y, "") : LLVMBuildFCmp(b, LLVMRealOEQ, even, half, "");
+  LLVMValueRef bad = LLVMBuildAnd(b, below, LLVMBuildNot(b, defined, ""), "");
+  LLVMValueRef v = LLVMBuildFMul(b, y, lanes_log(&t->l, size), "");
+  v = LLVMBuildSelect(b, LLVMBuildFCmp(b, LLVMRealOEQ, y, lanes_float(&t->l, 0), ""), lanes_float(&t->l, 0), v, "");
+  return LLVMBuildSelect(b, bad, lanes_float(&t->l, __builtin_nan("")), v, "");
+}
+
+/* x^y < 0 where x < 0 and y is an odd integer; the power itself need not be known. */
+static LLVMValueRef power_below_zero(Tile *t, const Instr *less, uint32_t row, uint32_t vec) {
+  const Kernel *k = t->e->k;
+  const Instr *i = ir_at(k, less->arg[0]), *zero = ir_at(k, less->arg[1]);
+  if (i->op != IR_POW || i->type == IR_INT || zero->op != IR_CONST || zero->number != 0) return NULL;
+  LLVMBuilderRef b = t->e->b;
+  LLVMValueRef x = tile_value(t, i->arg[0], row, vec), y = tile_value(t, i->arg[1], row, vec);
+  LLVMValueRef half = LLVMBuildFMul(b, y, lanes_float(&t->l, 0.5), ""), even = lanes_call(&t->l, "llvm.trunc", 1, &half);
+  LLVMValueRef whole = lanes_call(&t->l, "llvm.trunc", 1, &y), below = LLVMBuildFCmp(b, LLVMRealOLT, x, lanes_float(&t->l, 0), "");
+  LLVMValueRef odd = LLVMBuildAnd(b, LLVMBuildFCmp(b, LLVMRealOEQ, whole, y, ""), LLVMBuildFCmp(b, LLVMRealUNE, even, half, ""), "");
+  return LLVMBuildAnd(b, below, odd, "");
+}
+
+/* x / y with y the same for all pairs is x times a reciprocal, rounded once from f64. */
+static LLVMValueRef divide_by_uniform(Tile *t, const Instr *i, uint32_t row, uint32_t vec) {
+  Emit *e = t->e;
+  if (t->rows->dep[i->arg[1]]) return NULL;
+  LLVMValueRef y = op_convert(e, e->val[i->arg[1]], ir_at(e->k, i->arg[1])->type, IR_WIDE);
+  LLVMValueRef one = op_convert(e, LLVMBuildFDiv(e->b, const_float(e, IR_WIDE, 1), y, ""), IR_WIDE, IR_REAL);
+  return LLVMBuildFMul(e->b, tile_value(t, i->arg[0], row, vec), lanes_splat(&t->l, one), "");
+}
+
+static LLVMValueRef special_form(Tile *t, const Instr *i, uint32_t row, uint32_t vec) {
+  if (i->op == IR_LOG) return log_of_power(t, i, row, vec);
+  if (i->op == IR_LT) return power_below_zero(t, i, row, vec);
+  if (i->op == IR_DIV) return divide_by_uniform(t, i, row, vec);
+  return NULL;
+}
+
+static LLVMValueRef compute(Tile *t, Val v, uint32_t row, uint32_t vec) {
+  const Instr *i = ir_at(t->e->k, v);
+  LLVMValueRef *arg = NEW_ARRAY(t->e->arena, LLVMValueRef, i->narg + 1), special = special_form(t, i, row, vec);
+  if (special) return special;
+  for (uint32_t a = 0; a < i->narg; a++) arg[a] = tile_value(t, i->arg[a], row, vec);
+  return i->op == IR_LOAD ? load_lanes(t, i, arg) : lanes_op(&t->l, i, arg);
+}
+
+LLVMValueRef tile_value(Tile *t, Val v, uint32_t row, uint32_t vec) {
+  LLVMValueRef *cell = cell_of(t, v, row, vec);
+  if (*cell) return *cell;
+  const Instr *i = ir_at(t->e->k, v);
+  if (!t->rows->dep[v]) return remember(t, cell, lanes_splat(&t->l, lane_from(t->e, t->e->val[v], i->type)));
+  if (v == t->s->loop->index) return remember(t, cell, column_index(t, vec));
+  if (t->operand[v].from) return remember(t, cell, operand(t, v, row, vec));
+  LLVMValueRef x = compute(t, v, row, vec);
+  return remember(t, cell, x);
+}
+
+/* ---- feature loops ------------------------------------------------------------------------------ */
+
+static LLVMValueRef identity(const Tile *t, AccKind k, IrType type) {
+  if (type == IR_BOOL) return lanes_splat(&t->l, LLVMConstInt(t->e->t.i1, k == ACC_ALL, false));
+  if (type == IR_INT) {
+    int64_t v = k == ACC_PROD ? 1 : k == ACC_MAX ? INT64_MIN : k == ACC_MIN ? INT64_MAX : 0;
+    return lanes_splat(&t->l, const_int(t->e, v));
+  }
+  return lanes_float(&t->l, k == ACC_PROD ? 1 : k == ACC_MAX ? -__builtin_inf() : k == ACC_MIN ? __builtin_inf() : 0);
+}
+
+static Val through_converts(const Kernel *k, Val v) {
+  const Instr *i = ir_at(k, v);
+  while (i->op == IR_CONVERT && ir_at(k, i->arg[0])->type == IR_REAL) v = i->arg[0], i = ir_at(k, v);
+  return v;
+}
+
+static LLVMValueRef combine(Tile *t, const Acc *a, LLVMValueRef old, LLVMValueRef x) {
+  LLVMBuilderRef b = t->e->b;
+  bool is_int = a->type == IR_INT;
+  switch (a->kind) {
+    case ACC_SUM: return is_int ? LLVMBuildAdd(b, old, x, "") : LLVMBuildFAdd(b, old, x, "");
+    case ACC_PROD: return is_int ? LLVMBuildMul(b, old, x, "") : LLVMBuildFMul(b, old, x, "");
+    case ACC_MAX:
+    case ACC_MIN:
+      if (is_int) {
+        LLVMIntPredicate p = a->kind == ACC_MAX ? LLVMIntSGT : LLVMIntSLT;
+        return LLVMBuildSelect(b, LLVMBuildICmp(b, p, old, x, ""), old, x, "");
+      }
+      return op_extreme(t->e, IR_REAL, a->kind == ACC_MAX, old, x);
+    case ACC_ANY: return LLVMBuildOr(b, old, x, "");
+    case ACC_ALL: return LLVMBuildAnd(b, old, x, "");
+    default: ICE("accumulator '%s' in a tile", ir_acc_name(a->kind));
+  }
+}
+
+/* A sum of products is fused. */
+static LLVMValueRef feature_step(Tile *t, const Acc *a, LLVMValueRef old, uint32_t row, uint32_t vec) {
+  Val product = through_converts(t->e->k, a->body.x);
+  const Instr *i = ir_at(t->e->k, product);
+  if (a->kind == ACC_SUM && i->op == IR_MUL && i->type != IR_INT)
+    return lanes_fma(&t->l, tile_value(t, i->arg[0], row, vec), tile_value(t, i->arg[1], row, vec), old);
+  LLVMValueRef x = tile_value(t, a->body.x, row, vec);
+  return combine(t, a, old, x);
+}
+
+static void set_result(Tile *t, Val v, uint32_t row, uint32_t vec, LLVMValueRef x) {
+  remember(t, cell_of(t, v, row, vec), x);
+}
+
+/* All accumulators of the loop for all elements of the tile, as values that go around the loop. */
+static void tile_feature(Tile *t, uint32_t k) {
+  Emit *e = t->e;
+  const Loop *l = t->s->features.at[k].loop;
+  uint32_t points = t->nrow * t->nvec, all = points * l->accs.n;
+  LLVMValueRef *phi = NEW_ARRAY(e->arena, LLVMValueRef, all + 1), *next = NEW_ARRAY(e->arena, LLVMValueRef, all + 1);
+  LLVMBasicBlockRef from = LLVMGetInsertBlock(e->b);
+  Count c = count_enter(e, const_int(e, 0), t->extent[k]);
+  uint32_t mark = tile_mark(t);
+  t->feature = c.index;
+  for (uint32_t n = 0; n < all; n++) {
+    const Acc *a = l->accs.at[n / points];
+    LLVMValueRef none = identity(t, a->kind, a->type);
+    phi[n] = LLVMBuildPhi(e->b, LLVMTypeOf(none), "");
+    LLVMAddIncoming(phi[n], &none, &from, 1);
+  }
+  for (uint32_t n = 0; n < all; n++) next[n] = feature_step(t, l->accs.at[n / points], phi[n], n % points / t->nvec, n % t->nvec);
+  LLVMBasicBlockRef last = LLVMGetInsertBlock(e->b);
+  for (uint32_t n = 0; n < all; n++) LLVMAddIncoming(phi[n], &next[n], &last, 1);
+  tile_forget(t, mark);
+  count_leave(e, &c);
+  for (uint32_t n = 0; n < all; n++) {
+    const Acc *a = l->accs.at[n / points];
+    LLVMValueRef out = LLVMBuildPhi(e->b, LLVMTypeOf(next[n]), ""), none = identity(t, a->kind, a->type);
+    LLVMAddIncoming(out, (LLVMValueRef[]){none, next[n]}, (LLVMBasicBlockRef[]){from, last}, 2);
+    if (a->result) set_result(t, a->result, n % points / t->nvec, n % t->nvec, out);
+  }
+}
+
+void tile_features(Tile *t) {
+  const Region *r = t->s->loop->body;
+  for (uint32_t n = 0; n < r->code.n; n++) {
+    const Instr *i = ir_at(t->e->k, r->code.at[n]);
+    for (uint32_t k = 0; i->op == IR_LOOP && k < t->s->features.n; k++)
+      if (t->s->features.at[k].loop == i->loop) tile_feature(t, k);
+  }
+}

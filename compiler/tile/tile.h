@@ -1,0 +1,80 @@
+/* tile: in what shapes the streams of a kernel are computed.
+ *
+ * A `par` loop (rows, index i) whose body holds a `reduce` stream (columns, index j) is a matrix of points.  Every
+ * value of the stream is classified by what it depends on: neither (uniform), i (row), j (column), both (tile), and
+ * with each of these a feature d, the index of an inner loop or of an axis.  What lacks one of i and j is computed
+ * once for a block of rows or columns by ordinary scalar code and kept in buffers: the operands.  What depends on
+ * both is computed in register tiles of `rows` x `vectors`.  A stream that has another form stays a scalar loop, and
+ * the plan says why.
+ *
+ * The plan is a function of the kernel and of the target's description; it knows no processor and emits nothing. */
+#ifndef ATTN_TILE_TILE_H
+#define ATTN_TILE_TILE_H
+
+#include "ir/ir.h"
+
+/* Registers of `lanes` floats each. */
+typedef struct TileTarget { uint32_t lanes, registers; } TileTarget;
+
+/* A register tile: rows x (vectors * lanes) points.  Blocks: multiples of it. */
+typedef struct TileShape { uint32_t lanes, rows, vectors, row_block, col_block; } TileShape;
+
+/* DEP_DIAGONAL, beside both: it depends on i - j alone, so that a block of rows by columns holds few of its values. */
+enum { DEP_ROW = 1, DEP_COL = 2, DEP_FEATURE = 4, DEP_BOTH = DEP_ROW | DEP_COL, DEP_DIAGONAL = 8 };
+
+typedef VEC(Val) ValVec;
+
+/* An inner loop over d: operands packed by (row, d) and by (column, d). */
+typedef struct TileFeature { const Loop *loop; ValVec row, col; } TileFeature;
+
+typedef enum {
+  USE_REDUCE,   /* one x a point: sum prod max min any all */
+  USE_WEIGHTED, /* lse expect entropy mass argmax */
+  USE_CONTRACT  /* an axis c: sum over columns of weight(i, j) * panel(j, c) */
+} TileUse;
+
+typedef struct TileAcc {
+  const Acc *acc;
+  TileUse use;
+  uint32_t weight; /* USE_WEIGHTED, and USE_CONTRACT of an expect: place in TileStream.weights */
+  Val factor;      /* USE_CONTRACT: a value of the tile that multiplies the weight; 0: none */
+  Val panel;       /* USE_CONTRACT: x without the factor: depends on j and c at most; 0: x is the factor */
+} TileAcc;
+
+typedef struct TileWeight { Val body, seed; } TileWeight;
+
+typedef struct TileStream {
+  const Loop *loop;
+  const char *why;       /* NULL: tiled; else why it stays scalar */
+  ValVec row, col;       /* operands without a feature */
+  ValVec diagonal;       /* operands that depend on i - j */
+  VEC(TileFeature) features;
+  VEC(TileAcc) accs;
+  VEC(TileWeight) weights;
+  ValVec checks;         /* CHECK instructions that depend on both, evaluated on tiles */
+  TileShape shape;
+} TileStream;
+
+typedef struct TileRows {
+  const Loop *loop;
+  uint8_t *dep;              /* by Val, of values inside the loop; 0 for those around it */
+  VEC(TileStream *) streams; /* in the order of the text */
+  uint32_t tiled;
+} TileRows;
+
+typedef struct TilePlan {
+  const Kernel *k;
+  VEC(TileRows *) rows;
+} TilePlan;
+
+/* Of a verified kernel after the passes, in the precision f32.  Lives on the arena, refers to the kernel. */
+TilePlan *tile_plan(Arena *arena, const Kernel *k, const TileTarget *target);
+/* NULL: no such loop, or nothing in it is tiled. */
+const TileRows *tile_rows_of(const TilePlan *p, const Loop *l);
+/* As text: operands, accumulators, shapes; for streams that are not tiled, why. */
+void tile_print(const TilePlan *p, FILE *to);
+
+/* Whether a value depends on sizes and constants alone. */
+bool tile_follows_from_sizes(const Kernel *k, Val v);
+
+#endif
