@@ -69,10 +69,13 @@ static LLVMValueRef operand(Tile *t, Val v, uint32_t row, uint32_t vec) {
   ICE("value %%%u of kernel '%s' is no operand of a tile", v, e->k->name);
 }
 
+/* Lanes behind the last column repeat it: they are masked, and must not read what is not there. */
 static LLVMValueRef column_index(Tile *t, uint32_t vec) {
   Emit *e = t->e;
   LLVMValueRef first = plus(e, plus(e, t->first_col, times(e, t->column, t->width)), const_int(e, vec * t->l.n));
-  return plus(e, lanes_splat(&t->l, first), lanes_iota(&t->l, e->t.i64));
+  LLVMValueRef last = lanes_splat(&t->l, LLVMBuildSub(e->b, plus(e, t->first_col, t->cols_in_block), const_int(e, 1), ""));
+  LLVMValueRef index = plus(e, lanes_splat(&t->l, first), lanes_iota(&t->l, e->t.i64));
+  return LLVMBuildSelect(e->b, LLVMBuildICmp(e->b, LLVMIntSLT, index, last, ""), index, last, "");
 }
 
 /* ---- loads -------------------------------------------------------------------------------------- */

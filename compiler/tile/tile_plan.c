@@ -369,6 +369,7 @@ static bool stores_or_orders(const Kernel *k, const Region *r) {
 static TileStream *plan_stream(Planner *p, const Loop *l, const TileTarget *target) {
   TileStream *s = p->s = NEW(p->arena, TileStream);
   s->loop = l;
+  p->seen = NEW_ARRAY(p->arena, bool, p->k->instrs.n);
   p->accs = 1;
   depend_loop(p, l);
   p->rows->dep[l->index] = DEP_COL;
@@ -407,7 +408,6 @@ static void mark_rows(Planner *p, const Loop *l) {
 static void plan_rows(Planner *p, const Loop *l, const TileTarget *target) {
   TileRows *rows = p->rows = NEW(p->arena, TileRows);
   *rows = (TileRows){.loop = l, .dep = NEW_ARRAY(p->arena, uint8_t, p->k->instrs.n)};
-  p->seen = NEW_ARRAY(p->arena, bool, p->k->instrs.n);
   p->array_dep = NEW_ARRAY(p->arena, uint8_t, p->k->arrays.n);
   mark_rows(p, l);
   for (uint32_t n = 0; n < l->body->code.n; n++) {
