@@ -112,7 +112,9 @@ static uint8_t depend_loop(Planner *p, const Loop *l) {
   p->rows->dep[l->index] = DEP_FEATURE;
   uint8_t d = depend_region(p, l->body) | dep_of(p, l->lo) | dep_of(p, l->hi) | dep_of(p, l->mask);
   if (l->seed) d |= depend_region(p, l->seed) | dep_of(p, l->seed_mask);
-  d = (d | depend_accs(p, l)) & DEP_BOTH;
+  d |= depend_accs(p, l);
+  bool inner = l->body->parent != p->s->loop->body; /* what it yields may belong to a feature around it */
+  d &= inner ? DEP_BOTH | DEP_FEATURE : DEP_BOTH;
   for (uint32_t n = 0; n < l->accs.n; n++) {
     const Acc *a = l->accs.at[n];
     if (a->result) p->rows->dep[a->result] = d;
@@ -416,6 +418,11 @@ static void plan_rows(Planner *p, const Loop *l, const TileTarget *target) {
     TileStream *s = plan_stream(p, i->loop, target);
     vec_push(p->arena, &rows->streams, s);
     rows->tiled += !s->why;
+  }
+  if (rows->tiled < rows->streams.n) { /* rows of both kinds have given wrong results; not understood yet */
+    for (uint32_t n = 0; n < rows->streams.n; n++)
+      if (!rows->streams.at[n]->why) rows->streams.at[n]->why = "another stream of its rows is not tiled";
+    rows->tiled = 0;
   }
   vec_push(p->arena, &p->plan->rows, rows);
 }
