@@ -45,6 +45,10 @@ static bool unbound(const Context *x, const Term *t) {
 
 static bool unresolved(Context *x, const Term *t);
 
+static bool range_unresolved(Context *x, const Range *r) {
+  return (r->lo && unresolved(x, r->lo)) || (r->hi && unresolved(x, r->hi)) || (r->row && unresolved(x, r->row));
+}
+
 static bool args_unresolved(Context *x, const Term *t) {
   for (uint32_t i = 0; i < t->args.n; i++)
     if (unresolved(x, t->args.at[i])) return true;
@@ -69,10 +73,7 @@ static bool unresolved(Context *x, const Term *t) {
     Copy copy = silent_copy(x, t);
     return !find_known(x, copy.c, t->edge, copy.at);
   }
-  if (args_unresolved(x, t)) return true;
-  if (t->kind != TERM_REDUCE) return false;
-  const Range *r = &t->index->range;
-  return (r->lo && unresolved(x, r->lo)) || (r->hi && unresolved(x, r->hi)) || (r->row && unresolved(x, r->row));
+  return args_unresolved(x, t) || (t->kind == TERM_REDUCE && range_unresolved(x, &t->index->range));
 }
 
 static void add_component(Context *x, Mentions *m, Component *c) {
@@ -154,9 +155,12 @@ static void contribute_exists(Context *x, void *arg, Contribution *c) {
   c->x = v ? v : build_bool(B(x), true);
 }
 
+/* Is t known here although what stands around it is not? */
+static bool is_known_here(Context *x, const Term *t) { return !unresolved(x, t) && !unbound(x, t); }
+
 static Val exists_if(Context *x, const Term *t) {
   Val in_cond = exists_all(x, t->args.at[0]);
-  if (unresolved(x, t->args.at[0]) || unbound(x, t->args.at[0])) {
+  if (!is_known_here(x, t->args.at[0])) {
     Val v = build_and(B(x), in_cond, exists_all(x, t->args.at[1]));
     return build_and(B(x), v, exists_all(x, t->args.at[2]));
   }
@@ -177,16 +181,52 @@ static Val exists_logic(Context *x, const Term *t) {
   return right ? build_select(B(x), decided, build_bool(B(x), true), right) : 0;
 }
 
-static bool left_is_known(Context *x, const Term *t) {
-  return is_logic(t) && !unresolved(x, t->args.at[0]) && !unbound(x, t->args.at[0]);
+static bool left_is_known(Context *x, const Term *t) { return is_logic(t) && is_known_here(x, t->args.at[0]); }
+
+static Val exists_range(Context *x, const Range *r) {
+  Val v = r->lo ? exists_all(x, r->lo) : 0;
+  if (r->hi) v = build_and(B(x), v, exists_all(x, r->hi));
+  return r->row ? build_and(B(x), v, exists_all(x, r->row)) : v;
+}
+
+/* Does a condition on j in t decide what else is mentioned? */
+static bool has_choice_by(const Term *t, const Index *j) {
+  bool choice = t->kind == TERM_IF || is_logic(t);
+  if (choice && term_mentions_index(t->args.at[0], j) && term_mentions_edge(t, NULL)) return true;
+  for (uint32_t i = 0; i < t->args.n; i++)
+    if (has_choice_by(t->args.at[i], j)) return true;
+  return false;
+}
+
+static bool range_unbound(const Context *x, const Range *r) {
+  return (r->lo && unbound(x, r->lo)) || (r->hi && unbound(x, r->hi)) || (r->row && unbound(x, r->row));
+}
+
+/* Is there a sum in t whose index chooses, by a condition, what is mentioned? */
+static bool sum_chooses(const Term *t) {
+  if (t->kind == TERM_REDUCE && has_choice_by(t->args.at[0], t->index)) return true;
+  for (uint32_t i = 0; i < t->args.n; i++)
+    if (sum_chooses(t->args.at[i])) return true;
+  return false;
+}
+
+/* What the body names whatever the index is mentioned also by a sum over nothing. */
+static Val exists_reduce(Context *x, const Term *t) {
+  const Term *body = t->args.at[0];
+  Val bounds = exists_range(x, &t->index->range), plain = exists_all(x, body);
+  bool each = mentions_of(x, body).under_binder || has_choice_by(body, t->index);
+  if (!each || range_unresolved(x, &t->index->range) || range_unbound(x, &t->index->range)) return build_and(B(x), bounds, plain);
+  Bounds r = eval_range(x, &t->index->range);
+  Val all = reduce_over(x, t->index, ACC_ALL, IR_BOOL, contribute_exists, (void *)body);
+  if (plain) all = build_select(B(x), build_2(B(x), IR_LT, r.lo, r.hi), all, plain);
+  return build_and(B(x), bounds, all);
 }
 
 /* bool: every component that t mentions by index values known here has a value with weight; 0: true. */
 static Val exists_all(Context *x, const Term *t) {
   if (t->kind == TERM_IF) return exists_if(x, t);
   if (left_is_known(x, t)) return exists_logic(x, t);
-  if (t->kind == TERM_REDUCE && mentions_of(x, t->args.at[0]).under_binder)
-    return reduce_over(x, t->index, ACC_ALL, IR_BOOL, contribute_exists, t->args.at[0]);
+  if (t->kind == TERM_REDUCE) return exists_reduce(x, t);
   Val v = 0;
   for (uint32_t i = 0; i < t->args.n; i++) v = build_and(B(x), v, exists_all(x, t->args.at[i]));
   if (t->kind != TERM_EDGE || args_unresolved(x, t) || args_unbound(x, t)) return v;
@@ -569,6 +609,17 @@ static Val condition(Context *x, const Mention *m, const Term *t) {
 
 /* ---- linearity -------------------------------------------------------------------------------------------------- */
 
+/* May t itself be none, as the copy of an edge may?  What uses it is then 0 as a whole, not in parts. */
+static bool may_be_none(const Term *t) {
+  if (t->kind == TERM_NONE) return true;
+  if (t->kind == TERM_OP && t->op == OP_TO_REAL) return may_be_none(t->args.at[0]);
+  if (t->kind == TERM_IF) return may_be_none(t->args.at[1]) || may_be_none(t->args.at[2]);
+  if (t->kind != TERM_EDGE) return false;
+  bool none = t->edge->or_none;
+  for (uint32_t i = 0; i < t->args.n; i++) none |= may_be_none(t->args.at[i]);
+  return none;
+}
+
 static void contribute_expectation(Context *x, void *arg, Contribution *c) { c->x = build_convert(B(x), expect(x, arg), IR_WIDE); }
 
 /* Copies named by the variable of a product are different for different values of it if it is itself one of
@@ -596,21 +647,77 @@ static Val expect_reduce(Context *x, const Term *t) {
   return refuse_query(x, t->span, "the expectation of this function of many copies has no streaming form yet");
 }
 
-static Val expect_if(Context *x, const Term *t) {
-  Builder *b = B(x);
-  Val cond = eval(x, t->args.at[0]);
-  const Instr *i = ir_at(b->k, cond);
-  if (i->op == IR_CONST) return bracket(x, t->args.at[i->integer ? 1 : 2]);
-  Context yes = with_guard(x, cond), no = with_guard(x, build_1(b, IR_NOT, cond));
-  Val p = bracket(&yes, t->args.at[1]);
-  return build_select(b, cond, p, bracket(&no, t->args.at[2]));
+/* ---- choices ------------------------------------------------------------------------------------------------------
+ *
+ * f(if c then a else b) = if c then f(a) else f(b), c known: a stream over what only the other side mentions would give
+ * 0 where that has no value. */
+
+static bool is_choice(Context *x, const Term *t) { return (t->kind == TERM_IF && is_known_here(x, t->args.at[0])) || left_is_known(x, t); }
+
+/* What t mentions whatever its conditions choose. */
+static void collect_certain(Context *x, Mentions *m, const Term *t) {
+  if (is_choice(x, t)) return;
+  if (t->kind == TERM_EDGE || t->kind == TERM_REDUCE) {
+    collect(x, m, t);
+    return;
+  }
+  for (uint32_t i = 0; i < t->args.n; i++) collect_certain(x, m, t->args.at[i]);
 }
 
-/* P[a or b] where a is known. */
-static Val expect_or(Context *x, const Term *t) {
-  Val left = eval(x, t->args.at[0]);
-  Context y = with_guard(x, build_1(B(x), IR_NOT, left));
-  return build_select(B(x), left, wide(x, 1), bracket(&y, t->args.at[1]));
+static bool mentions_more(Context *x, const Mentions *certain, const Term *t) {
+  Mentions m = mentions_of(x, t);
+  if (m.under_binder) return true;
+  for (uint32_t i = 0; i < m.list.n; i++) {
+    bool found = false;
+    for (uint32_t k = 0; k < certain->list.n && !found; k++)
+      found = certain->list.at[k].copy.c == m.list.at[i].copy.c &&
+              same_copy(x, m.list.at[i].copy.c, certain->list.at[k].copy.at, m.list.at[i].copy.at);
+    if (!found) return true;
+  }
+  return false;
+}
+
+static const Term *choice_in(Context *x, const Mentions *certain, const Term *t) {
+  if (!unresolved(x, t)) return NULL;
+  bool here = is_choice(x, t);
+  for (uint32_t i = 1; here && i < t->args.n; i++)
+    if (mentions_more(x, certain, t->args.at[i])) return t;
+  for (uint32_t i = 0; i < t->args.n; i++) {
+    const Term *found = choice_in(x, certain, t->args.at[i]);
+    if (found) return found;
+  }
+  return NULL;
+}
+
+/* An outermost part of t whose condition is known and decides what is mentioned; NULL: none. */
+static const Term *find_choice(Context *x, const Term *t) {
+  if (is_choice(x, t)) return t;
+  Mentions certain = {0};
+  collect_certain(x, &certain, t);
+  return choice_in(x, &certain, t);
+}
+
+static Term *replace(Arena *arena, const Term *t, const Term *from, Term *to) {
+  if (t == from) return to;
+  Term *r = NEW(arena, Term);
+  *r = *t;
+  r->args = (TermVec){0};
+  for (uint32_t i = 0; i < t->args.n; i++) vec_push(arena, &r->args, replace(arena, t->args.at[i], from, to));
+  return term_finish(r);
+}
+
+static Val expect_choice(Context *x, const Term *t, const Term *choice) {
+  Builder *b = B(x);
+  Arena *arena = x->d->arena;
+  Val cond = eval(x, choice->args.at[0]);
+  Term *yes = choice->args.at[1], *no = choice->kind == TERM_IF ? choice->args.at[2] : NULL;
+  if (!no && choice->op == OP_AND) no = term_bool(arena, false, choice->span);
+  else if (!no) no = yes, yes = term_bool(arena, true, choice->span);
+  const Instr *i = ir_at(b->k, cond);
+  if (i->op == IR_CONST) return bracket(x, replace(arena, t, choice, i->integer ? yes : no));
+  Context y = with_guard(x, cond), z = with_guard(x, build_1(b, IR_NOT, cond));
+  Val p = build_convert(b, bracket(&y, replace(arena, t, choice, yes)), IR_WIDE);
+  return build_select(b, cond, p, build_convert(b, bracket(&z, replace(arena, t, choice, no)), IR_WIDE));
 }
 
 /* E pushed through the outermost operation, or 0 where no law of linearity applies. */
@@ -620,6 +727,7 @@ static Val expect_linear(Context *x, const Term *t) {
   if (t->kind != TERM_OP) return 0;
   switch ((int)t->op) {
   case OP_ADD: case OP_SUB: {
+    if (may_be_none(t->args.at[0]) || may_be_none(t->args.at[1])) return 0;
     Val p = build_convert(b, expect(x, t->args.at[0]), IR_WIDE), q = build_convert(b, expect(x, t->args.at[1]), IR_WIDE);
     return build_2(b, t->op == OP_ADD ? IR_ADD : IR_SUB, p, q);
   }
@@ -627,7 +735,7 @@ static Val expect_linear(Context *x, const Term *t) {
   case OP_NOT: return build_2(b, IR_SUB, wide(x, 1), build_convert(b, expect(x, t->args.at[0]), IR_WIDE));
   case OP_TO_REAL: return t->args.at[0]->kind == TERM_EDGE ? 0 : expect(x, t->args.at[0]);
   case OP_DIV:
-    if (unresolved(x, t->args.at[1])) return 0;
+    if (unresolved(x, t->args.at[1]) || may_be_none(t->args.at[1])) return 0;
     return build_2(b, IR_DIV, expect(x, t->args.at[0]), eval(x, t->args.at[1]));
   }
   return 0;
@@ -639,8 +747,8 @@ static Val as_wide(Context *x, const Term *t) { return build_convert(B(x), eval(
 static Val expect(Context *x, const Term *t) {
   if (B(x)->k->instrs.n > DERIVE_MAX_INSTRS) return refuse_query(x, t->span, "this expectation has too many cases to be compiled");
   if (!unresolved(x, t)) return as_wide(x, t);
-  if (t->kind == TERM_IF && !unresolved(x, t->args.at[0])) return expect_if(x, t);
-  if (t->kind == TERM_OP && t->op == OP_OR && left_is_known(x, t)) return expect_or(x, t);
+  const Term *choice = find_choice(x, t);
+  if (choice) return expect_choice(x, t, choice);
   Mentions m = mentions_of(x, t);
   Coincidence k;
   if (find_coincidence(x, &m, &k)) return expect_coincidence(x, &k, t);
@@ -649,7 +757,7 @@ static Val expect(Context *x, const Term *t) {
     Val p = build_convert(B(x), expect(x, first), IR_WIDE);
     return build_2(B(x), IR_MUL, p, build_convert(B(x), expect(x, others), IR_WIDE));
   }
-  if (!single_part(x, &m) || m.reached) {
+  if (!single_part(x, &m) || m.reached || sum_chooses(t)) {
     Val v = expect_linear(x, t);
     if (v) return v;
   }
@@ -661,8 +769,7 @@ static Val expect(Context *x, const Term *t) {
 static Val bracket(Context *x, const Term *t) {
   if (!unresolved(x, t)) return as_wide(x, t);
   Mentions m = mentions_of(x, t);
-  bool partly_chosen = (t->kind == TERM_IF && !unresolved(x, t->args.at[0])) || left_is_known(x, t);
-  bool stream_decides = single_part(x, &m) && !m.reached && !partly_chosen;
+  bool stream_decides = single_part(x, &m) && !m.reached && !sum_chooses(t) && !find_choice(x, t);
   Factors f = {0};
   flatten(x, &f, t);
   if (stream_decides && f.n == 1) return build_convert(B(x), expect(x, t), IR_WIDE);

@@ -104,6 +104,14 @@ static Region *storing_region(Region *r) {
 
 static Region *deeper(Region *x, Region *y) { return y->depth > x->depth ? y : x; }
 
+/* The caller's list of arguments may be on its stack. */
+static void own_arguments(Builder *b, Instr *i) {
+  if (!i->narg) return;
+  Val *copy = NEW_ARRAY(b->k->arena, Val, i->narg);
+  memcpy(copy, i->arg, i->narg * sizeof *copy);
+  i->arg = copy;
+}
+
 /* A pure instruction: shared if it exists, else placed in the outermost region possible. */
 static Val pure(Builder *b, Instr i) {
   Val found = table_find(b, &i);
@@ -112,11 +120,7 @@ static Val pure(Builder *b, Instr i) {
   if (i.array) home = deeper(home, i.array->home);
   if (i.array && i.array->kind == ARRAY_TEMP) home = deeper(home, storing_region(b->at));
   ICE_UNLESS(region_contains(home, b->at));
-  if (i.narg) {
-    Val *copy = NEW_ARRAY(b->k->arena, Val, i.narg);
-    memcpy(copy, i.arg, i.narg * sizeof *copy);
-    i.arg = copy;
-  }
+  own_arguments(b, &i);
   Val v = new_instr(b, i, home);
   vec_push(b->k->arena, &home->code, v);
   if (2 * ++b->table_fill > b->table_size) table_grow(b);
@@ -274,22 +278,8 @@ Val build_and(Builder *b, Val x, Val y) { return !x ? y : !y ? x : build_2(b, IR
 
 /* ---- arrays and effects ---------------------------------------------------------------------------- */
 
-static IrType loaded_type(StoreType t) {
-  switch (t) {
-  case STORE_BOOL: return IR_BOOL;
-  case STORE_INT: return IR_INT;
-  case STORE_WIDE: return IR_WIDE;
-  case STORE_REAL: case STORE_F16: case STORE_BF16: case STORE_F32: return IR_REAL;
-  }
-  return IR_VOID;
-}
-
 static Val effect(Builder *b, Instr i, Region *at) {
-  if (i.narg) {
-    Val *copy = NEW_ARRAY(b->k->arena, Val, i.narg);
-    memcpy(copy, i.arg, i.narg * sizeof *copy);
-    i.arg = copy;
-  }
+  own_arguments(b, &i);
   Val v = new_instr(b, i, at);
   vec_push(b->k->arena, &at->code, v);
   return v;
@@ -297,7 +287,7 @@ static Val effect(Builder *b, Instr i, Region *at) {
 
 static Array *new_array(Builder *b, ArrayKind kind, const char *name, StoreType elem, uint32_t rank, const Val *dims) {
   Array *a = NEW(b->k->arena, Array);
-  *a = (Array){.id = b->k->arrays.n, .kind = kind, .name = name, .elem = elem, .type = loaded_type(elem), .rank = rank};
+  *a = (Array){.id = b->k->arrays.n, .kind = kind, .name = name, .elem = elem, .type = ir_store_type(elem), .rank = rank};
   a->dims = NEW_ARRAY(b->k->arena, Val, rank);
   if (rank) memcpy(a->dims, dims, rank * sizeof *dims);
   vec_push(b->k->arena, &b->k->arrays, a);

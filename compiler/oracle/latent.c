@@ -11,7 +11,7 @@ static void snapshot(World *w) {
   LatentState *q = w->q;
   Snapshot s = {NEW_ARRAY(w->arena, double, w->n_components), NEW_ARRAY(w->arena, double, w->factors.n),
                 NEW_ARRAY(w->arena, double, q->blocks.n)};
-  for (uint32_t k = 0; k < w->n_components; k++) s.component[k] = w->components[k].table->log_z;
+  for (uint32_t k = 0; k < w->n_components; k++) s.component[k] = component_log_z(&w->components[k]);
   for (uint32_t k = 0; k < w->factors.n; k++)
     if (w->factors.at[k].component == NO_COMPONENT) s.factor[k] = factor_expected_log_w(w, &w->factors.at[k]);
   for (uint32_t k = 0; k < q->blocks.n; k++) s.block[k] = latent_block_entropy(w, &q->blocks.at[k]);

@@ -113,6 +113,7 @@ static double entropy_part(World *w, Component *c, const uint32_t *copies, uint3
 
 static double kl_part(World *w, Component *c, const uint32_t *copies, uint32_t n) {
   if (isnan(c->table->log_z)) return NAN;
+  if (c->lost_prior) return c->table->n ? NAN : 0;
   if (!c->prior) c->prior = component_enumerate(w, c, WITH_PRIOR, NULL);
   if (w->failed || isnan(c->prior->log_z)) return NAN;
   Marginal post = marginal(w, c, c->table, copies, n), prior = marginal(w, c, c->prior, copies, n);
@@ -206,7 +207,7 @@ static double component_evidence(World *w, const Term *t, const Snapshot *then) 
     uint32_t inside = 0;
     for (uint32_t i = 0; i < c->n_copies; i++) inside += copy_is_inside(w, c->copies[i]);
     if (inside && inside < c->n_copies) partly_outside(w, t, c);
-    if (inside == c->n_copies) total = oracle_add_log(total, then ? then->component[k] : c->table->log_z);
+    if (inside == c->n_copies) total = oracle_add_log(total, then ? then->component[k] : component_log_z(c));
   }
   return total;
 }

@@ -183,6 +183,14 @@ static void prior_parts(World *w, const Factor *f, const Unit *u, const Support 
     parts[k] = try_value(w, f, u, s, k) ? prior_part(w, f->weight) : -INFINITY;
 }
 
+/* log(part / sum of the parts).  A sum that is NaN, and the same whatever other copies are worth, cancels in every
+ * posterior: it is left out here and spoils only what depends on it. */
+static double normalise(World *w, const Factor *f, double part, double sum) {
+  if (!isnan(sum) || f->n_scope > 1 || f->component == NO_COMPONENT) return oracle_add_log(part, -sum);
+  w->components[f->component].lost_prior = true;
+  return part;
+}
+
 static double normalised_prior(World *w, const Factor *f, const Unit *u, const Support *s) {
   int64_t now = w->value[u->first], n = support_tries(s);
   ArenaMark mark = arena_mark(w->scratch);
@@ -193,7 +201,7 @@ static double normalised_prior(World *w, const Factor *f, const Unit *u, const S
   double log_w = -INFINITY;
   for (int64_t k = 0; k < n; k++)
     if ((k < s->range.n ? value_at(&s->range, k) : NONE_VALUE) == now) log_w = parts[k];
-  if (!stick || !s->or_none) log_w = oracle_add_log(log_w, -oracle_log_sum_exp(parts, (uint64_t)n));
+  if (!stick || !s->or_none) log_w = normalise(w, f, log_w, oracle_log_sum_exp(parts, (uint64_t)n));
   arena_release(w->scratch, mark);
   w->value[u->first] = now;
   return log_w;

@@ -75,6 +75,7 @@ typedef struct Component {
   uint32_t *copies, n_copies; /* all copies of the units, in order */
   uint32_t *factors, n_factors;
   Table *table;        /* posterior */
+  bool lost_prior;     /* a normaliser that depends on no other copy is NaN: it cancels, but for logZ and kl */
   double *p;           /* what E and P use: the posterior or what `infer` puts in its place */
   Table *prior, *free; /* prior lines alone; supports and requires alone; made when asked for */
   Infer *infer;
@@ -219,6 +220,8 @@ double oracle_log_dirichlet(const double *x, const double *alpha, int64_t n);
 
 /* On the storage of `reuse` unless that is NULL. */
 Table *component_enumerate(World *w, const Component *c, int with, Table *reuse);
+/* Of the table at hand, with all normalisers. */
+double component_log_z(const Component *c);
 /* Fills tables and posteriors of all components at the current latents; false with a fault. */
 bool world_infer_components(World *w);
 void component_replace_posterior(World *w, Component *c); /* approximate.c: `infer` lines */

@@ -13,6 +13,7 @@ import shlex
 import subprocess
 import sys
 import tempfile
+import textwrap
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
@@ -31,7 +32,7 @@ def blocks(text):
         elif lines:
             while lines and not lines[-1].strip():
                 lines.pop()
-            yield name, lines
+            yield name, textwrap.dedent("\n".join(lines)).split("\n")
             name, lines = None, []
 
 
