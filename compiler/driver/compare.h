@@ -1,8 +1,4 @@
-/* compare: how far a compiled output is from the oracle's.
- *
- * Real outputs: ||got - want|| / (||want|| + sqrt(n)), norms over the finite entries, so that an array of small
- * numbers, the result of a cancellation, is held to an absolute error; infinities and NaN must stand at the same
- * places.  Ints and bools: the share of entries that differ. */
+/* compare: how far a compiled output is from the oracle's, as oracle/distance.h measures it. */
 #ifndef ATTN_DRIVER_COMPARE_H
 #define ATTN_DRIVER_COMPARE_H
 

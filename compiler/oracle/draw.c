@@ -199,7 +199,7 @@ static bool model_runs(Drawing *d, char **why) {
   OutputArray **outs;
   char *message;
   arena_init(&arena, d->w.arena->oom);
-  bool ok = oracle_run(&arena, d->w.model, d->bound, d->options->runs, &outs, &message);
+  bool ok = oracle_run(&arena, d->w.model, d->bound, d->options->runs, &outs, NULL, &message);
   if (!ok) *why = arena_printf(d->w.arena, "%s", message);
   arena_free(&arena);
   return ok;

@@ -101,6 +101,7 @@ static void add_row(World *w, const Run *r, const Path *path) {
   if (t->n == t->cap) grow(w, t);
   for (uint32_t k = 0; k < t->width; k++) t->values[t->n * t->width + k] = w->value[r->c->copies[k]];
   t->log_w[t->n++] = path->spoilt ? NAN : path->log_w;
+  if (fabs(path->log_w) > w->max_log_w) w->max_log_w = fabs(path->log_w);
 }
 
 static bool has_prior(const World *w, const Unit *u) {

@@ -156,7 +156,7 @@ static void run_world(World *w, OutputArray **outs) {
 }
 
 bool oracle_run(Arena *arena, const Model *m, const Binding *bound, const OracleLimits *limits, OutputArray ***outs,
-                char **why) {
+                double *max_log_w, char **why) {
   Arena scratch;
   arena_init(&scratch, arena->oom);
   World w = {.arena = arena, .scratch = &scratch, .model = m, .bound = bound, .limits = *limits, .need = NEED_NOTHING};
@@ -166,6 +166,7 @@ bool oracle_run(Arena *arena, const Model *m, const Binding *bound, const Oracle
   *outs = NEW_ARRAY(arena, OutputArray *, m->outs.n);
   *why = NULL;
   run_world(&w, *outs);
+  if (max_log_w) *max_log_w = w.max_log_w;
   arena_free(&scratch);
   if (!w.failed) return true;
   Place p = source_place(m->source, w.fault_span.lo);

@@ -20,13 +20,14 @@ typedef struct OracleLimits {
 OracleLimits oracle_default_limits(void);
 
 /* All outputs of `m` at `bound`, on `arena`: (*outs)[Out.id], NULL where the oracle cannot judge (draws and
- * named approximations).  bound->seed is not read.
+ * named approximations).  bound->seed is not read.  *max_log_w (may be NULL): the largest absolute log weight of the
+ * joint values enumerated, which bounds what rounding does to a result (distance.h).
  *
  * False: *why says "path:line:column: message": a run-time error of the model (an index out of range on the
  * support, a division by zero) or a refusal whose message holds the cost.  `bound` must fit the model:
  * array sizes that differ from the declared dimensions are an error, never a read of other memory. */
 bool oracle_run(Arena *arena, const Model *m, const Binding *bound, const OracleLimits *limits,
-                OutputArray ***outs, char **why);
+                OutputArray ***outs, double *max_log_w, char **why);
 
 /* The extent of every declared dimension, and of every output, at these sizes. */
 bool oracle_input_dims(const Model *m, const int64_t *sizes, const Input *input, int64_t *dims);

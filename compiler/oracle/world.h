@@ -96,6 +96,7 @@ typedef struct World {
   const Binding *bound;
   OracleLimits limits;
   double steps;
+  double max_log_w; /* the largest absolute log weight of a value so far */
 
   int64_t *index; /* by Index.id */
   bool *loose;    /* the index runs over a range that depends on edges: its value is not known */

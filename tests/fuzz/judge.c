@@ -12,11 +12,15 @@
 #include "ir/ir_eval.h"
 #include "ir/pass.h"
 #include "model/check.h"
+#include "oracle/distance.h"
 #include "oracle/oracle.h"
 #include "random.h"
 #include "special.h"
 
 enum { CANARY = 64 };
+
+/* Roundings inside add up; one perturbation of the inputs is a sample. */
+static const double F32_EXCUSE = 20;
 
 typedef struct Case {
   Arena *arena;
@@ -26,6 +30,7 @@ typedef struct Case {
   OutputArray **want;   /* by Out.id */
   bool fault;           /* the oracle stopped with an error of the model */
   bool *drawn;          /* by Out.id: the oracle does not judge it; f64 stages must agree among themselves */
+  double max_log_w;     /* from the oracle */
   double *moved;        /* by Out.id: how far rounding the inputs to f32 moves the result */
   const JudgeOptions *options;
   char *why;
@@ -41,29 +46,17 @@ static Verdict say(Case *c, Verdict v, const char *text) {
 
 static double at(const OutputArray *a, int64_t k) { return a->real ? a->real[k] : (double)a->integer[k]; }
 
-static bool same_number(double x, double y) { return x == y || (isnan(x) && isnan(y)); }
-
-static double scale_of(const OutputArray *a) {
-  double s = 1;
-  for (int64_t k = 0; k < a->count; k++)
-    if (isfinite(at(a, k)) && fabs(at(a, k)) > s) s = fabs(at(a, k));
-  return s;
+/* By oracle/distance.h; *worst as there. */
+static double distance(const OutputArray *got, const OutputArray *want, bool single, int64_t *worst) {
+  Distance d = {.worst = -1};
+  for (int64_t k = 0; k < want->count; k++) distance_add(&d, k, at(got, k), at(want, k), single);
+  *worst = d.worst;
+  return want->real ? distance_of_reals(&d) : distance_of_ints(&d);
 }
 
-/* The largest difference of two arrays of one shape; inf where only one is finite, or NaN. */
-static double distance(const OutputArray *a, const OutputArray *b, int64_t *worst) {
-  double most = 0;
-  *worst = -1;
-  for (int64_t k = 0; k < a->count; k++) {
-    double x = at(a, k), y = at(b, k);
-    if (same_number(x, y)) continue;
-    double d = isfinite(x) && isfinite(y) ? fabs(x - y) : INFINITY;
-    if (d > most || *worst < 0) {
-      most = d;
-      *worst = k;
-    }
-  }
-  return most;
+static double allowed_distance(const Case *c, const OutputArray *want, double moved, bool f64) {
+  if (!want->real) return moved > 0 && !f64 ? 1 : 0;
+  return f64 ? 1e-10 + 1e-7 * moved : distance_allowed_f32(c->max_log_w) + F32_EXCUSE * moved;
 }
 
 static bool same_shape(const OutputArray *a, const OutputArray *b) {
@@ -96,16 +89,15 @@ static Verdict compare(Case *c, const char *stage, const OutputArray *got, bool 
     if (!want_numbers || !got_numbers)
       return say(c, VERDICT_MISMATCH, arena_printf(c->arena, "%s: %s has %lld elements but no numbers in %s", stage, name,
                                                    (long long)want->count, want_numbers ? "the result" : "the oracle's"));
-    double scale = scale_of(want), moved = c->moved ? c->moved[i] : 0;
-    double tol = f64 ? 1e-10 * scale + 1e-7 * moved : 2e-5 * scale + 50 * moved;
+    double moved = c->moved ? c->moved[i] : 0, tol = allowed_distance(c, want, moved, f64);
     int64_t worst;
-    double d = distance(want, &got[i], &worst);
+    double d = distance(&got[i], want, !f64, &worst);
     if (worst < 0 || d <= tol) continue;
     if (!f64 && moved == INFINITY) continue;
     if (c->options->to) {
       print_sizes(c);
-      fprintf(c->options->to, "%s: output %s differs at %lld: %.17g, oracle %.17g (tolerance %.3g)\n", stage, name,
-              (long long)worst, at(&got[i], worst), at(want, worst), tol);
+      fprintf(c->options->to, "%s: output %s differs at %lld: %.17g, oracle %.17g (off by %.3g of %.3g)\n", stage, name,
+              (long long)worst, at(&got[i], worst), at(want, worst), d, tol);
       print_array(c->options->to, "oracle", want);
       print_array(c->options->to, stage, &got[i]);
     }
@@ -317,7 +309,7 @@ static void measure_sensitivity(Case *c, const Kernel *k, const OutputArray *bas
   if (!interpret(c, k, &moved, true, &got, &error)) return;
   for (uint32_t i = 0; i < c->m->outs.n; i++) {
     int64_t worst;
-    d[i] = distance(&base[i], &got[i], &worst);
+    d[i] = distance(&got[i], &base[i], true, &worst);
   }
   c->moved = d;
 }
@@ -354,7 +346,7 @@ static bool find_case(Case *c, uint64_t seed, char **why) {
     if (!bind_model(c->arena, c->m, seed, attempt, &c->bound, why)) return false;
     c->bound.seed = seed;
     c->fault = false;
-    if (oracle_run(c->arena, c->m, &c->bound, &limits, &c->want, why)) return true;
+    if (oracle_run(c->arena, c->m, &c->bound, &limits, &c->want, &c->max_log_w, why)) return true;
     c->fault = !is_cost(*why);
     if (c->fault) return true;
   }

@@ -80,7 +80,7 @@ static inline void bench_graph(Bench *b, const char *name, int64_t *indptr, int6
 
 static inline bool bench_try(Bench *b) {
   OracleLimits limits = oracle_default_limits();
-  b->ok = oracle_run(&b->arena, b->model, &b->bound, &limits, &b->outs, &b->why);
+  b->ok = oracle_run(&b->arena, b->model, &b->bound, &limits, &b->outs, NULL, &b->why);
   return b->ok;
 }
 

@@ -42,7 +42,7 @@ static bool trial(const Model *m, uint64_t seed, bool print) {
   const char *name = sym_text(m->names, m->name);
   bool ok = draw_binding(&arena, m, seed, &options, &bound, &why);
   if (!ok) printf("  %s: cannot draw: %s\n", name, why);
-  if (ok && !oracle_run(&arena, m, &bound, &limits, &outs, &why)) {
+  if (ok && !oracle_run(&arena, m, &bound, &limits, &outs, NULL, &why)) {
     printf("  %s: %s\n", name, why);
     ok = false;
   }
