@@ -720,10 +720,11 @@ static Val expect_choice(Context *x, const Term *t, const Term *choice) {
   return build_select(b, cond, p, build_convert(b, bracket(&z, replace(arena, t, choice, no)), IR_WIDE));
 }
 
-/* E pushed through the outermost operation, or 0 where no law of linearity applies. */
-static Val expect_linear(Context *x, const Term *t) {
+/* E pushed through the outermost operation, or 0 where no law of linearity applies.  A sum whose bounds are not known
+ * is left to conditioning if there is something to condition on. */
+static Val expect_linear(Context *x, const Term *t, bool conditionable) {
   Builder *b = B(x);
-  if (t->kind == TERM_REDUCE) return expect_reduce(x, t);
+  if (t->kind == TERM_REDUCE) return conditionable && range_unresolved(x, &t->index->range) ? 0 : expect_reduce(x, t);
   if (t->kind != TERM_OP) return 0;
   switch ((int)t->op) {
   case OP_ADD: case OP_SUB: {
@@ -758,11 +759,22 @@ static Val expect(Context *x, const Term *t) {
     return build_2(B(x), IR_MUL, p, build_convert(B(x), expect(x, others), IR_WIDE));
   }
   if (!single_part(x, &m) || m.reached || sum_chooses(t)) {
-    Val v = expect_linear(x, t);
+    Val v = expect_linear(x, t, m.list.n > 0);
     if (v) return v;
   }
   if (!m.list.n) return refuse_query(x, t->span, "the expectation of this function of many copies has no streaming form yet");
   return condition(x, &m.list.at[0], t);
+}
+
+/* May evaluating t be an error: a division, an index that is neither a variable nor an edge? */
+static bool may_fail(const Term *t) {
+  if (t->kind == TERM_OP && (t->op == OP_FLOORDIV || t->op == OP_MOD)) return true;
+  bool element = t->kind == TERM_INPUT || t->kind == TERM_LET;
+  for (uint32_t i = 0; i < t->args.n; i++) {
+    TermKind kind = t->args.at[i]->kind;
+    if (may_fail(t->args.at[i]) || (element && kind != TERM_INDEX && kind != TERM_EDGE)) return true;
+  }
+  return false;
 }
 
 /* A bracket of its own: 0 unless all components it mentions exist. */
@@ -773,7 +785,9 @@ static Val bracket(Context *x, const Term *t) {
   Factors f = {0};
   flatten(x, &f, t);
   if (stream_decides && f.n == 1) return build_convert(B(x), expect(x, t), IR_WIDE);
-  Val exists = exists_all(x, t), v = build_convert(B(x), expect(x, t), IR_WIDE);
+  Val exists = exists_all(x, t);
+  Context y = exists && may_fail(t) ? with_guard(x, exists) : *x;
+  Val v = build_convert(B(x), expect(&y, t), IR_WIDE);
   return exists ? build_select(B(x), exists, v, wide(x, 0)) : v;
 }
 
