@@ -183,6 +183,13 @@ static Val exists_logic(Context *x, const Term *t) {
 
 static bool left_is_known(Context *x, const Term *t) { return is_logic(t) && is_known_here(x, t->args.at[0]); }
 
+/* Then it exists. */
+static bool is_partly_known(const Context *x, Copy copy) {
+  for (uint32_t i = 0; i < copy.c->edges.n; i++)
+    if (find_known(x, copy.c, copy.c->edges.at[i], copy.at)) return true;
+  return false;
+}
+
 static Val exists_range(Context *x, const Range *r) {
   Val v = r->lo ? exists_all(x, r->lo) : 0;
   if (r->hi) v = build_and(B(x), v, exists_all(x, r->hi));
@@ -232,9 +239,7 @@ static Val exists_all(Context *x, const Term *t) {
   if (t->kind != TERM_EDGE || args_unresolved(x, t) || args_unbound(x, t)) return v;
   Copy copy = copy_of(x, t);
   if (find_known(x, copy.c, t->edge, copy.at)) return v;
-  for (uint32_t i = 0; i < copy.c->edges.n; i++) /* partly known: it exists */
-    if (find_known(x, copy.c, copy.c->edges.at[i], copy.at)) return v;
-  return build_and(B(x), v, copy_exists(x, copy));
+  return is_partly_known(x, copy) ? v : build_and(B(x), v, copy_exists(x, copy));
 }
 
 /* ---- coincidences ------------------------------------------------------------------------------------------- */
@@ -720,10 +725,11 @@ static Val expect_choice(Context *x, const Term *t, const Term *choice) {
   return build_select(b, cond, p, build_convert(b, bracket(&z, replace(arena, t, choice, no)), IR_WIDE));
 }
 
-/* E pushed through the outermost operation, or 0 where no law of linearity applies. */
-static Val expect_linear(Context *x, const Term *t) {
+/* E pushed through the outermost operation, or 0 where no law of linearity applies.  A sum whose bounds are not known
+ * is left to conditioning if there is something to condition on. */
+static Val expect_linear(Context *x, const Term *t, bool conditionable) {
   Builder *b = B(x);
-  if (t->kind == TERM_REDUCE) return expect_reduce(x, t);
+  if (t->kind == TERM_REDUCE) return conditionable && range_unresolved(x, &t->index->range) ? 0 : expect_reduce(x, t);
   if (t->kind != TERM_OP) return 0;
   switch ((int)t->op) {
   case OP_ADD: case OP_SUB: {
@@ -739,6 +745,25 @@ static Val expect_linear(Context *x, const Term *t) {
     return build_2(b, IR_DIV, expect(x, t->args.at[0]), eval(x, t->args.at[1]));
   }
   return 0;
+}
+
+/* The first mention of a copy of which some edges are known. */
+static const Mention *find_partly_known(Context *x, const Mentions *m) {
+  for (uint32_t i = 0; i < m->list.n; i++)
+    if (is_partly_known(x, m->list.at[i].copy)) return &m->list.at[i];
+  return NULL;
+}
+
+/* Will values of a copy under way decide what else t mentions? */
+static bool is_choice_pending(Context *x, const Term *t) {
+  if (!unresolved(x, t)) return false;
+  if ((t->kind == TERM_IF || is_logic(t)) && unresolved(x, t->args.at[0])) {
+    Mentions m = mentions_of(x, t->args.at[0]);
+    if (find_partly_known(x, &m)) return true;
+  }
+  for (uint32_t i = 0; i < t->args.n; i++)
+    if (is_choice_pending(x, t->args.at[i])) return true;
+  return false;
 }
 
 static Val as_wide(Context *x, const Term *t) { return build_convert(B(x), eval(x, t), IR_WIDE); }
@@ -758,22 +783,38 @@ static Val expect(Context *x, const Term *t) {
     return build_2(B(x), IR_MUL, p, build_convert(B(x), expect(x, others), IR_WIDE));
   }
   if (!single_part(x, &m) || m.reached || sum_chooses(t)) {
-    Val v = expect_linear(x, t);
+    Val v = expect_linear(x, t, m.list.n > 0);
     if (v) return v;
   }
   if (!m.list.n) return refuse_query(x, t->span, "the expectation of this function of many copies has no streaming form yet");
-  return condition(x, &m.list.at[0], t);
+  const Mention *next = is_choice_pending(x, t) ? find_partly_known(x, &m) : NULL;
+  return condition(x, next ? next : &m.list.at[0], t);
 }
 
-/* A bracket of its own: 0 unless all components it mentions exist. */
+/* May evaluating t be an error: a division, an index that is neither a variable nor an edge? */
+static bool may_fail(const Term *t) {
+  if (t->kind == TERM_OP && (t->op == OP_FLOORDIV || t->op == OP_MOD)) return true;
+  bool element = t->kind == TERM_INPUT || t->kind == TERM_LET;
+  for (uint32_t i = 0; i < t->args.n; i++) {
+    TermKind kind = t->args.at[i]->kind;
+    if (may_fail(t->args.at[i]) || (element && kind != TERM_INDEX && kind != TERM_EDGE)) return true;
+  }
+  return false;
+}
+
+/* A bracket of its own: 0 unless all components it mentions exist; what is reached through an edge counts once all
+ * that decides whether it is reached is known. */
 static Val bracket(Context *x, const Term *t) {
   if (!unresolved(x, t)) return as_wide(x, t);
+  if (is_choice_pending(x, t)) return build_convert(B(x), expect(x, t), IR_WIDE);
   Mentions m = mentions_of(x, t);
   bool stream_decides = single_part(x, &m) && !m.reached && !sum_chooses(t) && !find_choice(x, t);
   Factors f = {0};
   flatten(x, &f, t);
   if (stream_decides && f.n == 1) return build_convert(B(x), expect(x, t), IR_WIDE);
-  Val exists = exists_all(x, t), v = build_convert(B(x), expect(x, t), IR_WIDE);
+  Val exists = exists_all(x, t);
+  Context y = exists && may_fail(t) ? with_guard(x, exists) : *x;
+  Val v = build_convert(B(x), expect(&y, t), IR_WIDE);
   return exists ? build_select(B(x), exists, v, wide(x, 0)) : v;
 }
 

@@ -136,17 +136,28 @@ static const char *eval_random(const EvalArgs *args, const Instr *i, const Cell 
   return NULL;
 }
 
-static const char *eval_special(const EvalArgs *args, const Instr *i, double x, double y, double *result) {
+static bool is_exact(IrOp op) {
+  return op == IR_NEG || op == IR_ABS || op == IR_SIGN || op == IR_MIN || op == IR_MAX || op == IR_FLOOR || op == IR_CEIL || op == IR_ROUND;
+}
+
+static double rounded(EvalArgs *args, const Instr *i, double x) {
+  IrType t = i->type;
+  if (args->noise == 0 || t != IR_REAL || is_exact(i->op)) return round_to(t, args->f64, x);
+  args->noise_state = args->noise_state * 6364136223846793005u + 1442695040888963407u;
+  return x * (1 + (args->noise_state >> 63 ? args->noise : -args->noise));
+}
+
+static const char *eval_special(EvalArgs *args, const Instr *i, double x, double y, double *result) {
   const EvalFunctions *f = &args->functions;
   if (i->op == IR_LGAMMA && f->lgamma) *result = f->lgamma(x);
   else if (i->op == IR_DIGAMMA && f->digamma) *result = f->digamma(x);
   else if (i->op == IR_LBETA && f->lbeta) *result = f->lbeta(x, y);
   else return "no function was given for lgamma, lbeta or digamma";
-  *result = round_to(i->type, args->f64, *result);
+  *result = rounded(args, i, *result);
   return NULL;
 }
 
-const char *eval_op(const EvalArgs *args, const Kernel *k, const Instr *i, const Cell *values, Cell *result) {
+const char *eval_op(EvalArgs *args, const Kernel *k, const Instr *i, const Cell *values, Cell *result) {
   if (i->op == IR_RANDOM) return eval_random(args, i, values, result);
   Cell x = values[i->arg[0]], y = i->narg > 1 ? values[i->arg[1]] : (Cell){0};
   IrType from = ir_at(k, i->arg[0])->type;
@@ -155,6 +166,6 @@ const char *eval_op(const EvalArgs *args, const Kernel *k, const Instr *i, const
   else if (i->op == IR_CONVERT) *result = convert(args, from, i->type, x);
   else if (!cell_is_float(from)) result->i = int_op(i->op, x.i, y.i);
   else if (ir_op_rule(i->op) == 'c') result->i = float_compare(i->op, x.d, y.d);
-  else result->d = round_to(i->type, args->f64, float_op(i->op, x.d, y.d));
+  else result->d = rounded(args, i, float_op(i->op, x.d, y.d));
   return NULL;
 }

@@ -10,7 +10,7 @@ static inline bool cell_is_float(IrType t) { return t == IR_REAL || t == IR_WIDE
 static inline double round_to(IrType t, bool f64, double x) { return t == IR_REAL && !f64 ? (double)(float)x : x; }
 
 /* A pure operation other than const, size and load.  NULL, or what is missing. */
-const char *eval_op(const EvalArgs *args, const Kernel *k, const Instr *i, const Cell *values, Cell *result);
+const char *eval_op(EvalArgs *args, const Kernel *k, const Instr *i, const Cell *values, Cell *result);
 
 typedef struct AccState {
   Cell value;      /* sum, prod, max, min, any, all; argmax: the x */

@@ -48,6 +48,8 @@ typedef struct EvalArgs {
   uint32_t noutput;
   EvalOutput *outputs;     /* by external; filled, on the arena, as far as the kernel declares them */
   EvalFunctions functions;
+  double noise;            /* with f64: relative errors of this size, of random sign, in every result of type real */
+  uint64_t noise_state;    /* of the signs */
   uint64_t max_steps;      /* instructions; 0: no limit */
   const char *error;       /* set on failure; where it stands in the model is error_at */
   Span error_at;

@@ -3,8 +3,8 @@
  * The interpreter of the IR runs the kernel before and after the passes, in f64 and f32; the back end compiles
  * it for both.  Each result is held against the oracle's within
  *   f64   1e-10 norm-wise relative         f32   1e-5 (1 + max|log_w| / 100)
- * and beyond that within the sensitivity of the result: how far it moves when the inputs move by the rounding of
- * f32. */
+ * and beyond that within the sensitivity of the result: how far it moves when the inputs, or the results of all
+ * operations, move by the rounding of f32. */
 #ifndef TESTS_FUZZ_JUDGE_H
 #define TESTS_FUZZ_JUDGE_H
 
