@@ -32,6 +32,7 @@ typedef struct Mentions {
 static Val wide(Context *x, double v) { return build_float(B(x), IR_WIDE, v); }
 
 static Val expect(Context *x, const Term *t);
+static Val part(Context *x, const Term *t);
 static Val bracket(Context *x, const Term *t);
 
 /* ---- what a bracket mentions ----------------------------------------------------------------------------- */
@@ -298,8 +299,8 @@ static Val expect_coincidence(Context *x, const Coincidence *k, const Term *t) {
   if (never) return expect(&two, t);
   one = with_guard(&one, same);
   two = with_guard(&two, build_1(b, IR_NOT, same));
-  Val if_one = bracket(&one, t);
-  return build_select(b, same, if_one, bracket(&two, t));
+  Val if_one = part(&one, t);
+  return build_select(b, same, if_one, part(&two, t));
 }
 
 /* ---- products ----------------------------------------------------------------------------------------------- */
@@ -406,11 +407,11 @@ static Context with_axes(const Context *x, const Carry *carry, const Val *index)
 
 static Val bracket_on_axes(Context *x, const Carry *carry, const Term *t, Contribution *c) {
   Builder *b = B(x);
-  if (!carry->n) return build_convert(b, bracket(x, t), IR_WIDE);
+  if (!carry->n) return build_convert(b, part(x, t), IR_WIDE);
   c->index = NEW_ARRAY(x->d->arena, Val, carry->n);
   c->at = build_axes(b, b->at->loop, carry->n, c->index);
   Context y = with_axes(x, carry, c->index);
-  Val v = build_convert(b, bracket(&y, t), IR_WIDE);
+  Val v = build_convert(b, part(&y, t), IR_WIDE);
   build_leave_axes(b, c->at);
   return v;
 }
@@ -489,7 +490,7 @@ static Val sift(Context *x, Copy copy, const Node *n, const Term *value, const T
   Val p = build_1(b, IR_EXP, build_2(b, IR_SUB, build_2(b, IR_SUB, log_w, total.max), total.mass));
   if (rest) {
     Context z = with_guard(&y, there);
-    p = build_2(b, IR_MUL, p, bracket(&z, rest));
+    p = build_2(b, IR_MUL, p, part(&z, rest));
   }
   Val invalid = build_2(b, IR_NE, total.mass, total.mass);
   return build_select(b, invalid, total.mass, build_select(b, there, p, wide(x, 0)));
@@ -515,7 +516,7 @@ static Val at_mode(Context *x, Copy copy, const Term *t) {
   Val sum = copy_log_sum(x, copy);
   Context y = with_mode(x, copy);
   y = with_weight(&y, sum);
-  return where_exists(x, sum, build_convert(B(x), bracket(&y, t), IR_WIDE));
+  return where_exists(x, sum, build_convert(B(x), part(&y, t), IR_WIDE));
 }
 
 static Val over_draws(Context *x, Copy copy, const Term *t) {
@@ -719,10 +720,10 @@ static Val expect_choice(Context *x, const Term *t, const Term *choice) {
   if (!no && choice->op == OP_AND) no = term_bool(arena, false, choice->span);
   else if (!no) no = yes, yes = term_bool(arena, true, choice->span);
   const Instr *i = ir_at(b->k, cond);
-  if (i->op == IR_CONST) return bracket(x, replace(arena, t, choice, i->integer ? yes : no));
+  if (i->op == IR_CONST) return part(x, replace(arena, t, choice, i->integer ? yes : no));
   Context y = with_guard(x, cond), z = with_guard(x, build_1(b, IR_NOT, cond));
-  Val p = build_convert(b, bracket(&y, replace(arena, t, choice, yes)), IR_WIDE);
-  return build_select(b, cond, p, build_convert(b, bracket(&z, replace(arena, t, choice, no)), IR_WIDE));
+  Val p = build_convert(b, part(&y, replace(arena, t, choice, yes)), IR_WIDE);
+  return build_select(b, cond, p, build_convert(b, part(&z, replace(arena, t, choice, no)), IR_WIDE));
 }
 
 /* E pushed through the outermost operation, or 0 where no law of linearity applies.  A sum whose bounds are not known
@@ -766,6 +767,12 @@ static bool is_choice_pending(Context *x, const Term *t) {
   return false;
 }
 
+/* a + e, a known, while streams are under way: e may be reached through an edge, and is then 0 alone where it is empty. */
+static bool adds_known(Context *x, const Term *t) {
+  if (!x->known || t->kind != TERM_OP || (t->op != OP_ADD && t->op != OP_SUB)) return false;
+  return !unresolved(x, t->args.at[0]) || !unresolved(x, t->args.at[1]);
+}
+
 static Val as_wide(Context *x, const Term *t) { return build_convert(B(x), eval(x, t), IR_WIDE); }
 
 /* The laws in turn; everything t mentions by known indices exists, or a single stream decides it. */
@@ -782,7 +789,7 @@ static Val expect(Context *x, const Term *t) {
     Val p = build_convert(B(x), expect(x, first), IR_WIDE);
     return build_2(B(x), IR_MUL, p, build_convert(B(x), expect(x, others), IR_WIDE));
   }
-  if (!single_part(x, &m) || m.reached || sum_chooses(t)) {
+  if (!single_part(x, &m) || m.reached || sum_chooses(t) || adds_known(x, t)) {
     Val v = expect_linear(x, t, m.list.n > 0);
     if (v) return v;
   }
@@ -802,19 +809,21 @@ static bool may_fail(const Term *t) {
   return false;
 }
 
-/* A bracket of its own: 0 unless all components it mentions exist; what is reached through an edge counts once all
- * that decides whether it is reached is known. */
+/* A part of a bracket, or what a value of an edge makes of it.  Whether all exists that the whole mentions has been asked;
+ * what is reached through an edge makes the stream over it 0, nothing around it. */
+static Val part(Context *x, const Term *t) { return build_convert(B(x), expect(x, t), IR_WIDE); }
+
+/* 0 unless all components that t mentions exist. */
 static Val bracket(Context *x, const Term *t) {
   if (!unresolved(x, t)) return as_wide(x, t);
-  if (is_choice_pending(x, t)) return build_convert(B(x), expect(x, t), IR_WIDE);
   Mentions m = mentions_of(x, t);
   bool stream_decides = single_part(x, &m) && !m.reached && !sum_chooses(t) && !find_choice(x, t);
   Factors f = {0};
   flatten(x, &f, t);
-  if (stream_decides && f.n == 1) return build_convert(B(x), expect(x, t), IR_WIDE);
+  if (stream_decides && f.n == 1) return part(x, t);
   Val exists = exists_all(x, t);
   Context y = exists && may_fail(t) ? with_guard(x, exists) : *x;
-  Val v = build_convert(B(x), expect(&y, t), IR_WIDE);
+  Val v = part(&y, t);
   return exists ? build_select(B(x), exists, v, wide(x, 0)) : v;
 }
 
