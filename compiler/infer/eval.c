@@ -295,7 +295,6 @@ Val reduce_over(Context *x, Index *i, AccKind kind, IrType type, ContributeFn fn
   Loop *l = open_loop(x, LOOP_REDUCE, i->span, r.lo, r.hi);
   Acc *a = build_acc(B(x), l, kind, type, 0, NULL);
   Context y = with_index(x, i, range_value(x, &r, l->index), r.lo, r.hi, !r.row);
-  if (x->used_none) y = with_guard(&y, build_2(B(x), IR_LT, r.lo, r.hi)); /* a sum over nothing uses no none */
   Contribution c = {0};
   fn(&y, arg, &c);
   a->body = c;

@@ -7,6 +7,7 @@
 #include <stdarg.h>
 
 #include "base/ice.h"
+#include "model/term.h"
 #include "oracle/functions.h"
 #include "random.h"
 
@@ -327,11 +328,21 @@ static bool bound_is_none(World *w, const Range *r) {
   return is_none(r->lo, world_eval(w, r->lo)) || is_none(r->hi, world_eval(w, r->hi));
 }
 
+/* A reduction over nothing uses the none that its body would: whether a weight counts does not depend on how long a
+ * feature vector is. */
+void world_note_none_over_nothing(World *w, const Term *t, const Index *x) {
+  if (t->kind == TERM_REDUCE || (t->kind == TERM_OP && (t->op == OP_EQ || t->op == OP_NE))) return;
+  Val v;
+  if (t->kind == TERM_EDGE && !term_mentions_index(t, x) && world_try(w, t, &v) && is_none(t, v)) w->used_none = true;
+  for (uint32_t i = 0; i < t->args.n; i++) world_note_none_over_nothing(w, t->args.at[i], x);
+}
+
 static Val eval_reduce(World *w, const Term *t) {
   Index *x = t->index;
   int64_t saved = w->index[x->id];
   Values v = world_range(w, &x->range);
   if (!v.n && bound_is_none(w, &x->range)) return none_used(w); /* the reduction is the smallest expression that uses it */
+  if (!v.n && !w->used_none) world_note_none_over_nothing(w, t->args.at[0], x);
   Val total = reduce_start(t);
   for (int64_t k = 0; k < v.n && w->need == NEED_NOTHING && world_step(w, t->span); k++) {
     w->index[x->id] = value_at(&v, k);

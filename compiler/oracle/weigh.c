@@ -33,6 +33,7 @@ static double exponent_sum(World *w, const Term *t, int sign) {
   Index *x = t->index;
   int64_t saved = w->index[x->id];
   Values v = world_range(w, &x->range);
+  if (!v.n) world_note_none_over_nothing(w, t->args.at[0], x);
   double total = 0;
   for (int64_t k = 0; k < v.n && world_step(w, t->span); k++) {
     w->index[x->id] = value_at(&v, k);
@@ -91,6 +92,7 @@ static LogW log_reduce(World *w, const Term *t) {
   Index *x = t->index;
   int64_t saved = w->index[x->id];
   Values v = world_range(w, &x->range);
+  if (!v.n) world_note_none_over_nothing(w, t->args.at[0], x);
   for (int64_t k = 0; k < v.n && world_step(w, t->span); k++) {
     w->index[x->id] = value_at(&v, k);
     LogW part = log_of(w, t->args.at[0]);

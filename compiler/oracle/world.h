@@ -152,6 +152,8 @@ bool world_step(World *w, Span span);
 
 /* The values of a range at the known indices; n is 0 where it could not be told. */
 typedef struct Values { const int64_t *at; int64_t lo, n; } Values;
+/* Notes that a reduction over nothing, of body t over x, uses a none. */
+void world_note_none_over_nothing(World *w, const Term *t, const Index *x);
 Values world_range(World *w, const Range *r);
 static inline int64_t value_at(const Values *v, int64_t k) { return v->at ? v->at[k] : v->lo + k; }
 
