@@ -46,7 +46,7 @@ enum {
   OPTION_MAX_COST = 1 << 13,
   OPTION_TARGET = 1 << 14,
   OPTION_TILES = 1 << 15,
-  /* common to all verbs, so that one list of options serves a whole session */
+  /* common to all verbs, so that one list of options serves them all */
   OPTIONS_BUILD = OPTION_CPU | OPTION_TIME | OPTION_PRECISION | OPTION_NO_CACHE | OPTION_THREADS | OPTION_SEED |
                   OPTION_MAX_COST | OPTION_TILES,
 };
