@@ -18,7 +18,7 @@
 #include "generate.h"
 #include "judge.h"
 
-enum { SECONDS_A_MODEL = 30, WHY = 200, SHRINK_TRIES = 600, MAX_REASONS = 400 };
+enum { SECONDS_A_MODEL = 150, WHY = 200, SHRINK_TRIES = 600, MAX_REASONS = 400 };
 
 typedef struct Options {
   uint64_t seed;
