@@ -2,11 +2,12 @@
  *
  * The workspace of one such loop: operands, panels and buffers of pairs of one block, and states of its rows; sizes
  * follow from the extents of feature loops and axes, never from the numbers of rows and columns.  Loops over rows that
- * do not run at once share it. */
+ * do not run at once share it; a loop inside another's rows lies behind that. */
 #include <math.h>
 
 #include "back/tile.h"
 #include "base/ice.h"
+#include "ir/build.h"
 
 typedef LLVMValueRef V;
 
@@ -110,12 +111,28 @@ static V tiles_of(Emit *e, const TileRows *rows, V base, Tile **tiles) {
   return s.used;
 }
 
+/* Whether the inner loop runs while rows of the outer one have states. */
+static bool runs_within(const TileRows *inner, const TileRows *outer) {
+  return inner != outer && region_contains(outer->loop->body, inner->loop->body);
+}
+
+/* Bytes of the tiled loops around this one, whose places it must leave alone. */
+static V bytes_around(Emit *e, const TileRows *rows) {
+  V bytes = const_int(e, 0);
+  for (uint32_t n = 0; n < e->plan->rows.n; n++) {
+    const TileRows *outer = e->plan->rows.at[n];
+    if (!outer->tiled || !runs_within(rows, outer)) continue;
+    bytes = layout_add(e, bytes, tiles_of(e, outer, NULL, NEW_ARRAY(e->arena, Tile *, outer->streams.n)));
+  }
+  return bytes;
+}
+
 V tile_workspace(Emit *e) {
   V most = const_int(e, 0);
   for (uint32_t n = 0; e->plan && n < e->plan->rows.n; n++) {
     const TileRows *rows = e->plan->rows.at[n];
     if (!rows->tiled) continue;
-    V bytes = tiles_of(e, rows, NULL, NEW_ARRAY(e->arena, Tile *, rows->streams.n));
+    V bytes = layout_add(e, bytes_around(e, rows), tiles_of(e, rows, NULL, NEW_ARRAY(e->arena, Tile *, rows->streams.n)));
     V more = LLVMBuildICmp(e->b, LLVMIntUGT, bytes, most, "");
     most = LLVMBuildSelect(e->b, more, bytes, most, "");
   }
@@ -416,7 +433,8 @@ void tile_block(Emit *e, const TileRows *rows, V block) {
   uint32_t size = tile_block_rows(rows);
   V lo = e->val[rows->loop->lo], hi = e->val[rows->loop->hi];
   Block b = {.tiles = NEW_ARRAY(e->arena, Tile *, rows->streams.n), .odd = cell_new(e, e->t.i1, "odd")};
-  tiles_of(e, rows, e->tile_space, b.tiles);
+  V around = bytes_around(e, rows);
+  tiles_of(e, rows, LLVMBuildGEP2(e->b, e->t.i8, e->tile_space, &around, 1, ""), b.tiles);
   b.first = plus(e, lo, times(e, block, size));
   b.rows = least(e, minus(e, hi, b.first), const_int(e, size));
   LLVMBuildStore(e->b, LLVMConstNull(e->t.i1), b.odd);

@@ -419,11 +419,6 @@ static void plan_rows(Planner *p, const Loop *l, const TileTarget *target) {
     vec_push(p->arena, &rows->streams, s);
     rows->tiled += !s->why;
   }
-  if (rows->tiled < rows->streams.n) { /* rows of both kinds have given wrong results; not understood yet */
-    for (uint32_t n = 0; n < rows->streams.n; n++)
-      if (!rows->streams.at[n]->why) rows->streams.at[n]->why = "another stream of its rows is not tiled";
-    rows->tiled = 0;
-  }
   vec_push(p->arena, &p->plan->rows, rows);
 }
 

@@ -266,7 +266,7 @@ static bool read_outputs(Case *c, Results *r, const OutputArray *like, bool f64)
 
 /* Compiles and runs; `like` gives the shapes of the outputs. */
 static Verdict run_back(Case *c, const Kernel *k, const OutputArray *like, bool f64, bool *stopped) {
-  BackOptions options = {.f64 = f64, .optimise = true, .tile = false};
+  BackOptions options = {.f64 = f64, .optimise = true, .tile = true};
   Compiled *compiled;
   const char *why;
   if (!back_compile(c->arena, k, &options, &compiled, &why)) return say(c, VERDICT_CRASH, why);
