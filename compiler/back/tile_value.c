@@ -202,7 +202,8 @@ static LLVMValueRef combine(Tile *t, const Acc *a, LLVMValueRef old, LLVMValueRe
 static LLVMValueRef feature_step(Tile *t, const Acc *a, LLVMValueRef old, uint32_t row, uint32_t vec) {
   Val product = through_converts(t->e->k, a->body.x);
   const Instr *i = ir_at(t->e->k, product);
-  if (a->kind == ACC_SUM && i->op == IR_MUL && i->type != IR_INT)
+  bool of_pairs = (t->rows->dep[product] & DEP_BOTH) == DEP_BOTH; /* else it is an operand itself */
+  if (a->kind == ACC_SUM && i->op == IR_MUL && i->type != IR_INT && of_pairs)
     return lanes_fma(&t->l, tile_value(t, i->arg[0], row, vec), tile_value(t, i->arg[1], row, vec), old);
   LLVMValueRef x = tile_value(t, a->body.x, row, vec);
   return combine(t, a, old, x);

@@ -32,7 +32,7 @@ bool execute_compile(Arena *arena, const Loaded *l, const Model *m, const Option
   p->kernel = execute_derive(arena, l, m, &refusals);
   diag_print(refusals, message_stream());
   if (!p->kernel) return false;
-  BackOptions options = {.f64 = o->f64, .cpu = o->cpu, .optimise = true, .tile = o->tiles, .cache = o->cache};
+  BackOptions options = {.f64 = o->f64, .cpu = o->cpu, .optimise = true, .tile = !o->no_tiles, .cache = o->cache};
   const char *why = "";
   bool ok = back_compile(arena, p->kernel, &options, &p->code, &why);
   if (!ok) wrong("%s", why);

@@ -74,7 +74,7 @@ static bool set_time(Options *o, const char *v) { return !v && (o->time = true);
 static bool set_check(Options *o, const char *v) { return !v && (o->check = true); }
 static bool set_no_cache(Options *o, const char *v) { return !v && (o->no_cache = true); }
 
-static bool set_tiles(Options *o, const char *v) { return !v && (o->tiles = true); }
+static bool set_no_tiles(Options *o, const char *v) { return !v && (o->no_tiles = true); }
 
 typedef struct Option {
   const char *name;
@@ -90,12 +90,12 @@ static const Option OPTIONS[] = {
   {"--json", OPTION_JSON, set_json, NULL},
   {"--max-cost", OPTION_MAX_COST, read_max_cost, "a positive number"},
   {"--no-cache", OPTION_NO_CACHE, set_no_cache, NULL},
+  {"--no-tiles", OPTION_NO_TILES, set_no_tiles, NULL},
   {"--precision", OPTION_PRECISION, read_precision, "f32 or f64"},
   {"--seed", OPTION_SEED, read_seed, "an integer"},
   {"--target", OPTION_TARGET, read_target, "x86_64-linux-gnu or aarch64-linux-gnu"},
   {"--target-cpu", OPTION_CPU, read_cpu, "native or the name of a CPU that LLVM knows"},
   {"--threads", OPTION_THREADS, read_threads, "a number from 1 to 4096"},
-  {"--tiles", OPTION_TILES, set_tiles, NULL},
   {"--time", OPTION_TIME, set_time, NULL},
   {"--tol", OPTION_TOL, read_tol, "a positive number"},
   {"--trials", OPTION_TRIALS, read_trials, "a positive number"},

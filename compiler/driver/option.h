@@ -19,7 +19,7 @@ typedef struct Options {
   const char *target;  /* --target; NULL: this machine */
   const char *cache;   /* a folder; NULL: none.  Set by verbs that use one, unless --no-cache is given */
   bool json, time, check, f64, no_cache;
-  bool tiles;          /* vector code on tiles where a stream allows it */
+  bool no_tiles;       /* scalar code alone */
   bool has_precision;  /* --precision was given */
   int threads;         /* 0: all cores */
   int trials;          /* 0: the verb's default */
@@ -45,10 +45,10 @@ enum {
   OPTION_TOL = 1 << 12,
   OPTION_MAX_COST = 1 << 13,
   OPTION_TARGET = 1 << 14,
-  OPTION_TILES = 1 << 15,
+  OPTION_NO_TILES = 1 << 15,
   /* common to all verbs, so that one list of options serves them all */
   OPTIONS_BUILD = OPTION_CPU | OPTION_TIME | OPTION_PRECISION | OPTION_NO_CACHE | OPTION_THREADS | OPTION_SEED |
-                  OPTION_MAX_COST | OPTION_TILES,
+                  OPTION_MAX_COST | OPTION_NO_TILES,
 };
 
 /* STATUS_DONE, or STATUS_USAGE after a message.  `allowed`: the OPTION bits of the verb. */
