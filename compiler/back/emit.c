@@ -140,20 +140,6 @@ static bool checks_beyond(const Kernel *k, const Region *r, Val mask) {
   return false;
 }
 
-static bool has_checks(const Kernel *k, const Region *r) {
-  for (uint32_t n = 0; r && n < r->code.n; n++) {
-    const Instr *i = ir_at(k, r->code.at[n]);
-    if (i->op == IR_CHECK_INDEX || i->op == IR_CHECK_NONZERO || (i->op == IR_LOOP && emit_has_checks(k, i->loop))) return true;
-  }
-  return false;
-}
-
-bool emit_has_checks(const Kernel *k, const Loop *l) {
-  bool any = has_checks(k, l->body) || has_checks(k, l->seed);
-  for (uint32_t n = 0; n < l->accs.n; n++) any = any || has_checks(k, l->accs.at[n]->body.at) || has_checks(k, l->accs.at[n]->seed.at);
-  return any;
-}
-
 /* By Val: the instructions of r that come before the branch on its mask: what the mask depends on, and checks
  * that are not about elements inside it.  Definitions precede uses, so one pass backwards. */
 static bool *before_mask(Emit *e, const Region *r, Val mask) {
@@ -185,6 +171,10 @@ static bool axes_check_beyond(const Kernel *k, const Loop *l, bool seed, Val mas
     if (checks_beyond(k, seed ? a->seed.at : a->body.at, mask)) return true;
   }
   return false;
+}
+
+bool emit_checks_beyond_mask(const Kernel *k, const Loop *l) {
+  return l->mask && (checks_beyond(k, l->body, l->mask) || axes_check_beyond(k, l, false, l->mask));
 }
 
 /* An element whose axis regions check something also where the mask is false. */

@@ -103,7 +103,8 @@ typedef struct Need { const Kernel *k; bool *val, *array; } Need;
 void need_instr(Need *n, const Instr *i);
 /* By Val: the instructions of a region that yield what is needed; adds what those read. */
 bool *need_slice(Emit *e, Need *n, const Region *r);
-bool emit_has_checks(const Kernel *k, const Loop *l); /* a reduction, or what is inside it */
+/* Whether an element of a reduction is checked although its mask is false. */
+bool emit_checks_beyond_mask(const Kernel *k, const Loop *l);
 LLVMValueRef check_fails(Emit *e, const Instr *check); /* without its guard */
 
 /* ---- emit_op.c ---------------------------------------------------------------------------------- */

@@ -50,9 +50,11 @@ typedef struct Tile {
   WeightSpace *weight;
   AccSpace *acc;
   LLVMValueRef odd;           /* cell, i1 */
+  VEC(struct TileLeaf *) leaves; /* data in the mask */
   /* where the code being emitted stands */
   LLVMValueRef first_row, rows_in_block; /* the block of rows; rows: at least 1 */
   LLVMValueRef first_col, cols_in_block, tiles;
+  LLVMValueRef tile_lo, tile_hi; /* tiles of the strip that may hold a pair: tile_lo..tile_hi, not empty */
   LLVMValueRef strip;         /* number of the strip in the block of rows */
   LLVMValueRef column;        /* number of the register tile in the block of columns */
   LLVMValueRef feature;       /* d - lo */
@@ -74,6 +76,7 @@ void tile_block(Emit *e, const TileRows *rows, LLVMValueRef block);
 
 void tile_pack_row(Tile *t, LLVMValueRef at);  /* operands of the row e->val[rows->index], local number `at` */
 void tile_pack_columns(Tile *t);               /* panels and operands of the block of columns */
+void tile_pack_column_values(Tile *t, const ValVec *values); /* some operands of columns alone */
 void tile_pack_diagonals(Tile *t);             /* operands of i - j in the block of rows and columns */
 void tile_need_row(const Tile *t, Need *n);    /* what tile_pack_row reads from the body of the rows */
 LLVMValueRef tile_get(Emit *e, LLVMTypeRef t, LLVMValueRef base, LLVMValueRef at);
@@ -90,12 +93,18 @@ void tile_forget(Tile *t, uint32_t mark);
 
 /* ---- tile_stream.c ------------------------------------------------------------------------------ */
 
-void tile_strip(Tile *t, LLVMValueRef full); /* full: i1, whether every pair of the strip is there */
+/* full: i1, whether every pair of the strip is there. */
+void tile_strip(Tile *t, LLVMValueRef full);
 
 /* ---- tile_mask.c -------------------------------------------------------------------------------- */
 
-/* Whether the mask may hold, and must hold, for rows and columns in closed ranges of indices. */
+/* Whether the mask may hold, and must hold, for all pairs of a block, of a strip, of a tile of the present strip. */
 typedef struct Truth { LLVMValueRef may, must; } Truth;
-Truth tile_mask(Tile *t, LLVMValueRef row_lo, LLVMValueRef row_hi, LLVMValueRef col_lo, LLVMValueRef col_hi);
+Truth tile_mask_block(Tile *t);
+Truth tile_mask_strip(Tile *t);
+Truth tile_mask_tile(Tile *t, LLVMValueRef tile);
+void tile_mask_begin(Tile *t);   /* once, when operands have their places */
+void tile_mask_rows(Tile *t);    /* the operands of the block's rows are there */
+void tile_mask_columns(Tile *t); /* computes what the mask reads of the block's columns */
 
 #endif

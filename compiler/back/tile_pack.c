@@ -222,17 +222,32 @@ static void pack_column(Tile *t, const Packing *p, LLVMValueRef at) {
 }
 
 /* Columns beyond the last one repeat it: their pairs are masked, and nothing is read that is not there. */
-void tile_pack_columns(Tile *t) {
+static Count column_enter(Tile *t) {
   Emit *e = t->e;
   const Loop *l = t->s->loop;
-  Need n = need_new(t);
-  Packing p = packing(t, true, &n);
   Count c = count_enter(e, const_int(e, 0), times(e, t->tiles, t->width));
   LLVMValueRef last = LLVMBuildSub(e->b, t->cols_in_block, const_int(e, 1), "");
   e->val[l->index] = plus(e, t->first_col, op_extreme(e, IR_INT, false, c.index, last));
   e->range[l->index] = (IndexRange){l->lo, l->hi};
+  return c;
+}
+
+void tile_pack_columns(Tile *t) {
+  Need n = need_new(t);
+  Packing p = packing(t, true, &n);
+  Count c = column_enter(t);
   pack_column(t, &p, c.index);
-  count_leave(e, &c);
+  count_leave(t->e, &c);
+}
+
+void tile_pack_column_values(Tile *t, const ValVec *values) {
+  Need n = need_new(t);
+  need_values(&n, values);
+  bool *body = need_slice(t->e, &n, t->s->loop->body);
+  Count c = column_enter(t);
+  emit_code(t->e, t->s->loop->body, body, true);
+  store_all(t, values, c.index);
+  count_leave(t->e, &c);
 }
 
 /* With i at the first row, j takes all differences of the block: a pair that need not exist, which is as good as one

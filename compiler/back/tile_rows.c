@@ -337,26 +337,50 @@ static void begin_rows(Emit *e, const TileRows *rows, const Block *b, uint32_t n
   count_leave(e, &c);
 }
 
-static V is_full(Tile *t, V row_lo, V row_hi, V col_hi, V whole) {
-  if (!t->s->loop->mask) return whole;
-  return LLVMBuildAnd(t->e->b, whole, tile_mask(t, row_lo, row_hi, t->first_col, col_hi).must, "");
+/* Whether what the mask leaves out may be passed over. */
+static bool is_skipped(const Tile *t) { return t->s->loop->mask && !emit_checks_beyond_mask(t->e->k, t->s->loop); }
+
+/* The tiles of the strip from the first to the last that may hold a pair; returns whether there is one. */
+static V live_tiles(Tile *t) {
+  Emit *e = t->e;
+  V lo = cell_new(e, e->t.i64, "tile_lo"), hi = cell_new(e, e->t.i64, "tile_hi");
+  LLVMBuildStore(e->b, t->tiles, lo);
+  LLVMBuildStore(e->b, const_int(e, 0), hi);
+  Count c = count_enter(e, const_int(e, 0), t->tiles);
+  LLVMBasicBlockRef dead = block_when(e, tile_mask_tile(t, c.index).may, "live");
+  LLVMBuildStore(e->b, least(e, c.index, LLVMBuildLoad2(e->b, e->t.i64, lo, "")), lo);
+  LLVMBuildStore(e->b, plus(e, c.index, const_int(e, 1)), hi);
+  block_go(e, dead);
+  count_leave(e, &c);
+  t->tile_lo = LLVMBuildLoad2(e->b, e->t.i64, lo, "");
+  t->tile_hi = LLVMBuildLoad2(e->b, e->t.i64, hi, "");
+  return LLVMBuildICmp(e->b, LLVMIntSLT, t->tile_lo, t->tile_hi, "");
 }
 
-static void do_strips(Tile *t, V col_hi) {
+static void do_strip(Tile *t) {
   Emit *e = t->e;
-  V whole = LLVMBuildICmp(e->b, LLVMIntEQ, t->cols_in_block, const_int(e, t->s->shape.col_block), "");
+  V whole = LLVMBuildICmp(e->b, LLVMIntEQ, t->cols_in_block, times(e, t->tiles, t->width), "");
+  t->tile_lo = const_int(e, 0), t->tile_hi = t->tiles;
+  if (!is_skipped(t)) {
+    tile_strip(t, t->s->loop->mask ? LLVMConstNull(e->t.i1) : whole);
+    return;
+  }
+  Truth strip = tile_mask_strip(t);
+  LLVMBasicBlockRef dead = block_when(e, strip.may, "strip"), empty = block_when(e, live_tiles(t), "strip");
+  tile_strip(t, LLVMBuildAnd(e->b, strip.must, whole, ""));
+  block_go(e, empty);
+  block_go(e, dead);
+}
+
+static void do_strips(Tile *t) {
+  Emit *e = t->e;
   Count c = count_enter(e, const_int(e, 0), ceil_div(e, t->rows_in_block, t->nrow));
   t->strip = c.index;
-  V first = plus(e, t->first_row, times(e, c.index, t->nrow));
-  V last = least(e, plus(e, first, const_int(e, t->nrow - 1)), minus(e, plus(e, t->first_row, t->rows_in_block), const_int(e, 1)));
-  LLVMBasicBlockRef done = NULL;
-  if (t->s->loop->mask) done = block_when(e, tile_mask(t, first, last, t->first_col, col_hi).may, "strip");
-  tile_strip(t, is_full(t, first, last, col_hi, whole));
-  if (done) block_go(e, done);
+  do_strip(t);
   count_leave(e, &c);
 }
 
-/* A block of columns that the mask leaves empty is passed over, unless it holds something to check. */
+/* A block of columns that the mask leaves empty is passed over before anything else of it is computed. */
 static void do_columns(Tile *t) {
   Emit *e = t->e;
   const Loop *l = t->s->loop;
@@ -366,13 +390,14 @@ static void do_columns(Tile *t) {
   t->first_col = plus(e, lo, times(e, c.index, block));
   t->cols_in_block = least(e, minus(e, hi, t->first_col), const_int(e, block));
   t->tiles = ceil_div(e, t->cols_in_block, t->width);
-  V col_hi = minus(e, plus(e, t->first_col, t->cols_in_block), const_int(e, 1));
-  V row_hi = minus(e, plus(e, t->first_row, t->rows_in_block), const_int(e, 1));
   LLVMBasicBlockRef done = NULL;
-  if (l->mask && !emit_has_checks(e->k, l)) done = block_when(e, tile_mask(t, t->first_row, row_hi, t->first_col, col_hi).may, "block");
+  if (is_skipped(t)) {
+    tile_mask_columns(t);
+    done = block_when(e, tile_mask_block(t).may, "block");
+  }
   tile_pack_columns(t);
   if (t->s->diagonal.n) tile_pack_diagonals(t);
-  do_strips(t, col_hi);
+  do_strips(t);
   if (done) block_go(e, done);
   count_leave(e, &c);
 }
@@ -383,6 +408,10 @@ static void do_stream(Emit *e, const TileRows *rows, const Block *b, uint32_t n)
   t->rows_in_block = b->rows;
   t->odd = b->odd;
   begin_rows(e, rows, b, n);
+  if (is_skipped(t)) {
+    tile_mask_begin(t);
+    tile_mask_rows(t);
+  }
   do_columns(t);
 }
 

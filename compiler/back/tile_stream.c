@@ -145,25 +145,33 @@ static void score_point(Tile *t, uint32_t row, uint32_t vec, bool partial) {
   for (uint32_t n = 0; n < t->s->checks.n; n++) check_tile(t, ir_at(e->k, t->s->checks.at[n]), row, vec);
 }
 
-static void score_tiles(Tile *t, bool partial) {
-  Count c = count_enter(t->e, const_int(t->e, 0), t->tiles);
+static void score_tile(Tile *t, bool partial) {
   uint32_t mark = tile_mark(t);
-  t->column = c.index;
   tile_features(t);
   for (uint32_t row = 0; row < t->nrow; row++)
     for (uint32_t vec = 0; vec < t->nvec; vec++) score_point(t, row, vec, partial);
   tile_forget(t, mark);
-  count_leave(t->e, &c);
+}
+
+/* Whether every pair of the tile is there; `full`: of the strip. */
+static V tile_is_full(Tile *t, V full) {
+  Emit *e = t->e;
+  V end = times(e, plus(e, t->column, const_int(e, 1)), t->width);
+  V inside = LLVMBuildICmp(e->b, LLVMIntSLE, end, t->cols_in_block, "");
+  return LLVMBuildOr(e->b, full, LLVMBuildAnd(e->b, inside, tile_mask_tile(t, t->column).must, ""), "");
 }
 
 static void score(Tile *t, V full) {
   Emit *e = t->e;
-  LLVMBasicBlockRef done = block_new(e, "scored"), partial = block_when(e, full, "full");
-  score_tiles(t, false);
+  Count c = count_enter(e, t->tile_lo, t->tile_hi);
+  t->column = c.index;
+  LLVMBasicBlockRef done = block_new(e, "scored"), partial = block_when(e, tile_is_full(t, full), "full");
+  score_tile(t, false);
   LLVMBuildBr(e->b, done);
   LLVMPositionBuilderAtEnd(e->b, partial);
-  score_tiles(t, true);
+  score_tile(t, true);
   block_go(e, done);
+  count_leave(e, &c);
 }
 
 /* ---- weigh -------------------------------------------------------------------------------------- */
@@ -181,7 +189,7 @@ static Sweep sweep_enter(Tile *t, const RowAt *r, uint32_t n, const V *first) {
   Emit *e = t->e;
   Sweep s = {.n = n, .from = LLVMGetInsertBlock(e->b)};
   ICE_UNLESS(n <= 16);
-  s.count = count_enter(e, const_int(e, 0), times(e, t->tiles, t->nvec));
+  s.count = count_enter(e, times(e, t->tile_lo, t->nvec), times(e, t->tile_hi, t->nvec));
   for (uint32_t k = 0; k < n; k++) {
     s.state[k] = LLVMBuildPhi(e->b, LLVMTypeOf(first[k]), "");
     LLVMAddIncoming(s.state[k], (V *)&first[k], &s.from, 1);
@@ -364,8 +372,8 @@ static void contract_tile(Tile *t, uint32_t k, V weights, V axis_tile) {
   uint32_t points = t->nrow * t->nvec, block = t->s->shape.col_block;
   V *phi = NEW_ARRAY(e->arena, V, points), *next = NEW_ARRAY(e->arena, V, points), *panel = NEW_ARRAY(e->arena, V, t->nvec);
   LLVMBasicBlockRef from = LLVMGetInsertBlock(e->b);
-  V zero = lanes_float(&t->l, 0), line = times(e, axis_tile, block), columns = times(e, t->tiles, t->width);
-  Count c = count_enter(e, const_int(e, 0), columns);
+  V zero = lanes_float(&t->l, 0), line = times(e, axis_tile, block);
+  Count c = count_enter(e, times(e, t->tile_lo, t->width), times(e, t->tile_hi, t->width));
   for (uint32_t n = 0; n < points; n++) {
     phi[n] = LLVMBuildPhi(e->b, t->l.f32, "");
     LLVMAddIncoming(phi[n], &zero, &from, 1);

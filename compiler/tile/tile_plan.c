@@ -209,8 +209,10 @@ static void permit_region(Planner *p, const Region *r, uint32_t depth) {
 
 /* ---- accumulators ------------------------------------------------------------------------------- */
 
-static Val through_converts(const Kernel *k, Val v) {
-  while (ir_at(k, v)->op == IR_CONVERT && ir_at(k, ir_at(k, v)->arg[0])->type != IR_BOOL &&
+/* What a value is before it is widened; of a value around the rows only itself is there. */
+static Val through_converts(const Planner *p, Val v) {
+  const Kernel *k = p->k;
+  while (dep_of(p, v) && ir_at(k, v)->op == IR_CONVERT && ir_at(k, ir_at(k, v)->arg[0])->type != IR_BOOL &&
          ir_at(k, ir_at(k, v)->arg[0])->type != IR_INT)
     v = ir_at(k, v)->arg[0];
   return v;
@@ -218,7 +220,7 @@ static Val through_converts(const Kernel *k, Val v) {
 
 /* Splits x(i, j, c) = factor(i, j) * panel(j, c). */
 static bool split_factor(const Planner *p, Val x, TileAcc *t) {
-  Val y = through_converts(p->k, x);
+  Val y = through_converts(p, x);
   const Instr *i = ir_at(p->k, y);
   if (!(dep_of(p, x) & DEP_ROW)) return t->panel = y, true;
   if (!(dep_of(p, x) & DEP_FEATURE)) return t->factor = x, true;
@@ -226,7 +228,7 @@ static bool split_factor(const Planner *p, Val x, TileAcc *t) {
   for (int n = 0; n < 2; n++) {
     uint8_t one = dep_of(p, i->arg[n]), other = dep_of(p, i->arg[1 - n]);
     if ((one & DEP_FEATURE) || (other & DEP_ROW)) continue;
-    t->factor = i->arg[n], t->panel = through_converts(p->k, i->arg[1 - n]);
+    t->factor = i->arg[n], t->panel = through_converts(p, i->arg[1 - n]);
     return true;
   }
   return false;
