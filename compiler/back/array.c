@@ -11,6 +11,7 @@
 #include <stddef.h>
 
 #include "back/emit.h"
+#include "back/lanes.h"
 #include "back/tile.h"
 #include "base/ice.h"
 
@@ -315,6 +316,31 @@ LLVMValueRef array_load(Emit *e, const Instr *i) {
   if (in) address = LLVMBuildSelect(e->b, in, address, e->zero, "");
   if (a->kind != ARRAY_IN) return array_get(e, a, address);
   return decode(e, a, constant_load(e, stored_type(e, a->elem), address));
+}
+
+/* ---- runs ------------------------------------------------------------------------------------------ */
+
+bool array_has_runs(const Array *a) { return a->type != IR_INT && a->type != IR_BOOL && a->elem != STORE_BOOL && a->elem != STORE_INT; }
+
+LLVMValueRef array_run_holds(Emit *e, const Instr *i, uint32_t along, LLVMValueRef lo, LLVMValueRef hi) {
+  const ArrayPlace *p = &e->place[i->array->id];
+  LLVMValueRef all = LLVMBuildICmp(e->b, LLVMIntEQ, p->stride[along], const_int(e, 1), "");
+  for (uint32_t n = 0; n < i->narg; n++) {
+    LLVMValueRef first = n == along ? lo : e->val[i->arg[n]], last = n == along ? hi : LLVMBuildAdd(e->b, first, const_int(e, 1), "");
+    all = LLVMBuildAnd(e->b, all, LLVMBuildICmp(e->b, LLVMIntSGE, first, const_int(e, 0), ""), "");
+    all = LLVMBuildAnd(e->b, all, LLVMBuildICmp(e->b, LLVMIntSLE, last, p->dim[n], ""), "");
+  }
+  return all;
+}
+
+LLVMValueRef array_run(Emit *e, const Instr *i, unsigned count) {
+  const Array *a = i->array;
+  Lanes l = lanes_of(e, count);
+  LLVMTypeRef type = LLVMVectorType(stored_type(e, a->elem), count);
+  LLVMValueRef raw = LLVMBuildLoad2(e->b, type, address_of(e, a, i->arg), "");
+  LLVMSetAlignment(raw, (unsigned)stored_bytes(e, a->elem));
+  if (a->elem == STORE_BF16) return lanes_from_bf16(&l, raw);
+  return a->elem == STORE_F16 ? lanes_from_f16(&l, raw) : raw;
 }
 
 static LLVMValueRef both(Emit *e, LLVMValueRef x, LLVMValueRef y) {

@@ -28,6 +28,10 @@ LLVMValueRef lane_from(Emit *e, LLVMValueRef x, IrType t);
 LLVMValueRef lane_to(Emit *e, LLVMValueRef x, IrType t);
 LLVMTypeRef lane_type(const Emit *e, IrType t);
 
+/* Half precision, as integers of 16 bits. */
+LLVMValueRef lanes_from_bf16(const Lanes *l, LLVMValueRef bits);
+LLVMValueRef lanes_from_f16(const Lanes *l, LLVMValueRef bits);
+
 /* A pure operation other than a leaf or a load; arg are vectors. */
 LLVMValueRef lanes_op(const Lanes *l, const Instr *i, LLVMValueRef *arg);
 LLVMValueRef lanes_call(const Lanes *l, const char *intrinsic, unsigned n, LLVMValueRef *arg); /* on f32 vectors */

@@ -17,6 +17,7 @@
  *
  *   tile_rows.c    blocks of rows, states, results, the workspace
  *   tile_pack.c    operands of rows and columns, by scalar code
+ *   tile_line.c    an operand along its feature, in vectors
  *   tile_value.c   values of a register tile
  *   tile_stream.c  strips: score, weigh, contract
  *   tile_mask.c    which blocks a mask leaves empty or full */
@@ -30,7 +31,8 @@
 /* Where an operand of the tile code comes from. */
 typedef enum { FROM_NOWHERE, FROM_ROW, FROM_COL, FROM_ROW_FEATURE, FROM_COL_FEATURE, FROM_DIAGONAL } TileSource;
 
-typedef struct TileOperand { TileSource from; LLVMValueRef at; uint32_t feature; } TileOperand;
+/* scratch: lines of as many columns as a vector has lanes, FROM_COL_FEATURE of 4 bytes. */
+typedef struct TileOperand { TileSource from; LLVMValueRef at, scratch; uint32_t feature; } TileOperand;
 
 /* Buffers of one weight.  score, part: [row of the strip][column of the block]. */
 typedef struct WeightSpace { LLVMValueRef score, part, max, mass; } WeightSpace;
@@ -47,6 +49,7 @@ typedef struct Tile {
   uint32_t nrow, nvec, width; /* of the register tile; width: its columns */
   TileOperand *operand;       /* by Val */
   LLVMValueRef *extent;       /* of feature loops, as TileStream.features: at least 0 */
+  LLVMValueRef *padded;       /* the same, up to a multiple of the lanes: how lines lie */
   WeightSpace *weight;
   AccSpace *acc;
   LLVMValueRef odd;           /* cell, i1 */
@@ -82,7 +85,20 @@ void tile_need_row(const Tile *t, Need *n);    /* what tile_pack_row reads from 
 LLVMValueRef tile_get(Emit *e, LLVMTypeRef t, LLVMValueRef base, LLVMValueRef at);
 void tile_put(Emit *e, LLVMValueRef base, LLVMValueRef at, LLVMValueRef value);
 LLVMValueRef tile_address(Emit *e, LLVMTypeRef t, LLVMValueRef base, LLVMValueRef at);
+LLVMValueRef tile_padded(const Tile *t, LLVMValueRef extent);
 void tile_odd(Tile *t, LLVMValueRef cond);
+
+/* ---- tile_line.c -------------------------------------------------------------------------------- */
+
+/* A line's values for features lo..lo + extent: how many of them are computed in lanes, a multiple of these. */
+LLVMValueRef tile_line_full(Tile *t, const ValVec *values, Val feature, LLVMValueRef lo, LLVMValueRef extent);
+LLVMValueRef tile_line_value(Tile *t, Val v, Val feature); /* from the feature at e->val[feature] */
+bool tile_line_is_vector(const Tile *t, Val v, Val feature);
+LLVMValueRef tile_line_holds(Tile *t, Val v, Val feature, LLVMValueRef lo, LLVMValueRef hi);
+LLVMValueRef tile_line_any(Tile *t, LLVMValueRef lanes);      /* of i1 */
+LLVMValueRef tile_line_infinite(Emit *e, LLVMValueRef x);     /* of a vector */
+/* n vectors of n lanes: rows become columns. */
+void tile_transpose(const Lanes *l, LLVMValueRef *row);
 
 /* ---- tile_value.c ------------------------------------------------------------------------------- */
 

@@ -1,8 +1,8 @@
 /* tile_pack: the operands of tiles, computed by the scalar code of the values they are.
  *
- * Buffers: an operand of rows is [row]; of rows and features [strip][d][row of the strip], so that a tile reads the
- * values to broadcast one after another; of columns [column]; of columns and features [tile][d][column of the tile];
- * of diagonals [j - i + rows - 1], i and j being counted in the block. */
+ * Buffers: an operand of rows is [row]; of rows and features [row][d]; of columns [column]; of columns and features
+ * [tile][d][column of the tile], by way of lines in a scratch which are transposed; of diagonals [j - i + rows - 1], i
+ * and j being counted in the block.  Lines of d are padded to whole vectors. */
 #include <math.h>
 
 #include "back/tile.h"
@@ -52,11 +52,9 @@ static LLVMValueRef times(Emit *e, LLVMValueRef x, uint64_t n) {
 }
 static LLVMValueRef plus(Emit *e, LLVMValueRef x, LLVMValueRef y) { return LLVMBuildAdd(e->b, x, y, ""); }
 
-/* (at / width * extent + d) * width + at % width */
-static LLVMValueRef panel_place(Emit *e, LLVMValueRef at, LLVMValueRef extent, LLVMValueRef d, uint32_t width) {
-  LLVMValueRef w = const_int(e, width), block = LLVMBuildUDiv(e->b, at, w, ""), rest = LLVMBuildURem(e->b, at, w, "");
-  LLVMValueRef line = plus(e, LLVMBuildMul(e->b, block, extent, ""), d);
-  return plus(e, times(e, line, width), rest);
+LLVMValueRef tile_padded(const Tile *t, LLVMValueRef extent) {
+  LLVMValueRef more = layout_add(t->e, extent, const_int(t->e, t->l.n - 1));
+  return LLVMBuildAnd(t->e->b, more, const_int(t->e, -(int64_t)t->l.n), "");
 }
 
 static void store_all(Tile *t, const ValVec *values, LLVMValueRef at) {
@@ -152,23 +150,93 @@ void tile_need_row(const Tile *t, Need *n) { packing(t, false, n); }
 
 /* ---- packing ------------------------------------------------------------------------------------ */
 
-static Count feature_enter(Tile *t, const Loop *l, LLVMValueRef extent) {
+/* A line in the making: the operands of one row, or column, along a feature. */
+typedef struct Line {
+  const TileFeature *f;
+  const ValVec *values;
+  const bool *pick;    /* of the feature's region */
+  LLVMValueRef at;     /* number of the row, or column, in the block */
+  LLVMValueRef slot;   /* of columns: of the scratch */
+  LLVMValueRef padded;
+  uint32_t feature;
+  bool columns;
+} Line;
+
+/* Where the value of feature d goes. */
+static void store_line(Tile *t, const Line *l, Val v, LLVMValueRef d, LLVMValueRef x) {
   Emit *e = t->e;
-  Count c = count_enter(e, const_int(e, 0), extent);
-  e->val[l->index] = plus(e, e->val[l->lo], c.index);
-  e->range[l->index] = (IndexRange){l->lo, l->hi};
-  return c;
+  const TileOperand *o = &t->operand[v];
+  if (!l->columns) tile_put(e, o->at, plus(e, LLVMBuildMul(e->b, l->at, l->padded, ""), d), x);
+  else if (o->scratch) tile_put(e, o->scratch, plus(e, LLVMBuildMul(e->b, l->slot, l->padded, ""), d), x);
+  else {
+    LLVMValueRef w = const_int(e, t->width), tile = LLVMBuildUDiv(e->b, l->at, w, ""), lane = LLVMBuildURem(e->b, l->at, w, "");
+    LLVMValueRef line = plus(e, LLVMBuildMul(e->b, tile, l->padded, ""), d);
+    tile_put(e, o->at, plus(e, times(e, line, t->width), lane), x);
+  }
 }
 
-static void pack_feature(Tile *t, uint32_t k, const bool *pick, LLVMValueRef at, bool columns) {
-  const TileFeature *f = &t->s->features.at[k];
-  uint32_t width = columns ? t->width : t->nrow;
-  Count c = feature_enter(t, f->loop, t->extent[k]);
-  emit_code(t->e, f->loop->body, pick, true);
-  store_all(t, columns ? &f->col : &f->row, panel_place(t->e, at, t->extent[k], c.index, width));
-  emit_checks(t, f->loop->body, columns, true);
-  emit_checks(t, f->loop->body, columns, false);
-  count_leave(t->e, &c);
+static void set_feature(Emit *e, Val index, Val lo, Val hi, LLVMValueRef d) {
+  e->val[index] = plus(e, e->val[lo], d);
+  e->range[index] = (IndexRange){lo, hi};
+}
+
+static bool has_decided_checks(const Tile *t, const Region *r, bool columns) {
+  for (uint32_t k = 0; k < r->code.n; k++)
+    if (is_decided(t, r->code.at[k], columns, true) || is_decided(t, r->code.at[k], columns, false)) return true;
+  return false;
+}
+
+/* The first of `full` features, in lanes. */
+static void pack_vectors(Tile *t, const Line *l, LLVMValueRef full) {
+  Emit *e = t->e;
+  const Loop *loop = l->f->loop;
+  Count c = count_enter(e, const_int(e, 0), LLVMBuildUDiv(e->b, full, const_int(e, t->l.n), ""));
+  LLVMValueRef d = times(e, c.index, t->l.n);
+  set_feature(e, loop->index, loop->lo, loop->hi, d);
+  for (uint32_t n = 0; n < l->values->n; n++)
+    store_line(t, l, l->values->at[n], d, tile_line_value(t, l->values->at[n], loop->index));
+  count_leave(e, &c);
+}
+
+static void pack_line(Tile *t, const Line *l) {
+  Emit *e = t->e;
+  const Loop *loop = l->f->loop;
+  LLVMValueRef full = const_int(e, 0), extent = t->extent[l->feature];
+  if (!has_decided_checks(t, loop->body, l->columns) && l->values->n) {
+    full = tile_line_full(t, l->values, loop->index, e->val[loop->lo], extent);
+    if (!LLVMIsConstant(full)) pack_vectors(t, l, full);
+  }
+  Count c = count_enter(e, full, extent);
+  set_feature(e, loop->index, loop->lo, loop->hi, c.index);
+  emit_code(e, loop->body, l->pick, true);
+  for (uint32_t n = 0; n < l->values->n; n++) store_line(t, l, l->values->at[n], c.index, element(t, l->values->at[n]));
+  emit_checks(t, loop->body, l->columns, true);
+  emit_checks(t, loop->body, l->columns, false);
+  count_leave(e, &c);
+}
+
+static void pack_lines(Tile *t, const Packing *p, LLVMValueRef at, LLVMValueRef slot, bool columns) {
+  for (uint32_t k = 0; k < t->s->features.n; k++) {
+    const TileFeature *f = &t->s->features.at[k];
+    Line l = {f, columns ? &f->col : &f->row, p->feature[k], at, slot, t->padded[k], k, columns};
+    pack_line(t, &l);
+  }
+}
+
+/* The scratch of columns at .. at + n becomes a vector of every line of the panel. */
+static void transpose_scratch(Tile *t, const TileOperand *o, LLVMValueRef group) {
+  Emit *e = t->e;
+  LLVMValueRef padded = t->padded[o->feature], row[64], vectors = const_int(e, t->nvec);
+  LLVMValueRef tile = LLVMBuildUDiv(e->b, group, vectors, ""), lane = times(e, LLVMBuildURem(e->b, group, vectors, ""), t->l.n);
+  Count c = count_enter(e, const_int(e, 0), LLVMBuildUDiv(e->b, padded, const_int(e, t->l.n), ""));
+  LLVMValueRef d = times(e, c.index, t->l.n);
+  for (unsigned r = 0; r < t->l.n; r++)
+    row[r] = tile_get(e, t->l.f32, o->scratch, plus(e, LLVMBuildMul(e->b, const_int(e, r), padded, ""), d));
+  tile_transpose(&t->l, row);
+  LLVMValueRef first = plus(e, LLVMBuildMul(e->b, tile, padded, ""), d);
+  for (unsigned r = 0; r < t->l.n; r++)
+    tile_put(e, o->at, plus(e, times(e, plus(e, first, const_int(e, r)), t->width), lane), row[r]);
+  count_leave(e, &c);
 }
 
 void tile_pack_row(Tile *t, LLVMValueRef at) {
@@ -179,7 +247,7 @@ void tile_pack_row(Tile *t, LLVMValueRef at) {
   emit_checks(t, t->s->loop->body, false, false);
   for (uint32_t k = 0; k < t->s->accs.n; k++)
     if (t->s->accs.at[k].use == USE_CONTRACT) emit_checks(t, t->s->accs.at[k].acc->body.at, false, false);
-  for (uint32_t k = 0; k < t->s->features.n; k++) pack_feature(t, k, p.feature[k], at, false);
+  pack_lines(t, &p, at, NULL, false);
 }
 
 static LLVMValueRef is_no_number(Emit *e, LLVMValueRef x) {
@@ -187,64 +255,98 @@ static LLVMValueRef is_no_number(Emit *e, LLVMValueRef x) {
   return LLVMBuildFCmp(e->b, LLVMRealUNO, gap, gap, "");
 }
 
-/* panel[axis / width][column][axis % width] = x; without x its factor is the whole of it, and the panel is 1. */
+/* panel[axis / width][column][axis % width] */
+static LLVMValueRef panel_address(Tile *t, LLVMValueRef axis, LLVMValueRef column) {
+  Emit *e = t->e;
+  LLVMValueRef w = const_int(e, t->width), block = LLVMBuildUDiv(e->b, axis, w, "");
+  LLVMValueRef line = plus(e, times(e, block, t->s->shape.col_block), column);
+  return plus(e, times(e, line, t->width), LLVMBuildURem(e->b, axis, w, ""));
+}
+
+/* Values of the axis in lanes; a panel must be numbers. */
+static LLVMValueRef pack_axis_vectors(Tile *t, uint32_t k, LLVMValueRef at) {
+  Emit *e = t->e;
+  const TileAcc *a = &t->s->accs.at[k];
+  const Axis *axis = &a->acc->axes[0];
+  Val index = a->acc->body.index[0], panel[] = {a->panel};
+  ValVec values = {.at = panel, .n = 1};
+  LLVMValueRef full = tile_line_full(t, &values, index, e->val[axis->lo], t->acc[k].extent);
+  if (LLVMIsConstant(full)) return full;
+  Count c = count_enter(e, const_int(e, 0), LLVMBuildUDiv(e->b, full, const_int(e, t->l.n), ""));
+  LLVMValueRef d = times(e, c.index, t->l.n);
+  set_feature(e, index, axis->lo, axis->hi, d);
+  LLVMValueRef x = tile_line_value(t, a->panel, index), gap = LLVMBuildFSub(e->b, x, x, "");
+  tile_odd(t, tile_line_any(t, LLVMBuildFCmp(e->b, LLVMRealUNO, gap, gap, "")));
+  tile_put(e, t->acc[k].panel, panel_address(t, d, at), x);
+  count_leave(e, &c);
+  return full;
+}
+
+/* Without x its factor is the whole of it, and the panel is 1. */
 static void pack_axis(Tile *t, uint32_t k, const bool *pick, LLVMValueRef at) {
   Emit *e = t->e;
   const TileAcc *a = &t->s->accs.at[k];
   const Axis *axis = &a->acc->axes[0];
-  Val index = a->acc->body.index[0];
-  Count c = count_enter(e, const_int(e, 0), t->acc[k].extent);
-  e->val[index] = plus(e, e->val[axis->lo], c.index);
-  e->range[index] = (IndexRange){axis->lo, axis->hi};
+  LLVMValueRef full = const_int(e, 0), x = LLVMConstReal(e->t.f32, 1);
+  if (a->panel && !has_decided_checks(t, a->acc->body.at, true)) full = pack_axis_vectors(t, k, at);
+  Count c = count_enter(e, full, t->acc[k].extent);
+  set_feature(e, a->acc->body.index[0], axis->lo, axis->hi, c.index);
   emit_code(e, a->acc->body.at, pick, true);
-  LLVMValueRef x = LLVMConstReal(e->t.f32, 1);
   if (a->panel) {
     IrType type = ir_at(e->k, a->panel)->type;
     x = lane_from(e, op_convert(e, e->val[a->panel], type, IR_WIDE), IR_WIDE);
     if (type == IR_REAL || type == IR_WIDE) tile_odd(t, is_no_number(e, x));
   }
-  LLVMValueRef w = const_int(e, t->width), block = LLVMBuildUDiv(e->b, c.index, w, "");
-  LLVMValueRef line = plus(e, times(e, block, t->s->shape.col_block), at);
-  tile_put(e, t->acc[k].panel, plus(e, times(e, line, t->width), LLVMBuildURem(e->b, c.index, w, "")), x);
+  tile_put(e, t->acc[k].panel, panel_address(t, c.index, at), x);
   emit_checks(t, a->acc->body.at, true, true);
   emit_checks(t, a->acc->body.at, true, false);
   emit_checks(t, a->acc->body.at, false, true);
   count_leave(e, &c);
 }
 
-static void pack_column(Tile *t, const Packing *p, LLVMValueRef at) {
+static void pack_column(Tile *t, const Packing *p, LLVMValueRef at, LLVMValueRef slot) {
   emit_code(t->e, t->s->loop->body, p->body, true);
   store_all(t, &t->s->col, at);
   emit_checks(t, t->s->loop->body, true, false);
-  for (uint32_t k = 0; k < t->s->features.n; k++) pack_feature(t, k, p->feature[k], at, true);
+  pack_lines(t, p, at, slot, true);
   for (uint32_t k = 0; k < t->s->accs.n; k++)
     if (t->s->accs.at[k].use == USE_CONTRACT) pack_axis(t, k, p->axis[k], at);
 }
 
 /* Columns beyond the last one repeat it: their pairs are masked, and nothing is read that is not there. */
-static Count column_enter(Tile *t) {
+static void set_column(Tile *t, LLVMValueRef at) {
   Emit *e = t->e;
   const Loop *l = t->s->loop;
-  Count c = count_enter(e, const_int(e, 0), times(e, t->tiles, t->width));
   LLVMValueRef last = LLVMBuildSub(e->b, t->cols_in_block, const_int(e, 1), "");
-  e->val[l->index] = plus(e, t->first_col, op_extreme(e, IR_INT, false, c.index, last));
+  e->val[l->index] = plus(e, t->first_col, op_extreme(e, IR_INT, false, at, last));
   e->range[l->index] = (IndexRange){l->lo, l->hi};
-  return c;
 }
 
+/* As many columns at a time as a vector has lanes. */
 void tile_pack_columns(Tile *t) {
+  Emit *e = t->e;
   Need n = need_new(t);
   Packing p = packing(t, true, &n);
-  Count c = column_enter(t);
-  pack_column(t, &p, c.index);
-  count_leave(t->e, &c);
+  Count group = count_enter(e, const_int(e, 0), times(e, t->tiles, t->nvec));
+  Count c = count_enter(e, const_int(e, 0), const_int(e, t->l.n));
+  LLVMValueRef at = plus(e, times(e, group.index, t->l.n), c.index);
+  set_column(t, at);
+  pack_column(t, &p, at, c.index);
+  count_leave(e, &c);
+  for (uint32_t k = 0; k < t->s->features.n; k++)
+    for (uint32_t v = 0; v < t->s->features.at[k].col.n; v++) {
+      const TileOperand *o = &t->operand[t->s->features.at[k].col.at[v]];
+      if (o->scratch) transpose_scratch(t, o, group.index);
+    }
+  count_leave(e, &group);
 }
 
 void tile_pack_column_values(Tile *t, const ValVec *values) {
   Need n = need_new(t);
   need_values(&n, values);
   bool *body = need_slice(t->e, &n, t->s->loop->body);
-  Count c = column_enter(t);
+  Count c = count_enter(t->e, const_int(t->e, 0), times(t->e, t->tiles, t->width));
+  set_column(t, c.index);
   emit_code(t->e, t->s->loop->body, body, true);
   store_all(t, values, c.index);
   count_leave(t->e, &c);

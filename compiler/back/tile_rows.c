@@ -43,7 +43,7 @@ static V extent_of(Emit *e, Val lo, Val hi) {
 static void take_operands(Tile *t, Taker *s, const ValVec *values, TileSource from, uint32_t feature, V count) {
   for (uint32_t n = 0; n < values->n; n++) {
     Val v = values->at[n];
-    t->operand[v] = (TileOperand){from, take(s, count, lane_bytes(t->e, v)), feature};
+    t->operand[v] = (TileOperand){from, take(s, count, lane_bytes(t->e, v)), NULL, feature};
   }
 }
 
@@ -80,8 +80,12 @@ static void take_stream(Tile *t, Taker *s) {
   for (uint32_t n = 0; n < t->s->features.n; n++) {
     const TileFeature *f = &t->s->features.at[n];
     t->extent[n] = extent_of(e, f->loop->lo, f->loop->hi);
-    take_operands(t, s, &f->row, FROM_ROW_FEATURE, n, layout_multiply(e, t->extent[n], rows));
-    take_operands(t, s, &f->col, FROM_COL_FEATURE, n, layout_multiply(e, t->extent[n], cols));
+    t->padded[n] = tile_padded(t, t->extent[n]);
+    take_operands(t, s, &f->row, FROM_ROW_FEATURE, n, layout_multiply(e, t->padded[n], rows));
+    take_operands(t, s, &f->col, FROM_COL_FEATURE, n, layout_multiply(e, t->padded[n], cols));
+    for (uint32_t k = 0; k < f->col.n; k++)
+      if (lane_bytes(e, f->col.at[k]) == 4)
+        t->operand[f->col.at[k]].scratch = take(s, layout_multiply(e, t->padded[n], const_int(e, t->l.n)), 4);
   }
   V pairs = const_int(e, (int64_t)shape->rows * shape->col_block);
   for (uint32_t n = 0; n < t->s->weights.n; n++)
@@ -96,6 +100,7 @@ static Tile *tile_new(Emit *e, const TileRows *rows, const TileStream *s) {
   t->operand = NEW_ARRAY(e->arena, TileOperand, e->k->instrs.n);
   t->memo = NEW_ARRAY(e->arena, V *, e->k->instrs.n);
   t->extent = NEW_ARRAY(e->arena, V, s->features.n + 1);
+  t->padded = NEW_ARRAY(e->arena, V, s->features.n + 1);
   t->weight = NEW_ARRAY(e->arena, WeightSpace, s->weights.n + 1);
   t->acc = NEW_ARRAY(e->arena, AccSpace, s->accs.n + 1);
   return t;

@@ -56,10 +56,10 @@ static LLVMValueRef operand(Tile *t, Val v, uint32_t row, uint32_t vec) {
     case FROM_ROW: return broadcast(t, v, plus(e, times(e, t->strip, t->nrow), r));
     case FROM_COL: return vector(t, v, plus(e, times(e, t->column, t->width), lane));
     case FROM_ROW_FEATURE:
-      line = plus(e, LLVMBuildMul(e->b, t->strip, t->extent[o->feature], ""), t->feature);
-      return broadcast(t, v, plus(e, times(e, line, t->nrow), r));
+      line = LLVMBuildMul(e->b, plus(e, times(e, t->strip, t->nrow), r), t->padded[o->feature], "");
+      return broadcast(t, v, plus(e, line, t->feature));
     case FROM_COL_FEATURE:
-      line = plus(e, LLVMBuildMul(e->b, t->column, t->extent[o->feature], ""), t->feature);
+      line = plus(e, LLVMBuildMul(e->b, t->column, t->padded[o->feature], ""), t->feature);
       return vector(t, v, plus(e, times(e, line, t->width), lane));
     case FROM_DIAGONAL:
       line = LLVMBuildSub(e->b, times(e, t->column, t->width), times(e, t->strip, t->nrow), "");
