@@ -40,7 +40,7 @@ LLVMValueRef lanes_fma(const Lanes *l, LLVMValueRef x, LLVMValueRef y, LLVMValue
 LLVMValueRef lanes_fold(const Lanes *l, LLVMValueRef x, LLVMValueRef (*combine)(Emit *, LLVMValueRef, LLVMValueRef));
 
 LLVMValueRef lanes_exp(const Lanes *l, LLVMValueRef x);
-LLVMValueRef lanes_exp_weight(const Lanes *l, LLVMValueRef x); /* x <= 0, -inf or NaN; 0 below e^-87 */
+LLVMValueRef lanes_exp2_weight(const Lanes *l, LLVMValueRef x); /* 2^x of x < 120, -inf or NaN; 0 below 2^-126; absolute error 2^-23 */
 LLVMValueRef lanes_expm1(const Lanes *l, LLVMValueRef x);
 LLVMValueRef lanes_log(const Lanes *l, LLVMValueRef x);
 LLVMValueRef lanes_log1p(const Lanes *l, LLVMValueRef x);

@@ -34,6 +34,10 @@ typedef enum { FROM_NOWHERE, FROM_ROW, FROM_COL, FROM_ROW_FEATURE, FROM_COL_FEAT
 /* scratch: lines of as many columns as a vector has lanes, FROM_COL_FEATURE of 4 bytes. */
 typedef struct TileOperand { TileSource from; LLVMValueRef at, scratch; uint32_t feature; } TileOperand;
 
+/* Log weights are kept in base 2, in which an exponential is cheapest: scores, maxima and the sums of entropies. */
+#define TILE_LOG2_E 1.44269504088896340736
+#define TILE_LN_2 0.69314718055994530942
+
 /* Buffers of one weight.  score, part: [row of the strip][column of the block]. */
 typedef struct WeightSpace { LLVMValueRef score, part, max, mass; } WeightSpace;
 

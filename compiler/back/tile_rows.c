@@ -167,7 +167,7 @@ static void begin_weight(Tile *t, uint32_t w, V at) {
   if (t->s->weights.at[w].seed) {
     V log_w = seed_log_w(t, w), one = const_float(e, IR_WIDE, 1);
     V sound = LLVMBuildFCmp(e->b, LLVMRealOLT, log_w, const_float(e, IR_WIDE, INFINITY), "");
-    max = op_convert(e, log_w, IR_WIDE, IR_REAL);
+    max = op_convert(e, LLVMBuildFMul(e->b, log_w, const_float(e, IR_WIDE, TILE_LOG2_E), ""), IR_WIDE, IR_REAL);
     mass = LLVMBuildSelect(e->b, weight_there(t, w), LLVMBuildSelect(e->b, sound, one, const_float(e, IR_WIDE, NAN), ""), mass, "");
   }
   tile_put(e, t->weight[w].max, at, max);
@@ -233,11 +233,15 @@ static void begin_row(Tile *t, V at) {
 
 /* ---- results ------------------------------------------------------------------------------------ */
 
+/* max: in nats. */
 typedef struct Mass { V max, mass, empty, bad; } Mass;
+
+static V in_nats(Emit *e, V bits) { return LLVMBuildFMul(e->b, bits, const_float(e, IR_WIDE, TILE_LN_2), ""); }
 
 static Mass mass_of(Tile *t, uint32_t w, V at) {
   Emit *e = t->e;
-  Mass m = {op_convert(e, tile_get(e, e->t.f32, t->weight[w].max, at), IR_REAL, IR_WIDE), tile_get(e, e->t.f64, t->weight[w].mass, at), 0, 0};
+  V max = op_convert(e, tile_get(e, e->t.f32, t->weight[w].max, at), IR_REAL, IR_WIDE);
+  Mass m = {in_nats(e, max), tile_get(e, e->t.f64, t->weight[w].mass, at), 0, 0};
   m.empty = LLVMBuildFCmp(e->b, LLVMRealOEQ, m.mass, const_float(e, IR_WIDE, 0), "");
   m.bad = LLVMBuildFCmp(e->b, LLVMRealUNO, m.mass, m.mass, "");
   return m;
@@ -255,7 +259,7 @@ static V weighted_result(Tile *t, uint32_t k, const Mass *m, V at) {
   if (a->kind == ACC_LSE) return LLVMBuildSelect(e->b, m->empty, none, LLVMBuildFAdd(e->b, log_mass, m->max, ""), "");
   if (a->kind == ACC_MASS) return LLVMBuildSelect(e->b, m->empty, none, log_mass, "");
   v = LLVMBuildFDiv(e->b, tile_get(e, e->t.f64, t->acc[k].state, at), m->mass, "");
-  if (a->kind == ACC_ENTROPY) v = LLVMBuildFSub(e->b, log_mass, v, "");
+  if (a->kind == ACC_ENTROPY) v = LLVMBuildFSub(e->b, log_mass, in_nats(e, v), "");
   return LLVMBuildSelect(e->b, m->empty, zero, v, "");
 }
 

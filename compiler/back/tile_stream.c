@@ -137,7 +137,7 @@ static void score_point(Tile *t, uint32_t row, uint32_t vec, bool partial) {
   Emit *e = t->e;
   V alive = partial ? alive_at(t, row, vec) : NULL;
   for (uint32_t n = 0; n < t->s->weights.n; n++) {
-    V s = tile_value(t, t->s->weights.at[n].body, row, vec);
+    V s = LLVMBuildFMul(e->b, tile_value(t, t->s->weights.at[n].body, row, vec), lanes_float(&t->l, TILE_LOG2_E), "");
     if (alive) s = choose(e, alive, s, lanes_float(&t->l, -INFINITY));
     tile_put(e, t->weight[n].score, pair_place(t, row, vec), s);
   }
@@ -252,7 +252,7 @@ static void grow(Tile *t, uint32_t w, const RowAt *r, V old, V top) {
   V first = compare(e, LLVMRealOEQ, old, LLVMConstReal(e->t.f32, -INFINITY));
   V gap = LLVMBuildFSub(e->b, op_convert(e, old, IR_REAL, IR_WIDE), op_convert(e, top, IR_REAL, IR_WIDE), "");
   V shift = choose(e, first, const_float(e, IR_WIDE, 0), gap);
-  V scale = choose(e, first, const_float(e, IR_WIDE, 0), op_math(e, "exp", IR_WIDE, gap));
+  V scale = choose(e, first, const_float(e, IR_WIDE, 0), op_math(e, "exp2", IR_WIDE, gap));
   for (uint32_t k = 0; k < t->s->accs.n; k++)
     if (is_weighted_by(&t->s->accs.at[k], w)) rescale_acc(t, k, r, scale, shift, mass);
   tile_put(e, t->weight[w].mass, r->row, LLVMBuildFMul(e->b, mass, scale, ""));
@@ -317,7 +317,7 @@ static void add_mass(Tile *t, uint32_t w, const RowAt *r, V max) {
   for (uint32_t k = 0; k < n; k++) first[k] = lanes_float(&t->l, 0);
   Sweep s = sweep_enter(t, r, n, first);
   V score = tile_get(e, t->l.f32, t->weight[w].score, s.at), distance = LLVMBuildFSub(e->b, score, ref, "");
-  V part = lanes_exp_weight(&t->l, distance);
+  V part = lanes_exp2_weight(&t->l, distance);
   tile_put(e, t->weight[w].part, s.at, part);
   last[0] = LLVMBuildFAdd(e->b, s.state[0], part, "");
   for (uint32_t k = 1; k < n; k++)
