@@ -129,7 +129,7 @@ static LLVMValueRef layout_part(Emit *e, bool shared) {
 
 Layout layout_workspace(Emit *e) {
   LLVMValueRef shared = layout_part(e, true), local = layout_part(e, false);
-  return (Layout){shared, layout_add(e, local, tile_workspace(e)), local};
+  return (Layout){layout_add(e, shared, parallel_split_bytes(e)), layout_add(e, local, tile_workspace(e)), local, shared};
 }
 
 LLVMValueRef layout_total(Emit *e, const Layout *l, LLVMValueRef threads) {
@@ -150,6 +150,8 @@ void layout_place(Emit *e, const Layout *l, LLVMValueRef thread) {
     e->place[a->id].data = LLVMBuildGEP2(e->b, e->t.i8, e->workspace, &offset, 1, a->name);
   }
   LLVMValueRef tiles = LLVMBuildAdd(e->b, LLVMBuildAdd(e->b, skip, own, ""), l->local, "");
+  LLVMValueRef split = LLVMBuildAdd(e->b, skip, l->arrays, "");
+  e->split_space = LLVMBuildGEP2(e->b, e->t.i8, e->workspace, &split, 1, "split");
   e->tile_space = LLVMBuildGEP2(e->b, e->t.i8, e->workspace, &tiles, 1, "tiles");
 }
 

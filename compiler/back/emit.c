@@ -332,6 +332,7 @@ static void emit_workspace(Emit *e) {
   e->sizes = LLVMGetParam(e->fn, 0);
   LLVMValueRef threads = LLVMBuildSExt(e->b, LLVMGetParam(e->fn, 1), e->t.i64, "");
   threads = op_extreme(e, IR_INT, true, threads, const_int(e, 1));
+  e->threads = threads;
   LLVMValueRef most = const_int(e, 0);
   for (int n = 0; n < (e->levels ? LEVELS : 1); n++) { /* enough for whichever kernel is chosen */
     if (e->levels) e->plan = e->level_plan[n];
@@ -439,8 +440,9 @@ static LLVMValueRef emit_kernel(Emit *e, const char *name) {
   take_parameters(e);
   begin_error(e);
   check_sizes(e);
+  e->threads = pool_threads(e);
   Layout l = layout_workspace(e);
-  check_workspace(e, layout_total(e, &l, pool_threads(e)));
+  check_workspace(e, layout_total(e, &l, e->threads));
   layout_place(e, &l, const_int(e, 0));
   array_views(e);
   emit_code(e, e->k->top, NULL, false);

@@ -67,6 +67,8 @@ typedef struct Emit {
   const TilePlan *plan;     /* NULL: scalar code alone */
   const TilePlan *level_plan[LEVELS]; /* of the kernels, where there are levels */
   LLVMValueRef tile_space;  /* workspace of the tiles */
+  LLVMValueRef threads;     /* of the pool; 1 without one */
+  LLVMValueRef split_space; /* states of spans that threads share */
 } Emit;
 
 /* The module of a kernel: verified, not optimised.  `e` is zeroed but for arena, k, cx and what target_choose sets. */
@@ -134,7 +136,8 @@ void reduction_end(Emit *e, Reduction *r);
 const char *layout_refusal(Arena *arena, const Kernel *k);
 /* Places of the arrays in the workspace, of dimensions that follow from the sizes; returns the bytes needed
  * for one thread in `shared` and those for each thread in `each`, SIZE_MAX where they exceed it. */
-typedef struct Layout { LLVMValueRef shared, each, local; } Layout; /* local: of `each`, without the tiles */
+/* local: of `each`, without the tiles; arrays: of `shared`, without the states of spans */
+typedef struct Layout { LLVMValueRef shared, each, local, arrays; } Layout;
 Layout layout_workspace(Emit *e);
 /* shared + threads * each, and the room to align them, saturating. */
 LLVMValueRef layout_total(Emit *e, const Layout *l, LLVMValueRef threads);
@@ -167,6 +170,7 @@ bool is_alone(const Region *r);
 void emit_share(Emit *e);
 /* A parallel loop of a region that is_alone, its iterations shared among the threads of the pool. */
 void emit_parallel(Emit *e, const Loop *l);
+LLVMValueRef parallel_split_bytes(Emit *e); /* of the states of spans that threads share, at e->threads threads */
 
 /* ---- dispatch.c --------------------------------------------------------------------------------- */
 

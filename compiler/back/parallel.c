@@ -8,7 +8,11 @@
  * What the iterations read is either found again from the parameters (views, places in the workspace) or
  * handed over in the context, which lies on the caller's stack:
  *
- *   Context   rows function, in, out, sizes, workspace, lock, item, error, captured values...
+ *   Context   rows function, in, out, sizes, workspace, threads, lock, item, error, captured values...
+ *
+ * Few rows with many columns are shared out by spans of columns (tile.h): first every span of every block is an item,
+ * then every block, which merges its spans and finishes.  The same sums come about when one thread goes through the
+ * spans of a block, so here the number of threads may decide.
  *
  * Each item has an error record; that of the lowest item that failed is kept, so that messages do not depend on
  * threads either. */
@@ -27,7 +31,7 @@ enum {
 /* As the generated code sees it; only offsets are used here. */
 typedef struct Context {
   void *rows, *in, *out, *sizes, *workspace;
-  int64_t lock, item;
+  int64_t threads, lock, item;
   attn_error error;
   int64_t captured[];
 } Context;
@@ -168,13 +172,25 @@ static void take_over(Emit *e, LLVMValueRef context, const Captured *list, const
   }
 }
 
+static LLVMValueRef load_field(Emit *e, LLVMTypeRef t, LLVMValueRef base, size_t offset) {
+  return LLVMBuildLoad2(e->b, t, field_at(e, base, offset), "");
+}
+
+static void store_field(Emit *e, LLVMValueRef v, LLVMValueRef base, size_t offset) {
+  LLVMBuildStore(e->b, v, field_at(e, base, offset));
+}
+
 /* ---- the rows of an item ---------------------------------------------------------------------------- */
 
-enum { ROW_IN, ROW_OUT, ROW_SIZES, ROW_WORKSPACE, ROW_ERR, ROW_CONTEXT, ROW_ITEM, ROW_THREAD, ROW_PARAMS };
+enum { ROW_IN, ROW_OUT, ROW_SIZES, ROW_WORKSPACE, ROW_ERR, ROW_CONTEXT, ROW_ITEM, ROW_THREAD, ROW_SPAN, ROW_STATE, ROW_PARAMS };
+
+/* ROWS_ALL: the rows of an item.  For loops with spans: ROWS_SPAN: of row ROW_ITEM the span ROW_SPAN, into ROW_STATE;
+ * ROWS_SPANS: the same, item by item, into the shared states; ROWS_MERGE: what these come to. */
+typedef enum { ROWS_ALL, ROWS_SPAN, ROWS_SPANS, ROWS_MERGE } RowsPart;
 
 static LLVMTypeRef rows_type(const Emit *e) {
   LLVMTypeRef p = e->t.ptr, i = e->t.i64;
-  return LLVMFunctionType(e->t.none, (LLVMTypeRef[]){p, p, p, p, p, p, i, i}, ROW_PARAMS, false);
+  return LLVMFunctionType(e->t.none, (LLVMTypeRef[]){p, p, p, p, p, p, i, i, i, p}, ROW_PARAMS, false);
 }
 
 static void rows_parameters(Emit *e) {
@@ -187,6 +203,7 @@ static void rows_parameters(Emit *e) {
   e->workspace = LLVMGetParam(e->fn, ROW_WORKSPACE);
   e->err = LLVMGetParam(e->fn, ROW_ERR);
   e->workspace_bytes = e->pool = NULL;
+  e->threads = load_field(e, e->t.i64, LLVMGetParam(e->fn, ROW_CONTEXT), offsetof(Context, threads));
 }
 
 static bool dims_known(const Emit *e, const Array *a) {
@@ -225,7 +242,8 @@ static void emit_around(Emit *e, const Region *r) {
   emit_code(e, r, loops, false);
 }
 
-static void emit_row(Emit *e, const Nest *nest, LLVMValueRef row) {
+/* Up to the last loop; returns the step of that. */
+static LLVMValueRef enter_row(Emit *e, const Nest *nest, LLVMValueRef row) {
   LLVMValueRef step[NEST_MAX];
   uint32_t last = nest->n - 1;
   split_row(e, nest, row, step);
@@ -233,41 +251,103 @@ static void emit_row(Emit *e, const Nest *nest, LLVMValueRef row) {
     set_index(e, nest->loop[n], step[n]);
     emit_around(e, nest->loop[n]->body);
   }
-  if (nest->tiled) {
-    tile_block(e, nest->tiled, step[last]);
-    return;
-  }
-  set_index(e, nest->loop[last], step[last]);
-  emit_code(e, nest->loop[last]->body, NULL, false);
+  return step[last];
 }
 
-static void emit_item(Emit *e, const Nest *nest) {
+static void call_span(Emit *e, LLVMValueRef f, LLVMValueRef row, LLVMValueRef span, LLVMValueRef state) {
+  LLVMValueRef arg[ROW_PARAMS] = {e->in, e->out, e->sizes, e->workspace, e->err, LLVMGetParam(e->fn, ROW_CONTEXT), row,
+                                  LLVMGetParam(e->fn, ROW_THREAD), span, state};
+  LLVMBuildCall2(e->b, rows_type(e), f, arg, ROW_PARAMS, "");
+}
+
+/* Span after span, each into the first state or into the second, which is merged into the first. */
+static void emit_spans_of_row(Emit *e, const Nest *nest, LLVMValueRef row, LLVMValueRef span_function) {
+  LLVMValueRef block = enter_row(e, nest, row), zero = const_int(e, 0);
+  LLVMValueRef all = tile_own_state(e, nest->tiled, 0), one = tile_own_state(e, nest->tiled, 1);
+  call_span(e, span_function, row, zero, all);
+  Count c = count_enter(e, const_int(e, 1), tile_spans(e, nest->tiled));
+  call_span(e, span_function, row, c.index, one);
+  tile_merge(e, nest->tiled, block, all, one);
+  count_leave(e, &c);
+  tile_finish(e, nest->tiled, block, all);
+}
+
+static void emit_row(Emit *e, const Nest *nest, LLVMValueRef row, LLVMValueRef span_function) {
+  if (span_function) {
+    emit_spans_of_row(e, nest, row, span_function);
+    return;
+  }
+  const Loop *last = nest->loop[nest->n - 1];
+  LLVMValueRef step = enter_row(e, nest, row);
+  if (nest->tiled) {
+    tile_block(e, nest->tiled, step);
+    return;
+  }
+  set_index(e, last, step);
+  emit_code(e, last->body, NULL, false);
+}
+
+static void emit_item(Emit *e, const Nest *nest, LLVMValueRef span_function) {
   LLVMValueRef rows = count_rows(e, nest), each = item_rows(e, rows);
   LLVMValueRef lo = LLVMBuildMul(e->b, LLVMGetParam(e->fn, ROW_ITEM), each, "");
   LLVMValueRef left = LLVMBuildSub(e->b, rows, lo, "");
   LLVMValueRef hi = LLVMBuildAdd(e->b, lo, op_extreme(e, IR_INT, false, left, each), "");
   Count c = count_enter(e, lo, hi);
-  emit_row(e, nest, c.index);
+  emit_row(e, nest, c.index, span_function);
   count_leave(e, &c);
 }
 
+/* The shared state of a span of a row. */
+static LLVMValueRef shared_state(Emit *e, const Nest *nest, LLVMValueRef row, LLVMValueRef span) {
+  LLVMValueRef number = LLVMBuildAdd(e->b, LLVMBuildMul(e->b, row, tile_spans(e, nest->tiled), ""), span, "");
+  LLVMValueRef at = LLVMBuildMul(e->b, number, tile_state_bytes(e, nest->tiled), "");
+  return LLVMBuildGEP2(e->b, e->t.i8, e->split_space, &at, 1, "");
+}
+
+static void emit_part(Emit *e, const Nest *nest, RowsPart part, LLVMValueRef span_function) {
+  LLVMValueRef item = LLVMGetParam(e->fn, ROW_ITEM), zero = const_int(e, 0), block;
+  switch (part) {
+    case ROWS_ALL: emit_item(e, nest, span_function); return;
+    case ROWS_SPAN:
+      block = enter_row(e, nest, item);
+      tile_span(e, nest->tiled, block, LLVMGetParam(e->fn, ROW_SPAN), LLVMGetParam(e->fn, ROW_STATE));
+      return;
+    case ROWS_SPANS: {
+      LLVMValueRef spans = tile_spans(e, nest->tiled);
+      LLVMValueRef row = LLVMBuildUDiv(e->b, item, spans, ""), span = LLVMBuildURem(e->b, item, spans, "");
+      call_span(e, span_function, row, span, shared_state(e, nest, row, span));
+      return;
+    }
+    case ROWS_MERGE: {
+      block = enter_row(e, nest, item);
+      LLVMValueRef all = shared_state(e, nest, item, zero);
+      Count c = count_enter(e, const_int(e, 1), tile_spans(e, nest->tiled));
+      tile_merge(e, nest->tiled, block, all, shared_state(e, nest, item, c.index));
+      count_leave(e, &c);
+      tile_finish(e, nest->tiled, block, all);
+      return;
+    }
+  }
+}
+
 /* Emits a function in the middle of another one. */
-static LLVMValueRef emit_rows(Emit *e, const Nest *nest, const Captured *list) {
+static LLVMValueRef emit_rows(Emit *e, const Nest *nest, const Captured *list, RowsPart part, LLVMValueRef span_function) {
+  static const char *const name[] = {"rows", "span", "spans", "merge"};
   Emit outer = *e;
   LLVMBasicBlockRef at = LLVMGetInsertBlock(e->b), cells = LLVMGetInsertBlock(e->cells);
   e->val = NEW_ARRAY(e->arena, LLVMValueRef, e->k->instrs.n);
   e->place = NEW_ARRAY(e->arena, ArrayPlace, e->k->arrays.n);
   e->in_task = true;
-  function_begin(e, arena_printf(e->arena, "%s.rows.%u", e->name, outer.tasks), rows_type(e));
+  function_begin(e, arena_printf(e->arena, "%s.%s.%u", e->name, name[part], outer.tasks), rows_type(e));
   LLVMSetLinkage(e->fn, LLVMInternalLinkage);
+  if (part == ROWS_SPAN) function_attribute(e, e->fn, LLVMAttributeFunctionIndex, "noinline");
   rows_parameters(e);
   take_over(e, LLVMGetParam(e->fn, ROW_CONTEXT), list, outer.val);
   rows_arrays(e);
-  emit_item(e, nest);
+  emit_part(e, nest, part, span_function);
   function_end(e, NULL);
   LLVMValueRef f = e->fn;
   outer.sites = e->sites;
-  outer.tasks++;
   *e = outer;
   LLVMPositionBuilderAtEnd(e->b, at);
   LLVMPositionBuilderAtEnd(e->cells, cells);
@@ -276,27 +356,82 @@ static LLVMValueRef emit_rows(Emit *e, const Nest *nest, const Captured *list) {
 
 /* ---- the call --------------------------------------------------------------------------------------- */
 
-void emit_parallel(Emit *e, const Loop *l) {
+static bool follows_from_sizes(const Kernel *k, const Nest *nest) {
+  for (uint32_t n = 0; n < nest->n; n++)
+    if (!tile_follows_from_sizes(k, nest->loop[n]->lo) || !tile_follows_from_sizes(k, nest->loop[n]->hi)) return false;
+  return true;
+}
+
+static bool has_spans(const Emit *e, const Nest *nest) {
+  return nest->tiled && tile_has_spans(e->k, nest->tiled) && follows_from_sizes(e->k, nest);
+}
+
+/* Rows are few where threads would have less than two each. */
+static LLVMValueRef is_split(Emit *e, const Nest *nest, LLVMValueRef rows) {
+  LLVMValueRef two = LLVMBuildShl(e->b, e->threads, const_int(e, 1), "");
+  LLVMValueRef few = LLVMBuildICmp(e->b, LLVMIntSLT, rows, two, "");
+  LLVMValueRef several = LLVMBuildICmp(e->b, LLVMIntSGT, e->threads, const_int(e, 1), "");
+  LLVMValueRef long_enough = LLVMBuildICmp(e->b, LLVMIntSGT, tile_spans(e, nest->tiled), const_int(e, 1), "");
+  return LLVMBuildAnd(e->b, LLVMBuildAnd(e->b, few, several, ""), long_enough, "");
+}
+
+static LLVMValueRef split_bytes_of(Emit *e, const Loop *l) {
   Nest nest = nest_of(e, l);
-  Captured list = captured_by(e, l);
-  LLVMValueRef context = cell_new(e, LLVMArrayType2(e->t.i64, captured_offset(list.n) / sizeof(int64_t)), "context");
-  LLVMValueRef field[] = {emit_rows(e, &nest, &list), e->in, e->out, e->sizes, e->workspace};
-  for (size_t n = 0; n < 5; n++) LLVMBuildStore(e->b, field[n], field_at(e, context, n * sizeof(void *)));
-  hand_over(e, context, &list);
-  LLVMValueRef rows = count_rows(e, &nest), count = parts(e, rows, item_rows(e, rows));
+  if (!has_spans(e, &nest)) return const_int(e, 0);
+  for (uint32_t n = 0; n < nest.n; n++) layout_size(e, nest.loop[n]->lo), layout_size(e, nest.loop[n]->hi);
+  LLVMValueRef rows = count_rows(e, &nest), states = layout_multiply(e, rows, tile_spans(e, nest.tiled));
+  LLVMValueRef bytes = layout_multiply(e, states, tile_state_bytes(e, nest.tiled));
+  return LLVMBuildSelect(e->b, is_split(e, &nest, rows), bytes, const_int(e, 0), "");
+}
+
+static LLVMValueRef split_bytes_in(Emit *e, const Region *r) {
+  LLVMValueRef most = const_int(e, 0);
+  for (uint32_t n = 0; n < r->code.n; n++) {
+    const Instr *i = ir_at(e->k, r->code.at[n]);
+    if (i->op != IR_LOOP || i->loop->kind == LOOP_REDUCE) continue;
+    LLVMValueRef bytes = i->loop->kind == LOOP_PAR ? split_bytes_of(e, i->loop) : split_bytes_in(e, i->loop->body);
+    most = LLVMBuildSelect(e->b, LLVMBuildICmp(e->b, LLVMIntUGT, bytes, most, ""), bytes, most, "");
+  }
+  return most;
+}
+
+LLVMValueRef parallel_split_bytes(Emit *e) { return e->plan ? split_bytes_in(e, e->k->top) : const_int(e, 0); }
+
+static void share(Emit *e, LLVMValueRef context, LLVMValueRef rows_function, LLVMValueRef count) {
+  store_field(e, rows_function, context, offsetof(Context, rows));
   LLVMValueRef arg[] = {context, e->pool, count, e->err};
   LLVMBuildCall2(e->b, LLVMGlobalGetValueType(e->share), e->share, arg, 4, "");
 }
 
+static void share_spans(Emit *e, const Nest *nest, const Captured *list, LLVMValueRef context, LLVMValueRef span_function) {
+  LLVMValueRef rows = count_rows(e, nest);
+  share(e, context, emit_rows(e, nest, list, ROWS_SPANS, span_function), LLVMBuildMul(e->b, rows, tile_spans(e, nest->tiled), ""));
+  share(e, context, emit_rows(e, nest, list, ROWS_MERGE, span_function), rows);
+}
+
+void emit_parallel(Emit *e, const Loop *l) {
+  Nest nest = nest_of(e, l);
+  Captured list = captured_by(e, l);
+  LLVMValueRef context = cell_new(e, LLVMArrayType2(e->t.i64, captured_offset(list.n) / sizeof(int64_t)), "context");
+  LLVMValueRef field[] = {e->in, e->out, e->sizes, e->workspace, e->threads};
+  for (size_t n = 0; n < 5; n++) store_field(e, field[n], context, (n + 1) * sizeof(void *));
+  hand_over(e, context, &list);
+  LLVMValueRef rows = count_rows(e, &nest), span = NULL;
+  LLVMBasicBlockRef done = NULL;
+  if (has_spans(e, &nest)) {
+    span = emit_rows(e, &nest, &list, ROWS_SPAN, NULL);
+    done = block_new(e, "shared");
+    LLVMBasicBlockRef whole = block_when(e, is_split(e, &nest, rows), "split");
+    share_spans(e, &nest, &list, context, span);
+    LLVMBuildBr(e->b, done);
+    LLVMPositionBuilderAtEnd(e->b, whole);
+  }
+  share(e, context, emit_rows(e, &nest, &list, ROWS_ALL, span), parts(e, rows, item_rows(e, rows)));
+  if (done) block_go(e, done);
+  e->tasks++;
+}
+
 /* ---- sharing ---------------------------------------------------------------------------------------- */
-
-static LLVMValueRef load_field(Emit *e, LLVMTypeRef t, LLVMValueRef base, size_t offset) {
-  return LLVMBuildLoad2(e->b, t, field_at(e, base, offset), "");
-}
-
-static void store_field(Emit *e, LLVMValueRef v, LLVMValueRef base, size_t offset) {
-  LLVMBuildStore(e->b, v, field_at(e, base, offset));
-}
 
 /* Waits until the lock is 0 and makes it 1. */
 static void take_lock(Emit *e, LLVMValueRef lock) {
@@ -335,7 +470,8 @@ static LLVMValueRef emit_task(Emit *e) {
   LLVMValueRef context = LLVMGetParam(e->fn, 0), item = LLVMGetParam(e->fn, 1);
   LLVMValueRef own = cell_new(e, LLVMArrayType2(e->t.i64, sizeof(attn_error) / 8), "own_error");
   LLVMBuildStore(e->b, LLVMConstNull(e->t.i64), own);
-  LLVMValueRef arg[ROW_PARAMS] = {[ROW_ERR] = own, [ROW_CONTEXT] = context, [ROW_ITEM] = item};
+  LLVMValueRef arg[ROW_PARAMS] = {[ROW_ERR] = own, [ROW_CONTEXT] = context, [ROW_ITEM] = item,
+                                  [ROW_SPAN] = const_int(e, 0), [ROW_STATE] = LLVMConstNull(e->t.ptr)};
   for (size_t n = ROW_IN; n <= ROW_WORKSPACE; n++) arg[n] = load_field(e, e->t.ptr, context, (n + 1) * sizeof(void *));
   arg[ROW_THREAD] = LLVMBuildSExt(e->b, LLVMGetParam(e->fn, 2), e->t.i64, "");
   LLVMValueRef rows = load_field(e, e->t.ptr, context, offsetof(Context, rows));

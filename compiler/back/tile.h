@@ -20,6 +20,7 @@
  *   tile_line.c    an operand along its feature, in vectors
  *   tile_value.c   values of a register tile
  *   tile_stream.c  strips: score, weigh, contract
+ *   tile_merge.c   states of parts of the columns
  *   tile_mask.c    which blocks a mask leaves empty or full */
 #ifndef ATTN_BACK_TILE_H
 #define ATTN_BACK_TILE_H
@@ -57,6 +58,7 @@ typedef struct Tile {
   WeightSpace *weight;
   AccSpace *acc;
   LLVMValueRef odd;           /* cell, i1 */
+  LLVMValueRef kept_odd;      /* the same, in the states of a span */
   VEC(struct TileLeaf *) leaves; /* data in the mask */
   /* where the code being emitted stands */
   LLVMValueRef first_row, rows_in_block; /* the block of rows; rows: at least 1 */
@@ -78,6 +80,22 @@ void tile_rows(Emit *e, const TileRows *rows);
 /* The same in pieces: how many rows a block takes; the block of that number. */
 uint32_t tile_block_rows(const TileRows *rows);
 void tile_block(Emit *e, const TileRows *rows, LLVMValueRef block);
+
+/* Spans: the columns of a stream cut into runs of the same length, which follows from the target alone.  The state of a
+ * row after all columns is that of the first span merged with that of the second, and so on; so its bits do not depend on
+ * whether spans were computed one after another or by several threads. */
+enum { TILE_SPAN_BLOCKS = 16 }; /* of columns */
+bool tile_has_spans(const Kernel *k, const TileRows *rows);
+LLVMValueRef tile_spans(Emit *e, const TileRows *rows);       /* how many: at least 1 */
+LLVMValueRef tile_state_bytes(Emit *e, const TileRows *rows); /* of a block and a span */
+LLVMValueRef tile_own_state(Emit *e, const TileRows *rows, uint32_t which); /* two places of the thread's own: 0, 1 */
+void tile_span(Emit *e, const TileRows *rows, LLVMValueRef block, LLVMValueRef span, LLVMValueRef state);
+void tile_merge(Emit *e, const TileRows *rows, LLVMValueRef block, LLVMValueRef into, LLVMValueRef from);
+void tile_finish(Emit *e, const TileRows *rows, LLVMValueRef block, LLVMValueRef state);
+
+/* ---- tile_merge.c ------------------------------------------------------------------------------- */
+
+void tile_merge_row(Tile *into, Tile *from, LLVMValueRef row);
 
 /* ---- tile_pack.c -------------------------------------------------------------------------------- */
 
@@ -115,6 +133,10 @@ void tile_forget(Tile *t, uint32_t mark);
 
 /* full: i1, whether every pair of the strip is there. */
 void tile_strip(Tile *t, LLVMValueRef full);
+
+/* Of scalars or vectors, of the accumulator's type. */
+LLVMValueRef tile_combine(Emit *e, const Acc *a, LLVMValueRef x, LLVMValueRef y);
+LLVMTypeRef tile_state_type(const Emit *e, const Acc *a); /* USE_REDUCE */
 
 /* ---- tile_mask.c -------------------------------------------------------------------------------- */
 

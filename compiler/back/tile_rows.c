@@ -58,16 +58,12 @@ static void take_acc(Tile *t, Taker *s, uint32_t k) {
   const TileAcc *a = &t->s->accs.at[k];
   const TileShape *shape = &t->s->shape;
   AccSpace *x = &t->acc[k];
-  V pairs = const_int(e, (int64_t)shape->rows * shape->col_block), rows = const_int(e, shape->row_block);
+  V pairs = const_int(e, (int64_t)shape->rows * shape->col_block);
   if (takes_x(a)) x->x = take(s, pairs, a->acc->type == IR_INT ? 8 : 4);
-  if (a->use != USE_CONTRACT) {
-    x->state = take(s, rows, 8);
-    return;
-  }
+  if (a->use != USE_CONTRACT) return;
   x->extent = extent_of(e, a->acc->axes[0].lo, a->acc->axes[0].hi);
   x->padded = times(e, ceil_div(e, x->extent, t->width), t->width);
   x->panel = take(s, layout_multiply(e, x->padded, const_int(e, shape->col_block)), 4);
-  x->sum = take(s, layout_multiply(e, x->padded, rows), 4);
 }
 
 static void take_stream(Tile *t, Taker *s) {
@@ -89,8 +85,22 @@ static void take_stream(Tile *t, Taker *s) {
   }
   V pairs = const_int(e, (int64_t)shape->rows * shape->col_block);
   for (uint32_t n = 0; n < t->s->weights.n; n++)
-    t->weight[n] = (WeightSpace){take(s, pairs, 4), take(s, pairs, 4), take(s, rows, 4), take(s, rows, 8)};
+    t->weight[n] = (WeightSpace){.score = take(s, pairs, 4), .part = take(s, pairs, 4)};
   for (uint32_t n = 0; n < t->s->accs.n; n++) take_acc(t, s, n);
+}
+
+/* What is known of `rows` rows after some of the columns. */
+static void take_states(Tile *t, Taker *s, V rows) {
+  t->kept_odd = take(s, const_int(t->e, 1), 8);
+  for (uint32_t n = 0; n < t->s->weights.n; n++) {
+    t->weight[n].max = take(s, rows, 4);
+    t->weight[n].mass = take(s, rows, 8);
+  }
+  for (uint32_t n = 0; n < t->s->accs.n; n++) {
+    AccSpace *x = &t->acc[n];
+    if (t->s->accs.at[n].use == USE_CONTRACT) x->sum = take(s, layout_multiply(t->e, x->padded, rows), 4);
+    else x->state = take(s, rows, 8);
+  }
 }
 
 static Tile *tile_new(Emit *e, const TileRows *rows, const TileStream *s) {
@@ -111,7 +121,9 @@ static V tiles_of(Emit *e, const TileRows *rows, V base, Tile **tiles) {
   Taker s = {e, base, const_int(e, 0)};
   for (uint32_t n = 0; n < rows->streams.n; n++) {
     tiles[n] = rows->streams.at[n]->why ? NULL : tile_new(e, rows, rows->streams.at[n]);
-    if (tiles[n]) take_stream(tiles[n], &s);
+    if (!tiles[n]) continue;
+    take_stream(tiles[n], &s);
+    take_states(tiles[n], &s, const_int(e, rows->streams.at[n]->shape.row_block));
   }
   return s.used;
 }
@@ -121,13 +133,15 @@ static bool runs_within(const TileRows *inner, const TileRows *outer) {
   return inner != outer && region_contains(outer->loop->body, inner->loop->body);
 }
 
+static V own_bytes(Emit *e, const TileRows *rows) { return tiles_of(e, rows, NULL, NEW_ARRAY(e->arena, Tile *, rows->streams.n)); }
+
 /* Bytes of the tiled loops around this one, whose places it must leave alone. */
 static V bytes_around(Emit *e, const TileRows *rows) {
   V bytes = const_int(e, 0);
   for (uint32_t n = 0; n < e->plan->rows.n; n++) {
     const TileRows *outer = e->plan->rows.at[n];
     if (!outer->tiled || !runs_within(rows, outer)) continue;
-    bytes = layout_add(e, bytes, tiles_of(e, outer, NULL, NEW_ARRAY(e->arena, Tile *, outer->streams.n)));
+    bytes = layout_add(e, bytes, own_bytes(e, outer));
   }
   return bytes;
 }
@@ -137,7 +151,8 @@ V tile_workspace(Emit *e) {
   for (uint32_t n = 0; e->plan && n < e->plan->rows.n; n++) {
     const TileRows *rows = e->plan->rows.at[n];
     if (!rows->tiled) continue;
-    V bytes = layout_add(e, bytes_around(e, rows), tiles_of(e, rows, NULL, NEW_ARRAY(e->arena, Tile *, rows->streams.n)));
+    V bytes = layout_add(e, bytes_around(e, rows), own_bytes(e, rows));
+    if (tile_has_spans(e->k, rows)) bytes = layout_add(e, bytes, layout_multiply(e, tile_state_bytes(e, rows), const_int(e, 2)));
     V more = LLVMBuildICmp(e->b, LLVMIntUGT, bytes, most, "");
     most = LLVMBuildSelect(e->b, more, bytes, most, "");
   }
@@ -161,10 +176,10 @@ static V weight_there(Tile *t, uint32_t w) {
   return LLVMBuildFCmp(t->e->b, LLVMRealUNE, seed_log_w(t, w), const_float(t->e, IR_WIDE, -INFINITY), "");
 }
 
-static void begin_weight(Tile *t, uint32_t w, V at) {
+static void begin_weight(Tile *t, uint32_t w, V at, bool seeded) {
   Emit *e = t->e;
   V max = LLVMConstReal(e->t.f32, -INFINITY), mass = const_float(e, IR_WIDE, 0);
-  if (t->s->weights.at[w].seed) {
+  if (seeded && t->s->weights.at[w].seed) {
     V log_w = seed_log_w(t, w), one = const_float(e, IR_WIDE, 1);
     V sound = LLVMBuildFCmp(e->b, LLVMRealOLT, log_w, const_float(e, IR_WIDE, INFINITY), "");
     max = op_convert(e, LLVMBuildFMul(e->b, log_w, const_float(e, IR_WIDE, TILE_LOG2_E), ""), IR_WIDE, IR_REAL);
@@ -193,14 +208,14 @@ static V acc_seeded(Tile *t, const TileAcc *a) {
   return seed_on(t);
 }
 
-static void begin_sum(Tile *t, uint32_t k, V at) {
+static void begin_sum(Tile *t, uint32_t k, V at, bool seeded) {
   Emit *e = t->e;
   const TileAcc *a = &t->s->accs.at[k];
   V from = LLVMBuildMul(e->b, at, t->acc[k].padded, "");
   Count c = count_enter(e, const_int(e, 0), t->acc[k].padded);
   tile_put(e, t->acc[k].sum, plus(e, from, c.index), LLVMConstReal(e->t.f32, 0));
   count_leave(e, &c);
-  if (!a->acc->seed.x) return;
+  if (!seeded || !a->acc->seed.x) return;
   V there = acc_seeded(t, a);
   c = count_enter(e, const_int(e, 0), t->acc[k].extent);
   Val index = a->acc->seed.index[0];
@@ -212,23 +227,38 @@ static void begin_sum(Tile *t, uint32_t k, V at) {
   count_leave(e, &c);
 }
 
-static void begin_acc(Tile *t, uint32_t k, V at) {
+static void begin_acc(Tile *t, uint32_t k, V at, bool seeded) {
   Emit *e = t->e;
   const TileAcc *a = &t->s->accs.at[k];
   if (a->use == USE_CONTRACT) {
-    begin_sum(t, k, at);
+    begin_sum(t, k, at, seeded);
     return;
   }
   V state = none_of(e, a->acc);
   bool takes = a->use == USE_REDUCE || a->acc->kind == ACC_EXPECT || a->acc->kind == ACC_ARGMAX;
-  if (takes && a->acc->seed.x) state = choose_on(e, acc_seeded(t, a), seed_x(t, a->acc), state);
+  if (seeded && takes && a->acc->seed.x) state = choose_on(e, acc_seeded(t, a), seed_x(t, a->acc), state);
   tile_put(e, t->acc[k].state, at, state);
 }
 
-static void begin_row(Tile *t, V at) {
-  if (t->s->loop->seed) emit_code(t->e, t->s->loop->seed, NULL, false);
-  for (uint32_t n = 0; n < t->s->weights.n; n++) begin_weight(t, n, at);
-  for (uint32_t n = 0; n < t->s->accs.n; n++) begin_acc(t, n, at);
+static void begin_states(Tile *t, V at, bool seeded) {
+  if (seeded) emit_code(t->e, t->s->loop->seed, NULL, false);
+  for (uint32_t n = 0; n < t->s->weights.n; n++) begin_weight(t, n, at, seeded);
+  for (uint32_t n = 0; n < t->s->accs.n; n++) begin_acc(t, n, at, seeded);
+}
+
+/* seeded: NULL for always; of the spans of a row's columns the first alone takes the seed. */
+static void begin_row(Tile *t, V at, V seeded) {
+  Emit *e = t->e;
+  if (!t->s->loop->seed || !seeded) {
+    begin_states(t, at, t->s->loop->seed);
+    return;
+  }
+  LLVMBasicBlockRef done = block_new(e, "begun"), bare = block_when(e, seeded, "seeded");
+  begin_states(t, at, true);
+  LLVMBuildBr(e->b, done);
+  LLVMPositionBuilderAtEnd(e->b, bare);
+  begin_states(t, at, false);
+  block_go(e, done);
 }
 
 /* ---- results ------------------------------------------------------------------------------------ */
@@ -306,7 +336,8 @@ static void load_results(Tile *t, V at) {
 
 /* ---- blocks ------------------------------------------------------------------------------------- */
 
-typedef struct Block { Tile **tiles; V first, rows, odd; } Block; /* of rows */
+/* Of rows.  lo .. hi: its columns, of one stream alone; NULL: all. */
+typedef struct Block { Tile **tiles; V first, rows, odd, lo, hi, seeded; } Block;
 
 static Val loop_instr(const Kernel *k, const Region *r, const Loop *l) {
   for (uint32_t n = 0; n < r->code.n; n++)
@@ -342,7 +373,7 @@ static void begin_rows(Emit *e, const TileRows *rows, const Block *b, uint32_t n
     if (b->tiles[k]) load_results(b->tiles[k], least(e, c.index, minus(e, b->rows, const_int(e, 1))));
   emit_code(e, rows->loop->body, row_slice(e, rows, b, n), true);
   tile_pack_row(t, c.index);
-  begin_row(t, c.index);
+  begin_row(t, c.index, b->seeded);
   count_leave(e, &c);
 }
 
@@ -390,11 +421,10 @@ static void do_strips(Tile *t) {
 }
 
 /* A block of columns that the mask leaves empty is passed over before anything else of it is computed. */
-static void do_columns(Tile *t) {
+static void do_columns(Tile *t, V lo, V hi) {
   Emit *e = t->e;
-  const Loop *l = t->s->loop;
   uint32_t block = t->s->shape.col_block;
-  V lo = e->val[l->lo], hi = e->val[l->hi], some = op_extreme(e, IR_INT, true, minus(e, hi, lo), const_int(e, 0));
+  V some = op_extreme(e, IR_INT, true, minus(e, hi, lo), const_int(e, 0));
   Count c = count_enter(e, const_int(e, 0), ceil_div(e, some, block));
   t->first_col = plus(e, lo, times(e, c.index, block));
   t->cols_in_block = least(e, minus(e, hi, t->first_col), const_int(e, block));
@@ -421,7 +451,7 @@ static void do_stream(Emit *e, const TileRows *rows, const Block *b, uint32_t n)
     tile_mask_begin(t);
     tile_mask_rows(t);
   }
-  do_columns(t);
+  do_columns(t, b->lo ? b->lo : e->val[t->s->loop->lo], b->hi ? b->hi : e->val[t->s->loop->hi]);
 }
 
 static void finish_rows(Emit *e, const TileRows *rows, const Block *b) {
@@ -467,14 +497,19 @@ uint32_t tile_block_rows(const TileRows *rows) {
   return size;
 }
 
-void tile_block(Emit *e, const TileRows *rows, V block) {
+/* The block of that number, whose tiles have their places. */
+static Block block_at(Emit *e, const TileRows *rows, V block) {
   uint32_t size = tile_block_rows(rows);
-  V lo = e->val[rows->loop->lo], hi = e->val[rows->loop->hi];
   Block b = {.tiles = NEW_ARRAY(e->arena, Tile *, rows->streams.n), .odd = cell_new(e, e->t.i1, "odd")};
   V around = bytes_around(e, rows);
   tiles_of(e, rows, LLVMBuildGEP2(e->b, e->t.i8, e->tile_space, &around, 1, ""), b.tiles);
-  b.first = plus(e, lo, times(e, block, size));
-  b.rows = least(e, minus(e, hi, b.first), const_int(e, size));
+  b.first = plus(e, e->val[rows->loop->lo], times(e, block, size));
+  b.rows = least(e, minus(e, e->val[rows->loop->hi], b.first), const_int(e, size));
+  return b;
+}
+
+void tile_block(Emit *e, const TileRows *rows, V block) {
+  Block b = block_at(e, rows, block);
   LLVMBuildStore(e->b, LLVMConstNull(e->t.i1), b.odd);
   for (uint32_t n = 0; n < rows->streams.n; n++)
     if (b.tiles[n]) do_stream(e, rows, &b, n);
@@ -486,5 +521,81 @@ void tile_rows(Emit *e, const TileRows *rows) {
   V some = op_extreme(e, IR_INT, true, minus(e, hi, lo), const_int(e, 0));
   Count c = count_enter(e, const_int(e, 0), ceil_div(e, some, tile_block_rows(rows)));
   tile_block(e, rows, c.index);
+  count_leave(e, &c);
+}
+
+/* ---- spans ---------------------------------------------------------------------------------------- */
+
+static const TileStream *only_stream(const TileRows *rows) { return rows->streams.at[0]; }
+
+bool tile_has_spans(const Kernel *k, const TileRows *rows) {
+  if (rows->streams.n != 1 || rows->tiled != 1) return false;
+  const Loop *l = only_stream(rows)->loop;
+  return tile_follows_from_sizes(k, l->lo) && tile_follows_from_sizes(k, l->hi) && tile_follows_from_sizes(k, rows->loop->lo) &&
+         tile_follows_from_sizes(k, rows->loop->hi);
+}
+
+static uint64_t span_columns(const TileRows *rows) { return (uint64_t)only_stream(rows)->shape.col_block * TILE_SPAN_BLOCKS; }
+
+V tile_spans(Emit *e, const TileRows *rows) {
+  const Loop *l = only_stream(rows)->loop;
+  V spans = ceil_div(e, extent_of(e, l->lo, l->hi), span_columns(rows));
+  return op_extreme(e, IR_INT, true, spans, const_int(e, 1));
+}
+
+/* No block has more rows than that, nor than the loop. */
+static V most_rows(Emit *e, const TileRows *rows) {
+  V all = extent_of(e, rows->loop->lo, rows->loop->hi);
+  uint32_t strip = only_stream(rows)->shape.rows;
+  return least(e, times(e, ceil_div(e, all, strip), strip), const_int(e, tile_block_rows(rows)));
+}
+
+static V place_states(Emit *e, const TileRows *rows, Tile *t, V base) {
+  Taker s = {e, base, const_int(e, 0)};
+  take_states(t, &s, most_rows(e, rows));
+  return s.used;
+}
+
+V tile_state_bytes(Emit *e, const TileRows *rows) {
+  Tile *t = NULL;
+  tiles_of(e, rows, NULL, &t);
+  return place_states(e, rows, t, NULL);
+}
+
+V tile_own_state(Emit *e, const TileRows *rows, uint32_t which) {
+  V before = plus(e, bytes_around(e, rows), own_bytes(e, rows));
+  V at = plus(e, before, times(e, tile_state_bytes(e, rows), which));
+  return LLVMBuildGEP2(e->b, e->t.i8, e->tile_space, &at, 1, "");
+}
+
+void tile_span(Emit *e, const TileRows *rows, V block, V span, V state) {
+  Block b = block_at(e, rows, block);
+  const Loop *l = only_stream(rows)->loop;
+  Tile *t = b.tiles[0];
+  place_states(e, rows, t, state);
+  b.lo = plus(e, e->val[l->lo], times(e, span, span_columns(rows)));
+  b.hi = least(e, e->val[l->hi], plus(e, b.lo, const_int(e, (int64_t)span_columns(rows))));
+  b.seeded = LLVMBuildICmp(e->b, LLVMIntEQ, span, const_int(e, 0), "");
+  LLVMBuildStore(e->b, LLVMConstNull(e->t.i1), b.odd);
+  do_stream(e, rows, &b, 0);
+  LLVMBuildStore(e->b, LLVMBuildLoad2(e->b, e->t.i1, b.odd, ""), t->kept_odd);
+}
+
+void tile_finish(Emit *e, const TileRows *rows, V block, V state) {
+  Block b = block_at(e, rows, block);
+  place_states(e, rows, b.tiles[0], state);
+  LLVMBuildStore(e->b, LLVMBuildLoad2(e->b, e->t.i1, b.tiles[0]->kept_odd, ""), b.odd);
+  end_block(e, rows, &b);
+}
+
+void tile_merge(Emit *e, const TileRows *rows, V block, V into, V from) {
+  Block a = block_at(e, rows, block), b = block_at(e, rows, block);
+  Tile *x = a.tiles[0], *y = b.tiles[0];
+  place_states(e, rows, x, into);
+  place_states(e, rows, y, from);
+  V odd = LLVMBuildOr(e->b, LLVMBuildLoad2(e->b, e->t.i1, x->kept_odd, ""), LLVMBuildLoad2(e->b, e->t.i1, y->kept_odd, ""), "");
+  LLVMBuildStore(e->b, odd, x->kept_odd);
+  Count c = count_enter(e, const_int(e, 0), a.rows);
+  tile_merge_row(x, y, c.index);
   count_leave(e, &c);
 }

@@ -32,8 +32,7 @@ static V none_of(const Tile *t, const Acc *a) {
   return lanes_float(&t->l, a->kind == ACC_MAX ? -INFINITY : a->kind == ACC_MIN ? INFINITY : 0);
 }
 
-/* Of scalars or vectors, of the accumulator's type. */
-static V combine(Emit *e, const Acc *a, V x, V y) {
+V tile_combine(Emit *e, const Acc *a, V x, V y) {
   bool is_int = a->type == IR_INT;
   switch (a->kind) {
     case ACC_SUM: return is_int ? LLVMBuildAdd(e->b, x, y, "") : LLVMBuildFAdd(e->b, x, y, "");
@@ -65,10 +64,10 @@ static void reduce_add(Tile *t, uint32_t k, uint32_t row, V x, V alive) {
   const Acc *a = t->s->accs.at[k].acc;
   V at = const_int(t->e, row * t->l.n), old = unpack_bool(t, a, tile_get(t->e, partial_type(t, a), t->acc[k].x, at));
   if (alive) x = choose(t->e, alive, x, none_of(t, a));
-  tile_put(t->e, t->acc[k].x, at, pack_bool(t, a, combine(t->e, a, old, x)));
+  tile_put(t->e, t->acc[k].x, at, pack_bool(t, a, tile_combine(t->e, a, old, x)));
 }
 
-static LLVMTypeRef state_type(const Emit *e, const Acc *a) {
+LLVMTypeRef tile_state_type(const Emit *e, const Acc *a) {
   if (a->type == IR_BOOL) return e->t.i32;
   return a->type == IR_INT ? e->t.i64 : e->t.f64;
 }
@@ -78,13 +77,13 @@ static void reduce_end(Tile *t, uint32_t k) {
   const Acc *a = t->s->accs.at[k].acc;
   for (uint32_t r = 0; r < t->nrow; r++) {
     V x = tile_get(e, partial_type(t, a), t->acc[k].x, const_int(e, r * t->l.n)), at = plus(e, times(e, t->strip, t->nrow), const_int(e, r));
-    V old = tile_get(e, state_type(e, a), t->acc[k].state, at), sum = NULL;
+    V old = tile_get(e, tile_state_type(e, a), t->acc[k].state, at), sum = NULL;
     for (unsigned n = 0; n < t->l.n; n++) {
       V one = LLVMBuildExtractElement(e->b, x, LLVMConstInt(e->t.i32, n, false), "");
-      sum = sum ? combine(e, a, sum, one) : one;
+      sum = sum ? tile_combine(e, a, sum, one) : one;
     }
     if (a->type != IR_BOOL && a->type != IR_INT) sum = LLVMBuildFPExt(e->b, sum, e->t.f64, "");
-    tile_put(e, t->acc[k].state, at, combine(e, a, old, sum));
+    tile_put(e, t->acc[k].state, at, tile_combine(e, a, old, sum));
   }
 }
 
