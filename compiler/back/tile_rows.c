@@ -135,13 +135,19 @@ static bool runs_within(const TileRows *inner, const TileRows *outer) {
 
 static V own_bytes(Emit *e, const TileRows *rows) { return tiles_of(e, rows, NULL, NEW_ARRAY(e->arena, Tile *, rows->streams.n)); }
 
+/* With the two states of loops with spans. */
+static V all_bytes(Emit *e, const TileRows *rows) {
+  V bytes = own_bytes(e, rows);
+  return tile_has_spans(e->k, rows) ? layout_add(e, bytes, layout_multiply(e, tile_state_bytes(e, rows), const_int(e, 2))) : bytes;
+}
+
 /* Bytes of the tiled loops around this one, whose places it must leave alone. */
 static V bytes_around(Emit *e, const TileRows *rows) {
   V bytes = const_int(e, 0);
   for (uint32_t n = 0; n < e->plan->rows.n; n++) {
     const TileRows *outer = e->plan->rows.at[n];
     if (!outer->tiled || !runs_within(rows, outer)) continue;
-    bytes = layout_add(e, bytes, own_bytes(e, outer));
+    bytes = layout_add(e, bytes, all_bytes(e, outer));
   }
   return bytes;
 }
@@ -151,8 +157,7 @@ V tile_workspace(Emit *e) {
   for (uint32_t n = 0; e->plan && n < e->plan->rows.n; n++) {
     const TileRows *rows = e->plan->rows.at[n];
     if (!rows->tiled) continue;
-    V bytes = layout_add(e, bytes_around(e, rows), own_bytes(e, rows));
-    if (tile_has_spans(e->k, rows)) bytes = layout_add(e, bytes, layout_multiply(e, tile_state_bytes(e, rows), const_int(e, 2)));
+    V bytes = layout_add(e, bytes_around(e, rows), all_bytes(e, rows));
     V more = LLVMBuildICmp(e->b, LLVMIntUGT, bytes, most, "");
     most = LLVMBuildSelect(e->b, more, bytes, most, "");
   }
