@@ -14,6 +14,7 @@ static Kernel *normalise(Arena *arena, const Kernel *k) {
 
 const Pass ir_passes[] = {
   {"normalise", normalise},
+  {"pair", pass_pair},
   {"fuse", pass_fuse},
   {"dce", pass_dce}, /* after fusion, which leaves accumulators whose twin is used instead */
 };

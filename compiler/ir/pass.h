@@ -16,6 +16,7 @@ Kernel *ir_run_passes(Arena *arena, const Kernel *k, const char *stop_after);
 
 /* The kernel for given sizes, by place in Kernel.sizes; -1: any.  Run before the others. */
 Kernel *pass_specialise(Arena *arena, const Kernel *k, const int64_t *sizes);
+Kernel *pass_pair(Arena *arena, const Kernel *k);
 Kernel *pass_fuse(Arena *arena, const Kernel *k);
 Kernel *pass_dce(Arena *arena, const Kernel *k);
 
