@@ -5,8 +5,8 @@
  *     for every block of columns:
  *       columns  scalar code computes what belongs to a column, into panels
  *       for every strip of rows:
- *         score     the log weights and other values of each pair, tile by tile, into buffers that fit in L1
- *         weigh     row by row: the maximum grows, states are rescaled, e^(log_w - max) is summed and kept
+ *         features  the inner loops of each pair, tile by tile, into buffers that fit in L1
+ *         sweep     row by row: log weights and other values of the pairs from these; e^(log_w - max) is summed and kept
  *         contract  the kept weights times the panels of x
  *     results  the scalar code of the row's body, the streams' results being read from the states
  *
@@ -19,7 +19,8 @@
  *   tile_pack.c    operands of rows and columns, by scalar code
  *   tile_line.c    an operand along its feature, in vectors
  *   tile_value.c   values of a register tile
- *   tile_stream.c  strips: score, weigh, contract
+ *   tile_stream.c  strips: features, sweep, contract
+ *   tile_sweep.c   the sweep over the pairs of a row
  *   tile_merge.c   states of parts of the columns
  *   tile_mask.c    which blocks a mask leaves empty or full */
 #ifndef ATTN_BACK_TILE_H
@@ -30,7 +31,7 @@
 #include "tile/tile.h"
 
 /* Where an operand of the tile code comes from. */
-typedef enum { FROM_NOWHERE, FROM_ROW, FROM_COL, FROM_ROW_FEATURE, FROM_COL_FEATURE, FROM_DIAGONAL } TileSource;
+typedef enum { FROM_NOWHERE, FROM_ROW, FROM_COL, FROM_ROW_FEATURE, FROM_COL_FEATURE, FROM_DIAGONAL, FROM_PAIR } TileSource;
 
 /* scratch: lines of as many columns as a vector has lanes, FROM_COL_FEATURE of 4 bytes. */
 typedef struct TileOperand { TileSource from; LLVMValueRef at, scratch; uint32_t feature; } TileOperand;
@@ -39,10 +40,10 @@ typedef struct TileOperand { TileSource from; LLVMValueRef at, scratch; uint32_t
 #define TILE_LOG2_E 1.44269504088896340736
 #define TILE_LN_2 0.69314718055994530942
 
-/* Buffers of one weight.  score, part: [row of the strip][column of the block]. */
-typedef struct WeightSpace { LLVMValueRef score, part, max, mass; } WeightSpace;
+/* Buffers of one weight.  part: e^(log_w - max), [row of the strip][column of the block]; NULL: nobody contracts it. */
+typedef struct WeightSpace { LLVMValueRef part, max, mass; } WeightSpace;
 
-/* x: values of the pairs, as score.  panel: [axis / width][column][width].  sum: [row of the block][axis, padded].
+/* x: values of the pairs times their weight, as part.  panel: [axis / width][column][width].  sum: [row of the block][axis, padded].
  * state: one a row of the block. */
 typedef struct AccSpace { LLVMValueRef x, panel, sum, state, extent, padded; } AccSpace;
 
@@ -67,6 +68,7 @@ typedef struct Tile {
   LLVMValueRef strip;         /* number of the strip in the block of rows */
   LLVMValueRef column;        /* number of the register tile in the block of columns */
   LLVMValueRef feature;       /* d - lo */
+  LLVMValueRef here_row, here_column; /* one vector of pairs: row of the strip, first column of the block; else NULL */
   LLVMValueRef **memo;        /* by Val: values of the tile, [row][vector] */
   VEC(LLVMValueRef *) memos;  /* filled cells, in order */
 } Tile;
@@ -125,18 +127,23 @@ void tile_transpose(const Lanes *l, LLVMValueRef *row);
 /* ---- tile_value.c ------------------------------------------------------------------------------- */
 
 LLVMValueRef tile_value(Tile *t, Val v, uint32_t row, uint32_t vec);
+LLVMValueRef tile_pair_place(Tile *t, uint32_t row, uint32_t vec); /* in buffers of pairs */
 void tile_features(Tile *t);  /* evaluates the feature loops of the tile that starts here */
 uint32_t tile_mark(const Tile *t);
 void tile_forget(Tile *t, uint32_t mark);
 
 /* ---- tile_stream.c ------------------------------------------------------------------------------ */
 
-/* full: i1, whether every pair of the strip is there. */
-void tile_strip(Tile *t, LLVMValueRef full);
+void tile_strip(Tile *t, LLVMValueRef full); /* full: i1, whether every pair of the strip is there */
 
 /* Of scalars or vectors, of the accumulator's type. */
 LLVMValueRef tile_combine(Emit *e, const Acc *a, LLVMValueRef x, LLVMValueRef y);
 LLVMTypeRef tile_state_type(const Emit *e, const Acc *a); /* USE_REDUCE */
+
+/* ---- tile_sweep.c ------------------------------------------------------------------------------- */
+
+/* The row at t->here_row; masked: pairs may be missing. */
+void tile_sweep(Tile *t, bool masked);
 
 /* ---- tile_mask.c -------------------------------------------------------------------------------- */
 

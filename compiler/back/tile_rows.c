@@ -47,10 +47,12 @@ static void take_operands(Tile *t, Taker *s, const ValVec *values, TileSource fr
   }
 }
 
-static bool takes_x(const TileAcc *a) {
-  if (a->use == USE_REDUCE) return true;
-  if (a->use == USE_CONTRACT) return a->factor || a->acc->kind == ACC_SUM;
-  return a->acc->kind == ACC_EXPECT || a->acc->kind == ACC_ARGMAX;
+static bool contracts_weight(const TileStream *s, uint32_t w) {
+  for (uint32_t k = 0; k < s->accs.n; k++) {
+    const TileAcc *a = &s->accs.at[k];
+    if (a->use == USE_CONTRACT && a->acc->kind == ACC_EXPECT && !a->factor && a->weight == w) return true;
+  }
+  return false;
 }
 
 static void take_acc(Tile *t, Taker *s, uint32_t k) {
@@ -59,8 +61,8 @@ static void take_acc(Tile *t, Taker *s, uint32_t k) {
   const TileShape *shape = &t->s->shape;
   AccSpace *x = &t->acc[k];
   V pairs = const_int(e, (int64_t)shape->rows * shape->col_block);
-  if (takes_x(a)) x->x = take(s, pairs, a->acc->type == IR_INT ? 8 : 4);
   if (a->use != USE_CONTRACT) return;
+  if (a->factor || a->acc->kind == ACC_SUM) x->x = take(s, pairs, 4);
   x->extent = extent_of(e, a->acc->axes[0].lo, a->acc->axes[0].hi);
   x->padded = times(e, ceil_div(e, x->extent, t->width), t->width);
   x->panel = take(s, layout_multiply(e, x->padded, const_int(e, shape->col_block)), 4);
@@ -70,6 +72,7 @@ static void take_stream(Tile *t, Taker *s) {
   Emit *e = t->e;
   const TileShape *shape = &t->s->shape;
   V rows = const_int(e, shape->row_block), cols = const_int(e, shape->col_block);
+  V pairs = const_int(e, (int64_t)shape->rows * shape->col_block);
   take_operands(t, s, &t->s->row, FROM_ROW, 0, rows);
   take_operands(t, s, &t->s->col, FROM_COL, 0, cols);
   take_operands(t, s, &t->s->diagonal, FROM_DIAGONAL, 0, plus(e, rows, cols));
@@ -82,10 +85,13 @@ static void take_stream(Tile *t, Taker *s) {
     for (uint32_t k = 0; k < f->col.n; k++)
       if (lane_bytes(e, f->col.at[k]) == 4)
         t->operand[f->col.at[k]].scratch = take(s, layout_multiply(e, t->padded[n], const_int(e, t->l.n)), 4);
+    for (uint32_t k = 0; k < f->loop->accs.n; k++) {
+      Val result = f->loop->accs.at[k]->result;
+      t->operand[result] = (TileOperand){FROM_PAIR, take(s, pairs, lane_bytes(e, result)), NULL, n};
+    }
   }
-  V pairs = const_int(e, (int64_t)shape->rows * shape->col_block);
   for (uint32_t n = 0; n < t->s->weights.n; n++)
-    t->weight[n] = (WeightSpace){.score = take(s, pairs, 4), .part = take(s, pairs, 4)};
+    if (contracts_weight(t->s, n)) t->weight[n].part = take(s, pairs, 4);
   for (uint32_t n = 0; n < t->s->accs.n; n++) take_acc(t, s, n);
 }
 

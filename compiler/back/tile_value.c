@@ -1,8 +1,9 @@
-/* tile_value: the values of one register tile.
+/* tile_value: the values of one register tile, or of one vector of pairs.
  *
  * A value of both row and column is nrow x nvec vectors, one of a column nvec, one of a row nrow broadcasts.  They are
  * emitted when something asks for them, element by element, so that few live at once; what was emitted is remembered
- * until the code leaves the blocks it dominates (tile_mark, tile_forget). */
+ * until the code leaves the blocks it dominates (tile_mark, tile_forget).  Feature loops run over whole tiles, whose
+ * registers hold their sums; all else of a pair is computed vector by vector (Tile.here_row is set), from these sums. */
 #include "back/tile.h"
 #include "base/ice.h"
 
@@ -48,22 +49,33 @@ static LLVMValueRef vector(Tile *t, Val v, LLVMValueRef at) {
   return type == IR_BOOL ? LLVMBuildICmp(e->b, LLVMIntNE, x, LLVMConstNull(t->l.i32), "") : x;
 }
 
+/* Row of the strip, and first column of the block, of a vector. */
+static LLVMValueRef row_here(Tile *t, uint32_t row) { return t->here_row ? t->here_row : const_int(t->e, row); }
+
+static LLVMValueRef column_here(Tile *t, uint32_t vec) {
+  Emit *e = t->e;
+  return t->here_column ? t->here_column : plus(e, times(e, t->column, t->width), const_int(e, vec * t->l.n));
+}
+
+LLVMValueRef tile_pair_place(Tile *t, uint32_t row, uint32_t vec) {
+  return plus(t->e, times(t->e, row_here(t, row), t->s->shape.col_block), column_here(t, vec));
+}
+
 static LLVMValueRef operand(Tile *t, Val v, uint32_t row, uint32_t vec) {
   Emit *e = t->e;
   const TileOperand *o = &t->operand[v];
-  LLVMValueRef r = const_int(e, row), lane = const_int(e, vec * t->l.n), line;
+  LLVMValueRef r = plus(e, times(e, t->strip, t->nrow), row_here(t, row)), line;
   switch (o->from) {
-    case FROM_ROW: return broadcast(t, v, plus(e, times(e, t->strip, t->nrow), r));
-    case FROM_COL: return vector(t, v, plus(e, times(e, t->column, t->width), lane));
-    case FROM_ROW_FEATURE:
-      line = LLVMBuildMul(e->b, plus(e, times(e, t->strip, t->nrow), r), t->padded[o->feature], "");
-      return broadcast(t, v, plus(e, line, t->feature));
+    case FROM_ROW: return broadcast(t, v, r);
+    case FROM_COL: return vector(t, v, column_here(t, vec));
+    case FROM_PAIR: return vector(t, v, tile_pair_place(t, row, vec));
+    case FROM_ROW_FEATURE: return broadcast(t, v, plus(e, LLVMBuildMul(e->b, r, t->padded[o->feature], ""), t->feature));
     case FROM_COL_FEATURE:
       line = plus(e, LLVMBuildMul(e->b, t->column, t->padded[o->feature], ""), t->feature);
-      return vector(t, v, plus(e, times(e, line, t->width), lane));
+      return vector(t, v, plus(e, times(e, line, t->width), const_int(e, vec * t->l.n)));
     case FROM_DIAGONAL:
-      line = LLVMBuildSub(e->b, times(e, t->column, t->width), times(e, t->strip, t->nrow), "");
-      return vector(t, v, plus(e, line, const_int(e, (int64_t)vec * t->l.n - row + t->s->shape.row_block - 1)));
+      line = LLVMBuildSub(e->b, column_here(t, vec), r, "");
+      return vector(t, v, plus(e, line, const_int(e, t->s->shape.row_block - 1)));
     case FROM_NOWHERE: break;
   }
   ICE("value %%%u of kernel '%s' is no operand of a tile", v, e->k->name);
@@ -72,7 +84,7 @@ static LLVMValueRef operand(Tile *t, Val v, uint32_t row, uint32_t vec) {
 /* Lanes behind the last column repeat it: they are masked, and must not read what is not there. */
 static LLVMValueRef column_index(Tile *t, uint32_t vec) {
   Emit *e = t->e;
-  LLVMValueRef first = plus(e, plus(e, t->first_col, times(e, t->column, t->width)), const_int(e, vec * t->l.n));
+  LLVMValueRef first = plus(e, t->first_col, column_here(t, vec));
   LLVMValueRef last = lanes_splat(&t->l, LLVMBuildSub(e->b, plus(e, t->first_col, t->cols_in_block), const_int(e, 1), ""));
   LLVMValueRef index = plus(e, lanes_splat(&t->l, first), lanes_iota(&t->l, e->t.i64));
   return LLVMBuildSelect(e->b, LLVMBuildICmp(e->b, LLVMIntSLT, index, last, ""), index, last, "");
@@ -209,11 +221,13 @@ static LLVMValueRef feature_step(Tile *t, const Acc *a, LLVMValueRef old, uint32
   return combine(t, a, old, x);
 }
 
-static void set_result(Tile *t, Val v, uint32_t row, uint32_t vec, LLVMValueRef x) {
-  remember(t, cell_of(t, v, row, vec), x);
+static void keep_result(Tile *t, Val v, uint32_t row, uint32_t vec, LLVMValueRef x) {
+  if (ir_at(t->e->k, v)->type == IR_BOOL) x = LLVMBuildZExt(t->e->b, x, t->l.i32, "");
+  tile_put(t->e, t->operand[v].at, tile_pair_place(t, row, vec), x);
 }
 
-/* All accumulators of the loop for all elements of the tile, as values that go around the loop. */
+/* All accumulators of the loop for all elements of the tile, as values that go around the loop; then they are kept in
+ * buffers of pairs. */
 static void tile_feature(Tile *t, uint32_t k) {
   Emit *e = t->e;
   const Loop *l = t->s->features.at[k].loop;
@@ -238,8 +252,9 @@ static void tile_feature(Tile *t, uint32_t k) {
     const Acc *a = l->accs.at[n / points];
     LLVMValueRef out = LLVMBuildPhi(e->b, LLVMTypeOf(next[n]), ""), none = identity(t, a->kind, a->type);
     LLVMAddIncoming(out, (LLVMValueRef[]){none, next[n]}, (LLVMBasicBlockRef[]){from, last}, 2);
-    if (a->result) set_result(t, a->result, n % points / t->nvec, n % t->nvec, out);
+    phi[n] = out;
   }
+  for (uint32_t n = 0; n < all; n++) keep_result(t, l->accs.at[n / points]->result, n % points / t->nvec, n % t->nvec, phi[n]);
 }
 
 void tile_features(Tile *t) {

@@ -45,7 +45,7 @@ static int dump_syntax(Driver *d) {
 
 static int dump_kernel(Driver *d, const Kernel *k, const char *after) {
   const char *why = "";
-  BackOptions options = {.f64 = d->options.f64, .cpu = d->options.cpu, .optimise = true};
+  BackOptions options = {.f64 = d->options.f64, .cpu = d->options.cpu, .optimise = true, .tile = !d->options.no_tiles};
   const Kernel *at = k;
   for (uint32_t i = 0; i < FORM_COUNT; i++) {
     if (strcmp(FORMS[i], after)) continue;
@@ -56,7 +56,6 @@ static int dump_kernel(Driver *d, const Kernel *k, const char *after) {
     return STATUS_DONE;
   }
   if (!strcmp(after, "tile")) {
-    options.tile = true;
     const TilePlan *plan = back_tile_plan(d->arena, ir_run_passes(d->arena, k, NULL), &options);
     if (plan) tile_print(plan, stdout);
     return STATUS_DONE;

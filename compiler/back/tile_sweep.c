@@ -1,0 +1,386 @@
+/* tile_sweep: the pairs of one row of a strip with the columns of a block, vector by vector.
+ *
+ * Weights are e^(log_w - m) relative to a reference m of the row, and stay below e^(slack): m need not be the largest log
+ * weight, only near it.  One sweep sums weights and finds the largest log weight; only if that is above m + slack, which
+ * soon is rare, m becomes it, the row's states are rescaled by e^(old - new), and the row is swept again.  Where someone
+ * asks for the maximum itself (the mass relative to it, the place where it is) there is no slack.
+ *
+ * A log weight that is NaN, or +inf, makes the mass NaN, which every result is made from; -inf gives the weight 0. */
+#include <math.h>
+
+#include "back/tile.h"
+#include "base/ice.h"
+
+typedef LLVMValueRef V;
+
+static const double SLACK = 8; /* in powers of 2 */
+
+static V plus(Emit *e, V x, V y) { return LLVMBuildAdd(e->b, x, y, ""); }
+static V times(Emit *e, V x, uint64_t n) { return LLVMBuildMul(e->b, x, const_int(e, (int64_t)n), ""); }
+static V choose(Emit *e, V c, V x, V y) { return LLVMBuildSelect(e->b, c, x, y, ""); }
+static V compare(Emit *e, LLVMRealPredicate p, V x, V y) { return LLVMBuildFCmp(e->b, p, x, y, ""); }
+static V bigger(Emit *e, V x, V y) { return choose(e, compare(e, LLVMRealOGT, y, x), y, x); }
+static V sum_two(Emit *e, V x, V y) { return LLVMBuildFAdd(e->b, x, y, ""); }
+static V smaller_int(Emit *e, V x, V y) { return choose(e, LLVMBuildICmp(e->b, LLVMIntSLT, y, x, ""), y, x); }
+static V none_scalar(Emit *e) { return LLVMConstReal(e->t.f32, -INFINITY); }
+
+/* ---- accumulators of a pair each ------------------------------------------------------------------ */
+
+static V none_of(const Tile *t, const Acc *a) {
+  if (a->type == IR_BOOL) return lanes_splat(&t->l, LLVMConstInt(t->e->t.i1, a->kind == ACC_ALL, false));
+  if (a->type == IR_INT) {
+    int64_t v = a->kind == ACC_PROD ? 1 : a->kind == ACC_MAX ? INT64_MIN : a->kind == ACC_MIN ? INT64_MAX : 0;
+    return lanes_splat(&t->l, const_int(t->e, v));
+  }
+  return lanes_float(&t->l, a->kind == ACC_MAX ? -INFINITY : a->kind == ACC_MIN ? INFINITY : 0);
+}
+
+V tile_combine(Emit *e, const Acc *a, V x, V y) {
+  bool is_int = a->type == IR_INT;
+  switch (a->kind) {
+    case ACC_SUM: return is_int ? LLVMBuildAdd(e->b, x, y, "") : LLVMBuildFAdd(e->b, x, y, "");
+    case ACC_PROD: return LLVMBuildMul(e->b, x, y, "");
+    case ACC_MAX:
+    case ACC_MIN:
+      if (!is_int) return op_extreme(e, IR_WIDE, a->kind == ACC_MAX, x, y);
+      return choose(e, LLVMBuildICmp(e->b, a->kind == ACC_MAX ? LLVMIntSGT : LLVMIntSLT, x, y, ""), x, y);
+    case ACC_ANY: return LLVMBuildOr(e->b, x, y, "");
+    case ACC_ALL: return LLVMBuildAnd(e->b, x, y, "");
+    default: ICE("accumulator '%s' of pairs", ir_acc_name(a->kind));
+  }
+}
+
+LLVMTypeRef tile_state_type(const Emit *e, const Acc *a) {
+  if (a->type == IR_BOOL) return e->t.i32;
+  return a->type == IR_INT ? e->t.i64 : e->t.f64;
+}
+
+/* ---- what goes around the loop ---------------------------------------------------------------------- */
+
+/* The vectors of a sweep.  max, sum: of each weight; acc: of each accumulator that has one, else NULL. */
+typedef struct Vectors { V *max, *sum, *acc; } Vectors;
+
+typedef struct Sweep {
+  Tile *t;
+  bool masked;
+  V row;             /* of the block */
+  V *reference;      /* of each weight, a scalar, and 0 in place of -inf */
+  Vectors phi, next;
+} Sweep;
+
+static bool has_vector(const TileAcc *a) {
+  if (a->use == USE_REDUCE) return true;
+  return a->use == USE_WEIGHTED && (a->acc->kind == ACC_EXPECT || a->acc->kind == ACC_ENTROPY || a->acc->kind == ACC_ARGMAX);
+}
+
+static V first_of(const Tile *t, const TileAcc *a) {
+  if (a->use == USE_REDUCE) return none_of(t, a->acc);
+  return a->acc->kind == ACC_ARGMAX ? lanes_splat(&t->l, const_int(t->e, INT64_MAX)) : lanes_float(&t->l, 0);
+}
+
+static Vectors vectors_new(const Tile *t) {
+  Arena *arena = t->e->arena;
+  return (Vectors){NEW_ARRAY(arena, V, t->s->weights.n + 1), NEW_ARRAY(arena, V, t->s->weights.n + 1), NEW_ARRAY(arena, V, t->s->accs.n + 1)};
+}
+
+static Vectors vectors_first(const Tile *t) {
+  Vectors v = vectors_new(t);
+  for (uint32_t w = 0; w < t->s->weights.n; w++) v.max[w] = lanes_float(&t->l, -INFINITY), v.sum[w] = lanes_float(&t->l, 0);
+  for (uint32_t k = 0; k < t->s->accs.n; k++)
+    if (has_vector(&t->s->accs.at[k])) v.acc[k] = first_of(t, &t->s->accs.at[k]);
+  return v;
+}
+
+static V phi_of(Tile *t, V first, LLVMBasicBlockRef from) {
+  V phi = LLVMBuildPhi(t->e->b, LLVMTypeOf(first), "");
+  LLVMAddIncoming(phi, &first, &from, 1);
+  return phi;
+}
+
+static Vectors vectors_phi(Tile *t, const Vectors *first, LLVMBasicBlockRef from) {
+  Vectors v = vectors_new(t);
+  for (uint32_t w = 0; w < t->s->weights.n; w++) v.max[w] = phi_of(t, first->max[w], from), v.sum[w] = phi_of(t, first->sum[w], from);
+  for (uint32_t k = 0; k < t->s->accs.n; k++)
+    if (first->acc[k]) v.acc[k] = phi_of(t, first->acc[k], from);
+  return v;
+}
+
+static void vectors_incoming(const Tile *t, const Vectors *phi, const Vectors *next, LLVMBasicBlockRef from) {
+  for (uint32_t w = 0; w < t->s->weights.n; w++) {
+    LLVMAddIncoming(phi->max[w], &next->max[w], &from, 1);
+    LLVMAddIncoming(phi->sum[w], &next->sum[w], &from, 1);
+  }
+  for (uint32_t k = 0; k < t->s->accs.n; k++)
+    if (phi->acc[k]) LLVMAddIncoming(phi->acc[k], &next->acc[k], &from, 1);
+}
+
+/* ---- one vector of pairs ----------------------------------------------------------------------------- */
+
+static V x_of(Tile *t, const TileAcc *a) {
+  Val x = a->use == USE_CONTRACT ? a->factor : a->acc->body.x;
+  IrType from = ir_at(t->e->k, x)->type, to = a->acc->type;
+  V v = tile_value(t, x, 0, 0);
+  if (to == IR_WIDE && from == IR_INT) return LLVMBuildSIToFP(t->e->b, v, t->l.f32, "");
+  if (to == IR_WIDE && from == IR_BOOL) return LLVMBuildUIToFP(t->e->b, v, t->l.f32, "");
+  return v;
+}
+
+/* Lanes inside the block of columns, and inside the mask. */
+static V alive_here(Tile *t) {
+  Emit *e = t->e;
+  V left = LLVMBuildTrunc(e->b, LLVMBuildSub(e->b, t->cols_in_block, t->here_column, ""), e->t.i32, "");
+  V inside = LLVMBuildICmp(e->b, LLVMIntSLT, lanes_iota(&t->l, e->t.i32), lanes_splat(&t->l, left), "");
+  return t->s->loop->mask ? LLVMBuildAnd(e->b, inside, tile_value(t, t->s->loop->mask, 0, 0), "") : inside;
+}
+
+static void check_here(Tile *t, const Instr *i) {
+  Emit *e = t->e;
+  V x = tile_value(t, i->arg[1], 0, 0), zero = LLVMConstNull(t->l.i64), fails;
+  if (i->op == IR_CHECK_NONZERO) fails = LLVMBuildICmp(e->b, LLVMIntEQ, x, zero, "");
+  else {
+    V low = LLVMBuildICmp(e->b, LLVMIntSLT, x, zero, "");
+    fails = LLVMBuildOr(e->b, low, LLVMBuildICmp(e->b, LLVMIntSGE, x, tile_value(t, i->arg[2], 0, 0), ""), "");
+  }
+  if (i->arg[0]) fails = LLVMBuildAnd(e->b, fails, tile_value(t, i->arg[0], 0, 0), "");
+  tile_odd(t, tile_line_any(t, fails));
+}
+
+typedef struct Weighed { V log_w, distance, part; } Weighed; /* base 2; less the reference; 2^that */
+
+static Weighed weigh(Sweep *s, uint32_t w, V alive) {
+  Tile *t = s->t;
+  Emit *e = t->e;
+  Weighed r = {.log_w = LLVMBuildFMul(e->b, tile_value(t, t->s->weights.at[w].body, 0, 0), lanes_float(&t->l, TILE_LOG2_E), "")};
+  if (alive) r.log_w = choose(e, alive, r.log_w, lanes_float(&t->l, -INFINITY));
+  r.distance = LLVMBuildFSub(e->b, r.log_w, lanes_splat(&t->l, s->reference[w]), "");
+  r.part = lanes_exp2_weight(&t->l, r.distance);
+  s->next.max[w] = bigger(e, s->phi.max[w], r.log_w);
+  s->next.sum[w] = LLVMBuildFAdd(e->b, s->phi.sum[w], r.part, "");
+  if (t->weight[w].part) tile_put(e, t->weight[w].part, tile_pair_place(t, 0, 0), r.part);
+  return r;
+}
+
+static V is_there(Tile *t, const Weighed *w) { return compare(t->e, LLVMRealUGT, w->log_w, lanes_float(&t->l, -INFINITY)); }
+
+/* Of the columns with the largest log weight the smallest x. */
+static V argmax_here(Sweep *s, uint32_t k, const Weighed *w) {
+  Tile *t = s->t;
+  Emit *e = t->e;
+  V old = s->phi.acc[k], x = x_of(t, &t->s->accs.at[k]), max = s->phi.max[t->s->accs.at[k].weight];
+  V above = compare(e, LLVMRealOGT, w->log_w, max), equal = compare(e, LLVMRealOEQ, w->log_w, max);
+  return choose(e, above, x, choose(e, equal, smaller_int(e, old, x), old));
+}
+
+static void accumulate(Sweep *s, uint32_t k, const Weighed *weighed, V alive) {
+  Tile *t = s->t;
+  Emit *e = t->e;
+  const TileAcc *a = &t->s->accs.at[k];
+  const Weighed *w = &weighed[a->weight];
+  V zero = lanes_float(&t->l, 0), x;
+  if (a->use == USE_REDUCE) {
+    x = x_of(t, a);
+    s->next.acc[k] = tile_combine(e, a->acc, s->phi.acc[k], alive ? choose(e, alive, x, none_of(t, a->acc)) : x);
+  } else if (a->use == USE_CONTRACT && a->acc->kind == ACC_SUM) {
+    x = a->factor ? x_of(t, a) : lanes_float(&t->l, 1);
+    tile_put(e, t->acc[k].x, tile_pair_place(t, 0, 0), alive ? choose(e, alive, x, zero) : x);
+  } else if (a->use == USE_CONTRACT && a->factor) {
+    x = choose(e, is_there(t, w), LLVMBuildFMul(e->b, w->part, x_of(t, a), ""), zero);
+    tile_put(e, t->acc[k].x, tile_pair_place(t, 0, 0), x);
+  } else if (!has_vector(a)) return;
+  else if (a->acc->kind == ACC_ARGMAX) s->next.acc[k] = argmax_here(s, k, w);
+  else if (a->acc->kind == ACC_ENTROPY) {
+    V some = compare(e, LLVMRealUNE, w->part, zero);
+    s->next.acc[k] = sum_two(e, s->phi.acc[k], choose(e, some, LLVMBuildFMul(e->b, w->part, w->distance, ""), zero));
+  } else s->next.acc[k] = sum_two(e, s->phi.acc[k], choose(e, is_there(t, w), LLVMBuildFMul(e->b, w->part, x_of(t, a), ""), zero));
+}
+
+static void sweep_vector(Sweep *s) {
+  Tile *t = s->t;
+  uint32_t mark = tile_mark(t);
+  Weighed *weighed = NEW_ARRAY(t->e->arena, Weighed, t->s->weights.n + 1);
+  V alive = s->masked ? alive_here(t) : NULL;
+  for (uint32_t w = 0; w < t->s->weights.n; w++) weighed[w] = weigh(s, w, alive);
+  for (uint32_t k = 0; k < t->s->accs.n; k++) accumulate(s, k, weighed, alive);
+  for (uint32_t n = 0; n < t->s->checks.n; n++) check_here(t, ir_at(t->e->k, t->s->checks.at[n]));
+  tile_forget(t, mark);
+}
+
+/* s->next is what all vectors come to; there is at least one. */
+static void sweep_vectors(Sweep *s) {
+  Tile *t = s->t;
+  Emit *e = t->e;
+  LLVMBasicBlockRef from = LLVMGetInsertBlock(e->b);
+  Vectors first = vectors_first(t), last;
+  Count c = count_enter(e, times(e, t->tile_lo, t->nvec), times(e, t->tile_hi, t->nvec));
+  s->phi = vectors_phi(t, &first, from);
+  s->next = vectors_new(t);
+  t->here_column = times(e, c.index, t->l.n);
+  sweep_vector(s);
+  t->here_column = NULL;
+  LLVMBasicBlockRef body = LLVMGetInsertBlock(e->b);
+  vectors_incoming(t, &s->phi, &s->next, body);
+  count_leave(e, &c);
+  last = vectors_phi(t, &first, from);
+  vectors_incoming(t, &last, &s->next, body);
+  s->next = last;
+}
+
+/* ---- the reference ------------------------------------------------------------------------------------ */
+
+static bool asks_for_maximum(const TileStream *s, uint32_t w) {
+  for (uint32_t k = 0; k < s->accs.n; k++) {
+    const TileAcc *a = &s->accs.at[k];
+    if (a->use == USE_WEIGHTED && a->weight == w && (a->acc->kind == ACC_MASS || a->acc->kind == ACC_ARGMAX)) return true;
+  }
+  return false;
+}
+
+static bool is_weighted_by(const TileAcc *a, uint32_t w) {
+  return a->weight == w && (a->use == USE_WEIGHTED || (a->use == USE_CONTRACT && a->acc->kind == ACC_EXPECT));
+}
+
+static void rescale_sum(Tile *t, uint32_t k, V row, V scale) {
+  Emit *e = t->e;
+  V narrow = LLVMBuildFPTrunc(e->b, scale, e->t.f32, ""), factor = lanes_splat(&t->l, narrow);
+  V from = LLVMBuildMul(e->b, row, t->acc[k].padded, "");
+  Count c = count_enter(e, const_int(e, 0), LLVMBuildUDiv(e->b, t->acc[k].padded, const_int(e, t->l.n), ""));
+  V at = plus(e, from, times(e, c.index, t->l.n));
+  tile_put(e, t->acc[k].sum, at, LLVMBuildFMul(e->b, tile_get(e, t->l.f32, t->acc[k].sum, at), factor, ""));
+  count_leave(e, &c);
+}
+
+static void rescale_acc(Tile *t, uint32_t k, V row, V scale, V shift, V mass) {
+  Emit *e = t->e;
+  const TileAcc *a = &t->s->accs.at[k];
+  if (a->use == USE_CONTRACT) {
+    rescale_sum(t, k, row, scale);
+    return;
+  }
+  if (a->acc->kind == ACC_ARGMAX) tile_put(e, t->acc[k].state, row, const_int(e, INT64_MAX));
+  if (a->acc->kind != ACC_EXPECT && a->acc->kind != ACC_ENTROPY) return;
+  V old = tile_get(e, e->t.f64, t->acc[k].state, row);
+  if (a->acc->kind == ACC_ENTROPY) old = LLVMBuildFAdd(e->b, old, LLVMBuildFMul(e->b, mass, shift, ""), "");
+  tile_put(e, t->acc[k].state, row, LLVMBuildFMul(e->b, old, scale, ""));
+}
+
+/* The reference of a row becomes `top`, its states with it. */
+static void raise(Tile *t, uint32_t w, V row, V old, V top) {
+  Emit *e = t->e;
+  V mass = tile_get(e, e->t.f64, t->weight[w].mass, row);
+  V first = compare(e, LLVMRealOEQ, old, none_scalar(e));
+  V gap = LLVMBuildFSub(e->b, op_convert(e, old, IR_REAL, IR_WIDE), op_convert(e, top, IR_REAL, IR_WIDE), "");
+  V shift = choose(e, first, const_float(e, IR_WIDE, 0), gap);
+  V scale = choose(e, first, const_float(e, IR_WIDE, 0), op_math(e, "exp2", IR_WIDE, gap));
+  for (uint32_t k = 0; k < t->s->accs.n; k++)
+    if (is_weighted_by(&t->s->accs.at[k], w)) rescale_acc(t, k, row, scale, shift, mass);
+  tile_put(e, t->weight[w].mass, row, LLVMBuildFMul(e->b, mass, scale, ""));
+  tile_put(e, t->weight[w].max, row, top);
+}
+
+static V reference_of(Tile *t, uint32_t w, V row) { return tile_get(t->e, t->e->t.f32, t->weight[w].max, row); }
+
+static V limit_of(Tile *t, uint32_t w, V reference) {
+  double slack = asks_for_maximum(t->s, w) ? 0 : SLACK;
+  return LLVMBuildFAdd(t->e->b, reference, LLVMConstReal(t->e->t.f32, slack), "");
+}
+
+/* Whether some log weight of the sweep is above the limit of its reference. */
+static V is_above(Sweep *s) {
+  Tile *t = s->t;
+  V any = LLVMConstNull(t->e->t.i1);
+  for (uint32_t w = 0; w < t->s->weights.n; w++) {
+    V limit = lanes_splat(&t->l, limit_of(t, w, reference_of(t, w, s->row)));
+    any = LLVMBuildOr(t->e->b, any, tile_line_any(t, compare(t->e, LLVMRealOGT, s->next.max[w], limit)), "");
+  }
+  return any;
+}
+
+static void raise_all(Sweep *s) {
+  Tile *t = s->t;
+  Emit *e = t->e;
+  for (uint32_t w = 0; w < t->s->weights.n; w++) {
+    V top = lanes_fold(&t->l, s->next.max[w], bigger), old = reference_of(t, w, s->row);
+    LLVMBasicBlockRef done = block_when(e, compare(e, LLVMRealOGT, top, limit_of(t, w, old)), "raise");
+    raise(t, w, s->row, old, top);
+    block_go(e, done);
+  }
+}
+
+/* ---- the row's states ----------------------------------------------------------------------------------- */
+
+static void add_to(Tile *t, V cell, V row, V vector) {
+  Emit *e = t->e;
+  V sum = LLVMBuildFPExt(e->b, lanes_fold(&t->l, vector, sum_two), e->t.f64, "");
+  tile_put(e, cell, row, LLVMBuildFAdd(e->b, tile_get(e, e->t.f64, cell, row), sum, ""));
+}
+
+static void keep_argmax(Sweep *s, uint32_t k) {
+  Tile *t = s->t;
+  Emit *e = t->e;
+  uint32_t w = t->s->accs.at[k].weight;
+  V max = reference_of(t, w, s->row), none = lanes_splat(&t->l, const_int(e, INT64_MAX));
+  V at_top = compare(e, LLVMRealOEQ, s->next.max[w], lanes_splat(&t->l, max));
+  V best = lanes_fold(&t->l, choose(e, at_top, s->next.acc[k], none), smaller_int);
+  V some = compare(e, LLVMRealOGT, max, none_scalar(e)), old = tile_get(e, e->t.i64, t->acc[k].state, s->row);
+  tile_put(e, t->acc[k].state, s->row, choose(e, some, smaller_int(e, old, best), old));
+}
+
+static void keep_plain(Sweep *s, uint32_t k) {
+  Tile *t = s->t;
+  Emit *e = t->e;
+  const Acc *a = t->s->accs.at[k].acc;
+  V x = s->next.acc[k], old = tile_get(e, tile_state_type(e, a), t->acc[k].state, s->row), sum = NULL;
+  if (a->type == IR_BOOL) x = LLVMBuildZExt(e->b, x, t->l.i32, "");
+  for (unsigned n = 0; n < t->l.n; n++) {
+    V one = LLVMBuildExtractElement(e->b, x, LLVMConstInt(e->t.i32, n, false), "");
+    sum = sum ? tile_combine(e, a, sum, one) : one;
+  }
+  if (a->type != IR_BOOL && a->type != IR_INT) sum = LLVMBuildFPExt(e->b, sum, e->t.f64, "");
+  tile_put(e, t->acc[k].state, s->row, tile_combine(e, a, old, sum));
+}
+
+static void keep(Sweep *s) {
+  Tile *t = s->t;
+  for (uint32_t w = 0; w < t->s->weights.n; w++) add_to(t, t->weight[w].mass, s->row, s->next.sum[w]);
+  for (uint32_t k = 0; k < t->s->accs.n; k++) {
+    const TileAcc *a = &t->s->accs.at[k];
+    if (!has_vector(a)) continue;
+    if (a->use == USE_REDUCE) keep_plain(s, k);
+    else if (a->acc->kind == ACC_ARGMAX) keep_argmax(s, k);
+    else add_to(t, t->acc[k].state, s->row, s->next.acc[k]);
+  }
+}
+
+/* Values of the row are read once, before the loop. */
+static void read_row(Tile *t) {
+  for (uint32_t n = 0; n < t->s->row.n; n++) tile_value(t, t->s->row.at[n], 0, 0);
+}
+
+static void read_references(Sweep *s) {
+  Tile *t = s->t;
+  Emit *e = t->e;
+  s->reference = NEW_ARRAY(e->arena, V, t->s->weights.n + 1);
+  for (uint32_t w = 0; w < t->s->weights.n; w++) {
+    V m = reference_of(t, w, s->row);
+    s->reference[w] = choose(e, compare(e, LLVMRealOEQ, m, none_scalar(e)), LLVMConstReal(e->t.f32, 0), m);
+  }
+}
+
+void tile_sweep(Tile *t, bool masked) {
+  Emit *e = t->e;
+  Sweep s = {.t = t, .masked = masked, .row = plus(e, times(e, t->strip, t->nrow), t->here_row)};
+  uint32_t mark = tile_mark(t);
+  read_row(t);
+  LLVMBasicBlockRef again = block_new(e, "sweep");
+  block_go(e, again);
+  read_references(&s);
+  sweep_vectors(&s);
+  if (t->s->weights.n) {
+    LLVMBasicBlockRef settled = block_when(e, is_above(&s), "above");
+    raise_all(&s);
+    LLVMBuildBr(e->b, again);
+    LLVMPositionBuilderAtEnd(e->b, settled);
+  }
+  keep(&s);
+  tile_forget(t, mark);
+}
