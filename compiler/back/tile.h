@@ -127,6 +127,7 @@ void tile_transpose(const Lanes *l, LLVMValueRef *row);
 /* ---- tile_value.c ------------------------------------------------------------------------------- */
 
 LLVMValueRef tile_value(Tile *t, Val v, uint32_t row, uint32_t vec);
+LLVMValueRef tile_value_times(Tile *t, Val v, double times); /* of one vector of pairs, a float */
 LLVMValueRef tile_pair_place(Tile *t, uint32_t row, uint32_t vec); /* in buffers of pairs */
 void tile_features(Tile *t);  /* evaluates the feature loops of the tile that starts here */
 uint32_t tile_mark(const Tile *t);

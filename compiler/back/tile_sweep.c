@@ -150,7 +150,7 @@ typedef struct Weighed { V log_w, distance, part; } Weighed; /* base 2; less the
 static Weighed weigh(Sweep *s, uint32_t w, V alive) {
   Tile *t = s->t;
   Emit *e = t->e;
-  Weighed r = {.log_w = LLVMBuildFMul(e->b, tile_value(t, t->s->weights.at[w].body, 0, 0), lanes_float(&t->l, TILE_LOG2_E), "")};
+  Weighed r = {.log_w = tile_value_times(t, t->s->weights.at[w].body, TILE_LOG2_E)};
   if (alive) r.log_w = choose(e, alive, r.log_w, lanes_float(&t->l, -INFINITY));
   r.distance = LLVMBuildFSub(e->b, r.log_w, lanes_splat(&t->l, s->reference[w]), "");
   r.part = lanes_exp2_weight(&t->l, r.distance);

@@ -92,18 +92,61 @@ static LLVMValueRef column_index(Tile *t, uint32_t vec) {
 
 /* ---- loads -------------------------------------------------------------------------------------- */
 
+/* The indices of lane k become the ones that scalar code sees. */
+static void set_indices(Emit *e, const Instr *i, LLVMValueRef *index, unsigned k) {
+  for (uint32_t a = 0; a < i->narg; a++)
+    e->val[i->arg[a]] = LLVMBuildExtractElement(e->b, index[a], LLVMConstInt(e->t.i32, k, false), "");
+}
+
 /* Element by element, with the tests of the scalar code. */
+static LLVMValueRef load_each(Tile *t, const Instr *i, LLVMValueRef *index) {
+  Emit *e = t->e;
+  LLVMValueRef result = LLVMGetPoison(lanes_type(&t->l, i->type));
+  for (unsigned k = 0; k < t->l.n; k++) {
+    set_indices(e, i, index, k);
+    result = LLVMBuildInsertElement(e->b, result, lane_from(e, array_load(e, i), i->type), LLVMConstInt(e->t.i32, k, false), "");
+  }
+  return result;
+}
+
+/* Which index of a load is the column's, all others lacking it; -1: none is. */
+static int column_place(const Tile *t, const Instr *load) {
+  int place = -1;
+  for (uint32_t n = 0; n < load->narg; n++) {
+    if (load->arg[n] == t->s->loop->index && place < 0) place = (int)n;
+    else if (t->rows->dep[load->arg[n]] & DEP_COL) return -1;
+  }
+  return array_has_runs(load->array) ? place : -1;
+}
+
+/* Elements that lie side by side along the columns, where they do.  Lanes behind the last column then read what is there:
+ * they are masked. */
+static LLVMValueRef load_run(Tile *t, const Instr *i, LLVMValueRef *index, uint32_t along) {
+  Emit *e = t->e;
+  set_indices(e, i, index, 0);
+  LLVMValueRef first = e->val[i->arg[along]], last = plus(e, first, const_int(e, t->l.n)), value[2];
+  LLVMBasicBlockRef from[2], done = block_new(e, "loaded"), each = block_when(e, array_run_holds(e, i, along, first, last), "run");
+  value[0] = array_run(e, i, t->l.n);
+  if (LLVMTypeOf(value[0]) != t->l.f32) value[0] = LLVMBuildFPTrunc(e->b, value[0], t->l.f32, "");
+  from[0] = LLVMGetInsertBlock(e->b);
+  LLVMBuildBr(e->b, done);
+  LLVMPositionBuilderAtEnd(e->b, each);
+  value[1] = load_each(t, i, index);
+  from[1] = LLVMGetInsertBlock(e->b);
+  block_go(e, done);
+  LLVMValueRef phi = LLVMBuildPhi(e->b, t->l.f32, "");
+  LLVMAddIncoming(phi, value, from, 2);
+  return phi;
+}
+
 static LLVMValueRef load_lanes(Tile *t, const Instr *i, LLVMValueRef *index) {
   Emit *e = t->e;
-  LLVMValueRef result = LLVMGetPoison(lanes_type(&t->l, i->type)), *kept = NEW_ARRAY(e->arena, LLVMValueRef, i->narg + 1);
+  LLVMValueRef *kept = NEW_ARRAY(e->arena, LLVMValueRef, i->narg + 1);
+  int along = column_place(t, i);
   for (uint32_t a = 0; a < i->narg; a++) kept[a] = e->val[i->arg[a]];
-  for (unsigned k = 0; k < t->l.n; k++) {
-    LLVMValueRef at = LLVMConstInt(e->t.i32, k, false);
-    for (uint32_t a = 0; a < i->narg; a++) e->val[i->arg[a]] = LLVMBuildExtractElement(e->b, index[a], at, "");
-    result = LLVMBuildInsertElement(e->b, result, lane_from(e, array_load(e, i), i->type), at, "");
-  }
+  LLVMValueRef x = along < 0 ? load_each(t, i, index) : load_run(t, i, index, (uint32_t)along);
   for (uint32_t a = 0; a < i->narg; a++) e->val[i->arg[a]] = kept[a];
-  return result;
+  return x;
 }
 
 /* ---- values ------------------------------------------------------------------------------------- */
@@ -139,20 +182,24 @@ static LLVMValueRef power_below_zero(Tile *t, const Instr *less, uint32_t row, u
   return LLVMBuildAnd(b, below, odd, "");
 }
 
-/* x / y with y the same for all pairs is x times a reciprocal, rounded once from f64. */
-static LLVMValueRef divide_by_uniform(Tile *t, const Instr *i, uint32_t row, uint32_t vec) {
+/* x / y with y the same for all pairs is x times a reciprocal, rounded once from f64; `times` goes into it. */
+static LLVMValueRef divide_by_uniform(Tile *t, const Instr *i, double times, uint32_t row, uint32_t vec) {
   Emit *e = t->e;
-  if (t->rows->dep[i->arg[1]]) return NULL;
+  if (i->op != IR_DIV || t->rows->dep[i->arg[1]]) return NULL;
   LLVMValueRef y = op_convert(e, e->val[i->arg[1]], ir_at(e->k, i->arg[1])->type, IR_WIDE);
-  LLVMValueRef one = op_convert(e, LLVMBuildFDiv(e->b, const_float(e, IR_WIDE, 1), y, ""), IR_WIDE, IR_REAL);
+  LLVMValueRef one = op_convert(e, LLVMBuildFDiv(e->b, const_float(e, IR_WIDE, times), y, ""), IR_WIDE, IR_REAL);
   return LLVMBuildFMul(e->b, tile_value(t, i->arg[0], row, vec), lanes_splat(&t->l, one), "");
+}
+
+LLVMValueRef tile_value_times(Tile *t, Val v, double times) {
+  LLVMValueRef x = t->rows->dep[v] && !t->operand[v].from ? divide_by_uniform(t, ir_at(t->e->k, v), times, 0, 0) : NULL;
+  return x ? x : LLVMBuildFMul(t->e->b, tile_value(t, v, 0, 0), lanes_float(&t->l, times), "");
 }
 
 static LLVMValueRef special_form(Tile *t, const Instr *i, uint32_t row, uint32_t vec) {
   if (i->op == IR_LOG) return log_of_power(t, i, row, vec);
   if (i->op == IR_LT) return power_below_zero(t, i, row, vec);
-  if (i->op == IR_DIV) return divide_by_uniform(t, i, row, vec);
-  return NULL;
+  return divide_by_uniform(t, i, 1, row, vec);
 }
 
 static LLVMValueRef compute(Tile *t, Val v, uint32_t row, uint32_t vec) {
