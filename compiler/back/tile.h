@@ -30,8 +30,8 @@
 #include "back/lanes.h"
 #include "tile/tile.h"
 
-/* Where an operand of the tile code comes from. */
-typedef enum { FROM_NOWHERE, FROM_ROW, FROM_COL, FROM_ROW_FEATURE, FROM_COL_FEATURE, FROM_DIAGONAL, FROM_PAIR } TileSource;
+/* Where an operand of the tile code comes from; FROM_LOG_PAIR: the buffer holds e to it. */
+typedef enum { FROM_NOWHERE, FROM_ROW, FROM_COL, FROM_ROW_FEATURE, FROM_COL_FEATURE, FROM_DIAGONAL, FROM_PAIR, FROM_LOG_PAIR } TileSource;
 
 /* scratch: lines of as many columns as a vector has lanes, FROM_COL_FEATURE of 4 bytes. */
 typedef struct TileOperand { TileSource from; LLVMValueRef at, scratch; uint32_t feature; } TileOperand;

@@ -186,6 +186,25 @@ static bool has_decided_checks(const Tile *t, const Region *r, bool columns) {
   return false;
 }
 
+/* Factors of a log of a sum of products: 0, or so near 1 that no product leaves the range of f32.  A NaN goes its way. */
+static const double FACTOR_MIN = 1e-15, FACTOR_MAX = 1e15;
+
+static LLVMValueRef is_unfit(Tile *t, LLVMValueRef x) {
+  LLVMBuilderRef b = t->e->b;
+  LLVMTypeRef type = LLVMTypeOf(x);
+  bool many = LLVMGetTypeKind(type) == LLVMVectorTypeKind;
+  LLVMValueRef least = many ? lanes_float(&t->l, FACTOR_MIN) : LLVMConstReal(type, FACTOR_MIN);
+  LLVMValueRef most = many ? lanes_float(&t->l, FACTOR_MAX) : LLVMConstReal(type, FACTOR_MAX);
+  LLVMValueRef low = LLVMBuildAnd(b, LLVMBuildFCmp(b, LLVMRealOLT, x, least, ""), LLVMBuildFCmp(b, LLVMRealONE, x, LLVMConstNull(type), ""), "");
+  LLVMValueRef bad = LLVMBuildOr(b, low, LLVMBuildFCmp(b, LLVMRealOGT, x, most, ""), "");
+  return many ? tile_line_any(t, bad) : bad;
+}
+
+static void store_checked(Tile *t, const Line *l, Val v, LLVMValueRef d, LLVMValueRef x) {
+  if (v == l->f->factor[0] || v == l->f->factor[1]) tile_odd(t, is_unfit(t, x));
+  store_line(t, l, v, d, x);
+}
+
 /* The first of `full` features, in lanes. */
 static void pack_vectors(Tile *t, const Line *l, LLVMValueRef full) {
   Emit *e = t->e;
@@ -194,7 +213,7 @@ static void pack_vectors(Tile *t, const Line *l, LLVMValueRef full) {
   LLVMValueRef d = times(e, c.index, t->l.n);
   set_feature(e, loop->index, loop->lo, loop->hi, d);
   for (uint32_t n = 0; n < l->values->n; n++)
-    store_line(t, l, l->values->at[n], d, tile_line_value(t, l->values->at[n], loop->index));
+    store_checked(t, l, l->values->at[n], d, tile_line_value(t, l->values->at[n], loop->index));
   count_leave(e, &c);
 }
 
@@ -209,7 +228,7 @@ static void pack_line(Tile *t, const Line *l) {
   Count c = count_enter(e, full, extent);
   set_feature(e, loop->index, loop->lo, loop->hi, c.index);
   emit_code(e, loop->body, l->pick, true);
-  for (uint32_t n = 0; n < l->values->n; n++) store_line(t, l, l->values->at[n], c.index, element(t, l->values->at[n]));
+  for (uint32_t n = 0; n < l->values->n; n++) store_checked(t, l, l->values->at[n], c.index, element(t, l->values->at[n]));
   emit_checks(t, loop->body, l->columns, true);
   emit_checks(t, loop->body, l->columns, false);
   count_leave(e, &c);

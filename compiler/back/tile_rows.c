@@ -87,7 +87,7 @@ static void take_stream(Tile *t, Taker *s) {
         t->operand[f->col.at[k]].scratch = take(s, layout_multiply(e, t->padded[n], const_int(e, t->l.n)), 4);
     for (uint32_t k = 0; k < f->loop->accs.n; k++) {
       Val result = f->loop->accs.at[k]->result;
-      t->operand[result] = (TileOperand){FROM_PAIR, take(s, pairs, lane_bytes(e, result)), NULL, n};
+      t->operand[result] = (TileOperand){f->factor[0] ? FROM_LOG_PAIR : FROM_PAIR, take(s, pairs, lane_bytes(e, result)), NULL, n};
     }
   }
   for (uint32_t n = 0; n < t->s->weights.n; n++)

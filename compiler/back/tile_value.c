@@ -69,6 +69,7 @@ static LLVMValueRef operand(Tile *t, Val v, uint32_t row, uint32_t vec) {
     case FROM_ROW: return broadcast(t, v, r);
     case FROM_COL: return vector(t, v, column_here(t, vec));
     case FROM_PAIR: return vector(t, v, tile_pair_place(t, row, vec));
+    case FROM_LOG_PAIR: return lanes_log(&t->l, vector(t, v, tile_pair_place(t, row, vec)));
     case FROM_ROW_FEATURE: return broadcast(t, v, plus(e, LLVMBuildMul(e->b, r, t->padded[o->feature], ""), t->feature));
     case FROM_COL_FEATURE:
       line = plus(e, LLVMBuildMul(e->b, t->column, t->padded[o->feature], ""), t->feature);
@@ -258,7 +259,8 @@ static LLVMValueRef combine(Tile *t, const Acc *a, LLVMValueRef old, LLVMValueRe
 }
 
 /* A sum of products is fused. */
-static LLVMValueRef feature_step(Tile *t, const Acc *a, LLVMValueRef old, uint32_t row, uint32_t vec) {
+static LLVMValueRef feature_step(Tile *t, const TileFeature *f, const Acc *a, LLVMValueRef old, uint32_t row, uint32_t vec) {
+  if (f->factor[0]) return lanes_fma(&t->l, tile_value(t, f->factor[0], row, vec), tile_value(t, f->factor[1], row, vec), old);
   Val product = through_converts(t->e->k, a->body.x);
   const Instr *i = ir_at(t->e->k, product);
   bool of_pairs = (t->rows->dep[product] & DEP_BOTH) == DEP_BOTH; /* else it is an operand itself */
@@ -290,7 +292,7 @@ static void tile_feature(Tile *t, uint32_t k) {
     phi[n] = LLVMBuildPhi(e->b, LLVMTypeOf(none), "");
     LLVMAddIncoming(phi[n], &none, &from, 1);
   }
-  for (uint32_t n = 0; n < all; n++) next[n] = feature_step(t, l->accs.at[n / points], phi[n], n % points / t->nvec, n % t->nvec);
+  for (uint32_t n = 0; n < all; n++) next[n] = feature_step(t, &t->s->features.at[k], l->accs.at[n / points], phi[n], n % points / t->nvec, n % t->nvec);
   LLVMBasicBlockRef last = LLVMGetInsertBlock(e->b);
   for (uint32_t n = 0; n < all; n++) LLVMAddIncoming(phi[n], &next[n], &last, 1);
   tile_forget(t, mark);

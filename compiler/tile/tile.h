@@ -24,8 +24,9 @@ enum { DEP_ROW = 1, DEP_COL = 2, DEP_FEATURE = 4, DEP_BOTH = DEP_ROW | DEP_COL, 
 
 typedef VEC(Val) ValVec;
 
-/* An inner loop over d: operands packed by (row, d) and by (column, d). */
-typedef struct TileFeature { const Loop *loop; ValVec row, col; } TileFeature;
+/* An inner loop over d: operands packed by (row, d) and by (column, d).  factor: of a loop that is the log of a sum of
+ * products, lse of log x(i, d) + log y(j, d): x and y, which are contracted themselves, else 0. */
+typedef struct TileFeature { const Loop *loop; ValVec row, col; Val factor[2]; } TileFeature;
 
 typedef enum {
   USE_REDUCE,   /* one x a point: sum prod max min any all */

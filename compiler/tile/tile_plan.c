@@ -182,6 +182,34 @@ static bool is_plain(AccKind k) {
 
 static bool is_float_product(const Acc *a) { return a->kind == ACC_PROD && a->type != IR_INT; }
 
+/* What a value is before it is widened; of a value around the rows only itself is there. */
+static Val through_converts(const Planner *p, Val v) {
+  const Kernel *k = p->k;
+  while (dep_of(p, v) && ir_at(k, v)->op == IR_CONVERT && ir_at(k, ir_at(k, v)->arg[0])->type != IR_BOOL &&
+         ir_at(k, ir_at(k, v)->arg[0])->type != IR_INT)
+    v = ir_at(k, v)->arg[0];
+  return v;
+}
+
+/* x of a log x without a column (or row, as `other` says); 0: it is none. */
+static Val log_factor(const Planner *p, Val v, uint8_t other) {
+  const Instr *i = ir_at(p->k, v);
+  return i->op == IR_LOG && !(dep_of(p, v) & other) && dep_of(p, i->arg[0]) ? through_converts(p, i->arg[0]) : 0;
+}
+
+/* log sum_d x(i, d) y(j, d), as the log-sum-exp of log x + log y. */
+static bool is_log_contraction(const Planner *p, const Loop *l, Val *factor) {
+  const Acc *a = l->accs.at[0];
+  if (l->accs.n != 1 || a->kind != ACC_LSE || a->naxis) return false;
+  const Instr *i = ir_at(p->k, a->body.log_w);
+  if (i->op != IR_LOGMUL) return false;
+  for (int n = 0; n < 2; n++) {
+    factor[0] = log_factor(p, i->arg[n], DEP_COL), factor[1] = log_factor(p, i->arg[1 - n], DEP_ROW);
+    if (factor[0] && factor[1]) return true;
+  }
+  return factor[0] = factor[1] = 0, false;
+}
+
 /* A loop inside a stream whose result belongs to a pair. */
 static void permit_feature(Planner *p, const Loop *l, uint32_t depth) {
   if (depth || l->kind != LOOP_REDUCE) refuse(p, "it holds nested loops over each pair");
@@ -190,7 +218,8 @@ static void permit_feature(Planner *p, const Loop *l, uint32_t depth) {
     refuse(p, "the bounds of an inner loop do not follow from the sizes");
   for (uint32_t n = 0; n < l->accs.n; n++)
     if (is_float_product(l->accs.at[n])) refuse(p, "a product needs the range of f64");
-  for (uint32_t n = 0; n < l->accs.n; n++)
+  Val factor[2];
+  for (uint32_t n = 0; n < l->accs.n && !is_log_contraction(p, l, factor); n++)
     if (l->accs.at[n]->naxis || !is_plain(l->accs.at[n]->kind)) refuse(p, "an inner loop over each pair is weighted or has axes");
   if (l->accs.n > p->accs) p->accs = l->accs.n;
   permit_region(p, l->body, depth + 1);
@@ -208,15 +237,6 @@ static void permit_region(Planner *p, const Region *r, uint32_t depth) {
 }
 
 /* ---- accumulators ------------------------------------------------------------------------------- */
-
-/* What a value is before it is widened; of a value around the rows only itself is there. */
-static Val through_converts(const Planner *p, Val v) {
-  const Kernel *k = p->k;
-  while (dep_of(p, v) && ir_at(k, v)->op == IR_CONVERT && ir_at(k, ir_at(k, v)->arg[0])->type != IR_BOOL &&
-         ir_at(k, ir_at(k, v)->arg[0])->type != IR_INT)
-    v = ir_at(k, v)->arg[0];
-  return v;
-}
 
 /* Splits x(i, j, c) = factor(i, j) * panel(j, c). */
 static bool split_factor(const Planner *p, Val x, TileAcc *t) {
@@ -278,7 +298,13 @@ static Val narrow(const Kernel *k, Val v) {
 static void demand(Planner *p, Val v);
 
 static void demand_result(Planner *p, const Instr *i) {
-  feature_of(p, i->loop);
+  TileFeature *f = feature_of(p, i->loop);
+  if (is_log_contraction(p, i->loop, f->factor)) {
+    Val row = f->factor[0], col = f->factor[1]; /* f may move */
+    demand(p, row);
+    demand(p, col);
+    return;
+  }
   for (uint32_t n = 0; n < i->loop->accs.n; n++) demand(p, i->loop->accs.at[n]->body.x);
 }
 

@@ -18,7 +18,7 @@ static const char *use_name(TileUse u) {
 }
 
 static void print_feature(const TileFeature *f, FILE *to) {
-  fprintf(to, "    feature loop %%%u, on tiles\n", f->loop->index);
+  fprintf(to, "    feature loop %%%u, on tiles%s\n", f->loop->index, f->factor[0] ? ", the log of a sum of products" : "");
   print_values("  packed by row", &f->row, to);
   print_values("  packed by column", &f->col, to);
 }
