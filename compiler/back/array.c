@@ -335,11 +335,15 @@ LLVMValueRef array_run_holds(Emit *e, const Instr *i, uint32_t along, LLVMValueR
   return all;
 }
 
-LLVMValueRef array_run(Emit *e, const Instr *i, unsigned count) {
+LLVMValueRef array_run(Emit *e, const Instr *i, uint32_t along, unsigned count) {
   const Array *a = i->array;
   Lanes l = lanes_of(e, count);
   LLVMTypeRef type = LLVMVectorType(stored_type(e, a->elem), count);
-  LLVMValueRef raw = LLVMBuildLoad2(e->b, type, address_of(e, a, i->arg), "");
+  LLVMValueRef start = const_int(e, 0); /* of the line: the run's own index is added last, its stride being 1 */
+  for (uint32_t n = 0; n < i->narg; n++)
+    if (n != along) start = LLVMBuildAdd(e->b, start, LLVMBuildMul(e->b, e->val[i->arg[n]], e->place[a->id].stride[n], ""), "");
+  LLVMValueRef line = array_at(e, a, start);
+  LLVMValueRef raw = LLVMBuildLoad2(e->b, type, LLVMBuildGEP2(e->b, stored_type(e, a->elem), line, &e->val[i->arg[along]], 1, ""), "");
   LLVMSetAlignment(raw, (unsigned)stored_bytes(e, a->elem));
   if (a->elem == STORE_BF16) return lanes_from_bf16(&l, raw);
   return a->elem == STORE_F16 ? lanes_from_f16(&l, raw) : raw;

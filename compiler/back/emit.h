@@ -157,7 +157,7 @@ bool array_has_runs(const Array *a); /* of floats */
 /* Whether the elements from lo to hi along that dimension are there, side by side. */
 LLVMValueRef array_run_holds(Emit *e, const Instr *i, uint32_t along, LLVMValueRef lo, LLVMValueRef hi);
 /* `count` of them from the indices that are emitted, as floats or doubles. */
-LLVMValueRef array_run(Emit *e, const Instr *i, unsigned count);
+LLVMValueRef array_run(Emit *e, const Instr *i, uint32_t along, unsigned count);
 LLVMValueRef array_points(Emit *e, const Array *a); /* how many */
 LLVMValueRef array_at(Emit *e, const Array *a, LLVMValueRef offset);
 LLVMValueRef array_get(Emit *e, const Array *a, LLVMValueRef address);

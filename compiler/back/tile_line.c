@@ -98,7 +98,7 @@ V tile_line_value(Tile *t, Val v, Val feature) {
   const Instr *i = ir_at(e->k, v);
   if (!runs_along(t, v)) return lanes_splat(&t->l, lane_from(e, e->val[v], i->type));
   if (i->op == IR_LOAD) {
-    V x = array_run(e, i, t->l.n);
+    V x = array_run(e, i, (uint32_t)feature_place(t, i, feature), t->l.n);
     if (LLVMTypeOf(x) == t->l.f32) return x;
     V y = LLVMBuildFPTrunc(e->b, x, t->l.f32, "");
     if (i->type == IR_WIDE) tile_odd(t, tile_line_any(t, both(e, tile_line_infinite(e, y), LLVMBuildNot(e->b, tile_line_infinite(e, x), ""))));

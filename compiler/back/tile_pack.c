@@ -205,16 +205,25 @@ static void store_checked(Tile *t, const Line *l, Val v, LLVMValueRef d, LLVMVal
   store_line(t, l, v, d, x);
 }
 
-/* The first of `full` features, in lanes. */
-static void pack_vectors(Tile *t, const Line *l, LLVMValueRef full) {
+/* Calls put(ctx, d) for d = 0, n, 2n, .. below full, n being the lanes: as many of them in a row as a tile is wide, then
+ * the rest. */
+static void for_vectors(Tile *t, LLVMValueRef full, void (*put)(Tile *t, const void *ctx, LLVMValueRef d), const void *ctx) {
   Emit *e = t->e;
+  LLVMValueRef groups = LLVMBuildUDiv(e->b, full, const_int(e, t->width), ""), lanes = const_int(e, t->l.n);
+  Count c = count_enter(e, const_int(e, 0), groups);
+  for (uint32_t v = 0; v < t->nvec; v++) put(t, ctx, plus(e, times(e, c.index, t->width), const_int(e, (int64_t)v * t->l.n)));
+  count_leave(e, &c);
+  c = count_enter(e, times(e, groups, t->nvec), LLVMBuildUDiv(e->b, full, lanes, ""));
+  put(t, ctx, times(e, c.index, t->l.n));
+  count_leave(e, &c);
+}
+
+static void put_line(Tile *t, const void *ctx, LLVMValueRef d) {
+  const Line *l = ctx;
   const Loop *loop = l->f->loop;
-  Count c = count_enter(e, const_int(e, 0), LLVMBuildUDiv(e->b, full, const_int(e, t->l.n), ""));
-  LLVMValueRef d = times(e, c.index, t->l.n);
-  set_feature(e, loop->index, loop->lo, loop->hi, d);
+  set_feature(t->e, loop->index, loop->lo, loop->hi, d);
   for (uint32_t n = 0; n < l->values->n; n++)
     store_checked(t, l, l->values->at[n], d, tile_line_value(t, l->values->at[n], loop->index));
-  count_leave(e, &c);
 }
 
 static void pack_line(Tile *t, const Line *l) {
@@ -223,7 +232,7 @@ static void pack_line(Tile *t, const Line *l) {
   LLVMValueRef full = const_int(e, 0), extent = t->extent[l->feature];
   if (!has_decided_checks(t, loop->body, l->columns) && l->values->n) {
     full = tile_line_full(t, l->values, loop->index, e->val[loop->lo], extent);
-    if (!LLVMIsConstant(full)) pack_vectors(t, l, full);
+    if (!LLVMIsConstant(full)) for_vectors(t, full, put_line, l);
   }
   Count c = count_enter(e, full, extent);
   set_feature(e, loop->index, loop->lo, loop->hi, c.index);
@@ -282,7 +291,21 @@ static LLVMValueRef panel_address(Tile *t, LLVMValueRef axis, LLVMValueRef colum
   return plus(e, times(e, line, t->width), LLVMBuildURem(e->b, axis, w, ""));
 }
 
-/* Values of the axis in lanes; a panel must be numbers. */
+typedef struct AxisLine { uint32_t acc; LLVMValueRef at; } AxisLine; /* `at`: the column */
+
+/* A panel must be numbers. */
+static void put_axis(Tile *t, const void *ctx, LLVMValueRef d) {
+  Emit *e = t->e;
+  const AxisLine *line = ctx;
+  const TileAcc *a = &t->s->accs.at[line->acc];
+  const Axis *axis = &a->acc->axes[0];
+  set_feature(e, a->acc->body.index[0], axis->lo, axis->hi, d);
+  LLVMValueRef x = tile_line_value(t, a->panel, a->acc->body.index[0]), gap = LLVMBuildFSub(e->b, x, x, "");
+  tile_odd(t, tile_line_any(t, LLVMBuildFCmp(e->b, LLVMRealUNO, gap, gap, "")));
+  tile_put(e, t->acc[line->acc].panel, panel_address(t, d, line->at), x);
+}
+
+/* Values of the axis in lanes: how many. */
 static LLVMValueRef pack_axis_vectors(Tile *t, uint32_t k, LLVMValueRef at) {
   Emit *e = t->e;
   const TileAcc *a = &t->s->accs.at[k];
@@ -290,14 +313,8 @@ static LLVMValueRef pack_axis_vectors(Tile *t, uint32_t k, LLVMValueRef at) {
   Val index = a->acc->body.index[0], panel[] = {a->panel};
   ValVec values = {.at = panel, .n = 1};
   LLVMValueRef full = tile_line_full(t, &values, index, e->val[axis->lo], t->acc[k].extent);
-  if (LLVMIsConstant(full)) return full;
-  Count c = count_enter(e, const_int(e, 0), LLVMBuildUDiv(e->b, full, const_int(e, t->l.n), ""));
-  LLVMValueRef d = times(e, c.index, t->l.n);
-  set_feature(e, index, axis->lo, axis->hi, d);
-  LLVMValueRef x = tile_line_value(t, a->panel, index), gap = LLVMBuildFSub(e->b, x, x, "");
-  tile_odd(t, tile_line_any(t, LLVMBuildFCmp(e->b, LLVMRealUNO, gap, gap, "")));
-  tile_put(e, t->acc[k].panel, panel_address(t, d, at), x);
-  count_leave(e, &c);
+  AxisLine line = {k, at};
+  if (!LLVMIsConstant(full)) for_vectors(t, full, put_axis, &line);
   return full;
 }
 

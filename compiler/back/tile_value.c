@@ -127,7 +127,7 @@ static LLVMValueRef load_run(Tile *t, const Instr *i, LLVMValueRef *index, uint3
   set_indices(e, i, index, 0);
   LLVMValueRef first = e->val[i->arg[along]], last = plus(e, first, const_int(e, t->l.n)), value[2];
   LLVMBasicBlockRef from[2], done = block_new(e, "loaded"), each = block_when(e, array_run_holds(e, i, along, first, last), "run");
-  value[0] = array_run(e, i, t->l.n);
+  value[0] = array_run(e, i, along, t->l.n);
   if (LLVMTypeOf(value[0]) != t->l.f32) value[0] = LLVMBuildFPTrunc(e->b, value[0], t->l.f32, "");
   from[0] = LLVMGetInsertBlock(e->b);
   LLVMBuildBr(e->b, done);
