@@ -69,6 +69,8 @@ typedef struct Emit {
   LLVMValueRef tile_space;  /* workspace of the tiles */
   LLVMValueRef threads;     /* of the pool; 1 without one */
   LLVMValueRef split_space; /* states of spans that threads share */
+  const TileRows *shared_rows; /* whose blocks are shared out among threads, and how many rows these have; NULL: none */
+  LLVMValueRef block_rows;
 } Emit;
 
 /* The module of a kernel: verified, not optimised.  `e` is zeroed but for arena, k, cx and what target_choose sets. */

@@ -508,14 +508,19 @@ uint32_t tile_block_rows(const TileRows *rows) {
   return size;
 }
 
+/* How many rows a block has where it is emitted: bits do not depend on it. */
+static V block_rows(const Emit *e, const TileRows *rows) {
+  return e->shared_rows == rows ? e->block_rows : const_int(e, tile_block_rows(rows));
+}
+
 /* The block of that number, whose tiles have their places. */
 static Block block_at(Emit *e, const TileRows *rows, V block) {
-  uint32_t size = tile_block_rows(rows);
+  V size = block_rows(e, rows);
   Block b = {.tiles = NEW_ARRAY(e->arena, Tile *, rows->streams.n), .odd = cell_new(e, e->t.i1, "odd")};
   V around = bytes_around(e, rows);
   tiles_of(e, rows, LLVMBuildGEP2(e->b, e->t.i8, e->tile_space, &around, 1, ""), b.tiles);
-  b.first = plus(e, e->val[rows->loop->lo], times(e, block, size));
-  b.rows = least(e, minus(e, e->val[rows->loop->hi], b.first), const_int(e, size));
+  b.first = plus(e, e->val[rows->loop->lo], LLVMBuildMul(e->b, block, size, ""));
+  b.rows = least(e, minus(e, e->val[rows->loop->hi], b.first), size);
   return b;
 }
 
