@@ -160,6 +160,8 @@ bool array_has_runs(const Array *a); /* of floats */
 LLVMValueRef array_run_holds(Emit *e, const Instr *i, uint32_t along, LLVMValueRef lo, LLVMValueRef hi);
 /* `count` of them from the indices that are emitted, as floats or doubles. */
 LLVMValueRef array_run(Emit *e, const Instr *i, uint32_t along, unsigned count);
+/* Has the cache fetch the run that lies `ahead` further along another dimension; it need not be there. */
+void array_run_ahead(Emit *e, const Instr *i, uint32_t along, uint32_t across, int64_t ahead);
 LLVMValueRef array_points(Emit *e, const Array *a); /* how many */
 LLVMValueRef array_at(Emit *e, const Array *a, LLVMValueRef offset);
 LLVMValueRef array_get(Emit *e, const Array *a, LLVMValueRef address);
