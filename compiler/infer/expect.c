@@ -245,17 +245,14 @@ static Val exists_all(Context *x, const Term *t) {
 
 /* ---- coincidences ------------------------------------------------------------------------------------------- */
 
+static bool taken_apart(const Context *x, const Decision *d, Val *a, Val *b) {
+  return (same_copy(x, d->c, d->x, a) && same_copy(x, d->c, d->y, b)) || (same_copy(x, d->c, d->x, b) && same_copy(x, d->c, d->y, a));
+}
+
 static bool decided(const Context *x, const Component *c, Val *a, Val *b) {
   if (same_copy(x, c, a, b)) return true;
-  for (const Decision *d = x->decisions; d; d = d->next) {
-    if (d->c != c) continue;
-    bool forward = true, backward = true;
-    for (uint32_t i = 0; i < c->plates.n; i++) {
-      forward &= d->x[i] == a[i] && d->y[i] == b[i];
-      backward &= d->x[i] == b[i] && d->y[i] == a[i];
-    }
-    if (forward || backward) return true;
-  }
+  for (const Decision *d = x->decisions; d; d = d->next)
+    if (d->c == c && !d->same && taken_apart(x, d, a, b)) return true;
   return false;
 }
 
@@ -282,7 +279,7 @@ static bool find_coincidence(Context *x, const Mentions *m, Coincidence *found) 
 
 static Context with_decision(const Context *x, const Coincidence *k, bool same) {
   Decision *d = NEW(x->d->arena, Decision);
-  *d = (Decision){k->c, k->a, k->b, same, x->decisions};
+  *d = (Decision){k->c, named_copy(x, k->c, k->a), named_copy(x, k->c, k->b), same, x->decisions};
   Context y = *x;
   y.decisions = d;
   return y;
@@ -767,10 +764,19 @@ static bool is_choice_pending(Context *x, const Term *t) {
   return false;
 }
 
-/* a + e, a known, while streams are under way: e may be reached through an edge, and is then 0 alone where it is empty. */
+/* a + e, a known, perhaps summed, while streams are under way: e may be reached through an edge, and is then 0 alone
+ * where it is empty. */
 static bool adds_known(Context *x, const Term *t) {
-  if (!x->known || t->kind != TERM_OP || (t->op != OP_ADD && t->op != OP_SUB)) return false;
-  return !unresolved(x, t->args.at[0]) || !unresolved(x, t->args.at[1]);
+  if (!x->known || !unresolved(x, t)) return false;
+  if (t->kind == TERM_REDUCE) return t->reduce == REDUCE_SUM && adds_known(x, t->args.at[0]);
+  if (t->kind != TERM_OP) return false;
+  switch ((int)t->op) {
+  case OP_ADD: case OP_SUB:
+    if (!unresolved(x, t->args.at[0]) || !unresolved(x, t->args.at[1])) return true;
+    return adds_known(x, t->args.at[0]) || adds_known(x, t->args.at[1]);
+  case OP_NEG: case OP_TO_REAL: case OP_DIV: return adds_known(x, t->args.at[0]);
+  }
+  return false;
 }
 
 static Val as_wide(Context *x, const Term *t) { return build_convert(B(x), eval(x, t), IR_WIDE); }

@@ -21,17 +21,20 @@ static bool equal_vals(uint32_t n, const Val *a, const Val *b) {
   return true;
 }
 
-bool same_copy(const Context *x, const Component *c, const Val *a, const Val *b) {
-  uint32_t n = c->plates.n;
-  if (equal_vals(n, a, b)) return true;
-  for (const Decision *d = x->decisions; d; d = d->next) {
-    if (d->c != c || !d->same) continue;
-    if ((equal_vals(n, d->x, a) && equal_vals(n, d->y, b)) || (equal_vals(n, d->x, b) && equal_vals(n, d->y, a))) return true;
+Val *named_copy(const Context *x, const Component *c, Val *at) {
+  for (const Decision *d = x->decisions; d;) {
+    bool here = d->c == c && d->same && equal_vals(c->plates.n, d->x, at);
+    if (here) at = d->y;
+    d = here ? x->decisions : d->next;
   }
-  return false;
+  return at;
 }
 
-const Known *find_known(const Context *x, const Component *c, const Edge *e, const Val *copy) {
+bool same_copy(const Context *x, const Component *c, Val *a, Val *b) {
+  return equal_vals(c->plates.n, named_copy(x, c, a), named_copy(x, c, b));
+}
+
+const Known *find_known(const Context *x, const Component *c, const Edge *e, Val *copy) {
   for (const Known *k = x->known; k; k = k->next)
     if (k->c == c && k->edge == e && same_copy(x, c, k->copy, copy)) return k;
   return NULL;
@@ -237,17 +240,14 @@ static bool factor_may_fail(const Factor *f) {
 
 static Val live(Context *x, Val log_w) { return build_2(B(x), IR_NE, log_w, wide(x, -INFINITY)); }
 
-/* Factors that can fail come last: a value that the others remove is not looked at. */
-static Val factors_log(Context *x, Copy copy, const Node *n) {
+static Val factors_log(Context *x, Copy copy, const Node *n, bool fallible, Val sum) {
   Context y = in_copy(x, copy);
-  Val sum = wide(x, 0);
-  for (int fallible = 0; fallible < 2; fallible++)
-    for (uint32_t i = 0; i < n->factors.n; i++) {
-      const Factor *f = n->factors.at[i];
-      if (factor_may_fail(f) != fallible) continue;
-      Context z = fallible ? with_guard(&y, live(x, sum)) : y;
-      sum = build_2(B(x), IR_LOGMUL, sum, factor_log(&z, copy.c, f));
-    }
+  for (uint32_t i = 0; i < n->factors.n; i++) {
+    const Factor *f = n->factors.at[i];
+    if (factor_may_fail(f) != fallible) continue;
+    Context z = fallible ? with_guard(&y, live(x, sum)) : y;
+    sum = build_2(B(x), IR_LOGMUL, sum, factor_log(&z, copy.c, f));
+  }
   return sum;
 }
 
@@ -261,8 +261,11 @@ static Val children_log(Context *x, Copy copy, const Node *n, Val sum, bool maxi
   return sum;
 }
 
+/* Factors that can fail come last: a value that the others, or the edges below, remove is not looked at. */
 Val node_log(Context *x, Copy copy, const Node *n, bool maximise) {
-  return children_log(x, copy, n, factors_log(x, copy, n), maximise);
+  Val sum = factors_log(x, copy, n, false, wide(x, 0));
+  sum = children_log(x, copy, n, sum, maximise);
+  return factors_log(x, copy, n, true, sum);
 }
 
 typedef struct At { Copy copy; const Node *n; } At;
