@@ -355,6 +355,14 @@ class Inputs(Cli):
                 self.fails(*base, f"N={n}", says=r"\bN\b|\bk\b|\bv\b|memory|large")
 
 
+    def test_cost_limit(self):
+        text = "model m(N) {\n  data x: [N]\n  edge a in N\n  edge b in N\n  potential exp(x[a] * x[b])\n  out o = E[x[a]]\n}\n"
+        base = ["run", self.file("m.attn", text), "x=random:1"]
+        self.fails(*base, "N=10000000", says=(r"m\.attn:3:", "'a'", "'b'", r"1e\+14", r"1e\+12"))
+        self.fails(*base, "N=100", "--max-cost=1e3", says=(r"1e\+04", r"1e\+03"))
+        self.attn(*base, "N=100", "--max-cost=1e5")
+
+
 class NpyFiles(Cli):
     def refuse(self, content, *says):
         path = self.file("bad.npy", content)
