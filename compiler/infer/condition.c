@@ -249,6 +249,7 @@ static Val from_memo(Context *x, const Mention *m, const Term *t) {
 Val condition(Context *x, const Mention *m, const Term *t) {
   const Node *n = top_unknown(x, m);
   const Infer *infer = m->copy.c->infer;
+  copy_of(x, m->ref); /* for its checks */
   Val kept = from_memo(x, m, t);
   if (kept) return kept;
   if (infer && infer->method == INFER_MODE) return at_mode(x, m->copy, t);

@@ -151,6 +151,8 @@ const Known *find_known(const Context *x, const Component *c, const Edge *e, Val
 Val *named_copy(const Context *x, const Component *c, Val *at);
 bool same_copy(const Context *x, const Component *c, Val *a, Val *b);
 Copy own_copy(Context *x, Component *c);
+/* Values of the leading indices of a copy of e, into `at`: checked, for a plate 1..T has no copy 0. */
+void copy_indices(Context *x, const Edge *e, const TermVec *args, Val *at);
 /* The copy an edge reference names; its index values are checked. */
 Copy copy_of(Context *x, const Term *edge_ref);
 Context in_copy(const Context *x, Copy copy); /* the plates stand for the copy's index values, nothing else is bound */

@@ -7,7 +7,7 @@
 /* ---- mention.c ------------------------------------------------------------------------------------------------ */
 
 /* A reference whose copy is known by its index values, but not its value. */
-typedef struct Mention { Copy copy; Edge *edge; } Mention;
+typedef struct Mention { Copy copy; Edge *edge; const Term *ref; } Mention;
 
 typedef struct Mentions {
   VEC(Mention) list;  /* one for each edge of each copy */

@@ -50,10 +50,10 @@ static void add_component(Context *x, Mentions *m, Component *c) {
   vec_push(x->d->arena, &m->reached_in, c);
 }
 
-static void add_mention(Context *x, Mentions *m, Copy copy, Edge *e) {
+static void add_mention(Context *x, Mentions *m, Copy copy, const Term *ref) {
   for (uint32_t i = 0; i < m->list.n; i++)
-    if (m->list.at[i].edge == e && same_copy(x, copy.c, m->list.at[i].copy.at, copy.at)) return;
-  vec_push(x->d->arena, &m->list, (Mention){copy, e});
+    if (m->list.at[i].edge == ref->edge && same_copy(x, copy.c, m->list.at[i].copy.at, copy.at)) return;
+  vec_push(x->d->arena, &m->list, (Mention){copy, ref->edge, ref});
 }
 
 void collect(Context *x, Mentions *m, const Term *t) {
@@ -74,7 +74,7 @@ void collect(Context *x, Mentions *m, const Term *t) {
     add_component(x, m, c);
   } else {
     Copy copy = silent_copy(x, t);
-    if (!find_known(x, c, t->edge, copy.at)) add_mention(x, m, copy, t->edge);
+    if (!find_known(x, c, t->edge, copy.at)) add_mention(x, m, copy, t);
   }
 }
 

@@ -108,19 +108,23 @@ static void check_copy_index(Context *y, const Term *arg, Val v, const Index *pl
   build_check(B(y), IR_CHECK_INDEX, y->guard, build_2(B(y), IR_SUB, v, r.lo), build_2(B(y), IR_SUB, r.hi, r.lo));
 }
 
-Copy copy_of(Context *x, const Term *t) {
-  Copy copy = {x->d->plan->of_edge[t->edge->id], NEW_ARRAY(x->d->arena, Val, t->args.n)};
+void copy_indices(Context *x, const Edge *e, const TermVec *args, Val *at) {
   Context y = *x;
   bool own = true; /* so far these are the indices of the plates one stands in */
-  for (uint32_t i = 0; i < t->args.n; i++) {
-    Index *plate = t->edge->plates.at[i];
-    copy.at[i] = eval(x, t->args.at[i]);
+  for (uint32_t i = 0; i < args->n; i++) {
+    Index *plate = e->plates.at[i];
+    at[i] = eval(x, args->at[i]);
     const BoundIndex *n = find_bound(x, plate);
-    own = own && n && n->v == copy.at[i];
+    own = own && n && n->v == at[i];
     if (own) continue;
-    check_copy_index(&y, t->args.at[i], copy.at[i], plate);
-    y = with_index(&y, plate, copy.at[i], copy.at[i], 0, false);
+    check_copy_index(&y, args->at[i], at[i], plate);
+    y = with_index(&y, plate, at[i], at[i], 0, false);
   }
+}
+
+Copy copy_of(Context *x, const Term *t) {
+  Copy copy = {x->d->plan->of_edge[t->edge->id], NEW_ARRAY(x->d->arena, Val, t->args.n)};
+  copy_indices(x, t->edge, &t->args, copy.at);
   return copy;
 }
 
