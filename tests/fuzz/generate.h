@@ -1,4 +1,4 @@
-/* generate: the text of a random legal model, a pure function of a seed.
+/* generate: the text of a random legal model, now and then of two in a file, a pure function of a seed.
  *
  * The generator knows what is in sight (indices, copies of edges) and the size that bounds each, so that what it
  * writes passes the checker; it knows nothing of how models are compiled.  Inputs are declared as they are
