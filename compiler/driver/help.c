@@ -33,6 +33,7 @@ static const OptionHelp OPTION_HELP[] = {
   {OPTION_TARGET, "--target=TRIPLE", "x86_64-linux-gnu or aarch64-linux-gnu (default: this machine)"},
   {OPTION_MAX_COST, "--max-cost=C", "largest number of weight evaluations (default 1e12)"},
   {OPTION_NO_CACHE, "--no-cache", "do not keep or use compiled kernels"},
+  {OPTION_REASSOCIATE, "--reassociate=MODE", "sums of products in another order: auto (by cost), never, or always, in short parts, for tests"},
   {OPTION_TILES, "--tiles", "experimental: vector code on register tiles where a stream allows it (f32)"},
   {OPTION_TIME, "--time", "print compile and run times on stderr"},
 };
