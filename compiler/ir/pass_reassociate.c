@@ -19,6 +19,11 @@
  * column it is, so that all three stay as small as distances are: decays do not overflow, and 0.9^-5000 is never needed.
  * Of terms that read data the column's part at e is subtracted from the state and added to the row, where it is finite.
  *
+ * Inside a chunk the sum over features is one of numbers: with the maxima a of row_f(i, .) and b of col_f(j, .),
+ *     lse_f [ row_f(i, f) + col_f(j, f) ] = a + b + log sum_f e^(row_f(i, f) - a) e^(col_f(j, f) - b)
+ * whose factors are computed once a row and once a column and kept. Where that sum is so small that it may have lost
+ * summands, or is no number, the sum of logs is taken as it stands, by a loop that otherwise has no iterations.
+ *
  * Nothing is lost at the edges: a weight of 0 on either side removes the feature (LOGMUL), x is never looked at where
  * no feature gives it weight, and a column reaches only rows that have it in their support.
  *
@@ -28,6 +33,8 @@
 #include "ir/reassociate.h"
 
 enum { CHUNK_LEAST = 64, CHUNK_FORCED = 3 };
+/* Summands below the least number are lost; beside a sum of this size they are nothing. */
+static const double SUM_LEAST = 1e-280;
 
 typedef struct State { const Acc *acc; Array *at; } State;
 
@@ -42,19 +49,32 @@ typedef struct Summary {
 
 typedef VEC(Summary) Summaries;
 
+/* The factors of a sum over features inside chunks. */
+typedef struct Kept {
+  const Loop *features;
+  const LogWeight *w;
+  Array *col, *col_max;
+  Array *row; /* of the row that is being copied */
+  Val row_max;
+} Kept;
+
+typedef VEC(Kept) Keeps;
+
 /* Values of the new kernel, functions of the sizes. */
 typedef struct Cut { Val use, lo, hi, length, chunks, states; } Cut;
 
 typedef struct Rewrite {
   Rebuild r;
   Kernel from;     /* the kernel with a few more values, which stand for what the rewrite puts there */
-  Val lo, hi, mask;
+  Val lo, hi, feature_hi, mask;
   Makers makers;
   Reassociate mode;
   Reassociations found;
   const Reassociation *x; /* whose rows are being copied in the new order; NULL: none */
   Cut cut;
   Summaries summaries;
+  Keeps keeps;
+  bool in_chunk;   /* the stream that is being copied is cut to a chunk */
   Val chunk;       /* index of the loop over chunks of rows */
 } Rewrite;
 
@@ -241,31 +261,44 @@ static uint32_t plates_of(const Rewrite *p, const Loop **plates) {
   return n;
 }
 
+static Array *new_temp(Rewrite *p, const char *what, StoreType t, uint32_t n, const Val *dims) {
+  Region *here = B(p)->at;
+  B(p)->at = B(p)->k->top;
+  Array *to = build_array(B(p), ARRAY_TEMP, arena_printf(arena_of(p), "%s.%u", what, B(p)->k->arrays.n), t, n, dims);
+  B(p)->at = here;
+  return to;
+}
+
+static uint32_t plate_dims(Rewrite *p, Val *dims) {
+  const Loop *plates[RANK_MAX];
+  uint32_t n = plates_of(p, plates), to = 0;
+  while (n) n--, dims[to++] = extent(p, old(p, plates[n]->lo), old(p, plates[n]->hi));
+  return to;
+}
+
+static uint32_t plate_slots(Rewrite *p, Val *slots) {
+  const Loop *plates[RANK_MAX];
+  uint32_t n = plates_of(p, plates), to = 0;
+  while (n) n--, slots[to++] = op(p, IR_SUB, old(p, plates[n]->index), old(p, plates[n]->lo));
+  return to;
+}
+
 /* Indexed by plates, part, feature, axes. */
 static Array *new_state(Rewrite *p, const Summary *s, const Acc *a) {
-  const Loop *plates[RANK_MAX];
   Val dims[RANK_MAX];
-  uint32_t n = 0, nplate = plates_of(p, plates), naxis = a ? a->naxis : 0;
-  Region *at = B(p)->at;
-  B(p)->at = B(p)->k->top;
-  while (nplate) nplate--, dims[n++] = extent(p, old(p, plates[nplate]->lo), old(p, plates[nplate]->hi));
+  uint32_t n = plate_dims(p, dims), naxis = a ? a->naxis : 0;
   dims[n++] = p->cut.states;
   if (s->w) dims[n++] = features_of(p, s);
   for (uint32_t k = 0; k < naxis; k++) dims[n++] = extent(p, old(p, a->axes[k].lo), old(p, a->axes[k].hi));
   StoreType t = !s->plain || s->plain->type == IR_WIDE ? STORE_WIDE : s->plain->type == IR_INT ? STORE_INT : STORE_BOOL;
-  const char *name = arena_printf(arena_of(p), "state.%u", B(p)->k->arrays.n);
-  Array *to = build_array(B(p), ARRAY_TEMP, name, t, n, dims);
-  B(p)->at = at;
-  return to;
+  return new_temp(p, "state", t, n, dims);
 }
 
 typedef struct Slot { Val at[RANK_MAX]; uint32_t n; } Slot;
 
 static Slot slot_of(Rewrite *p, const Summary *s, Val u, Val f) {
-  const Loop *plates[RANK_MAX];
-  uint32_t nplate = plates_of(p, plates);
   Slot to = {.n = 0};
-  while (nplate) nplate--, to.at[to.n++] = op(p, IR_SUB, old(p, plates[nplate]->index), old(p, plates[nplate]->lo));
+  to.n = plate_slots(p, to.at);
   to.at[to.n++] = u;
   if (s->w) to.at[to.n++] = op(p, IR_SUB, f, s->lo);
   return to;
@@ -288,12 +321,27 @@ static void summarise(Rewrite *p, const LogWeight *w) {
   vec_push(arena_of(p), &p->summaries, s);
 }
 
+static void keep_features(Rewrite *p, const LogWeight *w) {
+  for (uint32_t n = 0; n < p->keeps.n; n++)
+    if (p->keeps.at[n].features == w->features) return;
+  if (!w->features || is_all(p)) return;
+  Val dims[RANK_MAX], columns = extent(p, p->cut.lo, p->cut.hi);
+  uint32_t n = plate_dims(p, dims);
+  dims[n++] = build_select(B(p), p->cut.use, columns, integer(p, 0));
+  dims[n] = extent(p, old(p, w->features->lo), old(p, w->features->hi));
+  Kept k = {.features = w->features, .w = w};
+  k.col_max = new_temp(p, "top", STORE_WIDE, n, dims);
+  k.col = new_temp(p, "factor", STORE_WIDE, n + 1, dims);
+  vec_push(arena_of(p), &p->keeps, k);
+}
+
 static void make_summaries(Rewrite *p) {
   p->summaries.n = 0;
   for (uint32_t n = 0; n < p->x->weights.n; n++) summarise(p, &p->x->weights.at[n]);
   cut(p);
   for (uint32_t n = 0; n < p->x->stream->accs.n; n++)
     if (!p->x->stream->accs.at[n]->body.log_w) vec_push(arena_of(p), &p->summaries, (Summary){.plain = p->x->stream->accs.at[n]});
+  for (uint32_t n = 0; n < p->x->weights.n; n++) keep_features(p, &p->x->weights.at[n]);
   for (uint32_t n = 0; n < p->summaries.n; n++) {
     Summary *s = &p->summaries.at[n];
     s->z = new_state(p, s, NULL);
@@ -489,6 +537,94 @@ static void run_states(Rewrite *p, const Summary *s) {
   if (features) build_close(B(p), features);
 }
 
+/* ---- factors of features ------------------------------------------------------------------------- */
+
+static const Kept *kept_of(const Rewrite *p, const Loop *features) {
+  for (uint32_t n = 0; p->in_chunk && n < p->keeps.n; n++)
+    if (p->keeps.at[n].features == features) return &p->keeps.at[n];
+  return NULL;
+}
+
+/* Of the row or column that is mapped, at feature f. */
+static Val summand(Rewrite *p, const Kept *k, const Vals *terms, Val f) {
+  Scope s = scope_enter(&p->r);
+  p->r.map[k->features->index] = f;
+  Val t = product_of(p, terms);
+  scope_leave(&p->r, s);
+  return t ? t : build_float(B(p), IR_WIDE, 0);
+}
+
+static Val greatest(Rewrite *p, const Kept *k, const Vals *terms) {
+  Loop *l;
+  Val f = open(p, LOOP_REDUCE, old(p, k->features->lo), old(p, k->features->hi), &l);
+  Acc *a = build_acc(B(p), l, ACC_MAX, IR_WIDE, 0, NULL);
+  a->body.x = summand(p, k, terms, f);
+  return build_close(B(p), l)->accs.at[0]->result;
+}
+
+static Val factor(Rewrite *p, const Kept *k, const Vals *terms, Val f, Val max) {
+  return build_1(B(p), IR_EXP, op(p, IR_SUB, summand(p, k, terms, f), max));
+}
+
+static void keep_columns(Rewrite *p, const Kept *k) {
+  const Cut *c = &p->cut;
+  Loop *columns, *features;
+  Val at[RANK_MAX], lo = old(p, k->features->lo), hi = old(p, k->features->hi);
+  Scope s = scope_enter(&p->r);
+  Val j = p->r.map[p->x->stream->index] = open(p, LOOP_PAR, c->lo, build_select(B(p), c->use, c->hi, c->lo), &columns);
+  uint32_t n = plate_slots(p, at);
+  at[n++] = op(p, IR_SUB, j, c->lo);
+  Val max = greatest(p, k, &k->w->col_f);
+  build_store(B(p), k->col_max, max, at);
+  Val f = open(p, LOOP_PAR, lo, hi, &features);
+  at[n] = op(p, IR_SUB, f, lo);
+  build_store(B(p), k->col, factor(p, k, &k->w->col_f, f, max), at);
+  build_close(B(p), features);
+  build_close(B(p), columns);
+  scope_leave(&p->r, s);
+}
+
+/* A vector of the row: the sum of one vector. */
+static void keep_row(Rewrite *p, Kept *k) {
+  Loop *l;
+  Axis axis = {.lo = old(p, k->features->lo), .hi = old(p, k->features->hi)};
+  Val *f = NEW_ARRAY(arena_of(p), Val, 1);
+  k->row_max = greatest(p, k, &k->w->row_f);
+  open(p, LOOP_REDUCE, integer(p, 0), integer(p, 1), &l);
+  Acc *a = build_acc(B(p), l, ACC_SUM, IR_WIDE, 1, &axis);
+  a->body = (Contribution){.index = f, .at = build_axes(B(p), l, 1, f)};
+  a->body.x = factor(p, k, &k->w->row_f, *f, k->row_max);
+  build_leave_axes(B(p), a->body.at);
+  k->row = build_close(B(p), l)->accs.at[0]->result_at;
+}
+
+/* The sum of products at the row and column that are being copied. */
+static Val sum_factors(Rewrite *p, const Kept *k) {
+  Loop *l;
+  Val at[RANK_MAX], lo = old(p, k->features->lo);
+  Val f = open(p, LOOP_REDUCE, lo, old(p, k->features->hi), &l);
+  uint32_t n = plate_slots(p, at);
+  at[n++] = op(p, IR_SUB, p->r.map[p->x->stream->index], p->cut.lo);
+  at[n] = op(p, IR_SUB, f, lo);
+  Acc *a = build_acc(B(p), l, ACC_SUM, IR_WIDE, 0, NULL);
+  a->body.x = op(p, IR_MUL, build_load(B(p), k->row, &at[n]), build_load(B(p), k->col, at));
+  return build_close(B(p), l)->accs.at[0]->result;
+}
+
+/* In the place of the loop over features. */
+static void emit_features(Rewrite *p, const Kept *k) {
+  Loop exact = *k->features;
+  const Loop *l = &exact;
+  Val at[RANK_MAX], lo = old(p, exact.lo), hi = old(p, exact.hi), sum = sum_factors(p, k), result = exact.accs.at[0]->result;
+  Val is_small = build_1(B(p), IR_NOT, op(p, IR_GT, sum, build_float(B(p), IR_WIDE, SUM_LEAST)));
+  exact.hi = p->feature_hi;
+  p->r.map[p->feature_hi] = build_select(B(p), is_small, hi, lo);
+  rebuild_merged(&p->r, 1, &l);
+  at[plate_slots(p, at)] = op(p, IR_SUB, p->r.map[p->x->stream->index], p->cut.lo);
+  Val max = op(p, IR_ADD, k->row_max, build_load(B(p), k->col_max, at));
+  p->r.map[result] = build_select(B(p), is_small, p->r.map[result], op(p, IR_ADD, max, build_1(B(p), IR_LOG, sum)));
+}
+
 /* ---- rows ---------------------------------------------------------------------------------------- */
 
 /* A row's results over a part of the columns, taken over from the ordinary stream. */
@@ -525,8 +661,11 @@ static Direct run_direct(Rewrite *p) {
   Scope s = scope_enter(&p->r);
   Val lo = p->r.map[p->lo] = op(p, IR_ADD, c->lo, op(p, IR_MUL, p->chunk, c->length));
   p->r.map[p->hi] = op(p, IR_MIN, op(p, IR_ADD, lo, c->length), c->hi);
+  for (uint32_t n = 0; n < p->keeps.n; n++) keep_row(p, &p->keeps.at[n]);
+  p->in_chunk = true;
   const Loop *l = chunk_stream(p, NEW_ARRAY(arena_of(p), Acc, p->x->weights.n));
   rebuild_merged(&p->r, 1, &l);
+  p->in_chunk = false;
   for (uint32_t n = 0; n < p->x->weights.n; n++) d.z[n] = p->r.map[p->mask + 1 + n];
   for (uint32_t n = 0; n < stream->accs.n; n++) {
     const Acc *a = stream->accs.at[n];
@@ -659,7 +798,9 @@ static void reassociate(Rewrite *p, const Reassociation *x) {
   const Reassociation *around = p->x;
   p->x = x;
   p->summaries = (Summaries){0};
+  p->keeps = (Keeps){0};
   make_summaries(p);
+  for (uint32_t n = 0; n < p->keeps.n; n++) keep_columns(p, &p->keeps.at[n]);
   for (uint32_t n = 0; n < p->summaries.n; n++) {
     fill_states(p, &p->summaries.at[n]);
     if (!is_all(p)) run_states(p, &p->summaries.at[n]);
@@ -680,10 +821,12 @@ static const Reassociation *of_rows(const Rewrite *p, const Loop *l) {
 static void reassociate_inside(Rewrite *p, const Reassociation *x) {
   Cut cut = p->cut;
   Summaries summaries = p->summaries;
+  Keeps keeps = p->keeps;
   Val chunk = p->chunk;
   reassociate(p, x);
   p->cut = cut;
   p->summaries = summaries;
+  p->keeps = keeps;
   p->chunk = chunk;
 }
 
@@ -700,6 +843,7 @@ static void copy_code(Rebuild *r, const Region *region) {
     const Loop *l = ir_at(r->from, region->code.at[n])->loop;
     if (ir_at(r->from, region->code.at[n])->op != IR_LOOP) l = NULL;
     if (l && p->x && l == p->x->stream) emit_stream(p);
+    else if (l && kept_of(p, l)) emit_features(p, kept_of(p, l));
     else if (of_rows(p, l)) reassociate_inside(p, of_rows(p, l));
     else rebuild_instr(r, region->code.at[n]);
   }
@@ -711,12 +855,13 @@ static void extend(Rewrite *p, Arena *arena, const Kernel *k) {
   uint32_t weights = 0;
   for (uint32_t n = 0; n < p->found.n; n++) weights += p->found.at[n]->weights.n;
   p->from = *k;
-  p->from.instrs.at = NEW_ARRAY(arena, Instr, k->instrs.n + 3 + weights);
+  p->from.instrs.at = NEW_ARRAY(arena, Instr, k->instrs.n + 4 + weights);
   memcpy(p->from.instrs.at, k->instrs.at, k->instrs.n * sizeof *k->instrs.at);
-  p->from.instrs.n = k->instrs.n + 3 + weights;
+  p->from.instrs.n = k->instrs.n + 4 + weights;
   p->lo = k->instrs.n;
   p->hi = p->lo + 1;
-  p->mask = p->lo + 2;
+  p->feature_hi = p->lo + 2;
+  p->mask = p->lo + 3;
 }
 
 static bool any_found(const Rewrite *p) {
