@@ -32,7 +32,7 @@
 #include "ir/pass.h"
 #include "ir/reassociate.h"
 
-enum { CHUNK_LEAST = 64, CHUNK_FORCED = 3 };
+enum { CHUNK_FORCED = 3 };
 /* Summands below the least number are lost; beside a sum of this size they are nothing. */
 static const double SUM_LEAST = 1e-280;
 
@@ -226,7 +226,7 @@ static void cut(Rewrite *p) {
   costs(p, &pair, &state);
   c->lo = old(p, stream->lo);
   c->hi = p->x->is_ranged ? op(p, IR_ADD, row_hi, offset_of(p)) : old(p, stream->hi);
-  c->length = op(p, IR_MAX, integer(p, CHUNK_LEAST), op(p, IR_FLOORDIV, state, pair));
+  c->length = op(p, IR_MAX, integer(p, REASSOCIATE_CHUNK), op(p, IR_FLOORDIV, state, pair));
   if (forced) c->length = integer(p, CHUNK_FORCED);
   Val columns = extent(p, c->lo, c->hi);
   c->use = forced ? build_bool(B(p), true) : is_cheaper(p, extent(p, row_lo, row_hi), columns, is_all(p) ? 0 : c->length, pair, state);

@@ -13,6 +13,9 @@
 
 typedef VEC(Val) Vals;
 
+/* The least number of columns of a part. */
+enum { REASSOCIATE_CHUNK = 64 };
+
 typedef enum { SUPPORT_ALL, SUPPORT_PREFIX, SUPPORT_SUFFIX } Support;
 
 typedef struct Part { Val v; int sign; } Part;
