@@ -40,6 +40,7 @@ static void count_order(Facts *f, const Reassociation *x, Order *o) {
   Poly rows = loop_trips(f, x->rows), columns = loop_trips(f, x->stream), around = copies(f, x);
   for (uint32_t i = 0; i < x->weights.n; i++) {
     const LogWeight *w = &x->weights.at[i];
+    if (w->why) continue;
     Poly n = w->features ? loop_trips(f, w->features) : whole(f, 1), all = width(f, x, w);
     pair = plus(f, pair, plus(f, n, all));
     state = plus(f, state, times(f, n, all));
@@ -49,11 +50,19 @@ static void count_order(Facts *f, const Reassociation *x, Order *o) {
   o->direct = times(f, around, times(f, times(f, rows, columns), pair));
   o->reordered = times(f, around, times(f, plus(f, rows, columns), state));
   o->numbers = times(f, around, numbers);
-  if (x->support == SUPPORT_ALL) return;
+  if (x->bound.support == SUPPORT_ALL) return;
   Poly length = chunk(f, o, pair, state), parts = poly_atom(&f->polys, "T", ceil(poly_value(&f->polys, &columns) / poly_value(&f->polys, &length)));
   o->parts = poly_text(&f->polys, &columns);
   o->reordered = plus(f, o->reordered, times(f, around, times(f, times(f, rows, length), pair)));
   o->numbers = times(f, around, plus(f, times(f, parts, numbers), times(f, columns, features)));
+}
+
+static void find_refused(Facts *f, const Reassociation *x, Edge *edge) {
+  for (uint32_t i = 0; i < x->weights.n; i++) {
+    const LogWeight *w = &x->weights.at[i];
+    const char *why = w->why ? w->why : x->why;
+    if (w->is_near && why) vec_push(f->arena, &f->orders, (Order){.edge = edge, .why = why});
+  }
 }
 
 void find_orders(Facts *f) {
@@ -61,9 +70,10 @@ void find_orders(Facts *f) {
   for (uint32_t i = 0; i < all.n; i++) {
     const Reassociation *x = all.at[i];
     Edge *edge = loop_edge(f, x->stream);
-    if (!edge || (x->why && !x->is_near)) continue;
-    Order o = {.edge = edge, .rows = loop_name(f, x->rows), .why = x->why, .support = (int)x->support};
+    if (!edge) continue;
+    Order o = {.edge = edge, .rows = loop_name(f, x->rows), .support = (int)x->bound.support};
     if (!x->why) count_order(f, x, &o);
-    vec_push(f->arena, &f->orders, o);
+    if (!x->why) vec_push(f->arena, &f->orders, o);
+    find_refused(f, x, edge);
   }
 }

@@ -102,7 +102,7 @@ static Val condition_of(Rewrite *p, const Vals *conditions) {
 }
 
 static Val offset_of(Rewrite *p) {
-  const Offset *o = &p->x->offset;
+  const Offset *o = &p->x->bound.offset;
   Val v = 0;
   for (uint32_t n = 0; n < o->parts.n; n++) {
     Val part = old(p, o->parts.at[n].v);
@@ -112,7 +112,7 @@ static Val offset_of(Rewrite *p) {
   return v ? op(p, IR_ADD, v, integer(p, o->constant)) : integer(p, o->constant);
 }
 
-static bool is_all(const Rewrite *p) { return p->x->support == SUPPORT_ALL; }
+static bool is_all(const Rewrite *p) { return p->x->bound.support == SUPPORT_ALL; }
 
 /* ---- at another row or column --------------------------------------------------------------------- */
 
@@ -246,7 +246,7 @@ static Val row_at(Rewrite *p, Val e) { return is_all(p) ? old(p, p->x->rows->lo)
 static void columns_of(Rewrite *p, Val u, Val *lo, Val *hi) {
   const Cut *c = &p->cut;
   Val e = edge(p, u);
-  bool prefix = p->x->support == SUPPORT_PREFIX;
+  bool prefix = p->x->bound.support == SUPPORT_PREFIX;
   *lo = prefix ? op(p, IR_SUB, e, c->length) : e;
   *hi = is_all(p) ? c->hi : prefix ? e : op(p, IR_MIN, op(p, IR_ADD, e, c->length), c->hi);
 }
@@ -323,7 +323,7 @@ static void summarise(Rewrite *p, const LogWeight *w) {
 
 static void keep_features(Rewrite *p, const LogWeight *w) {
   for (uint32_t n = 0; n < p->keeps.n; n++)
-    if (p->keeps.at[n].features == w->features) return;
+    if (p->keeps.at[n].w->sum == w->sum) return;
   if (!w->features || is_all(p)) return;
   Val dims[RANK_MAX], columns = extent(p, p->cut.lo, p->cut.hi);
   uint32_t n = plate_dims(p, dims);
@@ -335,13 +335,17 @@ static void keep_features(Rewrite *p, const LogWeight *w) {
   vec_push(arena_of(p), &p->keeps, k);
 }
 
+static bool is_plain(const Rewrite *p, const Acc *a) { return !a->body.log_w && reassociate_takes(p->x, a); }
+
 static void make_summaries(Rewrite *p) {
   p->summaries.n = 0;
-  for (uint32_t n = 0; n < p->x->weights.n; n++) summarise(p, &p->x->weights.at[n]);
+  for (uint32_t n = 0; n < p->x->weights.n; n++)
+    if (!p->x->weights.at[n].why) summarise(p, &p->x->weights.at[n]);
   cut(p);
   for (uint32_t n = 0; n < p->x->stream->accs.n; n++)
-    if (!p->x->stream->accs.at[n]->body.log_w) vec_push(arena_of(p), &p->summaries, (Summary){.plain = p->x->stream->accs.at[n]});
-  for (uint32_t n = 0; n < p->x->weights.n; n++) keep_features(p, &p->x->weights.at[n]);
+    if (is_plain(p, p->x->stream->accs.at[n])) vec_push(arena_of(p), &p->summaries, (Summary){.plain = p->x->stream->accs.at[n]});
+  for (uint32_t n = 0; n < p->x->weights.n; n++)
+    if (!p->x->weights.at[n].why) keep_features(p, &p->x->weights.at[n]);
   for (uint32_t n = 0; n < p->summaries.n; n++) {
     Summary *s = &p->summaries.at[n];
     s->z = new_state(p, s, NULL);
@@ -529,7 +533,7 @@ static void run_states(Rewrite *p, const Summary *s) {
   Loop *features = NULL, *parts;
   Val one = integer(p, 1), f = s->w ? open(p, LOOP_PAR, s->lo, s->hi, &features) : 0;
   Val n = open(p, LOOP_SEQ, one, p->cut.states, &parts);
-  bool prefix = p->x->support == SUPPORT_PREFIX;
+  bool prefix = p->x->bound.support == SUPPORT_PREFIX;
   Val u = prefix ? n : op(p, IR_SUB, op(p, IR_SUB, p->cut.states, one), n), v = op(p, prefix ? IR_SUB : IR_ADD, u, one);
   if (s->w) merge_weighted(p, s, u, v, f);
   else merge_plain(p, s, u, v);
@@ -539,10 +543,10 @@ static void run_states(Rewrite *p, const Summary *s) {
 
 /* ---- factors of features ------------------------------------------------------------------------- */
 
-static const Kept *kept_of(const Rewrite *p, const Loop *features) {
-  for (uint32_t n = 0; p->in_chunk && n < p->keeps.n; n++)
-    if (p->keeps.at[n].features == features) return &p->keeps.at[n];
-  return NULL;
+static uint32_t kept_of(const Rewrite *p, const Loop *features) {
+  uint32_t many = 0;
+  for (uint32_t n = 0; p->in_chunk && n < p->keeps.n; n++) many += p->keeps.at[n].features == features;
+  return many;
 }
 
 /* Of the row or column that is mapped, at feature f. */
@@ -611,11 +615,11 @@ static Val sum_factors(Rewrite *p, const Kept *k) {
   return build_close(B(p), l)->accs.at[0]->result;
 }
 
-/* In the place of the loop over features. */
-static void emit_features(Rewrite *p, const Kept *k) {
+/* In the place of one sum over features. */
+static void emit_sum(Rewrite *p, const Kept *k) {
   Loop exact = *k->features;
   const Loop *l = &exact;
-  Val at[RANK_MAX], lo = old(p, exact.lo), hi = old(p, exact.hi), sum = sum_factors(p, k), result = exact.accs.at[0]->result;
+  Val at[RANK_MAX], lo = old(p, exact.lo), hi = old(p, exact.hi), sum = sum_factors(p, k), result = k->w->sum;
   Val is_small = build_1(B(p), IR_NOT, op(p, IR_GT, sum, build_float(B(p), IR_WIDE, SUM_LEAST)));
   exact.hi = p->feature_hi;
   p->r.map[p->feature_hi] = build_select(B(p), is_small, hi, lo);
@@ -623,6 +627,13 @@ static void emit_features(Rewrite *p, const Kept *k) {
   at[plate_slots(p, at)] = op(p, IR_SUB, p->r.map[p->x->stream->index], p->cut.lo);
   Val max = op(p, IR_ADD, k->row_max, build_load(B(p), k->col_max, at));
   p->r.map[result] = build_select(B(p), is_small, p->r.map[result], op(p, IR_ADD, max, build_1(B(p), IR_LOG, sum)));
+}
+
+/* In the place of a loop over features, of which `kept` sums are of products. */
+static void emit_features(Rewrite *p, Val v, const Loop *features, uint32_t kept) {
+  if (kept < features->accs.n) rebuild_instr(&p->r, v);
+  for (uint32_t n = 0; n < p->keeps.n; n++)
+    if (p->keeps.at[n].features == features) emit_sum(p, &p->keeps.at[n]);
 }
 
 /* ---- rows ---------------------------------------------------------------------------------------- */
@@ -645,8 +656,10 @@ static Loop *chunk_stream(Rewrite *p, Acc *extra) {
   if (p->x->is_ranged) l->mask = p->mask;
   l->accs.at = NULL;
   l->accs.n = l->accs.cap = 0;
-  for (uint32_t n = 0; n < stream->accs.n; n++) vec_push(arena_of(p), &l->accs, stream->accs.at[n]);
+  for (uint32_t n = 0; n < stream->accs.n; n++)
+    if (reassociate_takes(p->x, stream->accs.at[n])) vec_push(arena_of(p), &l->accs, stream->accs.at[n]);
   for (uint32_t n = 0; n < p->x->weights.n; n++) {
+    if (p->x->weights.at[n].why) continue;
     extra[n] = (Acc){.kind = ACC_LSE, .type = IR_WIDE, .body.log_w = p->x->weights.at[n].log_w, .result = p->mask + 1 + n};
     vec_push(arena_of(p), &l->accs, &extra[n]);
   }
@@ -669,6 +682,7 @@ static Direct run_direct(Rewrite *p) {
   for (uint32_t n = 0; n < p->x->weights.n; n++) d.z[n] = p->r.map[p->mask + 1 + n];
   for (uint32_t n = 0; n < stream->accs.n; n++) {
     const Acc *a = stream->accs.at[n];
+    if (!reassociate_takes(p->x, a)) continue;
     if (a->naxis) d.vector[n] = p->r.arrays[a->result_at->id];
     else d.value[n] = p->r.map[a->result];
   }
@@ -676,7 +690,7 @@ static Direct run_direct(Rewrite *p) {
   return d;
 }
 
-static bool has_states_before(const Rewrite *p) { return p->x->support == SUPPORT_PREFIX; }
+static bool has_states_before(const Rewrite *p) { return p->x->bound.support == SUPPORT_PREFIX; }
 
 /* Whether there is a state for the rows of this chunk. */
 static Val has_state(Rewrite *p) {
@@ -711,7 +725,7 @@ static void map_results(Rewrite *p, const Summary *s, const Loop *l) {
 }
 
 static void direct_element(Rewrite *p, const Summary *s, const Direct *d, Element *e) {
-  *e = (Element){.log_w = d->z[s - p->summaries.at], .x = direct_x};
+  *e = (Element){.log_w = d->z[s->w - p->x->weights.at], .x = direct_x};
   e->direct = NEW_ARRAY(arena_of(p), Val, s->expects.n);
   e->direct_at = NEW_ARRAY(arena_of(p), Array *, s->expects.n);
   for (uint32_t k = 0; k < s->expects.n; k++) {
@@ -746,8 +760,30 @@ static void row_plain(Rewrite *p, const Summary *s, const Direct *d) {
   p->r.map[s->plain->result] = merge_values(p, s->plain, n, x, d->value[place_in(p->x->stream, s->plain)]);
 }
 
+/* What is not taken over, in a stream like the old one. */
+static void emit_rest(Rewrite *p) {
+  const Loop *stream = p->x->stream;
+  Loop rest = *stream;
+  const Loop *l = &rest;
+  rest.accs.at = NULL;
+  rest.accs.n = rest.accs.cap = 0;
+  for (uint32_t n = 0; n < stream->accs.n; n++)
+    if (!reassociate_takes(p->x, stream->accs.at[n])) vec_push(arena_of(p), &rest.accs, stream->accs.at[n]);
+  if (!rest.accs.n) return;
+  Scope s = scope_enter(&p->r);
+  rebuild_merged(&p->r, 1, &l);
+  Scope inner = {p->r.map, p->r.arrays};
+  scope_leave(&p->r, s);
+  for (uint32_t n = 0; n < rest.accs.n; n++) {
+    const Acc *a = rest.accs.at[n];
+    if (a->naxis) p->r.arrays[a->result_at->id] = inner.arrays[a->result_at->id];
+    else p->r.map[a->result] = inner.map[a->result];
+  }
+}
+
 /* In the place of the stream. */
 static void emit_stream(Rewrite *p) {
+  emit_rest(p);
   Direct d;
   if (!is_all(p)) d = run_direct(p);
   for (uint32_t n = 0; n < p->summaries.n; n++) {
@@ -843,11 +879,11 @@ static void copy_code(Rebuild *r, const Region *region) {
     const Loop *l = ir_at(r->from, region->code.at[n])->loop;
     if (ir_at(r->from, region->code.at[n])->op != IR_LOOP) l = NULL;
     if (l && p->x && l == p->x->stream) emit_stream(p);
-    else if (l && kept_of(p, l)) emit_features(p, kept_of(p, l));
+    else if (l && kept_of(p, l)) emit_features(p, region->code.at[n], l, kept_of(p, l));
     else if (of_rows(p, l)) reassociate_inside(p, of_rows(p, l));
     else rebuild_instr(r, region->code.at[n]);
   }
-  if (p->x && p->x->is_ranged && region == p->x->stream->body) bound_range(p);
+  if (p->x && p->x->is_ranged && p->in_chunk && region == p->x->stream->body) bound_range(p);
 }
 
 /* Room for the values that stand for others. */

@@ -19,6 +19,10 @@ static void refuse(Find *f, const char *why) {
   if (!f->x->why) f->x->why = why;
 }
 
+static void refuse_weight(Find *f, const char *why) {
+  if (!f->w->why) f->w->why = why;
+}
+
 static bool from_sizes(const Kernel *k, Val v) {
   const Instr *i = ir_at(k, v);
   if (i->op == IR_LOAD || i->op == IR_INDEX || i->op == IR_RESULT) return false;
@@ -125,21 +129,24 @@ static bool bound_of(Find *f, const Instr *i, Support *s, Offset *offset) {
   return true;
 }
 
-static void bound_support(Find *f, Support s, const Offset *offset) {
-  Reassociation *x = f->x;
-  if (x->support != SUPPORT_ALL && (x->support != s || !same_offset(&x->offset, offset)))
-    refuse(f, "its support has two bounds that move with the row");
-  x->support = s;
-  x->offset = *offset;
+static bool same_bound(const Bound *x, const Bound *y) {
+  return x->support == y->support && (x->support == SUPPORT_ALL || same_offset(&x->offset, &y->offset));
 }
 
-static bool take_bound(Find *f, Val cond) {
-  Support s;
-  Offset offset;
-  if (!bound_of(f, ir_at(f->k, cond), &s, &offset)) return false;
-  bound_support(f, s, &offset);
+/* False: there is another bound already. */
+static bool restrict_to(Bound *to, const Bound *b) {
+  if (to->support != SUPPORT_ALL) return same_bound(to, b);
+  *to = *b;
   return true;
 }
+
+/* A bound of the weight alone. */
+static bool take_bound(Find *f, Val cond) {
+  Bound b;
+  return bound_of(f, ir_at(f->k, cond), &b.support, &b.offset) && restrict_to(&f->w->bound, &b);
+}
+
+static const char TWO_BOUNDS[] = "its support has two bounds that move with the row";
 
 static void take_condition(Find *f, Val cond) {
   const Instr *i = ir_at(f->k, cond);
@@ -150,7 +157,11 @@ static void take_condition(Find *f, Val cond) {
   if (i->op == IR_AND) {
     take_condition(f, i->arg[0]);
     take_condition(f, i->arg[1]);
-  } else if (!take_bound(f, cond)) refuse(f, "its support is neither all of the range nor a prefix or suffix that moves with the row");
+    return;
+  }
+  Bound b;
+  if (!bound_of(f, i, &b.support, &b.offset)) refuse(f, "its support is neither all of the range nor a prefix or suffix that moves with the row");
+  else if (!restrict_to(&f->x->bound, &b)) refuse(f, TWO_BOUNDS);
 }
 
 static void take_range(Find *f) {
@@ -165,7 +176,7 @@ static void take_range(Find *f) {
   }
   a.rest.constant--;
   f->x->is_ranged = true;
-  bound_support(f, SUPPORT_PREFIX, &a.rest);
+  f->x->bound = (Bound){SUPPORT_PREFIX, a.rest};
 }
 
 /* ---- terms of both that are a sum of one of each ------------------------------------------------ */
@@ -227,29 +238,38 @@ static void take_summand(Find *f, Val v) {
   else if (i->op == IR_LOGMUL) {
     take_summand(f, i->arg[0]);
     take_summand(f, i->arg[1]);
-  } else refuse(f, "a summand is no product of a factor of the row and one of the column");
+  } else refuse_weight(f, "a summand is no product of a factor of the row and one of the column");
 }
 
-static void take_features(Find *f, const Loop *l) {
-  const Acc *a = l->accs.at[0];
-  f->x->is_near = true;
-  if (f->w->features) refuse(f, "it is a product of two sums");
-  if (l->accs.n != 1 || l->mask || l->seed || !from_sizes(f->k, l->lo) || !from_sizes(f->k, l->hi))
-    refuse(f, "the sum is not over a fixed range");
+static const Acc *acc_of(const Kernel *k, Val result) {
+  const Loop *l = ir_at(k, result)->loop;
+  for (uint32_t n = 0; n < l->accs.n; n++)
+    if (l->accs.at[n]->result == result) return l->accs.at[n];
+  return NULL;
+}
+
+static void take_features(Find *f, Val sum) {
+  const Loop *l = ir_at(f->k, sum)->loop;
+  f->w->is_near = true;
+  if (f->w->features) refuse_weight(f, "it is a product of two sums");
+  if (l->mask || l->seed || !from_sizes(f->k, l->lo) || !from_sizes(f->k, l->hi))
+    refuse_weight(f, "the sum is not over a fixed range");
   f->w->features = l;
-  take_summand(f, a->body.log_w);
+  f->w->sum = sum;
+  take_summand(f, acc_of(f->k, sum)->body.log_w);
 }
 
-static bool is_inner_lse(const Find *f, const Instr *i) {
-  return i->op == IR_RESULT && i->loop->body->parent == f->x->stream->body && i->loop->accs.at[0]->kind == ACC_LSE;
+static bool is_inner(const Find *f, Val v, AccKind kind) {
+  const Instr *i = ir_at(f->k, v);
+  return i->op == IR_RESULT && i->loop->body->parent == f->x->stream->body && acc_of(f->k, v)->kind == kind;
 }
 
 /* log |sum|: the form of a sum whose summands may be negative. */
 static bool is_log_of_sum(const Find *f, Val v) {
   const Instr *i = ir_at(f->k, v);
   if (f->dep[v] != ON_BOTH || i->op != IR_LOG) return false;
-  do i = ir_at(f->k, i->arg[0]); while (i->op == IR_ABS || i->op == IR_CONVERT);
-  return i->op == IR_RESULT && i->loop->body->parent == f->x->stream->body && i->loop->accs.at[0]->kind == ACC_SUM;
+  do v = i->arg[0], i = ir_at(f->k, v); while (i->op == IR_ABS || i->op == IR_CONVERT);
+  return is_inner(f, v, ACC_SUM);
 }
 
 static bool holds_log_of_sum(const Find *f, Val v) {
@@ -265,8 +285,8 @@ static void take_separable(Find *f, Val v) {
   bool was_guarded = f->is_guarded;
   f->is_guarded = false;
   if (!separates(f, v) || (f->is_guarded && reads(f, v))) {
-    f->x->is_near |= holds_log_of_sum(f, v);
-    refuse(f, holds_log_of_sum(f, v) ? "its summands are not all known to be >= 0 from the form of the potential"
+    f->w->is_near |= holds_log_of_sum(f, v);
+    refuse_weight(f, holds_log_of_sum(f, v) ? "its summands are not all known to be >= 0 from the form of the potential"
                                      : "a factor depends on the row and the column in a way that is no product of one of each");
   }
   vec_push(f->arena, reads(f, v) ? &f->w->data : &f->w->index, v);
@@ -277,7 +297,7 @@ static void take_term(Find *f, Val v) {
   const Instr *i = ir_at(f->k, v);
   if (f->dep[v] != ON_BOTH) vec_push(f->arena, f->dep[v] & ON_COL ? &f->w->col : &f->w->row, v);
   else if (i->op == IR_CONVERT && is_float(f->k, i->arg[0])) take_term(f, i->arg[0]);
-  else if (is_inner_lse(f, i)) take_features(f, i->loop);
+  else if (is_inner(f, v, ACC_LSE)) take_features(f, v);
   else if (i->op == IR_SELECT && is_number(f->k, i->arg[2], -INFINITY) && take_bound(f, i->arg[0])) take_term(f, i->arg[1]);
   else if (i->op == IR_LOGMUL) {
     take_term(f, i->arg[0]);
@@ -287,33 +307,50 @@ static void take_term(Find *f, Val v) {
 
 /* ---- accumulators -------------------------------------------------------------------------------- */
 
-const LogWeight *reassociate_weight(const Reassociation *x, Val log_w) {
+static void take_weight(Find *f, Val log_w) {
+  f->w = reassociate_weight(f->x, log_w);
+  if (f->w) return;
+  vec_push(f->arena, &f->x->weights, (LogWeight){.log_w = log_w, .bound = f->x->bound});
+  f->w = &vec_last(&f->x->weights);
+  f->is_guarded = false;
+  take_term(f, log_w);
+  if (f->is_guarded && f->w->bound.support == SUPPORT_ALL) refuse_weight(f, "it holds a distance prior over all of the range");
+}
+
+static void take_acc(Find *f, const Acc *a) {
+  take_weight(f, a->body.log_w);
+  for (uint32_t n = 0; n < a->naxis; n++)
+    if (!from_sizes(f->k, a->axes[n].lo) || !from_sizes(f->k, a->axes[n].hi)) refuse_weight(f, "the size of a value depends on data");
+  if (a->kind != ACC_EXPECT && a->kind != ACC_LSE) refuse_weight(f, "another query needs the weight of every pair");
+  if (f->dep[a->body.x] & ON_ROW) refuse_weight(f, "a value that is averaged depends on the row too");
+}
+
+/* The first weight that may decides the support. */
+static void choose(Find *f) {
+  Reassociation *x = f->x;
+  const LogWeight *first = NULL;
+  for (uint32_t n = 0; n < x->weights.n; n++) {
+    LogWeight *w = &x->weights.at[n];
+    if (!w->why && !first) first = w;
+    if (!w->why && !same_bound(&w->bound, &first->bound)) w->why = "another weight of the same pass, with another support, is";
+  }
+  if (!first) {
+    refuse(f, x->weights.at[0].why);
+    return;
+  }
+  x->takes_plain = first->bound.support != SUPPORT_ALL && same_bound(&x->bound, &first->bound);
+  x->bound = first->bound;
+}
+
+LogWeight *reassociate_weight(const Reassociation *x, Val log_w) {
   for (uint32_t n = 0; n < x->weights.n; n++)
     if (x->weights.at[n].log_w == log_w) return &x->weights.at[n];
   return NULL;
 }
 
-static void take_weight(Find *f, Val log_w) {
-  if (reassociate_weight(f->x, log_w)) return;
-  vec_push(f->arena, &f->x->weights, (LogWeight){.log_w = log_w});
-  f->w = &vec_last(&f->x->weights);
-  take_term(f, log_w);
-}
-
-static void take_acc(Find *f, const Acc *a) {
-  for (uint32_t n = 0; n < a->naxis; n++)
-    if (!from_sizes(f->k, a->axes[n].lo) || !from_sizes(f->k, a->axes[n].hi)) refuse(f, "the size of a value depends on data");
-  switch (a->kind) {
-  case ACC_EXPECT: case ACC_LSE: take_weight(f, a->body.log_w); break;
-  case ACC_SUM: case ACC_PROD: case ACC_MAX: case ACC_MIN: case ACC_ANY: case ACC_ALL:
-    if (f->x->support == SUPPORT_ALL || a->naxis) refuse(f, "it also carries a sum without weights");
-    break;
-  case ACC_MASS: case ACC_ENTROPY: case ACC_ARGMAX:
-    if (a->body.log_w) take_weight(f, a->body.log_w);
-    refuse(f, "another query needs the weight of every pair");
-    break;
-  }
-  if (f->dep[a->body.x] & ON_ROW) refuse(f, "a value that is averaged depends on the row too");
+bool reassociate_takes(const Reassociation *x, const Acc *a) {
+  if (a->body.log_w) return !reassociate_weight(x, a->body.log_w)->why;
+  return x->takes_plain && !a->naxis && !(x->dep[a->body.x] & ON_ROW);
 }
 
 /* ---- streams ------------------------------------------------------------------------------------- */
@@ -332,8 +369,8 @@ static void take_surroundings(Find *f) {
   for (const Region *r = x->rows->body->parent; r->loop; r = r->parent)
     if (r->loop->kind != LOOP_PAR || !from_sizes(f->k, r->loop->lo) || !from_sizes(f->k, r->loop->hi))
       refuse(f, "a loop around it is ordered, or its length depends on data");
-  for (uint32_t n = 0; x->is_ranged && n < x->offset.parts.n; n++)
-    if (!from_sizes(f->k, x->offset.parts.at[n].v)) refuse(f, "the length of a loop depends on data");
+  for (uint32_t n = 0; x->is_ranged && n < x->bound.offset.parts.n; n++)
+    if (!from_sizes(f->k, x->bound.offset.parts.at[n].v)) refuse(f, "the length of a loop depends on data");
 }
 
 static bool has_weights(const Loop *l) {
@@ -345,19 +382,16 @@ static bool has_weights(const Loop *l) {
 static Reassociation *find_stream(Find *f, const Loop *rows, const Loop *stream) {
   Reassociation *x = f->x = NEW(f->arena, Reassociation);
   *x = (Reassociation){.rows = rows, .stream = stream};
-  f->is_guarded = false;
   depend(f);
   take_range(f);
   if (stream->seed) refuse(f, "the edge may be none");
   if (stream->mask) take_condition(f, stream->mask);
   for (uint32_t n = 0; n < stream->accs.n; n++)
     if (stream->accs.at[n]->body.log_w) take_acc(f, stream->accs.at[n]);
-  for (uint32_t n = 0; n < stream->accs.n; n++)
-    if (!stream->accs.at[n]->body.log_w) take_acc(f, stream->accs.at[n]);
-  if (f->is_guarded && x->support == SUPPORT_ALL) refuse(f, "a distance prior over all of the range");
   walk_code(f->k, stream->body, note_check, f);
   for (uint32_t n = 0; n < stream->accs.n; n++) walk_code(f->k, stream->accs.at[n]->body.at, note_check, f);
   take_surroundings(f);
+  choose(f);
   return x;
 }
 
