@@ -57,11 +57,14 @@ static void count_order(Facts *f, const Reassociation *x, Order *o) {
   o->numbers = times(f, around, plus(f, times(f, parts, numbers), times(f, columns, features)));
 }
 
+/* What another edge is summed out inside is a sum, but none that the model writes. */
+static bool is_written(const Facts *f, const LogWeight *w) { return w->is_near && !(w->features && loop_edge(f, w->features)); }
+
 static void find_refused(Facts *f, const Reassociation *x, Edge *edge) {
   for (uint32_t i = 0; i < x->weights.n; i++) {
     const LogWeight *w = &x->weights.at[i];
     const char *why = w->why ? w->why : x->why;
-    if (w->is_near && why) vec_push(f->arena, &f->orders, (Order){.edge = edge, .why = why});
+    if (is_written(f, w) && why) vec_push(f->arena, &f->orders, (Order){.edge = edge, .why = why});
   }
 }
 
