@@ -179,7 +179,7 @@ static void say_refusals(const Diags *refusals) {
 static bool compile(Verify *v) {
   Diags *refusals;
   Arena *arena = v->d->arena;
-  if (!execute_derive(arena, v->chosen.file, v->model, &refusals)) {
+  if (!execute_derive(arena, v->chosen.file, v->model, &v->d->options, &refusals)) {
     say_refusals(refusals);
     return true;
   }

@@ -9,7 +9,7 @@
 #include "infer/plan.h"
 #include "ir/ir.h"
 
-/* k: the kernel after all passes; NULL when plan->refusals says why there is none.  sizes: by Size.id, -1 where not
+/* k: the kernel after all passes, its sums in the order of the model (REASSOCIATE_NEVER); NULL when plan->refusals says why there is none.  sizes: by Size.id, -1 where not
  * known; NULL: none is.  Scratch and text live in plan->arena.  False: writing failed. */
 bool explain_model(const Model *m, const Plan *plan, const Kernel *k, const int64_t *sizes, bool json, FILE *to);
 

@@ -250,6 +250,24 @@ static void write_hoisted(Json *j, const Facts *f) {
   json_close(j, ']');
 }
 
+static void write_orders(Json *j, Facts *f) {
+  static const char *const SUPPORTS[] = {"all", "prefix", "suffix"};
+  json_open(j, "orders", '[');
+  for (uint32_t i = 0; i < f->orders.n; i++) {
+    const Order *o = &f->orders.at[i];
+    json_open(j, NULL, '{');
+    json_string(j, "edge", name(f, o->edge->name));
+    json_string(j, "refused", o->why);
+    json_string(j, "support", o->why ? NULL : SUPPORTS[o->support]);
+    json_string(j, "chunk", o->chunk);
+    write_poly(j, f, "direct", &o->direct);
+    write_poly(j, f, "reassociated", &o->reordered);
+    write_poly(j, f, "kept_numbers", &o->numbers);
+    json_close(j, '}');
+  }
+  json_close(j, ']');
+}
+
 static void write_fused(Json *j, Facts *f) {
   json_open(j, "fused", '[');
   for (uint32_t i = 0; i < f->streams.n; i++) {
@@ -301,6 +319,7 @@ void explain_json(Facts *f, FILE *to) {
   write_memory(&j, f);
   write_hoisted(&j, f);
   write_fused(&j, f);
+  write_orders(&j, f);
   write_refusals(&j, f);
   json_close(&j, '}');
 }

@@ -303,11 +303,27 @@ static const char *positive_feature(Gen *g, const Sight *s, const Atom *must) {
   }
 }
 
+/* A sum of products of a factor of the plates and one of the edge, perhaps fading with what lies between them. */
+static const char *factored(Gen *g, const Atom *e) {
+  Sight plates = {0}, one = {.n = 1};
+  see_plates(g, &plates);
+  one.atoms[0] = *e;
+  const char *sum = TEXT(g, "dot(%s, %s)", positive_feature(g, &plates, NULL), positive_feature(g, &one, e));
+  const char *i = plates.n ? plates.atoms[below(g, plates.n)].text : "2";
+  switch (below(g, 5)) {
+  case 0: return TEXT(g, "exp(-0.%u * (%s - %s)) * %s", 1 + below(g, 9), i, e->text, sum);
+  case 1: return TEXT(g, "exp(%s - %s) * %s", element(g, &plates, "x", "", NULL, 0), element(g, &one, "x", "", e, 0), sum);
+  case 2: return TEXT(g, "%s * %s", element(g, &one, "p", "", e, 0), sum);
+  default: return sum;
+  }
+}
+
 static const char *weight(Gen *g, const Sight *s, uint32_t deep) {
   static const char *const kinds[] = {"sum", "prod"};
   const Atom *e = pick_edge(g, s);
   if (e && e->none && chance(g, 40))
     return TEXT(g, "(if %s == none then %s else exp(%s))", e->text, element(g, s, "p", "", NULL, 0), score(g, s, 1));
+  if (e && chance(g, 25)) return factored(g, e);
   if (chance(g, 35)) return TEXT(g, "exp(%s)", score(g, s, deep ? deep : 1));
   if (!deep) return element(g, s, "p", "", e, 0);
   switch (below(g, g->nasty ? 16 : 14)) {
@@ -435,6 +451,12 @@ static const char *domain(Gen *g, const Sight *s, char *size, bool *plain) {
   return TEXT(g, "%c", *size);
 }
 
+/* A prefix or a suffix that moves with a plate. */
+static const char *moving_bound(Gen *g, const char *name) {
+  static const char *const ops[] = {"<=", "<", ">=", ">"};
+  return TEXT(g, "%s %s %s + %u", name, ops[below(g, 4)], g->plates[below(g, g->depth)].name, below(g, 3));
+}
+
 static EdgeInfo edge(Gen *g, const Sight *before) {
   EdgeInfo e = {.name = fresh(g, "e"), .depth = g->depth};
   memcpy(e.plates, g->plates, sizeof e.plates);
@@ -443,6 +465,7 @@ static EdgeInfo edge(Gen *g, const Sight *before) {
   Sight s = *before;
   see(&s, (Atom){e.name, e.size, false, true});
   const char *where = chance(g, 35) ? TEXT(g, " where %s", condition(g, &s, 1)) : "";
+  if (g->depth && chance(g, 30)) where = TEXT(g, " where %s", moving_bound(g, e.name));
   line(g, TEXT(g, "edge %s in %s%s%s", e.name, text, e.none ? " or none" : "", where));
   return e;
 }

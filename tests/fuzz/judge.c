@@ -354,14 +354,15 @@ static Verdict compare_kernel(Case *c, const Kernel *k) {
   for (uint32_t i = 0; i < c->m->outs.n && !c->fault; i++)
     if ((c->drawn[i] = !c->want[i])) c->want[i] = &plain[i];
   if (!c->fault) measure_sensitivity(c, k, plain);
-  Kernel *after = ir_run_passes(c->arena, k, NULL);
+  Kernel *after = ir_run_passes_with(c->arena, k, &(PassOptions){c->options->reassociate}, NULL);
+  const Kernel *native = c->options->reassociate == REASSOCIATE_ALWAYS ? after : k;
   if ((v = interpret_and_compare(c, after, "passes", true, &passed))) return v;
   if (!c->fault && (v = interpret_and_compare(c, after, "passes f32", false, &single))) return v;
   if (c->options->interpret_only || c->fault) return c->fault ? VERDICT_FAULT : VERDICT_AGREE;
   for (int f64 = 1; f64 >= 0; f64--) {
     bool stopped;
     if (c->options->one_native && f64 != (int)(c->bound.seed % 2)) continue;
-    if ((v = run_back(c, k, plain, f64, &stopped))) return v;
+    if ((v = run_back(c, native, plain, f64, &stopped))) return v;
     if (stopped) return disparity(c, f64 ? "native f64" : "native f32", "stops, the oracle runs");
   }
   return VERDICT_AGREE;

@@ -1,9 +1,10 @@
 /* fuzz_models: random models, or files, through the oracle and the compiler; see judge.h.
  *
- *   fuzz_models --count=N --seed=S [--time=SECONDS] [--keep=DIR] [--print] [--no-fork] [--no-shrink] [--interpret] [--both]
+ *   fuzz_models --count=N --seed=S [--time=SECONDS] [--keep=DIR] [--print] [--no-fork] [--no-shrink] [--interpret] [--both] [--reassociate]
  *   fuzz_models [--trials=N] [--seed=S] FILE...
  *
  * Each model is compiled for f64 or f32, by the parity of its seed; --both does both, --interpret neither.
+ * --reassociate forces sums of products into the other order.
  * Models run in a child process, so that a crash or a hang is a finding like any other: the seed is named and
  * the text shrunk while the verdict stays the same.  Exit status 1 if there was any finding. */
 #include <signal.h>
@@ -25,7 +26,7 @@ typedef struct Options {
   long count, trials;
   double seconds;
   const char *keep;
-  bool print, no_fork, no_shrink, interpret, both;
+  bool print, no_fork, no_shrink, interpret, both, reassociate;
 } Options;
 
 typedef struct Report { uint64_t seed; Verdict verdict; char why[WHY]; } Report;
@@ -71,6 +72,7 @@ static void count(Tally *t, const Report *r) {
 static Report judge_seeded(const char *path, const char *text, uint64_t seed, const Options *o, FILE *to) {
   Report r = {.seed = seed};
   JudgeOptions options = {.to = to, .interpret_only = o->interpret, .one_native = !o->both};
+  if (o->reassociate) options.reassociate = REASSOCIATE_ALWAYS;
   r.verdict = judge_text(path, text, seed, &options, r.why, WHY);
   return r;
 }
@@ -357,6 +359,7 @@ int main(int argc, char **argv) {
     else if (!strcmp(argv[i], "--no-fork")) o.no_fork = true;
     else if (!strcmp(argv[i], "--no-shrink")) o.no_shrink = true;
     else if (!strcmp(argv[i], "--interpret")) o.interpret = true;
+    else if (!strcmp(argv[i], "--reassociate")) o.reassociate = true;
     else if (!strcmp(argv[i], "--both")) o.both = true;
     else if (argv[i][0] == '-') {
       fprintf(stderr, "fuzz_models: unknown option '%s'\n", argv[i]);
