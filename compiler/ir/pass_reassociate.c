@@ -34,7 +34,7 @@
 
 enum { CHUNK_FORCED = 3 };
 /* Summands below the least number are lost; beside a sum of this size they are nothing. */
-static const double SUM_LEAST = 1e-280;
+static const double SUM_LEAST = 1e-30; /* far from where f32 ends, too */
 
 typedef struct State { const Acc *acc; Array *at; } State;
 
