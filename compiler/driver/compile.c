@@ -69,7 +69,7 @@ static bool derive(Build *b) {
   const Options *o = &b->d->options;
   Diags *refusals;
   Options plain = *o; /* sums are reassociated once, when the sizes that are known have their place */
-  PassOptions passes = {o->reassociate};
+  PassOptions passes = {.reassociate = o->reassociate};
   for (uint32_t n = 0; n < b->chosen.model->sizes.n; n++)
     if (b->in.sizes[n] >= 0) plain.reassociate = REASSOCIATE_NEVER;
   Kernel *k = execute_derive(b->d->arena, b->chosen.file, b->chosen.model, &plain, &refusals);

@@ -47,7 +47,7 @@ static int dump_kernel(Driver *d, const Kernel *k, const char *after) {
   const char *why = "";
   BackOptions options = {.f64 = d->options.f64, .cpu = d->options.cpu, .optimise = true, .tile = !d->options.no_tiles};
   const Kernel *at = k;
-  PassOptions passes = {d->options.reassociate};
+  PassOptions passes = {.reassociate = d->options.reassociate};
   for (uint32_t i = 0; i < FORM_COUNT; i++) {
     if (strcmp(FORMS[i], after)) continue;
     char *text = back_text(d->arena, ir_run_passes_with(d->arena, k, &passes, NULL), &options, (BackForm)i, &why);

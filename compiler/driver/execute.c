@@ -22,7 +22,7 @@ Kernel *execute_derive(Arena *arena, const Loaded *l, const Model *m, const Opti
   Kernel *k = plan->refusals.n ? NULL : derive_kernel(arena, plan);
   explain_refusals(plan, *refusals);
   if (!k) ICE_UNLESS((*refusals)->errors > 0);
-  return k ? ir_run_passes_with(arena, k, &(PassOptions){o->reassociate}, NULL) : NULL;
+  return k ? ir_run_passes_with(arena, k, &(PassOptions){.reassociate = o->reassociate}, NULL) : NULL;
 }
 
 bool execute_compile(Arena *arena, const Loaded *l, const Model *m, const Options *o, Program *p) {

@@ -75,6 +75,6 @@ int verb_explain(Driver *d) {
   if (status) return status;
   Plan *p = plan_model(d->arena, c.model);
   Kernel *k = p->refusals.n ? NULL : derive_kernel(d->arena, p); /* what it cannot express becomes a refusal */
-  if (k) k = ir_run_passes_with(d->arena, k, &(PassOptions){REASSOCIATE_NEVER}, NULL);
+  if (k) k = ir_run_passes_with(d->arena, k, &(PassOptions){.as_derived = true}, NULL);
   return explain_model(c.model, p, k, in.sizes, d->options.json, stdout) ? STATUS_DONE : wrong("cannot write the explanation");
 }

@@ -14,8 +14,7 @@ static Kernel *normalise(Arena *arena, const Kernel *k, const PassOptions *optio
 }
 
 static Kernel *pair(Arena *arena, const Kernel *k, const PassOptions *options) {
-  (void)options;
-  return pass_pair(arena, k);
+  return options->as_derived ? pass_dce(arena, k) : pass_pair(arena, k);
 }
 
 static Kernel *fuse(Arena *arena, const Kernel *k, const PassOptions *options) {
@@ -26,7 +25,7 @@ static Kernel *fuse(Arena *arena, const Kernel *k, const PassOptions *options) {
 /* Fusion brings all that one stream feeds together, and leaves accumulators whose twin is used instead: they would be
  * reasons against another order. */
 static Kernel *reassociate(Arena *arena, const Kernel *k, const PassOptions *options) {
-  return pass_reassociate(arena, pass_dce(arena, k), options->reassociate);
+  return pass_reassociate(arena, pass_dce(arena, k), options->as_derived ? REASSOCIATE_NEVER : options->reassociate);
 }
 
 static Kernel *dce(Arena *arena, const Kernel *k, const PassOptions *options) {

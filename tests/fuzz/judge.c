@@ -354,7 +354,7 @@ static Verdict compare_kernel(Case *c, const Kernel *k) {
   for (uint32_t i = 0; i < c->m->outs.n && !c->fault; i++)
     if ((c->drawn[i] = !c->want[i])) c->want[i] = &plain[i];
   if (!c->fault) measure_sensitivity(c, k, plain);
-  Kernel *after = ir_run_passes_with(c->arena, k, &(PassOptions){c->options->reassociate}, NULL);
+  Kernel *after = ir_run_passes_with(c->arena, k, &(PassOptions){.reassociate = c->options->reassociate}, NULL);
   const Kernel *native = c->options->reassociate == REASSOCIATE_ALWAYS ? after : k;
   if ((v = interpret_and_compare(c, after, "passes", true, &passed))) return v;
   if (!c->fault && (v = interpret_and_compare(c, after, "passes f32", false, &single))) return v;
