@@ -54,13 +54,29 @@ void catch_faults(void) {
 /* room: all that may be touched.  data: `bytes` of it, beside the guard. */
 typedef struct Guarded { unsigned char *map, *room, *data, *before; size_t mapped, room_bytes, bytes; } Guarded;
 
+/* Pages that were released, to be used again: making them is slower than most calls. */
+enum { KEPT_MAX = 128 };
+static struct { unsigned char *map; size_t mapped; } kept[KEPT_MAX];
+static int kept_count;
+
+static unsigned char *take_pages(size_t mapped, size_t page) {
+  for (int k = kept_count - 1; k >= 0; k--) {
+    if (kept[k].mapped != mapped) continue;
+    unsigned char *map = kept[k].map;
+    kept[k] = kept[--kept_count];
+    return map;
+  }
+  unsigned char *map = mmap(NULL, mapped, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (map == MAP_FAILED) abort();
+  if (mapped > 2 * page && mprotect(map + page, mapped - 2 * page, PROT_READ | PROT_WRITE)) abort();
+  return map;
+}
+
 static Guarded guarded(size_t bytes, size_t gap, bool at_front, unsigned char garbage) {
   size_t page = (size_t)sysconf(_SC_PAGESIZE), room = (bytes + gap + page - 1) / page * page;
   Guarded g = {.mapped = room + 2 * page, .room_bytes = room, .bytes = bytes};
-  g.map = mmap(NULL, g.mapped, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (g.map == MAP_FAILED) abort();
+  g.map = take_pages(g.mapped, page);
   g.room = g.map + page;
-  if (room && mprotect(g.room, room, PROT_READ | PROT_WRITE)) abort();
   g.data = at_front ? g.room + gap : g.room + room - bytes - gap;
   memset(g.room, garbage, room);
   return g;
@@ -75,7 +91,8 @@ static void remember(Guarded *g) {
 
 static void release(Guarded *g) {
   free(g->before);
-  munmap(g->map, g->mapped);
+  if (kept_count == KEPT_MAX) munmap(g->map, g->mapped);
+  else kept[kept_count].map = g->map, kept[kept_count++].mapped = g->mapped;
 }
 
 /* ---- arrays in memory --------------------------------------------------------------------------------------- */
