@@ -103,7 +103,7 @@ static bool bench(Driver *d, const Program *p, const Inputs *in) {
   peak_close(peak);
   if (report.seconds < 0) return false;
   report.seconds = fmax(report.seconds, 1e-9);
-  report.operations = cost_operations(d->arena, p->model, in->sizes);
+  report.operations = cost_operations(d->arena, p->model, in->sizes, in);
   Roof roof = roof_of(&report);
   if (d->options.json) print_json(&report, roof);
   else print_text(&report, roof);
