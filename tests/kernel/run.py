@@ -96,7 +96,7 @@ MODELS = {
     "softcap": Model(DENSE + LONG[:2], MORE[:2], free=("M",), keys=("k", "v")),
 }
 
-BROAD = ("attention", "causal", "documents", "gaussian_kernel")
+BROAD = ("attention", "causal", "documents")
 EMULATED = ("attention", "causal")
 
 
@@ -177,7 +177,7 @@ def plans(b, a):
         levels = {level: b.compile(level, f"--target-cpu={level}") for level in host_levels()}
         made.append(b.plan("levels", reference, levels, [m.sizes[0], m.sizes[-1]]))
         fixed = [f"{name}={size}" for name, size in list(zip(b.info["sizes"], m.sizes[-1]))[-2:]]
-        made.append(b.plan("fixed", reference, {"fixed": b.compile("fixed", *fixed)}, m.sizes[-1:]))
+        made.append(b.plan("fixed", reference, {"fixed": b.compile("fixed", "--target-cpu=native", *fixed)}, m.sizes[-1:]))
     return made
 
 
