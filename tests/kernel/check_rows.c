@@ -161,16 +161,20 @@ static bool *blind(const Plan *p, const Case *c, const Array *a, int64_t lo, int
   return kept;
 }
 
-typedef void Judge(const Subject *s, const Case *c, const Result *r, int out, const bool *kept);
+/* x at the keys lo..hi. */
+typedef struct Spoilt { int64_t lo, hi; double x; } Spoilt;
+typedef void Judge(const Subject *s, const Case *c, const Result *r, int out, const bool *kept, Spoilt by);
 
-static void judge_numbers(const Subject *s, const Case *c, const Result *r, int out, const bool *kept) {
+static void judge_numbers(const Subject *s, const Case *c, const Result *r, int out, const bool *kept, Spoilt by) {
+  (void)by;
   near_output(s, c, out, r, &s->reference, kept);
 }
 
-static void judge_bits(const Subject *s, const Case *c, const Result *r, int out, const bool *kept) {
+static void judge_bits(const Subject *s, const Case *c, const Result *r, int out, const bool *kept, Spoilt by) {
   int64_t n = array_count(&c->out[out]), other = 0;
   for (int64_t m = 0; m < n; m++) other += kept[m] && !same_element(s, out, r, m, m);
-  expect(!other, "%s: other bits in %lld elements", c->out[out].name, (long long)other);
+  expect(!other, "%g at keys %lld..%lld: %s has other bits in %lld elements", by.x, (long long)by.lo, (long long)by.hi,
+         c->out[out].name, (long long)other);
 }
 
 static void dead(const Subject *s, int64_t lo, int64_t hi, double x, Judge *judge) {
@@ -180,7 +184,7 @@ static void dead(const Subject *s, int64_t lo, int64_t hi, double x, Judge *judg
   expect(r.status == ATTN_OK, "%g at keys %lld..%lld: status %d", x, (long long)lo, (long long)hi, r.status);
   for (int k = 0; k < c.nout && r.out[k]; k++) {
     bool *kept = blind(s->plan, &c, &c.out[k], lo, hi);
-    judge(s, &c, &r, k, kept);
+    judge(s, &c, &r, k, kept, (Spoilt){lo, hi, x});
     free(kept);
   }
   if (isnan(x)) {
