@@ -150,6 +150,25 @@ Test(driver, costs_of_conditions_on_data) {
   cr_assert_eq(cost_with("doc[phi] == doc[i] and phi <= i", COST_N, doc), packed);
 }
 
+Test(driver, costs_of_graphs) {
+  const Model *m = model_of("model m(M, N, C) {\n  data adj: graph[M, N], v: [N, C]\n  for i in M {\n    edge phi in adj[i]\n"
+                            "    out o[i] = E[v[phi]]\n  }\n}\n");
+  int64_t sizes[] = {3, 9, 4}, indptr[] = {0, 2, 2, 7};
+  Bound bound[2] = {{.data = {0}}};
+  Inputs in = {.model = m, .sizes = sizes, .at = bound};
+  bound[0].indptr = (AttnArray){.data = indptr, .type = ELEMTYPE_I64, .rank = 1, .shape = {4}, .stride = {1}};
+  cr_assert_eq(cost_operations(&arena, m, sizes, &in), 2 * 7 * 4);
+}
+
+static double cost_of_bits(int64_t n) {
+  int64_t sizes[] = {n, 8, 4};
+  return cost_operations(&arena, model_of("model m(N, D, C) {\n  data q: [N, D], k: [N, D], v: [N, C]\n  for i in N {\n"
+    "    for j in N {\n      edge a in bit\n      potential exp(a * dot(q[i], k[j]))\n    }\n"
+    "    out o[i] = E[sum(j in N) a[j] * v[j]]\n  }\n}\n"), sizes, NULL);
+}
+
+Test(driver, costs_of_bits) { cr_assert_eq(cost_of_bits(100), 2 * 100 * 100 * (8 + 4)); }
+
 /* Where copies are too many to go through, some stand for the others. */
 Test(driver, costs_at_large_sizes) {
   double n = 1 << 22, half = COST_FEATURES * n * (n + 1), band_of = 2 * COST_FEATURES * (512 * n - 512.0 * 511 / 2);

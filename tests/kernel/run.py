@@ -8,8 +8,8 @@ the checks, a process a model.  The models of BROAD are also compiled for every 
 ahead of time and just in time must give the same bits; those of EMULATED are compiled for AArch64 and emulated.
 --large: all of that for every model, and more sizes.  --strict: also what is known to fail, which is:
 
-    dead keys, bits: where a row's block holds a pair with NaN or infinite scores, that row and others are computed by
-    scalar code: right, but with other last bits.  So bits depend on keys that a row does not see.
+    dead keys, bits: where a value that some row sees is NaN or infinite, all rows of its block are computed by scalar
+    code: right, but with other last bits.  So bits depend on values that a row does not see.
 """
 import argparse
 import ctypes
