@@ -108,14 +108,31 @@ static ConstantStatus reduction(Known *k, const Term *t, Constant *value) {
   return s;
 }
 
-static ConstantStatus input(const Known *k, const Input *in, Constant *value) {
+static ConstantStatus element(Known *k, const Term *t, Constant *value) {
+  const AttnArray *a = k->array ? &k->array[t->input->id] : NULL;
+  int64_t at[ARRAY_RANK_MAX];
+  ConstantStatus s = a && a->data && a->rank == (int)t->args.n ? CONSTANT_KNOWN : CONSTANT_UNKNOWN;
+  for (uint32_t i = 0; i < t->args.n && s == CONSTANT_KNOWN; i++) {
+    Constant index;
+    s = constant_eval(k, t->args.at[i], &index);
+    at[i] = index.i;
+    if (s == CONSTANT_KNOWN && (index.i < 0 || index.i >= a->shape[i])) s = CONSTANT_FAULT;
+  }
+  if (s != CONSTANT_KNOWN) return s;
+  if (elem_is_float(a->type)) value->r = array_get_f64(a, at);
+  else value->i = array_get_i64(a, at);
+  return s;
+}
+
+static ConstantStatus input(Known *k, const Term *t, Constant *value) {
+  const Input *in = t->input;
+  if (t->args.n) return element(k, t, value);
   if (!k->has || !k->has[in->id] || in->dims.n || in->elem == ELEM_GRAPH) return CONSTANT_UNKNOWN;
   *value = (Constant){k->integer[in->id], k->real[in->id]};
   return CONSTANT_KNOWN;
 }
 
-/* Every index names the plate of the same position. */
-static bool is_own_copy(const Term *t) {
+bool constant_own_copy(const Term *t) {
   for (uint32_t i = 0; i < t->args.n; i++)
     if (i >= t->edge->plates.n || t->args.at[i]->kind != TERM_INDEX || t->args.at[i]->index != t->edge->plates.at[i]) return false;
   return true;
@@ -134,7 +151,7 @@ ConstantStatus constant_eval(Known *k, const Term *t, Constant *value) {
   case TERM_INDEX:
     value->i = k->index[t->index->id];
     return k->bound[t->index->id] ? CONSTANT_KNOWN : CONSTANT_UNKNOWN;
-  case TERM_INPUT: return input(k, t->input, value);
+  case TERM_INPUT: return input(k, t, value);
   case TERM_OP: return operation(k, t, value);
   case TERM_IF: {
     ConstantStatus s = constant_eval(k, t->args.at[0], value);
@@ -142,7 +159,7 @@ ConstantStatus constant_eval(Known *k, const Term *t, Constant *value) {
   }
   case TERM_REDUCE: return reduction(k, t, value);
   case TERM_EDGE:
-    if (!k->edge || !k->has_edge[t->edge->id] || !is_own_copy(t)) return CONSTANT_UNKNOWN;
+    if (!k->edge || !k->has_edge[t->edge->id] || !constant_own_copy(t)) return CONSTANT_UNKNOWN;
     value->i = k->edge[t->edge->id];
     return CONSTANT_KNOWN;
   case TERM_NONE: case TERM_LET: case TERM_LATENT: case TERM_QUERY: return CONSTANT_UNKNOWN;

@@ -5,6 +5,7 @@
 #define ATTN_DRIVER_CONSTANT_H
 
 #include "model/model.h"
+#include "tensor.h"
 
 /* What is known.  Everything else makes a term unknown. */
 typedef struct Known {
@@ -17,6 +18,7 @@ typedef struct Known {
   bool *bound;            /* by Index.id */
   const int64_t *edge;    /* by Edge.id, for references to the copy one stands in; NULL: no edge is known */
   const bool *has_edge;
+  const AttnArray *array; /* by Input.id, of arrays (of graphs: nothing); NULL: none is known */
   uint64_t steps;         /* terms looked at; beyond a limit all is unknown */
 } Known;
 
@@ -26,6 +28,8 @@ typedef enum { CONSTANT_KNOWN, CONSTANT_UNKNOWN, CONSTANT_FAULT /* overflow or d
 typedef struct Constant { int64_t i; double r; } Constant;
 
 Known constant_known(Arena *arena, const Model *m, const int64_t *sizes);
+/* Of an edge's term: whether it is the copy one stands in, every index naming the plate of the same position. */
+bool constant_own_copy(const Term *t);
 ConstantStatus constant_eval(Known *k, const Term *t, Constant *value);
 
 #endif

@@ -1,13 +1,14 @@
 /* cost: the useful operations of a model at given sizes.
  *
  * Two for each multiply-add over a feature axis on every live (copy, edge) pair: dot products and squared
- * distances in weights, and the features that an expectation carries.  Live: what the domain and `where` leave,
- * as far as sizes and indices decide it; a condition on data counts as true. */
+ * distances in weights, and the features that an expectation carries.  What is live, and how exactly it is
+ * counted: see pairs.h. */
 #ifndef ATTN_DRIVER_COST_H
 #define ATTN_DRIVER_COST_H
 
-#include "driver/constant.h"
+#include "driver/bind.h"
 
-double cost_operations(Arena *arena, const Model *m, const int64_t *sizes);
+/* in: the data that conditions may be on; NULL: they count as true. */
+double cost_operations(Arena *arena, const Model *m, const int64_t *sizes, const Inputs *in);
 
 #endif

@@ -591,6 +591,12 @@ class Descriptions(Cli):
         told = json.loads(self.attn(*words).stdout)
         for key in ("seconds", "gflops", "peak_gflops", "fraction_of_peak", "bytes_per_second", "compile_seconds"):
             self.assertIsInstance(told[key], (int, float), key)
+        flops, bytes_read = told["gflops"] / told["peak_gflops"], told["bytes_per_second"] / told["bandwidth_bytes_per_second"]
+        self.assertAlmostEqual(told["bound_seconds"] / told["seconds"], max(flops, bytes_read), places=9)
+        self.assertEqual(told["bound"], "flops" if flops >= bytes_read else "bytes")
+        self.assertGreaterEqual(told["runs"], 7)
+        self.assertAlmostEqual(told["gflops"] * told["seconds"] * 1e9, 2 * 64 * 64 * (16 + 16), places=3)
+        self.assertIn("bound by", self.attn(*words[:-1]).stdout)
 
     def test_compile(self):
         path = self.file("a.attn", ATTENTION)

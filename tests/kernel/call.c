@@ -1,0 +1,228 @@
+/* call: see call.h. */
+#include "call.h"
+
+#include <signal.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+long checks, failures;
+
+/* ---- reports ------------------------------------------------------------------------------------------------ */
+
+enum { REPORTS_MAX = 20, TEXT_BYTES = 1024 };
+static char context[TEXT_BYTES];
+
+void doing(const char *format, ...) {
+  va_list args;
+  va_start(args, format);
+  vsnprintf(context, sizeof context, format, args);
+  va_end(args);
+}
+
+bool expect(bool ok, const char *format, ...) {
+  checks++;
+  if (ok) return true;
+  if (failures++ >= REPORTS_MAX) return false;
+  va_list args;
+  va_start(args, format);
+  printf("failed: %s: ", context);
+  vprintf(format, args);
+  printf("\n");
+  va_end(args);
+  return false;
+}
+
+static void on_fault(int number) {
+  static const char what[] = "failed: a fault, while doing: ";
+  (void)number;
+  ssize_t n = write(STDOUT_FILENO, what, sizeof what - 1) + write(STDOUT_FILENO, context, strlen(context));
+  _exit(n + write(STDOUT_FILENO, "\n", 1) > 0 ? 1 : 2);
+}
+
+void catch_faults(void) {
+  static const int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT};
+  struct sigaction action = {.sa_handler = on_fault};
+  for (int k = 0; k < 5; k++) sigaction(faults[k], &action, NULL);
+  setvbuf(stdout, NULL, _IOLBF, 0);
+}
+
+/* ---- guarded memory ----------------------------------------------------------------------------------------- */
+
+/* room: all that may be touched.  data: `bytes` of it, beside the guard. */
+typedef struct Guarded { unsigned char *map, *room, *data, *before; size_t mapped, room_bytes, bytes; } Guarded;
+
+/* Pages that were released, to be used again: making them is slower than most calls. */
+enum { KEPT_MAX = 128 };
+static struct { unsigned char *map; size_t mapped; } kept[KEPT_MAX];
+static int kept_count;
+
+static unsigned char *take_pages(size_t mapped, size_t page) {
+  for (int k = kept_count - 1; k >= 0; k--) {
+    if (kept[k].mapped != mapped) continue;
+    unsigned char *map = kept[k].map;
+    kept[k] = kept[--kept_count];
+    return map;
+  }
+  unsigned char *map = mmap(NULL, mapped, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (map == MAP_FAILED) abort();
+  if (mapped > 2 * page && mprotect(map + page, mapped - 2 * page, PROT_READ | PROT_WRITE)) abort();
+  return map;
+}
+
+static Guarded guarded(size_t bytes, size_t gap, bool at_front, unsigned char garbage) {
+  size_t page = (size_t)sysconf(_SC_PAGESIZE), room = (bytes + gap + page - 1) / page * page;
+  Guarded g = {.mapped = room + 2 * page, .room_bytes = room, .bytes = bytes};
+  g.map = take_pages(g.mapped, page);
+  g.room = g.map + page;
+  g.data = at_front ? g.room + gap : g.room + room - bytes - gap;
+  memset(g.room, garbage, room);
+  return g;
+}
+
+/* What the pages hold now is what they must hold after the call. */
+static void remember(Guarded *g) {
+  g->before = malloc(g->room_bytes + 1);
+  if (!g->before) abort();
+  memcpy(g->before, g->room, g->room_bytes);
+}
+
+static void release(Guarded *g) {
+  free(g->before);
+  if (kept_count == KEPT_MAX) munmap(g->map, g->mapped);
+  else kept[kept_count].map = g->map, kept[kept_count++].mapped = g->mapped;
+}
+
+/* ---- arrays in memory --------------------------------------------------------------------------------------- */
+
+static int element_bytes(const Kernel *k, Type t) {
+  switch (t) {
+  case TYPE_REAL: return k->real_bytes;
+  case TYPE_INT: case TYPE_COUNT: return 8;
+  case TYPE_BOOL: return 1;
+  }
+  return 8;
+}
+
+/* first: elements between the lowest address and the element at index 0. */
+typedef struct Placed { Guarded g; attn_view view; int64_t first; int bytes; } Placed;
+
+/* Strides in elements; returns how many elements the array spans. */
+static int64_t lay_out(const Array *a, const Layout *l, Placed *p) {
+  int64_t step = l->order == ORDER_SPREAD ? 2 : 1, span = 1;
+  bool empty = array_count(a) == 0;
+  for (int n = 0; n < a->rank; n++) {
+    int k = l->order == ORDER_TRANSPOSED ? n : a->rank - 1 - n;
+    bool broadcast = l->broadcast >> k & 1, reversed = l->reversed >> k & 1;
+    int64_t reach = (a->extent[k] - 1) * step;
+    p->view.size[k] = a->extent[k];
+    p->view.stride[k] = broadcast ? 0 : reversed ? -step : step;
+    if (broadcast) continue;
+    if (!empty) p->first += reversed ? reach : 0, span += reach;
+    step = step * (a->extent[k] > 0 ? a->extent[k] : 1) + (l->order >= ORDER_PADDED ? 3 : 0);
+  }
+  return empty ? 0 : span;
+}
+
+static Placed place(const Kernel *k, const Array *a, const Layout *l, unsigned char garbage) {
+  Placed p = {.bytes = element_bytes(k, a->type)};
+  size_t span = (size_t)lay_out(a, l, &p), bytes = (size_t)p.bytes;
+  p.g = guarded(span * bytes, (size_t)l->shift * bytes, l->at_front, garbage);
+  p.view.data = p.g.data + (size_t)p.first * bytes;
+  return p;
+}
+
+/* The element at place n in C order. */
+static unsigned char *element(const Array *a, const Placed *p, int64_t n) {
+  int64_t at = 0;
+  for (int k = a->rank - 1; k >= 0; k--) {
+    at += n % a->extent[k] * p->view.stride[k];
+    n /= a->extent[k];
+  }
+  return (unsigned char *)p->view.data + at * p->bytes;
+}
+
+static void store(unsigned char *to, Type t, int bytes, double x) {
+  float single = (float)x;
+  int64_t integer = t == TYPE_INT || t == TYPE_BOOL ? (int64_t)x : 0;
+  if (t == TYPE_BOOL) *to = integer != 0;
+  else if (t == TYPE_INT) memcpy(to, &integer, sizeof integer);
+  else memcpy(to, bytes == 4 ? (void *)&single : (void *)&x, (size_t)bytes);
+}
+
+static double load(const unsigned char *from, Type t, int bytes) {
+  float single;
+  double x;
+  int64_t integer;
+  if (t == TYPE_BOOL) return *from;
+  if (t == TYPE_INT) return memcpy(&integer, from, sizeof integer), (double)integer;
+  if (bytes == 4) return memcpy(&single, from, sizeof single), (double)single;
+  return memcpy(&x, from, sizeof x), x;
+}
+
+/* Backwards, so that a place of a broadcast axis keeps the value of index 0. */
+static Placed place_input(const Kernel *k, const Array *a, const Layout *l) {
+  Placed p = place(k, a, l, 0xff); /* in gaps: NaN, negative ints */
+  for (int64_t n = array_count(a) - 1; n >= 0; n--) store(element(a, &p, n), a->type, p.bytes, a->values[n]);
+  remember(&p.g);
+  return p;
+}
+
+/* ---- a call ------------------------------------------------------------------------------------------------- */
+
+/* The output's elements in C order.  They are put where the pages are remembered, so that the rest can be compared. */
+static unsigned char *gather(const Array *a, const Placed *p, int64_t *bytes) {
+  int64_t n = array_count(a);
+  *bytes = n * p->bytes;
+  unsigned char *out = malloc((size_t)*bytes + 1);
+  if (!out) abort();
+  for (int64_t k = 0; k < n; k++) {
+    const unsigned char *from = element(a, p, k);
+    memcpy(out + k * p->bytes, from, (size_t)p->bytes);
+    memcpy(p->g.before + (from - p->g.room), from, (size_t)p->bytes);
+  }
+  return out;
+}
+
+static void finish(Placed *p, const char *name, const char *what) {
+  expect(!memcmp(p->g.before, p->g.room, p->g.room_bytes), "%s %s", name, what);
+  release(&p->g);
+}
+
+Result call(const Kernel *k, const Case *c, const Setup *s) {
+  Result r = {0};
+  Placed in[ARRAYS_MAX], out[ARRAYS_MAX];
+  attn_view ins[ARRAYS_MAX], outs[ARRAYS_MAX];
+  int64_t sizes[SIZES_MAX];
+  for (int n = 0; n < c->nin; n++) in[n] = place_input(k, &c->in[n], &s->in[n]), ins[n] = in[n].view;
+  for (int n = 0; n < c->nout; n++) {
+    out[n] = place(k, &c->out[n], &s->out[n], s->garbage), outs[n] = out[n].view;
+    remember(&out[n].g);
+    if (s->no_out >> n & 1) outs[n].data = NULL;
+  }
+  memcpy(sizes, c->size, sizeof sizes);
+  r.need = k->workspace(sizes, s->pool ? s->pool->threads : 1);
+  size_t bytes = r.need - (size_t)s->short_by;
+  Guarded workspace = guarded(bytes, (size_t)s->workspace.shift, s->workspace.at_front, s->garbage);
+  r.status = k->run(ins, outs, sizes, workspace.data, bytes, s->pool, s->no_err ? NULL : &r.err);
+  release(&workspace);
+  for (int n = 0; n < c->nin; n++) finish(&in[n], c->in[n].name, "was changed");
+  for (int n = 0; n < c->nout; n++) {
+    bool computed = r.status == ATTN_OK && !(s->no_out >> n & 1);
+    if (computed) r.out[n] = gather(&c->out[n], &out[n], &r.bytes[n]);
+    finish(&out[n], c->out[n].name, computed ? "was written beside its elements" : "was written");
+  }
+  return r;
+}
+
+void result_free(Result *r) {
+  for (int n = 0; n < ARRAYS_MAX; n++) free(r->out[n]);
+}
+
+double result_at(const Kernel *k, const Case *c, const Result *r, int out, int64_t at) {
+  Type t = c->out[out].type;
+  int bytes = element_bytes(k, t);
+  return load(r->out[out] + at * bytes, t, bytes);
+}

@@ -1,0 +1,98 @@
+/* check_result: numbers, and what a caller may leave out. */
+#include <math.h>
+#include <string.h>
+
+#include "check.h"
+#include "pools.h"
+
+/* README: f32 results are within 1e-5 (1 + max|log_w| / 100), by their norm.  Cases keep log weights small; a single
+ * element may be further off, but not by much. */
+static const double TOLERANCE = 1e-5, TOLERANCE_ELEMENT = 1e-4;
+
+/* ---- comparisons -------------------------------------------------------------------------------------------- */
+
+bool same_bits(const Subject *s, const Result *r) {
+  for (int k = 0; k < s->c->nout; k++) {
+    if (!r->out[k]) continue;
+    if (r->bytes[k] != s->base.bytes[k] || memcmp(r->out[k], s->base.out[k], (size_t)r->bytes[k])) return false;
+  }
+  return r->status == s->base.status;
+}
+
+void expect_same(const Subject *s, const Setup *setup, const char *what) {
+  Result r = call(s->kernel, s->c, setup);
+  expect(same_bits(s, &r), "%s: other bits", what);
+  result_free(&r);
+}
+
+static bool same_odd(double got, double want) { return isnan(want) ? isnan(got) : got == want; }
+
+void near_output(const Subject *s, const Case *c, int out, const Result *r, const Result *reference, const bool *judged) {
+  const Array *a = &c->out[out];
+  double error = 0, scale = 0, furthest = 0;
+  int64_t n = array_count(a), odd = 0, count = 0;
+  for (int64_t k = 0; k < n; k++) {
+    if (judged && !judged[k]) continue;
+    double got = result_at(s->kernel, c, r, out, k), want = result_at(&s->plan->reference, c, reference, out, k);
+    count++;
+    if (!isfinite(got) || !isfinite(want)) {
+      odd += !same_odd(got, want);
+      continue;
+    }
+    furthest = fmax(furthest, fabs(got - want) / (1 + fabs(want)));
+    error += (got - want) * (got - want);
+    scale += want * want;
+  }
+  double distance = error == 0 ? 0 : sqrt(error) / (sqrt(scale) + sqrt((double)count));
+  expect(!odd, "%s: %lld infinities or NaN at other places", a->name, (long long)odd);
+  expect(a->type == TYPE_REAL ? distance <= TOLERANCE && furthest <= TOLERANCE_ELEMENT : error == 0,
+         "%s: %.2e from f64, a single element %.2e", a->name, distance, furthest);
+}
+
+void near_reference(const Subject *s, const Case *c, const Result *r, const Result *reference) {
+  if (!expect(r->status == ATTN_OK && reference->status == ATTN_OK, "status %d", r->status)) return;
+  for (int k = 0; k < c->nout; k++) near_output(s, c, k, r, reference, NULL);
+}
+
+/* ---- checks ------------------------------------------------------------------------------------------------- */
+
+void check_right(const Subject *s) { near_reference(s, s->c, &s->base, &s->reference); }
+
+void check_nulls(const Subject *s) {
+  unsigned all = (1u << s->c->nout) - 1;
+  expect_same(s, &(Setup){.no_err = true, .garbage = 0xa5}, "without err");
+  for (unsigned k = 0; k < (unsigned)s->c->nout; k++) {
+    expect_same(s, &(Setup){.no_out = 1u << k, .garbage = 0xa5}, "without an output");
+    expect_same(s, &(Setup){.no_out = all & ~(1u << k), .garbage = 0xa5}, "one output alone");
+  }
+  expect_same(s, &(Setup){.no_out = all, .garbage = 0xa5}, "without outputs");
+}
+
+static void refused(const Subject *s, int64_t short_by, bool no_err) {
+  Result r = call(s->kernel, s->c, &(Setup){.short_by = short_by, .no_err = no_err, .garbage = 0xa5});
+  expect(r.status == ATTN_ERROR_WORKSPACE, "%lld bytes too few: status %d", (long long)short_by, r.status);
+  if (no_err) return;
+  expect(r.err.status == ATTN_ERROR_WORKSPACE && r.err.limit == (int64_t)r.need && r.err.value == (int64_t)r.need - short_by,
+         "%lld bytes too few: the record says %lld of %lld", (long long)short_by, (long long)r.err.value,
+         (long long)r.err.limit);
+}
+
+void check_workspace(const Subject *s) {
+  int64_t need = (int64_t)s->base.need;
+  for (int shift = 1; shift < 64; shift += 9)
+    expect_same(s, &(Setup){.workspace = {.shift = shift, .at_front = shift % 2}, .garbage = 0xff}, "an unaligned workspace");
+  if (!need) return;
+  refused(s, 1, false);
+  refused(s, 1, true);
+  refused(s, need, false);
+  refused(s, need / 2 ? need / 2 : 1, false);
+}
+
+void check_threads(const Subject *s) {
+  static const int threads[] = {1, 2, 7};
+  for (int k = 0; k < 3; k++) {
+    expect_same(s, &(Setup){.pool = pool_of_threads(threads[k]), .garbage = 0xff}, "threads");
+    expect_same(s, &(Setup){.pool = pool_backwards(threads[k]), .workspace = {.at_front = true}, .garbage = 0xa5},
+                "items backwards");
+  }
+}
