@@ -501,7 +501,7 @@ static void verify(const Emit *e) {
   LLVMDisposeMessage(message);
 }
 
-void emit_module(Emit *e) {
+void emit_begin(Emit *e) {
   e->val = NEW_ARRAY(e->arena, LLVMValueRef, e->k->instrs.n);
   e->range = NEW_ARRAY(e->arena, IndexRange, e->k->instrs.n);
   e->place = NEW_ARRAY(e->arena, ArrayPlace, e->k->arrays.n);
@@ -509,13 +509,21 @@ void emit_module(Emit *e) {
   machine_names(e);
   e->b = LLVMCreateBuilderInContext(e->cx);
   e->cells = LLVMCreateBuilderInContext(e->cx);
+}
+
+void emit_finish(Emit *e) {
+  LLVMDisposeBuilder(e->b);
+  LLVMDisposeBuilder(e->cells);
+  verify(e);
+}
+
+void emit_module(Emit *e) {
+  emit_begin(e);
   emit_fail(e);
   emit_share(e);
   emit_workspace(e);
   const char *name = arena_printf(e->arena, "attn_%s", e->k->name);
   if (e->levels) emit_levels(e, name);
   else emit_kernel(e, name);
-  LLVMDisposeBuilder(e->b);
-  LLVMDisposeBuilder(e->cells);
-  verify(e);
+  emit_finish(e);
 }

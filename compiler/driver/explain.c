@@ -1,6 +1,7 @@
 /* attn explain, and the plan alone for attn dump. */
 #include "driver/explain.h"
 
+#include "back/back.h"
 #include "driver/bind.h"
 #include "explain/explain.h"
 #include "infer/derive.h"
@@ -65,6 +66,23 @@ void explain_refusals(const Plan *p, Diags *to) {
   }
 }
 
+static const char *why_scalar(const Options *o) {
+  if (o->no_tiles) return "--no-tiles asks for that";
+  if (o->f64) return "--precision=f64 asks for that: tiles are f32";
+  return "the processor has no fused multiply-add";
+}
+
+/* The sizes of a kernel begin with the model's; the others are not known before there are inputs. */
+static ExplainBuild build_of(const Driver *d, const Kernel *k, const int64_t *given, uint32_t ngiven) {
+  const Options *o = &d->options;
+  int64_t *sizes = NEW_ARRAY(d->arena, int64_t, k->sizes.n + 1);
+  for (uint32_t n = 0; n < k->sizes.n; n++) sizes[n] = n < ngiven ? given[n] : -1;
+  BackOptions options = {.f64 = o->f64, .cpu = o->cpu, .optimise = true, .tile = !o->no_tiles, .sizes = sizes};
+  BackWorkspace w = {-1, -1};
+  back_workspace(d->arena, k, &options, &w);
+  return (ExplainBuild){back_tile_plan(d->arena, k, &options), why_scalar(o), w.shared, w.each};
+}
+
 int verb_explain(Driver *d) {
   Chosen c;
   Inputs in;
@@ -76,5 +94,7 @@ int verb_explain(Driver *d) {
   Plan *p = plan_model(d->arena, c.model);
   Kernel *k = p->refusals.n ? NULL : derive_kernel(d->arena, p); /* what it cannot express becomes a refusal */
   if (k) k = ir_run_passes(d->arena, k, NULL);
-  return explain_model(c.model, p, k, in.sizes, d->options.json, stdout) ? STATUS_DONE : wrong("cannot write the explanation");
+  ExplainBuild build = {.shared = -1, .each = -1};
+  if (k) build = build_of(d, k, in.sizes, c.model->sizes.n);
+  return explain_model(c.model, p, k, in.sizes, &build, d->options.json, stdout) ? STATUS_DONE : wrong("cannot write the explanation");
 }
