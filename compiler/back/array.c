@@ -335,11 +335,29 @@ LLVMValueRef array_run_holds(Emit *e, const Instr *i, uint32_t along, LLVMValueR
   return all;
 }
 
-LLVMValueRef array_run(Emit *e, const Instr *i, unsigned count) {
+/* The run's own index is added last, its stride being 1. */
+static LLVMValueRef run_address(Emit *e, const Instr *i, uint32_t along) {
+  const Array *a = i->array;
+  LLVMValueRef start = const_int(e, 0);
+  for (uint32_t n = 0; n < i->narg; n++)
+    if (n != along) start = LLVMBuildAdd(e->b, start, LLVMBuildMul(e->b, e->val[i->arg[n]], e->place[a->id].stride[n], ""), "");
+  return LLVMBuildGEP2(e->b, stored_type(e, a->elem), array_at(e, a, start), &e->val[i->arg[along]], 1, "");
+}
+
+void array_run_ahead(Emit *e, const Instr *i, uint32_t along, uint32_t across, int64_t ahead) {
+  static const char name[] = "llvm.prefetch";
+  LLVMValueRef f = LLVMGetIntrinsicDeclaration(e->module, LLVMLookupIntrinsicID(name, sizeof name - 1), &e->t.ptr, 1);
+  LLVMValueRef far = LLVMBuildMul(e->b, e->place[i->array->id].stride[across], const_int(e, ahead), "");
+  LLVMValueRef at = LLVMBuildGEP2(e->b, stored_type(e, i->array->elem), run_address(e, i, along), &far, 1, "");
+  LLVMValueRef arg[] = {at, LLVMConstInt(e->t.i32, 0, false), LLVMConstInt(e->t.i32, 3, false), LLVMConstInt(e->t.i32, 1, false)};
+  LLVMBuildCall2(e->b, LLVMGlobalGetValueType(f), f, arg, 4, "");
+}
+
+LLVMValueRef array_run(Emit *e, const Instr *i, uint32_t along, unsigned count) {
   const Array *a = i->array;
   Lanes l = lanes_of(e, count);
   LLVMTypeRef type = LLVMVectorType(stored_type(e, a->elem), count);
-  LLVMValueRef raw = LLVMBuildLoad2(e->b, type, address_of(e, a, i->arg), "");
+  LLVMValueRef raw = LLVMBuildLoad2(e->b, type, run_address(e, i, along), "");
   LLVMSetAlignment(raw, (unsigned)stored_bytes(e, a->elem));
   if (a->elem == STORE_BF16) return lanes_from_bf16(&l, raw);
   return a->elem == STORE_F16 ? lanes_from_f16(&l, raw) : raw;

@@ -53,9 +53,9 @@ bool back_has_levels(const char *triple);
 struct TilePlan;
 const struct TilePlan *back_tile_plan(Arena *arena, const Kernel *k, const BackOptions *options);
 /* Bytes of the workspace for one thread, at BackOptions.sizes: shared by all threads, and each thread's own.  -1: it does
- * not follow from the sizes that are known.  False as for back_compile. */
+ * not follow from the sizes that are known.  False with *why as for back_compile. */
 typedef struct BackWorkspace { double shared, each; } BackWorkspace;
-bool back_workspace(Arena *arena, const Kernel *k, const BackOptions *options, BackWorkspace *w);
+bool back_workspace(Arena *arena, const Kernel *k, const BackOptions *options, BackWorkspace *w, const char **why);
 
 bool back_cpu_known(const char *cpu);
 const char *back_version(void);  /* "LLVM 19.1.7" */

@@ -69,6 +69,8 @@ typedef struct Emit {
   LLVMValueRef tile_space;  /* workspace of the tiles */
   LLVMValueRef threads;     /* of the pool; 1 without one */
   LLVMValueRef split_space; /* states of spans that threads share */
+  const TileRows *shared_rows; /* whose blocks are shared out among threads, and how many rows these have; NULL: none */
+  LLVMValueRef block_rows;
 } Emit;
 
 /* The module of a kernel: verified, not optimised.  `e` is zeroed but for arena, k, cx and what target_choose sets. */
@@ -160,7 +162,9 @@ bool array_has_runs(const Array *a); /* of floats */
 /* Whether the elements from lo to hi along that dimension are there, side by side. */
 LLVMValueRef array_run_holds(Emit *e, const Instr *i, uint32_t along, LLVMValueRef lo, LLVMValueRef hi);
 /* `count` of them from the indices that are emitted, as floats or doubles. */
-LLVMValueRef array_run(Emit *e, const Instr *i, unsigned count);
+LLVMValueRef array_run(Emit *e, const Instr *i, uint32_t along, unsigned count);
+/* Has the cache fetch the run that lies `ahead` further along another dimension; it need not be there. */
+void array_run_ahead(Emit *e, const Instr *i, uint32_t along, uint32_t across, int64_t ahead);
 LLVMValueRef array_points(Emit *e, const Array *a); /* how many */
 LLVMValueRef array_at(Emit *e, const Array *a, LLVMValueRef offset);
 LLVMValueRef array_get(Emit *e, const Array *a, LLVMValueRef address);

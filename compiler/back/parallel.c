@@ -26,6 +26,7 @@
 enum {
   ITEMS = 256,  /* at most: enough to balance rows of uneven cost, few enough to cost nothing */
   NEST_MAX = 8, /* loops in one space of rows */
+  SMALL_BLOCK = 96 /* rows: packing columns for fewer costs too much */
 };
 
 /* As the generated code sees it; only offsets are used here. */
@@ -114,7 +115,34 @@ static LLVMValueRef parts(Emit *e, LLVMValueRef rows, LLVMValueRef by) {
 static LLVMValueRef steps(Emit *e, const Nest *nest, uint32_t n) {
   LLVMValueRef all = extent(e, nest->loop[n]);
   bool blocks = nest->tiled && n + 1 == nest->n;
-  return blocks ? parts(e, all, const_int(e, tile_block_rows(nest->tiled))) : all;
+  return blocks ? parts(e, all, e->block_rows) : all;
+}
+
+/* Whether what blocks cost may differ: a mask leaves some of them nothing to do. */
+static bool is_uneven(const TileRows *rows) {
+  for (uint32_t n = 0; n < rows->streams.n; n++)
+    if (rows->streams.at[n]->loop->mask) return true;
+  return false;
+}
+
+/* Sets how many rows a block takes: the most that the tiles allow, or less where that would leave threads without
+ * work: the number of blocks becomes a multiple of the threads, or 8 times as many where they are uneven. */
+static void share_blocks(Emit *e, const Nest *nest) {
+  if (!nest->tiled) return;
+  uint32_t strip = nest->tiled->streams.at[0]->shape.rows;
+  LLVMValueRef most = const_int(e, tile_block_rows(nest->tiled)), one = const_int(e, 1);
+  LLVMValueRef rows = op_extreme(e, IR_INT, true, extent(e, nest->loop[nest->n - 1]), one), outer = one;
+  for (uint32_t n = 0; n + 1 < nest->n; n++) outer = product(e, outer, extent(e, nest->loop[n]));
+  outer = op_extreme(e, IR_INT, true, outer, one);
+  LLVMValueRef all = product(e, outer, parts(e, rows, most)), many = LLVMBuildShl(e->b, e->threads, const_int(e, 3), "");
+  LLVMValueRef even = LLVMBuildMul(e->b, parts(e, all, e->threads), e->threads, "");
+  LLVMValueRef want = parts(e, is_uneven(nest->tiled) ? many : even, outer);
+  LLVMValueRef size = parts(e, parts(e, rows, want), const_int(e, strip));
+  size = op_extreme(e, IR_INT, true, LLVMBuildMul(e->b, size, const_int(e, strip), ""), const_int(e, SMALL_BLOCK / strip * strip));
+  LLVMValueRef alone = LLVMBuildICmp(e->b, LLVMIntEQ, e->threads, one, ""), enough = LLVMBuildICmp(e->b, LLVMIntSGE, all, many, "");
+  size = LLVMBuildSelect(e->b, LLVMBuildOr(e->b, alone, enough, ""), most, op_extreme(e, IR_INT, false, size, most), "");
+  e->shared_rows = nest->tiled;
+  e->block_rows = size;
 }
 
 static LLVMValueRef count_rows(Emit *e, const Nest *nest) {
@@ -344,6 +372,7 @@ static LLVMValueRef emit_rows(Emit *e, const Nest *nest, const Captured *list, R
   rows_parameters(e);
   take_over(e, LLVMGetParam(e->fn, ROW_CONTEXT), list, outer.val);
   rows_arrays(e);
+  share_blocks(e, nest);
   emit_part(e, nest, part, span_function);
   function_end(e, NULL);
   LLVMValueRef f = e->fn;
@@ -379,6 +408,7 @@ static LLVMValueRef split_bytes_of(Emit *e, const Loop *l) {
   Nest nest = nest_of(e, l);
   if (!has_spans(e, &nest)) return const_int(e, 0);
   for (uint32_t n = 0; n < nest.n; n++) layout_size(e, nest.loop[n]->lo), layout_size(e, nest.loop[n]->hi);
+  share_blocks(e, &nest);
   LLVMValueRef rows = count_rows(e, &nest), states = layout_multiply(e, rows, tile_spans(e, nest.tiled));
   LLVMValueRef bytes = layout_multiply(e, states, tile_state_bytes(e, nest.tiled));
   return LLVMBuildSelect(e->b, is_split(e, &nest, rows), bytes, const_int(e, 0), "");
@@ -416,6 +446,7 @@ void emit_parallel(Emit *e, const Loop *l) {
   LLVMValueRef field[] = {e->in, e->out, e->sizes, e->workspace, e->threads};
   for (size_t n = 0; n < 5; n++) store_field(e, field[n], context, (n + 1) * sizeof(void *));
   hand_over(e, context, &list);
+  share_blocks(e, &nest);
   LLVMValueRef rows = count_rows(e, &nest), span = NULL;
   LLVMBasicBlockRef done = NULL;
   if (has_spans(e, &nest)) {

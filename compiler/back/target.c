@@ -1,5 +1,6 @@
 /* target: processors, the passes of LLVM, and kernels as text. */
 #include <llvm-c/ErrorHandling.h>
+#include <llvm-c/Support.h>
 #include <llvm-c/Target.h>
 #include <llvm-c/Transforms/PassBuilder.h>
 #include <pthread.h>
@@ -18,7 +19,16 @@ static void on_diagnostic(LLVMDiagnosticInfoRef info, void *unused) {
   ICE("LLVM: %s", LLVMGetDiagInfoDescription(info));
 }
 
+/* Loop strength reduction looks for the best addresses of all loads and stores of a loop together, of which a register
+ * tile has dozens: it took up to five sixths of the time of code generation, and the code is no faster for it.  LLVM
+ * takes this only as an option of the process. */
+static void set_options(void) {
+  static const char *const options[] = {"attn", "-disable-lsr"};
+  LLVMParseCommandLineOptions(2, options, "");
+}
+
 static void init_once(void) {
+  set_options();
   LLVMInitializeX86TargetInfo();
   LLVMInitializeX86Target();
   LLVMInitializeX86TargetMC();

@@ -30,15 +30,17 @@
 #include "back/lanes.h"
 #include "tile/tile.h"
 
-/* Where an operand of the tile code comes from; FROM_LOG_PAIR: the buffer holds e to it. */
+/* Where an operand of the tile code comes from; FROM_LOG_PAIR: the buffer holds e to it, less the tops. */
 typedef enum { FROM_NOWHERE, FROM_ROW, FROM_COL, FROM_ROW_FEATURE, FROM_COL_FEATURE, FROM_DIAGONAL, FROM_PAIR, FROM_LOG_PAIR } TileSource;
 
-/* scratch: lines of as many columns as a vector has lanes, FROM_COL_FEATURE of 4 bytes. */
-typedef struct TileOperand { TileSource from; LLVMValueRef at, scratch; uint32_t feature; } TileOperand;
+/* scratch: lines of as many columns as a vector has lanes, FROM_COL_FEATURE of 4 bytes.  top: of a factor of a log of a sum
+ * of products its largest value, one a row or column; its lines hold e^(value - top). */
+typedef struct TileOperand { TileSource from; LLVMValueRef at, scratch, top; uint32_t feature; } TileOperand;
 
 /* Log weights are kept in base 2, in which an exponential is cheapest: scores, maxima and the sums of entropies. */
 #define TILE_LOG2_E 1.44269504088896340736
 #define TILE_LN_2 0.69314718055994530942
+#define TILE_SUM_LEAST 1e-30 /* of products of numbers up to 1: far from where f32 ends */
 
 /* Buffers of one weight.  part: e^(log_w - max), [row of the strip][column of the block]; NULL: nobody contracts it. */
 typedef struct WeightSpace { LLVMValueRef part, max, mass; } WeightSpace;
@@ -68,6 +70,7 @@ typedef struct Tile {
   LLVMValueRef strip;         /* number of the strip in the block of rows */
   LLVMValueRef column;        /* number of the register tile in the block of columns */
   LLVMValueRef feature;       /* d - lo */
+  LLVMValueRef alive;         /* which pairs of that vector are there; NULL: all */
   LLVMValueRef here_row, here_column; /* one vector of pairs: row of the strip, first column of the block; else NULL */
   LLVMValueRef **memo;        /* by Val: values of the tile, [row][vector] */
   VEC(LLVMValueRef *) memos;  /* filled cells, in order */

@@ -92,13 +92,23 @@ V tile_line_holds(Tile *t, Val v, Val feature, V lo, V hi) {
 
 /* ---- the values ---------------------------------------------------------------------------------------- */
 
+enum { COLUMNS_AHEAD = 16 }; /* memory that is read once is late otherwise */
+
+/* The columns to come, where it is known how they lie. */
+static void fetch_ahead(Tile *t, const Instr *load, uint32_t along) {
+  for (uint32_t n = 0; n < load->narg; n++)
+    if (load->arg[n] == t->s->loop->index) array_run_ahead(t->e, load, along, n, COLUMNS_AHEAD);
+}
+
 /* n values from the feature at e->val[feature]. */
 V tile_line_value(Tile *t, Val v, Val feature) {
   Emit *e = t->e;
   const Instr *i = ir_at(e->k, v);
   if (!runs_along(t, v)) return lanes_splat(&t->l, lane_from(e, e->val[v], i->type));
   if (i->op == IR_LOAD) {
-    V x = array_run(e, i, t->l.n);
+    uint32_t along = (uint32_t)feature_place(t, i, feature);
+    V x = array_run(e, i, along, t->l.n);
+    fetch_ahead(t, i, along);
     if (LLVMTypeOf(x) == t->l.f32) return x;
     V y = LLVMBuildFPTrunc(e->b, x, t->l.f32, "");
     if (i->type == IR_WIDE) tile_odd(t, tile_line_any(t, both(e, tile_line_infinite(e, y), LLVMBuildNot(e->b, tile_line_infinite(e, x), ""))));

@@ -186,35 +186,25 @@ static bool has_decided_checks(const Tile *t, const Region *r, bool columns) {
   return false;
 }
 
-/* Factors of a log of a sum of products: 0, or so near 1 that no product leaves the range of f32.  A NaN goes its way. */
-static const double FACTOR_MIN = 1e-15, FACTOR_MAX = 1e15;
-
-static LLVMValueRef is_unfit(Tile *t, LLVMValueRef x) {
-  LLVMBuilderRef b = t->e->b;
-  LLVMTypeRef type = LLVMTypeOf(x);
-  bool many = LLVMGetTypeKind(type) == LLVMVectorTypeKind;
-  LLVMValueRef least = many ? lanes_float(&t->l, FACTOR_MIN) : LLVMConstReal(type, FACTOR_MIN);
-  LLVMValueRef most = many ? lanes_float(&t->l, FACTOR_MAX) : LLVMConstReal(type, FACTOR_MAX);
-  LLVMValueRef low = LLVMBuildAnd(b, LLVMBuildFCmp(b, LLVMRealOLT, x, least, ""), LLVMBuildFCmp(b, LLVMRealONE, x, LLVMConstNull(type), ""), "");
-  LLVMValueRef bad = LLVMBuildOr(b, low, LLVMBuildFCmp(b, LLVMRealOGT, x, most, ""), "");
-  return many ? tile_line_any(t, bad) : bad;
-}
-
-static void store_checked(Tile *t, const Line *l, Val v, LLVMValueRef d, LLVMValueRef x) {
-  if (v == l->f->factor[0] || v == l->f->factor[1]) tile_odd(t, is_unfit(t, x));
-  store_line(t, l, v, d, x);
-}
-
-/* The first of `full` features, in lanes. */
-static void pack_vectors(Tile *t, const Line *l, LLVMValueRef full) {
+/* Calls put(ctx, d) for d = 0, n, 2n, .. below full, n being the lanes: as many of them in a row as a tile is wide, then
+ * the rest. */
+static void for_vectors(Tile *t, LLVMValueRef full, void (*put)(Tile *t, const void *ctx, LLVMValueRef d), const void *ctx) {
   Emit *e = t->e;
-  const Loop *loop = l->f->loop;
-  Count c = count_enter(e, const_int(e, 0), LLVMBuildUDiv(e->b, full, const_int(e, t->l.n), ""));
-  LLVMValueRef d = times(e, c.index, t->l.n);
-  set_feature(e, loop->index, loop->lo, loop->hi, d);
-  for (uint32_t n = 0; n < l->values->n; n++)
-    store_checked(t, l, l->values->at[n], d, tile_line_value(t, l->values->at[n], loop->index));
+  LLVMValueRef groups = LLVMBuildUDiv(e->b, full, const_int(e, t->width), ""), lanes = const_int(e, t->l.n);
+  Count c = count_enter(e, const_int(e, 0), groups);
+  for (uint32_t v = 0; v < t->nvec; v++) put(t, ctx, plus(e, times(e, c.index, t->width), const_int(e, (int64_t)v * t->l.n)));
   count_leave(e, &c);
+  c = count_enter(e, times(e, groups, t->nvec), LLVMBuildUDiv(e->b, full, lanes, ""));
+  put(t, ctx, times(e, c.index, t->l.n));
+  count_leave(e, &c);
+}
+
+static void put_line(Tile *t, const void *ctx, LLVMValueRef d) {
+  const Line *l = ctx;
+  const Loop *loop = l->f->loop;
+  set_feature(t->e, loop->index, loop->lo, loop->hi, d);
+  for (uint32_t n = 0; n < l->values->n; n++)
+    store_line(t, l, l->values->at[n], d, tile_line_value(t, l->values->at[n], loop->index));
 }
 
 static void pack_line(Tile *t, const Line *l) {
@@ -223,14 +213,50 @@ static void pack_line(Tile *t, const Line *l) {
   LLVMValueRef full = const_int(e, 0), extent = t->extent[l->feature];
   if (!has_decided_checks(t, loop->body, l->columns) && l->values->n) {
     full = tile_line_full(t, l->values, loop->index, e->val[loop->lo], extent);
-    if (!LLVMIsConstant(full)) pack_vectors(t, l, full);
+    if (!LLVMIsConstant(full)) for_vectors(t, full, put_line, l);
   }
   Count c = count_enter(e, full, extent);
   set_feature(e, loop->index, loop->lo, loop->hi, c.index);
   emit_code(e, loop->body, l->pick, true);
-  for (uint32_t n = 0; n < l->values->n; n++) store_checked(t, l, l->values->at[n], c.index, element(t, l->values->at[n]));
+  for (uint32_t n = 0; n < l->values->n; n++) store_line(t, l, l->values->at[n], c.index, element(t, l->values->at[n]));
   emit_checks(t, loop->body, l->columns, true);
   emit_checks(t, loop->body, l->columns, false);
+  count_leave(e, &c);
+}
+
+/* ---- factors of the log of a sum of products ------------------------------------------------------ */
+
+static LLVMValueRef larger(Emit *e, LLVMValueRef x, LLVMValueRef y) {
+  return LLVMBuildSelect(e->b, LLVMBuildFCmp(e->b, LLVMRealOGT, y, x, ""), y, x, "");
+}
+
+/* Lanes of the vector at d that are features. */
+static LLVMValueRef is_feature(Tile *t, const Line *l, LLVMValueRef d) {
+  Emit *e = t->e;
+  LLVMValueRef left = LLVMBuildTrunc(e->b, LLVMBuildSub(e->b, t->extent[l->feature], d, ""), e->t.i32, "");
+  return LLVMBuildICmp(e->b, LLVMIntSLT, lanes_iota(&t->l, e->t.i32), lanes_splat(&t->l, left), "");
+}
+
+/* x becomes e^(x - top), top being the largest x of the line; a NaN stays one. */
+static void exponentiate(Tile *t, const Line *l, Val v) {
+  Emit *e = t->e;
+  const TileOperand *o = &t->operand[v];
+  LLVMValueRef base = l->columns ? o->scratch : o->at, none = lanes_float(&t->l, -INFINITY), top = cell_new(e, t->l.f32, "top");
+  LLVMValueRef first = LLVMBuildMul(e->b, l->columns ? l->slot : l->at, l->padded, ""), vectors = LLVMBuildUDiv(e->b, l->padded, const_int(e, t->l.n), "");
+  LLVMBuildStore(e->b, none, top);
+  Count c = count_enter(e, const_int(e, 0), vectors);
+  LLVMValueRef d = times(e, c.index, t->l.n), x = tile_get(e, t->l.f32, base, plus(e, first, d));
+  x = LLVMBuildSelect(e->b, is_feature(t, l, d), x, none, "");
+  LLVMBuildStore(e->b, larger(e, LLVMBuildLoad2(e->b, t->l.f32, top, ""), x), top);
+  count_leave(e, &c);
+  LLVMValueRef most = lanes_fold(&t->l, LLVMBuildLoad2(e->b, t->l.f32, top, ""), larger);
+  tile_put(e, o->top, l->at, most);
+  LLVMValueRef empty = LLVMBuildFCmp(e->b, LLVMRealOEQ, most, LLVMConstReal(e->t.f32, -INFINITY), "");
+  LLVMValueRef less = lanes_splat(&t->l, LLVMBuildSelect(e->b, empty, LLVMConstReal(e->t.f32, 0), most, ""));
+  c = count_enter(e, const_int(e, 0), vectors);
+  d = times(e, c.index, t->l.n), x = LLVMBuildFSub(e->b, tile_get(e, t->l.f32, base, plus(e, first, d)), less, "");
+  x = lanes_exp2_weight(&t->l, LLVMBuildFMul(e->b, x, lanes_float(&t->l, TILE_LOG2_E), ""));
+  tile_put(e, base, plus(e, first, d), LLVMBuildSelect(e->b, is_feature(t, l, d), x, lanes_float(&t->l, 0), ""));
   count_leave(e, &c);
 }
 
@@ -239,6 +265,7 @@ static void pack_lines(Tile *t, const Packing *p, LLVMValueRef at, LLVMValueRef 
     const TileFeature *f = &t->s->features.at[k];
     Line l = {f, columns ? &f->col : &f->row, p->feature[k], at, slot, t->padded[k], k, columns};
     pack_line(t, &l);
+    if (f->is_log) exponentiate(t, &l, columns ? f->log_col : f->log_row);
   }
 }
 
@@ -282,7 +309,21 @@ static LLVMValueRef panel_address(Tile *t, LLVMValueRef axis, LLVMValueRef colum
   return plus(e, times(e, line, t->width), LLVMBuildURem(e->b, axis, w, ""));
 }
 
-/* Values of the axis in lanes; a panel must be numbers. */
+typedef struct AxisLine { uint32_t acc; LLVMValueRef at; } AxisLine; /* `at`: the column */
+
+/* A panel must be numbers. */
+static void put_axis(Tile *t, const void *ctx, LLVMValueRef d) {
+  Emit *e = t->e;
+  const AxisLine *line = ctx;
+  const TileAcc *a = &t->s->accs.at[line->acc];
+  const Axis *axis = &a->acc->axes[0];
+  set_feature(e, a->acc->body.index[0], axis->lo, axis->hi, d);
+  LLVMValueRef x = tile_line_value(t, a->panel, a->acc->body.index[0]), gap = LLVMBuildFSub(e->b, x, x, "");
+  tile_odd(t, tile_line_any(t, LLVMBuildFCmp(e->b, LLVMRealUNO, gap, gap, "")));
+  tile_put(e, t->acc[line->acc].panel, panel_address(t, d, line->at), x);
+}
+
+/* Values of the axis in lanes: how many. */
 static LLVMValueRef pack_axis_vectors(Tile *t, uint32_t k, LLVMValueRef at) {
   Emit *e = t->e;
   const TileAcc *a = &t->s->accs.at[k];
@@ -290,14 +331,8 @@ static LLVMValueRef pack_axis_vectors(Tile *t, uint32_t k, LLVMValueRef at) {
   Val index = a->acc->body.index[0], panel[] = {a->panel};
   ValVec values = {.at = panel, .n = 1};
   LLVMValueRef full = tile_line_full(t, &values, index, e->val[axis->lo], t->acc[k].extent);
-  if (LLVMIsConstant(full)) return full;
-  Count c = count_enter(e, const_int(e, 0), LLVMBuildUDiv(e->b, full, const_int(e, t->l.n), ""));
-  LLVMValueRef d = times(e, c.index, t->l.n);
-  set_feature(e, index, axis->lo, axis->hi, d);
-  LLVMValueRef x = tile_line_value(t, a->panel, index), gap = LLVMBuildFSub(e->b, x, x, "");
-  tile_odd(t, tile_line_any(t, LLVMBuildFCmp(e->b, LLVMRealUNO, gap, gap, "")));
-  tile_put(e, t->acc[k].panel, panel_address(t, d, at), x);
-  count_leave(e, &c);
+  AxisLine line = {k, at};
+  if (!LLVMIsConstant(full)) for_vectors(t, full, put_axis, &line);
   return full;
 }
 

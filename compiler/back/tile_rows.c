@@ -43,7 +43,7 @@ static V extent_of(Emit *e, Val lo, Val hi) {
 static void take_operands(Tile *t, Taker *s, const ValVec *values, TileSource from, uint32_t feature, V count) {
   for (uint32_t n = 0; n < values->n; n++) {
     Val v = values->at[n];
-    t->operand[v] = (TileOperand){from, take(s, count, lane_bytes(t->e, v)), NULL, feature};
+    t->operand[v] = (TileOperand){.from = from, .at = take(s, count, lane_bytes(t->e, v)), .feature = feature};
   }
 }
 
@@ -85,9 +85,10 @@ static void take_stream(Tile *t, Taker *s) {
     for (uint32_t k = 0; k < f->col.n; k++)
       if (lane_bytes(e, f->col.at[k]) == 4)
         t->operand[f->col.at[k]].scratch = take(s, layout_multiply(e, t->padded[n], const_int(e, t->l.n)), 4);
+    if (f->is_log) t->operand[f->log_row].top = take(s, rows, 4), t->operand[f->log_col].top = take(s, cols, 4);
     for (uint32_t k = 0; k < f->loop->accs.n; k++) {
       Val result = f->loop->accs.at[k]->result;
-      t->operand[result] = (TileOperand){f->factor[0] ? FROM_LOG_PAIR : FROM_PAIR, take(s, pairs, lane_bytes(e, result)), NULL, n};
+      t->operand[result] = (TileOperand){.from = f->is_log ? FROM_LOG_PAIR : FROM_PAIR, .at = take(s, pairs, lane_bytes(e, result)), .feature = n};
     }
   }
   for (uint32_t n = 0; n < t->s->weights.n; n++)
@@ -508,14 +509,19 @@ uint32_t tile_block_rows(const TileRows *rows) {
   return size;
 }
 
+/* How many rows a block has where it is emitted: bits do not depend on it. */
+static V block_rows(const Emit *e, const TileRows *rows) {
+  return e->shared_rows == rows ? e->block_rows : const_int(e, tile_block_rows(rows));
+}
+
 /* The block of that number, whose tiles have their places. */
 static Block block_at(Emit *e, const TileRows *rows, V block) {
-  uint32_t size = tile_block_rows(rows);
+  V size = block_rows(e, rows);
   Block b = {.tiles = NEW_ARRAY(e->arena, Tile *, rows->streams.n), .odd = cell_new(e, e->t.i1, "odd")};
   V around = bytes_around(e, rows);
   tiles_of(e, rows, LLVMBuildGEP2(e->b, e->t.i8, e->tile_space, &around, 1, ""), b.tiles);
-  b.first = plus(e, e->val[rows->loop->lo], times(e, block, size));
-  b.rows = least(e, minus(e, e->val[rows->loop->hi], b.first), const_int(e, size));
+  b.first = plus(e, e->val[rows->loop->lo], LLVMBuildMul(e->b, block, size, ""));
+  b.rows = least(e, minus(e, e->val[rows->loop->hi], b.first), size);
   return b;
 }
 

@@ -145,6 +145,11 @@ static void check_here(Tile *t, const Instr *i) {
   tile_odd(t, tile_line_any(t, fails));
 }
 
+static void except_here(Tile *t, Val condition, V alive) {
+  V any = tile_value(t, condition, 0, 0);
+  tile_odd(t, tile_line_any(t, alive ? LLVMBuildAnd(t->e->b, any, alive, "") : any));
+}
+
 typedef struct Weighed { V log_w, distance, part; } Weighed; /* base 2; less the reference; 2^that */
 
 static Weighed weigh(Sweep *s, uint32_t w, V alive) {
@@ -198,10 +203,11 @@ static void sweep_vector(Sweep *s) {
   Tile *t = s->t;
   uint32_t mark = tile_mark(t);
   Weighed *weighed = NEW_ARRAY(t->e->arena, Weighed, t->s->weights.n + 1);
-  V alive = s->masked ? alive_here(t) : NULL;
+  V alive = t->alive = s->masked ? alive_here(t) : NULL;
   for (uint32_t w = 0; w < t->s->weights.n; w++) weighed[w] = weigh(s, w, alive);
   for (uint32_t k = 0; k < t->s->accs.n; k++) accumulate(s, k, weighed, alive);
   for (uint32_t n = 0; n < t->s->checks.n; n++) check_here(t, ir_at(t->e->k, t->s->checks.at[n]));
+  for (uint32_t n = 0; n < t->s->exceptions.n; n++) except_here(t, t->s->exceptions.at[n], alive);
   tile_forget(t, mark);
 }
 

@@ -61,6 +61,22 @@ LLVMValueRef tile_pair_place(Tile *t, uint32_t row, uint32_t vec) {
   return plus(t->e, times(t->e, row_here(t, row), t->s->shape.col_block), column_here(t, vec));
 }
 
+/* The log of a sum of products relative to the tops of its factors.  A sum so small that products may have fallen out of
+ * the range of f32 is left to the scalar code, unless there is nothing to sum. */
+static LLVMValueRef log_of_sum(Tile *t, Val v, LLVMValueRef at, uint32_t row, uint32_t vec) {
+  Emit *e = t->e;
+  const TileFeature *f = &t->s->features.at[t->operand[v].feature];
+  LLVMValueRef sum = vector(t, v, tile_pair_place(t, row, vec));
+  LLVMValueRef top = tile_get(e, t->l.f32, t->operand[f->log_col].top, column_here(t, vec));
+  top = LLVMBuildFAdd(e->b, lanes_splat(&t->l, tile_get(e, e->t.f32, t->operand[f->log_row].top, at)), top, "");
+  LLVMValueRef some = LLVMBuildFCmp(e->b, LLVMRealOGT, top, lanes_float(&t->l, -__builtin_inf()), "");
+  LLVMValueRef small = LLVMBuildFCmp(e->b, LLVMRealOLT, sum, lanes_float(&t->l, TILE_SUM_LEAST), "");
+  LLVMValueRef unsure = LLVMBuildAnd(e->b, some, small, "");
+  if (t->alive) unsure = LLVMBuildAnd(e->b, unsure, t->alive, "");
+  tile_odd(t, tile_line_any(t, unsure));
+  return LLVMBuildSelect(e->b, some, LLVMBuildFAdd(e->b, lanes_log(&t->l, sum), top, ""), top, "");
+}
+
 static LLVMValueRef operand(Tile *t, Val v, uint32_t row, uint32_t vec) {
   Emit *e = t->e;
   const TileOperand *o = &t->operand[v];
@@ -69,7 +85,7 @@ static LLVMValueRef operand(Tile *t, Val v, uint32_t row, uint32_t vec) {
     case FROM_ROW: return broadcast(t, v, r);
     case FROM_COL: return vector(t, v, column_here(t, vec));
     case FROM_PAIR: return vector(t, v, tile_pair_place(t, row, vec));
-    case FROM_LOG_PAIR: return lanes_log(&t->l, vector(t, v, tile_pair_place(t, row, vec)));
+    case FROM_LOG_PAIR: return log_of_sum(t, v, r, row, vec);
     case FROM_ROW_FEATURE: return broadcast(t, v, plus(e, LLVMBuildMul(e->b, r, t->padded[o->feature], ""), t->feature));
     case FROM_COL_FEATURE:
       line = plus(e, LLVMBuildMul(e->b, t->column, t->padded[o->feature], ""), t->feature);
@@ -127,7 +143,7 @@ static LLVMValueRef load_run(Tile *t, const Instr *i, LLVMValueRef *index, uint3
   set_indices(e, i, index, 0);
   LLVMValueRef first = e->val[i->arg[along]], last = plus(e, first, const_int(e, t->l.n)), value[2];
   LLVMBasicBlockRef from[2], done = block_new(e, "loaded"), each = block_when(e, array_run_holds(e, i, along, first, last), "run");
-  value[0] = array_run(e, i, t->l.n);
+  value[0] = array_run(e, i, along, t->l.n);
   if (LLVMTypeOf(value[0]) != t->l.f32) value[0] = LLVMBuildFPTrunc(e->b, value[0], t->l.f32, "");
   from[0] = LLVMGetInsertBlock(e->b);
   LLVMBuildBr(e->b, done);
@@ -218,6 +234,7 @@ LLVMValueRef tile_value(Tile *t, Val v, uint32_t row, uint32_t vec) {
   if (!t->rows->dep[v]) return remember(t, cell, lanes_splat(&t->l, lane_from(t->e, t->e->val[v], i->type)));
   if (v == t->s->loop->index) return remember(t, cell, column_index(t, vec));
   if (t->operand[v].from) return remember(t, cell, operand(t, v, row, vec));
+  if (i->op == IR_RESULT) return remember(t, cell, LLVMConstNull(lanes_type(&t->l, i->type))); /* of a loop for exceptions */
   LLVMValueRef x = compute(t, v, row, vec);
   return remember(t, cell, x);
 }
@@ -260,7 +277,7 @@ static LLVMValueRef combine(Tile *t, const Acc *a, LLVMValueRef old, LLVMValueRe
 
 /* A sum of products is fused. */
 static LLVMValueRef feature_step(Tile *t, const TileFeature *f, const Acc *a, LLVMValueRef old, uint32_t row, uint32_t vec) {
-  if (f->factor[0]) return lanes_fma(&t->l, tile_value(t, f->factor[0], row, vec), tile_value(t, f->factor[1], row, vec), old);
+  if (f->is_log) return lanes_fma(&t->l, tile_value(t, f->log_row, row, vec), tile_value(t, f->log_col, row, vec), old);
   Val product = through_converts(t->e->k, a->body.x);
   const Instr *i = ir_at(t->e->k, product);
   bool of_pairs = (t->rows->dep[product] & DEP_BOTH) == DEP_BOTH; /* else it is an operand itself */

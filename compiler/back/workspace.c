@@ -27,11 +27,10 @@ static double constant_of(LLVMValueRef f) {
   return (double)LLVMConstIntGetZExtValue(x);
 }
 
-bool back_workspace(Arena *arena, const Kernel *k, const BackOptions *options, BackWorkspace *w) {
+bool back_workspace(Arena *arena, const Kernel *k, const BackOptions *options, BackWorkspace *w, const char **why) {
   Emit e = {.arena = arena, .k = k};
-  const char *why;
   *w = (BackWorkspace){-1, -1};
-  if (!target_choose(&e, options, &why)) return false;
+  if (!target_choose(&e, options, why)) return false;
   e.cx = target_context(LLVMContextCreate());
   emit_begin(&e);
   LLVMValueRef shared = emit_bytes(&e, "shared", false), each = emit_bytes(&e, "each", true);

@@ -5,6 +5,7 @@
 #include "base/json.h"
 #include "driver/cost.h"
 #include "driver/execute.h"
+#include "driver/limit.h"
 #include "driver/peak.h"
 #include "driver/precheck.h"
 
@@ -87,7 +88,7 @@ int verb_bench(Driver *d) {
   const WordVec *words = &d->options.words;
   if (!load_model(d, &c, &status)) return status;
   status = bind_inputs(d->arena, c.model, d->options.f64, words->at + c.used, words->n - c.used, BIND_RANDOM, &in);
-  if (status || !precheck(d->arena, c.file, &in)) return STATUS_WRONG;
+  if (status || !precheck(d->arena, c.file, &in) || !limit_holds(d->arena, c.file, &in, d->options.max_cost)) return STATUS_WRONG;
   if (!execute_compile(d->arena, c.file, c.model, &d->options, &p)) return STATUS_WRONG;
   bool ok = bench(d, &p, &in);
   execute_dispose(&p);

@@ -68,12 +68,16 @@ static const int64_t *fixed_sizes(const Build *b, const Kernel *k) {
 static bool derive(Build *b) {
   const Options *o = &b->d->options;
   Diags *refusals;
-  Kernel *k = execute_derive(b->d->arena, b->chosen.file, b->chosen.model, &refusals);
+  Options plain = *o; /* sums are reassociated once, when the sizes that are known have their place */
+  PassOptions passes = {.reassociate = o->reassociate};
+  for (uint32_t n = 0; n < b->chosen.model->sizes.n; n++)
+    if (b->in.sizes[n] >= 0) plain.reassociate = REASSOCIATE_NEVER;
+  Kernel *k = execute_derive(b->d->arena, b->chosen.file, b->chosen.model, &plain, &refusals);
   diag_print(refusals, message_stream());
   if (!k) return false;
   b->options = (BackOptions){.f64 = o->f64, .cpu = o->cpu, .optimise = true, .tile = !o->no_tiles, .triple = o->target, .sizes = fixed_sizes(b, k)};
   b->options.levels = !o->cpu && back_has_levels(o->target);
-  if (b->options.sizes) k = ir_run_passes(b->d->arena, pass_specialise(b->d->arena, k, b->options.sizes), NULL);
+  if (b->options.sizes) k = ir_run_passes_with(b->d->arena, pass_specialise(b->d->arena, k, b->options.sizes), &passes, NULL);
   b->kernel = k;
   return true;
 }

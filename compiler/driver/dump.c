@@ -47,20 +47,21 @@ static int dump_kernel(Driver *d, const Kernel *k, const char *after) {
   const char *why = "";
   BackOptions options = {.f64 = d->options.f64, .cpu = d->options.cpu, .optimise = true, .tile = !d->options.no_tiles};
   const Kernel *at = k;
+  PassOptions passes = {.reassociate = d->options.reassociate};
   for (uint32_t i = 0; i < FORM_COUNT; i++) {
     if (strcmp(FORMS[i], after)) continue;
-    char *text = back_text(d->arena, ir_run_passes(d->arena, k, NULL), &options, (BackForm)i, &why);
+    char *text = back_text(d->arena, ir_run_passes_with(d->arena, k, &passes, NULL), &options, (BackForm)i, &why);
     if (!text) return wrong("%s", why);
     fputs(text, stdout);
     free(text);
     return STATUS_DONE;
   }
   if (!strcmp(after, "tile")) {
-    const TilePlan *plan = back_tile_plan(d->arena, ir_run_passes(d->arena, k, NULL), &options);
+    const TilePlan *plan = back_tile_plan(d->arena, ir_run_passes_with(d->arena, k, &passes, NULL), &options);
     if (plan) tile_print(plan, stdout);
     return STATUS_DONE;
   }
-  if (strcmp(after, "derive")) at = ir_run_passes(d->arena, k, after);
+  if (strcmp(after, "derive")) at = ir_run_passes_with(d->arena, k, &passes, after);
   ir_print(at, stdout);
   return STATUS_DONE;
 }

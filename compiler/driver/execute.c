@@ -16,20 +16,20 @@
 
 /* ---- model to code ---------------------------------------------------------------------------------------- */
 
-Kernel *execute_derive(Arena *arena, const Loaded *l, const Model *m, Diags **refusals) {
+Kernel *execute_derive(Arena *arena, const Loaded *l, const Model *m, const Options *o, Diags **refusals) {
   *refusals = load_messages(arena, l);
   Plan *plan = plan_model(arena, m);
   Kernel *k = plan->refusals.n ? NULL : derive_kernel(arena, plan);
   explain_refusals(plan, *refusals);
   if (!k) ICE_UNLESS((*refusals)->errors > 0);
-  return k ? ir_run_passes(arena, k, NULL) : NULL;
+  return k ? ir_run_passes_with(arena, k, &(PassOptions){.reassociate = o->reassociate}, NULL) : NULL;
 }
 
 bool execute_compile(Arena *arena, const Loaded *l, const Model *m, const Options *o, Program *p) {
   double start = seconds_now();
   Diags *refusals;
   *p = (Program){.file = l, .model = m, .f64 = o->f64};
-  p->kernel = execute_derive(arena, l, m, &refusals);
+  p->kernel = execute_derive(arena, l, m, o, &refusals);
   diag_print(refusals, message_stream());
   if (!p->kernel) return false;
   BackOptions options = {.f64 = o->f64, .cpu = o->cpu, .optimise = true, .tile = !o->no_tiles, .cache = o->cache};

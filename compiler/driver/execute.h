@@ -18,7 +18,7 @@ typedef struct Program {
 
 /* The kernel after all passes.  NULL when the model cannot be compiled; *refusals (never NULL) holds what was
  * refused, as errors at their place. */
-Kernel *execute_derive(Arena *arena, const Loaded *l, const Model *m, Diags **refusals);
+Kernel *execute_derive(Arena *arena, const Loaded *l, const Model *m, const Options *o, Diags **refusals);
 
 /* False after messages; execute_dispose it in any case. */
 bool execute_compile(Arena *arena, const Loaded *l, const Model *m, const Options *o, Program *p);

@@ -34,6 +34,7 @@ static const OptionHelp OPTION_HELP[] = {
   {OPTION_MAX_COST, "--max-cost=C", "largest number of weight evaluations (default 1e12)"},
   {OPTION_NO_CACHE, "--no-cache", "do not keep or use compiled kernels"},
   {OPTION_NO_TILES, "--no-tiles", "scalar code alone, also where a stream could run on register tiles"},
+  {OPTION_REASSOCIATE, "--reassociate=MODE", "sums of products in another order: auto (by cost), never, or always, in short parts, for tests"},
   {OPTION_TIME, "--time", "print compile and run times on stderr"},
 };
 

@@ -76,6 +76,13 @@ static bool set_no_cache(Options *o, const char *v) { return !v && (o->no_cache 
 
 static bool set_no_tiles(Options *o, const char *v) { return !v && (o->no_tiles = true); }
 
+static bool read_reassociate(Options *o, const char *v) {
+  static const char *const modes[] = {[REASSOCIATE_AUTO] = "auto", [REASSOCIATE_ALWAYS] = "always", [REASSOCIATE_NEVER] = "never"};
+  for (int m = REASSOCIATE_AUTO; m <= REASSOCIATE_NEVER; m++)
+    if (!strcmp(modes[m], v)) return o->reassociate = (Reassociate)m, true;
+  return false;
+}
+
 typedef struct Option {
   const char *name;
   uint32_t bit;
@@ -92,6 +99,7 @@ static const Option OPTIONS[] = {
   {"--no-cache", OPTION_NO_CACHE, set_no_cache, NULL},
   {"--no-tiles", OPTION_NO_TILES, set_no_tiles, NULL},
   {"--precision", OPTION_PRECISION, read_precision, "f32 or f64"},
+  {"--reassociate", OPTION_REASSOCIATE, read_reassociate, "auto, always or never"},
   {"--seed", OPTION_SEED, read_seed, "an integer"},
   {"--target", OPTION_TARGET, read_target, "x86_64-linux-gnu or aarch64-linux-gnu"},
   {"--target-cpu", OPTION_CPU, read_cpu, "native or the name of a CPU that LLVM knows"},

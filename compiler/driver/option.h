@@ -8,6 +8,7 @@
 #include <stdbool.h>
 
 #include "base/vec.h"
+#include "ir/pass.h"
 
 typedef VEC(const char *) WordVec;
 
@@ -19,6 +20,7 @@ typedef struct Options {
   const char *target;  /* --target; NULL: this machine */
   const char *cache;   /* a folder; NULL: none.  Set by verbs that use one, unless --no-cache is given */
   bool json, time, check, f64, no_cache;
+  Reassociate reassociate; /* when sums are taken in another order */
   bool no_tiles;       /* scalar code alone */
   bool has_precision;  /* --precision was given */
   int threads;         /* 0: all cores */
@@ -46,9 +48,10 @@ enum {
   OPTION_MAX_COST = 1 << 13,
   OPTION_TARGET = 1 << 14,
   OPTION_NO_TILES = 1 << 15,
+  OPTION_REASSOCIATE = 1 << 16,
   /* common to all verbs, so that one list of options serves them all */
   OPTIONS_BUILD = OPTION_CPU | OPTION_TIME | OPTION_PRECISION | OPTION_NO_CACHE | OPTION_THREADS | OPTION_SEED |
-                  OPTION_MAX_COST | OPTION_NO_TILES,
+                  OPTION_MAX_COST | OPTION_NO_TILES | OPTION_REASSOCIATE,
 };
 
 /* STATUS_DONE, or STATUS_USAGE after a message.  `allowed`: the OPTION bits of the verb. */

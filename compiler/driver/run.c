@@ -1,6 +1,7 @@
 /* attn run: bind, check what can be checked, compile, run, write. */
 #include "driver/cache_folder.h"
 #include "driver/execute.h"
+#include "driver/limit.h"
 #include "driver/output.h"
 #include "driver/precheck.h"
 
@@ -21,7 +22,7 @@ int verb_run(Driver *d) {
   if (!load_model(d, &c, &status)) return status;
   if (!output_plan(c.model, d->options.output)) return STATUS_WRONG;
   status = bind_inputs(d->arena, c.model, d->options.f64, words->at + c.used, words->n - c.used, BIND_ALL, &in);
-  if (status || !precheck(d->arena, c.file, &in)) return STATUS_WRONG;
+  if (status || !precheck(d->arena, c.file, &in) || !limit_holds(d->arena, c.file, &in, d->options.max_cost)) return STATUS_WRONG;
   if (!d->options.no_cache) d->options.cache = cache_folder(d->arena);
   if (!execute_compile(d->arena, c.file, c.model, &d->options, &p)) return STATUS_WRONG;
   status = run_program(d, &p, &in);

@@ -106,5 +106,6 @@ Facts *facts_of(Arena *arena, const Model *m, const Plan *plan, const Kernel *k,
   count_memory(f);
   find_streams(f);
   find_hoists(f);
+  find_orders(f);
   return f;
 }

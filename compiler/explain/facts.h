@@ -45,6 +45,18 @@ typedef struct Kept {
   bool is_pairwise;        /* as large as copies times domain of some edge */
 } Kept;
 
+/* A stream over products of sums, and whether its sums may change places. */
+typedef struct Order {
+  Edge *edge;
+  const char *rows;      /* name of the loop around */
+  const char *why;       /* NULL: they may; else why not */
+  int support;           /* Support of ir/reassociate.h */
+  const char *chunk;     /* the length of a part, and what is cut into parts; NULL: one state is all */
+  const char *parts;
+  Poly direct, reordered; /* multiply-adds */
+  Poly numbers;          /* of 8 bytes, kept where the order is changed */
+} Order;
+
 typedef struct LoopName { Span span; const char *name; Edge *edge; } LoopName;
 typedef struct AxisBounds { Val lo, hi; } AxisBounds;
 
@@ -55,6 +67,7 @@ typedef struct Facts {
   const Kernel *k;      /* NULL: refused; then only names and sizes are there */
   const int64_t *sizes; /* by Size.id; -1: not known */
   const struct ExplainBuild *build; /* NULL: not asked for */
+  const struct Facts *built;        /* of ExplainBuild.k */
   bool any_size, all_sizes;
   PolyTable polys;
   VEC(LoopName) names;
@@ -74,6 +87,7 @@ typedef struct Facts {
   VEC(Stream) streams;
   VEC(Hoist) hoists;
   VEC(Kept) kept;
+  VEC(Order) orders;
 } Facts;
 
 /* k may be NULL.  All results live in the arena. */
@@ -95,10 +109,11 @@ Poly loop_trips(Facts *f, const Loop *l); /* sets is_bound */
 Poly array_elements(Facts *f, const Array *a);
 uint32_t store_bytes(StoreType t);       /* real counted as f32 */
 
-/* cost.c, flow.c */
+/* cost.c, flow.c, order.c */
 void count_cost(Facts *f);
 void count_memory(Facts *f);
 void find_streams(Facts *f);
 void find_hoists(Facts *f);
+void find_orders(Facts *f);
 
 #endif

@@ -252,6 +252,24 @@ static void write_hoisted(Json *j, const Facts *f) {
   json_close(j, ']');
 }
 
+static void write_orders(Json *j, Facts *f) {
+  static const char *const SUPPORTS[] = {"all", "prefix", "suffix"};
+  json_open(j, "orders", '[');
+  for (uint32_t i = 0; i < f->orders.n; i++) {
+    const Order *o = &f->orders.at[i];
+    json_open(j, NULL, '{');
+    json_string(j, "edge", name(f, o->edge->name));
+    json_string(j, "refused", o->why);
+    json_string(j, "support", o->why ? NULL : SUPPORTS[o->support]);
+    json_string(j, "chunk", o->chunk);
+    write_poly(j, f, "direct", &o->direct);
+    write_poly(j, f, "reassociated", &o->reordered);
+    write_poly(j, f, "kept_numbers", &o->numbers);
+    json_close(j, '}');
+  }
+  json_close(j, ']');
+}
+
 static void write_fused(Json *j, Facts *f) {
   json_open(j, "fused", '[');
   for (uint32_t i = 0; i < f->streams.n; i++) {
@@ -304,13 +322,14 @@ void explain_json(Facts *f, FILE *to) {
   write_hoisted(&j, f);
   write_fused(&j, f);
   passes_json(f, &j);
+  write_orders(&j, f);
   write_refusals(&j, f);
   json_close(&j, '}');
 }
 
 bool explain_model(const Model *m, const Plan *plan, const Kernel *k, const int64_t *sizes, const ExplainBuild *build, bool json, FILE *to) {
   Facts *f = facts_of(plan->arena, m, plan, k, sizes);
-  f->build = build;
+  if (k && build) f->build = build, f->built = facts_of(plan->arena, m, plan, build->k, sizes);
   if (json) explain_json(f, to);
   else explain_text(f, to);
   return !ferror(to);

@@ -234,6 +234,37 @@ static void print_plan(const Text *p) {
   if (!p->f->streams.n) say(p, "  none: no output needs the posterior\n");
 }
 
+static const char *order_law(const Order *o) {
+  static const char *const over[] = {"all values", "the values up to a bound that moves with", "the values from a bound that moves with"};
+  return over[o->support];
+}
+
+static void print_chosen(const Text *p, const Order *o) {
+  double direct = poly_value(&p->f->polys, &o->direct), reordered = poly_value(&p->f->polys, &o->reordered);
+  if (!isfinite(direct) || !isfinite(reordered)) say(p, "    the cheaper one is chosen when the kernel is called\n");
+  else say(p, "    at these sizes %s: %s\n", reordered < direct ? "the second" : "the first", number(p, fmin(direct, reordered)));
+}
+
+static void print_order(const Text *p, const Order *o) {
+  const char *edge = name(p, o->edge->name);
+  if (o->why) {
+    say(p, "  %s: a weight that is a sum of products is not reassociated: %s\n", edge, o->why);
+    return;
+  }
+  say(p, "  %s, over %s%s%s: its weight is a sum of products of a factor of %s and one of %s,\n", edge, order_law(o), o->chunk ? " " : "",
+      o->chunk ? o->rows : "", o->rows, edge);
+  say(p, "    so the sums may change places: values are summed first, for every product, into states that all %s share\n", o->rows);
+  if (o->chunk) say(p, "    %s values are cut into T parts of L = %s; within its own part a copy sums value by value\n", o->parts, o->chunk);
+  say(p, "    multiply-adds value by value: %s\n", poly(p, &o->direct));
+  say(p, "    multiply-adds by states: %s, with %s numbers of 8 bytes kept\n", poly(p, &o->reordered), poly(p, &o->numbers));
+  print_chosen(p, o);
+}
+
+static void print_orders(const Text *p) {
+  if (p->f->orders.n) heading(p, "The order of the sums");
+  for (uint32_t i = 0; i < p->f->orders.n; i++) print_order(p, &p->f->orders.at[i]);
+}
+
 /* ---- cost ---------------------------------------------------------------------------------------------------------- */
 
 static void print_amount(const Text *p, const char *what, const Poly *x) {
@@ -340,6 +371,7 @@ void explain_text(Facts *f, FILE *to) {
   print_formulas(&p);
   if (f->k || !f->plan->refusals.n) print_plan(&p);
   if (f->k) {
+    print_orders(&p);
     print_cost(&p);
     print_memory(&p);
     print_moved(&p);

@@ -5,7 +5,8 @@
  *   bound      values of the index variables in sight
  *   known      values of edge copies: those streamed over, drawn, or at their mode
  *   decisions  which copies of a component, named by different index values, have been taken to be the
- *              same copy or different ones (both cases of a coincidence are derived)
+ *              same copy or different ones (both cases of a coincidence are derived); what follows from
+ *              them is not decided again: a case that contradicts them is not derived
  *   guard      the condition under which what is evaluated here matters: checks fail only where it holds
  *   used_none  not NULL: evaluation is that of a weight; becomes true where a `none` edge is used
  *
@@ -144,9 +145,14 @@ Val copy_log_sum(Context *x, Copy copy);                /* over all edges, witho
 Val copy_log_constant(Context *x, Copy copy);           /* factors that mention no edge: normalisers, as a log */
 Val copy_exists(Context *x, Copy copy);                 /* bool: some value has weight (or NaN) */
 Context with_known(const Context *x, Copy copy, Edge *e, Choice value);
-const Known *find_known(const Context *x, const Component *c, const Edge *e, const Val *copy);
-bool same_copy(const Context *x, const Component *c, const Val *a, const Val *b);
+const Known *find_known(const Context *x, const Component *c, const Edge *e, Val *copy);
+/* Of all index values that name the same copy, those that stand for it: decisions are an equivalence, and each joins two
+ * that stood for themselves. */
+Val *named_copy(const Context *x, const Component *c, Val *at);
+bool same_copy(const Context *x, const Component *c, Val *a, Val *b);
 Copy own_copy(Context *x, Component *c);
+/* Values of the leading indices of a copy of e, into `at`: checked, for a plate 1..T has no copy 0. */
+void copy_indices(Context *x, const Edge *e, const TermVec *args, Val *at);
 /* The copy an edge reference names; its index values are checked. */
 Copy copy_of(Context *x, const Term *edge_ref);
 Context in_copy(const Context *x, Copy copy); /* the plates stand for the copy's index values, nothing else is bound */

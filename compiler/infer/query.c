@@ -170,7 +170,7 @@ static Val over_components(Context *x, const Term *t, AccKind kind, IrOp combine
     }
     if (!first) continue;
     o.at = NEW_ARRAY(x->d->arena, Val, o.c->plates.n);
-    for (uint32_t k = 0; k < s->fixed.n; k++) o.at[k] = eval(x, s->fixed.at[k]);
+    copy_indices(x, s->edge, &s->fixed, o.at);
     Context y = with_plates(x, o.c, o.at, s->fixed.n);
     Val v = build_convert(B(x), over_copies(&y, kind, &o, s->fixed.n), IR_WIDE);
     total = total ? build_2(B(x), combine, total, v) : v;

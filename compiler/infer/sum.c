@@ -21,17 +21,20 @@ static bool equal_vals(uint32_t n, const Val *a, const Val *b) {
   return true;
 }
 
-bool same_copy(const Context *x, const Component *c, const Val *a, const Val *b) {
-  uint32_t n = c->plates.n;
-  if (equal_vals(n, a, b)) return true;
-  for (const Decision *d = x->decisions; d; d = d->next) {
-    if (d->c != c || !d->same) continue;
-    if ((equal_vals(n, d->x, a) && equal_vals(n, d->y, b)) || (equal_vals(n, d->x, b) && equal_vals(n, d->y, a))) return true;
+Val *named_copy(const Context *x, const Component *c, Val *at) {
+  for (const Decision *d = x->decisions; d;) {
+    bool here = d->c == c && d->same && equal_vals(c->plates.n, d->x, at);
+    if (here) at = d->y;
+    d = here ? x->decisions : d->next;
   }
-  return false;
+  return at;
 }
 
-const Known *find_known(const Context *x, const Component *c, const Edge *e, const Val *copy) {
+bool same_copy(const Context *x, const Component *c, Val *a, Val *b) {
+  return equal_vals(c->plates.n, named_copy(x, c, a), named_copy(x, c, b));
+}
+
+const Known *find_known(const Context *x, const Component *c, const Edge *e, Val *copy) {
   for (const Known *k = x->known; k; k = k->next)
     if (k->c == c && k->edge == e && same_copy(x, c, k->copy, copy)) return k;
   return NULL;
@@ -105,19 +108,23 @@ static void check_copy_index(Context *y, const Term *arg, Val v, const Index *pl
   build_check(B(y), IR_CHECK_INDEX, y->guard, build_2(B(y), IR_SUB, v, r.lo), build_2(B(y), IR_SUB, r.hi, r.lo));
 }
 
-Copy copy_of(Context *x, const Term *t) {
-  Copy copy = {x->d->plan->of_edge[t->edge->id], NEW_ARRAY(x->d->arena, Val, t->args.n)};
+void copy_indices(Context *x, const Edge *e, const TermVec *args, Val *at) {
   Context y = *x;
   bool own = true; /* so far these are the indices of the plates one stands in */
-  for (uint32_t i = 0; i < t->args.n; i++) {
-    Index *plate = t->edge->plates.at[i];
-    copy.at[i] = eval(x, t->args.at[i]);
+  for (uint32_t i = 0; i < args->n; i++) {
+    Index *plate = e->plates.at[i];
+    at[i] = eval(x, args->at[i]);
     const BoundIndex *n = find_bound(x, plate);
-    own = own && n && n->v == copy.at[i];
+    own = own && n && n->v == at[i];
     if (own) continue;
-    check_copy_index(&y, t->args.at[i], copy.at[i], plate);
-    y = with_index(&y, plate, copy.at[i], copy.at[i], 0, false);
+    check_copy_index(&y, args->at[i], at[i], plate);
+    y = with_index(&y, plate, at[i], at[i], 0, false);
   }
+}
+
+Copy copy_of(Context *x, const Term *t) {
+  Copy copy = {x->d->plan->of_edge[t->edge->id], NEW_ARRAY(x->d->arena, Val, t->args.n)};
+  copy_indices(x, t->edge, &t->args, copy.at);
   return copy;
 }
 
@@ -237,17 +244,14 @@ static bool factor_may_fail(const Factor *f) {
 
 static Val live(Context *x, Val log_w) { return build_2(B(x), IR_NE, log_w, wide(x, -INFINITY)); }
 
-/* Factors that can fail come last: a value that the others remove is not looked at. */
-static Val factors_log(Context *x, Copy copy, const Node *n) {
+static Val factors_log(Context *x, Copy copy, const Node *n, bool fallible, Val sum) {
   Context y = in_copy(x, copy);
-  Val sum = wide(x, 0);
-  for (int fallible = 0; fallible < 2; fallible++)
-    for (uint32_t i = 0; i < n->factors.n; i++) {
-      const Factor *f = n->factors.at[i];
-      if (factor_may_fail(f) != fallible) continue;
-      Context z = fallible ? with_guard(&y, live(x, sum)) : y;
-      sum = build_2(B(x), IR_LOGMUL, sum, factor_log(&z, copy.c, f));
-    }
+  for (uint32_t i = 0; i < n->factors.n; i++) {
+    const Factor *f = n->factors.at[i];
+    if (factor_may_fail(f) != fallible) continue;
+    Context z = fallible ? with_guard(&y, live(x, sum)) : y;
+    sum = build_2(B(x), IR_LOGMUL, sum, factor_log(&z, copy.c, f));
+  }
   return sum;
 }
 
@@ -261,8 +265,11 @@ static Val children_log(Context *x, Copy copy, const Node *n, Val sum, bool maxi
   return sum;
 }
 
+/* Factors that can fail come last: a value that the others, or the edges below, remove is not looked at. */
 Val node_log(Context *x, Copy copy, const Node *n, bool maximise) {
-  return children_log(x, copy, n, factors_log(x, copy, n), maximise);
+  Val sum = factors_log(x, copy, n, false, wide(x, 0));
+  sum = children_log(x, copy, n, sum, maximise);
+  return factors_log(x, copy, n, true, sum);
 }
 
 typedef struct At { Copy copy; const Node *n; } At;

@@ -3,6 +3,7 @@
  *   L[exp a] = a           L[a b] = L[a] + L[b]      L[a / b] = L[a] - L[b]     L[a ^ b] = b L[a]
  *   L[if c then a else b] = if c then L[a] else L[b]                            L[prod e] = sum L[e]
  *   L[a + b] = log(e^L[a] + e^L[b]), L[sum e] = lse L[e]        where the parts are provably >= 0
+ *   L[sigmoid a] = -softplus(-a)             L[softplus a], L[elu a + 1] = a where e^a is too small to be added to 1
  *   anything else: the log of the value.
  * A weight is kept as log|w| and the condition that w < 0, so that a product of two negative factors is what
  * it is; a weight negative in the end is NaN.  In products, and between the terms of an exponent, -inf
@@ -114,6 +115,34 @@ static Signed log_of_reduce(Context *x, const Term *t) {
   ICE("unknown reduction");
 }
 
+/* log(log(1 + e^a)) = a - e^a / 2 + ...: a weight may be far below what a real can hold. */
+static Signed log_of_softplus(Context *x, const Term *t) {
+  Builder *b = B(x);
+  Val a = build_convert(b, eval(x, t->args.at[0]), IR_WIDE), small = build_2(b, IR_LT, a, wide(x, -18));
+  Val far = build_2(b, IR_SUB, a, build_2(b, IR_MUL, wide(x, 0.5), build_1(b, IR_EXP, a)));
+  return (Signed){build_select(b, small, far, log_of_value(x, t).log_abs), 0};
+}
+
+static const Term *elu_of(const Term *t, const Term *one) {
+  return t->kind == TERM_OP && t->op == OP_ELU && one->kind == TERM_REAL && one->real == 1 ? t->args.at[0] : NULL;
+}
+
+/* elu(a) + 1 is e^a below 0, 1 + a above. */
+static Signed log_of_elu_plus_one(Context *x, const Term *argument) {
+  Builder *b = B(x);
+  Val a = build_convert(b, eval(x, argument), IR_WIDE);
+  return (Signed){build_select(b, build_2(b, IR_GT, a, wide(x, 0)), build_1(b, IR_LOG1P, a), a), 0};
+}
+
+static Signed log_of_sum(Context *x, const Term *t) {
+  const Term *p = t->args.at[0], *q = t->args.at[1];
+  const Term *elu = elu_of(p, q) ? elu_of(p, q) : elu_of(q, p);
+  if (elu) return log_of_elu_plus_one(x, elu);
+  if (!p->nonnegative || !q->nonnegative) return log_of_value(x, t);
+  Val a = signed_log(x, p).log_abs;
+  return (Signed){build_2(B(x), IR_LOGADD, a, signed_log(x, q).log_abs), 0};
+}
+
 static Signed log_of_op(Context *x, const Term *t) {
   Builder *b = B(x);
   const Term *p = t->args.at[0];
@@ -128,12 +157,8 @@ static Signed log_of_op(Context *x, const Term *t) {
   }
   case OP_SIGMOID: return (Signed){negate(x, build_1(b, IR_SOFTPLUS, negate(x, eval(x, p)))), 0};
   case OP_TO_REAL: return p->type == TYPE_BOOL ? log_of_bool(x, p) : log_of_value(x, t);
-  case OP_ADD: {
-    const Term *q = t->args.at[1];
-    if (!p->nonnegative || !q->nonnegative) return log_of_value(x, t);
-    Val a = signed_log(x, p).log_abs;
-    return (Signed){build_2(b, IR_LOGADD, a, signed_log(x, q).log_abs), 0};
-  }
+  case OP_SOFTPLUS: return log_of_softplus(x, t);
+  case OP_ADD: return log_of_sum(x, t);
   }
   return log_of_value(x, t);
 }

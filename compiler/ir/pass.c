@@ -6,17 +6,39 @@
 
 /* The builder's normal form, in which equal values have equal numbers (fusion compares by number), without dead
  * code: a value that nothing uses must not tie two loops together. */
-static Kernel *normalise(Arena *arena, const Kernel *k) {
+static Kernel *normalise(Arena *arena, const Kernel *k, const PassOptions *options) {
+  (void)options;
   Rebuild r;
   rebuild_init(&r, arena, k);
   return pass_dce(arena, rebuild_run(&r));
 }
 
+static Kernel *pair(Arena *arena, const Kernel *k, const PassOptions *options) {
+  return options->as_derived ? pass_dce(arena, k) : pass_pair(arena, k);
+}
+
+static Kernel *fuse(Arena *arena, const Kernel *k, const PassOptions *options) {
+  (void)options;
+  return pass_fuse(arena, k);
+}
+
+/* Fusion brings all that one stream feeds together, and leaves accumulators whose twin is used instead: they would be
+ * reasons against another order. */
+static Kernel *reassociate(Arena *arena, const Kernel *k, const PassOptions *options) {
+  return pass_reassociate(arena, pass_dce(arena, k), options->as_derived ? REASSOCIATE_NEVER : options->reassociate);
+}
+
+static Kernel *dce(Arena *arena, const Kernel *k, const PassOptions *options) {
+  (void)options;
+  return pass_dce(arena, k);
+}
+
 const Pass ir_passes[] = {
   {"normalise", normalise},
-  {"pair", pass_pair},
-  {"fuse", pass_fuse},
-  {"dce", pass_dce}, /* after fusion, which leaves accumulators whose twin is used instead */
+  {"pair", pair},
+  {"fuse", fuse},
+  {"reassociate", reassociate},
+  {"dce", dce},
 };
 const uint32_t ir_pass_count = sizeof ir_passes / sizeof ir_passes[0];
 
@@ -32,11 +54,15 @@ static bool is_pass(const char *name) {
 }
 
 Kernel *ir_run_passes(Arena *arena, const Kernel *k, const char *stop_after) {
+  return ir_run_passes_with(arena, k, &(PassOptions){REASSOCIATE_AUTO}, stop_after);
+}
+
+Kernel *ir_run_passes_with(Arena *arena, const Kernel *k, const PassOptions *options, const char *stop_after) {
   if (stop_after && !is_pass(stop_after)) return NULL;
   verify(k, "(none)");
   Kernel *at = NULL;
   for (uint32_t i = 0; i < ir_pass_count; i++) {
-    at = ir_passes[i].run(arena, at ? at : k);
+    at = ir_passes[i].run(arena, at ? at : k, options);
     verify(at, ir_passes[i].name);
     if (stop_after && !strcmp(ir_passes[i].name, stop_after)) break;
   }

@@ -295,10 +295,11 @@ void check_infer_complete(Checker *c) {
 /* ---- queries against methods ---------------------------------------------------------------------- */
 
 /* Entmax and the message-passing approximations give single marginals and nothing else. */
-static bool marginals_only(const Edge *e) {
-  if (!e->infer) return false;
-  return e->infer->method == INFER_ENTMAX || e->infer->method == INFER_SINKHORN || e->infer->method == INFER_BETHE;
+bool infer_gives_marginals(const Infer *f) {
+  return f && (f->method == INFER_ENTMAX || f->method == INFER_SINKHORN || f->method == INFER_BETHE);
 }
+
+const char *infer_method_name(InferMethod method) { return METHODS[method].name; }
 
 static void refuse_method(Checker *c, Span span, const Edge *e, const char *query) {
   Diag *d = diag_error(c->diags, span, "'%s' of '%s', which is inferred by '%s': only E and P of single copies are defined then",
@@ -327,10 +328,10 @@ static void check_one_query(const Term *t, void *context) {
   if (t->kind != TERM_QUERY) return;
   if (t->query == QUERY_PARAM) check_param(c, t);
   if (t->query == QUERY_MODE || t->query == QUERY_SAMPLE)
-    if (marginals_only(t->args.at[0]->edge)) refuse_method(c, t->span, t->args.at[0]->edge, NAMES[t->query]);
+    if (infer_gives_marginals(t->args.at[0]->edge->infer)) refuse_method(c, t->span, t->args.at[0]->edge, NAMES[t->query]);
   if (t->query != QUERY_ENTROPY && t->query != QUERY_KL) return;
   for (uint32_t i = 0; i < t->copies.n; i++)
-    if (marginals_only(t->copies.at[i].edge)) refuse_method(c, t->span, t->copies.at[i].edge, NAMES[t->query]);
+    if (infer_gives_marginals(t->copies.at[i].edge->infer)) refuse_method(c, t->span, t->copies.at[i].edge, NAMES[t->query]);
 }
 
 void check_queries(Checker *c) {

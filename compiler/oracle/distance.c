@@ -18,13 +18,13 @@ void distance_add(Distance *d, int64_t at, double got, double want, bool single)
   if (difference > d->largest) d->largest = difference, d->worst = at;
   d->share += difference != 0;
   if (odd) return;
-  d->error += difference * difference;
-  d->scale += want * want;
+  d->error += (long double)difference * difference;
+  d->scale += (long double)want * want;
 }
 
 double distance_of_reals(const Distance *d) {
   if (d->odd) return INFINITY;
-  return d->error == 0 ? 0 : sqrt(d->error) / (sqrt(d->scale) + sqrt((double)d->n));
+  return d->error == 0 ? 0 : (double)(sqrtl(d->error) / (sqrtl(d->scale) + sqrtl((long double)d->n)));
 }
 
 double distance_of_ints(const Distance *d) { return d->n ? d->share / (double)d->n : 0; }

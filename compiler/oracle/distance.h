@@ -10,7 +10,12 @@
 #include <stdint.h>
 
 /* worst: the place of the largest difference, -1 where there is none (yet: start with {.worst = -1}). */
-typedef struct Distance { double error, scale, share, largest; int64_t n, worst; bool odd; } Distance;
+typedef struct Distance {
+  long double error, scale; /* sums of squares, also of counts of 1e200 */
+  double share, largest;
+  int64_t n, worst;
+  bool odd;
+} Distance;
 
 /* single: got is an f32, in which what is beyond its range is infinite. */
 void distance_add(Distance *d, int64_t at, double got, double want, bool single);

@@ -409,8 +409,16 @@ static bool mentions(const Term *t, TermKind kind) {
 bool oracle_mentions_edge(const Term *t) { return mentions(t, TERM_EDGE); }
 bool oracle_mentions_latent(const Term *t) { return mentions(t, TERM_LATENT); }
 
+static bool edge_may_be_none(const Edge *e) {
+  return e->or_none || e->domain == DOMAIN_TREE || e->domain == DOMAIN_PROJECTIVE_TREE;
+}
+
+/* A copy named by a none is one, too. */
 bool oracle_may_be_none(const Term *t) {
   if (t->kind == TERM_OP && t->op == OP_TO_REAL) return oracle_may_be_none(t->args.at[0]);
   if (t->kind == TERM_IF) return oracle_may_be_none(t->args.at[1]) || oracle_may_be_none(t->args.at[2]);
-  return t->kind == TERM_EDGE || t->kind == TERM_NONE;
+  if (t->kind != TERM_EDGE) return t->kind == TERM_NONE;
+  bool none = edge_may_be_none(t->edge);
+  for (uint32_t i = 0; i < t->args.n; i++) none = none || oracle_may_be_none(t->args.at[i]);
+  return none;
 }

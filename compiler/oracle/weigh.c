@@ -1,8 +1,8 @@
 /* weigh: the log weight of one statement at the values known so far.
  *
  * L[exp a] = a, products add, quotients subtract, powers multiply, `if` and `prod` go inside; a sum whose
- * parts are provably >= 0 is a log-sum-exp of theirs; anything else is the log of its absolute value, with
- * the sign kept apart.  A factor 0 removes the value even where another factor is NaN. */
+ * parts are provably >= 0 is a log-sum-exp of theirs; sigmoid, softplus and elu + 1 are positive however small
+ * their exp is; anything else is the log of its absolute value, with the sign kept apart.  A factor 0 removes the value even where another factor is NaN. */
 #include <math.h>
 
 #include "base/ice.h"
@@ -102,6 +102,11 @@ static LogW log_reduce(World *w, const Term *t) {
   return total;
 }
 
+static bool is_elu_plus_one(const Term *t) {
+  const Term *elu = t->args.at[0], *one = t->args.at[1];
+  return elu->kind == TERM_OP && elu->op == OP_ELU && one->kind == TERM_REAL && one->real == 1;
+}
+
 static LogW log_op(World *w, const Term *t) {
   switch ((int)t->op) {
   case OP_EXP: return (LogW){exponent(w, t->args.at[0], 1), 1};
@@ -114,11 +119,24 @@ static LogW log_op(World *w, const Term *t) {
     return times(a, (LogW){-b.log, b.sign});
   }
   case OP_POW: return log_power(w, t);
-  case OP_SIGMOID: { /* of any argument a positive number, which underflows */
+  case OP_SQ: {
+    LogW a = log_of(w, t->args.at[0]);
+    return times(a, a);
+  }
+  /* Of any argument a positive number, which underflows. */
+  case OP_SIGMOID: {
     double x = world_real(w, t->args.at[0]);
     return (LogW){x < 0 ? x - log1p(exp(x)) : -log1p(exp(-x)), 1};
   }
+  case OP_SOFTPLUS: {
+    double x = world_real(w, t->args.at[0]);
+    return x < -40 ? (LogW){x, 1} : log_value(world_real(w, t));
+  }
   case OP_ADD:
+    if (is_elu_plus_one(t)) {
+      double x = world_real(w, t->args.at[0]->args.at[0]);
+      return (LogW){x < 0 ? x : log1p(x), 1};
+    }
     if (t->args.at[0]->nonnegative && t->args.at[1]->nonnegative) {
       LogW a = log_of(w, t->args.at[0]);
       return log_add(a, log_of(w, t->args.at[1]));

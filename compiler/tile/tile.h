@@ -26,9 +26,11 @@ enum { DEP_ROW = 1, DEP_COL = 2, DEP_FEATURE = 4, DEP_BOTH = DEP_ROW | DEP_COL, 
 
 typedef VEC(Val) ValVec;
 
-/* An inner loop over d: operands packed by (row, d) and by (column, d).  factor: of a loop that is the log of a sum of
- * products, lse of log x(i, d) + log y(j, d): x and y, which are contracted themselves, else 0. */
-typedef struct TileFeature { const Loop *loop; ValVec row, col; Val factor[2]; } TileFeature;
+/* An inner loop over d: operands packed by (row, d) and by (column, d).
+ *
+ * is_log: the loop is the log of a sum of products, lse over d of a(i, d) + b(j, d), with top(x) = max_d x equal to
+ * top(a) + top(b) + log sum_d e^(a - top(a)) e^(b - top(b)).  log_row, log_col: a and b. */
+typedef struct TileFeature { const Loop *loop; ValVec row, col; bool is_log; Val log_row, log_col; } TileFeature;
 
 typedef enum {
   USE_REDUCE,   /* one x a point: sum prod max min any all */
@@ -55,6 +57,7 @@ typedef struct TileStream {
   VEC(TileAcc) accs;
   VEC(TileWeight) weights;
   ValVec checks;         /* CHECK instructions that depend on both, evaluated on tiles */
+  ValVec exceptions;     /* conditions of pairs that the scalar code decides: see tile_plan.c */
   TileShape shape;
 } TileStream;
 

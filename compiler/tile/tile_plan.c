@@ -191,35 +191,43 @@ static Val through_converts(const Planner *p, Val v) {
   return v;
 }
 
-/* x of a log x without a column (or row, as `other` says); 0: it is none. */
-static Val log_factor(const Planner *p, Val v, uint8_t other) {
-  const Instr *i = ir_at(p->k, v);
-  return i->op == IR_LOG && !(dep_of(p, v) & other) && dep_of(p, i->arg[0]) ? through_converts(p, i->arg[0]) : 0;
-}
-
-/* log sum_d x(i, d) y(j, d), as the log-sum-exp of log x + log y. */
-static bool is_log_contraction(const Planner *p, const Loop *l, Val *factor) {
+/* lse over d of a(i, d) + b(j, d). */
+static bool is_log_contraction(const Planner *p, const Loop *l, Val *row, Val *col) {
   const Acc *a = l->accs.at[0];
   if (l->accs.n != 1 || a->kind != ACC_LSE || a->naxis) return false;
   const Instr *i = ir_at(p->k, a->body.log_w);
   if (i->op != IR_LOGMUL) return false;
   for (int n = 0; n < 2; n++) {
-    factor[0] = log_factor(p, i->arg[n], DEP_COL), factor[1] = log_factor(p, i->arg[1 - n], DEP_ROW);
-    if (factor[0] && factor[1]) return true;
+    *row = through_converts(p, i->arg[n]), *col = through_converts(p, i->arg[1 - n]);
+    if ((dep_of(p, *row) & (DEP_COL | DEP_ROW)) == DEP_ROW && (dep_of(p, *col) & (DEP_COL | DEP_ROW)) == DEP_COL &&
+        dep_of(p, *row) & DEP_FEATURE && dep_of(p, *col) & DEP_FEATURE)
+      return true;
   }
-  return factor[0] = factor[1] = 0, false;
+  return false;
+}
+
+/* A loop over lo .. (c ? hi : lo) with c of a pair serves pairs that are exceptions: where c holds for one, the block of
+ * rows is left to the scalar code, so on tiles its results are those over nothing.  Returns c; 0: it is no such loop. */
+static Val exception_of(const Planner *p, const Loop *l) {
+  const Instr *i = ir_at(p->k, l->hi);
+  if (i->op != IR_SELECT || !is_both(p, i->arg[0]) || i->arg[2] != l->lo || dep_of(p, l->lo)) return 0;
+  return i->arg[0];
 }
 
 /* A loop inside a stream whose result belongs to a pair. */
 static void permit_feature(Planner *p, const Loop *l, uint32_t depth) {
+  Val exception = exception_of(p, l), row, col;
+  if (exception) {
+    vec_push(p->arena, &p->s->exceptions, exception);
+    return;
+  }
   if (depth || l->kind != LOOP_REDUCE) refuse(p, "it holds nested loops over each pair");
   if (l->mask || l->seed) refuse(p, "an inner loop over each pair has a mask or a seed");
   if (!tile_follows_from_sizes(p->k, l->lo) || !tile_follows_from_sizes(p->k, l->hi))
     refuse(p, "the bounds of an inner loop do not follow from the sizes");
   for (uint32_t n = 0; n < l->accs.n; n++)
     if (is_float_product(l->accs.at[n])) refuse(p, "a product needs the range of f64");
-  Val factor[2];
-  for (uint32_t n = 0; n < l->accs.n && !is_log_contraction(p, l, factor); n++)
+  for (uint32_t n = 0; n < l->accs.n && !is_log_contraction(p, l, &row, &col); n++)
     if (l->accs.at[n]->naxis || !is_plain(l->accs.at[n]->kind)) refuse(p, "an inner loop over each pair is weighted or has axes");
   if (l->accs.n > p->accs) p->accs = l->accs.n;
   permit_region(p, l->body, depth + 1);
@@ -298,9 +306,11 @@ static Val narrow(const Kernel *k, Val v) {
 static void demand(Planner *p, Val v);
 
 static void demand_result(Planner *p, const Instr *i) {
+  if (exception_of(p, i->loop)) return;
   TileFeature *f = feature_of(p, i->loop);
-  if (is_log_contraction(p, i->loop, f->factor)) {
-    Val row = f->factor[0], col = f->factor[1]; /* f may move */
+  Val row, col;
+  if (is_log_contraction(p, i->loop, &row, &col)) {
+    f->is_log = true, f->log_row = row, f->log_col = col;
     demand(p, row);
     demand(p, col);
     return;
@@ -371,6 +381,7 @@ static void demand_all(Planner *p) {
     if (t->use == USE_CONTRACT) permit_checks(p, t->acc->body.at);
   }
   demand_checks(p);
+  for (uint32_t n = 0; n < p->s->exceptions.n; n++) demand(p, p->s->exceptions.at[n]);
   for (uint32_t n = 0; n < p->s->features.n; n++) permit_checks(p, p->s->features.at[n].loop->body);
 }
 

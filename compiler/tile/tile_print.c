@@ -18,7 +18,7 @@ static const char *use_name(TileUse u) {
 }
 
 static void print_feature(const TileFeature *f, FILE *to) {
-  fprintf(to, "    feature loop %%%u, on tiles%s\n", f->loop->index, f->factor[0] ? ", the log of a sum of products" : "");
+  fprintf(to, "    feature loop %%%u, on tiles%s\n", f->loop->index, f->is_log ? ", the log of a sum of products" : "");
   print_values("  packed by row", &f->row, to);
   print_values("  packed by column", &f->col, to);
 }
@@ -44,6 +44,7 @@ static void print_stream(const TileStream *s, FILE *to) {
   for (uint32_t n = 0; n < s->weights.n; n++) fprintf(to, "    weight: e^%%%u\n", s->weights.at[n].body);
   for (uint32_t n = 0; n < s->accs.n; n++) print_acc(&s->accs.at[n], to);
   print_values("checked on tiles", &s->checks, to);
+  print_values("left to the scalar code", &s->exceptions, to);
 }
 
 void tile_print(const TilePlan *p, FILE *to) {

@@ -332,6 +332,16 @@ class Inputs(Cli):
                 self.attn(*base, *good, self.save("at", at), self.save("on", on), "-o", "o.npy")
                 self.assertTrue(np.allclose(np.load(self.path("o.npy")), 1.5))
 
+    def test_copies_that_are_not(self):
+        """A plate 1..N has no copy 0, and no query may name it."""
+        for query in ("E[y[phi[j]]]", "P[phi[j] == 0]", "mode(phi[j])", "entropy(phi[j])", "kl(phi[j])", "count(phi[j])"):
+            text = f"model m(N, K) {{\n  data y: [K]\n  for j in 1..N {{ edge phi in K }}\n  out o[j in N] = {query}\n}}\n"
+            with self.subTest(query=query):
+                self.fails("run", self.file("m.attn", text), "y=random", "N=4", "K=2", says=(r"m\.attn:4:", "index"))
+                self.attn("run", self.file("m.attn", text.replace("j in N", "j in 1..N")), "y=random", "N=4", "K=2")
+        hop = "model m(N) {\n  data x: [N]\n  for j in 1..N {\n    edge phi in N\n    out o[j] = E[x[phi[phi[j]]]]\n  }\n}\n"
+        self.fails("run", self.file("m.attn", hop), "x=random", "N=4", says=(r"m\.attn:5:", "index"))
+
     def test_graph(self):
         base = ["run", self.file("g.attn", GRAPH), self.save("v", np.arange(3, dtype="f4"))]
 
@@ -353,6 +363,14 @@ class Inputs(Cli):
         for n in (4 * 10 ** 12, 2 ** 62, 2 ** 63 - 1, 2 ** 64, 10 ** 30):
             with self.subTest(n=n):
                 self.fails(*base, f"N={n}", says=r"\bN\b|\bk\b|\bv\b|memory|large")
+
+
+    def test_cost_limit(self):
+        text = "model m(N) {\n  data x: [N]\n  edge a in N\n  edge b in N\n  potential exp(x[a] * x[b])\n  out o = E[x[a]]\n}\n"
+        base = ["run", self.file("m.attn", text), "x=random:1"]
+        self.fails(*base, "N=10000000", says=(r"m\.attn:3:", "'a'", "'b'", r"1e\+14", r"1e\+12"))
+        self.fails(*base, "N=100", "--max-cost=1e3", says=(r"1e\+04", r"1e\+03"))
+        self.attn(*base, "N=100", "--max-cost=1e5")
 
 
 class NpyFiles(Cli):

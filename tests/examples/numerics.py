@@ -31,6 +31,7 @@ class Trial:
     want: dict
     log_w: float = 0.0                            # sets the tolerance at f32
     floor: dict = field(default_factory=dict)     # output -> scale below which errors are absolute; 1 unless given
+    options: tuple = ()                           # of the command
 
 
 def check(function):
@@ -355,6 +356,125 @@ model m(N, D, C) {
     yield Trial("causal", text, dict(q=q, k=k, v=v), dict(o=w @ v.astype(float) / total[:, None], e=e), log_w=log_w)
 
 
+# Sums of products in another order: against the double sum, row by row.
+
+def features(log_w, support="", extra="", sizes="M, N, D, C"):
+    """A model whose potential is exp(log_w) times a dot product of positive features."""
+    return f"""def f(x) = elu(x) + 1
+model m({sizes}) {{
+  data q: [M, D], k: [N, D], v: [N, C]{extra}
+  for i in M {{
+    edge phi in N {support}
+    potential exp({log_w}) * dot(f(q[i]), f(k[phi]))
+    out o[i] = E[v[phi]]
+    out e[i] = logZ + log(count(phi))
+  }}
+}}
+"""
+
+
+def double_sum(q, k, v, log_w, inside):
+    """Rows of the softmax of log_w + log f(q) . f(k), in blocks; where a column is not inside, it does not exist."""
+    o, e = np.zeros((len(q), v.shape[1])), np.zeros(len(q))
+    for lo in range(0, len(q), 500):
+        rows_here = np.arange(lo, min(lo + 500, len(q)))
+        with np.errstate(invalid="ignore", divide="ignore"):
+            s = np.log(elu1(q[rows_here]) @ elu1(k).T) + log_w(rows_here[:, None], np.arange(len(k))[None])
+        for n, i in enumerate(rows_here):
+            here = inside(i, np.arange(len(k)))
+            p, e[i] = posterior(s[n, here])
+            o[i] = p @ v[here]
+    return dict(o=o, e=e)
+
+
+ORDERS = ("--reassociate=auto", "--reassociate=always", "--reassociate=never")
+
+
+@check
+def long_sums_in_another_order(precision, rng):
+    """At 5000 steps 0.9^-phi is far above the largest float, and 0.5^5000 below the smallest double."""
+    n = 5000
+    q, k, v = (typed(rng.standard_normal(s), precision) for s in ((n, 4), (n, 4), (n, 3)))
+    wide = [x.astype(float) for x in (q, k, v)]
+    L = typed(np.cumsum(np.log(1 / (1 + np.exp(-1 - rng.standard_normal(n))))), precision)
+    past, everything = (lambda i, j: j <= i), (lambda i, j: j >= 0)
+    decay = lambda g: (lambda i, j: np.where(j <= i, g * (i - j), 0.0))
+    gates = lambda i, j: np.where(j <= i, L.astype(float)[i] - L.astype(float)[j], 0.0)
+    cases = [("all", features("0"), {}, lambda i, j: 0.0, everything, 10),
+             ("past", features("0", "where phi <= i"), {}, lambda i, j: 0.0, past, 10),
+             ("future", features("0", "where phi >= i"), {}, lambda i, j: 0.0, lambda i, j: j >= i, 10),
+             ("gates", features("L[i] - L[phi]", "where phi <= i", ", L: [N]"), dict(L=L), gates, past, 5000)]
+    for theta in (0.1, 0.5):
+        text = features("log1p(-theta) * (i - phi)", "where phi <= i", "\n  param theta: real")
+        g = float(np.log1p(-typed(np.array(theta), precision).astype(float)))
+        cases.append((f"decay {theta}", text, dict(theta=theta), decay(g), past, -5000 * g))
+    for label, text, extra, log_w, inside, top in cases:
+        want = double_sum(*wide, log_w, inside)
+        yield Trial(label, text, dict(q=q, k=k, v=v, **extra), want, log_w=top, options=ORDERS[:1])
+
+
+@check
+def shapes_in_another_order(precision, rng):
+    """Chunks that end anywhere, rows before the first column and after the last, empty rows, no columns, no rows."""
+    supports = {"": lambda m, n: lambda i, j: j >= 0,
+                "where phi <= i + N - M": lambda m, n: lambda i, j: j <= i + n - m,
+                "where phi < i - 2": lambda m, n: lambda i, j: j < i - 2,
+                "where phi >= i + N - M": lambda m, n: lambda i, j: j >= i + n - m,
+                "where phi > i and phi % 3 > 0": lambda m, n: lambda i, j: (j > i) & (j % 3 > 0),
+                "where phi <= i and i % 2 == 0 and phi % 2 == 0": lambda m, n: lambda i, j: (j <= i) & (i % 2 == 0) & (j % 2 == 0)}
+    for support, inside in supports.items():
+        for m, n, d, c in ((1, 1, 1, 1), (7, 7, 2, 3), (4, 11, 3, 1), (11, 4, 1, 2), (5, 0, 2, 2), (0, 5, 2, 2), (200, 131, 3, 2)):
+            q, k, v = (typed(rng.standard_normal(s), precision) for s in ((m, d), (n, d), (n, c)))
+            wide = [x.astype(float) for x in (q, k, v)]
+            want = double_sum(*wide, lambda i, j: -0.3 * (i - j), inside(m, n))
+            for order in ORDERS[:2]:
+                yield Trial(f"{support} M={m} N={n} D={d} C={c} {order}", features("-0.3 * (i - phi)", support),
+                            dict(q=q, k=k, v=v), want, log_w=100, options=(order,))
+
+
+@check
+def holes_in_another_order(precision, rng):
+    """NaN in a column reaches the rows that have it in their support and no other; values behind no weight do not count."""
+    n, bad = 23, 13
+    q, k, v = (typed(rng.standard_normal(s), precision) for s in ((n, 3), (n, 3), (n, 2)))
+    wide = [x.astype(float) for x in (q, k, v)]
+    text = features("0", "where phi <= i")
+    plain = double_sum(*wide, lambda i, j: 0.0, lambda i, j: j <= i)
+    for name, spoilt in (("k", (0, 1, 2)), ("k", (1,)), ("v", (0,))):
+        x = dict(q=q, k=k.copy(), v=v.copy())
+        for c in spoilt:
+            x[name][bad, c] = NAN
+        want = {out: a.copy() for out, a in plain.items()}
+        if name == "v":
+            want["o"][bad:, 0] = NAN
+        else:
+            want["o"][bad:], want["e"][bad:] = NAN, NAN
+        for order in ORDERS:
+            yield Trial(f"NaN in {name} {spoilt} {order}", text, x, want, options=(order,))
+    off = v.copy()
+    off[bad] = NAN
+    gone = k.copy()
+    gone[bad] = -INF                                # f(-inf) = 0: no weight
+    keep = np.arange(n) != bad
+    want = double_sum(wide[0], wide[1], wide[2], lambda i, j: 0.0, lambda i, j: (j <= i) & (j != bad))
+    want["e"] = want["e"].copy()
+    assert keep.sum() == n - 1
+    for order in ORDERS:
+        yield Trial(f"no weight {order}", text, dict(q=q, k=gone, v=off), want, options=(order,))
+    half = np.concatenate([q[:, :1] * 0 - INF, q[:, 1:]], axis=1).astype(q.dtype)     # feature 0 weighs nothing
+    part = k.copy()
+    part[bad, 0], part[bad, 1:] = 1, -INF
+    for order in ORDERS:
+        want = double_sum(half.astype(float), part.astype(float), wide[2], lambda i, j: 0.0, lambda i, j: (j <= i) & (j != bad))
+        yield Trial(f"disjoint features {order}", text, dict(q=half, k=part, v=off), want, options=(order,))
+    for theta, order in ((t, o) for t in (0.0, 1.0) for o in ORDERS):
+        geometric = features("0", "where phi <= i", "\n  param theta: real").replace(
+            "    potential", "    prior i - phi ~ geometric(theta)\n    potential").replace(" + log(count(phi))", "")
+        with np.errstate(divide="ignore", invalid="ignore"):
+            want = double_sum(*wide, lambda i, j: np.log(theta) + np.where(i == j, 0.0, (i - j) * np.log1p(-theta)), lambda i, j: j <= i)
+        yield Trial(f"geometric({theta}) {order}", geometric, dict(q=q, k=k, v=v, theta=theta), want, options=(order,))
+
+
 @check
 def array_types(precision, rng):
     """Every type, order and byte order that an .npy file may bring, for real, int and bool inputs."""
@@ -395,7 +515,7 @@ def judge(program, trial, precision, folder):
     path = folder / "m.attn"
     folder.mkdir()
     path.write_text(trial.model)
-    got = run(program, path, trial.inputs, folder, f"--precision={precision}")
+    got = run(program, path, trial.inputs, folder, f"--precision={precision}", *trial.options)
     if set(got) != set(trial.want):
         raise Failure(f"outputs {sorted(got)}, expected {sorted(trial.want)}")
     for name, want in trial.want.items():

@@ -474,6 +474,23 @@ def retention(q, k, v, theta):
     return Answer(dict(o=o, e=e), top)
 
 
+def with_gates(rng, H, N, D, C):
+    gate = 1 / (1 + np.exp(-3 - 2 * rng.standard_normal((H, N))))
+    return dict(self_heads(rng, H, N, D, C), L=np.cumsum(np.log(gate), 1))
+
+
+@example(cases(with_gates, SELF_HEADS + [(1, 2000, 3, 2)]))
+def gated_linear(q, k, v, L):
+    H, N, _ = q.shape
+    o, e, top = np.zeros_like(v), np.zeros((H, N)), 0.0
+    for h in range(H):
+        content = np.log(elu1(q[h]) @ elu1(k[h]).T)
+        fade = np.subtract.outer(L[h], L[h])
+        o[h], e[h], _ = rows(allow(past(N, N), content + fade), v[h])
+        top = max(top, largest(content), largest(fade[past(N, N)]))
+    return Answer(dict(o=o, e=e - np.log(np.arange(1, N + 1))), top)
+
+
 @example(cases(self_qkv, SELF))
 def multihop(q, k, v):
     s = scaled(q, k)
@@ -680,6 +697,16 @@ def check_recurrences(rng):
             g = elu1(a["q"][h, i])
             close(out("retention", **a)[h, i], g @ state / (g @ norm), 1e-10)
             close(out("retention", "e", **a)[h, i], np.log(theta * (g @ norm)), 1e-10)
+    c = with_gates(rng, 2, 40, 3, 2)
+    gates = np.exp(np.diff(c["L"], axis=1, prepend=0))
+    for h in range(2):
+        state, norm = np.zeros((3, 2)), np.zeros(3)
+        for i in range(40):
+            f = elu1(c["k"][h, i])
+            state, norm = gates[h, i] * state + np.outer(f, c["v"][h, i]), gates[h, i] * norm + f
+            g = elu1(c["q"][h, i])
+            close(out("gated_linear", **c)[h, i], g @ state / (g @ norm), 1e-10)
+            close(out("gated_linear", "e", **c)[h, i], np.log(g @ norm / (i + 1)), 1e-10)
     b = self_qkv(rng, 40, 3, 2)
     state, norm = np.zeros((3, 2)), np.zeros(3)
     for i in range(40):

@@ -27,12 +27,15 @@ CASES = {
     "null_edge": [],
     "monte_carlo": [],
     "gatv2_dense": [],
+    "linear": ["M=1000", "N=1000", "D=16", "C=16"],
+    "linear_causal": [],
+    "signed_features": [],
     "chain": [],
     "graph": [],
 }
 
 KEYS = ["model", "compiled", "sizes", "inputs", "plates", "edges", "latents", "weights", "components", "outputs", "cost",
-        "memory", "hoisted", "fused", "refusals"]
+        "memory", "hoisted", "fused", "orders", "refusals"]
 
 
 def model_path(case):

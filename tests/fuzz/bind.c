@@ -100,7 +100,7 @@ bool bind_model(Arena *arena, const Model *m, uint64_t seed, uint32_t attempt, B
   return true;
 }
 
-Binding bind_perturbed(Arena *arena, const Model *m, const Binding *bound, uint64_t seed) {
+Binding bind_perturbed(Arena *arena, const Model *m, const Binding *bound, double rounding, uint64_t seed) {
   Binding to = *bound;
   Random r = {seed + 5};
   to.inputs = NEW_ARRAY(arena, BoundInput, m->inputs.n);
@@ -111,7 +111,7 @@ Binding bind_perturbed(Arena *arena, const Model *m, const Binding *bound, uint6
     double *moved = NEW_ARRAY(arena, double, b->count);
     for (int64_t k = 0; k < b->count; k++) {
       double x = b->real[k];
-      moved[k] = x == 0 || x == 1 || !isfinite(x) ? x : x * (1 + 6e-8 * (random_below(&r, 2) ? 1 : -1));
+      moved[k] = x == 0 || x == 1 || !isfinite(x) ? x : x * (1 + rounding * (random_below(&r, 2) ? 1 : -1));
     }
     b->real = moved;
   }

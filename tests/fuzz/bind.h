@@ -12,7 +12,7 @@
 /* `attempt` 0 is the boldest in sizes; later ones are smaller.  All reals are exact in f32. */
 bool bind_model(Arena *arena, const Model *m, uint64_t seed, uint32_t attempt, Binding *bound, char **why);
 
-/* The same binding with every finite real, beside 0 and 1, moved by a relative 6e-8: the rounding of f32. */
-Binding bind_perturbed(Arena *arena, const Model *m, const Binding *bound, uint64_t seed);
+/* The same binding with every finite real, beside 0 and 1, moved by this relative rounding. */
+Binding bind_perturbed(Arena *arena, const Model *m, const Binding *bound, double rounding, uint64_t seed);
 
 #endif

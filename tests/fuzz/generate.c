@@ -111,8 +111,9 @@ static const char *declare(Gen *g, const char *name, const char *type, const cha
   const char *list = "";
   for (uint32_t i = 0; i < ndims; i++) list = TEXT(g, "%s%s%s", list, i ? ", " : "", dim_text(g, dims[i]));
   const char *text = ndims ? TEXT(g, "%s: %s[%s]", name, type, list) : TEXT(g, "%s: %s", name, *type ? type : "real");
-  bool real = !*type && *name != 'z' && *name != 'h' && *name != 'b' && *name != 'n' && *name != 's';
-  vec_push(g->arena, &g->inputs, (Declared){name, text, real && chance(g, 15)});
+  bool real = !*type && *name != 'z' && *name != 'h' && *name != 'b' && *name != 'n' && *name != 's', param = real && chance(g, 15);
+  if (param && !ndims && chance(g, 50)) text = TEXT(g, "%s = %s", text, below(g, 2) ? "0.5" : "1 / 2 + 0.25");
+  vec_push(g->arena, &g->inputs, (Declared){name, text, param});
   return name;
 }
 
@@ -120,9 +121,9 @@ static const char *input_name(Gen *g, const char *letters, const char *dims, uin
   return TEXT(g, "%s_%.*s%u", letters, (int)ndims, dims, below(g, 2));
 }
 
-/* An element of an input of this letter, indexed by up to `rank` things in sight, one of them `must` if given;
- * `tail` (0, or a feature size) is a trailing dimension left off. */
-static const char *element(Gen *g, const Sight *s, const char *letters, const char *type, const Atom *must, char tail) {
+/* An element of an input of this letter, indexed by up to two things in sight, one of them `must` if given; `tails` are
+ * the sizes of trailing dimensions left off. */
+static const char *part_of(Gen *g, const Sight *s, const char *letters, const char *type, const Atom *must, const char *tails) {
   char dims[5];
   const char *at = "";
   uint32_t n = 0, rank = s->n ? 1 + below(g, 2) : 0, place = below(g, rank ? rank : 1);
@@ -131,9 +132,13 @@ static const char *element(Gen *g, const Sight *s, const char *letters, const ch
     dims[n++] = a->size;
     at = TEXT(g, "%s%s%s", at, i ? ", " : "", a->text);
   }
-  if (tail) dims[n++] = tail;
+  for (; *tails; tails++) dims[n++] = *tails;
   const char *name = declare(g, input_name(g, letters, dims, n), type, dims, n);
   return rank ? TEXT(g, "%s[%s]", name, at) : name;
+}
+
+static const char *element(Gen *g, const Sight *s, const char *letters, const char *type, const Atom *must, char tail) {
+  return part_of(g, s, letters, type, must, (char[]){tail, 0});
 }
 
 static const char *real_input(Gen *g, const Sight *s) { return element(g, s, chance(g, 50) ? "x" : "v", "", NULL, 0); }
@@ -252,7 +257,9 @@ static const char *real(Gen *g, const Sight *s, uint32_t deep) {
     one.atoms[0] = derived_atom(g, s);
     return real_input(g, &one);
   }
-  case 12: return g->has_def ? TEXT(g, "squash(%s, %s)", a, "2") : TEXT(g, "exp(-sq(%s))", a);
+  case 12:
+    if (!g->has_def) return TEXT(g, "exp(-sq(%s))", a);
+    return chance(g, 50) ? TEXT(g, "squash(%s, 2)", a) : TEXT(g, "pick(%s, %s, %s)", condition(g, s, 1), a, real(g, s, 0));
   default: return TEXT(g, "max(%s, %s)", a, real(g, s, deep - 1));
   }
 }
@@ -262,7 +269,10 @@ static const char *real(Gen *g, const Sight *s, uint32_t deep) {
 static const char *score(Gen *g, const Sight *s, uint32_t deep) {
   const Atom *e = pick_edge(g, s);
   switch (below(g, g->nasty ? 16 - g->no_nan : 13)) {
-  case 0: case 1: case 2: return TEXT(g, "dot(%s, %s) / sqrt(D)", feature(g, s, NULL), feature(g, s, e));
+  case 0: case 1: case 2: {
+    const char *a = feature(g, s, NULL), *b = feature(g, s, e);
+    return g->has_def && chance(g, 40) ? TEXT(g, "near(%s, %s)", a, b) : TEXT(g, "dot(%s, %s) / sqrt(D)", a, b);
+  }
   case 3: return TEXT(g, "-0.5 * sum(sq(%s - %s))", feature(g, s, NULL), feature(g, s, e));
   case 4: return element(g, s, "x", "", e, 0);
   case 5: return TEXT(g, "-%s * abs(%s)", element(g, s, "p", "", NULL, 0), an_int(g, s, 1));
@@ -293,11 +303,27 @@ static const char *positive_feature(Gen *g, const Sight *s, const Atom *must) {
   }
 }
 
+/* A sum of products of a factor of the plates and one of the edge, perhaps fading with what lies between them. */
+static const char *factored(Gen *g, const Atom *e) {
+  Sight plates = {0}, one = {.n = 1};
+  see_plates(g, &plates);
+  one.atoms[0] = *e;
+  const char *sum = TEXT(g, "dot(%s, %s)", positive_feature(g, &plates, NULL), positive_feature(g, &one, e));
+  const char *i = plates.n ? plates.atoms[below(g, plates.n)].text : "2";
+  switch (below(g, 5)) {
+  case 0: return TEXT(g, "exp(-0.%u * (%s - %s)) * %s", 1 + below(g, 9), i, e->text, sum);
+  case 1: return TEXT(g, "exp(%s - %s) * %s", element(g, &plates, "x", "", NULL, 0), element(g, &one, "x", "", e, 0), sum);
+  case 2: return TEXT(g, "%s * %s", element(g, &one, "p", "", e, 0), sum);
+  default: return sum;
+  }
+}
+
 static const char *weight(Gen *g, const Sight *s, uint32_t deep) {
   static const char *const kinds[] = {"sum", "prod"};
   const Atom *e = pick_edge(g, s);
   if (e && e->none && chance(g, 40))
     return TEXT(g, "(if %s == none then %s else exp(%s))", e->text, element(g, s, "p", "", NULL, 0), score(g, s, 1));
+  if (e && chance(g, 25)) return factored(g, e);
   if (chance(g, 35)) return TEXT(g, "exp(%s)", score(g, s, deep ? deep : 1));
   if (!deep) return element(g, s, "p", "", e, 0);
   switch (below(g, g->nasty ? 16 : 14)) {
@@ -425,6 +451,12 @@ static const char *domain(Gen *g, const Sight *s, char *size, bool *plain) {
   return TEXT(g, "%c", *size);
 }
 
+/* A prefix or a suffix that moves with a plate. */
+static const char *moving_bound(Gen *g, const char *name) {
+  static const char *const ops[] = {"<=", "<", ">=", ">"};
+  return TEXT(g, "%s %s %s + %u", name, ops[below(g, 4)], g->plates[below(g, g->depth)].name, below(g, 3));
+}
+
 static EdgeInfo edge(Gen *g, const Sight *before) {
   EdgeInfo e = {.name = fresh(g, "e"), .depth = g->depth};
   memcpy(e.plates, g->plates, sizeof e.plates);
@@ -433,6 +465,7 @@ static EdgeInfo edge(Gen *g, const Sight *before) {
   Sight s = *before;
   see(&s, (Atom){e.name, e.size, false, true});
   const char *where = chance(g, 35) ? TEXT(g, " where %s", condition(g, &s, 1)) : "";
+  if (g->depth && chance(g, 30)) where = TEXT(g, " where %s", moving_bound(g, e.name));
   line(g, TEXT(g, "edge %s in %s%s%s", e.name, text, e.none ? " or none" : "", where));
   return e;
 }
@@ -444,7 +477,7 @@ static const char *value(Gen *g, const Sight *s, uint32_t deep) {
   const Atom *e = pick_edge(g, s);
   if (!deep || chance(g, 25)) {
     if (e && chance(g, 15)) return e->text;
-    return element(g, s, "v", "", e, 0);
+    return chance(g, 15) ? element(g, s, "c", "int", e, 0) : element(g, s, "v", "", e, 0);
   }
   switch (below(g, 8)) {
   case 0: case 1: return TEXT(g, "%s * %s", value(g, s, deep - 1), value(g, s, 0));
@@ -462,6 +495,17 @@ static const char *vector_value(Gen *g, const Sight *s) {
   case 1: return TEXT(g, "(%s + %s)", v, element(g, s, "v", "", NULL, 'C'));
   case 2: return TEXT(g, "tanh(%s)", v);
   case 3: return TEXT(g, "sq(%s)", v);
+  default: return v;
+  }
+}
+
+/* A value of two axes. */
+static const char *matrix_value(Gen *g, const Sight *s) {
+  const char *v = part_of(g, s, "v", "", pick_edge(g, s), "CD");
+  switch (below(g, 4)) {
+  case 0: return TEXT(g, "%s * %s", value(g, s, 1), v);
+  case 1: return TEXT(g, "(%s - %s)", v, part_of(g, s, "v", "", NULL, "CD"));
+  case 2: return TEXT(g, "sq(%s)", v);
   default: return v;
   }
 }
@@ -531,7 +575,7 @@ static void output(Gen *g, const Sight *s, const EdgeInfo *here, uint32_t n, boo
   switch (below(g, 17)) {
   case 0: case 1: case 2: line(g, TEXT(g, "%s = E[%s]", target(g, NULL), value(g, s, 2))); return;
   case 3: case 4: line(g, TEXT(g, "%s = E[%s]", target(g, NULL), vector_value(g, s))); return;
-  case 5: line(g, TEXT(g, "%s = P[%s]", target(g, NULL), condition(g, s, 2))); return;
+  case 5: line(g, TEXT(g, "%s = %c[%s]", target(g, NULL), "PPE"[below(g, 3)], condition(g, s, 2))); return;
   case 6: {
     const Atom *a = pick_edge(g, s);
     const char *range = a->size == '2' ? "2" : chance(g, 80) ? TEXT(g, "%c", a->size) : TEXT(g, "1..%c", a->size);
@@ -550,7 +594,10 @@ static void output(Gen *g, const Sight *s, const EdgeInfo *here, uint32_t n, boo
     line(g, TEXT(g, "%s = E[sq(%s)] - sq(E[%s])", target(g, NULL), v, v));
     return;
   }
-  case 13: line(g, TEXT(g, "%s = norm(E[%s])", target(g, NULL), vector_value(g, s))); return;
+  case 13:
+    line(g, chance(g, 40) ? TEXT(g, "%s = E[%s]", target(g, NULL), matrix_value(g, s))
+                          : TEXT(g, "%s = norm(E[%s])", target(g, NULL), vector_value(g, s)));
+    return;
   case 14: case 15: { /* another copy, named by an index of the output */
     if (!e->depth || !e->plates[e->depth - 1].fixed) return;
     Sight two = *s;
@@ -718,7 +765,7 @@ static void block(Gen *g) {
 
 /* ---- the file ------------------------------------------------------------------------------------------------------------ */
 
-const char *generate_model(Arena *arena, uint64_t seed) {
+static const char *one_model(Arena *arena, uint64_t seed, const char *model, bool *has_def) {
   Gen gen = {.arena = arena, .r = {seed * 0x2545F4914F6CDD1Du + 77}}, *g = &gen;
   g->nasty = chance(g, 25);
   g->has_def = chance(g, 20);
@@ -727,10 +774,22 @@ const char *generate_model(Arena *arena, uint64_t seed) {
   if (chance(g, 15)) for_block(g);
   uint32_t outer = g->outs ? below(g, 3) : 2;
   for (uint32_t i = 0; i < outer && g->edges.n; i++) outer_output(g, &g->edges.at[below(g, g->edges.n)]);
-  const char *text = g->has_def ? "def squash(a, c) = c * tanh(a / c)\n" : "";
-  text = TEXT(g, "%smodel m(M, N, K, L, D, C) {\n", text);
+  const char *text = TEXT(g, "model %s(M, N, K, L, D, C) {\n", model);
   for (uint32_t i = 0; i < g->inputs.n; i++)
     text = TEXT(g, "%s  %s %s\n", text, g->inputs.at[i].param ? "param" : "data", g->inputs.at[i].text);
   for (uint32_t i = 0; i < g->lines.n; i++) text = TEXT(g, "%s%s\n", text, g->lines.at[i]);
+  *has_def |= g->has_def;
   return TEXT(g, "%s}\n", text);
+}
+
+static const char *const DEFS =
+  "def squash(a, c) = c * tanh(a / c)\n"
+  "def pick(c, a, b) = if c then a else b - a\n"
+  "def near(a, b) = -sum(sq(a - b)) / (1 + norm(b))\n";
+
+const char *generate_model(Arena *arena, uint64_t seed) {
+  bool has_def = false;
+  const char *text = one_model(arena, seed, "m", &has_def);
+  if (seed % 16 == 5) text = arena_printf(arena, "%s%s", text, one_model(arena, seed + (UINT64_C(1) << 40), "second", &has_def));
+  return has_def ? arena_printf(arena, "%s%s", DEFS, text) : text;
 }

@@ -1,4 +1,4 @@
-/* generate: the text of a random legal model, a pure function of a seed.
+/* generate: the text of a random legal model, now and then of two in a file, a pure function of a seed.
  *
  * The generator knows what is in sight (indices, copies of edges) and the size that bounds each, so that what it
  * writes passes the checker; it knows nothing of how models are compiled.  Inputs are declared as they are
@@ -15,6 +15,8 @@
 #include "base/arena.h"
 
 const char *generate_model(Arena *arena, uint64_t seed);
+/* The same of models whose weights are sums of products. */
+const char *generate_sums(Arena *arena, uint64_t seed);
 
 /* The stream of numbers behind it: splitmix64. */
 typedef struct Random { uint64_t state; } Random;

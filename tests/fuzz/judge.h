@@ -12,6 +12,7 @@
 #include <stdio.h>
 
 #include "base/arena.h"
+#include "ir/pass.h"
 
 typedef enum {
   VERDICT_AGREE,
@@ -30,6 +31,7 @@ typedef enum {
 typedef struct JudgeOptions {
   FILE *to;       /* where differences are explained; NULL: nowhere */
   bool interpret_only;
+  Reassociate reassociate; /* ALWAYS: the machine runs the kernel after the passes, else before */
   bool one_native; /* compile for f64 or f32, by the seed, not both: LLVM takes most of the time */
 } JudgeOptions;
 

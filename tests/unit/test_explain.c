@@ -89,7 +89,7 @@ static void compile(Explained *e, const char *text) {
   e->m = models->models.at[0];
   e->plan = plan_model(&e->arena, e->m);
   e->k = e->plan->refusals.n ? NULL : derive_kernel(&e->arena, e->plan);
-  if (e->k) e->k = ir_run_passes(&e->arena, e->k, NULL);
+  if (e->k) e->k = ir_run_passes_with(&e->arena, e->k, &(PassOptions){.as_derived = true}, NULL);
 }
 
 static Facts *facts(Explained *e, const int64_t *sizes) { return facts_of(&e->arena, e->m, e->plan, e->k, sizes); }

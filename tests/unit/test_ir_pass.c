@@ -109,7 +109,7 @@ Test(pass, crossed_dependencies_fuse_once) {
   Arena a;
   arena_init(&a, NULL);
   const char *text = fused(&a,
-    "%2 = const 2 : int reduce %10 in %1..%0 { } acc { %11 = sum %10 : int } reduce %12 in %1..%2 { } acc { %13 = sum %12 : int } "
+    "%2 = const 3 : int reduce %10 in %1..%0 { } acc { %11 = sum %10 : int } reduce %12 in %1..%2 { } acc { %13 = sum %12 : int } "
     "reduce %14 in %1..%0 { %15 = mul %14, %13 : int } acc { %16 = sum %15 : int } "
     "reduce %17 in %1..%2 { %18 = mul %17, %11 : int } acc { %19 = sum %18 : int } "
     "%20 = convert %16 : wide %21 = convert %19 : wide store o[], %20 store p[], %21 ");
