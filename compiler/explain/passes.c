@@ -7,6 +7,7 @@
 #include <math.h>
 
 #include "explain/explain.h"
+#include "ir/beyond.h"
 #include "tile/tile_map.h"
 
 typedef VEC(const char *) Texts;
@@ -40,7 +41,7 @@ static const Stream *counterpart(const Facts *f, const Stream *s, const Facts *a
 }
 
 static const char *why_unplanned(const Facts *f, const Pass *p) {
-  if (!p->stream) return "its values are two, which are written out";
+  if (!p->stream) return "the terms of its two values are written out";
   if (!f->build->tiles) return f->build->scalar;
   if (p->stream->outer) return arena_printf(f->arena, "it runs inside the pass over %s", loop_name(p->f, p->stream->outer));
   return "the loop directly around it is not parallel";
@@ -124,6 +125,9 @@ static uint32_t span_columns(const Pass *p) {
   return p->tile->shape.col_block * TILE_SPAN_BLOCKS;
 }
 
+/* Whether empty parts are left out. */
+static bool passes_over(const Pass *p) { return !ir_checks_beyond_mask(p->f->k, p->tile->loop); }
+
 /* ---- as text --------------------------------------------------------------------------------------------------- */
 
 static void print_list(const char *what, const Texts *list, FILE *to) {
@@ -188,6 +192,7 @@ static void print_map(const Pass *p, FILE *to) {
     fputs("    no condition: every block is full\n", to);
     return;
   }
+  if (!passes_over(p)) fputs("    no block is passed over: what the conditions leave out is checked too\n", to);
   for (int r = MASK_BY_INTERVALS; r <= MASK_BY_PAIR; r++) print_support(p, (MaskRule)r, to);
   if (!m->blocks.known) fputs("      what that leaves of the blocks follows from the sizes: give them to see it\n", to);
   print_parts(p, &m->blocks, "blocks", s->row_block, s->col_block, to);
@@ -219,6 +224,7 @@ void passes_text(const Facts *f, const Stream *s, FILE *to) {
   if (!f->build) return;
   Pass p = pass_of(f, s);
   if (p.tile) print_tiled(&p, to);
+  else if (!p.stream) fputs("    no loop: the terms of its two values are written out\n", to);
   else fprintf(to, "    one value after another, since %s\n", p.why);
   if (may_be_reordered(f, s)) fputs("    this where its sums are taken in the first of their orders (below)\n", to);
 }
@@ -282,6 +288,7 @@ static void write_tiled(Json *j, const Pass *p) {
   write_count(j, &p->map.blocks);
   json_real(j, "live_pairs", pairs->partial > 0 ? (double)NAN : share(pairs, pairs->full));
   json_bool(j, "live_pairs_sampled", pairs->lines < pairs->all_lines);
+  json_bool(j, "passed_over", passes_over(p));
   json_close(j, '}');
   json_open(j, "tiles", '{');
   write_count(j, &p->map.tiles);
