@@ -52,6 +52,10 @@ bool back_has_levels(const char *triple);
 /* What the tile plan of these options would be, for `attn dump` and `attn explain`; NULL: scalar code alone. */
 struct TilePlan;
 const struct TilePlan *back_tile_plan(Arena *arena, const Kernel *k, const BackOptions *options);
+/* Bytes of the workspace for one thread, at BackOptions.sizes: shared by all threads, and each thread's own.  -1: it does
+ * not follow from the sizes that are known.  False with *why as for back_compile. */
+typedef struct BackWorkspace { double shared, each; } BackWorkspace;
+bool back_workspace(Arena *arena, const Kernel *k, const BackOptions *options, BackWorkspace *w, const char **why);
 
 bool back_cpu_known(const char *cpu);
 const char *back_version(void);  /* "LLVM 19.1.7" */

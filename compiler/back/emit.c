@@ -11,6 +11,7 @@
 #include "back/emit.h"
 #include "back/tile.h"
 #include "base/ice.h"
+#include "ir/beyond.h"
 
 /* ---- blocks ------------------------------------------------------------------------------------- */
 
@@ -112,34 +113,6 @@ bool *need_slice(Emit *e, Need *n, const Region *r) {
   return pick;
 }
 
-/* Whether a holds only where b does, as far as conjunctions show. */
-static bool implies(const Kernel *k, Val a, Val b) {
-  const Instr *i = ir_at(k, a), *j = ir_at(k, b);
-  if (a == b) return true;
-  if (j->op == IR_AND) return implies(k, a, j->arg[0]) && implies(k, a, j->arg[1]);
-  return i->op == IR_AND && (implies(k, i->arg[0], b) || implies(k, i->arg[1], b));
-}
-
-static bool checks_beyond(const Kernel *k, const Region *r, Val mask);
-
-/* A check whose guard does not follow from the mask fails also where the mask is false. */
-static bool checked_beyond(const Kernel *k, const Instr *i, Val mask) {
-  if (i->op == IR_CHECK_INDEX || i->op == IR_CHECK_NONZERO) return !i->arg[0] || !implies(k, i->arg[0], mask);
-  if (i->op != IR_LOOP) return false;
-  bool any = checks_beyond(k, i->loop->body, mask) || checks_beyond(k, i->loop->seed, mask);
-  for (uint32_t a = 0; a < i->loop->accs.n; a++) {
-    const Acc *acc = i->loop->accs.at[a];
-    any = any || checks_beyond(k, acc->body.at, mask) || checks_beyond(k, acc->seed.at, mask);
-  }
-  return any;
-}
-
-static bool checks_beyond(const Kernel *k, const Region *r, Val mask) {
-  for (uint32_t n = 0; r && n < r->code.n; n++)
-    if (checked_beyond(k, ir_at(k, r->code.at[n]), mask)) return true;
-  return false;
-}
-
 /* By Val: the instructions of r that come before the branch on its mask: what the mask depends on, and checks
  * that are not about elements inside it.  Definitions precede uses, so one pass backwards. */
 static bool *before_mask(Emit *e, const Region *r, Val mask) {
@@ -149,7 +122,7 @@ static bool *before_mask(Emit *e, const Region *r, Val mask) {
   for (uint32_t at = r->code.n; at-- > 0;) {
     Val c = r->code.at[at];
     n.val[0] = false; /* "no value" is marked as any other: results that nobody reads have it */
-    if (!is_needed(&n, c) && !checked_beyond(e->k, ir_at(e->k, c), mask)) continue;
+    if (!is_needed(&n, c) && !ir_checked_beyond(e->k, ir_at(e->k, c), mask)) continue;
     pick[c] = true;
     need_instr(&n, ir_at(e->k, c));
   }
@@ -165,17 +138,7 @@ static Count loop_enter(Emit *e, const Loop *l) {
   return c;
 }
 
-static bool axes_check_beyond(const Kernel *k, const Loop *l, bool seed, Val mask) {
-  for (uint32_t n = 0; n < l->accs.n; n++) {
-    const Acc *a = l->accs.at[n];
-    if (checks_beyond(k, seed ? a->seed.at : a->body.at, mask)) return true;
-  }
-  return false;
-}
-
-bool emit_checks_beyond_mask(const Kernel *k, const Loop *l) {
-  return l->mask && (checks_beyond(k, l->body, l->mask) || axes_check_beyond(k, l, false, l->mask));
-}
+bool emit_checks_beyond_mask(const Kernel *k, const Loop *l) { return ir_checks_beyond_mask(k, l); }
 
 /* An element whose axis regions check something also where the mask is false. */
 static void emit_checked_element(Emit *e, Reduction *r, const Region *code, Val mask, bool seed) {
@@ -192,7 +155,7 @@ static void emit_checked_element(Emit *e, Reduction *r, const Region *code, Val 
 static void emit_element(Emit *e, Reduction *r, const Loop *l, bool seed) {
   const Region *code = seed ? l->seed : l->body;
   Val mask = seed ? l->seed_mask : l->mask;
-  if (mask && axes_check_beyond(e->k, l, seed, mask)) {
+  if (mask && ir_axes_check_beyond(e->k, l, seed, mask)) {
     emit_checked_element(e, r, code, mask, seed);
     return;
   }
@@ -501,7 +464,7 @@ static void verify(const Emit *e) {
   LLVMDisposeMessage(message);
 }
 
-void emit_module(Emit *e) {
+void emit_begin(Emit *e) {
   e->val = NEW_ARRAY(e->arena, LLVMValueRef, e->k->instrs.n);
   e->range = NEW_ARRAY(e->arena, IndexRange, e->k->instrs.n);
   e->place = NEW_ARRAY(e->arena, ArrayPlace, e->k->arrays.n);
@@ -509,13 +472,21 @@ void emit_module(Emit *e) {
   machine_names(e);
   e->b = LLVMCreateBuilderInContext(e->cx);
   e->cells = LLVMCreateBuilderInContext(e->cx);
+}
+
+void emit_finish(Emit *e) {
+  LLVMDisposeBuilder(e->b);
+  LLVMDisposeBuilder(e->cells);
+  verify(e);
+}
+
+void emit_module(Emit *e) {
+  emit_begin(e);
   emit_fail(e);
   emit_share(e);
   emit_workspace(e);
   const char *name = arena_printf(e->arena, "attn_%s", e->k->name);
   if (e->levels) emit_levels(e, name);
   else emit_kernel(e, name);
-  LLVMDisposeBuilder(e->b);
-  LLVMDisposeBuilder(e->cells);
-  verify(e);
+  emit_finish(e);
 }

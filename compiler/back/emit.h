@@ -75,6 +75,9 @@ typedef struct Emit {
 
 /* The module of a kernel: verified, not optimised.  `e` is zeroed but for arena, k, cx and what target_choose sets. */
 void emit_module(Emit *e);
+/* Around other functions in a module of their own. */
+void emit_begin(Emit *e);
+void emit_finish(Emit *e);
 
 /* ---- emit.c: blocks and loops ------------------------------------------------------------------- */
 

@@ -89,7 +89,6 @@ void tile_block(Emit *e, const TileRows *rows, LLVMValueRef block);
 /* Spans: the columns of a stream cut into runs of the same length, which follows from the target alone.  The state of a
  * row after all columns is that of the first span merged with that of the second, and so on; so its bits do not depend on
  * whether spans were computed one after another or by several threads. */
-enum { TILE_SPAN_BLOCKS = 16 }; /* of columns */
 bool tile_has_spans(const Kernel *k, const TileRows *rows);
 LLVMValueRef tile_spans(Emit *e, const TileRows *rows);       /* how many: at least 1 */
 LLVMValueRef tile_state_bytes(Emit *e, const TileRows *rows); /* of a block and a span */

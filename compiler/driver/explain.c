@@ -1,6 +1,7 @@
 /* attn explain, and the plan alone for attn dump. */
 #include "driver/explain.h"
 
+#include "back/back.h"
 #include "driver/bind.h"
 #include "explain/explain.h"
 #include "infer/derive.h"
@@ -65,6 +66,33 @@ void explain_refusals(const Plan *p, Diags *to) {
   }
 }
 
+static const char *why_scalar(const Options *o) {
+  if (o->no_tiles) return "--no-tiles asks for that";
+  if (o->f64) return "--precision=f64 asks for that: tiles are f32";
+  return "the processor has no fused multiply-add";
+}
+
+/* The sizes of a kernel begin with the model's; the others are not known before there are inputs. */
+static const int64_t *kernel_sizes(Arena *arena, const Kernel *k, const int64_t *given, uint32_t ngiven) {
+  int64_t *sizes = NEW_ARRAY(arena, int64_t, k->sizes.n + 1);
+  for (uint32_t n = 0; n < k->sizes.n; n++) sizes[n] = n < ngiven ? given[n] : -1;
+  return sizes;
+}
+
+/* k: as derived.  The workspace is that of the kernel which is compiled, with all its orders of sums. */
+static ExplainBuild build_of(const Driver *d, const Kernel *k, const int64_t *given, uint32_t ngiven) {
+  const Options *o = &d->options;
+  const Kernel *first = ir_run_passes_with(d->arena, k, &(PassOptions){.reassociate = REASSOCIATE_NEVER}, NULL);
+  const Kernel *whole = ir_run_passes(d->arena, k, NULL);
+  BackOptions options = {.f64 = o->f64, .cpu = o->cpu, .optimise = true, .tile = !o->no_tiles};
+  options.sizes = kernel_sizes(d->arena, whole, given, ngiven);
+  ExplainBuild build = {.k = first, .scalar = why_scalar(o)};
+  BackWorkspace w;
+  if (back_workspace(d->arena, whole, &options, &w, &build.scalar)) build.tiles = back_tile_plan(d->arena, first, &options);
+  build.shared = w.shared, build.each = w.each;
+  return build;
+}
+
 int verb_explain(Driver *d) {
   Chosen c;
   Inputs in;
@@ -75,6 +103,8 @@ int verb_explain(Driver *d) {
   if (status) return status;
   Plan *p = plan_model(d->arena, c.model);
   Kernel *k = p->refusals.n ? NULL : derive_kernel(d->arena, p); /* what it cannot express becomes a refusal */
+  ExplainBuild build = {.shared = -1, .each = -1};
+  if (k) build = build_of(d, k, in.sizes, c.model->sizes.n);
   if (k) k = ir_run_passes_with(d->arena, k, &(PassOptions){.as_derived = true}, NULL);
-  return explain_model(c.model, p, k, in.sizes, d->options.json, stdout) ? STATUS_DONE : wrong("cannot write the explanation");
+  return explain_model(c.model, p, k, in.sizes, &build, d->options.json, stdout) ? STATUS_DONE : wrong("cannot write the explanation");
 }

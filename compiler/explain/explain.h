@@ -9,8 +9,20 @@
 #include "infer/plan.h"
 #include "ir/ir.h"
 
-/* k: the kernel after all passes, its sums in the order of the model (REASSOCIATE_NEVER); NULL when plan->refusals says why there is none.  sizes: by Size.id, -1 where not
- * known; NULL: none is.  Scratch and text live in plan->arena.  False: writing failed. */
-bool explain_model(const Model *m, const Plan *plan, const Kernel *k, const int64_t *sizes, bool json, FILE *to);
+struct TilePlan;
+
+/* How the kernel would be built. */
+typedef struct ExplainBuild {
+  const Kernel *k;              /* as it is compiled, but for REASSOCIATE_NEVER */
+  const struct TilePlan *tiles; /* of k; NULL: scalar code alone, since `scalar` */
+  const char *scalar;
+  double shared, each; /* bytes of workspace for one thread: shared by all threads, and its own; -1: not known */
+} ExplainBuild;
+
+/* k: the kernel after all passes, its sums in the order of the model (REASSOCIATE_NEVER); NULL when plan->refusals says
+ * why there is none.  sizes: by Size.id, -1 where not known; NULL: none is.  build: NULL: nothing is said of it.  Scratch
+ * and text live in plan->arena.  False: writing failed. */
+bool explain_model(const Model *m, const Plan *plan, const Kernel *k, const int64_t *sizes, const ExplainBuild *build, bool json,
+                   FILE *to);
 
 #endif

@@ -66,6 +66,8 @@ typedef struct Facts {
   const Plan *plan;
   const Kernel *k;      /* NULL: refused; then only names and sizes are there */
   const int64_t *sizes; /* by Size.id; -1: not known */
+  const struct ExplainBuild *build; /* NULL: not asked for */
+  const struct Facts *built;        /* of ExplainBuild.k */
   bool any_size, all_sizes;
   PolyTable polys;
   VEC(LoopName) names;

@@ -7,6 +7,7 @@
 #include "explain/formula.h"
 #include "base/json.h"
 #include "explain/live.h"
+#include "explain/passes.h"
 #include "model/term.h"
 
 static const char *name(const Facts *f, Sym s) { return sym_text(f->m->names, s); }
@@ -234,6 +235,7 @@ static void write_memory(Json *j, Facts *f) {
   }
   json_close(j, ']');
   json_bool(j, "stores_pairwise", pairwise);
+  workspace_json(f, j);
   json_close(j, '}');
 }
 
@@ -319,13 +321,15 @@ void explain_json(Facts *f, FILE *to) {
   write_memory(&j, f);
   write_hoisted(&j, f);
   write_fused(&j, f);
+  passes_json(f, &j);
   write_orders(&j, f);
   write_refusals(&j, f);
   json_close(&j, '}');
 }
 
-bool explain_model(const Model *m, const Plan *plan, const Kernel *k, const int64_t *sizes, bool json, FILE *to) {
+bool explain_model(const Model *m, const Plan *plan, const Kernel *k, const int64_t *sizes, const ExplainBuild *build, bool json, FILE *to) {
   Facts *f = facts_of(plan->arena, m, plan, k, sizes);
+  if (k && build) f->build = build, f->built = facts_of(plan->arena, m, plan, build->k, sizes);
   if (json) explain_json(f, to);
   else explain_text(f, to);
   return !ferror(to);

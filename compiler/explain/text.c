@@ -4,6 +4,7 @@
 
 #include "explain/formula.h"
 #include "explain/live.h"
+#include "explain/passes.h"
 #include "explain/report.h"
 #include "model/term.h"
 
@@ -220,6 +221,7 @@ static void print_stream(const Text *p, const Stream *s) {
     for (uint32_t k = 0; k < i; k++) said |= !strcmp(s->carries[k], s->carries[i]);
     if (!said) say(p, "    carries %s\n", s->carries[i]);
   }
+  passes_text(p->f, s, p->to);
 }
 
 static void print_plan(const Text *p) {
@@ -316,6 +318,12 @@ static void print_kept(const Text *p, const Kept *k) {
   say(p, "      = %s\n", k->what);
 }
 
+static void print_carried(const Text *p) {
+  const Poly *n = &p->f->row_numbers;
+  if (!poly_is_zero(n)) say(p, "  a thread carries %s numbers of 8 bytes, and a few scalars\n", poly(p, n));
+  else say(p, "  a thread carries a few scalars\n");
+}
+
 static void print_memory(const Text *p) {
   Facts *f = p->f;
   bool pairwise = false;
@@ -325,8 +333,8 @@ static void print_memory(const Text *p) {
     pairwise |= f->kept.at[i].is_pairwise;
   }
   print_amount(p, "bytes kept", &f->bytes_kept);
-  if (!poly_is_zero(&f->row_numbers)) say(p, "  a thread carries %s numbers of 8 bytes, and a few scalars\n", poly(p, &f->row_numbers));
-  else say(p, "  a thread carries a few scalars\n");
+  if (passes_any_scalar(f)) print_carried(p);
+  workspace_text(f, p->to);
   if (!f->m->edges.n) return;
   say(p, "  %s\n", pairwise ? "an array as large as copies times values is kept (above)"
                          : "no array of copies times values is ever stored: weights are made and used as they stream by");

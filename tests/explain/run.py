@@ -35,7 +35,7 @@ CASES = {
 }
 
 KEYS = ["model", "compiled", "sizes", "inputs", "plates", "edges", "latents", "weights", "components", "outputs", "cost",
-        "memory", "hoisted", "fused", "orders", "refusals"]
+        "memory", "hoisted", "fused", "passes", "orders", "refusals"]
 
 
 def model_path(case):

@@ -19,7 +19,7 @@ MAY_INCLUDE = {
     "infer": ["base", "model", "ir"],
     "tile": ["base", "ir"],
     "back": ["base", "ir", "tile"],
-    "explain": ["base", "model", "infer", "ir"],
+    "explain": ["base", "model", "infer", "ir", "tile"],
     "driver": ["base", "front", "model", "oracle", "ir", "infer", "tile", "back", "explain"],
     "api": ["base", "model", "driver"],
 }

@@ -47,7 +47,7 @@ static bool explain(Arena *arena, const Request *r) {
   Kernel *k = plan->refusals.n ? NULL : derive_kernel(arena, plan);
   if (k) k = ir_run_passes_with(arena, k, &(PassOptions){.as_derived = true}, NULL);
   if (k && r->kernel) ir_print(k, stdout);
-  return explain_model(m, plan, k, read_sizes(arena, m, r), r->json, stdout);
+  return explain_model(m, plan, k, read_sizes(arena, m, r), NULL, r->json, stdout);
 }
 
 int main(int argc, char **argv) {
