@@ -15,6 +15,8 @@
 #include "base/arena.h"
 
 const char *generate_model(Arena *arena, uint64_t seed);
+/* The same of models whose weights are sums of products. */
+const char *generate_sums(Arena *arena, uint64_t seed);
 
 /* The stream of numbers behind it: splitmix64. */
 typedef struct Random { uint64_t state; } Random;

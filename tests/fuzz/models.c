@@ -1,10 +1,10 @@
 /* fuzz_models: random models, or files, through the oracle and the compiler; see judge.h.
  *
- *   fuzz_models --count=N --seed=S [--time=SECONDS] [--keep=DIR] [--print] [--no-fork] [--no-shrink] [--interpret] [--both] [--reassociate]
+ *   fuzz_models --count=N --seed=S [--time=SECONDS] [--keep=DIR] [--print] [--no-fork] [--no-shrink] [--interpret] [--both] [--sums]
  *   fuzz_models [--trials=N] [--seed=S] FILE...
  *
  * Each model is compiled for f64 or f32, by the parity of its seed; --both does both, --interpret neither.
- * --reassociate forces sums of products into the other order.
+ * --sums: models whose weights are sums of products, which are forced into the other order.
  * Models run in a child process, so that a crash or a hang is a finding like any other: the seed is named and
  * the text shrunk while the verdict stays the same.  Exit status 1 if there was any finding. */
 #include <signal.h>
@@ -26,7 +26,7 @@ typedef struct Options {
   long count, trials;
   double seconds;
   const char *keep;
-  bool print, no_fork, no_shrink, interpret, both, reassociate;
+  bool print, no_fork, no_shrink, interpret, both, sums;
 } Options;
 
 typedef struct Report { uint64_t seed; Verdict verdict; char why[WHY]; } Report;
@@ -69,10 +69,14 @@ static void count(Tally *t, const Report *r) {
 
 /* ---- one text in a child ------------------------------------------------------------------------------------ */
 
+static const char *random_model(Arena *arena, uint64_t seed, const Options *o) {
+  return o->sums ? generate_sums(arena, seed) : generate_model(arena, seed);
+}
+
 static Report judge_seeded(const char *path, const char *text, uint64_t seed, const Options *o, FILE *to) {
   Report r = {.seed = seed};
   JudgeOptions options = {.to = to, .interpret_only = o->interpret, .one_native = !o->both};
-  if (o->reassociate) options.reassociate = REASSOCIATE_ALWAYS;
+  if (o->sums) options.reassociate = REASSOCIATE_ALWAYS;
   r.verdict = judge_text(path, text, seed, &options, r.why, WHY);
   return r;
 }
@@ -238,7 +242,7 @@ static void child_loop(const Options *o, uint64_t first, uint64_t end, int to) {
     Arena arena;
     arena_init(&arena, NULL);
     alarm(SECONDS_A_MODEL);
-    Report r = judge_seeded("model.attn", generate_model(&arena, seed), seed, o, NULL);
+    Report r = judge_seeded("model.attn", random_model(&arena, seed, o), seed, o, NULL);
     arena_free(&arena);
     if (write(to, &r, sizeof r) != sizeof r) _exit(9);
   }
@@ -266,7 +270,7 @@ static void take(Tally *t, const Report *r, const Options *o) {
   if (!o->print && !is_finding(r->verdict)) return;
   Arena arena;
   arena_init(&arena, NULL);
-  const char *text = generate_model(&arena, r->seed);
+  const char *text = random_model(&arena, r->seed, o);
   if (is_finding(r->verdict)) explain("model.attn", text, r, o);
   else printf("\n---- seed %llu: %s %s\n%s", (unsigned long long)r->seed, verdict_name(r->verdict), r->why, text);
   arena_free(&arena);
@@ -359,7 +363,7 @@ int main(int argc, char **argv) {
     else if (!strcmp(argv[i], "--no-fork")) o.no_fork = true;
     else if (!strcmp(argv[i], "--no-shrink")) o.no_shrink = true;
     else if (!strcmp(argv[i], "--interpret")) o.interpret = true;
-    else if (!strcmp(argv[i], "--reassociate")) o.reassociate = true;
+    else if (!strcmp(argv[i], "--sums")) o.sums = true;
     else if (!strcmp(argv[i], "--both")) o.both = true;
     else if (argv[i][0] == '-') {
       fprintf(stderr, "fuzz_models: unknown option '%s'\n", argv[i]);
