@@ -619,14 +619,17 @@ static Val sum_factors(Rewrite *p, const Kept *k) {
 static void emit_sum(Rewrite *p, const Kept *k) {
   Loop exact = *k->features;
   const Loop *l = &exact;
-  Val at[RANK_MAX], lo = old(p, exact.lo), hi = old(p, exact.hi), sum = sum_factors(p, k), result = k->w->sum;
+  Val at[RANK_MAX], lo = old(p, exact.lo), hi = old(p, exact.hi), sum = sum_factors(p, k);
   Val is_small = build_1(B(p), IR_NOT, op(p, IR_GT, sum, build_float(B(p), IR_WIDE, SUM_LEAST)));
   exact.hi = p->feature_hi;
+  Scope s = scope_enter(&p->r); /* the loop may hold other sums */
   p->r.map[p->feature_hi] = build_select(B(p), is_small, hi, lo);
   rebuild_merged(&p->r, 1, &l);
+  Val logs = p->r.map[k->w->sum];
+  scope_leave(&p->r, s);
   at[plate_slots(p, at)] = op(p, IR_SUB, p->r.map[p->x->stream->index], p->cut.lo);
   Val max = op(p, IR_ADD, k->row_max, build_load(B(p), k->col_max, at));
-  p->r.map[result] = build_select(B(p), is_small, p->r.map[result], op(p, IR_ADD, max, build_1(B(p), IR_LOG, sum)));
+  p->r.map[k->w->sum] = build_select(B(p), is_small, logs, op(p, IR_ADD, max, build_1(B(p), IR_LOG, sum)));
 }
 
 /* In the place of a loop over features, of which `kept` sums are of products. */
