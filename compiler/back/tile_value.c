@@ -74,7 +74,8 @@ static LLVMValueRef log_of_sum(Tile *t, Val v, LLVMValueRef at, uint32_t row, ui
   LLVMValueRef unsure = LLVMBuildAnd(e->b, some, small, "");
   if (t->alive) unsure = LLVMBuildAnd(e->b, unsure, t->alive, "");
   tile_odd(t, tile_line_any(t, unsure));
-  return LLVMBuildSelect(e->b, some, LLVMBuildFAdd(e->b, lanes_log(&t->l, sum), top, ""), top, "");
+  LLVMValueRef empty = LLVMBuildSelect(e->b, LLVMBuildFCmp(e->b, LLVMRealUNO, sum, sum, ""), sum, top, ""); /* NaN has no top */
+  return LLVMBuildSelect(e->b, some, LLVMBuildFAdd(e->b, lanes_log(&t->l, sum), top, ""), empty, "");
 }
 
 static LLVMValueRef operand(Tile *t, Val v, uint32_t row, uint32_t vec) {

@@ -2,11 +2,7 @@
 #include "ir/reassociate_sums.h"
 
 /* Summands below the least number are lost; beside a sum of this size they are nothing. */
-<<<<<<< HEAD
 static const double SUM_LEAST = 1e-30; /* far from where f32 ends, too */
-=======
-static const double SUM_LEAST = 1e-280;
->>>>>>> reassoc
 
 void sums_keep_features(Rewrite *p, const LogWeight *w) {
   for (uint32_t n = 0; n < p->keeps.n; n++)

@@ -89,7 +89,8 @@ MODELS = {
     # other rows are what it is about
     "multihop": Model([s for s in SELF if s[0] < 100], axis=("-", "N"), keys=("k", "v")),
     "hard": Model(DENSE + LONG, MORE[:3], tails=(2, 3), free=("M",), keys=("k", "v")),
-    "linear": Model([s for s in DENSE if s[1] < 100], free=("M",), keys=("k", "v")),
+    # not free in M: the order of its sums follows from all sizes
+    "linear": Model([s for s in DENSE if s[1] < 100], keys=("k", "v")),
     "gatv2_dense": Model([(7, 3, 2), (1, 1, 1), (0, 3, 2), (5, 0, 2), (5, 3, 0), (65, 5, 9), (259, 3, 4)], [(521, 5, 3)],
                          axis=("N", "N"), keys=("x",), support="table", draw={"adj": "bool:0.2"}, scale=0.5),
     "t5_bias": Model(heads(2, DENSE + LONG[:2]), heads(1, MORE[:1]), keys=("k", "v"), scale=0.5),

@@ -76,7 +76,7 @@ Test(pass, what_leads_nowhere_goes) {
 /* ---- sums in another order ----------------------------------------------------------------------- */
 
 static Kernel *reassociated(Arena *a, const Kernel *k) {
-  return ir_run_passes_with(a, k, &(PassOptions){REASSOCIATE_ALWAYS}, NULL);
+  return ir_run_passes_with(a, k, &(PassOptions){.reassociate = REASSOCIATE_ALWAYS}, NULL);
 }
 
 Test(pass, sums_of_products_change_places) {
@@ -85,7 +85,7 @@ Test(pass, sums_of_products_change_places) {
   Kernel *k = read_file(&a, "factored");
   const char *once = print_text(&a, reassociated(&a, k));
   cr_assert_str_eq(once, print_text(&a, read_file(&a, "factored_reassociated")));
-  cr_assert_str_eq(print_text(&a, ir_run_passes_with(&a, k, &(PassOptions){REASSOCIATE_NEVER}, NULL)), print_text(&a, k));
+  cr_assert_str_eq(print_text(&a, ir_run_passes_with(&a, k, &(PassOptions){.reassociate = REASSOCIATE_NEVER}, NULL)), print_text(&a, k));
   arena_free(&a);
 }
 
