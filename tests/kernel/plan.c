@@ -172,10 +172,16 @@ static void read_names(Name *to, int *n, int max, char **word, int count) {
   for (int k = 0; k < count && k < max; k++) copy_name(to[(*n)++], word[k]);
 }
 
+static void read_kernel(Plan *p, char **word) {
+  Kernel *k = &p->kernel[p->nkernels++];
+  *k = load(p, word[1], word[2], 4);
+  k->dispatches = !strcmp(word[0], "dispatching");
+}
+
 static void read_line(Plan *p, char **word, int n) {
   if (!strcmp(word[0], "model")) copy_name(p->model, word[1]);
   else if (!strcmp(word[0], "reference")) p->reference = load(p, "f64", word[1], 8);
-  else if (!strcmp(word[0], "kernel")) p->kernel[p->nkernels++] = load(p, word[1], word[2], 4);
+  else if (!strcmp(word[0], "kernel") || !strcmp(word[0], "dispatching")) read_kernel(p, word);
   else if (!strcmp(word[0], "sizes")) read_names(p->size, &p->nsizes, SIZES_MAX, word + 1, n - 1);
   else if (!strcmp(word[0], "free")) read_names(p->free_axis, &p->nfree, NAMES_MAX, word + 1, n - 1);
   else if (!strcmp(word[0], "keys")) read_names(p->keys, &p->nkeys, NAMES_MAX, word + 1, n - 1);

@@ -6,6 +6,7 @@
  *   reference PATH                the kernel in f64, which the oracle verifies
  *   kernel LABEL PATH             kernels in f32, all of which are held to the same
  *   sizes NAME...                 in the kernel's order
+ *   dispatching LABEL PATH        the same, with code for several processors: it may ask for more workspace than it needs
  *   free AXIS...                  a slice of these axes may be taken out: its results depend on nothing else
  *   keys NAME...                  inputs whose axis `key` belongs to keys; without the line no key is ever dead
  *   axis ROW KEY                  names of the axes of rows and of keys
@@ -48,6 +49,7 @@ typedef struct Case {
 typedef struct Kernel {
   Name label;
   int real_bytes;
+  bool dispatches;
   attn_kernel_fn run;
   attn_workspace_fn workspace;
 } Kernel;

@@ -4,9 +4,10 @@
     run.py --attn PATH --checks PATH [--large] [--strict] [MODEL...]
 
 Compiles example models with tiles and without, writes the sizes at which each is to be checked (see plan.h) and runs
-the checks, a process a model.  The models of BROAD are also compiled for every level of the processor, and their kernels compiled
-ahead of time and just in time must give the same bits; those of EMULATED are compiled for AArch64 and emulated.
---large: all of that for every model, and more sizes.  --strict: also what is known to fail, which is:
+the checks, a process a model.  The models of BROAD are also compiled for every level of the processor, and their
+kernels compiled ahead of time and just in time must give the same bits; those of EMULATED are compiled for AArch64
+and emulated.  --large: all of that for every model, older processors emulated, and more sizes.  --strict: also what
+is known to fail, which is:
 
     dead keys, bits: where a value that some row sees is NaN or infinite, all rows of its block are computed by scalar
     code: right, but with other last bits.  So bits depend on values that a row does not see.
@@ -116,10 +117,13 @@ class Build:
     def __init__(self, attn, name, folder):
         self.attn, self.name, self.folder, self.model = attn, name, folder, MODELS[name]
         self.path = ROOT / "examples" / f"{name}.attn"
+        self.dispatching = set()  # labels of kernels for several processors
         self.info = json.loads(run(attn, "info", self.path, "--json").stdout)
 
     def compile(self, label, *options):
         run(self.attn, "compile", self.path, *options, "-o", self.folder / label)
+        if not any(word.startswith("--target") for word in options):
+            self.dispatching.add(label)
         return self.folder / f"{label}.so"
 
     def draw(self, x):
@@ -149,7 +153,8 @@ class Build:
     def plan(self, label, reference, kernels, sizes):
         m = self.model
         lines = [f"model {self.info['model']}", "sizes " + " ".join(self.info["sizes"]), f"reference {reference}",
-                 *(f"kernel {k} {path}" for k, path in kernels.items()), "axis " + " ".join(m.axis), f"support {m.support}"]
+                 *(f"{'dispatching' if k in self.dispatching else 'kernel'} {k} {path}" for k, path in kernels.items()),
+                 "axis " + " ".join(m.axis), f"support {m.support}"]
         lines += [f"free {' '.join(m.free)}"] * bool(m.free) + [f"keys {' '.join(m.keys)}"] * bool(m.keys)
         for s in sizes:
             lines += self.case(s)
@@ -258,8 +263,25 @@ def aarch64(b, folder):
         run(b.attn, "compile", b.path, *options, "--target=aarch64-linux-gnu", "-o", stem)
         run(cc, "-shared", f"{stem}.o", "-o", f"{stem}.so", "-lm")
         made[label] = f"{stem}.so"
-    plan = b.plan("arm", made.pop("f64"), made, [s for s in b.model.sizes if np.prod(s[-4:]) < 30000][::3])
+    plan = b.plan("arm", made.pop("f64"), {f"arm_{k}": path for k, path in made.items()}, few_sizes(b))
     return [qemu, "-L", "/usr/aarch64-linux-gnu", checks, plan]
+
+
+def few_sizes(b):
+    return [s for s in b.model.sizes if np.prod(s[-4:]) < 30000][::3]
+
+
+def older(b, checks):
+    """The same for older processors of this kind: what the dispatching object chooses there, too."""
+    qemu = shutil.which("qemu-x86_64")
+    if not qemu or not host_levels():
+        return []
+    reference = b.compile("f64_old", "--precision=f64", "--no-tiles", "--target-cpu=x86-64-v2")
+    dispatch, commands = b.compile("dispatch"), []
+    for cpu, level in {"Nehalem": "x86-64-v2", "Haswell": "x86-64-v3"}.items():
+        kernels = {"dispatch": dispatch, level: b.compile(level, f"--target-cpu={level}")}
+        commands.append([qemu, "-cpu", cpu, checks, b.plan(f"old_{level}", reference, kernels, few_sizes(b))])
+    return commands
 
 
 # ---- everything -------------------------------------------------------------------------------------------------
@@ -273,6 +295,8 @@ def check_model(a, name, folder):
     commands = [[a.checks, *options, *plans(b, a)]]
     if name in EMULATED or a.large:
         commands.append(aarch64(b, folder))
+    if a.large:
+        commands += older(b, a.checks)
     lines = []
     for command in filter(None, commands):
         p = run(*command, check=False)
