@@ -226,7 +226,7 @@ void passes_text(const Facts *f, const Stream *s, FILE *to) {
   if (p.tile) print_tiled(&p, to);
   else if (!p.stream) fputs("    no loop: the terms of its two values are written out\n", to);
   else fprintf(to, "    one value after another, since %s\n", p.why);
-  if (may_be_reordered(f, s)) fputs("    this where its sums are taken in the first of their orders (below)\n", to);
+  if (may_be_reordered(f, s)) fputs("    that is the first of two orders of its sums (below)\n", to);
 }
 
 void workspace_text(const Facts *f, FILE *to) {
