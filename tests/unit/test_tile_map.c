@@ -10,14 +10,23 @@
 #include "model/check.h"
 #include "tile/tile_map.h"
 
-typedef struct Mapped { Arena arena; Interner names; Diags diags; Kernel *k; TilePlan *plan; const TileRows *rows; const TileStream *s; } Mapped;
+typedef struct Mapped {
+  Arena arena;
+  Interner names;
+  Diags diags;
+  Kernel *k;
+  TilePlan *plan;
+  const TileRows *rows;
+  const TileStream *s;
+} Mapped;
 
 /* condition: "" or "where ..". */
 static void plan(Mapped *t, const char *condition) {
   char text[512];
   snprintf(text, sizeof text,
            "model t(M, N, W, D, C) {\ndata q: [M, D], k: [N, D], v: [N, C], doc: int[N], last: int\nfor i in M {\n"
-           " edge phi in N %s\n potential exp(dot(q[i], k[phi]))\n out o[i] = E[v[phi]]\n}\n}\n", condition);
+           " edge phi in N %s\n potential exp(dot(q[i], k[phi]))\n out o[i] = E[v[phi]]\n}\n}\n",
+           condition);
   arena_init(&t->arena, NULL);
   Source *source = source_from_text(&t->arena, "t.attn", text, strlen(text));
   intern_init(&t->names, &t->arena);
@@ -53,21 +62,30 @@ static TileMap map(const char *condition, int64_t m, int64_t n, int64_t w) {
 typedef bool (*Condition)(int64_t i, int64_t j, int64_t m, int64_t n, int64_t w);
 
 static bool up_to(int64_t i, int64_t j, int64_t m, int64_t n, int64_t w) { return (void)w, j <= i + n - m; }
-static bool near(int64_t i, int64_t j, int64_t m, int64_t n, int64_t w) { return (void)m, (void)n, j <= i && i - j < w; }
+static bool near(int64_t i, int64_t j, int64_t m, int64_t n, int64_t w) {
+  return (void)m, (void)n, j <= i && i - j < w;
+}
 static bool begun(int64_t i, int64_t j, int64_t m, int64_t n, int64_t w) { return (void)m, (void)n, j <= i || j < w; }
-static bool far(int64_t i, int64_t j, int64_t m, int64_t n, int64_t w) { return (void)m, (void)n, !(abs((int)(i - j)) <= w); }
-static bool scaled(int64_t i, int64_t j, int64_t m, int64_t n, int64_t w) { return (void)m, (void)n, (void)w, 2 * j <= i + 3; }
-static bool every(int64_t i, int64_t j, int64_t m, int64_t n, int64_t w) { return (void)m, (void)n, j <= i && (i - j) % w == 0; }
+static bool far(int64_t i, int64_t j, int64_t m, int64_t n, int64_t w) {
+  return (void)m, (void)n, !(abs((int)(i - j)) <= w);
+}
+static bool scaled(int64_t i, int64_t j, int64_t m, int64_t n, int64_t w) {
+  return (void)m, (void)n, (void)w, 2 * j <= i + 3;
+}
+static bool every(int64_t i, int64_t j, int64_t m, int64_t n, int64_t w) {
+  return (void)m, (void)n, j <= i && (i - j) % w == 0;
+}
 static bool groups(int64_t i, int64_t j, int64_t m, int64_t n, int64_t w) { return (void)m, (void)n, i / w == j / w; }
 
 /* exact: whole parts are found, all of them; else some may be called partial. */
-static const struct { const char *text; Condition holds; bool exact; } CONDITIONS[] = {
-    {"where phi <= i + N - M", up_to, true},
-    {"where phi <= i and i - phi < W", near, true},
-    {"where phi <= i or phi < W", begun, true},
-    {"where not (abs(i - phi) <= W)", far, true},
-    {"where 2 * phi <= i + 3", scaled, true},
-    {"where phi <= i and (i - phi) % W == 0", every, false},
+static const struct {
+  const char *text;
+  Condition holds;
+  bool exact;
+} CONDITIONS[] = {
+    {"where phi <= i + N - M", up_to, true},    {"where phi <= i and i - phi < W", near, true},
+    {"where phi <= i or phi < W", begun, true}, {"where not (abs(i - phi) <= W)", far, true},
+    {"where 2 * phi <= i + 3", scaled, true},   {"where phi <= i and (i - phi) % W == 0", every, false},
     {"where i // W == phi // W", groups, true},
 };
 
@@ -90,13 +108,16 @@ static void same(const char *what, const TileCount *got, const TileCount *want, 
   double all = want->empty + want->partial + want->full;
   cr_expect(got->known && got->lines == got->all_lines, "%s: not counted", what);
   cr_expect_eq(got->empty + got->partial + got->full, all, "%s", what);
-  cr_expect(exact ? got->empty == want->empty : got->empty <= want->empty, "%s: %g empty of %g, not %g", what, got->empty, all, want->empty);
-  cr_expect(exact ? got->full == want->full : got->full <= want->full, "%s: %g full of %g, not %g", what, got->full, all, want->full);
+  cr_expect(exact ? got->empty == want->empty : got->empty <= want->empty, "%s: %g empty of %g, not %g", what,
+            got->empty, all, want->empty);
+  cr_expect(exact ? got->full == want->full : got->full <= want->full, "%s: %g full of %g, not %g", what, got->full,
+            all, want->full);
 }
 
 /* If a part that holds a pair were called empty, or one that lacks a pair full, the shares would be lies. */
 Test(tile_map, parts_are_those_that_counting_finds) {
-  static const int64_t SIZES[][3] = {{1, 1, 1}, {7, 5, 2}, {480, 256, 100}, {481, 257, 31}, {600, 1000, 300}, {1000, 600, 7}};
+  static const int64_t SIZES[][3] = {{1, 1, 1},      {7, 5, 2},        {480, 256, 100},
+                                     {481, 257, 31}, {600, 1000, 300}, {1000, 600, 7}};
   for (size_t c = 0; c < sizeof CONDITIONS / sizeof *CONDITIONS; c++) {
     Mapped t = {0};
     plan(&t, CONDITIONS[c].text);
@@ -107,7 +128,8 @@ Test(tile_map, parts_are_those_that_counting_finds) {
       TileCount blocks = counted(CONDITIONS[c].holds, rows, columns, w, shape->row_block, shape->col_block);
       TileCount tiles = counted(CONDITIONS[c].holds, rows, columns, w, shape->rows, shape->vectors * shape->lanes);
       TileCount pairs = counted(CONDITIONS[c].holds, rows, columns, w, 1, 1);
-      const char *what = arena_printf(&t.arena, "%s at %ld x %ld, %ld", CONDITIONS[c].text, (long)rows, (long)columns, (long)w);
+      const char *what =
+          arena_printf(&t.arena, "%s at %ld x %ld, %ld", CONDITIONS[c].text, (long)rows, (long)columns, (long)w);
       same(arena_printf(&t.arena, "blocks, %s", what), &got.blocks, &blocks, CONDITIONS[c].exact);
       same(arena_printf(&t.arena, "tiles, %s", what), &got.tiles, &tiles, CONDITIONS[c].exact);
       same(arena_printf(&t.arena, "pairs, %s", what), &got.pairs, &pairs, true);
