@@ -14,8 +14,8 @@
 
 typedef VEC(Val) Vals;
 
-/* The least number of columns of a part. */
-enum { REASSOCIATE_CHUNK = 64 };
+enum { REASSOCIATE_CHUNK = 64, /* the least number of columns of a part */
+       PLATES_MAX = 12, AXES_MAX = 8 };
 
 typedef enum { SUPPORT_ALL, SUPPORT_PREFIX, SUPPORT_SUFFIX } Support;
 

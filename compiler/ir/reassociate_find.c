@@ -321,6 +321,7 @@ static void take_acc(Find *f, const Acc *a) {
   take_weight(f, a->body.log_w);
   for (uint32_t n = 0; n < a->naxis; n++)
     if (!from_sizes(f->k, a->axes[n].lo) || !from_sizes(f->k, a->axes[n].hi)) refuse_weight(f, "the size of a value depends on data");
+  if (a->naxis > AXES_MAX) refuse_weight(f, "a value has too many axes");
   if (a->kind != ACC_EXPECT && a->kind != ACC_LSE) refuse_weight(f, "another query needs the weight of every pair");
   if (f->dep[a->body.x] & ON_ROW) refuse_weight(f, "a value that is averaged depends on the row too");
 }
@@ -366,9 +367,11 @@ static void take_surroundings(Find *f) {
   const Val bounds[] = {x->stream->lo, x->is_ranged ? x->stream->lo : x->stream->hi, x->rows->lo, x->rows->hi};
   for (uint32_t n = 0; n < 4; n++)
     if (!from_sizes(f->k, bounds[n])) refuse(f, "the length of a loop depends on data");
-  for (const Region *r = x->rows->body->parent; r->loop; r = r->parent)
+  uint32_t plates = 0;
+  for (const Region *r = x->rows->body->parent; r->loop; r = r->parent, plates++)
     if (r->loop->kind != LOOP_PAR || !from_sizes(f->k, r->loop->lo) || !from_sizes(f->k, r->loop->hi))
       refuse(f, "a loop around it is ordered, or its length depends on data");
+  if (plates > PLATES_MAX) refuse(f, "too many loops stand around it");
   for (uint32_t n = 0; x->is_ranged && n < x->bound.offset.parts.n; n++)
     if (!from_sizes(f->k, x->bound.offset.parts.at[n].v)) refuse(f, "the length of a loop depends on data");
 }

@@ -105,18 +105,32 @@ Run *random_run(Arena *arena, const Kernel *k, uint64_t seed) {
 
 static bool same_bits(double x, double y) { return (isnan(x) && isnan(y)) || !memcmp(&x, &y, sizeof x); }
 
-static bool same_output(const EvalOutput *x, const EvalOutput *y) {
+static bool near(double x, double y, double tolerance) {
+  if (!isfinite(x) || !isfinite(y)) return same_bits(x, y);
+  return fabs(x - y) <= tolerance * (1 + fabs(x));
+}
+
+/* tolerance 0: the same bits */
+static bool same_output(const EvalOutput *x, const EvalOutput *y, double tolerance) {
   if (x->count != y->count) return false;
-  for (int64_t n = 0; n < x->count; n++)
-    if (x->real ? !same_bits(x->real[n], y->real[n]) : x->integer[n] != y->integer[n]) return false;
+  for (int64_t n = 0; n < x->count; n++) {
+    if (!x->real && x->integer[n] != y->integer[n]) return false;
+    if (x->real && !(tolerance > 0 ? near(x->real[n], y->real[n], tolerance) : same_bits(x->real[n], y->real[n]))) return false;
+  }
   return true;
 }
 
-bool same_results(Arena *arena, const Kernel *x, const Kernel *y, uint64_t seed) {
+static bool compare(Arena *arena, const Kernel *x, const Kernel *y, uint64_t seed, double f32, double f64) {
   Run *a = random_run(arena, x, seed), *b = random_run(arena, y, seed);
   if (!ir_eval(arena, x, &a->args)) return true;
   if (!ir_eval(arena, y, &b->args)) return strstr(b->args.error, "too ") != NULL;
   for (uint32_t n = 0; n < RUN_ARRAYS; n++)
-    if (!same_output(&a->outputs[n], &b->outputs[n])) return false;
+    if (!same_output(&a->outputs[n], &b->outputs[n], a->args.f64 ? f64 : f32)) return false;
   return true;
+}
+
+bool same_results(Arena *arena, const Kernel *x, const Kernel *y, uint64_t seed) { return compare(arena, x, y, seed, 0, 0); }
+
+bool near_results(Arena *arena, const Kernel *x, const Kernel *y, uint64_t seed) {
+  return compare(arena, x, y, seed, 4e-6, 1e-11);
 }

@@ -20,5 +20,7 @@ Run *random_run(Arena *arena, const Kernel *k, uint64_t seed);
 /* Whether both kernels give the same bits; true also where x fails, or y runs into a limit of the evaluator (which
  * a pass may move, as it may change which check fails first). */
 bool same_results(Arena *arena, const Kernel *x, const Kernel *y, uint64_t seed);
+/* The same up to rounding; NaN and infinities at the same places. */
+bool near_results(Arena *arena, const Kernel *x, const Kernel *y, uint64_t seed);
 
 #endif

@@ -3,7 +3,7 @@
 
 #include "ir_testing.h"
 
-static const char *const files[] = {"attention", "seed", "steps", "fuse", "dead"};
+static const char *const files[] = {"attention", "seed", "steps", "fuse", "dead", "factored"};
 enum { FILES = sizeof files / sizeof files[0] };
 
 static uint32_t count(const char *text, const char *what) {
@@ -72,6 +72,88 @@ Test(pass, what_leads_nowhere_goes) {
   cr_assert_eq(count(text, "sum "), 1, "%s", text);
   arena_free(&a);
 }
+
+/* ---- sums in another order ----------------------------------------------------------------------- */
+
+static Kernel *reassociated(Arena *a, const Kernel *k) {
+  return ir_run_passes_with(a, k, &(PassOptions){REASSOCIATE_ALWAYS}, NULL);
+}
+
+Test(pass, sums_of_products_change_places) {
+  Arena a;
+  arena_init(&a, NULL);
+  Kernel *k = read_file(&a, "factored");
+  const char *once = print_text(&a, reassociated(&a, k));
+  cr_assert_str_eq(once, print_text(&a, read_file(&a, "factored_reassociated")));
+  cr_assert_str_eq(print_text(&a, ir_run_passes_with(&a, k, &(PassOptions){REASSOCIATE_NEVER}, NULL)), print_text(&a, k));
+  arena_free(&a);
+}
+
+Test(pass, sums_of_products_keep_their_results, .timeout = 120) {
+  for (uint64_t seed = 0; seed < 600; seed++) {
+    Arena a;
+    arena_init(&a, NULL);
+    Kernel *k = read_file(&a, "factored");
+    cr_assert(near_results(&a, k, reassociated(&a, k), seed), "seed %lu", (unsigned long)seed);
+    arena_free(&a);
+  }
+}
+
+/* A kernel over rows i and columns j: a(i, f) and b(j, f) are logs, x a value of the column. */
+static const char *factors(Arena *a, const char *mask, const char *log_w, const char *accs) {
+  const char *text = arena_printf(a, "kernel t { size M, N, F %%0 = size M : int %%1 = size N : int %%2 = size F : int %%3 = const 0 : int "
+    "in a: wide[%%0, %%2] input 0 in b: wide[%%1, %%2] input 1 in x: wide[%%1] input 2 in y: wide[%%0, %%1] input 3 out o: wide[%%0] output 0 out p: wide[%%0] output 1 "
+    "par %%10 in %%3..%%0 { reduce %%20 in %%3..%%1 { reduce %%30 in %%3..%%2 { %%31 = load a[%%10, %%30] : wide %%32 = load b[%%20, %%30] : wide "
+    "%%33 = logmul %%31, %%32 : wide } acc { %%39 = lse %%33 : wide } %%21 = load x[%%20] : wide %%22 = load y[%%10, %%20] : wide %s %s } acc { %s } "
+    "store o[%%10], %%98 store p[%%10], %%99 } }", log_w, mask, accs);
+  Kernel *k = read_text(a, text), *to = reassociated(a, k);
+  cr_assert_null(ir_verify(k), "%s", ir_verify(k));
+  for (uint64_t seed = 0; seed < 60; seed++) cr_assert(near_results(a, k, to, seed), "seed %lu: %s", (unsigned long)seed, print_text(a, to));
+  const char *once = print_text(a, to);
+  cr_assert_str_eq(print_text(a, read_text(a, once)), once);
+  return once;
+}
+
+#define WEIGHT "%40 = logmul %39, %21 : wide"
+#define ACCS "%98 = lse %40 : wide %99 = expect %40 of %21 : wide"
+
+static void expect_states(const char *mask, const char *log_w, const char *accs, bool states) {
+  Arena a;
+  arena_init(&a, NULL);
+  const char *text = factors(&a, mask, log_w, accs);
+  cr_assert_eq(strstr(text, "temp state") != NULL, states, "%s", text);
+  arena_free(&a);
+}
+
+Test(pass, supports_that_sums_may_change_over, .timeout = 120) {
+  expect_states("", WEIGHT, ACCS, true);
+  expect_states("where %51", WEIGHT " %51 = le %20, %10 : bool", ACCS, true);
+  expect_states("where %51", WEIGHT " %51 = gt %20, %10 : bool", ACCS, true);
+  expect_states("where %51", WEIGHT " %50 = sub %20, %10 : int %52 = sub %1, %0 : int %51 = lt %50, %52 : bool", ACCS, true);
+  expect_states("where %51", WEIGHT " %50 = le %20, %10 : bool %52 = gt %21, %39 : bool %51 = and %50, %52 : bool", ACCS, false);
+  expect_states("where %51", WEIGHT " %51 = eq %20, %10 : bool", ACCS, false);
+  expect_states("where %51", WEIGHT " %50 = le %20, %10 : bool %53 = add %20, %0 : int %52 = ge %53, %10 : bool %51 = and %50, %52 : bool", ACCS, false);
+}
+
+Test(pass, weights_whose_sums_may_change_places, .timeout = 120) {
+  expect_states("where %51", "%51 = le %20, %10 : bool %41 = sub %10, %20 : int %42 = convert %41 : wide %43 = neg %42 : wide "
+                             "%40 = logmul %39, %43 : wide", ACCS, true);
+  expect_states("", "%40 = logmul %39, %22 : wide", ACCS, false);                        /* depends on the pair */
+  expect_states("", "%41 = mul %39, %21 : wide %40 = add %41, %21 : wide", ACCS, false);  /* a power of the sum */
+  expect_states("", "%40 = logmul %39, %39 : wide", ACCS, false);                        /* a product of sums */
+  expect_states("", WEIGHT, "%98 = lse %40 : wide %99 = expect %40 of %22 : wide", false);
+  expect_states("", WEIGHT, "%98 = lse %40 : wide %99 = entropy %40 : wide", false);
+}
+
+/* Two weights of one pass: each by itself. */
+Test(pass, one_weight_changes_its_sums_beside_another) {
+  const char *both = "%51 = le %20, %10 : bool " WEIGHT " %41 = logmul %39, %22 : wide";
+  expect_states("where %51", both, "%98 = lse %40 : wide %99 = lse %41 : wide", true);
+  expect_states("where %51", both, "%98 = lse %40 : wide %99 = sum %21 : wide", true);
+  expect_states("where %51", both, "%98 = lse %40 : wide %99 = sum %22 : wide", true);
+}
+
+/* ---- fusion --------------------------------------------------------------------------------------- */
 
 static const char *fused(Arena *a, const char *body) {
   const char *head = "kernel t { size N %0 = size N : int %1 = const 0 : int in x: wide[%0] input 0 "
