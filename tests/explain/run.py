@@ -149,6 +149,8 @@ def test_scalar_code_says_why(command):
     for option in ("--no-tiles", "--precision=f64"):
         one, _ = only_pass(command, "attention", option)
         expect(not one["tiled"] and option in one["why"], one)
+    one, _ = only_pass(command, "attention", "--target-cpu=x86-64-v2")
+    expect(not one["tiled"] and "multiply-add" in one["why"], one)
     one, _ = only_pass(command, "relative_shaw", *TILES)
     expect(not one["tiled"] and "vector" in one["why"], one)
 
