@@ -13,7 +13,8 @@ static LLVMValueRef size_value(Emit *e, uint32_t n) {
 static LLVMValueRef emit_bytes(Emit *e, const char *name, bool each) {
   function_begin(e, name, LLVMFunctionType(e->t.i64, &e->t.ptr, 1, false));
   e->sizes = cell_new(e, LLVMArrayType2(e->t.i64, e->k->sizes.n + 1), "sizes");
-  for (uint32_t n = 0; n < e->k->sizes.n; n++) LLVMBuildStore(e->b, size_value(e, n), field_at(e, e->sizes, n * sizeof(int64_t)));
+  for (uint32_t n = 0; n < e->k->sizes.n; n++)
+    LLVMBuildStore(e->b, size_value(e, n), field_at(e, e->sizes, n * sizeof(int64_t)));
   e->threads = const_int(e, 1);
   Layout l = layout_workspace(e);
   function_end(e, each ? l.each : l.shared);

@@ -83,7 +83,7 @@ static const int64_t *kernel_sizes(Arena *arena, const Kernel *k, const int64_t 
 static ExplainBuild build_of(const Driver *d, const Kernel *k, const int64_t *given, uint32_t ngiven) {
   const Options *o = &d->options;
   const Kernel *first = ir_run_passes_with(d->arena, k, &(PassOptions){.reassociate = REASSOCIATE_NEVER}, NULL);
-  const Kernel *whole = ir_run_passes(d->arena, k, NULL);
+  const Kernel *whole = ir_run_passes_with(d->arena, k, &(PassOptions){.reassociate = o->reassociate}, NULL);
   BackOptions options = {.f64 = o->f64, .cpu = o->cpu, .optimise = true, .tile = !o->no_tiles};
   options.sizes = kernel_sizes(d->arena, whole, given, ngiven);
   ExplainBuild build = {.k = first, .scalar = why_scalar(o)};

@@ -1,7 +1,7 @@
 /* passes: see passes.h.
  *
- * The passes are those of the kernel as derived; how one runs is read off the tile plan of the kernel as it is built, in
- * which the same loop has the same place in the model.  What the plan refuses is said in its own words. */
+ * The passes are those of the kernel as derived; how one runs is read off the tile plan of the kernel as it is built,
+ * in which the same loop has the same place in the model.  What the plan refuses is said in its own words. */
 #include "explain/passes.h"
 
 #include <math.h>
@@ -13,8 +13,8 @@
 typedef VEC(const char *) Texts;
 
 typedef struct Pass {
-  const Facts *f;         /* of the kernel as built */
-  const Stream *stream;   /* there; NULL: it is no loop there */
+  const Facts *f;       /* of the kernel as built */
+  const Stream *stream; /* there; NULL: it is no loop there */
   const TileRows *rows;
   const TileStream *tile; /* NULL: one value after another, since `why` */
   const char *why;
@@ -43,7 +43,8 @@ static const Stream *counterpart(const Facts *f, const Stream *s, const Facts *a
 static const char *why_unplanned(const Facts *f, const Pass *p) {
   if (!p->stream) return "the terms of its two values are written out";
   if (!f->build->tiles) return f->build->scalar;
-  if (p->stream->outer) return arena_printf(f->arena, "it runs inside the pass over %s", loop_name(p->f, p->stream->outer));
+  if (p->stream->outer)
+    return arena_printf(f->arena, "it runs inside the pass over %s", loop_name(p->f, p->stream->outer));
   return "the loop directly around it is not parallel";
 }
 
@@ -137,9 +138,9 @@ static void print_list(const char *what, const Texts *list, FILE *to) {
 
 static const char *rule_text(MaskRule r) {
   switch (r) {
-    case MASK_BY_INTERVALS: return "decided by intervals";
-    case MASK_BY_DATA: return "depends on data: decided at run time, from the least and greatest values per block";
-    case MASK_BY_PAIR: return "looked at pair by pair";
+  case MASK_BY_INTERVALS: return "decided by intervals";
+  case MASK_BY_DATA: return "depends on data: decided at run time, from the least and greatest values per block";
+  case MASK_BY_PAIR: return "looked at pair by pair";
   }
   return "?";
 }
@@ -165,11 +166,13 @@ static double share(const TileCount *c, double x) {
 static double percent(const TileCount *c, double x) { return 100 * share(c, x); }
 
 static void print_sample(const TileCount *c, const char *lines, FILE *to) {
-  if (c->lines < c->all_lines) fprintf(to, " (of a sample: %lld of %lld %s)", (long long)c->lines, (long long)c->all_lines, lines);
+  if (c->lines < c->all_lines)
+    fprintf(to, " (of a sample: %lld of %lld %s)", (long long)c->lines, (long long)c->all_lines, lines);
   fputc('\n', to);
 }
 
-static void print_parts(const Pass *p, const TileCount *c, const char *what, uint32_t rows, uint32_t columns, FILE *to) {
+static void print_parts(const Pass *p, const TileCount *c, const char *what, uint32_t rows, uint32_t columns,
+                        FILE *to) {
   if (isnan(share(c, 0))) return;
   const char *partial = has_rule(p, MASK_BY_DATA) ? "partial or left to data" : "partial";
   fprintf(to, "      %s of %u x %u: %.3g %% empty, %.3g %% %s, %.3g %% full", what, rows, columns, percent(c, c->empty),
@@ -180,8 +183,10 @@ static void print_parts(const Pass *p, const TileCount *c, const char *what, uin
 static void print_pairs(const TileCount *c, FILE *to) {
   if (isnan(share(c, 0))) return;
   double least = percent(c, c->full), most = percent(c, c->full + c->partial);
-  if (c->partial > 0) fprintf(to, "      pairs: from %.3g %% to %.3g %% live, as data decide", least, most);
-  else fprintf(to, "      pairs: %.3g %% live", least);
+  if (c->partial > 0)
+    fprintf(to, "      pairs: from %.3g %% to %.3g %% live, as data decide", least, most);
+  else
+    fprintf(to, "      pairs: %.3g %% live", least);
   print_sample(c, "rows", to);
 }
 
@@ -223,17 +228,23 @@ static bool may_be_reordered(const Facts *f, const Stream *s) {
 void passes_text(const Facts *f, const Stream *s, FILE *to) {
   if (!f->build) return;
   Pass p = pass_of(f, s);
-  if (p.tile) print_tiled(&p, to);
-  else if (!p.stream) fputs("    no loop: the terms of its two values are written out\n", to);
-  else fprintf(to, "    one value after another, since %s\n", p.why);
-  if (may_be_reordered(f, s)) fputs("    this where its sums are taken in the first of their orders (below)\n", to);
+  if (p.tile)
+    print_tiled(&p, to);
+  else if (!p.stream)
+    fputs("    no loop: the terms of its two values are written out\n", to);
+  else
+    fprintf(to, "    one value after another, since %s\n", p.why);
+  if (may_be_reordered(f, s)) fputs("    that is the first of two orders of its sums (below)\n", to);
 }
 
 void workspace_text(const Facts *f, FILE *to) {
   if (!f->build) return;
-  if (f->build->each < 0) fputs("  a thread's workspace follows from the sizes: give them to see it\n", to);
-  else fprintf(to, "  a thread's workspace: %.0f bytes\n", f->build->each);
-  if (!passes_any_scalar(f)) fputs("  it holds operands, tiles and states of one block of rows and columns at a time\n", to);
+  if (f->build->each < 0)
+    fputs("  a thread's workspace follows from the sizes: give them to see it\n", to);
+  else
+    fprintf(to, "  a thread's workspace: %.0f bytes\n", f->build->each);
+  if (!passes_any_scalar(f))
+    fputs("  it holds operands, tiles and states of one block of rows and columns at a time\n", to);
 }
 
 /* ---- as JSON --------------------------------------------------------------------------------------------------- */
@@ -257,7 +268,8 @@ static void write_shape(Json *j, const Pass *p) {
 }
 
 static void write_support(Json *j, const Pass *p) {
-  static const char *const DECIDED[] = {[MASK_BY_INTERVALS] = "intervals", [MASK_BY_DATA] = "data", [MASK_BY_PAIR] = "pair"};
+  static const char *const DECIDED[] = {
+      [MASK_BY_INTERVALS] = "intervals", [MASK_BY_DATA] = "data", [MASK_BY_PAIR] = "pair"};
   json_open(j, "support", '[');
   for (uint32_t n = 0; n < p->support.n; n++) {
     json_open(j, NULL, '{');
@@ -302,7 +314,8 @@ static void write_pass(const Facts *f, Json *j, const Stream *s) {
   json_string(j, "under", s->under);
   json_bool(j, "tiled", p.tile != NULL);
   json_string(j, "why", p.why);
-  if (p.tile) write_tiled(j, &p);
+  if (p.tile)
+    write_tiled(j, &p);
   else {
     json_string(j, "shape", NULL);
     json_string(j, "blocks", NULL);

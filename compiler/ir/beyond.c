@@ -27,8 +27,8 @@ bool ir_checked_beyond(const Kernel *k, const Instr *i, Val mask) {
   if (i->op == IR_CHECK_INDEX || i->op == IR_CHECK_NONZERO) return !i->arg[0] || !implies(k, i->arg[0], mask);
   if (i->op != IR_LOOP) return false;
   const Loop *l = i->loop;
-  return checks_beyond(k, l->body, mask) || checks_beyond(k, l->seed, mask) || ir_axes_check_beyond(k, l, false, mask) ||
-         ir_axes_check_beyond(k, l, true, mask);
+  return checks_beyond(k, l->body, mask) || checks_beyond(k, l->seed, mask) ||
+         ir_axes_check_beyond(k, l, false, mask) || ir_axes_check_beyond(k, l, true, mask);
 }
 
 bool ir_checks_beyond_mask(const Kernel *k, const Loop *l) {

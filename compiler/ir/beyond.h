@@ -1,4 +1,4 @@
-/* beyond: checks that matter for iterations of a reduction whose mask is false.  Such iterations may not be left out. */
+/* beyond: checks that matter for iterations of a reduction whose mask is false, which then may not be left out. */
 #ifndef ATTN_IR_BEYOND_H
 #define ATTN_IR_BEYOND_H
 

@@ -15,9 +15,14 @@
 enum { MOST_TESTS = 1 << 20 }; /* of a mask, for each of blocks, tiles and pairs */
 
 /* lo <= x <= hi; not known: it may be anything. */
-typedef struct Interval { bool known; int64_t lo, hi; } Interval;
+typedef struct Interval {
+  bool known;
+  int64_t lo, hi;
+} Interval;
 /* Whether a condition may hold, and must hold. */
-typedef struct Truth { bool may, must; } Truth;
+typedef struct Truth {
+  bool may, must;
+} Truth;
 
 typedef struct Mapper {
   const Kernel *k;
@@ -47,7 +52,9 @@ static Interval hull(const Interval *x, const Interval *y) {
 
 /* ---- the parts of a mask --------------------------------------------------------------------------- */
 
-static bool is_index(const TileRows *rows, const TileStream *s, Val v) { return v == rows->loop->index || v == s->loop->index; }
+static bool is_index(const TileRows *rows, const TileStream *s, Val v) {
+  return v == rows->loop->index || v == s->loop->index;
+}
 
 static bool *leaves_of(Arena *arena, const Kernel *k, const TileRows *rows, const TileStream *s) {
   bool *leaf = NEW_ARRAY(arena, bool, k->instrs.n);
@@ -56,20 +63,22 @@ static bool *leaves_of(Arena *arena, const Kernel *k, const TileRows *rows, cons
   return leaf;
 }
 
-static bool compares(IrOp op) { return op == IR_EQ || op == IR_NE || op == IR_LT || op == IR_LE || op == IR_GT || op == IR_GE; }
+static bool compares(IrOp op) {
+  return op == IR_EQ || op == IR_NE || op == IR_LT || op == IR_LE || op == IR_GT || op == IR_GE;
+}
 
 /* Operations on ints through which intervals pass. */
 static bool passes(IrOp op) {
   switch (op) {
-    case IR_ADD:
-    case IR_SUB:
-    case IR_NEG:
-    case IR_ABS:
-    case IR_MIN:
-    case IR_MAX:
-    case IR_MUL:
-    case IR_FLOORDIV: return true;
-    default: return false;
+  case IR_ADD:
+  case IR_SUB:
+  case IR_NEG:
+  case IR_ABS:
+  case IR_MIN:
+  case IR_MAX:
+  case IR_MUL:
+  case IR_FLOORDIV: return true;
+  default: return false;
   }
 }
 
@@ -188,16 +197,16 @@ static Interval of_arithmetic(const Mapper *m, const Instr *i, bool exact) {
   Interval x = interval(m, i->arg[0], exact), y = i->narg > 1 ? interval(m, i->arg[1], exact) : x, zero = point(0);
   if (!x.known || !y.known) return UNKNOWN;
   switch (i->op) {
-    case IR_ADD: return of_sum(&x, &y);
-    case IR_SUB: return of_difference(&x, &y);
-    case IR_NEG: return of_difference(&zero, &x);
-    case IR_MIN: return (Interval){true, smaller(x.lo, y.lo), smaller(x.hi, y.hi)};
-    case IR_MAX: return (Interval){true, greater(x.lo, y.lo), greater(x.hi, y.hi)};
-    case IR_ABS: return of_abs(&x);
-    case IR_MUL: return of_product(&x, &y);
-    case IR_FLOORDIV: return of_quotient(&x, &y);
-    case IR_MOD: return of_remainder(&x, &y);
-    default: return UNKNOWN;
+  case IR_ADD: return of_sum(&x, &y);
+  case IR_SUB: return of_difference(&x, &y);
+  case IR_NEG: return of_difference(&zero, &x);
+  case IR_MIN: return (Interval){true, smaller(x.lo, y.lo), smaller(x.hi, y.hi)};
+  case IR_MAX: return (Interval){true, greater(x.lo, y.lo), greater(x.hi, y.hi)};
+  case IR_ABS: return of_abs(&x);
+  case IR_MUL: return of_product(&x, &y);
+  case IR_FLOORDIV: return of_quotient(&x, &y);
+  case IR_MOD: return of_remainder(&x, &y);
+  default: return UNKNOWN;
   }
 }
 
@@ -224,11 +233,11 @@ static Truth compare(const Mapper *m, const Instr *i, bool exact) {
   Interval x = interval(m, i->arg[0], exact), y = interval(m, i->arg[1], exact);
   if (!x.known || !y.known) return UNDECIDED;
   switch (i->op) {
-    case IR_LT: return (Truth){x.lo < y.hi, x.hi < y.lo};
-    case IR_LE: return (Truth){x.lo <= y.hi, x.hi <= y.lo};
-    case IR_GT: return (Truth){y.lo < x.hi, y.hi < x.lo};
-    case IR_GE: return (Truth){y.lo <= x.hi, y.hi <= x.lo};
-    default: break;
+  case IR_LT: return (Truth){x.lo < y.hi, x.hi < y.lo};
+  case IR_LE: return (Truth){x.lo <= y.hi, x.hi <= y.lo};
+  case IR_GT: return (Truth){y.lo < x.hi, y.hi < x.lo};
+  case IR_GE: return (Truth){y.lo <= x.hi, y.hi <= x.lo};
+  default: break;
   }
   Truth equal = {x.lo <= y.hi && y.lo <= x.hi, x.hi <= y.lo && y.hi <= x.lo};
   return i->op == IR_NE ? unless(equal) : equal;
@@ -245,23 +254,25 @@ static Truth decide(const Mapper *m, Val v, bool exact) {
   exact = is_exact(m, v, exact);
   if (compares(i->op)) return compare(m, i, exact);
   switch (i->op) {
-    case IR_CONST: return (Truth){i->integer != 0, i->integer != 0};
-    case IR_NOT: return unless(decide(m, i->arg[0], exact));
-    case IR_AND:
-      x = decide(m, i->arg[0], exact), y = decide(m, i->arg[1], exact);
-      return (Truth){x.may && y.may, x.must && y.must};
-    case IR_OR:
-      x = decide(m, i->arg[0], exact), y = decide(m, i->arg[1], exact);
-      return (Truth){x.may || y.may, x.must || y.must};
-    case IR_SELECT: return exact ? choose(m, i) : UNDECIDED;
-    default: return UNDECIDED;
+  case IR_CONST: return (Truth){i->integer != 0, i->integer != 0};
+  case IR_NOT: return unless(decide(m, i->arg[0], exact));
+  case IR_AND:
+    x = decide(m, i->arg[0], exact), y = decide(m, i->arg[1], exact);
+    return (Truth){x.may && y.may, x.must && y.must};
+  case IR_OR:
+    x = decide(m, i->arg[0], exact), y = decide(m, i->arg[1], exact);
+    return (Truth){x.may || y.may, x.must || y.must};
+  case IR_SELECT: return exact ? choose(m, i) : UNDECIDED;
+  default: return UNDECIDED;
   }
 }
 
 /* ---- counting --------------------------------------------------------------------------------------- */
 
 /* Parts of `height` rows by `width` columns. */
-typedef struct Grid { int64_t row_lo, row_hi, col_lo, col_hi, height, width; } Grid;
+typedef struct Grid {
+  int64_t row_lo, row_hi, col_lo, col_hi, height, width;
+} Grid;
 
 static int64_t parts_in(int64_t lo, int64_t hi, int64_t size) { return hi > lo ? (hi - lo - 1) / size + 1 : 0; }
 
@@ -274,9 +285,12 @@ static void count_columns(Mapper *m, const Grid *g, int64_t from, int64_t to, Ti
   if (from >= to || ++m->tests > MOST_TESTS) return;
   m->col = part_range(g->col_lo, g->col_hi, g->width, from, to);
   Truth x = m->s->loop->mask ? decide(m, m->s->loop->mask, m->pairs) : (Truth){true, true};
-  if (x.must) c->full += (double)(to - from);
-  else if (!x.may) c->empty += (double)(to - from);
-  else if (to - from == 1) c->partial += 1;
+  if (x.must)
+    c->full += (double)(to - from);
+  else if (!x.may)
+    c->empty += (double)(to - from);
+  else if (to - from == 1)
+    c->partial += 1;
   else {
     int64_t middle = from + (to - from) / 2;
     count_columns(m, g, from, middle, c);
@@ -320,10 +334,12 @@ static bool bounds(const Mapper *m, const Loop *l, int64_t *lo, int64_t *hi) {
   return is_point(&x) && is_point(&y);
 }
 
-TileMap tile_map(Arena *arena, const TilePlan *p, const TileRows *rows, const TileStream *s, const int64_t *sizes, uint32_t nsizes) {
+TileMap tile_map(Arena *arena, const TilePlan *p, const TileRows *rows, const TileStream *s, const int64_t *sizes,
+                 uint32_t nsizes) {
   TileMap map = {0};
   Grid g = {0};
-  Mapper m = {.k = p->k, .rows = rows, .s = s, .sizes = sizes, .nsizes = nsizes, .leaf = leaves_of(arena, p->k, rows, s)};
+  Mapper m = {
+      .k = p->k, .rows = rows, .s = s, .sizes = sizes, .nsizes = nsizes, .leaf = leaves_of(arena, p->k, rows, s)};
   if (!bounds(&m, rows->loop, &g.row_lo, &g.row_hi) || !bounds(&m, s->loop, &g.col_lo, &g.col_hi)) return map;
   map.blocks = count(&m, g, s->shape.row_block, s->shape.col_block);
   map.tiles = count(&m, g, s->shape.rows, (int64_t)s->shape.vectors * s->shape.lanes);

@@ -15,7 +15,10 @@ typedef enum {
   MASK_BY_PAIR       /* by no interval: every pair is looked at */
 } MaskRule;
 
-typedef struct MaskPart { Val v; MaskRule rule; } MaskPart;
+typedef struct MaskPart {
+  Val v;
+  MaskRule rule;
+} MaskPart;
 typedef VEC(MaskPart) MaskParts;
 
 /* The parts of a stream's mask in the order of the text; none where it has no mask. */
@@ -23,12 +26,19 @@ void tile_mask_parts(Arena *arena, const TilePlan *p, const TileRows *rows, cons
 
 /* How many parts of one size are empty, are full, or are neither as far as intervals of indices and sizes tell.
  * lines < all_lines: counted in so many lines of parts, spread evenly over the rows. */
-typedef struct TileCount { bool known; double empty, partial, full; int64_t lines, all_lines; } TileCount;
+typedef struct TileCount {
+  bool known;
+  double empty, partial, full;
+  int64_t lines, all_lines;
+} TileCount;
 
 /* Of pairs, `full` are those that the mask admits, and `partial` depend on data.  Not known where a range is not. */
-typedef struct TileMap { TileCount blocks, tiles, pairs; } TileMap;
+typedef struct TileMap {
+  TileCount blocks, tiles, pairs;
+} TileMap;
 
 /* sizes: by place in Kernel.sizes, `nsizes` of them; -1: not known. */
-TileMap tile_map(Arena *arena, const TilePlan *p, const TileRows *rows, const TileStream *s, const int64_t *sizes, uint32_t nsizes);
+TileMap tile_map(Arena *arena, const TilePlan *p, const TileRows *rows, const TileStream *s, const int64_t *sizes,
+                 uint32_t nsizes);
 
 #endif

@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
-"""Golden explanations, and valid JSON for every model.
+"""Golden explanations, valid JSON for every model, and how passes run on tiles.
 
     run.py COMMAND...              every case against NAME.txt, every model as JSON; e.g. run.py build-dev/attn explain
     run.py --update=CASE COMMAND   write CASE.txt anew and show what changed; never all at once
 
-A case is a model of examples/ or of this folder, with sizes or without.
+A case is a model of examples/ or of this folder, with sizes or without.  Golden texts are those without tiles, which
+depend on the processor; what is said of tiles is checked by content, for one processor that has them.
 """
 import difflib
 import json
@@ -34,6 +35,10 @@ CASES = {
     "graph": [],
 }
 
+GOLDEN = ["--no-tiles"]
+TILES = ["--target-cpu=x86-64-v3"]
+HEADS = ["B=1", "H=2", "G=1", "M=4096", "N=4096", "D=64", "C=64"]
+
 KEYS = ["model", "compiled", "sizes", "inputs", "plates", "edges", "latents", "weights", "components", "outputs", "cost",
         "memory", "hoisted", "fused", "passes", "orders", "refusals"]
 
@@ -49,7 +54,7 @@ def explain(command, path, *words):
 
 
 def check_golden(command, case):
-    status, got, err = explain(command, model_path(case), *CASES[case])
+    status, got, err = explain(command, model_path(case), *CASES[case], *GOLDEN)
     golden = HERE / f"{case}.txt"
     want = golden.read_text() if golden.exists() else ""
     if status == 0 and got == want:
@@ -78,6 +83,100 @@ def check_amounts(value, known):
             check_amounts(item, known)
 
 
+def expect(holds, what):
+    if not holds:
+        raise ValueError(str(what))
+
+
+def check_passes(parsed):
+    """A pass is tiled or says why not; shares of its parts are shares."""
+    expect(len(parsed["passes"]) == len(parsed["fused"]), "a pass is missing")
+    for one in parsed["passes"]:
+        expect(one["tiled"] == (one["why"] is None) == (one["shape"] is not None), one)
+        for part in ("blocks", "tiles") if one["tiled"] else ():
+            shares = [one[part][key] for key in ("empty", "partial", "full")]
+            expect(None in shares or abs(sum(shares) - 1) < 1e-9 and min(shares) >= 0, one)
+
+
+def only_pass(command, model, *words):
+    status, text, err = explain(command, EXAMPLES / f"{model}.attn", "--json", *words)
+    expect(status == 0, err)
+    return json.loads(text)["passes"][0], json.loads(text)["memory"]
+
+
+def test_a_prefix_is_half_empty(command):
+    one, memory = only_pass(command, "causal", *HEADS, *TILES)
+    shape, blocks = one["shape"], one["blocks"]
+    expect(one["tiled"] and shape["row_block"] % shape["rows"] == 0 and shape["column_block"] % shape["columns"] == 0, one)
+    expect(0.3 < blocks["empty"] < 0.5 and 0.3 < blocks["full"] < 0.5 and blocks["empty"] + blocks["full"] < 1, blocks)
+    expect(0.48 < one["tiles"]["empty"] < 0.5, one["tiles"])
+    expect(blocks["live_pairs"] == 4097 / 8192 and blocks["passed_over"] and not blocks["sampled"], blocks)
+    expect([x["decided_by"] for x in one["support"]] == ["intervals"], one["support"])
+    expect(one["contracted"] == ["sum over d of q[b, h, i, d] * k[b, h // G, phi, d]"], one["contracted"])
+    expect(one["panels"] == ["the mean of v[b, h // G, phi, c], for every c"], one["panels"])
+    expect("the log of the sum of weights" in one["pairwise"], one["pairwise"])
+    expect(not memory["stores_pairwise"] and 0 < memory["workspace"]["thread_bytes"] < 4096 * 4096, memory)
+
+
+def test_offsets_count(command):
+    one, _ = only_pass(command, "causal", "M=1024", "N=4096", *TILES)
+    expect(one["blocks"]["live_pairs"] == (3072 + 1025 / 2) / 4096, one["blocks"])
+
+
+def test_a_window_is_mostly_empty(command):
+    one, _ = only_pass(command, "sliding_window", "N=4096", "W=256", *TILES)
+    expect(one["tiles"]["empty"] > 0.9 and one["blocks"]["full"] == 0, one)
+
+
+def test_no_condition_leaves_all_full(command):
+    one, _ = only_pass(command, "attention", "M=100", "N=777", *TILES)
+    expect(one["support"] == [] and one["blocks"]["full"] == 1 and one["tiles"]["full"] == 1, one)
+
+
+def test_data_decide_later(command):
+    one, _ = only_pass(command, "documents", "N=4096", *TILES)
+    expect({x["decided_by"] for x in one["support"]} == {"intervals", "data"}, one["support"])
+    expect(one["blocks"]["empty"] > 0.3 and one["blocks"]["full"] == 0 and one["blocks"]["live_pairs"] is None, one["blocks"])
+
+
+def test_without_sizes_conditions_are_told(command):
+    one, memory = only_pass(command, "dilated", *TILES)
+    expect({x["decided_by"] for x in one["support"]} == {"intervals", "pair"}, one["support"])
+    expect(one["blocks"]["empty"] is None and memory["workspace"]["thread_bytes"] is None, one)
+
+
+def test_scalar_code_says_why(command):
+    for option in ("--no-tiles", "--precision=f64"):
+        one, _ = only_pass(command, "attention", option)
+        expect(not one["tiled"] and option in one["why"], one)
+    one, _ = only_pass(command, "attention", "--target-cpu=x86-64-v2")
+    expect(not one["tiled"] and "multiply-add" in one["why"], one)
+    one, _ = only_pass(command, "relative_shaw", *TILES)
+    expect(not one["tiled"] and "vector" in one["why"], one)
+
+
+def test_text_says_the_same(command):
+    _, text, _ = explain(command, EXAMPLES / "documents.attn", "N=4096", *TILES)
+    for line in ("on register tiles of ", "decided by intervals: phi <= i", "depends on data: decided at run time", " live, as data decide",
+                 "contracted in registers: sum over d of q[i, d] * k[phi, d]", "a thread's workspace"):
+        expect(line in text, f"no '{line}' in\n{text}")
+    _, text, _ = explain(command, EXAMPLES / "documents.attn", "--no-tiles")
+    expect("one value after another, since --no-tiles" in text, text)
+
+
+TESTS = [test_a_prefix_is_half_empty, test_offsets_count, test_a_window_is_mostly_empty, test_no_condition_leaves_all_full,
+         test_data_decide_later, test_without_sizes_conditions_are_told, test_scalar_code_says_why, test_text_says_the_same]
+
+
+def check_tiles(command, test):
+    try:
+        test(command)
+    except (ValueError, KeyError, IndexError) as e:
+        print(f"FAIL {test.__name__}: {e}")
+        return False
+    return True
+
+
 def check_json(command, path, known):
     _, text, _ = explain(command, path, "--json")
     words = [f"{size}={8 + 2 * n}" for n, size in enumerate(json.loads(text)["sizes"])] if known else []
@@ -89,6 +188,7 @@ def check_json(command, path, known):
         if parsed["compiled"] == bool(parsed["refusals"]):
             raise ValueError("compiled exactly where nothing is refused")
         check_amounts(parsed, known)
+        check_passes(parsed)
     except (ValueError, KeyError) as e:
         print(f"FAIL {path.name} as JSON: {e} {err}")
         return False
@@ -96,7 +196,7 @@ def check_json(command, path, known):
 
 
 def update(command, case):
-    _, got, _ = explain(command, model_path(case), *CASES[case])
+    _, got, _ = explain(command, model_path(case), *CASES[case], *GOLDEN)
     golden = HERE / f"{case}.txt"
     before = golden.read_text() if golden.exists() else ""
     sys.stdout.writelines(difflib.unified_diff(before.splitlines(True), got.splitlines(True), golden.name, "now"))
@@ -114,6 +214,7 @@ def main(arguments):
     paths = sorted(EXAMPLES.glob("*.attn")) + sorted(HERE.glob("*.attn"))
     results = [check_golden(command, case) for case in CASES]
     results += [check_json(command, path, known) for path in paths for known in (False, True)]
+    results += [check_tiles(command, test) for test in TESTS]
     print(f"{sum(results)} passed, {len(results) - sum(results)} failed")
     sys.exit(0 if all(results) else 1)
 
