@@ -10,8 +10,9 @@
  *         contract  the kept weights times the panels of x
  *     results  the scalar code of the row's body, the streams' results being read from the states
  *
- * Anything unusual (an x that is no number, a check that may fail, a constant out of the range of f32) sets the flag
- * `odd` of the block of rows, whose results then come from the scalar code alone: exact, reporting, and rare.
+ * Anything unusual (an x that is no number in a pair that has weight, a check that may fail, a constant out of the range
+ * of f32) sets the flag `odd` of the row, or of the block of rows where it belongs to no row.  Their results then come from
+ * the scalar code alone: exact, reporting, and rare.
  *
  * Precision: inside a block of columns sums are in f32; over the blocks the mass and scalar states are f64, vectors f32.
  *
@@ -62,10 +63,13 @@ typedef struct Tile {
   AccSpace *acc;
   LLVMValueRef odd;           /* cell, i1 */
   LLVMValueRef kept_odd;      /* the same, in the states of a span */
+  LLVMValueRef odd_rows;      /* of single rows, in their states, i32 */
+  LLVMValueRef row_odd;       /* cell, i1: of the row being swept */
   VEC(struct TileLeaf *) leaves; /* data in the mask */
   /* where the code being emitted stands */
   LLVMValueRef first_row, rows_in_block; /* the block of rows; rows: at least 1 */
   LLVMValueRef first_col, cols_in_block, tiles;
+  LLVMValueRef bad, some_bad; /* columns of the block with an x that is no number, i32; cell, i1: whether there are */
   LLVMValueRef tile_lo, tile_hi; /* tiles of the strip that may hold a pair: tile_lo..tile_hi, not empty */
   LLVMValueRef strip;         /* number of the strip in the block of rows */
   LLVMValueRef column;        /* number of the register tile in the block of columns */
@@ -145,7 +149,7 @@ LLVMTypeRef tile_state_type(const Emit *e, const Acc *a); /* USE_REDUCE */
 
 /* ---- tile_sweep.c ------------------------------------------------------------------------------- */
 
-/* The row at t->here_row; masked: pairs may be missing. */
+/* The row at t->here_row; masked: pairs may be missing, and columns bad. */
 void tile_sweep(Tile *t, bool masked);
 
 /* ---- tile_mask.c -------------------------------------------------------------------------------- */

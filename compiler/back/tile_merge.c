@@ -88,6 +88,9 @@ static void merge_acc(Tile *x, Tile *y, uint32_t k, const Merged *weights, V row
 }
 
 void tile_merge_row(Tile *x, Tile *y, V row) {
+  Emit *e = x->e;
+  V odd = LLVMBuildOr(e->b, tile_get(e, e->t.i32, x->odd_rows, row), tile_get(e, e->t.i32, y->odd_rows, row), "");
+  tile_put(e, x->odd_rows, row, odd);
   Merged *weights = NEW_ARRAY(x->e->arena, Merged, x->s->weights.n + 1);
   for (uint32_t w = 0; w < x->s->weights.n; w++) weights[w] = merge_weight(x, y, w, row);
   for (uint32_t k = 0; k < x->s->accs.n; k++) merge_acc(x, y, k, weights, row);

@@ -25,8 +25,8 @@ void tile_put(Emit *e, LLVMValueRef base, LLVMValueRef at, LLVMValueRef value) {
 
 void tile_odd(Tile *t, LLVMValueRef cond) {
   Emit *e = t->e;
-  LLVMValueRef before = LLVMBuildLoad2(e->b, e->t.i1, t->odd, "");
-  LLVMBuildStore(e->b, LLVMBuildOr(e->b, before, cond, ""), t->odd);
+  LLVMValueRef cell = t->here_row ? t->row_odd : t->odd, before = LLVMBuildLoad2(e->b, e->t.i1, cell, "");
+  LLVMBuildStore(e->b, LLVMBuildOr(e->b, before, cond, ""), cell);
 }
 
 static LLVMValueRef is_infinite(Emit *e, IrType t, LLVMValueRef x) {
@@ -301,6 +301,17 @@ static LLVMValueRef is_no_number(Emit *e, LLVMValueRef x) {
   return LLVMBuildFCmp(e->b, LLVMRealUNO, gap, gap, "");
 }
 
+/* A panel holds numbers: 0 in place of anything else, whose column is marked.  Rows that give it weight are left to the
+ * scalar code; to all others it is nothing. */
+static LLVMValueRef number_of(Tile *t, LLVMValueRef x, LLVMValueRef column) {
+  Emit *e = t->e;
+  LLVMValueRef bad = is_no_number(e, x), any = LLVMGetTypeKind(LLVMTypeOf(x)) == LLVMVectorTypeKind ? tile_line_any(t, bad) : bad;
+  LLVMValueRef mark = LLVMBuildOr(e->b, tile_get(e, e->t.i32, t->bad, column), LLVMBuildZExt(e->b, any, e->t.i32, ""), "");
+  tile_put(e, t->bad, column, mark);
+  LLVMBuildStore(e->b, LLVMBuildOr(e->b, LLVMBuildLoad2(e->b, e->t.i1, t->some_bad, ""), any, ""), t->some_bad);
+  return LLVMBuildSelect(e->b, bad, LLVMConstNull(LLVMTypeOf(x)), x, "");
+}
+
 /* panel[axis / width][column][axis % width] */
 static LLVMValueRef panel_address(Tile *t, LLVMValueRef axis, LLVMValueRef column) {
   Emit *e = t->e;
@@ -318,8 +329,7 @@ static void put_axis(Tile *t, const void *ctx, LLVMValueRef d) {
   const TileAcc *a = &t->s->accs.at[line->acc];
   const Axis *axis = &a->acc->axes[0];
   set_feature(e, a->acc->body.index[0], axis->lo, axis->hi, d);
-  LLVMValueRef x = tile_line_value(t, a->panel, a->acc->body.index[0]), gap = LLVMBuildFSub(e->b, x, x, "");
-  tile_odd(t, tile_line_any(t, LLVMBuildFCmp(e->b, LLVMRealUNO, gap, gap, "")));
+  LLVMValueRef x = number_of(t, tile_line_value(t, a->panel, a->acc->body.index[0]), line->at);
   tile_put(e, t->acc[line->acc].panel, panel_address(t, d, line->at), x);
 }
 
@@ -349,7 +359,7 @@ static void pack_axis(Tile *t, uint32_t k, const bool *pick, LLVMValueRef at) {
   if (a->panel) {
     IrType type = ir_at(e->k, a->panel)->type;
     x = lane_from(e, op_convert(e, e->val[a->panel], type, IR_WIDE), IR_WIDE);
-    if (type == IR_REAL || type == IR_WIDE) tile_odd(t, is_no_number(e, x));
+    if (type == IR_REAL || type == IR_WIDE) x = number_of(t, x, at);
   }
   tile_put(e, t->acc[k].panel, panel_address(t, c.index, at), x);
   emit_checks(t, a->acc->body.at, true, true);
@@ -359,6 +369,7 @@ static void pack_axis(Tile *t, uint32_t k, const bool *pick, LLVMValueRef at) {
 }
 
 static void pack_column(Tile *t, const Packing *p, LLVMValueRef at, LLVMValueRef slot) {
+  tile_put(t->e, t->bad, at, LLVMConstNull(t->e->t.i32));
   emit_code(t->e, t->s->loop->body, p->body, true);
   store_all(t, &t->s->col, at);
   emit_checks(t, t->s->loop->body, true, false);
@@ -381,6 +392,8 @@ void tile_pack_columns(Tile *t) {
   Emit *e = t->e;
   Need n = need_new(t);
   Packing p = packing(t, true, &n);
+  t->some_bad = cell_new(e, e->t.i1, "some_bad");
+  LLVMBuildStore(e->b, LLVMConstNull(e->t.i1), t->some_bad);
   Count group = count_enter(e, const_int(e, 0), times(e, t->tiles, t->nvec));
   Count c = count_enter(e, const_int(e, 0), const_int(e, t->l.n));
   LLVMValueRef at = plus(e, times(e, group.index, t->l.n), c.index);

@@ -73,6 +73,7 @@ static void take_stream(Tile *t, Taker *s) {
   const TileShape *shape = &t->s->shape;
   V rows = const_int(e, shape->row_block), cols = const_int(e, shape->col_block);
   V pairs = const_int(e, (int64_t)shape->rows * shape->col_block);
+  t->bad = take(s, cols, 4);
   take_operands(t, s, &t->s->row, FROM_ROW, 0, rows);
   take_operands(t, s, &t->s->col, FROM_COL, 0, cols);
   take_operands(t, s, &t->s->diagonal, FROM_DIAGONAL, 0, plus(e, rows, cols));
@@ -99,6 +100,7 @@ static void take_stream(Tile *t, Taker *s) {
 /* What is known of `rows` rows after some of the columns. */
 static void take_states(Tile *t, Taker *s, V rows) {
   t->kept_odd = take(s, const_int(t->e, 1), 8);
+  t->odd_rows = take(s, rows, 4);
   for (uint32_t n = 0; n < t->s->weights.n; n++) {
     t->weight[n].max = take(s, rows, 4);
     t->weight[n].mass = take(s, rows, 8);
@@ -261,6 +263,7 @@ static void begin_states(Tile *t, V at, bool seeded) {
 /* seeded: NULL for always; of the spans of a row's columns the first alone takes the seed. */
 static void begin_row(Tile *t, V at, V seeded) {
   Emit *e = t->e;
+  tile_put(e, t->odd_rows, at, LLVMConstNull(e->t.i32));
   if (!t->s->loop->seed || !seeded) {
     begin_states(t, at, t->s->loop->seed);
     return;
@@ -466,37 +469,45 @@ static void do_stream(Emit *e, const TileRows *rows, const Block *b, uint32_t n)
   do_columns(t, b->lo ? b->lo : e->val[t->s->loop->lo], b->hi ? b->hi : e->val[t->s->loop->hi]);
 }
 
-static void finish_rows(Emit *e, const TileRows *rows, const Block *b) {
+/* The rest of a row's body, the streams on tiles being known. */
+static void finish_row(Emit *e, const TileRows *rows, const Block *b, V at) {
   bool *tiled = NEW_ARRAY(e->arena, bool, e->k->instrs.n);
-  Count c = count_enter(e, const_int(e, 0), b->rows);
-  set_row(e, rows, b, c.index);
   for (uint32_t n = 0; n < rows->streams.n; n++) {
     if (!b->tiles[n]) continue;
-    load_results(b->tiles[n], c.index);
+    load_results(b->tiles[n], at);
     tiled[loop_instr(e->k, rows->loop->body, rows->streams.at[n]->loop)] = true;
   }
   emit_code(e, rows->loop->body, tiled, false);
-  count_leave(e, &c);
 }
 
-static void scalar_rows(Emit *e, const TileRows *rows, const Block *b) {
+static void scalar_row(Emit *e, const TileRows *rows) {
   const TilePlan *plan = e->plan;
   e->plan = NULL;
-  Count c = count_enter(e, const_int(e, 0), b->rows);
-  set_row(e, rows, b, c.index);
   emit_code(e, rows->loop->body, NULL, false);
-  count_leave(e, &c);
   e->plan = plan;
 }
 
-static void end_block(Emit *e, const TileRows *rows, const Block *b) {
+/* Of the block, or of the row in any of its streams. */
+static V is_odd(Emit *e, const TileRows *rows, const Block *b, V at) {
   V odd = LLVMBuildLoad2(e->b, e->t.i1, b->odd, "");
-  LLVMBasicBlockRef done = block_new(e, "rows"), usual = block_when(e, odd, "odd");
-  scalar_rows(e, rows, b);
+  for (uint32_t n = 0; n < rows->streams.n; n++) {
+    if (!b->tiles[n]) continue;
+    V own = tile_get(e, e->t.i32, b->tiles[n]->odd_rows, at);
+    odd = LLVMBuildOr(e->b, odd, LLVMBuildICmp(e->b, LLVMIntNE, own, LLVMConstNull(e->t.i32), ""), "");
+  }
+  return odd;
+}
+
+static void end_block(Emit *e, const TileRows *rows, const Block *b) {
+  Count c = count_enter(e, const_int(e, 0), b->rows);
+  set_row(e, rows, b, c.index);
+  LLVMBasicBlockRef done = block_new(e, "rows"), usual = block_when(e, is_odd(e, rows, b, c.index), "odd");
+  scalar_row(e, rows);
   LLVMBuildBr(e->b, done);
   LLVMPositionBuilderAtEnd(e->b, usual);
-  finish_rows(e, rows, b);
+  finish_row(e, rows, b, c.index);
   block_go(e, done);
+  count_leave(e, &c);
 }
 
 /* All streams take the rows in blocks that fit the smallest. */

@@ -18,6 +18,8 @@ static void features(Tile *t) {
 
 static void sweep(Tile *t, V full) {
   Emit *e = t->e;
+  V sound = LLVMBuildNot(e->b, LLVMBuildLoad2(e->b, e->t.i1, t->some_bad, ""), "");
+  full = LLVMBuildAnd(e->b, full, sound, "");
   Count c = count_enter(e, const_int(e, 0), const_int(e, t->nrow));
   t->here_row = c.index;
   LLVMBasicBlockRef done = block_new(e, "swept"), partial = block_when(e, full, "full");

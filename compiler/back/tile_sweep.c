@@ -62,7 +62,7 @@ typedef struct Vectors { V *max, *sum, *acc; } Vectors;
 
 typedef struct Sweep {
   Tile *t;
-  bool masked;
+  bool masked;       /* pairs may be missing, and columns bad */
   V row;             /* of the block */
   V *reference;      /* of each weight, a scalar, and 0 in place of -inf */
   Vectors phi, next;
@@ -176,6 +176,16 @@ static V argmax_here(Sweep *s, uint32_t k, const Weighed *w) {
   return choose(e, above, x, choose(e, equal, smaller_int(e, old, x), old));
 }
 
+/* A column with an x that is no number, where it counts. */
+static void except_bad(Sweep *s, const TileAcc *a, const Weighed *weighed, V alive) {
+  Tile *t = s->t;
+  Emit *e = t->e;
+  if (!s->masked || a->use != USE_CONTRACT || !a->panel) return;
+  V bad = LLVMBuildICmp(e->b, LLVMIntNE, tile_get(e, t->l.i32, t->bad, t->here_column), LLVMConstNull(t->l.i32), "");
+  V counts = a->acc->kind == ACC_SUM ? alive : is_there(t, &weighed[a->weight]);
+  tile_odd(t, tile_line_any(t, LLVMBuildAnd(e->b, bad, counts, "")));
+}
+
 static void accumulate(Sweep *s, uint32_t k, const Weighed *weighed, V alive) {
   Tile *t = s->t;
   Emit *e = t->e;
@@ -206,6 +216,7 @@ static void sweep_vector(Sweep *s) {
   V alive = t->alive = s->masked ? alive_here(t) : NULL;
   for (uint32_t w = 0; w < t->s->weights.n; w++) weighed[w] = weigh(s, w, alive);
   for (uint32_t k = 0; k < t->s->accs.n; k++) accumulate(s, k, weighed, alive);
+  for (uint32_t k = 0; k < t->s->accs.n; k++) except_bad(s, &t->s->accs.at[k], weighed, alive);
   for (uint32_t n = 0; n < t->s->checks.n; n++) check_here(t, ir_at(t->e->k, t->s->checks.at[n]));
   for (uint32_t n = 0; n < t->s->exceptions.n; n++) except_here(t, t->s->exceptions.at[n], alive);
   tile_forget(t, mark);
@@ -347,6 +358,9 @@ static void keep_plain(Sweep *s, uint32_t k) {
 
 static void keep(Sweep *s) {
   Tile *t = s->t;
+  Emit *e = t->e;
+  V odd = LLVMBuildZExt(e->b, LLVMBuildLoad2(e->b, e->t.i1, t->row_odd, ""), e->t.i32, "");
+  tile_put(e, t->odd_rows, s->row, LLVMBuildOr(e->b, tile_get(e, e->t.i32, t->odd_rows, s->row), odd, ""));
   for (uint32_t w = 0; w < t->s->weights.n; w++) add_to(t, t->weight[w].mass, s->row, s->next.sum[w]);
   for (uint32_t k = 0; k < t->s->accs.n; k++) {
     const TileAcc *a = &t->s->accs.at[k];
@@ -376,6 +390,8 @@ void tile_sweep(Tile *t, bool masked) {
   Emit *e = t->e;
   Sweep s = {.t = t, .masked = masked, .row = plus(e, times(e, t->strip, t->nrow), t->here_row)};
   uint32_t mark = tile_mark(t);
+  t->row_odd = cell_new(e, e->t.i1, "row_odd");
+  LLVMBuildStore(e->b, LLVMConstNull(e->t.i1), t->row_odd);
   read_row(t);
   LLVMBasicBlockRef again = block_new(e, "sweep");
   block_go(e, again);
