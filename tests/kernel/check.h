@@ -4,9 +4,6 @@
 
 #include "call.h"
 
-/* Also hold what is known to fail; see check_dead_bits. */
-extern bool strict;
-
 /* Subject: base is the result of the kernel's plain call, reference that of the same in f64. */
 typedef struct Subject { const Plan *plan; const Kernel *kernel; const Case *c; Result base, reference; } Subject;
 

@@ -1,8 +1,7 @@
-/* kernel_checks [--strict] [--thorough] PLAN...: holds compiled kernels to what runtime/attn_kernel.h and README.md promise.
+/* kernel_checks [--thorough] PLAN...: holds compiled kernels to what runtime/attn_kernel.h and README.md promise.
  *
  * Every kernel of a plan is called for every case in every check; see check.h.  Prints what failed.  Cases with much to
- * compute (see LARGE) are left to the checks that look at sizes; when it is to be thorough, fewer are.  Strict: what is known
- * to fail is held too. */
+ * compute (see LARGE) are left to the checks that look at sizes; when it is to be thorough, fewer are. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,7 +10,6 @@
 /* Elements of the first input, times keys. */
 static const double LARGE = 1.2e5, LARGE_THOROUGH = 5e6;
 
-bool strict;
 static bool thorough;
 
 typedef struct Named { const char *name; Check *check; bool of_large; } Named;
@@ -73,8 +71,7 @@ static void check_plan(const char *path) {
 int main(int argc, char **argv) {
   catch_faults();
   for (int k = 1; k < argc; k++) {
-    if (!strcmp(argv[k], "--strict")) strict = true;
-    else if (!strcmp(argv[k], "--thorough")) thorough = true;
+    if (!strcmp(argv[k], "--thorough")) thorough = true;
     else check_plan(argv[k]);
   }
   printf("%ld checks, %ld failed\n", checks, failures);

@@ -1,16 +1,12 @@
 #!/usr/bin/env python3
 """Kernels compiled ahead of time, held to their interface by kernel_checks.
 
-    run.py --attn PATH --checks PATH [--large] [--strict] [MODEL...]
+    run.py --attn PATH --checks PATH [--large] [MODEL...]
 
 Compiles example models with tiles and without, writes the sizes at which each is to be checked (see plan.h) and runs
 the checks, a process a model.  The models of BROAD are also compiled for every level of the processor, and their
 kernels compiled ahead of time and just in time must give the same bits; those of EMULATED are compiled for AArch64
-and emulated.  --large: all of that for every model, older processors emulated, and more sizes.  --strict: also what
-is known to fail, which is:
-
-    dead keys, bits: where a value that some row sees is NaN or infinite, all rows of its block are computed by scalar
-    code: right, but with other last bits.  So bits depend on values that a row does not see.
+and emulated.  --large: all of that for every model, older processors emulated, and more sizes.
 """
 import argparse
 import ctypes
@@ -291,7 +287,7 @@ def check_model(a, name, folder):
     own = folder / name
     own.mkdir()
     b = Build(a.attn, name, own)
-    options = ["--strict"] * a.strict + ["--thorough"] * a.large
+    options = ["--thorough"] * a.large
     commands = [[a.checks, *options, *plans(b, a)]]
     if name in EMULATED or a.large:
         commands.append(aarch64(b, folder))
@@ -315,7 +311,6 @@ def main():
     parser.add_argument("--attn", required=True, type=Path)
     parser.add_argument("--checks", required=True, type=Path)
     parser.add_argument("--large", action="store_true")
-    parser.add_argument("--strict", action="store_true")
     parser.add_argument("models", nargs="*")
     a = parser.parse_args()
     failed = []
