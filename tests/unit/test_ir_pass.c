@@ -73,6 +73,17 @@ Test(pass, what_leads_nowhere_goes) {
   arena_free(&a);
 }
 
+Test(pass, two_values_are_an_expression, .timeout = 120) {
+  for (uint64_t seed = 0; seed < 300; seed++) {
+    Arena a;
+    arena_init(&a, NULL);
+    Kernel *k = read_file(&a, "pair"), *to = ir_run_passes(&a, k, "pair");
+    cr_assert_eq(count(print_text(&a, to), "reduce "), 0);
+    cr_assert(near_results(&a, k, to, seed), "seed %lu", (unsigned long)seed);
+    arena_free(&a);
+  }
+}
+
 /* ---- sums in another order ----------------------------------------------------------------------- */
 
 static Kernel *reassociated(Arena *a, const Kernel *k) {
