@@ -9,12 +9,38 @@ static void contribute_exists(Context *x, void *arg, Contribution *c) {
   c->x = v ? v : build_bool(B(x), true);
 }
 
+/* Where what stands on the left of a condition, and is known, decides it: that it holds, that it does not; 0: never. */
+typedef struct Decided { Val holds, fails; } Decided;
+
+static Decided decided(Context *x, const Term *t) {
+  if (is_known_here(x, t)) {
+    Val v = eval(x, t);
+    return (Decided){v, build_1(B(x), IR_NOT, v)};
+  }
+  if (t->kind != TERM_OP || (t->op != OP_NOT && t->op != OP_AND && t->op != OP_OR)) return (Decided){0, 0};
+  Decided left = decided(x, t->args.at[0]);
+  if (t->op == OP_NOT) return (Decided){left.fails, left.holds};
+  return t->op == OP_OR ? (Decided){left.holds, 0} : (Decided){0, left.fails};
+}
+
+static Val exists_where(Context *x, Val where, const Term *t) {
+  Context y = with_guard(x, where);
+  Val v = exists_all(&y, t);
+  return v ? v : build_bool(B(x), true);
+}
+
+/* Both sides count but where the condition is decided by what is known of it. */
+static Val exists_sides(Context *x, const Term *t) {
+  Val v = build_and(B(x), exists_all(x, t->args.at[1]), exists_all(x, t->args.at[2]));
+  Decided d = decided(x, t->args.at[0]);
+  if (!v) return 0;
+  if (d.fails) v = build_select(B(x), d.fails, exists_where(x, d.fails, t->args.at[2]), v);
+  return d.holds ? build_select(B(x), d.holds, exists_where(x, d.holds, t->args.at[1]), v) : v;
+}
+
 static Val exists_if(Context *x, const Term *t) {
   Val in_cond = exists_all(x, t->args.at[0]);
-  if (!is_known_here(x, t->args.at[0])) {
-    Val v = build_and(B(x), in_cond, exists_all(x, t->args.at[1]));
-    return build_and(B(x), v, exists_all(x, t->args.at[2]));
-  }
+  if (!is_known_here(x, t->args.at[0])) return build_and(B(x), in_cond, exists_sides(x, t));
   Val cond = eval(x, t->args.at[0]), yes = build_bool(B(x), true);
   Context chosen = with_guard(x, cond), other = with_guard(x, build_1(B(x), IR_NOT, cond));
   Val a = exists_all(&chosen, t->args.at[1]), b = exists_all(&other, t->args.at[2]);
