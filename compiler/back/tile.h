@@ -75,6 +75,7 @@ typedef struct Tile {
   LLVMValueRef column;        /* number of the register tile in the block of columns */
   LLVMValueRef feature;       /* d - lo */
   LLVMValueRef alive;         /* which pairs of that vector are there; NULL: all */
+  struct TileAside *aside;    /* NULL: the stream has no feature loops */
   LLVMValueRef here_row, here_column; /* one vector of pairs: row of the strip, first column of the block; else NULL */
   LLVMValueRef **memo;        /* by Val: values of the tile, [row][vector] */
   VEC(LLVMValueRef *) memos;  /* filled cells, in order */
@@ -133,9 +134,12 @@ void tile_transpose(const Lanes *l, LLVMValueRef *row);
 /* ---- tile_value.c ------------------------------------------------------------------------------- */
 
 LLVMValueRef tile_value(Tile *t, Val v, uint32_t row, uint32_t vec);
-LLVMValueRef tile_value_times(Tile *t, Val v, double times); /* of one vector of pairs, a float */
+/* v * times + plus, of one vector of pairs, a float; plus: NULL: 0. */
+LLVMValueRef tile_value_affine(Tile *t, Val v, double times, LLVMValueRef plus);
 LLVMValueRef tile_pair_place(Tile *t, uint32_t row, uint32_t vec); /* in buffers of pairs */
-void tile_features(Tile *t);  /* evaluates the feature loops of the tile that starts here */
+/* Evaluates the feature loops of the tile t->column; beside the first of them the tile before it is swept where `beside`
+ * (i1) holds. */
+void tile_features(Tile *t, LLVMValueRef beside);
 uint32_t tile_mark(const Tile *t);
 void tile_forget(Tile *t, uint32_t mark);
 
@@ -151,6 +155,15 @@ LLVMTypeRef tile_state_type(const Emit *e, const Acc *a); /* USE_REDUCE */
 
 /* The row at t->here_row; masked: pairs may be missing, and columns bad. */
 void tile_sweep(Tile *t, bool masked);
+
+/* The same tile by tile, all pairs being there, beside a loop whose multiply-adds leave the other units idle: for each row
+ * of the strip begin, sweep for each tile, end.  In between, the vectors of the rows lie in memory. */
+typedef struct TileAside TileAside;
+void tile_aside_new(Tile *t);                /* once, where a strip begins */
+LLVMValueRef tile_aside_may(Tile *t);        /* i1: whether the row has a reference */
+void tile_aside_begin(Tile *t);
+void tile_aside_sweep(Tile *t, LLVMValueRef tile);
+void tile_aside_end(Tile *t);
 
 /* ---- tile_mask.c -------------------------------------------------------------------------------- */
 

@@ -6,30 +6,62 @@ typedef LLVMValueRef V;
 static V plus(Emit *e, V x, V y) { return LLVMBuildAdd(e->b, x, y, ""); }
 static V times(Emit *e, V x, uint64_t n) { return LLVMBuildMul(e->b, x, const_int(e, (int64_t)n), ""); }
 
-static void features(Tile *t) {
-  if (!t->s->features.n) return;
-  Count c = count_enter(t->e, t->tile_lo, t->tile_hi);
-  uint32_t mark = tile_mark(t);
-  t->column = c.index;
-  tile_features(t);
-  tile_forget(t, mark);
+static V and_not(Emit *e, V x, V y) { return LLVMBuildAnd(e->b, x, LLVMBuildNot(e->b, y, ""), ""); }
+
+/* Calls f for every row of the strip. */
+static void for_rows(Tile *t, void (*f)(Tile *)) {
+  Count c = count_enter(t->e, const_int(t->e, 0), const_int(t->e, t->nrow));
+  t->here_row = c.index;
+  f(t);
+  t->here_row = NULL;
   count_leave(t->e, &c);
 }
 
-static void sweep(Tile *t, V full) {
+static void sweep_masked(Tile *t) { tile_sweep(t, true); }
+static void sweep_full(Tile *t) { tile_sweep(t, false); }
+static void sweep_last(Tile *t) {
+  tile_aside_sweep(t, LLVMBuildSub(t->e->b, t->tile_hi, const_int(t->e, 1), ""));
+  tile_aside_end(t);
+}
+
+/* full: whether all pairs of the strip are there.  There are no feature loops. */
+static void sweep_alone(Tile *t, V full) {
+  LLVMBasicBlockRef done = block_new(t->e, "swept"), partial = block_when(t->e, full, "full");
+  for_rows(t, sweep_full);
+  LLVMBuildBr(t->e->b, done);
+  LLVMPositionBuilderAtEnd(t->e->b, partial);
+  for_rows(t, sweep_masked);
+  block_go(t->e, done);
+}
+
+static V have_references(Tile *t, V full) {
+  for (uint32_t n = 0; n < t->nrow && t->s->weights.n; n++) {
+    t->here_row = const_int(t->e, n);
+    full = LLVMBuildAnd(t->e->b, full, tile_aside_may(t), "");
+  }
+  t->here_row = NULL;
+  return full;
+}
+
+/* A tile's rows are swept while the features of the next tile are summed, where all pairs are there and every row has a
+ * reference; else the strip is swept row by row when all its tiles are known. */
+static void features_and_sweep(Tile *t, V full) {
   Emit *e = t->e;
-  V sound = LLVMBuildNot(e->b, LLVMBuildLoad2(e->b, e->t.i1, t->some_bad, ""), "");
-  full = LLVMBuildAnd(e->b, full, sound, "");
-  Count c = count_enter(e, const_int(e, 0), const_int(e, t->nrow));
-  t->here_row = c.index;
+  full = have_references(t, full);
+  tile_aside_new(t);
+  for_rows(t, tile_aside_begin);
+  Count c = count_enter(e, t->tile_lo, t->tile_hi);
+  uint32_t mark = tile_mark(t);
+  t->column = c.index;
+  tile_features(t, and_not(e, full, LLVMBuildICmp(e->b, LLVMIntEQ, c.index, t->tile_lo, "")));
+  tile_forget(t, mark);
+  count_leave(e, &c);
   LLVMBasicBlockRef done = block_new(e, "swept"), partial = block_when(e, full, "full");
-  tile_sweep(t, false);
+  for_rows(t, sweep_last);
   LLVMBuildBr(e->b, done);
   LLVMPositionBuilderAtEnd(e->b, partial);
-  tile_sweep(t, true);
+  for_rows(t, sweep_masked);
   block_go(e, done);
-  t->here_row = NULL;
-  count_leave(e, &c);
 }
 
 /* ---- contract ----------------------------------------------------------------------------------- */
@@ -83,8 +115,10 @@ static void contract(Tile *t, uint32_t k) {
 }
 
 void tile_strip(Tile *t, V full) {
-  features(t);
-  sweep(t, full);
+  V sound = LLVMBuildNot(t->e->b, LLVMBuildLoad2(t->e->b, t->e->t.i1, t->some_bad, ""), "");
+  full = LLVMBuildAnd(t->e->b, full, sound, "");
+  if (t->s->features.n) features_and_sweep(t, full);
+  else sweep_alone(t, full);
   for (uint32_t k = 0; k < t->s->accs.n; k++)
     if (t->s->accs.at[k].use == USE_CONTRACT) contract(t, k);
 }

@@ -60,6 +60,14 @@ LLVMTypeRef tile_state_type(const Emit *e, const Acc *a) {
 /* The vectors of a sweep.  max, sum: of each weight; acc: of each accumulator that has one, else NULL. */
 typedef struct Vectors { V *max, *sum, *acc; } Vectors;
 
+static bool asks_for_maximum(const TileStream *s, uint32_t w) {
+  for (uint32_t k = 0; k < s->accs.n; k++) {
+    const TileAcc *a = &s->accs.at[k];
+    if (a->use == USE_WEIGHTED && a->weight == w && (a->acc->kind == ACC_MASS || a->acc->kind == ACC_ARGMAX)) return true;
+  }
+  return false;
+}
+
 typedef struct Sweep {
   Tile *t;
   bool masked;       /* pairs may be missing, and columns bad */
@@ -150,29 +158,33 @@ static void except_here(Tile *t, Val condition, V alive) {
   tile_odd(t, tile_line_any(t, alive ? LLVMBuildAnd(t->e->b, any, alive, "") : any));
 }
 
-typedef struct Weighed { V log_w, distance, part; } Weighed; /* base 2; less the reference; 2^that */
+/* In base 2.  height: what the largest is sought of: the log weight itself where someone asks for it, else the distance. */
+typedef struct Weighed { V height, distance, part; } Weighed; /* distance: less the reference; part: 2^that */
 
 static Weighed weigh(Sweep *s, uint32_t w, V alive) {
   Tile *t = s->t;
   Emit *e = t->e;
-  Weighed r = {.log_w = tile_value_times(t, t->s->weights.at[w].body, TILE_LOG2_E)};
-  if (alive) r.log_w = choose(e, alive, r.log_w, lanes_float(&t->l, -INFINITY));
-  r.distance = LLVMBuildFSub(e->b, r.log_w, lanes_splat(&t->l, s->reference[w]), "");
+  Val body = t->s->weights.at[w].body;
+  bool absolute = asks_for_maximum(t->s, w);
+  V reference = lanes_splat(&t->l, s->reference[w]);
+  Weighed r = {.height = tile_value_affine(t, body, TILE_LOG2_E, absolute ? NULL : LLVMBuildFNeg(e->b, reference, ""))};
+  if (alive) r.height = choose(e, alive, r.height, lanes_float(&t->l, -INFINITY));
+  r.distance = absolute ? LLVMBuildFSub(e->b, r.height, reference, "") : r.height;
   r.part = lanes_exp2_weight(&t->l, r.distance);
-  s->next.max[w] = bigger(e, s->phi.max[w], r.log_w);
+  s->next.max[w] = bigger(e, s->phi.max[w], r.height);
   s->next.sum[w] = LLVMBuildFAdd(e->b, s->phi.sum[w], r.part, "");
   if (t->weight[w].part) tile_put(e, t->weight[w].part, tile_pair_place(t, 0, 0), r.part);
   return r;
 }
 
-static V is_there(Tile *t, const Weighed *w) { return compare(t->e, LLVMRealUGT, w->log_w, lanes_float(&t->l, -INFINITY)); }
+static V is_there(Tile *t, const Weighed *w) { return compare(t->e, LLVMRealUGT, w->height, lanes_float(&t->l, -INFINITY)); }
 
 /* Of the columns with the largest log weight the smallest x. */
 static V argmax_here(Sweep *s, uint32_t k, const Weighed *w) {
   Tile *t = s->t;
   Emit *e = t->e;
   V old = s->phi.acc[k], x = x_of(t, &t->s->accs.at[k]), max = s->phi.max[t->s->accs.at[k].weight];
-  V above = compare(e, LLVMRealOGT, w->log_w, max), equal = compare(e, LLVMRealOEQ, w->log_w, max);
+  V above = compare(e, LLVMRealOGT, w->height, max), equal = compare(e, LLVMRealOEQ, w->height, max);
   return choose(e, above, x, choose(e, equal, smaller_int(e, old, x), old));
 }
 
@@ -222,13 +234,13 @@ static void sweep_vector(Sweep *s) {
   tile_forget(t, mark);
 }
 
-/* s->next is what all vectors come to; there is at least one. */
-static void sweep_vectors(Sweep *s) {
+/* The vectors of tiles tile_lo .. hi; s->next is what they come to; there is at least one. */
+static void sweep_vectors(Sweep *s, V hi) {
   Tile *t = s->t;
   Emit *e = t->e;
   LLVMBasicBlockRef from = LLVMGetInsertBlock(e->b);
   Vectors first = vectors_first(t), last;
-  Count c = count_enter(e, times(e, t->tile_lo, t->nvec), times(e, t->tile_hi, t->nvec));
+  Count c = count_enter(e, times(e, t->tile_lo, t->nvec), times(e, hi, t->nvec));
   s->phi = vectors_phi(t, &first, from);
   s->next = vectors_new(t);
   t->here_column = times(e, c.index, t->l.n);
@@ -243,14 +255,6 @@ static void sweep_vectors(Sweep *s) {
 }
 
 /* ---- the reference ------------------------------------------------------------------------------------ */
-
-static bool asks_for_maximum(const TileStream *s, uint32_t w) {
-  for (uint32_t k = 0; k < s->accs.n; k++) {
-    const TileAcc *a = &s->accs.at[k];
-    if (a->use == USE_WEIGHTED && a->weight == w && (a->acc->kind == ACC_MASS || a->acc->kind == ACC_ARGMAX)) return true;
-  }
-  return false;
-}
 
 static bool is_weighted_by(const TileAcc *a, uint32_t w) {
   return a->weight == w && (a->use == USE_WEIGHTED || (a->use == USE_CONTRACT && a->acc->kind == ACC_EXPECT));
@@ -296,9 +300,12 @@ static void raise(Tile *t, uint32_t w, V row, V old, V top) {
 
 static V reference_of(Tile *t, uint32_t w, V row) { return tile_get(t->e, t->e->t.f32, t->weight[w].max, row); }
 
-static V limit_of(Tile *t, uint32_t w, V reference) {
-  double slack = asks_for_maximum(t->s, w) ? 0 : SLACK;
-  return LLVMBuildFAdd(t->e->b, reference, LLVMConstReal(t->e->t.f32, slack), "");
+/* Heights above this one call for another reference: `reference` is 0 in place of -inf, `old` is not. */
+static V limit_of(Tile *t, uint32_t w, V old) {
+  Emit *e = t->e;
+  if (asks_for_maximum(t->s, w)) return old;
+  V first = compare(e, LLVMRealOEQ, old, none_scalar(e));
+  return choose(e, first, none_scalar(e), LLVMConstReal(e->t.f32, SLACK));
 }
 
 /* Whether some log weight of the sweep is above the limit of its reference. */
@@ -318,6 +325,7 @@ static void raise_all(Sweep *s) {
   for (uint32_t w = 0; w < t->s->weights.n; w++) {
     V top = lanes_fold(&t->l, s->next.max[w], bigger), old = reference_of(t, w, s->row);
     LLVMBasicBlockRef done = block_when(e, compare(e, LLVMRealOGT, top, limit_of(t, w, old)), "raise");
+    if (!asks_for_maximum(t->s, w)) top = LLVMBuildFAdd(e->b, top, s->reference[w], "");
     raise(t, w, s->row, old, top);
     block_go(e, done);
   }
@@ -386,23 +394,140 @@ static void read_references(Sweep *s) {
   }
 }
 
+static V row_of_block(Tile *t) { return plus(t->e, times(t->e, t->strip, t->nrow), t->here_row); }
+
+/* Whether a row has no reference yet: nothing but the seed has been summed, and maybe not that. */
+static V is_new(Tile *t, V row) {
+  Emit *e = t->e;
+  V any = LLVMConstNull(e->t.i1);
+  for (uint32_t w = 0; w < t->s->weights.n; w++)
+    any = LLVMBuildOr(e->b, any, compare(e, LLVMRealOEQ, reference_of(t, w, row), none_scalar(e)), "");
+  return any;
+}
+
+/* A new row takes a reference from its first tile, before all of it is swept. */
+static void sweep_until_settled(Sweep *s) {
+  Tile *t = s->t;
+  Emit *e = t->e;
+  V cell = cell_new(e, e->t.i64, "until"), soon = plus(e, t->tile_lo, const_int(e, 1));
+  LLVMBuildStore(e->b, choose(e, is_new(t, s->row), soon, t->tile_hi), cell);
+  LLVMBasicBlockRef again = block_new(e, "sweep"), kept = block_new(e, "kept");
+  block_go(e, again);
+  V until = LLVMBuildLoad2(e->b, e->t.i64, cell, "");
+  LLVMBuildStore(e->b, t->tile_hi, cell);
+  read_references(s);
+  sweep_vectors(s, until);
+  LLVMBasicBlockRef settled = block_when(e, is_above(s), "above");
+  raise_all(s);
+  LLVMBuildBr(e->b, again);
+  LLVMPositionBuilderAtEnd(e->b, settled);
+  LLVMBuildCondBr(e->b, LLVMBuildICmp(e->b, LLVMIntEQ, until, t->tile_hi, ""), kept, again);
+  LLVMMoveBasicBlockAfter(kept, settled);
+  LLVMPositionBuilderAtEnd(e->b, kept);
+}
+
 void tile_sweep(Tile *t, bool masked) {
   Emit *e = t->e;
-  Sweep s = {.t = t, .masked = masked, .row = plus(e, times(e, t->strip, t->nrow), t->here_row)};
+  Sweep s = {.t = t, .masked = masked, .row = row_of_block(t)};
   uint32_t mark = tile_mark(t);
   t->row_odd = cell_new(e, e->t.i1, "row_odd");
   LLVMBuildStore(e->b, LLVMConstNull(e->t.i1), t->row_odd);
   read_row(t);
-  LLVMBasicBlockRef again = block_new(e, "sweep");
-  block_go(e, again);
-  read_references(&s);
-  sweep_vectors(&s);
-  if (t->s->weights.n) {
-    LLVMBasicBlockRef settled = block_when(e, is_above(&s), "above");
-    raise_all(&s);
-    LLVMBuildBr(e->b, again);
-    LLVMPositionBuilderAtEnd(e->b, settled);
-  }
+  if (t->s->weights.n) sweep_until_settled(&s);
+  else sweep_vectors(&s, t->tile_hi);
   keep(&s);
   tile_forget(t, mark);
+}
+
+/* ---- beside another loop ---------------------------------------------------------------------------------- */
+
+/* The vectors of all rows of a strip while its tiles are swept one by one: [row] each. */
+struct TileAside { Vectors at; V odd; };
+
+static V line_of(Tile *t, V first) {
+  LLVMTypeRef row = LLVMTypeOf(first);
+  return first ? cell_new(t->e, LLVMArrayType2(row, t->nrow), "aside") : NULL;
+}
+
+static V line_at(Tile *t, V line, LLVMTypeRef type) {
+  return LLVMBuildInBoundsGEP2(t->e->b, type, line, &t->here_row, 1, "");
+}
+
+static void line_put(Tile *t, V line, V value) { LLVMBuildStore(t->e->b, value, line_at(t, line, LLVMTypeOf(value))); }
+
+static V line_get(Tile *t, V line, LLVMTypeRef type) { return LLVMBuildLoad2(t->e->b, type, line_at(t, line, type), ""); }
+
+static Vectors load_vectors(Tile *t, const Vectors *first) {
+  const Vectors *at = &t->aside->at;
+  Vectors v = vectors_new(t);
+  for (uint32_t w = 0; w < t->s->weights.n; w++) {
+    v.max[w] = line_get(t, at->max[w], t->l.f32);
+    v.sum[w] = line_get(t, at->sum[w], t->l.f32);
+  }
+  for (uint32_t k = 0; k < t->s->accs.n; k++)
+    if (first->acc[k]) v.acc[k] = line_get(t, at->acc[k], LLVMTypeOf(first->acc[k]));
+  return v;
+}
+
+static void store_vectors(Tile *t, const Vectors *v) {
+  const Vectors *at = &t->aside->at;
+  for (uint32_t w = 0; w < t->s->weights.n; w++) line_put(t, at->max[w], v->max[w]), line_put(t, at->sum[w], v->sum[w]);
+  for (uint32_t k = 0; k < t->s->accs.n; k++)
+    if (v->acc[k]) line_put(t, at->acc[k], v->acc[k]);
+}
+
+void tile_aside_new(Tile *t) {
+  Vectors first = vectors_first(t);
+  TileAside *a = t->aside = NEW(t->e->arena, TileAside);
+  *a = (TileAside){vectors_new(t), cell_new(t->e, LLVMArrayType2(t->e->t.i1, t->nrow), "odd")};
+  for (uint32_t w = 0; w < t->s->weights.n; w++) a->at.max[w] = line_of(t, first.max[w]), a->at.sum[w] = line_of(t, first.sum[w]);
+  for (uint32_t k = 0; k < t->s->accs.n; k++)
+    if (first.acc[k]) a->at.acc[k] = line_of(t, first.acc[k]);
+}
+
+void tile_aside_begin(Tile *t) {
+  Vectors first = vectors_first(t);
+  store_vectors(t, &first);
+  line_put(t, t->aside->odd, LLVMConstNull(t->e->t.i1));
+}
+
+V tile_aside_may(Tile *t) { return LLVMBuildNot(t->e->b, is_new(t, row_of_block(t)), ""); }
+
+void tile_aside_sweep(Tile *t, V tile) {
+  Sweep s = {.t = t, .row = row_of_block(t)};
+  uint32_t mark = tile_mark(t);
+  Vectors first = vectors_first(t);
+  t->row_odd = line_at(t, t->aside->odd, t->e->t.i1);
+  read_row(t);
+  read_references(&s);
+  s.phi = load_vectors(t, &first);
+  for (uint32_t v = 0; v < t->nvec; v++) {
+    t->here_column = plus(t->e, times(t->e, tile, t->width), const_int(t->e, (int64_t)v * t->l.n));
+    uint32_t inner = tile_mark(t);
+    s.next = vectors_new(t);
+    sweep_vector(&s);
+    s.phi = s.next;
+    tile_forget(t, inner);
+  }
+  t->here_column = NULL;
+  store_vectors(t, &s.phi);
+  tile_forget(t, mark);
+}
+
+void tile_aside_end(Tile *t) {
+  Emit *e = t->e;
+  Sweep s = {.t = t, .row = row_of_block(t)};
+  Vectors first = vectors_first(t);
+  read_references(&s);
+  s.next = load_vectors(t, &first);
+  LLVMBasicBlockRef done = block_new(e, "kept"), settled = NULL;
+  if (t->s->weights.n) {
+    settled = block_when(e, is_above(&s), "above");
+    tile_sweep(t, true);
+    LLVMBuildBr(e->b, done);
+    LLVMPositionBuilderAtEnd(e->b, settled);
+  }
+  t->row_odd = line_at(t, t->aside->odd, e->t.i1);
+  keep(&s);
+  block_go(e, done);
 }

@@ -200,24 +200,58 @@ static LLVMValueRef power_below_zero(Tile *t, const Instr *less, uint32_t row, u
   return LLVMBuildAnd(b, below, odd, "");
 }
 
-/* x / y with y the same for all pairs is x times a reciprocal, rounded once from f64; `times` goes into it. */
-static LLVMValueRef divide_by_uniform(Tile *t, const Instr *i, double times, uint32_t row, uint32_t vec) {
+/* x / y with y the same for all pairs is x times a reciprocal, rounded once from f64. */
+static LLVMValueRef divide_by_uniform(Tile *t, const Instr *i, uint32_t row, uint32_t vec) {
   Emit *e = t->e;
   if (i->op != IR_DIV || t->rows->dep[i->arg[1]]) return NULL;
   LLVMValueRef y = op_convert(e, e->val[i->arg[1]], ir_at(e->k, i->arg[1])->type, IR_WIDE);
-  LLVMValueRef one = op_convert(e, LLVMBuildFDiv(e->b, const_float(e, IR_WIDE, times), y, ""), IR_WIDE, IR_REAL);
+  LLVMValueRef one = op_convert(e, LLVMBuildFDiv(e->b, const_float(e, IR_WIDE, 1), y, ""), IR_WIDE, IR_REAL);
   return LLVMBuildFMul(e->b, tile_value(t, i->arg[0], row, vec), lanes_splat(&t->l, one), "");
 }
 
-LLVMValueRef tile_value_times(Tile *t, Val v, double times) {
-  LLVMValueRef x = t->rows->dep[v] && !t->operand[v].from ? divide_by_uniform(t, ir_at(t->e->k, v), times, 0, 0) : NULL;
-  return x ? x : LLVMBuildFMul(t->e->b, tile_value(t, v, 0, 0), lanes_float(&t->l, times), "");
+/* A factor that is the same for all pairs: number * scalar, the latter an f64 or NULL for 1. */
+typedef struct Factor { double number; LLVMValueRef scalar; } Factor;
+
+static LLVMValueRef factor_lanes(Tile *t, Factor f) {
+  Emit *e = t->e;
+  if (!f.scalar) return lanes_float(&t->l, f.number);
+  LLVMValueRef x = LLVMBuildFMul(e->b, f.scalar, const_float(e, IR_WIDE, f.number), "");
+  return lanes_splat(&t->l, op_convert(e, x, IR_WIDE, IR_REAL));
+}
+
+static Factor factor_times(Tile *t, Factor f, Val v, bool divides) {
+  Emit *e = t->e;
+  LLVMValueRef x = op_convert(e, e->val[v], ir_at(e->k, v)->type, IR_WIDE);
+  LLVMValueRef before = f.scalar ? f.scalar : const_float(e, IR_WIDE, 1);
+  return (Factor){f.number, divides ? LLVMBuildFDiv(e->b, before, x, "") : LLVMBuildFMul(e->b, before, x, "")};
+}
+
+/* v * f + plus (NULL: 0): the factor is carried to the terms of v, where each costs one operation. */
+static LLVMValueRef affine(Tile *t, Val v, Factor f, LLVMValueRef plus) {
+  Emit *e = t->e;
+  const Instr *i = ir_at(e->k, v);
+  bool open = t->rows->dep[v] && !t->operand[v].from && *cell_of(t, v, 0, 0) == NULL && (i->type == IR_REAL || i->type == IR_WIDE);
+  if (open && i->op == IR_CONVERT && ir_at(e->k, i->arg[0])->type == IR_REAL) return affine(t, i->arg[0], f, plus);
+  if (open && i->op == IR_DIV && !t->rows->dep[i->arg[1]]) return affine(t, i->arg[0], factor_times(t, f, i->arg[1], true), plus);
+  if (open && i->op == IR_MUL && !t->rows->dep[i->arg[1]]) return affine(t, i->arg[0], factor_times(t, f, i->arg[1], false), plus);
+  if (open && i->op == IR_MUL && !t->rows->dep[i->arg[0]]) return affine(t, i->arg[1], factor_times(t, f, i->arg[0], false), plus);
+  if (open && i->op == IR_NEG) return affine(t, i->arg[0], (Factor){-f.number, f.scalar}, plus);
+  if (open && (i->op == IR_ADD || i->op == IR_SUB)) {
+    Factor second = {i->op == IR_SUB ? -f.number : f.number, f.scalar};
+    return affine(t, i->arg[0], f, affine(t, i->arg[1], second, plus));
+  }
+  LLVMValueRef x = tile_value(t, v, 0, 0), by = factor_lanes(t, f);
+  return plus ? lanes_fma(&t->l, x, by, plus) : LLVMBuildFMul(e->b, x, by, "");
+}
+
+LLVMValueRef tile_value_affine(Tile *t, Val v, double times, LLVMValueRef plus) {
+  return affine(t, v, (Factor){times, NULL}, plus);
 }
 
 static LLVMValueRef special_form(Tile *t, const Instr *i, uint32_t row, uint32_t vec) {
   if (i->op == IR_LOG) return log_of_power(t, i, row, vec);
   if (i->op == IR_LT) return power_below_zero(t, i, row, vec);
-  return divide_by_uniform(t, i, 1, row, vec);
+  return divide_by_uniform(t, i, row, vec);
 }
 
 static LLVMValueRef compute(Tile *t, Val v, uint32_t row, uint32_t vec) {
@@ -293,42 +327,94 @@ static void keep_result(Tile *t, Val v, uint32_t row, uint32_t vec, LLVMValueRef
   tile_put(t->e, t->operand[v].at, tile_pair_place(t, row, vec), x);
 }
 
-/* All accumulators of the loop for all elements of the tile, as values that go around the loop; then they are kept in
- * buffers of pairs. */
-static void tile_feature(Tile *t, uint32_t k) {
-  Emit *e = t->e;
-  const Loop *l = t->s->features.at[k].loop;
-  uint32_t points = t->nrow * t->nvec, all = points * l->accs.n;
-  LLVMValueRef *phi = NEW_ARRAY(e->arena, LLVMValueRef, all + 1), *next = NEW_ARRAY(e->arena, LLVMValueRef, all + 1);
-  LLVMBasicBlockRef from = LLVMGetInsertBlock(e->b);
-  Count c = count_enter(e, const_int(e, 0), t->extent[k]);
-  uint32_t mark = tile_mark(t);
-  t->feature = c.index;
-  for (uint32_t n = 0; n < all; n++) {
-    const Acc *a = l->accs.at[n / points];
-    LLVMValueRef none = identity(t, a->kind, a->type);
-    phi[n] = LLVMBuildPhi(e->b, LLVMTypeOf(none), "");
-    LLVMAddIncoming(phi[n], &none, &from, 1);
+typedef struct Points { LLVMValueRef *at; LLVMBasicBlockRef from; } Points; /* one value for each element and accumulator */
+
+static uint32_t points_of(const Tile *t, const Loop *l) { return t->nrow * t->nvec * l->accs.n; }
+
+static Points points_phi(Tile *t, const Loop *l, const Points *first) {
+  Points p = {NEW_ARRAY(t->e->arena, LLVMValueRef, points_of(t, l) + 1), NULL};
+  for (uint32_t n = 0; n < points_of(t, l); n++) {
+    p.at[n] = LLVMBuildPhi(t->e->b, LLVMTypeOf(first->at[n]), "");
+    LLVMAddIncoming(p.at[n], &first->at[n], (LLVMBasicBlockRef *)&first->from, 1);
   }
-  for (uint32_t n = 0; n < all; n++) next[n] = feature_step(t, &t->s->features.at[k], l->accs.at[n / points], phi[n], n % points / t->nvec, n % t->nvec);
-  LLVMBasicBlockRef last = LLVMGetInsertBlock(e->b);
-  for (uint32_t n = 0; n < all; n++) LLVMAddIncoming(phi[n], &next[n], &last, 1);
-  tile_forget(t, mark);
-  count_leave(e, &c);
-  for (uint32_t n = 0; n < all; n++) {
-    const Acc *a = l->accs.at[n / points];
-    LLVMValueRef out = LLVMBuildPhi(e->b, LLVMTypeOf(next[n]), ""), none = identity(t, a->kind, a->type);
-    LLVMAddIncoming(out, (LLVMValueRef[]){none, next[n]}, (LLVMBasicBlockRef[]){from, last}, 2);
-    phi[n] = out;
-  }
-  for (uint32_t n = 0; n < all; n++) keep_result(t, l->accs.at[n / points]->result, n % points / t->nvec, n % t->nvec, phi[n]);
+  return p;
 }
 
-void tile_features(Tile *t) {
+static void points_incoming(Tile *t, const Loop *l, const Points *phi, const Points *next) {
+  for (uint32_t n = 0; n < points_of(t, l); n++) LLVMAddIncoming(phi->at[n], &next->at[n], (LLVMBasicBlockRef *)&next->from, 1);
+}
+
+/* Features lo .. hi: first -> what they come to. */
+static Points feature_range(Tile *t, uint32_t k, LLVMValueRef lo, LLVMValueRef hi, Points first) {
+  Emit *e = t->e;
+  const TileFeature *f = &t->s->features.at[k];
+  const Loop *l = f->loop;
+  uint32_t points = t->nrow * t->nvec;
+  first.from = LLVMGetInsertBlock(e->b);
+  Count c = count_enter(e, lo, hi);
+  uint32_t mark = tile_mark(t);
+  t->feature = c.index;
+  Points phi = points_phi(t, l, &first), next = {NEW_ARRAY(e->arena, LLVMValueRef, points_of(t, l) + 1), NULL};
+  for (uint32_t n = 0; n < points_of(t, l); n++)
+    next.at[n] = feature_step(t, f, l->accs.at[n / points], phi.at[n], n % points / t->nvec, n % t->nvec);
+  next.from = LLVMGetInsertBlock(e->b);
+  points_incoming(t, l, &phi, &next);
+  tile_forget(t, mark);
+  count_leave(e, &c);
+  Points out = points_phi(t, l, &first);
+  points_incoming(t, l, &out, &next);
+  return out;
+}
+
+static Points no_features(Tile *t, const Loop *l) {
+  uint32_t points = t->nrow * t->nvec;
+  Points p = {NEW_ARRAY(t->e->arena, LLVMValueRef, points_of(t, l) + 1), NULL};
+  for (uint32_t n = 0; n < points_of(t, l); n++) p.at[n] = identity(t, l->accs.at[n / points]->kind, l->accs.at[n / points]->type);
+  return p;
+}
+
+/* As many parts of the features as the strip has rows; before each of them a row of the tile before this is swept. */
+static Points features_beside(Tile *t, uint32_t k, LLVMValueRef beside) {
+  Emit *e = t->e;
+  const Loop *l = t->s->features.at[k].loop;
+  LLVMValueRef rows = const_int(e, t->nrow), extent = t->extent[k];
+  Points first = no_features(t, l);
+  first.from = LLVMGetInsertBlock(e->b);
+  Count c = count_enter(e, const_int(e, 0), rows);
+  Points phi = points_phi(t, l, &first);
+  LLVMBasicBlockRef alone = block_when(e, beside, "beside");
+  t->here_row = c.index;
+  tile_aside_sweep(t, LLVMBuildSub(e->b, t->column, const_int(e, 1), ""));
+  t->here_row = NULL;
+  block_go(e, alone);
+  LLVMValueRef lo = LLVMBuildUDiv(e->b, LLVMBuildMul(e->b, extent, c.index, ""), rows, "");
+  LLVMValueRef hi = LLVMBuildUDiv(e->b, LLVMBuildMul(e->b, extent, plus(e, c.index, const_int(e, 1)), ""), rows, "");
+  Points next = feature_range(t, k, lo, hi, phi);
+  next.from = LLVMGetInsertBlock(e->b);
+  points_incoming(t, l, &phi, &next);
+  count_leave(e, &c);
+  Points out = points_phi(t, l, &first);
+  points_incoming(t, l, &out, &next);
+  return out;
+}
+
+/* All accumulators of the loop for all elements of the tile, as values that go around the loop; then they are kept in
+ * buffers of pairs. */
+static void tile_feature(Tile *t, uint32_t k, LLVMValueRef beside) {
+  const Loop *l = t->s->features.at[k].loop;
+  uint32_t points = t->nrow * t->nvec;
+  Points p = beside ? features_beside(t, k, beside) : feature_range(t, k, const_int(t->e, 0), t->extent[k], no_features(t, l));
+  for (uint32_t n = 0; n < points_of(t, l); n++) keep_result(t, l->accs.at[n / points]->result, n % points / t->nvec, n % t->nvec, p.at[n]);
+}
+
+void tile_features(Tile *t, LLVMValueRef beside) {
   const Region *r = t->s->loop->body;
   for (uint32_t n = 0; n < r->code.n; n++) {
     const Instr *i = ir_at(t->e->k, r->code.at[n]);
-    for (uint32_t k = 0; i->op == IR_LOOP && k < t->s->features.n; k++)
-      if (t->s->features.at[k].loop == i->loop) tile_feature(t, k);
+    for (uint32_t k = 0; i->op == IR_LOOP && k < t->s->features.n; k++) {
+      if (t->s->features.at[k].loop != i->loop) continue;
+      tile_feature(t, k, beside);
+      beside = NULL;
+    }
   }
 }
