@@ -40,7 +40,9 @@ LLVMValueRef lanes_fma(const Lanes *l, LLVMValueRef x, LLVMValueRef y, LLVMValue
 LLVMValueRef lanes_fold(const Lanes *l, LLVMValueRef x, LLVMValueRef (*combine)(Emit *, LLVMValueRef, LLVMValueRef));
 
 LLVMValueRef lanes_exp(const Lanes *l, LLVMValueRef x);
-LLVMValueRef lanes_exp2_weight(const Lanes *l, LLVMValueRef x); /* 2^x of x < 120, -inf or NaN; 0 below 2^-126; absolute error 2^-23 */
+/* 2^x of x < 120, -inf or NaN; 0 from -127 down; absolute error 2^-23.  over: NULL, or for integers (i32) that are negative
+ * where x > limit, an integer, and may be so where x is NaN. */
+LLVMValueRef lanes_exp2_weight(const Lanes *l, LLVMValueRef x, double limit, LLVMValueRef *over);
 LLVMValueRef lanes_expm1(const Lanes *l, LLVMValueRef x);
 LLVMValueRef lanes_log(const Lanes *l, LLVMValueRef x);
 LLVMValueRef lanes_log1p(const Lanes *l, LLVMValueRef x);

@@ -4,6 +4,7 @@
  * log x = n log 2 + log m with m in [sqrt 1/2, sqrt 2).  The polynomials are those of Moshier's Cephes library.  The
  * other functions follow from these two by formulas that keep the relative error at the zeros. */
 #include <math.h>
+#include <string.h>
 
 #include "back/lanes.h"
 
@@ -48,35 +49,52 @@ static V power_of_two(const Lanes *l, V n) {
   return as_float(l, LLVMBuildShl(l->e->b, biased, lanes_bits(l, 23), ""));
 }
 
+/* x plus a shift that leaves the integer nearest to x times the steps in the low bits. */
+typedef struct Shifted { V sum; double shift; } Shifted;
+
+static Shifted shifted(const Lanes *l, V x) {
+  double shift = l->n == 16 ? 0x1.8p18 : SHIFT; /* steps of 1/32, or of 1 */
+  return (Shifted){add(l, x, number(l, shift)), shift};
+}
+
 /* 2^x = 2^(k/32) 2^f with k the integer nearest to 32 x.  The fraction of k/32 selects one of 32 powers, which two vectors
- * of 16 hold; its integer part is added to their exponents; |f| <= 1/64 leaves a polynomial of degree 2, the best one
- * for the cubic term left out.  Three operations of multiply-add units, which are what such a loop waits for. */
-static V exp2_by_table(const Lanes *l, V x) {
-  const double ln2 = log(2.0), cubic = ln2 * ln2 * ln2 / 6, h = 1.0 / 64, shift = 0x1.8p18;
+ * of 16 hold; its integer part is added to their exponents, and what k << 18 adds beyond it is taken off the table;
+ * |f| <= 1/64 leaves a polynomial of degree 2, the best one for the cubic term left out.  Three operations of
+ * multiply-add units, which are what such a loop waits for. */
+static V exp2_by_table(const Lanes *l, V x, const Shifted *s) {
+  const double ln2 = log(2.0), cubic = ln2 * ln2 * ln2 / 6, h = 1.0 / 64;
   V entry[2][16], table[2];
-  for (unsigned k = 0; k < 32; k++) entry[k / 16][k % 16] = LLVMConstReal(l->e->t.f32, exp2(k / 32.0));
-  for (unsigned n = 0; n < 2; n++) table[n] = LLVMConstVector(entry[n], 16);
-  V shifted = add(l, x, number(l, shift)), f = sub(l, x, sub(l, shifted, number(l, shift))), k = as_bits(l, shifted);
+  for (unsigned k = 0; k < 32; k++) {
+    float power = (float)exp2(k / 32.0);
+    uint32_t bits;
+    memcpy(&bits, &power, sizeof bits);
+    entry[k / 16][k % 16] = LLVMConstInt(l->e->t.i32, bits - (k << 18), false);
+  }
+  for (unsigned n = 0; n < 2; n++) table[n] = LLVMConstBitCast(LLVMConstVector(entry[n], 16), l->f32);
+  V f = sub(l, x, sub(l, s->sum, number(l, s->shift))), k = as_bits(l, s->sum);
   unsigned id = LLVMLookupIntrinsicID("llvm.x86.avx512.vpermi2var.ps.512", 33);
   V permute = LLVMGetIntrinsicDeclaration(l->e->module, id, NULL, 0);
   V power = LLVMBuildCall2(l->e->b, LLVMGlobalGetValueType(permute), permute, (V[]){table[0], k, table[1]}, 3, "");
-  V whole = LLVMBuildAnd(l->e->b, LLVMBuildShl(l->e->b, k, lanes_bits(l, 18), ""), lanes_bits(l, -(1 << 23)), "");
+  V whole = LLVMBuildShl(l->e->b, k, lanes_bits(l, 18), "");
   power = as_float(l, LLVMBuildAdd(l->e->b, as_bits(l, power), whole, ""));
   V slope = lanes_fma(l, f, number(l, ln2 * ln2 / 2), number(l, ln2 + 0.75 * h * h * cubic));
   return lanes_fma(l, mul(l, f, slope), power, power);
 }
 
 /* 2^x = 2^n 2^f, |f| <= 1/2; coefficients by least squares at Chebyshev's points, relative error 1.3e-7. */
-static V exp2_by_polynomial(const Lanes *l, V x) {
+static V exp2_by_polynomial(const Lanes *l, V x, const Shifted *s) {
   static const double c[] = {1.340043216955e-3, 9.672171736023e-3, 5.550327214198e-2, 2.402222814839e-1, 6.931472067106e-1, 1.0};
-  V shifted = add(l, x, number(l, SHIFT)), f = sub(l, x, sub(l, shifted, number(l, SHIFT)));
-  V whole = LLVMBuildShl(l->e->b, as_bits(l, shifted), lanes_bits(l, 23), "");
+  V f = sub(l, x, sub(l, s->sum, number(l, s->shift)));
+  V whole = LLVMBuildShl(l->e->b, as_bits(l, s->sum), lanes_bits(l, 23), "");
   return as_float(l, LLVMBuildAdd(l->e->b, as_bits(l, polynomial(l, f, c, 6)), whole, ""));
 }
 
-V lanes_exp2_weight(const Lanes *l, V x) {
-  V gone = compare(l, LLVMRealOLT, x, number(l, -126));
-  return choose(l, gone, number(l, 0), l->n == 16 ? exp2_by_table(l, x) : exp2_by_polynomial(l, x));
+/* -127 is where the exponent's bits are 0, and 2^0 has no other: so it becomes 0, and so does all below. */
+V lanes_exp2_weight(const Lanes *l, V x, double limit, V *over) {
+  x = choose(l, compare(l, LLVMRealOLT, x, number(l, -127)), number(l, -127), x);
+  Shifted s = shifted(l, x);
+  if (over) *over = LLVMBuildSub(l->e->b, as_bits(l, number(l, s.shift + limit)), as_bits(l, s.sum), "");
+  return l->n == 16 ? exp2_by_table(l, x, &s) : exp2_by_polynomial(l, x, &s);
 }
 
 /* Scaled in two steps, which pass through the denormals and to infinity. */

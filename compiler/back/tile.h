@@ -156,13 +156,13 @@ LLVMTypeRef tile_state_type(const Emit *e, const Acc *a); /* USE_REDUCE */
 /* The row at t->here_row; masked: pairs may be missing, and columns bad. */
 void tile_sweep(Tile *t, bool masked);
 
-/* The same tile by tile, all pairs being there, beside a loop whose multiply-adds leave the other units idle: for each row
- * of the strip begin, sweep for each tile, end.  In between, the vectors of the rows lie in memory. */
+/* The same vector by vector, all pairs being there, beside a loop whose multiply-adds leave the other units idle: for each
+ * row of the strip begin, sweep for each vector, end.  In between, what the vectors of a row come to lies in memory. */
 typedef struct TileAside TileAside;
 void tile_aside_new(Tile *t);                /* once, where a strip begins */
 LLVMValueRef tile_aside_may(Tile *t);        /* i1: whether the row has a reference */
 void tile_aside_begin(Tile *t);
-void tile_aside_sweep(Tile *t, LLVMValueRef tile);
+void tile_aside_sweep(Tile *t, LLVMValueRef column); /* the vector there, of the row */
 void tile_aside_end(Tile *t);
 
 /* ---- tile_mask.c -------------------------------------------------------------------------------- */

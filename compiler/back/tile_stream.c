@@ -20,7 +20,11 @@ static void for_rows(Tile *t, void (*f)(Tile *)) {
 static void sweep_masked(Tile *t) { tile_sweep(t, true); }
 static void sweep_full(Tile *t) { tile_sweep(t, false); }
 static void sweep_last(Tile *t) {
-  tile_aside_sweep(t, LLVMBuildSub(t->e->b, t->tile_hi, const_int(t->e, 1), ""));
+  Emit *e = t->e;
+  Count c = count_enter(e, const_int(e, 0), const_int(e, t->nvec));
+  V last = LLVMBuildSub(e->b, t->tile_hi, const_int(e, 1), "");
+  tile_aside_sweep(t, plus(e, times(e, last, t->width), times(e, c.index, t->l.n)));
+  count_leave(e, &c);
   tile_aside_end(t);
 }
 

@@ -57,7 +57,8 @@ LLVMTypeRef tile_state_type(const Emit *e, const Acc *a) {
 
 /* ---- what goes around the loop ---------------------------------------------------------------------- */
 
-/* The vectors of a sweep.  max, sum: of each weight; acc: of each accumulator that has one, else NULL. */
+/* The vectors of a sweep.  max, sum: of each weight; acc: of each accumulator that has one, else NULL.  Where it is enough to
+ * know that a weight's slack was exceeded, max is integers, negative in that case. */
 typedef struct Vectors { V *max, *sum, *acc; } Vectors;
 
 static bool asks_for_maximum(const TileStream *s, uint32_t w) {
@@ -71,10 +72,13 @@ static bool asks_for_maximum(const TileStream *s, uint32_t w) {
 typedef struct Sweep {
   Tile *t;
   bool masked;       /* pairs may be missing, and columns bad */
+  bool beside;       /* beside another loop: the fewest operations of its units */
   V row;             /* of the block */
   V *reference;      /* of each weight, a scalar, and 0 in place of -inf */
   Vectors phi, next;
 } Sweep;
+
+static bool is_flag(const Tile *t, uint32_t w, bool beside) { return beside && !asks_for_maximum(t->s, w); }
 
 static bool has_vector(const TileAcc *a) {
   if (a->use == USE_REDUCE) return true;
@@ -91,9 +95,12 @@ static Vectors vectors_new(const Tile *t) {
   return (Vectors){NEW_ARRAY(arena, V, t->s->weights.n + 1), NEW_ARRAY(arena, V, t->s->weights.n + 1), NEW_ARRAY(arena, V, t->s->accs.n + 1)};
 }
 
-static Vectors vectors_first(const Tile *t) {
+static Vectors vectors_first(const Tile *t, bool beside) {
   Vectors v = vectors_new(t);
-  for (uint32_t w = 0; w < t->s->weights.n; w++) v.max[w] = lanes_float(&t->l, -INFINITY), v.sum[w] = lanes_float(&t->l, 0);
+  for (uint32_t w = 0; w < t->s->weights.n; w++) {
+    v.max[w] = is_flag(t, w, beside) ? lanes_bits(&t->l, 0) : lanes_float(&t->l, -INFINITY);
+    v.sum[w] = lanes_float(&t->l, 0);
+  }
   for (uint32_t k = 0; k < t->s->accs.n; k++)
     if (has_vector(&t->s->accs.at[k])) v.acc[k] = first_of(t, &t->s->accs.at[k]);
   return v;
@@ -170,8 +177,9 @@ static Weighed weigh(Sweep *s, uint32_t w, V alive) {
   Weighed r = {.height = tile_value_affine(t, body, TILE_LOG2_E, absolute ? NULL : LLVMBuildFNeg(e->b, reference, ""))};
   if (alive) r.height = choose(e, alive, r.height, lanes_float(&t->l, -INFINITY));
   r.distance = absolute ? LLVMBuildFSub(e->b, r.height, reference, "") : r.height;
-  r.part = lanes_exp2_weight(&t->l, r.distance);
-  s->next.max[w] = bigger(e, s->phi.max[w], r.height);
+  V over;
+  r.part = lanes_exp2_weight(&t->l, r.distance, SLACK, &over);
+  s->next.max[w] = is_flag(t, w, s->beside) ? LLVMBuildOr(e->b, s->phi.max[w], over, "") : bigger(e, s->phi.max[w], r.height);
   s->next.sum[w] = LLVMBuildFAdd(e->b, s->phi.sum[w], r.part, "");
   if (t->weight[w].part) tile_put(e, t->weight[w].part, tile_pair_place(t, 0, 0), r.part);
   return r;
@@ -239,7 +247,7 @@ static void sweep_vectors(Sweep *s, V hi) {
   Tile *t = s->t;
   Emit *e = t->e;
   LLVMBasicBlockRef from = LLVMGetInsertBlock(e->b);
-  Vectors first = vectors_first(t), last;
+  Vectors first = vectors_first(t, false), last;
   Count c = count_enter(e, times(e, t->tile_lo, t->nvec), times(e, hi, t->nvec));
   s->phi = vectors_phi(t, &first, from);
   s->next = vectors_new(t);
@@ -313,8 +321,10 @@ static V is_above(Sweep *s) {
   Tile *t = s->t;
   V any = LLVMConstNull(t->e->t.i1);
   for (uint32_t w = 0; w < t->s->weights.n; w++) {
-    V limit = lanes_splat(&t->l, limit_of(t, w, reference_of(t, w, s->row)));
-    any = LLVMBuildOr(t->e->b, any, tile_line_any(t, compare(t->e, LLVMRealOGT, s->next.max[w], limit)), "");
+    V limit = lanes_splat(&t->l, limit_of(t, w, reference_of(t, w, s->row))), above;
+    if (is_flag(t, w, s->beside)) above = LLVMBuildICmp(t->e->b, LLVMIntSLT, s->next.max[w], lanes_bits(&t->l, 0), "");
+    else above = compare(t->e, LLVMRealOGT, s->next.max[w], limit);
+    any = LLVMBuildOr(t->e->b, any, tile_line_any(t, above), "");
   }
   return any;
 }
@@ -461,7 +471,7 @@ static Vectors load_vectors(Tile *t, const Vectors *first) {
   const Vectors *at = &t->aside->at;
   Vectors v = vectors_new(t);
   for (uint32_t w = 0; w < t->s->weights.n; w++) {
-    v.max[w] = line_get(t, at->max[w], t->l.f32);
+    v.max[w] = line_get(t, at->max[w], LLVMTypeOf(first->max[w]));
     v.sum[w] = line_get(t, at->sum[w], t->l.f32);
   }
   for (uint32_t k = 0; k < t->s->accs.n; k++)
@@ -477,7 +487,7 @@ static void store_vectors(Tile *t, const Vectors *v) {
 }
 
 void tile_aside_new(Tile *t) {
-  Vectors first = vectors_first(t);
+  Vectors first = vectors_first(t, true);
   TileAside *a = t->aside = NEW(t->e->arena, TileAside);
   *a = (TileAside){vectors_new(t), cell_new(t->e, LLVMArrayType2(t->e->t.i1, t->nrow), "odd")};
   for (uint32_t w = 0; w < t->s->weights.n; w++) a->at.max[w] = line_of(t, first.max[w]), a->at.sum[w] = line_of(t, first.sum[w]);
@@ -486,38 +496,32 @@ void tile_aside_new(Tile *t) {
 }
 
 void tile_aside_begin(Tile *t) {
-  Vectors first = vectors_first(t);
+  Vectors first = vectors_first(t, true);
   store_vectors(t, &first);
   line_put(t, t->aside->odd, LLVMConstNull(t->e->t.i1));
 }
 
 V tile_aside_may(Tile *t) { return LLVMBuildNot(t->e->b, is_new(t, row_of_block(t)), ""); }
 
-void tile_aside_sweep(Tile *t, V tile) {
-  Sweep s = {.t = t, .row = row_of_block(t)};
+void tile_aside_sweep(Tile *t, V column) {
+  Sweep s = {.t = t, .beside = true, .row = row_of_block(t)};
   uint32_t mark = tile_mark(t);
-  Vectors first = vectors_first(t);
+  Vectors first = vectors_first(t, true);
   t->row_odd = line_at(t, t->aside->odd, t->e->t.i1);
-  read_row(t);
+  t->here_column = column;
   read_references(&s);
   s.phi = load_vectors(t, &first);
-  for (uint32_t v = 0; v < t->nvec; v++) {
-    t->here_column = plus(t->e, times(t->e, tile, t->width), const_int(t->e, (int64_t)v * t->l.n));
-    uint32_t inner = tile_mark(t);
-    s.next = vectors_new(t);
-    sweep_vector(&s);
-    s.phi = s.next;
-    tile_forget(t, inner);
-  }
+  s.next = vectors_new(t);
+  sweep_vector(&s);
   t->here_column = NULL;
-  store_vectors(t, &s.phi);
+  store_vectors(t, &s.next);
   tile_forget(t, mark);
 }
 
 void tile_aside_end(Tile *t) {
   Emit *e = t->e;
-  Sweep s = {.t = t, .row = row_of_block(t)};
-  Vectors first = vectors_first(t);
+  Sweep s = {.t = t, .beside = true, .row = row_of_block(t)};
+  Vectors first = vectors_first(t, true);
   read_references(&s);
   s.next = load_vectors(t, &first);
   LLVMBasicBlockRef done = block_new(e, "kept"), settled = NULL;

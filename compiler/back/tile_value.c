@@ -373,22 +373,24 @@ static Points no_features(Tile *t, const Loop *l) {
   return p;
 }
 
-/* As many parts of the features as the strip has rows; before each of them a row of the tile before this is swept. */
+/* As many parts of the features as a tile has vectors; before each of them a vector of the tile before this is swept: few
+ * instructions at a time, since they wait for each other where multiply-adds want to wait. */
 static Points features_beside(Tile *t, uint32_t k, LLVMValueRef beside) {
   Emit *e = t->e;
   const Loop *l = t->s->features.at[k].loop;
-  LLVMValueRef rows = const_int(e, t->nrow), extent = t->extent[k];
+  LLVMValueRef parts = const_int(e, t->nrow * t->nvec), vectors = const_int(e, t->nvec), extent = t->extent[k];
   Points first = no_features(t, l);
   first.from = LLVMGetInsertBlock(e->b);
-  Count c = count_enter(e, const_int(e, 0), rows);
+  Count c = count_enter(e, const_int(e, 0), parts);
   Points phi = points_phi(t, l, &first);
   LLVMBasicBlockRef alone = block_when(e, beside, "beside");
-  t->here_row = c.index;
-  tile_aside_sweep(t, LLVMBuildSub(e->b, t->column, const_int(e, 1), ""));
+  t->here_row = LLVMBuildUDiv(e->b, c.index, vectors, "");
+  LLVMValueRef before = times(e, LLVMBuildSub(e->b, t->column, const_int(e, 1), ""), t->width);
+  tile_aside_sweep(t, plus(e, before, times(e, LLVMBuildURem(e->b, c.index, vectors, ""), t->l.n)));
   t->here_row = NULL;
   block_go(e, alone);
-  LLVMValueRef lo = LLVMBuildUDiv(e->b, LLVMBuildMul(e->b, extent, c.index, ""), rows, "");
-  LLVMValueRef hi = LLVMBuildUDiv(e->b, LLVMBuildMul(e->b, extent, plus(e, c.index, const_int(e, 1)), ""), rows, "");
+  LLVMValueRef lo = LLVMBuildUDiv(e->b, LLVMBuildMul(e->b, extent, c.index, ""), parts, "");
+  LLVMValueRef hi = LLVMBuildUDiv(e->b, LLVMBuildMul(e->b, extent, plus(e, c.index, const_int(e, 1)), ""), parts, "");
   Points next = feature_range(t, k, lo, hi, phi);
   next.from = LLVMGetInsertBlock(e->b);
   points_incoming(t, l, &phi, &next);
