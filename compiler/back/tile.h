@@ -20,6 +20,7 @@
  *   tile_pack.c    operands of rows and columns, by scalar code
  *   tile_line.c    an operand along its feature, in vectors
  *   tile_value.c   values of a register tile
+ *   tile_affine.c  log weights, their factors being carried into operands
  *   tile_stream.c  strips: features, sweep, contract
  *   tile_sweep.c   the sweep over the pairs of a row
  *   tile_merge.c   states of parts of the columns
@@ -36,7 +37,18 @@ typedef enum { FROM_NOWHERE, FROM_ROW, FROM_COL, FROM_ROW_FEATURE, FROM_COL_FEAT
 
 /* scratch: lines of as many columns as a vector has lanes, FROM_COL_FEATURE of 4 bytes.  top: of a factor of a log of a sum
  * of products its largest value, one a row or column; its lines hold e^(value - top). */
-typedef struct TileOperand { TileSource from; LLVMValueRef at, scratch, top; uint32_t feature; } TileOperand;
+typedef struct TileOperand {
+  TileSource from;
+  LLVMValueRef at, scratch, top;
+  uint32_t feature;
+  struct TileFactor *factor; /* by which it is multiplied when it is packed; NULL: 1 */
+  bool is_scaled;            /* the value read is a term of a log weight, with the factor that it has there */
+} TileOperand;
+
+/* number times (or through) values that are the same for all pairs. */
+enum { TILE_FACTORS = 4 };
+typedef struct TileFactorBy { Val v; bool divides; } TileFactorBy;
+typedef struct TileFactor { double number; uint32_t n; TileFactorBy by[TILE_FACTORS]; } TileFactor;
 
 /* Log weights are kept in base 2, in which an exponential is cheapest: scores, maxima and the sums of entropies. */
 #define TILE_LOG2_E 1.44269504088896340736
@@ -134,14 +146,20 @@ void tile_transpose(const Lanes *l, LLVMValueRef *row);
 /* ---- tile_value.c ------------------------------------------------------------------------------- */
 
 LLVMValueRef tile_value(Tile *t, Val v, uint32_t row, uint32_t vec);
-/* v * times + plus, of one vector of pairs, a float; plus: NULL: 0. */
-LLVMValueRef tile_value_affine(Tile *t, Val v, double times, LLVMValueRef plus);
 LLVMValueRef tile_pair_place(Tile *t, uint32_t row, uint32_t vec); /* in buffers of pairs */
 /* Evaluates the feature loops of the tile t->column; beside the first of them the tile before it is swept where `beside`
  * (i1) holds. */
 void tile_features(Tile *t, LLVMValueRef beside);
 uint32_t tile_mark(const Tile *t);
 void tile_forget(Tile *t, uint32_t mark);
+
+/* ---- tile_affine.c ------------------------------------------------------------------------------ */
+
+/* v * times + plus, of one vector of pairs, a float; plus: NULL: 0. */
+LLVMValueRef tile_value_affine(Tile *t, Val v, double times, LLVMValueRef plus);
+void tile_carry_factors(Tile *t); /* once, when operands have their places */
+void tile_check_factors(Tile *t); /* of a block of rows */
+LLVMValueRef tile_scaled(Tile *t, Val v, LLVMValueRef x); /* an operand being packed */
 
 /* ---- tile_stream.c ------------------------------------------------------------------------------ */
 

@@ -60,7 +60,7 @@ LLVMValueRef tile_padded(const Tile *t, LLVMValueRef extent) {
 static void store_all(Tile *t, const ValVec *values, LLVMValueRef at) {
   for (uint32_t n = 0; n < values->n; n++) {
     Val v = values->at[n];
-    tile_put(t->e, t->operand[v].at, at, element(t, v));
+    tile_put(t->e, t->operand[v].at, at, tile_scaled(t, v, element(t, v)));
   }
 }
 
@@ -166,6 +166,7 @@ typedef struct Line {
 static void store_line(Tile *t, const Line *l, Val v, LLVMValueRef d, LLVMValueRef x) {
   Emit *e = t->e;
   const TileOperand *o = &t->operand[v];
+  x = tile_scaled(t, v, x);
   if (!l->columns) tile_put(e, o->at, plus(e, LLVMBuildMul(e->b, l->at, l->padded, ""), d), x);
   else if (o->scratch) tile_put(e, o->scratch, plus(e, LLVMBuildMul(e->b, l->slot, l->padded, ""), d), x);
   else {

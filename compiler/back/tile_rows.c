@@ -461,6 +461,8 @@ static void do_stream(Emit *e, const TileRows *rows, const Block *b, uint32_t n)
   t->first_row = b->first;
   t->rows_in_block = b->rows;
   t->odd = b->odd;
+  tile_carry_factors(t);
+  tile_check_factors(t);
   begin_rows(e, rows, b, n);
   if (is_skipped(t)) {
     tile_mask_begin(t);

@@ -209,45 +209,6 @@ static LLVMValueRef divide_by_uniform(Tile *t, const Instr *i, uint32_t row, uin
   return LLVMBuildFMul(e->b, tile_value(t, i->arg[0], row, vec), lanes_splat(&t->l, one), "");
 }
 
-/* A factor that is the same for all pairs: number * scalar, the latter an f64 or NULL for 1. */
-typedef struct Factor { double number; LLVMValueRef scalar; } Factor;
-
-static LLVMValueRef factor_lanes(Tile *t, Factor f) {
-  Emit *e = t->e;
-  if (!f.scalar) return lanes_float(&t->l, f.number);
-  LLVMValueRef x = LLVMBuildFMul(e->b, f.scalar, const_float(e, IR_WIDE, f.number), "");
-  return lanes_splat(&t->l, op_convert(e, x, IR_WIDE, IR_REAL));
-}
-
-static Factor factor_times(Tile *t, Factor f, Val v, bool divides) {
-  Emit *e = t->e;
-  LLVMValueRef x = op_convert(e, e->val[v], ir_at(e->k, v)->type, IR_WIDE);
-  LLVMValueRef before = f.scalar ? f.scalar : const_float(e, IR_WIDE, 1);
-  return (Factor){f.number, divides ? LLVMBuildFDiv(e->b, before, x, "") : LLVMBuildFMul(e->b, before, x, "")};
-}
-
-/* v * f + plus (NULL: 0): the factor is carried to the terms of v, where each costs one operation. */
-static LLVMValueRef affine(Tile *t, Val v, Factor f, LLVMValueRef plus) {
-  Emit *e = t->e;
-  const Instr *i = ir_at(e->k, v);
-  bool open = t->rows->dep[v] && !t->operand[v].from && *cell_of(t, v, 0, 0) == NULL && (i->type == IR_REAL || i->type == IR_WIDE);
-  if (open && i->op == IR_CONVERT && ir_at(e->k, i->arg[0])->type == IR_REAL) return affine(t, i->arg[0], f, plus);
-  if (open && i->op == IR_DIV && !t->rows->dep[i->arg[1]]) return affine(t, i->arg[0], factor_times(t, f, i->arg[1], true), plus);
-  if (open && i->op == IR_MUL && !t->rows->dep[i->arg[1]]) return affine(t, i->arg[0], factor_times(t, f, i->arg[1], false), plus);
-  if (open && i->op == IR_MUL && !t->rows->dep[i->arg[0]]) return affine(t, i->arg[1], factor_times(t, f, i->arg[0], false), plus);
-  if (open && i->op == IR_NEG) return affine(t, i->arg[0], (Factor){-f.number, f.scalar}, plus);
-  if (open && (i->op == IR_ADD || i->op == IR_SUB)) {
-    Factor second = {i->op == IR_SUB ? -f.number : f.number, f.scalar};
-    return affine(t, i->arg[0], f, affine(t, i->arg[1], second, plus));
-  }
-  LLVMValueRef x = tile_value(t, v, 0, 0), by = factor_lanes(t, f);
-  return plus ? lanes_fma(&t->l, x, by, plus) : LLVMBuildFMul(e->b, x, by, "");
-}
-
-LLVMValueRef tile_value_affine(Tile *t, Val v, double times, LLVMValueRef plus) {
-  return affine(t, v, (Factor){times, NULL}, plus);
-}
-
 static LLVMValueRef special_form(Tile *t, const Instr *i, uint32_t row, uint32_t vec) {
   if (i->op == IR_LOG) return log_of_power(t, i, row, vec);
   if (i->op == IR_LT) return power_below_zero(t, i, row, vec);

@@ -1,0 +1,178 @@
+/* tile_affine: a log weight times a number, less a reference: v * times + plus.
+ *
+ * Multiplication distributes over sums, and is associative with what is the same for all pairs: so the factor is carried
+ * to the terms of v.  A term that is an operand read there alone takes the factor where it is packed, once for a row
+ * or a column; a sum of products over a feature takes it in the operand of the row.  What is left for a pair is a sum. */
+#include <math.h>
+
+#include "back/tile.h"
+
+typedef LLVMValueRef V;
+
+/* ---- factors ------------------------------------------------------------------------------------------ */
+
+static bool factor_by(TileFactor *f, Val v, bool divides) {
+  if (f->n == TILE_FACTORS) return false;
+  f->by[f->n++] = (TileFactorBy){v, divides};
+  return true;
+}
+
+/* In f64, rounded once. */
+static V factor_value(Tile *t, const TileFactor *f) {
+  Emit *e = t->e;
+  V x = const_float(e, IR_WIDE, f->number);
+  for (uint32_t n = 0; n < f->n; n++) {
+    V y = op_convert(e, e->val[f->by[n].v], ir_at(e->k, f->by[n].v)->type, IR_WIDE);
+    x = f->by[n].divides ? LLVMBuildFDiv(e->b, x, y, "") : LLVMBuildFMul(e->b, x, y, "");
+  }
+  return op_convert(e, x, IR_WIDE, IR_REAL);
+}
+
+/* ---- terms ---------------------------------------------------------------------------------------------- */
+
+typedef enum { TERM, SUM, DIFFERENCE, MULTIPLE } Form;
+
+/* How a value is made of others.  MULTIPLE: of `one`, *f being changed. */
+typedef struct Parts { Form form; Val one, two; } Parts;
+
+static bool is_number(const Tile *t, Val v) {
+  IrType type = ir_at(t->e->k, v)->type;
+  return type == IR_REAL || type == IR_WIDE;
+}
+
+static Parts parts_of(const Tile *t, Val v, TileFactor *f) {
+  const Instr *i = ir_at(t->e->k, v);
+  Parts term = {TERM, v, 0};
+  if (!t->rows->dep[v] || t->operand[v].from || !is_number(t, v)) return term;
+  if (i->op == IR_CONVERT && is_number(t, i->arg[0])) return (Parts){MULTIPLE, i->arg[0], 0};
+  if (i->op == IR_NEG) {
+    f->number = -f->number;
+    return (Parts){MULTIPLE, i->arg[0], 0};
+  }
+  if (i->op == IR_DIV && !t->rows->dep[i->arg[1]]) return factor_by(f, i->arg[1], true) ? (Parts){MULTIPLE, i->arg[0], 0} : term;
+  if (i->op == IR_MUL)
+    for (int n = 0; n < 2; n++)
+      if (!t->rows->dep[i->arg[1 - n]]) return factor_by(f, i->arg[1 - n], false) ? (Parts){MULTIPLE, i->arg[n], 0} : term;
+  if (i->op == IR_ADD) return (Parts){SUM, i->arg[0], i->arg[1]};
+  if (i->op == IR_SUB) return (Parts){DIFFERENCE, i->arg[0], i->arg[1]};
+  return term;
+}
+
+/* ---- how many read a value --------------------------------------------------------------------------------- */
+
+typedef struct Carry { Tile *t; uint32_t *readers; } Carry; /* by Val: in the code of pairs */
+
+static void read_value(Carry *c, Val v) {
+  const Tile *t = c->t;
+  if (!v || !t->rows->dep[v] || c->readers[v]++ || t->operand[v].from) return;
+  const Instr *i = ir_at(t->e->k, v);
+  for (uint32_t n = 0; n < i->narg; n++) read_value(c, i->arg[n]);
+}
+
+static void count_readers(Carry *c) {
+  const Tile *t = c->t;
+  const TileStream *s = t->s;
+  read_value(c, s->loop->mask);
+  for (uint32_t n = 0; n < s->weights.n; n++) read_value(c, s->weights.at[n].body);
+  for (uint32_t n = 0; n < s->accs.n; n++) read_value(c, s->accs.at[n].use == USE_CONTRACT ? s->accs.at[n].factor : s->accs.at[n].acc->body.x);
+  for (uint32_t n = 0; n < s->exceptions.n; n++) read_value(c, s->exceptions.at[n]);
+  for (uint32_t n = 0; n < s->checks.n; n++)
+    for (uint32_t a = 0; a < ir_at(t->e->k, s->checks.at[n])->narg; a++) read_value(c, ir_at(t->e->k, s->checks.at[n])->arg[a]);
+  for (uint32_t n = 0; n < s->features.n; n++) {
+    const Loop *l = s->features.at[n].loop;
+    for (uint32_t a = 0; a < l->accs.n; a++) read_value(c, l->accs.at[a]->body.x);
+  }
+}
+
+/* ---- operands that take a factor ----------------------------------------------------------------------------- */
+
+static void scale(Tile *t, Val v, const TileFactor *f) {
+  t->operand[v].factor = NEW(t->e->arena, TileFactor);
+  *t->operand[v].factor = *f;
+}
+
+static Val through_converts(const Kernel *k, Val v) {
+  while (ir_at(k, v)->op == IR_CONVERT) v = ir_at(k, v)->arg[0];
+  return v;
+}
+
+/* A sum of products takes it in the factor of the row. */
+static void scale_sum(const Carry *c, Val v, const TileFactor *f) {
+  Tile *t = c->t;
+  const Kernel *k = t->e->k;
+  const Loop *l = t->s->features.at[t->operand[v].feature].loop;
+  if (l->accs.n != 1 || l->accs.at[0]->kind != ACC_SUM) return;
+  Val x = l->accs.at[0]->body.x, product = through_converts(k, x);
+  const Instr *i = ir_at(k, product);
+  if (i->op != IR_MUL || t->operand[product].from || c->readers[product] != 1) return;
+  for (int n = 0; n < 2; n++) {
+    Val row = i->arg[n];
+    if (t->operand[row].from != FROM_ROW_FEATURE || !is_number(t, row) || c->readers[row] != 1) continue;
+    scale(t, row, f);
+    t->operand[v].is_scaled = true;
+    return;
+  }
+}
+
+static void carry(const Carry *c, Val v, TileFactor f) {
+  Tile *t = c->t;
+  if (c->readers[v] != 1) return;
+  Parts p = parts_of(t, v, &f);
+  TileSource from = t->operand[v].from;
+  if (p.form == TERM && from == FROM_PAIR) scale_sum(c, v, &f);
+  if (p.form == TERM && (from == FROM_ROW || from == FROM_COL || from == FROM_DIAGONAL) && is_number(t, v)) {
+    scale(t, v, &f);
+    t->operand[v].is_scaled = true;
+  }
+  if (p.form != TERM) carry(c, p.one, f);
+  if (p.form == DIFFERENCE) f.number = -f.number;
+  if (p.form == SUM || p.form == DIFFERENCE) carry(c, p.two, f);
+}
+
+void tile_carry_factors(Tile *t) {
+  Carry c = {t, NEW_ARRAY(t->e->arena, uint32_t, t->e->k->instrs.n)};
+  count_readers(&c);
+  for (uint32_t w = 0; w < t->s->weights.n; w++) carry(&c, t->s->weights.at[w].body, (TileFactor){.number = TILE_LOG2_E});
+}
+
+/* A factor that is no number decides also where nothing is packed: 0 products times 1 / 0. */
+void tile_check_factors(Tile *t) {
+  Emit *e = t->e;
+  for (uint32_t v = 1; v < e->k->instrs.n; v++) {
+    if (!t->operand[v].factor) continue;
+    V by = factor_value(t, t->operand[v].factor), gap = LLVMBuildFSub(e->b, by, by, "");
+    tile_odd(t, LLVMBuildFCmp(e->b, LLVMRealUNO, gap, gap, ""));
+  }
+}
+
+/* ---- code -------------------------------------------------------------------------------------------------- */
+
+V tile_scaled(Tile *t, Val v, V x) {
+  Emit *e = t->e;
+  const TileFactor *f = t->operand[v].factor;
+  if (!f) return x;
+  bool is_vector = LLVMGetTypeKind(LLVMTypeOf(x)) == LLVMVectorTypeKind;
+  V by = factor_value(t, f), y = LLVMBuildFMul(e->b, x, is_vector ? lanes_splat(&t->l, by) : by, "");
+  V gap = LLVMBuildFSub(e->b, y, y, ""), own = LLVMBuildFSub(e->b, x, x, ""); /* NaN of what is no number */
+  V over = LLVMBuildAnd(e->b, LLVMBuildFCmp(e->b, LLVMRealUNO, gap, gap, ""), LLVMBuildFCmp(e->b, LLVMRealORD, own, own, ""), "");
+  tile_odd(t, is_vector ? tile_line_any(t, over) : over);
+  return y;
+}
+
+static V affine(Tile *t, Val v, TileFactor f, V plus) {
+  Emit *e = t->e;
+  TileFactor inner = f;
+  Parts p = parts_of(t, v, &inner);
+  if (p.form == MULTIPLE) return affine(t, p.one, inner, plus);
+  if (p.form == SUM || p.form == DIFFERENCE) {
+    TileFactor second = inner;
+    if (p.form == DIFFERENCE) second.number = -second.number;
+    return affine(t, p.one, inner, affine(t, p.two, second, plus));
+  }
+  V x = tile_value(t, v, 0, 0);
+  if (t->operand[v].is_scaled) return plus ? LLVMBuildFAdd(e->b, x, plus, "") : x;
+  V by = lanes_splat(&t->l, factor_value(t, &f));
+  return plus ? lanes_fma(&t->l, x, by, plus) : LLVMBuildFMul(e->b, x, by, "");
+}
+
+V tile_value_affine(Tile *t, Val v, double times, V plus) { return affine(t, v, (TileFactor){.number = times}, plus); }
