@@ -318,17 +318,38 @@ static V plain_result(Tile *t, uint32_t k, V at) {
   return tile_get(e, a->type == IR_INT ? e->t.i64 : e->t.f64, t->acc[k].state, at);
 }
 
+/* Elements first .. first + n of a row's sums, n being the type's: over the mass, whose reciprocal is taken once. */
+static V sums_over(Tile *t, uint32_t k, LLVMTypeRef narrow, LLVMTypeRef wide, V at, const Mass *m, V inverse) {
+  Emit *e = t->e;
+  V x = LLVMBuildFPExt(e->b, tile_get(e, narrow, t->acc[k].sum, at), wide, "");
+  if (!inverse) return x;
+  bool one = wide == e->t.f64;
+  V zero = LLVMConstNull(wide), by = one ? inverse : lanes_splat(&t->l, inverse);
+  return LLVMBuildSelect(e->b, m->empty, zero, LLVMBuildFMul(e->b, x, by, ""), "");
+}
+
+/* A local array is the kernel's own and lies along its last axis. */
 static void vector_result(Tile *t, uint32_t k, V at) {
   Emit *e = t->e;
   const TileAcc *a = &t->s->accs.at[k];
   const Array *array = a->acc->result_at;
-  V from = LLVMBuildMul(e->b, at, t->acc[k].padded, "");
-  bool weighted = a->acc->kind == ACC_EXPECT;
+  V from = LLVMBuildMul(e->b, at, t->acc[k].padded, ""), inverse = NULL;
   Mass m = {0};
-  if (weighted) m = mass_of(t, a->weight, at);
-  Count c = count_enter(e, const_int(e, 0), t->acc[k].extent);
-  V x = op_convert(e, tile_get(e, e->t.f32, t->acc[k].sum, plus(e, from, c.index)), IR_REAL, IR_WIDE);
-  if (weighted) x = LLVMBuildSelect(e->b, m.empty, const_float(e, IR_WIDE, 0), LLVMBuildFDiv(e->b, x, m.mass, ""), "");
+  if (a->acc->kind == ACC_EXPECT) {
+    m = mass_of(t, a->weight, at);
+    inverse = LLVMBuildFDiv(e->b, const_float(e, IR_WIDE, 1), m.mass, "");
+  }
+  V whole = const_int(e, 0), lanes = const_int(e, t->l.n), extent = t->acc[k].extent;
+  if (array->elem == STORE_WIDE) {
+    whole = LLVMBuildUDiv(e->b, extent, lanes, "");
+    Count c = count_enter(e, const_int(e, 0), whole);
+    V c0 = times(e, c.index, t->l.n), x = sums_over(t, k, t->l.f32, LLVMVectorType(e->t.f64, t->l.n), plus(e, from, c0), &m, inverse);
+    LLVMSetAlignment(LLVMBuildStore(e->b, x, array_at(e, array, c0)), 8);
+    count_leave(e, &c);
+    whole = times(e, whole, t->l.n);
+  }
+  Count c = count_enter(e, whole, extent);
+  V x = sums_over(t, k, e->t.f32, e->t.f64, plus(e, from, c.index), &m, inverse);
   array_put(e, array, array_at(e, array, c.index), x, IR_WIDE);
   count_leave(e, &c);
 }

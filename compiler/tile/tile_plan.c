@@ -394,7 +394,7 @@ static TileShape shape_for(const TileTarget *t, uint32_t accs) {
   s.rows = room / (accs > 1 ? accs : 1);
   if (s.rows < 2) s.rows = 2;
   if (s.rows > 4) s.rows = 4;
-  s.row_block = s.rows * (480 / s.rows);
+  s.row_block = s.rows * (1024 / s.rows);
   s.col_block = 256;
   return s;
 }
