@@ -7,7 +7,7 @@
 
 typedef LLVMValueRef V;
 
-enum { LANES_MAX = 64 };
+enum { FOLD_MAX = 8, LANES_MAX = 64 };
 
 Lanes lanes_of(Emit *e, unsigned n) {
   ICE_UNLESS(n <= LANES_MAX);
@@ -68,6 +68,28 @@ V lanes_fold(const Lanes *l, V x, V (*combine)(Emit *, V, V)) {
     x = combine(l->e, LLVMBuildShuffleVector(l->e->b, x, none, LLVMConstVector(low, half), ""), upper);
   }
   return LLVMBuildExtractElement(l->e->b, x, LLVMConstInt(l->e->t.i32, 0, false), "");
+}
+
+static V select_lanes(const Lanes *l, V x, V y, unsigned n, unsigned first, unsigned block, unsigned stride) {
+  V index[LANES_MAX * FOLD_MAX];
+  for (unsigned k = 0; k < n; k++) index[k] = LLVMConstInt(l->e->t.i32, first + k / block * stride + k % block, false);
+  return LLVMBuildShuffleVector(l->e->b, x, y, LLVMConstVector(index, n), "");
+}
+
+/* The vectors lie side by side in one whose halves of each are combined, in the order of lanes_fold. */
+V lanes_fold_all(const Lanes *l, const V *x, unsigned count, V (*combine)(Emit *, V, V)) {
+  V all[FOLD_MAX], none;
+  unsigned many = 1;
+  while (many < count) many *= 2;
+  for (unsigned n = 0; n < many; n++) all[n] = x[n < count ? n : count - 1];
+  for (unsigned n = many, width = l->n; n > 1; n /= 2, width *= 2)
+    for (unsigned k = 0; k < n / 2; k++) all[k] = select_lanes(l, all[2 * k], all[2 * k + 1], 2 * width, 0, 2 * width, 0);
+  for (unsigned half = l->n / 2; half; half /= 2) {
+    none = LLVMGetPoison(LLVMTypeOf(all[0]));
+    V low = select_lanes(l, all[0], none, many * half, 0, half, 2 * half);
+    all[0] = combine(l->e, low, select_lanes(l, all[0], none, many * half, half, half, 2 * half));
+  }
+  return select_lanes(l, all[0], LLVMGetPoison(LLVMTypeOf(all[0])), count, 0, count, 0);
 }
 
 /* ---- half precision: see array.c, which does the same with scalars ------------------------------ */

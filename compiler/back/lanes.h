@@ -38,6 +38,8 @@ LLVMValueRef lanes_call(const Lanes *l, const char *intrinsic, unsigned n, LLVMV
 LLVMValueRef lanes_fma(const Lanes *l, LLVMValueRef x, LLVMValueRef y, LLVMValueRef z);
 /* Across the lanes: combines halves until one is left. */
 LLVMValueRef lanes_fold(const Lanes *l, LLVMValueRef x, LLVMValueRef (*combine)(Emit *, LLVMValueRef, LLVMValueRef));
+/* The same of up to 8 vectors: a vector of their results, which have the same bits. */
+LLVMValueRef lanes_fold_all(const Lanes *l, const LLVMValueRef *x, unsigned count, LLVMValueRef (*combine)(Emit *, LLVMValueRef, LLVMValueRef));
 
 LLVMValueRef lanes_exp(const Lanes *l, LLVMValueRef x);
 /* 2^x of x < 120, -inf or NaN; 0 from -127 down; absolute error 2^-23.  over: NULL, or for integers (i32) that are negative

@@ -175,13 +175,14 @@ LLVMTypeRef tile_state_type(const Emit *e, const Acc *a); /* USE_REDUCE */
 void tile_sweep(Tile *t, bool masked);
 
 /* The same vector by vector, all pairs being there, beside a loop whose multiply-adds leave the other units idle: for each
- * row of the strip begin, sweep for each vector, end.  In between, what the vectors of a row come to lies in memory. */
+ * row of the strip begin, sweep for each vector; then end, unless the strip exceeds.  In between, what the vectors of a row come to lies in memory. */
 typedef struct TileAside TileAside;
 void tile_aside_new(Tile *t);                /* once, where a strip begins */
 LLVMValueRef tile_aside_may(Tile *t);        /* i1: whether the row has a reference */
 void tile_aside_begin(Tile *t);
 void tile_aside_sweep(Tile *t, LLVMValueRef column); /* the vector there, of the row */
-void tile_aside_end(Tile *t);
+LLVMValueRef tile_aside_exceeds(Tile *t);    /* of the strip, i1: its rows must be swept by tile_sweep instead */
+void tile_aside_end(Tile *t);                /* of the strip */
 
 /* ---- tile_mask.c -------------------------------------------------------------------------------- */
 

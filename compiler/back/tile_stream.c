@@ -25,7 +25,6 @@ static void sweep_last(Tile *t) {
   V last = LLVMBuildSub(e->b, t->tile_hi, const_int(e, 1), "");
   tile_aside_sweep(t, plus(e, times(e, last, t->width), times(e, c.index, t->l.n)));
   count_leave(e, &c);
-  tile_aside_end(t);
 }
 
 /* full: whether all pairs of the strip are there.  There are no feature loops. */
@@ -60,10 +59,15 @@ static void features_and_sweep(Tile *t, V full) {
   tile_features(t, and_not(e, full, LLVMBuildICmp(e->b, LLVMIntEQ, c.index, t->tile_lo, "")));
   tile_forget(t, mark);
   count_leave(e, &c);
-  LLVMBasicBlockRef done = block_new(e, "swept"), partial = block_when(e, full, "full");
+  LLVMBasicBlockRef done = block_new(e, "swept"), again = block_new(e, "again"), partial = block_when(e, full, "full");
   for_rows(t, sweep_last);
+  LLVMBasicBlockRef kept = block_new(e, "kept");
+  LLVMBuildCondBr(e->b, tile_aside_exceeds(t), again, kept);
+  LLVMPositionBuilderAtEnd(e->b, kept);
+  tile_aside_end(t);
   LLVMBuildBr(e->b, done);
   LLVMPositionBuilderAtEnd(e->b, partial);
+  block_go(e, again);
   for_rows(t, sweep_masked);
   block_go(e, done);
 }

@@ -374,19 +374,25 @@ static void keep_plain(Sweep *s, uint32_t k) {
   tile_put(e, t->acc[k].state, s->row, tile_combine(e, a, old, sum));
 }
 
+/* An accumulator whose states are sums over the lanes. */
+static bool is_summed(const TileAcc *a) { return has_vector(a) && a->use != USE_REDUCE && a->acc->kind != ACC_ARGMAX; }
+
+static void keep_acc(Sweep *s, uint32_t k, bool but_sums) {
+  Tile *t = s->t;
+  const TileAcc *a = &t->s->accs.at[k];
+  if (!has_vector(a) || (but_sums && is_summed(a))) return;
+  if (a->use == USE_REDUCE) keep_plain(s, k);
+  else if (a->acc->kind == ACC_ARGMAX) keep_argmax(s, k);
+  else add_to(t, t->acc[k].state, s->row, s->next.acc[k]);
+}
+
 static void keep(Sweep *s) {
   Tile *t = s->t;
   Emit *e = t->e;
   V odd = LLVMBuildZExt(e->b, LLVMBuildLoad2(e->b, e->t.i1, t->row_odd, ""), e->t.i32, "");
   tile_put(e, t->odd_rows, s->row, LLVMBuildOr(e->b, tile_get(e, e->t.i32, t->odd_rows, s->row), odd, ""));
   for (uint32_t w = 0; w < t->s->weights.n; w++) add_to(t, t->weight[w].mass, s->row, s->next.sum[w]);
-  for (uint32_t k = 0; k < t->s->accs.n; k++) {
-    const TileAcc *a = &t->s->accs.at[k];
-    if (!has_vector(a)) continue;
-    if (a->use == USE_REDUCE) keep_plain(s, k);
-    else if (a->acc->kind == ACC_ARGMAX) keep_argmax(s, k);
-    else add_to(t, t->acc[k].state, s->row, s->next.acc[k]);
-  }
+  for (uint32_t k = 0; k < t->s->accs.n; k++) keep_acc(s, k, false);
 }
 
 /* Values of the row are read once, before the loop. */
@@ -518,20 +524,68 @@ void tile_aside_sweep(Tile *t, V column) {
   tile_forget(t, mark);
 }
 
+/* One vector for every row of the strip. */
+static void lines_of(Tile *t, V line, LLVMTypeRef type, V *row) {
+  for (uint32_t n = 0; n < t->nrow; n++) {
+    V at = const_int(t->e, n);
+    row[n] = LLVMBuildLoad2(t->e->b, type, LLVMBuildInBoundsGEP2(t->e->b, type, line, &at, 1, ""), "");
+  }
+}
+
+/* Whether some row of the strip must be swept again. */
+V tile_aside_exceeds(Tile *t) {
+  Emit *e = t->e;
+  Vectors first = vectors_first(t, true);
+  V any = LLVMConstNull(LLVMVectorType(e->t.i1, t->l.n)), row[TILE_ROWS];
+  for (uint32_t w = 0; w < t->s->weights.n; w++) {
+    lines_of(t, t->aside->at.max[w], LLVMTypeOf(first.max[w]), row);
+    if (is_flag(t, w, true)) {
+      for (uint32_t n = 1; n < t->nrow; n++) row[0] = LLVMBuildOr(e->b, row[0], row[n], "");
+      any = LLVMBuildOr(e->b, any, LLVMBuildICmp(e->b, LLVMIntSLT, row[0], lanes_bits(&t->l, 0), ""), "");
+      continue;
+    }
+    for (uint32_t n = 0; n < t->nrow; n++) {
+      V limit = limit_of(t, w, reference_of(t, w, plus(e, times(e, t->strip, t->nrow), const_int(e, n))));
+      any = LLVMBuildOr(e->b, any, compare(e, LLVMRealOGT, row[n], lanes_splat(&t->l, limit)), "");
+    }
+  }
+  return t->s->weights.n ? tile_line_any(t, any) : LLVMConstNull(e->t.i1);
+}
+
+/* Adds the sums of the rows' vectors to their states, which lie side by side. */
+static void add_lines(Tile *t, V cell, V line) {
+  Emit *e = t->e;
+  V row[TILE_ROWS], at = times(e, t->strip, t->nrow);
+  lines_of(t, line, t->l.f32, row);
+  LLVMTypeRef states = LLVMVectorType(e->t.f64, t->nrow);
+  V sums = LLVMBuildFPExt(e->b, lanes_fold_all(&t->l, row, t->nrow, sum_two), states, "");
+  tile_put(e, cell, at, LLVMBuildFAdd(e->b, tile_get(e, states, cell, at), sums, ""));
+}
+
+static void keep_lines_one_by_one(Tile *t) {
+  Emit *e = t->e;
+  Vectors first = vectors_first(t, true);
+  Count c = count_enter(e, const_int(e, 0), const_int(e, t->nrow));
+  t->here_row = c.index;
+  Sweep s = {.t = t, .beside = true, .row = row_of_block(t)};
+  s.next = load_vectors(t, &first);
+  for (uint32_t k = 0; k < t->s->accs.n; k++) keep_acc(&s, k, true);
+  t->here_row = NULL;
+  count_leave(e, &c);
+}
+
 void tile_aside_end(Tile *t) {
   Emit *e = t->e;
-  Sweep s = {.t = t, .beside = true, .row = row_of_block(t)};
-  Vectors first = vectors_first(t, true);
-  read_references(&s);
-  s.next = load_vectors(t, &first);
-  LLVMBasicBlockRef done = block_new(e, "kept"), settled = NULL;
-  if (t->s->weights.n) {
-    settled = block_when(e, is_above(&s), "above");
-    tile_sweep(t, true);
-    LLVMBuildBr(e->b, done);
-    LLVMPositionBuilderAtEnd(e->b, settled);
+  bool single = false;
+  for (uint32_t w = 0; w < t->s->weights.n; w++) add_lines(t, t->weight[w].mass, t->aside->at.sum[w]);
+  for (uint32_t k = 0; k < t->s->accs.n; k++) {
+    if (is_summed(&t->s->accs.at[k])) add_lines(t, t->acc[k].state, t->aside->at.acc[k]);
+    else single |= has_vector(&t->s->accs.at[k]);
   }
-  t->row_odd = line_at(t, t->aside->odd, e->t.i1);
-  keep(&s);
-  block_go(e, done);
+  if (single) keep_lines_one_by_one(t);
+  LLVMTypeRef bytes = LLVMVectorType(e->t.i8, t->nrow), flags = LLVMVectorType(e->t.i32, t->nrow);
+  V odd = LLVMBuildLoad2(e->b, bytes, t->aside->odd, ""), at = times(e, t->strip, t->nrow);
+  LLVMSetAlignment(odd, 1);
+  odd = LLVMBuildOr(e->b, LLVMBuildZExt(e->b, odd, flags, ""), tile_get(e, flags, t->odd_rows, at), "");
+  tile_put(e, t->odd_rows, at, odd);
 }

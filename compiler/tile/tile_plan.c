@@ -393,7 +393,7 @@ static TileShape shape_for(const TileTarget *t, uint32_t accs) {
   uint32_t room = (t->registers - s.vectors - 2) / s.vectors;
   s.rows = room / (accs > 1 ? accs : 1);
   if (s.rows < 2) s.rows = 2;
-  if (s.rows > 4) s.rows = 4;
+  if (s.rows > TILE_ROWS) s.rows = TILE_ROWS;
   s.row_block = s.rows * (1024 / s.rows);
   s.col_block = 256;
   return s;
