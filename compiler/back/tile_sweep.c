@@ -406,7 +406,8 @@ static void read_references(Sweep *s) {
   s->reference = NEW_ARRAY(e->arena, V, t->s->weights.n + 1);
   for (uint32_t w = 0; w < t->s->weights.n; w++) {
     V m = reference_of(t, w, s->row);
-    s->reference[w] = choose(e, compare(e, LLVMRealOEQ, m, none_scalar(e)), LLVMConstReal(e->t.f32, 0), m);
+    if (s->beside) s->reference[w] = m; /* there is one */
+    else s->reference[w] = choose(e, compare(e, LLVMRealOEQ, m, none_scalar(e)), LLVMConstReal(e->t.f32, 0), m);
   }
 }
 
