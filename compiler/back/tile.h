@@ -82,12 +82,15 @@ typedef struct Tile {
   LLVMValueRef first_row, rows_in_block; /* the block of rows; rows: at least 1 */
   LLVMValueRef first_col, cols_in_block, tiles;
   LLVMValueRef bad, some_bad; /* columns of the block with an x that is no number, i32; cell, i1: whether there are */
-  LLVMValueRef tile_lo, tile_hi; /* tiles of the strip that may hold a pair: tile_lo..tile_hi, not empty */
+  LLVMValueRef vec_lo, vec_hi; /* vectors of the block that may hold a pair of the strip: vec_lo..vec_hi, not empty */
+  LLVMValueRef all, partial;  /* i1: all pairs of the strip are there; else cells of i1 by tile: some pair is missing */
   LLVMValueRef strip;         /* number of the strip in the block of rows */
   LLVMValueRef column;        /* number of the register tile in the block of columns */
+  LLVMValueRef vector;        /* of a narrow tile, which has one: its number in the tile; else NULL */
   LLVMValueRef feature;       /* d - lo */
   LLVMValueRef alive;         /* which pairs of that vector are there; NULL: all */
   struct TileAside *aside;    /* NULL: the stream has no feature loops */
+  LLVMValueRef hosts;         /* i1: the tile before this one is swept beside the features of this one */
   LLVMValueRef here_row, here_column; /* one vector of pairs: row of the strip, first column of the block; else NULL */
   LLVMValueRef **memo;        /* by Val: values of the tile, [row][vector] */
   VEC(LLVMValueRef *) memos;  /* filled cells, in order */
@@ -147,9 +150,9 @@ void tile_transpose(const Lanes *l, LLVMValueRef *row);
 
 LLVMValueRef tile_value(Tile *t, Val v, uint32_t row, uint32_t vec);
 LLVMValueRef tile_pair_place(Tile *t, uint32_t row, uint32_t vec); /* in buffers of pairs */
-/* Evaluates the feature loops of the tile t->column; beside the first of them the tile before it is swept where `beside`
- * (i1) holds. */
-void tile_features(Tile *t, LLVMValueRef beside);
+/* Evaluates the feature loops of the tile t->column; before each part of the first of them calls beside(t, part), for as
+ * many parts as a tile has vectors; NULL: nothing. */
+void tile_features(Tile *t, void (*beside)(Tile *t, LLVMValueRef part));
 uint32_t tile_mark(const Tile *t);
 void tile_forget(Tile *t, uint32_t mark);
 
@@ -163,7 +166,7 @@ LLVMValueRef tile_scaled(Tile *t, Val v, LLVMValueRef x); /* an operand being pa
 
 /* ---- tile_stream.c ------------------------------------------------------------------------------ */
 
-void tile_strip(Tile *t, LLVMValueRef full); /* full: i1, whether every pair of the strip is there */
+void tile_strip(Tile *t);
 
 /* Of scalars or vectors, of the accumulator's type. */
 LLVMValueRef tile_combine(Emit *e, const Acc *a, LLVMValueRef x, LLVMValueRef y);
@@ -174,23 +177,25 @@ LLVMTypeRef tile_state_type(const Emit *e, const Acc *a); /* USE_REDUCE */
 /* The row at t->here_row; masked: pairs may be missing, and columns bad. */
 void tile_sweep(Tile *t, bool masked);
 
-/* The same vector by vector, all pairs being there, beside a loop whose multiply-adds leave the other units idle: for each
+/* The same vector by vector, no column being bad, beside a loop whose multiply-adds leave the other units idle: for each
  * row of the strip begin, sweep for each vector; then end, unless the strip exceeds.  In between, what the vectors of a row come to lies in memory. */
 typedef struct TileAside TileAside;
 void tile_aside_new(Tile *t);                /* once, where a strip begins */
-LLVMValueRef tile_aside_may(Tile *t);        /* i1: whether the row has a reference */
-void tile_aside_begin(Tile *t);
-void tile_aside_sweep(Tile *t, LLVMValueRef column); /* the vector there, of the row */
+void tile_aside_begin(Tile *t);              /* a row */
+/* Of the strip: rows without a reference take one from vectors lo .. hi. */
+void tile_aside_prime(Tile *t, LLVMValueRef lo, LLVMValueRef hi);
+LLVMValueRef tile_aside_is_new(Tile *t);     /* i1: whether a row of the strip has no reference */
+void tile_aside_sweep(Tile *t, LLVMValueRef column, bool masked); /* the vector there, of the row */
 LLVMValueRef tile_aside_exceeds(Tile *t);    /* of the strip, i1: its rows must be swept by tile_sweep instead */
 void tile_aside_end(Tile *t);                /* of the strip */
 
 /* ---- tile_mask.c -------------------------------------------------------------------------------- */
 
-/* Whether the mask may hold, and must hold, for all pairs of a block, of a strip, of a tile of the present strip. */
+/* Whether the mask may hold, and must hold, for all pairs of a block, of a strip, of a vector of the present strip. */
 typedef struct Truth { LLVMValueRef may, must; } Truth;
 Truth tile_mask_block(Tile *t);
 Truth tile_mask_strip(Tile *t);
-Truth tile_mask_tile(Tile *t, LLVMValueRef tile);
+Truth tile_mask_vector(Tile *t, LLVMValueRef vector); /* of columns, by number in the block */
 void tile_mask_begin(Tile *t);   /* once, when operands have their places */
 void tile_mask_rows(Tile *t);    /* the operands of the block's rows are there */
 void tile_mask_columns(Tile *t); /* computes what the mask reads of the block's columns */

@@ -358,11 +358,12 @@ Truth tile_mask_strip(Tile *t) {
   return of_reach(t, &w);
 }
 
-Truth tile_mask_tile(Tile *t, LLVMValueRef tile) {
+/* Leaves are known for tiles: their extremes hold for the tile's vectors too. */
+Truth tile_mask_vector(Tile *t, LLVMValueRef vector) {
   Emit *e = t->e;
   Reach w = whole_strip(t);
-  w.tile = tile;
-  w.col_lo = plus(e, t->first_col, times(e, tile, t->width));
-  w.col_hi = smaller(e, false, w.col_hi, plus(e, w.col_lo, const_int(e, t->width - 1)));
+  w.tile = LLVMBuildUDiv(e->b, vector, const_int(e, t->width / t->l.n), "");
+  w.col_lo = plus(e, t->first_col, times(e, vector, t->l.n));
+  w.col_hi = smaller(e, false, w.col_hi, plus(e, w.col_lo, const_int(e, t->l.n - 1)));
   return of_reach(t, &w);
 }

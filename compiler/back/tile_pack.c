@@ -395,7 +395,8 @@ void tile_pack_columns(Tile *t) {
   Packing p = packing(t, true, &n);
   t->some_bad = cell_new(e, e->t.i1, "some_bad");
   LLVMBuildStore(e->b, LLVMConstNull(e->t.i1), t->some_bad);
-  Count group = count_enter(e, const_int(e, 0), times(e, t->tiles, t->nvec));
+  LLVMValueRef groups = LLVMBuildUDiv(e->b, plus(e, t->cols_in_block, const_int(e, t->l.n - 1)), const_int(e, t->l.n), "");
+  Count group = count_enter(e, const_int(e, 0), groups);
   Count c = count_enter(e, const_int(e, 0), const_int(e, t->l.n));
   LLVMValueRef at = plus(e, times(e, group.index, t->l.n), c.index);
   set_column(t, at);

@@ -416,35 +416,57 @@ static void begin_rows(Emit *e, const TileRows *rows, const Block *b, uint32_t n
 /* Whether what the mask leaves out may be passed over. */
 static bool is_skipped(const Tile *t) { return t->s->loop->mask && !emit_checks_beyond_mask(t->e->k, t->s->loop); }
 
-/* The tiles of the strip from the first to the last that may hold a pair; returns whether there is one. */
-static V live_tiles(Tile *t) {
+static V true_(Emit *e) { return LLVMConstInt(e->t.i1, 1, false); }
+
+/* The vectors of the strip from the first to the last that may hold a pair, and the tiles of which a pair is missing;
+ * returns whether there is a vector. */
+static V live_vectors(Tile *t, V partial) {
   Emit *e = t->e;
-  V lo = cell_new(e, e->t.i64, "tile_lo"), hi = cell_new(e, e->t.i64, "tile_hi");
-  LLVMBuildStore(e->b, t->tiles, lo);
+  V lo = cell_new(e, e->t.i64, "vec_lo"), hi = cell_new(e, e->t.i64, "vec_hi"), none = LLVMConstNull(e->t.i1);
+  LLVMBuildStore(e->b, t->vec_hi, lo);
   LLVMBuildStore(e->b, const_int(e, 0), hi);
-  Count c = count_enter(e, const_int(e, 0), t->tiles);
-  LLVMBasicBlockRef dead = block_when(e, tile_mask_tile(t, c.index).may, "live");
+  for (uint32_t n = 0; n < t->s->shape.col_block / t->width; n++) LLVMBuildStore(e->b, none, tile_address(e, e->t.i1, partial, const_int(e, n)));
+  Count c = count_enter(e, const_int(e, 0), t->vec_hi);
+  Truth truth = tile_mask_vector(t, c.index);
+  V cell = tile_address(e, e->t.i1, partial, LLVMBuildUDiv(e->b, c.index, const_int(e, t->nvec), ""));
+  V some = LLVMBuildOr(e->b, LLVMBuildLoad2(e->b, e->t.i1, cell, ""), LLVMBuildNot(e->b, truth.must, ""), "");
+  LLVMBuildStore(e->b, some, cell);
+  LLVMBasicBlockRef dead = block_when(e, truth.may, "live");
   LLVMBuildStore(e->b, least(e, c.index, LLVMBuildLoad2(e->b, e->t.i64, lo, "")), lo);
   LLVMBuildStore(e->b, plus(e, c.index, const_int(e, 1)), hi);
   block_go(e, dead);
   count_leave(e, &c);
-  t->tile_lo = LLVMBuildLoad2(e->b, e->t.i64, lo, "");
-  t->tile_hi = LLVMBuildLoad2(e->b, e->t.i64, hi, "");
-  return LLVMBuildICmp(e->b, LLVMIntSLT, t->tile_lo, t->tile_hi, "");
+  t->vec_lo = LLVMBuildLoad2(e->b, e->t.i64, lo, "");
+  t->vec_hi = LLVMBuildLoad2(e->b, e->t.i64, hi, "");
+  return LLVMBuildICmp(e->b, LLVMIntSLT, t->vec_lo, t->vec_hi, "");
 }
 
 static void do_strip(Tile *t) {
   Emit *e = t->e;
-  V whole = LLVMBuildICmp(e->b, LLVMIntEQ, t->cols_in_block, times(e, t->tiles, t->width), "");
-  t->tile_lo = const_int(e, 0), t->tile_hi = t->tiles;
+  V vectors = ceil_div(e, t->cols_in_block, t->l.n);
+  t->vec_lo = const_int(e, 0), t->vec_hi = vectors, t->partial = NULL;
+  t->all = t->s->loop->mask ? LLVMConstNull(e->t.i1) : true_(e);
   if (!is_skipped(t)) {
-    tile_strip(t, t->s->loop->mask ? LLVMConstNull(e->t.i1) : whole);
+    tile_strip(t);
     return;
   }
   Truth strip = tile_mask_strip(t);
-  LLVMBasicBlockRef dead = block_when(e, strip.may, "strip"), empty = block_when(e, live_tiles(t), "strip");
-  tile_strip(t, LLVMBuildAnd(e->b, strip.must, whole, ""));
-  block_go(e, empty);
+  V lo = cell_new(e, e->t.i64, "lo"), hi = cell_new(e, e->t.i64, "hi");
+  t->partial = cell_new(e, LLVMArrayType2(e->t.i1, t->s->shape.col_block / t->width), "partial");
+  LLVMBuildStore(e->b, t->vec_lo, lo);
+  LLVMBuildStore(e->b, t->vec_hi, hi);
+  LLVMBasicBlockRef dead = block_when(e, strip.may, "strip"), begin = block_new(e, "begin");
+  LLVMBasicBlockRef whole = block_when(e, LLVMBuildNot(e->b, strip.must, ""), "cut");
+  V some = live_vectors(t, t->partial);
+  LLVMBuildStore(e->b, t->vec_lo, lo);
+  LLVMBuildStore(e->b, t->vec_hi, hi);
+  LLVMBuildCondBr(e->b, some, begin, dead);
+  LLVMPositionBuilderAtEnd(e->b, whole);
+  block_go(e, begin);
+  t->all = strip.must;
+  t->vec_lo = LLVMBuildLoad2(e->b, e->t.i64, lo, "");
+  t->vec_hi = LLVMBuildLoad2(e->b, e->t.i64, hi, "");
+  tile_strip(t);
   block_go(e, dead);
 }
 

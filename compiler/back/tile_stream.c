@@ -1,12 +1,23 @@
-/* tile_stream: one strip of rows against one block of columns: features, sweep, contract.  See tile.h. */
+/* tile_stream: one strip of rows against one block of columns: features, sweep, contract.  See tile.h.
+ *
+ * A tile is swept while the features of the next one are summed: an exponential is made of instructions of which few need
+ * the multiply-add units.  That takes pairs that are all there, and rows with references.  A row without one takes the
+ * largest log weight among its pairs in the first tile of the block, or if it has none there, among all in the block: so its
+ * bits follow from its own pairs.  Tiles of which pairs are missing are swept by themselves.  Columns that are bad, or
+ * a log weight far above its reference, send all rows of the strip through tile_sweep. */
 #include "back/tile.h"
 
 typedef LLVMValueRef V;
 
 static V plus(Emit *e, V x, V y) { return LLVMBuildAdd(e->b, x, y, ""); }
+static V minus(Emit *e, V x, V y) { return LLVMBuildSub(e->b, x, y, ""); }
 static V times(Emit *e, V x, uint64_t n) { return LLVMBuildMul(e->b, x, const_int(e, (int64_t)n), ""); }
-
-static V and_not(Emit *e, V x, V y) { return LLVMBuildAnd(e->b, x, LLVMBuildNot(e->b, y, ""), ""); }
+static V both(Emit *e, V x, V y) { return LLVMBuildAnd(e->b, x, y, ""); }
+static V either(Emit *e, V x, V y) { return LLVMBuildOr(e->b, x, y, ""); }
+static V negate(Emit *e, V x) { return LLVMBuildNot(e->b, x, ""); }
+static V least(Emit *e, V x, V y) { return op_extreme(e, IR_INT, false, x, y); }
+static V greatest(Emit *e, V x, V y) { return op_extreme(e, IR_INT, true, x, y); }
+static V equal(Emit *e, V x, V y) { return LLVMBuildICmp(e->b, LLVMIntEQ, x, y, ""); }
 
 /* Calls f for every row of the strip. */
 static void for_rows(Tile *t, void (*f)(Tile *)) {
@@ -19,56 +30,142 @@ static void for_rows(Tile *t, void (*f)(Tile *)) {
 
 static void sweep_masked(Tile *t) { tile_sweep(t, true); }
 static void sweep_full(Tile *t) { tile_sweep(t, false); }
-static void sweep_last(Tile *t) {
-  Emit *e = t->e;
-  Count c = count_enter(e, const_int(e, 0), const_int(e, t->nvec));
-  V last = LLVMBuildSub(e->b, t->tile_hi, const_int(e, 1), "");
-  tile_aside_sweep(t, plus(e, times(e, last, t->width), times(e, c.index, t->l.n)));
-  count_leave(e, &c);
-}
 
-/* full: whether all pairs of the strip are there.  There are no feature loops. */
-static void sweep_alone(Tile *t, V full) {
-  LLVMBasicBlockRef done = block_new(t->e, "swept"), partial = block_when(t->e, full, "full");
+static V some_are_bad(Tile *t) { return LLVMBuildLoad2(t->e->b, t->e->t.i1, t->some_bad, ""); }
+
+/* There are no feature loops. */
+static void sweep_alone(Tile *t) {
+  Emit *e = t->e;
+  V whole = equal(e, times(e, t->vec_hi, t->l.n), t->cols_in_block);
+  V full = both(e, both(e, t->all, whole), negate(e, some_are_bad(t)));
+  LLVMBasicBlockRef done = block_new(e, "swept"), partial = block_when(e, full, "full");
   for_rows(t, sweep_full);
-  LLVMBuildBr(t->e->b, done);
-  LLVMPositionBuilderAtEnd(t->e->b, partial);
-  for_rows(t, sweep_masked);
-  block_go(t->e, done);
-}
-
-static V have_references(Tile *t, V full) {
-  for (uint32_t n = 0; n < t->nrow && t->s->weights.n; n++) {
-    t->here_row = const_int(t->e, n);
-    full = LLVMBuildAnd(t->e->b, full, tile_aside_may(t), "");
-  }
-  t->here_row = NULL;
-  return full;
-}
-
-/* A tile's rows are swept while the features of the next tile are summed, where all pairs are there and every row has a
- * reference; else the strip is swept row by row when all its tiles are known. */
-static void features_and_sweep(Tile *t, V full) {
-  Emit *e = t->e;
-  full = have_references(t, full);
-  tile_aside_new(t);
-  for_rows(t, tile_aside_begin);
-  Count c = count_enter(e, t->tile_lo, t->tile_hi);
-  uint32_t mark = tile_mark(t);
-  t->column = c.index;
-  tile_features(t, and_not(e, full, LLVMBuildICmp(e->b, LLVMIntEQ, c.index, t->tile_lo, "")));
-  tile_forget(t, mark);
-  count_leave(e, &c);
-  LLVMBasicBlockRef done = block_new(e, "swept"), again = block_new(e, "again"), partial = block_when(e, full, "full");
-  for_rows(t, sweep_last);
-  LLVMBasicBlockRef kept = block_new(e, "kept");
-  LLVMBuildCondBr(e->b, tile_aside_exceeds(t), again, kept);
-  LLVMPositionBuilderAtEnd(e->b, kept);
-  tile_aside_end(t);
   LLVMBuildBr(e->b, done);
   LLVMPositionBuilderAtEnd(e->b, partial);
-  block_go(e, again);
   for_rows(t, sweep_masked);
+  block_go(e, done);
+}
+
+/* ---- tiles in turn -------------------------------------------------------------------------------- */
+
+/* Vectors of a tile that may hold a pair. */
+typedef struct Live { V lo, hi; } Live;
+
+static Live live_of(Tile *t, V tile) {
+  V first = times(t->e, tile, t->nvec);
+  return (Live){greatest(t->e, t->vec_lo, first), least(t->e, t->vec_hi, plus(t->e, first, const_int(t->e, t->nvec)))};
+}
+
+static V is_wide(Tile *t, const Live *l) { return equal(t->e, minus(t->e, l->hi, l->lo), const_int(t->e, t->nvec)); }
+
+/* Whether all pairs of the tile are there. */
+static V is_full(Tile *t, V tile) {
+  Emit *e = t->e;
+  V inside = LLVMBuildICmp(e->b, LLVMIntSLE, times(e, plus(e, tile, const_int(e, 1)), t->width), t->cols_in_block, "");
+  V full = t->all;
+  if (t->partial) full = either(e, full, negate(e, LLVMBuildLoad2(e->b, e->t.i1, tile_address(e, e->t.i1, t->partial, tile), "")));
+  return both(e, inside, full);
+}
+
+static void sweep_beside(Tile *t, V part) {
+  Emit *e = t->e;
+  V vectors = const_int(e, t->nvec), before = times(e, minus(e, t->column, const_int(e, 1)), t->width);
+  LLVMBasicBlockRef alone = block_when(e, t->hosts, "beside");
+  t->here_row = LLVMBuildUDiv(e->b, part, vectors, "");
+  tile_aside_sweep(t, plus(e, before, times(e, LLVMBuildURem(e->b, part, vectors, ""), t->l.n)), false);
+  t->here_row = NULL;
+  block_go(e, alone);
+}
+
+/* Features of vectors of the tile, one by one. */
+static void features_narrow(Tile *t, const Live *live) {
+  Emit *e = t->e;
+  uint32_t nvec = t->nvec;
+  Count c = count_enter(e, live->lo, live->hi);
+  uint32_t mark = tile_mark(t);
+  t->vector = minus(e, c.index, times(e, t->column, nvec));
+  t->nvec = 1;
+  tile_features(t, NULL);
+  t->nvec = nvec;
+  t->vector = NULL;
+  tile_forget(t, mark);
+  count_leave(e, &c);
+}
+
+static void features(Tile *t, const Live *live, V wide) {
+  Emit *e = t->e;
+  LLVMBasicBlockRef done = block_new(e, "summed"), narrow = block_when(e, wide, "wide");
+  uint32_t mark = tile_mark(t);
+  tile_features(t, sweep_beside);
+  tile_forget(t, mark);
+  LLVMBuildBr(e->b, done);
+  LLVMPositionBuilderAtEnd(e->b, narrow);
+  features_narrow(t, live);
+  block_go(e, done);
+}
+
+static void sweep_tile(Tile *t, V tile) {
+  Emit *e = t->e;
+  Live live = live_of(t, tile);
+  Count r = count_enter(e, const_int(e, 0), const_int(e, t->nrow));
+  t->here_row = r.index;
+  Count c = count_enter(e, live.lo, live.hi);
+  tile_aside_sweep(t, times(e, c.index, t->l.n), true);
+  count_leave(e, &c);
+  t->here_row = NULL;
+  count_leave(e, &r);
+}
+
+/* Gives new rows their references as soon as all that decides them is known; returns whether every row has one, or will
+ * never have one in this block. */
+static V prime(Tile *t, V tile, V is_new, V at_end) {
+  Emit *e = t->e;
+  V behind_first = equal(e, tile, const_int(e, 1)), begun = equal(e, LLVMBuildUDiv(e->b, t->vec_lo, const_int(e, t->nvec), ""), const_int(e, 0));
+  V now = both(e, LLVMBuildLoad2(e->b, e->t.i1, is_new, ""), either(e, both(e, behind_first, begun), at_end));
+  LLVMBasicBlockRef done = block_when(e, now, "prime");
+  V first_tile = least(e, t->vec_hi, const_int(e, t->nvec));
+  tile_aside_prime(t, t->vec_lo, LLVMBuildSelect(e->b, both(e, behind_first, begun), first_tile, t->vec_hi, ""));
+  LLVMBuildStore(e->b, tile_aside_is_new(t), is_new);
+  block_go(e, done);
+  return either(e, negate(e, LLVMBuildLoad2(e->b, e->t.i1, is_new, "")), at_end);
+}
+
+/* Tiles first .. end, and one turn more: in each the tiles before it are swept as far as they can be. */
+static void turn(Tile *t, V tile, V end, V swept, V is_new) {
+  Emit *e = t->e;
+  V at_end = equal(e, tile, end), before = minus(e, tile, const_int(e, 1));
+  V ready = both(e, prime(t, tile, is_new, at_end), negate(e, some_are_bad(t)));
+  Live live = live_of(t, tile);
+  V wide = both(e, is_wide(t, &live), negate(e, at_end)), from = LLVMBuildLoad2(e->b, e->t.i64, swept, "");
+  t->hosts = both(e, both(e, ready, wide), both(e, equal(e, from, before), is_full(t, greatest(e, before, const_int(e, 0)))));
+  V limit = LLVMBuildSelect(e->b, ready, LLVMBuildSelect(e->b, t->hosts, before, tile, ""), from, "");
+  Count c = count_enter(e, from, limit);
+  sweep_tile(t, c.index);
+  count_leave(e, &c);
+  LLVMBuildStore(e->b, LLVMBuildSelect(e->b, t->hosts, tile, limit, ""), swept);
+  LLVMBasicBlockRef last = block_when(e, negate(e, at_end), "features");
+  t->column = tile;
+  features(t, &live, wide);
+  block_go(e, last);
+}
+
+static void features_and_sweep(Tile *t) {
+  Emit *e = t->e;
+  V vectors = const_int(e, t->nvec), swept = cell_new(e, e->t.i64, "swept"), is_new = cell_new(e, e->t.i1, "is_new");
+  V first = LLVMBuildUDiv(e->b, t->vec_lo, vectors, "");
+  V end = LLVMBuildUDiv(e->b, plus(e, t->vec_hi, const_int(e, t->nvec - 1)), vectors, "");
+  tile_aside_new(t);
+  for_rows(t, tile_aside_begin);
+  LLVMBuildStore(e->b, first, swept);
+  LLVMBuildStore(e->b, tile_aside_is_new(t), is_new);
+  Count c = count_enter(e, first, plus(e, end, const_int(e, 1)));
+  turn(t, c.index, end, swept, is_new);
+  count_leave(e, &c);
+  LLVMBasicBlockRef done = block_new(e, "swept"), usual = block_when(e, either(e, some_are_bad(t), tile_aside_exceeds(t)), "again");
+  for_rows(t, sweep_masked);
+  LLVMBuildBr(e->b, done);
+  LLVMPositionBuilderAtEnd(e->b, usual);
+  tile_aside_end(t);
   block_go(e, done);
 }
 
@@ -78,27 +175,29 @@ static V contract_weights(const Tile *t, uint32_t k) {
   return t->acc[k].x ? t->acc[k].x : t->weight[t->s->accs.at[k].weight].part;
 }
 
-/* nrow x width of the sums += weights [row][column] times panel [column][axis], over the columns of the block. */
-static void contract_tile(Tile *t, uint32_t k, V weights, V axis_tile) {
+/* nrow x nvec vectors of the sums, from `axis` in the tile of the axis on, += weights [row][column] times panel
+ * [column][axis], over the columns of the strip. */
+static void contract_tile(Tile *t, uint32_t k, V axis_tile, V axis, uint32_t nvec) {
   Emit *e = t->e;
-  uint32_t points = t->nrow * t->nvec, block = t->s->shape.col_block;
-  V *phi = NEW_ARRAY(e->arena, V, points), *next = NEW_ARRAY(e->arena, V, points), *panel = NEW_ARRAY(e->arena, V, t->nvec);
+  V weights = contract_weights(t, k);
+  uint32_t points = t->nrow * nvec, block = t->s->shape.col_block;
+  V *phi = NEW_ARRAY(e->arena, V, points), *next = NEW_ARRAY(e->arena, V, points), *panel = NEW_ARRAY(e->arena, V, nvec);
   LLVMBasicBlockRef from = LLVMGetInsertBlock(e->b);
   V zero = lanes_float(&t->l, 0), line = times(e, axis_tile, block);
-  Count c = count_enter(e, times(e, t->tile_lo, t->width), times(e, t->tile_hi, t->width));
+  Count c = count_enter(e, times(e, t->vec_lo, t->l.n), least(e, times(e, t->vec_hi, t->l.n), t->cols_in_block));
   for (uint32_t n = 0; n < points; n++) {
     phi[n] = LLVMBuildPhi(e->b, t->l.f32, "");
     LLVMAddIncoming(phi[n], &zero, &from, 1);
   }
-  V place = times(e, plus(e, line, c.index), t->width);
-  for (uint32_t v = 0; v < t->nvec; v++) panel[v] = tile_get(e, t->l.f32, t->acc[k].panel, plus(e, place, const_int(e, v * t->l.n)));
+  V place = plus(e, times(e, plus(e, line, c.index), t->width), axis);
+  for (uint32_t v = 0; v < nvec; v++) panel[v] = tile_get(e, t->l.f32, t->acc[k].panel, plus(e, place, const_int(e, v * t->l.n)));
   for (uint32_t n = 0; n < points; n++) {
-    if (n % t->nvec == 0) {
-      V at = plus(e, c.index, const_int(e, (int64_t)(n / t->nvec) * block));
+    if (n % nvec == 0) {
+      V at = plus(e, c.index, const_int(e, (int64_t)(n / nvec) * block));
       next[n] = lanes_splat(&t->l, tile_get(e, e->t.f32, weights, at));
     } else next[n] = next[n - 1];
   }
-  for (uint32_t n = 0; n < points; n++) next[n] = lanes_fma(&t->l, next[n], panel[n % t->nvec], phi[n]);
+  for (uint32_t n = 0; n < points; n++) next[n] = lanes_fma(&t->l, next[n], panel[n % nvec], phi[n]);
   for (uint32_t n = 0; n < points; n++) LLVMAddIncoming(phi[n], &next[n], &c.body, 1);
   count_leave(e, &c);
   for (uint32_t n = 0; n < points; n++) {
@@ -107,26 +206,29 @@ static void contract_tile(Tile *t, uint32_t k, V weights, V axis_tile) {
     next[n] = out;
   }
   for (uint32_t n = 0; n < points; n++) {
-    V row = plus(e, times(e, t->strip, t->nrow), const_int(e, n / t->nvec));
+    V row = plus(e, times(e, t->strip, t->nrow), const_int(e, n / nvec));
     V at = plus(e, LLVMBuildMul(e->b, row, t->acc[k].padded, ""), times(e, axis_tile, t->width));
-    at = plus(e, at, const_int(e, n % t->nvec * t->l.n));
+    at = plus(e, plus(e, at, axis), const_int(e, n % nvec * t->l.n));
     tile_put(e, t->acc[k].sum, at, LLVMBuildFAdd(e->b, tile_get(e, t->l.f32, t->acc[k].sum, at), next[n], ""));
   }
 }
 
+/* Whole tiles of the axis, then what is left vector by vector. */
 static void contract(Tile *t, uint32_t k) {
   Emit *e = t->e;
-  V weights = contract_weights(t, k);
-  Count c = count_enter(e, const_int(e, 0), LLVMBuildUDiv(e->b, t->acc[k].padded, const_int(e, t->width), ""));
-  contract_tile(t, k, weights, c.index);
+  V tiles = LLVMBuildUDiv(e->b, t->acc[k].extent, const_int(e, t->width), ""), done = times(e, tiles, t->width);
+  Count c = count_enter(e, const_int(e, 0), tiles);
+  contract_tile(t, k, c.index, const_int(e, 0), t->nvec);
+  count_leave(e, &c);
+  V left = plus(e, minus(e, t->acc[k].extent, done), const_int(e, t->l.n - 1));
+  c = count_enter(e, const_int(e, 0), LLVMBuildUDiv(e->b, left, const_int(e, t->l.n), ""));
+  contract_tile(t, k, tiles, times(e, c.index, t->l.n), 1);
   count_leave(e, &c);
 }
 
-void tile_strip(Tile *t, V full) {
-  V sound = LLVMBuildNot(t->e->b, LLVMBuildLoad2(t->e->b, t->e->t.i1, t->some_bad, ""), "");
-  full = LLVMBuildAnd(t->e->b, full, sound, "");
-  if (t->s->features.n) features_and_sweep(t, full);
-  else sweep_alone(t, full);
+void tile_strip(Tile *t) {
+  if (t->s->features.n) features_and_sweep(t);
+  else sweep_alone(t);
   for (uint32_t k = 0; k < t->s->accs.n; k++)
     if (t->s->accs.at[k].use == USE_CONTRACT) contract(t, k);
 }

@@ -72,6 +72,7 @@ static bool asks_for_maximum(const TileStream *s, uint32_t w) {
 typedef struct Sweep {
   Tile *t;
   bool masked;       /* pairs may be missing, and columns bad */
+  bool columns_are_good;
   bool beside;       /* beside another loop: the fewest operations of its units */
   V row;             /* of the block */
   V *reference;      /* of each weight, a scalar, and 0 in place of -inf */
@@ -200,7 +201,7 @@ static V argmax_here(Sweep *s, uint32_t k, const Weighed *w) {
 static void except_bad(Sweep *s, const TileAcc *a, const Weighed *weighed, V alive) {
   Tile *t = s->t;
   Emit *e = t->e;
-  if (!s->masked || a->use != USE_CONTRACT || !a->panel) return;
+  if (!s->masked || s->columns_are_good || a->use != USE_CONTRACT || !a->panel) return;
   V bad = LLVMBuildICmp(e->b, LLVMIntNE, tile_get(e, t->l.i32, t->bad, t->here_column), LLVMConstNull(t->l.i32), "");
   V counts = a->acc->kind == ACC_SUM ? alive : is_there(t, &weighed[a->weight]);
   tile_odd(t, tile_line_any(t, LLVMBuildAnd(e->b, bad, counts, "")));
@@ -242,13 +243,13 @@ static void sweep_vector(Sweep *s) {
   tile_forget(t, mark);
 }
 
-/* The vectors of tiles tile_lo .. hi; s->next is what they come to; there is at least one. */
-static void sweep_vectors(Sweep *s, V hi) {
+/* s->next is what all vectors come to; there is at least one. */
+static void sweep_vectors(Sweep *s) {
   Tile *t = s->t;
   Emit *e = t->e;
   LLVMBasicBlockRef from = LLVMGetInsertBlock(e->b);
   Vectors first = vectors_first(t, false), last;
-  Count c = count_enter(e, times(e, t->tile_lo, t->nvec), times(e, hi, t->nvec));
+  Count c = count_enter(e, t->vec_lo, t->vec_hi);
   s->phi = vectors_phi(t, &first, from);
   s->next = vectors_new(t);
   t->here_column = times(e, c.index, t->l.n);
@@ -406,41 +407,24 @@ static void read_references(Sweep *s) {
   s->reference = NEW_ARRAY(e->arena, V, t->s->weights.n + 1);
   for (uint32_t w = 0; w < t->s->weights.n; w++) {
     V m = reference_of(t, w, s->row);
-    if (s->beside) s->reference[w] = m; /* there is one */
-    else s->reference[w] = choose(e, compare(e, LLVMRealOEQ, m, none_scalar(e)), LLVMConstReal(e->t.f32, 0), m);
+    s->reference[w] = choose(e, compare(e, LLVMRealOEQ, m, none_scalar(e)), LLVMConstReal(e->t.f32, 0), m);
   }
 }
 
 static V row_of_block(Tile *t) { return plus(t->e, times(t->e, t->strip, t->nrow), t->here_row); }
 
-/* Whether a row has no reference yet: nothing but the seed has been summed, and maybe not that. */
-static V is_new(Tile *t, V row) {
-  Emit *e = t->e;
-  V any = LLVMConstNull(e->t.i1);
-  for (uint32_t w = 0; w < t->s->weights.n; w++)
-    any = LLVMBuildOr(e->b, any, compare(e, LLVMRealOEQ, reference_of(t, w, row), none_scalar(e)), "");
-  return any;
-}
-
-/* A new row takes a reference from its first tile, before all of it is swept. */
+/* Once more with another reference wherever that was too low. */
 static void sweep_until_settled(Sweep *s) {
-  Tile *t = s->t;
-  Emit *e = t->e;
-  V cell = cell_new(e, e->t.i64, "until"), soon = plus(e, t->tile_lo, const_int(e, 1));
-  LLVMBuildStore(e->b, choose(e, is_new(t, s->row), soon, t->tile_hi), cell);
-  LLVMBasicBlockRef again = block_new(e, "sweep"), kept = block_new(e, "kept");
+  Emit *e = s->t->e;
+  LLVMBasicBlockRef again = block_new(e, "sweep");
   block_go(e, again);
-  V until = LLVMBuildLoad2(e->b, e->t.i64, cell, "");
-  LLVMBuildStore(e->b, t->tile_hi, cell);
   read_references(s);
-  sweep_vectors(s, until);
+  sweep_vectors(s);
+  if (!s->t->s->weights.n) return;
   LLVMBasicBlockRef settled = block_when(e, is_above(s), "above");
   raise_all(s);
   LLVMBuildBr(e->b, again);
   LLVMPositionBuilderAtEnd(e->b, settled);
-  LLVMBuildCondBr(e->b, LLVMBuildICmp(e->b, LLVMIntEQ, until, t->tile_hi, ""), kept, again);
-  LLVMMoveBasicBlockAfter(kept, settled);
-  LLVMPositionBuilderAtEnd(e->b, kept);
 }
 
 void tile_sweep(Tile *t, bool masked) {
@@ -450,8 +434,7 @@ void tile_sweep(Tile *t, bool masked) {
   t->row_odd = cell_new(e, e->t.i1, "row_odd");
   LLVMBuildStore(e->b, LLVMConstNull(e->t.i1), t->row_odd);
   read_row(t);
-  if (t->s->weights.n) sweep_until_settled(&s);
-  else sweep_vectors(&s, t->tile_hi);
+  sweep_until_settled(&s);
   keep(&s);
   tile_forget(t, mark);
 }
@@ -508,10 +491,8 @@ void tile_aside_begin(Tile *t) {
   line_put(t, t->aside->odd, LLVMConstNull(t->e->t.i1));
 }
 
-V tile_aside_may(Tile *t) { return LLVMBuildNot(t->e->b, is_new(t, row_of_block(t)), ""); }
-
-void tile_aside_sweep(Tile *t, V column) {
-  Sweep s = {.t = t, .beside = true, .row = row_of_block(t)};
+void tile_aside_sweep(Tile *t, V column, bool masked) {
+  Sweep s = {.t = t, .beside = true, .masked = masked, .columns_are_good = true, .row = row_of_block(t)};
   uint32_t mark = tile_mark(t);
   Vectors first = vectors_first(t, true);
   t->row_odd = line_at(t, t->aside->odd, t->e->t.i1);
@@ -530,6 +511,57 @@ static void lines_of(Tile *t, V line, LLVMTypeRef type, V *row) {
   for (uint32_t n = 0; n < t->nrow; n++) {
     V at = const_int(t->e, n);
     row[n] = LLVMBuildLoad2(t->e->b, type, LLVMBuildInBoundsGEP2(t->e->b, type, line, &at, 1, ""), "");
+  }
+}
+
+/* Whether a row of the strip has no reference: of it no weight has been summed. */
+V tile_aside_is_new(Tile *t) {
+  Emit *e = t->e;
+  V any = LLVMConstNull(LLVMVectorType(e->t.i1, t->nrow)), none[TILE_ROWS];
+  for (uint32_t n = 0; n < t->nrow; n++) none[n] = none_scalar(e);
+  for (uint32_t w = 0; w < t->s->weights.n; w++) {
+    V max = tile_get(e, LLVMVectorType(e->t.f32, t->nrow), t->weight[w].max, times(e, t->strip, t->nrow));
+    any = LLVMBuildOr(e->b, any, compare(e, LLVMRealOEQ, max, LLVMConstVector(none, t->nrow)), "");
+  }
+  LLVMTypeRef bits = LLVMIntTypeInContext(e->cx, t->nrow);
+  return LLVMBuildICmp(e->b, LLVMIntNE, LLVMBuildBitCast(e->b, any, bits, ""), LLVMConstNull(bits), "");
+}
+
+/* line: of each weight the largest of the row's vectors lo .. hi. */
+static void find_largest(Tile *t, V *line, V lo, V hi) {
+  Emit *e = t->e;
+  V none = lanes_float(&t->l, -INFINITY);
+  for (uint32_t w = 0; w < t->s->weights.n; w++) line_put(t, line[w], none);
+  Count c = count_enter(e, lo, hi);
+  uint32_t mark = tile_mark(t);
+  t->here_column = times(e, c.index, t->l.n);
+  V alive = t->alive = alive_here(t);
+  for (uint32_t w = 0; w < t->s->weights.n; w++) {
+    V log_w = choose(e, alive, tile_value_affine(t, t->s->weights.at[w].body, TILE_LOG2_E, NULL), none);
+    line_put(t, line[w], bigger(e, line_get(t, line[w], t->l.f32), log_w));
+  }
+  t->here_column = NULL;
+  tile_forget(t, mark);
+  count_leave(e, &c);
+}
+
+void tile_aside_prime(Tile *t, V lo, V hi) {
+  Emit *e = t->e;
+  V *line = NEW_ARRAY(e->arena, V, t->s->weights.n + 1), row[TILE_ROWS], none[TILE_ROWS];
+  for (uint32_t w = 0; w < t->s->weights.n; w++) line[w] = line_of(t, lanes_float(&t->l, -INFINITY));
+  Count r = count_enter(e, const_int(e, 0), const_int(e, t->nrow));
+  t->here_row = r.index;
+  t->row_odd = line_at(t, t->aside->odd, e->t.i1);
+  find_largest(t, line, lo, hi);
+  t->here_row = NULL;
+  count_leave(e, &r);
+  LLVMTypeRef states = LLVMVectorType(e->t.f32, t->nrow);
+  V at = times(e, t->strip, t->nrow);
+  for (uint32_t n = 0; n < t->nrow; n++) none[n] = none_scalar(e);
+  for (uint32_t w = 0; w < t->s->weights.n; w++) {
+    lines_of(t, line[w], t->l.f32, row);
+    V old = tile_get(e, states, t->weight[w].max, at), top = lanes_fold_all(&t->l, row, t->nrow, bigger);
+    tile_put(e, t->weight[w].max, at, choose(e, compare(e, LLVMRealOEQ, old, LLVMConstVector(none, t->nrow)), top, old));
   }
 }
 

@@ -52,9 +52,14 @@ static LLVMValueRef vector(Tile *t, Val v, LLVMValueRef at) {
 /* Row of the strip, and first column of the block, of a vector. */
 static LLVMValueRef row_here(Tile *t, uint32_t row) { return t->here_row ? t->here_row : const_int(t->e, row); }
 
+/* Where a vector begins in its tile. */
+static LLVMValueRef lane_in_tile(Tile *t, uint32_t vec) {
+  return t->vector ? times(t->e, t->vector, t->l.n) : const_int(t->e, vec * t->l.n);
+}
+
 static LLVMValueRef column_here(Tile *t, uint32_t vec) {
   Emit *e = t->e;
-  return t->here_column ? t->here_column : plus(e, times(e, t->column, t->width), const_int(e, vec * t->l.n));
+  return t->here_column ? t->here_column : plus(e, times(e, t->column, t->width), lane_in_tile(t, vec));
 }
 
 LLVMValueRef tile_pair_place(Tile *t, uint32_t row, uint32_t vec) {
@@ -90,7 +95,7 @@ static LLVMValueRef operand(Tile *t, Val v, uint32_t row, uint32_t vec) {
     case FROM_ROW_FEATURE: return broadcast(t, v, plus(e, LLVMBuildMul(e->b, r, t->padded[o->feature], ""), t->feature));
     case FROM_COL_FEATURE:
       line = plus(e, LLVMBuildMul(e->b, t->column, t->padded[o->feature], ""), t->feature);
-      return vector(t, v, plus(e, times(e, line, t->width), const_int(e, vec * t->l.n)));
+      return vector(t, v, plus(e, times(e, line, t->width), lane_in_tile(t, vec)));
     case FROM_DIAGONAL:
       line = LLVMBuildSub(e->b, column_here(t, vec), r, "");
       return vector(t, v, plus(e, line, const_int(e, t->s->shape.row_block - 1)));
@@ -334,22 +339,17 @@ static Points no_features(Tile *t, const Loop *l) {
   return p;
 }
 
-/* As many parts of the features as a tile has vectors; before each of them a vector of the tile before this is swept: few
- * instructions at a time, since they wait for each other where multiply-adds want to wait. */
-static Points features_beside(Tile *t, uint32_t k, LLVMValueRef beside) {
+/* In parts, between which other work stands: little of it at a time, since its instructions wait for each other where
+ * multiply-adds want to wait. */
+static Points features_beside(Tile *t, uint32_t k, void (*beside)(Tile *t, LLVMValueRef part)) {
   Emit *e = t->e;
   const Loop *l = t->s->features.at[k].loop;
-  LLVMValueRef parts = const_int(e, t->nrow * t->nvec), vectors = const_int(e, t->nvec), extent = t->extent[k];
+  LLVMValueRef parts = const_int(e, t->nrow * t->nvec), extent = t->extent[k];
   Points first = no_features(t, l);
   first.from = LLVMGetInsertBlock(e->b);
   Count c = count_enter(e, const_int(e, 0), parts);
   Points phi = points_phi(t, l, &first);
-  LLVMBasicBlockRef alone = block_when(e, beside, "beside");
-  t->here_row = LLVMBuildUDiv(e->b, c.index, vectors, "");
-  LLVMValueRef before = times(e, LLVMBuildSub(e->b, t->column, const_int(e, 1), ""), t->width);
-  tile_aside_sweep(t, plus(e, before, times(e, LLVMBuildURem(e->b, c.index, vectors, ""), t->l.n)));
-  t->here_row = NULL;
-  block_go(e, alone);
+  beside(t, c.index);
   LLVMValueRef lo = LLVMBuildUDiv(e->b, LLVMBuildMul(e->b, extent, c.index, ""), parts, "");
   LLVMValueRef hi = LLVMBuildUDiv(e->b, LLVMBuildMul(e->b, extent, plus(e, c.index, const_int(e, 1)), ""), parts, "");
   Points next = feature_range(t, k, lo, hi, phi);
@@ -363,14 +363,14 @@ static Points features_beside(Tile *t, uint32_t k, LLVMValueRef beside) {
 
 /* All accumulators of the loop for all elements of the tile, as values that go around the loop; then they are kept in
  * buffers of pairs. */
-static void tile_feature(Tile *t, uint32_t k, LLVMValueRef beside) {
+static void tile_feature(Tile *t, uint32_t k, void (*beside)(Tile *t, LLVMValueRef part)) {
   const Loop *l = t->s->features.at[k].loop;
   uint32_t points = t->nrow * t->nvec;
   Points p = beside ? features_beside(t, k, beside) : feature_range(t, k, const_int(t->e, 0), t->extent[k], no_features(t, l));
   for (uint32_t n = 0; n < points_of(t, l); n++) keep_result(t, l->accs.at[n / points]->result, n % points / t->nvec, n % t->nvec, p.at[n]);
 }
 
-void tile_features(Tile *t, LLVMValueRef beside) {
+void tile_features(Tile *t, void (*beside)(Tile *t, LLVMValueRef part)) {
   const Region *r = t->s->loop->body;
   for (uint32_t n = 0; n < r->code.n; n++) {
     const Instr *i = ir_at(t->e->k, r->code.at[n]);
