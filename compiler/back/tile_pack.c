@@ -181,10 +181,19 @@ static void set_feature(Emit *e, Val index, Val lo, Val hi, LLVMValueRef d) {
   e->range[index] = (IndexRange){lo, hi};
 }
 
-static bool has_decided_checks(const Tile *t, const Region *r, bool columns) {
+static bool has_decided_checks(const Tile *t, const Region *r, bool columns, bool feature) {
   for (uint32_t k = 0; k < r->code.n; k++)
-    if (is_decided(t, r->code.at[k], columns, true) || is_decided(t, r->code.at[k], columns, false)) return true;
+    if (is_decided(t, r->code.at[k], columns, feature)) return true;
   return false;
+}
+
+/* Checks of an inner loop that are the same for all of its features. */
+static void emit_checks_once(Tile *t, const Region *r, bool columns, LLVMValueRef extent) {
+  Emit *e = t->e;
+  if (!has_decided_checks(t, r, columns, false)) return;
+  LLVMBasicBlockRef none = block_when(e, LLVMBuildICmp(e->b, LLVMIntSGT, extent, const_int(e, 0), ""), "checked");
+  emit_checks(t, r, columns, false);
+  block_go(e, none);
 }
 
 /* Calls put(ctx, d) for d = 0, n, 2n, .. below full, n being the lanes: as many of them in a row as a tile is wide, then
@@ -212,7 +221,7 @@ static void pack_line(Tile *t, const Line *l) {
   Emit *e = t->e;
   const Loop *loop = l->f->loop;
   LLVMValueRef full = const_int(e, 0), extent = t->extent[l->feature];
-  if (!has_decided_checks(t, loop->body, l->columns) && l->values->n) {
+  if (!has_decided_checks(t, loop->body, l->columns, true) && l->values->n) {
     full = tile_line_full(t, l->values, loop->index, e->val[loop->lo], extent);
     if (!LLVMIsConstant(full)) for_vectors(t, full, put_line, l);
   }
@@ -221,8 +230,8 @@ static void pack_line(Tile *t, const Line *l) {
   emit_code(e, loop->body, l->pick, true);
   for (uint32_t n = 0; n < l->values->n; n++) store_line(t, l, l->values->at[n], c.index, element(t, l->values->at[n]));
   emit_checks(t, loop->body, l->columns, true);
-  emit_checks(t, loop->body, l->columns, false);
   count_leave(e, &c);
+  emit_checks_once(t, loop->body, l->columns, extent);
 }
 
 /* ---- factors of the log of a sum of products ------------------------------------------------------ */
@@ -353,7 +362,8 @@ static void pack_axis(Tile *t, uint32_t k, const bool *pick, LLVMValueRef at) {
   const TileAcc *a = &t->s->accs.at[k];
   const Axis *axis = &a->acc->axes[0];
   LLVMValueRef full = const_int(e, 0), x = LLVMConstReal(e->t.f32, 1);
-  if (a->panel && !has_decided_checks(t, a->acc->body.at, true)) full = pack_axis_vectors(t, k, at);
+  const Region *body = a->acc->body.at;
+  if (a->panel && !has_decided_checks(t, body, true, true) && !has_decided_checks(t, body, false, true)) full = pack_axis_vectors(t, k, at);
   Count c = count_enter(e, full, t->acc[k].extent);
   set_feature(e, a->acc->body.index[0], axis->lo, axis->hi, c.index);
   emit_code(e, a->acc->body.at, pick, true);
@@ -363,10 +373,10 @@ static void pack_axis(Tile *t, uint32_t k, const bool *pick, LLVMValueRef at) {
     if (type == IR_REAL || type == IR_WIDE) x = number_of(t, x, at);
   }
   tile_put(e, t->acc[k].panel, panel_address(t, c.index, at), x);
-  emit_checks(t, a->acc->body.at, true, true);
-  emit_checks(t, a->acc->body.at, true, false);
-  emit_checks(t, a->acc->body.at, false, true);
+  emit_checks(t, body, true, true);
+  emit_checks(t, body, false, true);
   count_leave(e, &c);
+  emit_checks_once(t, body, true, t->acc[k].extent);
 }
 
 static void pack_column(Tile *t, const Packing *p, LLVMValueRef at, LLVMValueRef slot) {

@@ -226,8 +226,8 @@ static void begin_sum(Tile *t, uint32_t k, V at, bool seeded) {
   Emit *e = t->e;
   const TileAcc *a = &t->s->accs.at[k];
   V from = LLVMBuildMul(e->b, at, t->acc[k].padded, "");
-  Count c = count_enter(e, const_int(e, 0), t->acc[k].padded);
-  tile_put(e, t->acc[k].sum, plus(e, from, c.index), LLVMConstReal(e->t.f32, 0));
+  Count c = count_enter(e, const_int(e, 0), LLVMBuildUDiv(e->b, t->acc[k].padded, const_int(e, t->l.n), ""));
+  tile_put(e, t->acc[k].sum, plus(e, from, times(e, c.index, t->l.n)), lanes_float(&t->l, 0));
   count_leave(e, &c);
   if (!seeded || !a->acc->seed.x) return;
   V there = acc_seeded(t, a);
