@@ -20,7 +20,7 @@ typedef struct TileTarget { uint32_t lanes, registers; } TileTarget;
 typedef struct TileShape { uint32_t lanes, rows, vectors, row_block, col_block; } TileShape;
 
 enum { TILE_ROWS = 4 }; /* of a register tile, at most */
-enum { TILE_SPAN_BLOCKS = 16 }; /* of columns: what one thread takes of a row at least, where threads share its columns */
+enum { TILE_SPAN_BLOCKS = 8 }; /* of columns: what one thread takes of a row at least, where threads share its columns */
 
 /* DEP_DIAGONAL, beside both: it depends on i - j alone, so that a block of rows by columns holds few of its values. */
 enum { DEP_ROW = 1, DEP_COL = 2, DEP_FEATURE = 4, DEP_BOTH = DEP_ROW | DEP_COL, DEP_DIAGONAL = 8 };

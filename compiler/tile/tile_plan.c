@@ -395,7 +395,7 @@ static TileShape shape_for(const TileTarget *t, uint32_t accs) {
   if (s.rows < 2) s.rows = 2;
   if (s.rows > TILE_ROWS) s.rows = TILE_ROWS;
   s.row_block = s.rows * (1024 / s.rows);
-  s.col_block = 256;
+  s.col_block = 512;
   return s;
 }
 
