@@ -177,16 +177,18 @@ LLVMTypeRef tile_state_type(const Emit *e, const Acc *a); /* USE_REDUCE */
 /* The row at t->here_row; masked: pairs may be missing, and columns bad. */
 void tile_sweep(Tile *t, bool masked);
 
-/* The same vector by vector, no column being bad, beside a loop whose multiply-adds leave the other units idle: for each
- * row of the strip begin, sweep for each vector; then end, unless the strip exceeds.  In between, what the vectors of a row come to lies in memory. */
+/* The same vector by vector, beside a loop whose multiply-adds leave the other units idle: for each
+ * row of the strip begin, sweep for each vector; then end, unless the strip
+ * exceeds.  masked: as above.  In between, what the vectors of a row come to lies in memory. */
 typedef struct TileAside TileAside;
 void tile_aside_new(Tile *t);                /* once, where a strip begins */
 void tile_aside_begin(Tile *t);              /* a row */
-/* Of the strip: rows without a reference take one from vectors lo .. hi. */
-void tile_aside_prime(Tile *t, LLVMValueRef lo, LLVMValueRef hi);
+/* Of the strip: rows without a reference, and unless new_only (i1) those with a log weight far above it, take the largest
+ * log weight of vectors lo .. hi. */
+void tile_aside_prime(Tile *t, LLVMValueRef lo, LLVMValueRef hi, LLVMValueRef new_only);
 LLVMValueRef tile_aside_is_new(Tile *t);     /* i1: whether a row of the strip has no reference */
 void tile_aside_sweep(Tile *t, LLVMValueRef column, bool masked); /* the vector there, of the row */
-LLVMValueRef tile_aside_exceeds(Tile *t);    /* of the strip, i1: its rows must be swept by tile_sweep instead */
+LLVMValueRef tile_aside_exceeds(Tile *t);    /* of the strip, i1: a log weight was far above its reference */
 void tile_aside_end(Tile *t);                /* of the strip */
 
 /* ---- tile_mask.c -------------------------------------------------------------------------------- */

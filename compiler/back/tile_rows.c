@@ -478,13 +478,15 @@ static void do_strips(Tile *t) {
   count_leave(e, &c);
 }
 
-/* A block of columns that the mask leaves empty is passed over before anything else of it is computed. */
+/* A block of columns that the mask leaves empty is passed over before anything else of it is computed.  The last block comes
+ * first: where weights decay with the distance from the diagonal of a prefix, references then fit from the start. */
 static void do_columns(Tile *t, V lo, V hi) {
   Emit *e = t->e;
   uint32_t block = t->s->shape.col_block;
   V some = op_extreme(e, IR_INT, true, minus(e, hi, lo), const_int(e, 0));
-  Count c = count_enter(e, const_int(e, 0), ceil_div(e, some, block));
-  t->first_col = plus(e, lo, times(e, c.index, block));
+  V blocks = ceil_div(e, some, block);
+  Count c = count_enter(e, const_int(e, 0), blocks);
+  t->first_col = plus(e, lo, times(e, minus(e, minus(e, blocks, c.index), const_int(e, 1)), block));
   t->cols_in_block = least(e, minus(e, hi, t->first_col), const_int(e, block));
   t->tiles = ceil_div(e, t->cols_in_block, t->width);
   LLVMBasicBlockRef done = NULL;

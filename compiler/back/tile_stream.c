@@ -1,10 +1,12 @@
 /* tile_stream: one strip of rows against one block of columns: features, sweep, contract.  See tile.h.
  *
  * A tile is swept while the features of the next one are summed: an exponential is made of instructions of which few need
- * the multiply-add units.  That takes pairs that are all there, and rows with references.  A row without one takes the
- * largest log weight among its pairs in the first tile of the block, or if it has none there, among all in the block: so its
- * bits follow from its own pairs.  Tiles of which pairs are missing are swept by themselves.  Columns that are bad, or
- * a log weight far above its reference, send all rows of the strip through tile_sweep. */
+ * the multiply-add units.  That takes pairs that are all there, columns that are all good, and rows with references; other
+ * tiles are swept by themselves.
+ *
+ * References follow from a row's own pairs, so that its bits do: a row without one takes the largest log weight among its
+ * pairs in the first tile of the block, or if it has none there, among all in the block.  A row with a log weight far above
+ * its reference takes the largest of the block, and the strip is swept once more. */
 #include "back/tile.h"
 
 typedef LLVMValueRef V;
@@ -116,57 +118,77 @@ static void sweep_tile(Tile *t, V tile) {
   count_leave(e, &r);
 }
 
-/* Gives new rows their references as soon as all that decides them is known; returns whether every row has one, or will
- * never have one in this block. */
-static V prime(Tile *t, V tile, V is_new, V at_end) {
+/* What changes from turn to turn.  tile, swept: i64, cells: the tile whose features come next; the first that has not been
+ * swept.  is_new, again: i1, cells: some row has no reference; the strip is swept once more. */
+typedef struct Turns { V first, end, tile, swept, is_new, again; } Turns;
+
+/* Gives rows their references as soon as all that decides them is known; returns whether every row has one, or will never
+ * have one in this block. */
+static V prime(Tile *t, const Turns *r, V tile, V at_end) {
   Emit *e = t->e;
-  V behind_first = equal(e, tile, const_int(e, 1)), begun = equal(e, LLVMBuildUDiv(e->b, t->vec_lo, const_int(e, t->nvec), ""), const_int(e, 0));
-  V now = both(e, LLVMBuildLoad2(e->b, e->t.i1, is_new, ""), either(e, both(e, behind_first, begun), at_end));
-  LLVMBasicBlockRef done = block_when(e, now, "prime");
-  V first_tile = least(e, t->vec_hi, const_int(e, t->nvec));
-  tile_aside_prime(t, t->vec_lo, LLVMBuildSelect(e->b, both(e, behind_first, begun), first_tile, t->vec_hi, ""));
-  LLVMBuildStore(e->b, tile_aside_is_new(t), is_new);
+  V one = const_int(e, 1), begins = LLVMBuildICmp(e->b, LLVMIntSLT, t->vec_lo, const_int(e, t->nvec), "");
+  V early = both(e, both(e, equal(e, tile, one), begins), negate(e, at_end)), again = LLVMBuildLoad2(e->b, e->t.i1, r->again, "");
+  V now = both(e, LLVMBuildLoad2(e->b, e->t.i1, r->is_new, ""), either(e, early, at_end));
+  LLVMBasicBlockRef done = block_when(e, either(e, now, again), "prime");
+  tile_aside_prime(t, t->vec_lo, LLVMBuildSelect(e->b, early, const_int(e, t->nvec), t->vec_hi, ""), early);
+  LLVMBuildStore(e->b, tile_aside_is_new(t), r->is_new);
   block_go(e, done);
-  return either(e, negate(e, LLVMBuildLoad2(e->b, e->t.i1, is_new, "")), at_end);
+  return either(e, negate(e, LLVMBuildLoad2(e->b, e->t.i1, r->is_new, "")), at_end);
 }
 
 /* Tiles first .. end, and one turn more: in each the tiles before it are swept as far as they can be. */
-static void turn(Tile *t, V tile, V end, V swept, V is_new) {
+static void turn(Tile *t, const Turns *r, V tile) {
   Emit *e = t->e;
-  V at_end = equal(e, tile, end), before = minus(e, tile, const_int(e, 1));
-  V ready = both(e, prime(t, tile, is_new, at_end), negate(e, some_are_bad(t)));
+  V at_end = equal(e, tile, r->end), before = minus(e, tile, const_int(e, 1)), ready = prime(t, r, tile, at_end);
   Live live = live_of(t, tile);
-  V wide = both(e, is_wide(t, &live), negate(e, at_end)), from = LLVMBuildLoad2(e->b, e->t.i64, swept, "");
-  t->hosts = both(e, both(e, ready, wide), both(e, equal(e, from, before), is_full(t, greatest(e, before, const_int(e, 0)))));
+  V wide = both(e, is_wide(t, &live), negate(e, at_end)), from = LLVMBuildLoad2(e->b, e->t.i64, r->swept, "");
+  V good = both(e, is_full(t, greatest(e, before, const_int(e, 0))), negate(e, some_are_bad(t)));
+  t->hosts = both(e, both(e, ready, wide), both(e, equal(e, from, before), good));
   V limit = LLVMBuildSelect(e->b, ready, LLVMBuildSelect(e->b, t->hosts, before, tile, ""), from, "");
   Count c = count_enter(e, from, limit);
   sweep_tile(t, c.index);
   count_leave(e, &c);
-  LLVMBuildStore(e->b, LLVMBuildSelect(e->b, t->hosts, tile, limit, ""), swept);
+  LLVMBuildStore(e->b, LLVMBuildSelect(e->b, t->hosts, tile, limit, ""), r->swept);
   LLVMBasicBlockRef last = block_when(e, negate(e, at_end), "features");
   t->column = tile;
   features(t, &live, wide);
   block_go(e, last);
 }
 
+static void begin_sweep(Tile *t, const Turns *r) {
+  for_rows(t, tile_aside_begin);
+  LLVMBuildStore(t->e->b, r->first, r->swept);
+}
+
+/* A log weight far above its reference sends the strip through the last turn again, which raises the reference. */
 static void features_and_sweep(Tile *t) {
   Emit *e = t->e;
-  V vectors = const_int(e, t->nvec), swept = cell_new(e, e->t.i64, "swept"), is_new = cell_new(e, e->t.i1, "is_new");
-  V first = LLVMBuildUDiv(e->b, t->vec_lo, vectors, "");
-  V end = LLVMBuildUDiv(e->b, plus(e, t->vec_hi, const_int(e, t->nvec - 1)), vectors, "");
+  V vectors = const_int(e, t->nvec), yes = LLVMConstInt(e->t.i1, 1, false);
+  Turns r = {.tile = cell_new(e, e->t.i64, "tile"), .swept = cell_new(e, e->t.i64, "swept"), .is_new = cell_new(e, e->t.i1, "is_new"),
+             .again = cell_new(e, e->t.i1, "again")};
+  r.first = LLVMBuildUDiv(e->b, t->vec_lo, vectors, "");
+  r.end = LLVMBuildUDiv(e->b, plus(e, t->vec_hi, const_int(e, t->nvec - 1)), vectors, "");
   tile_aside_new(t);
-  for_rows(t, tile_aside_begin);
-  LLVMBuildStore(e->b, first, swept);
-  LLVMBuildStore(e->b, tile_aside_is_new(t), is_new);
-  Count c = count_enter(e, first, plus(e, end, const_int(e, 1)));
-  turn(t, c.index, end, swept, is_new);
-  count_leave(e, &c);
-  LLVMBasicBlockRef done = block_new(e, "swept"), usual = block_when(e, either(e, some_are_bad(t), tile_aside_exceeds(t)), "again");
-  for_rows(t, sweep_masked);
-  LLVMBuildBr(e->b, done);
-  LLVMPositionBuilderAtEnd(e->b, usual);
+  begin_sweep(t, &r);
+  LLVMBuildStore(e->b, r.first, r.tile);
+  LLVMBuildStore(e->b, tile_aside_is_new(t), r.is_new);
+  LLVMBuildStore(e->b, LLVMConstNull(e->t.i1), r.again);
+  LLVMBasicBlockRef loop = block_new(e, "turn");
+  block_go(e, loop);
+  V tile = LLVMBuildLoad2(e->b, e->t.i64, r.tile, ""), next = plus(e, tile, const_int(e, 1));
+  turn(t, &r, tile);
+  LLVMBuildStore(e->b, next, r.tile);
+  LLVMBasicBlockRef over = block_when(e, LLVMBuildICmp(e->b, LLVMIntSLE, next, r.end, ""), "next");
+  LLVMBuildBr(e->b, loop);
+  LLVMPositionBuilderAtEnd(e->b, over);
+  V exceeds = both(e, tile_aside_exceeds(t), negate(e, LLVMBuildLoad2(e->b, e->t.i1, r.again, "")));
+  LLVMBasicBlockRef settled = block_when(e, exceeds, "again");
+  begin_sweep(t, &r);
+  LLVMBuildStore(e->b, r.end, r.tile);
+  LLVMBuildStore(e->b, yes, r.again);
+  LLVMBuildBr(e->b, loop);
+  LLVMPositionBuilderAtEnd(e->b, settled);
   tile_aside_end(t);
-  block_go(e, done);
 }
 
 /* ---- contract ----------------------------------------------------------------------------------- */

@@ -72,7 +72,6 @@ static bool asks_for_maximum(const TileStream *s, uint32_t w) {
 typedef struct Sweep {
   Tile *t;
   bool masked;       /* pairs may be missing, and columns bad */
-  bool columns_are_good;
   bool beside;       /* beside another loop: the fewest operations of its units */
   V row;             /* of the block */
   V *reference;      /* of each weight, a scalar, and 0 in place of -inf */
@@ -201,7 +200,7 @@ static V argmax_here(Sweep *s, uint32_t k, const Weighed *w) {
 static void except_bad(Sweep *s, const TileAcc *a, const Weighed *weighed, V alive) {
   Tile *t = s->t;
   Emit *e = t->e;
-  if (!s->masked || s->columns_are_good || a->use != USE_CONTRACT || !a->panel) return;
+  if (!s->masked || a->use != USE_CONTRACT || !a->panel) return;
   V bad = LLVMBuildICmp(e->b, LLVMIntNE, tile_get(e, t->l.i32, t->bad, t->here_column), LLVMConstNull(t->l.i32), "");
   V counts = a->acc->kind == ACC_SUM ? alive : is_there(t, &weighed[a->weight]);
   tile_odd(t, tile_line_any(t, LLVMBuildAnd(e->b, bad, counts, "")));
@@ -492,7 +491,7 @@ void tile_aside_begin(Tile *t) {
 }
 
 void tile_aside_sweep(Tile *t, V column, bool masked) {
-  Sweep s = {.t = t, .beside = true, .masked = masked, .columns_are_good = true, .row = row_of_block(t)};
+  Sweep s = {.t = t, .beside = true, .masked = masked, .row = row_of_block(t)};
   uint32_t mark = tile_mark(t);
   Vectors first = vectors_first(t, true);
   t->row_odd = line_at(t, t->aside->odd, t->e->t.i1);
@@ -545,24 +544,39 @@ static void find_largest(Tile *t, V *line, V lo, V hi) {
   count_leave(e, &c);
 }
 
-void tile_aside_prime(Tile *t, V lo, V hi) {
+/* top becomes the reference of the row at t->here_row if it is far above the old one. */
+static void raise_row(Tile *t, V *top, V new_only) {
   Emit *e = t->e;
-  V *line = NEW_ARRAY(e->arena, V, t->s->weights.n + 1), row[TILE_ROWS], none[TILE_ROWS];
-  for (uint32_t w = 0; w < t->s->weights.n; w++) line[w] = line_of(t, lanes_float(&t->l, -INFINITY));
+  V row = row_of_block(t);
+  for (uint32_t w = 0; w < t->s->weights.n; w++) {
+    V old = reference_of(t, w, row), is_new = compare(e, LLVMRealOEQ, old, none_scalar(e));
+    V limit = asks_for_maximum(t->s, w) ? old : LLVMBuildFAdd(e->b, old, LLVMConstReal(e->t.f32, SLACK), "");
+    V above = compare(e, LLVMRealOGT, line_get(t, top[w], e->t.f32), limit);
+    LLVMBasicBlockRef done = block_when(e, LLVMBuildAnd(e->b, above, LLVMBuildOr(e->b, is_new, LLVMBuildNot(e->b, new_only, ""), ""), ""), "raise");
+    raise(t, w, row, old, line_get(t, top[w], e->t.f32));
+    block_go(e, done);
+  }
+}
+
+void tile_aside_prime(Tile *t, V lo, V hi, V new_only) {
+  Emit *e = t->e;
+  V *line = NEW_ARRAY(e->arena, V, t->s->weights.n + 1), *top = NEW_ARRAY(e->arena, V, t->s->weights.n + 1), row[TILE_ROWS];
+  for (uint32_t w = 0; w < t->s->weights.n; w++) line[w] = line_of(t, lanes_float(&t->l, -INFINITY)), top[w] = line_of(t, none_scalar(e));
   Count r = count_enter(e, const_int(e, 0), const_int(e, t->nrow));
   t->here_row = r.index;
   t->row_odd = line_at(t, t->aside->odd, e->t.i1);
   find_largest(t, line, lo, hi);
   t->here_row = NULL;
   count_leave(e, &r);
-  LLVMTypeRef states = LLVMVectorType(e->t.f32, t->nrow);
-  V at = times(e, t->strip, t->nrow);
-  for (uint32_t n = 0; n < t->nrow; n++) none[n] = none_scalar(e);
   for (uint32_t w = 0; w < t->s->weights.n; w++) {
     lines_of(t, line[w], t->l.f32, row);
-    V old = tile_get(e, states, t->weight[w].max, at), top = lanes_fold_all(&t->l, row, t->nrow, bigger);
-    tile_put(e, t->weight[w].max, at, choose(e, compare(e, LLVMRealOEQ, old, LLVMConstVector(none, t->nrow)), top, old));
+    LLVMSetAlignment(LLVMBuildStore(e->b, lanes_fold_all(&t->l, row, t->nrow, bigger), top[w]), 4);
   }
+  r = count_enter(e, const_int(e, 0), const_int(e, t->nrow));
+  t->here_row = r.index;
+  raise_row(t, top, new_only);
+  t->here_row = NULL;
+  count_leave(e, &r);
 }
 
 /* Whether some row of the strip must be swept again. */
