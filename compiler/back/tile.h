@@ -68,6 +68,7 @@ typedef struct Tile {
   const TileStream *s;
   Lanes l;
   uint32_t nrow, nvec, width; /* of the register tile; width: its columns */
+  uint32_t unit;              /* vectors of a row that are swept side by side: divides nvec */
   TileOperand *operand;       /* by Val */
   LLVMValueRef *extent;       /* of feature loops, as TileStream.features: at least 0 */
   LLVMValueRef *padded;       /* the same, up to a multiple of the lanes: how lines lie */
@@ -160,6 +161,7 @@ void tile_forget(Tile *t, uint32_t mark);
 
 /* v * times + plus, of one vector of pairs, a float; plus: NULL: 0. */
 LLVMValueRef tile_value_affine(Tile *t, Val v, double times, LLVMValueRef plus);
+uint32_t tile_pair_cost(Tile *t); /* about how many instructions a vector of pairs takes, the features apart */
 void tile_carry_factors(Tile *t); /* once, when operands have their places */
 void tile_check_factors(Tile *t); /* of a block of rows */
 LLVMValueRef tile_scaled(Tile *t, Val v, LLVMValueRef x); /* an operand being packed */

@@ -84,6 +84,36 @@ static void count_readers(Carry *c) {
   }
 }
 
+static uint32_t cost_of(IrOp op) {
+  switch (op) {
+    case IR_CONVERT:
+    case IR_LOOP:
+    case IR_RESULT: return 0;
+    case IR_DIV:
+    case IR_SQRT: return 6;
+    case IR_EXP:
+    case IR_EXPM1:
+    case IR_LOG:
+    case IR_LOG1P:
+    case IR_TANH:
+    case IR_SIGMOID:
+    case IR_SOFTPLUS:
+    case IR_LOGADD:
+    case IR_POW: return 20;
+    default: return 1;
+  }
+}
+
+uint32_t tile_pair_cost(Tile *t) {
+  Carry c = {t, NEW_ARRAY(t->e->arena, uint32_t, t->e->k->instrs.n)};
+  uint32_t cost = 0;
+  count_readers(&c);
+  for (uint32_t v = 1; v < t->e->k->instrs.n; v++)
+    if (c.readers[v] && !t->operand[v].from && (t->rows->dep[v] & DEP_BOTH) == DEP_BOTH && !(t->rows->dep[v] & DEP_FEATURE))
+      cost += cost_of(ir_at(t->e->k, v)->op);
+  return cost;
+}
+
 /* ---- operands that take a factor ----------------------------------------------------------------------------- */
 
 static void scale(Tile *t, Val v, const TileFactor *f) {

@@ -19,6 +19,8 @@ static V ceil_div(Emit *e, V x, uint64_t n) {
   return LLVMBuildUDiv(e->b, plus(e, x, const_int(e, (int64_t)n - 1)), const_int(e, (int64_t)n), "");
 }
 
+enum { LONG_SWEEP = 20 }; /* instructions of a vector of pairs: how many do not fit between the multiply-adds of a part */
+
 /* ---- workspace ---------------------------------------------------------------------------------- */
 
 /* Hands out addresses one after another; without a base only counts bytes (saturating). */
@@ -506,6 +508,7 @@ static void do_stream(Emit *e, const TileRows *rows, const Block *b, uint32_t n)
   t->first_row = b->first;
   t->rows_in_block = b->rows;
   t->odd = b->odd;
+  t->unit = tile_pair_cost(t) > LONG_SWEEP ? t->nvec : 1;
   tile_carry_factors(t);
   tile_check_factors(t);
   begin_rows(e, rows, b, n);

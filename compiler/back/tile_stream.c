@@ -72,7 +72,8 @@ static V is_full(Tile *t, V tile) {
 static void sweep_beside(Tile *t, V part) {
   Emit *e = t->e;
   V vectors = const_int(e, t->nvec), before = times(e, minus(e, t->column, const_int(e, 1)), t->width);
-  LLVMBasicBlockRef alone = block_when(e, t->hosts, "beside");
+  V turn = equal(e, LLVMBuildURem(e->b, part, const_int(e, t->unit), ""), const_int(e, 0));
+  LLVMBasicBlockRef alone = block_when(e, both(e, t->hosts, turn), "beside");
   t->here_row = LLVMBuildUDiv(e->b, part, vectors, "");
   tile_aside_sweep(t, plus(e, before, times(e, LLVMBuildURem(e->b, part, vectors, ""), t->l.n)), false);
   t->here_row = NULL;
@@ -111,8 +112,9 @@ static void sweep_tile(Tile *t, V tile) {
   Live live = live_of(t, tile);
   Count r = count_enter(e, const_int(e, 0), const_int(e, t->nrow));
   t->here_row = r.index;
-  Count c = count_enter(e, live.lo, live.hi);
-  tile_aside_sweep(t, times(e, c.index, t->l.n), true);
+  V unit = const_int(e, t->unit), end = LLVMBuildUDiv(e->b, plus(e, live.hi, const_int(e, t->unit - 1)), unit, "");
+  Count c = count_enter(e, LLVMBuildUDiv(e->b, live.lo, unit, ""), end);
+  tile_aside_sweep(t, times(e, c.index, (uint64_t)t->unit * t->l.n), true);
   count_leave(e, &c);
   t->here_row = NULL;
   count_leave(e, &r);
