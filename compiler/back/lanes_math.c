@@ -217,8 +217,8 @@ static V log_by_table(const Lanes *l, V x) {
   V n = sub(l, by_class(l, "llvm.x86.avx512.mask.getexp.ps.512", 0, x), by_class(l, "llvm.x86.avx512.mask.getexp.ps.512", 0, m));
   V k = LLVMBuildLShr(l->e->b, as_bits(l, m), lanes_bits(l, 19), "");
   V r = lanes_fma(l, m, table_at(l, inverse, k), number(l, -1)), y = lanes_fma(l, mul(l, r, r), polynomial(l, r, p, 4), r);
-  y = lanes_fma(l, n, number(l, -2.12194440e-4), y);
-  return add(l, lanes_fma(l, n, number(l, 0.693359375), table_at(l, log_c, k)), y);
+  y = lanes_fma(l, n, number(l, 3.194618494529e-05), y); /* both parts of log 2 are positive: n may be infinite */
+  return add(l, lanes_fma(l, n, number(l, 0.693115234375), table_at(l, log_c, k)), y);
 }
 
 V lanes_log(const Lanes *l, V x) {
