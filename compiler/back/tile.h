@@ -134,6 +134,7 @@ void tile_put(Emit *e, LLVMValueRef base, LLVMValueRef at, LLVMValueRef value);
 LLVMValueRef tile_address(Emit *e, LLVMTypeRef t, LLVMValueRef base, LLVMValueRef at);
 LLVMValueRef tile_padded(const Tile *t, LLVMValueRef extent);
 void tile_odd(Tile *t, LLVMValueRef cond);
+LLVMValueRef tile_infinite(Emit *e, IrType t, LLVMValueRef x); /* of a scalar */
 
 /* ---- tile_line.c -------------------------------------------------------------------------------- */
 
@@ -163,7 +164,9 @@ void tile_forget(Tile *t, uint32_t mark);
 LLVMValueRef tile_value_affine(Tile *t, Val v, double times, LLVMValueRef plus);
 uint32_t tile_pair_cost(Tile *t); /* about how many instructions a vector of pairs takes, the features apart */
 void tile_carry_factors(Tile *t); /* once, when operands have their places */
-void tile_check_factors(Tile *t); /* of a block of rows */
+void tile_check_factors(Tile *t); /* of a block of rows: uniform values that no pair can be computed with */
+bool tile_adds_logs(const Tile *t, uint32_t w); /* whether rows of which the mass is no number must be computed again */
+bool tile_is_uniform_sum(const Tile *t, const Instr *i); /* a sum of logs, one of them uniform and, after the check, finite */
 LLVMValueRef tile_scaled(Tile *t, Val v, LLVMValueRef x); /* an operand being packed */
 
 /* ---- tile_stream.c ------------------------------------------------------------------------------ */

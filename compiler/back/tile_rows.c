@@ -537,6 +537,17 @@ static void scalar_row(Emit *e, const TileRows *rows) {
   e->plan = plan;
 }
 
+static V has_lost_mass(Tile *t, V at) {
+  Emit *e = t->e;
+  V any = LLVMConstNull(e->t.i1);
+  for (uint32_t w = 0; w < t->s->weights.n; w++) {
+    if (!tile_adds_logs(t, w)) continue;
+    V mass = tile_get(e, e->t.f64, t->weight[w].mass, at);
+    any = LLVMBuildOr(e->b, any, LLVMBuildFCmp(e->b, LLVMRealUNO, mass, mass, ""), "");
+  }
+  return any;
+}
+
 /* Of the block, or of the row in any of its streams. */
 static V is_odd(Emit *e, const TileRows *rows, const Block *b, V at) {
   V odd = LLVMBuildLoad2(e->b, e->t.i1, b->odd, "");
@@ -544,6 +555,7 @@ static V is_odd(Emit *e, const TileRows *rows, const Block *b, V at) {
     if (!b->tiles[n]) continue;
     V own = tile_get(e, e->t.i32, b->tiles[n]->odd_rows, at);
     odd = LLVMBuildOr(e->b, odd, LLVMBuildICmp(e->b, LLVMIntNE, own, LLVMConstNull(e->t.i32), ""), "");
+    odd = LLVMBuildOr(e->b, odd, has_lost_mass(b->tiles[n], at), "");
   }
   return odd;
 }
