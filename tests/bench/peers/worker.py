@@ -1,0 +1,131 @@
+#!/usr/bin/env python3
+"""One thread count, in a process of its own: every row, all sides in turn.  Prints an object a line; run.py reads them.
+
+    worker.py --attn=PATH --folder=PATH --threads=T --rounds=R [--peers=A,B] CASE:N:D...
+
+The process is bound to T processors before any library is loaded.  A row is a number of rounds in which every side runs
+once, ours first; before, each side's numbers are compared with ours, and each has run twice.
+"""
+import argparse
+import json
+import os
+import statistics
+import sys
+import time
+from pathlib import Path
+
+PEERS = {"sdpa": ("peer_torch", "Sdpa"), "flex": ("peer_torch", "Flex"), "compile": ("peer_torch", "Formula"),
+         "onednn": ("peer_onednn", "OneDnn"), "numpy": ("peer_numpy", "NumPy")}
+TOLERANCE = 1e-4
+REST = 0.005  # seconds between calls, for threads that wait in a loop to go to sleep
+
+
+def bind(threads):
+    """False where there are not so many processors."""
+    processors = sorted(os.sched_getaffinity(0))
+    if len(processors) < threads:
+        return False
+    os.sched_setaffinity(0, processors[-threads:])
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ[name] = str(threads)
+    return True
+
+
+def first_line(why):
+    return (str(why).strip().splitlines() or [type(why).__name__])[0]
+
+
+def load(names, folder, threads, tell):
+    """Peers that are there, by name; what is not is told."""
+    import importlib
+    found = {}
+    for name in names:
+        module, kind = PEERS[name]
+        try:
+            found[name] = getattr(importlib.import_module(module), kind)(folder, threads)
+            tell(peer=name, version=found[name].version())
+        except Exception as why:  # whatever a library does when it is loaded
+            tell(peer=name, reason=first_line(why))
+    return found
+
+
+def prepare(peer, problem, ours):
+    """A call whose numbers are ours, twice run; or why there is none, and whether that is an error."""
+    from problem import NotAvailable, distance
+    try:
+        call = peer.prepare(problem)
+        off = distance(call(), ours)
+        if off > TOLERANCE:
+            return None, f"other numbers: they differ by {off:.1e} of their norm", True
+        call()
+        return call, off, False
+    except NotAvailable as why:
+        return None, str(why), False
+    except Exception as why:
+        return None, first_line(why), True
+
+
+def interleave(calls, rounds):
+    """Seconds of every call, round by round."""
+    times = [[] for _ in calls]
+    for _ in range(rounds):
+        for call, kept in zip(calls, times):
+            time.sleep(REST)
+            start = time.perf_counter()
+            call()
+            kept.append(time.perf_counter() - start)
+    return times
+
+
+def measure(ours, peers, row, rounds, tell):
+    import cases
+    from problem import Problem
+    case, n, d = row[0], int(row[1]), int(row[2])
+    problem, where = Problem(cases.case(case), n, d), {"case": case, "n": n, "d": d, "threads": ours.threads}
+    mine = ours.prepare(problem)
+    numbers = mine().copy()
+    calls = {}
+    for name, peer in peers.items():
+        call, told, wrong = prepare(peer, problem, numbers)
+        if call:
+            calls[name] = call, told
+        else:
+            tell(**where, peer=name, reason=told, wrong=wrong)
+    mine()
+    seconds = interleave([mine, *(call for call, _ in calls.values())], rounds)
+    own = statistics.median(seconds[0])
+    tell(**where, seconds=own, least=min(seconds[0]))
+    for (name, (_, off)), times in zip(calls.items(), seconds[1:]):
+        theirs = statistics.median(times)
+        tell(**where, peer=name, seconds=theirs, least=min(times), ratio=theirs / own, distance=off)
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--attn", required=True, type=Path)
+    parser.add_argument("--folder", required=True, type=Path)
+    parser.add_argument("--threads", required=True, type=int)
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--peers", default=",".join(PEERS))
+    parser.add_argument("rows", nargs="*", type=lambda text: text.split(":"))
+    a = parser.parse_args()
+    report = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # what libraries print is not a report
+
+    def tell(**words):
+        print(json.dumps(words), file=report, flush=True)
+
+    if not bind(a.threads):
+        tell(threads=a.threads, reason="not so many processors")
+        return 0
+    from ours import Ours
+    ours = Ours(a.attn, a.folder, a.threads)
+    tell(peer="attn", version=ours.version())
+    peers = load([name for name in a.peers.split(",") if name], a.folder, a.threads, tell)
+    for row in a.rows:
+        measure(ours, peers, row, a.rounds, tell)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
