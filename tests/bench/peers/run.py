@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Models of ours against other programs for the same numbers, as ratios of time.  How and what: ../NOTES.md, "Peers".
 
-    run.py --attn=PATH --folder=BUILD/peers [--quick] [--only=NAME,...] [--threads=T,...] [--json | --markdown]
+    run.py --attn=PATH --folder=BUILD/peers [--quick] [--only=NAME,...] [--n=N] [--d=D] [--threads=T,...]
+           [--json | --markdown]
 
 NAME is a model (plain, causal, ...) or a peer (sdpa, flex, compile, onednn, numpy).
 """
@@ -52,7 +53,8 @@ def arguments(words):
     parser.add_argument("--folder", required=True, type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--quick", action="store_true", help="the small sizes alone: a minute or two, once all is installed")
     parser.add_argument("--only", type=names, default=[], metavar="NAME,...", help="models or peers: " + " ".join(NAMES))
-    parser.add_argument("--n", type=int, default=0, help="rows of that length alone")
+    parser.add_argument("--n", type=int, help="rows of that length alone")
+    parser.add_argument("--d", type=int, help="rows with vectors of that length alone")
     parser.add_argument("--threads", type=counts, default=[1, 2], metavar="T,...", help="numbers of threads (default 1,2)")
     parser.add_argument("--rounds", type=rounds, default=7, help="in which all sides run once (default 7)")
     parser.add_argument("--no-install", action="store_true", help="take what is there")
@@ -65,14 +67,16 @@ def arguments(words):
 
 def chosen(a):
     """Rows and peers."""
-    rows = [row for row in cases.rows(a.quick, a.only) if not a.n or row.n == a.n]
+    rows = [row for row in cases.rows(a.quick, a.only) if row.n == (a.n or row.n) and row.d == (a.d or row.d)]
     return rows, [c for c in table.COLUMNS if c in a.only] or list(table.COLUMNS)
 
 
 def environment(folder):
-    """Caches stay in the build folder, and libraries choose their code by the processor."""
+    """Caches stay in the build folder, libraries choose their code by the processor, and PyTorch's compiler starts no
+    processes, which would go on working while the clock runs."""
     env = {name: value for name, value in os.environ.items() if not name.startswith("OPENBLAS_")}
-    return {**env, "TORCHINDUCTOR_CACHE_DIR": str(folder / "inductor"), "PYTHONDONTWRITEBYTECODE": "1"}
+    return {**env, "TORCHINDUCTOR_CACHE_DIR": str(folder / "inductor"), "TORCHINDUCTOR_COMPILE_THREADS": "1",
+            "PYTHONDONTWRITEBYTECODE": "1"}
 
 
 def work(a, python, peers, rows, threads):
@@ -104,7 +108,7 @@ def main(words=None):
     a.attn, a.folder = a.attn.resolve(), a.folder.resolve()
     rows, columns = chosen(a)
     if not rows:
-        print(f"no row has N = {a.n}", file=sys.stderr)
+        print("no row has these sizes; there are N = 1024 and 4096, D = 64 and, for some models, 128", file=sys.stderr)
         return 2
     a.folder.mkdir(parents=True, exist_ok=True)
     if a.no_install:
@@ -129,6 +133,8 @@ def finish(a, columns, told):
     rows = table.of_rows(told)
     if a.markdown:
         print(*table.markdown(rows, columns), sep="\n")
+    if any(row.get("busy", 0) > table.BUSY for row in rows.values()):
+        print("* other processes used the machine: not to be relied on")
     print("\ntheir time / attn's, medians; above 1 attn is ahead", *table.wins(rows, columns), sep="\n")
     versions = dict.fromkeys(one["version"] for one in told if "version" in one)
     print("", *table.reasons(told), "; ".join(versions), sep="\n")

@@ -3,6 +3,7 @@
 COLUMNS = ("sdpa", "flex", "compile", "onednn", "numpy")
 TITLE = {"sdpa": "sdpa", "flex": "flex", "compile": "compile", "onednn": "oneDNN", "numpy": "NumPy"}
 NOISE = 0.03  # a ratio nearer to 1 says nothing
+BUSY = 0.1    # the share of a processor that others took, from which on a row is marked
 
 
 def of_rows(told):
@@ -15,7 +16,7 @@ def of_rows(told):
         if "peer" in one:
             row[one["peer"]] = one
         else:
-            row["seconds"] = one["seconds"]
+            row["seconds"], row["busy"] = one["seconds"], one.get("busy", 0)
     return rows
 
 
@@ -32,7 +33,8 @@ def cell(one):
 def line(key, row, columns):
     case, n, d, threads = key
     own = f"{1e3 * row['seconds']:9.2f}" if "seconds" in row else f"{'-':>9}"
-    return f"{case:<10} {n:>5} {d:>4} {threads:>2} {own}" + "".join(f" {cell(row.get(c)):>8}" for c in columns)
+    mark = " *" if row.get("busy", 0) > BUSY else ""
+    return f"{case:<10} {n:>5} {d:>4} {threads:>2} {own}" + "".join(f" {cell(row.get(c)):>8}" for c in columns) + mark
 
 
 def reasons(told):

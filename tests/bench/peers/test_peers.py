@@ -67,7 +67,9 @@ class Arguments(unittest.TestCase):
         said = io.StringIO()
         with contextlib.redirect_stderr(said), tempfile.TemporaryDirectory() as folder:
             self.assertEqual(run.main(["--attn=attn", f"--folder={folder}", "--n=3"]), 2)
-        self.assertIn("N = 3", said.getvalue())
+        self.assertIn("no row", said.getvalue())
+        self.assertEqual([(row.case, row.n, row.d) for row in run.chosen(parse("--only=causal", "--n=4096", "--d=128"))[0]],
+                         [("causal", 4096, 128)])
 
 
 def entry(case, peer=None, **more):
@@ -129,8 +131,9 @@ class Parts(unittest.TestCase):
     def test_interleaved(self):
         order = []
         times = worker.interleave([lambda: order.append("a"), lambda: order.append("b")], 3)
-        self.assertEqual(order, ["a", "b"] * 3)
-        self.assertEqual([len(kept) for kept in times], [3, 3])
+        self.assertGreaterEqual(len(times[0]), 3)
+        self.assertEqual(order, ["a", "b"] * len(times[0]))
+        self.assertEqual(len(times[0]), len(times[1]))
 
     def test_distance(self):
         self.assertEqual(problem.distance([3, 4], [3, 4]), 0)

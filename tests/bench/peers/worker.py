@@ -8,6 +8,7 @@ once, ours first; before, each side's numbers are compared with ours, and each h
 """
 import argparse
 import json
+import math
 import os
 import statistics
 import sys
@@ -17,7 +18,11 @@ from pathlib import Path
 PEERS = {"sdpa": ("peer_torch", "Sdpa"), "flex": ("peer_torch", "Flex"), "compile": ("peer_torch", "Formula"),
          "onednn": ("peer_onednn", "OneDnn"), "numpy": ("peer_numpy", "NumPy")}
 TOLERANCE = 1e-4
-REST = 0.005  # seconds between calls, for threads that wait in a loop to go to sleep
+PAUSE, IDLE, PATIENCE = 0.005, 0.0005, 0.5  # seconds
+SHORT, MORE = 2.0, 4  # seconds in which a row may have more rounds, at most so many times as many
+BUSY, TRIES, AGAIN = 0.03, 3, 10.0  # share of a processor that others may take during a row; else it is measured again, if
+                                    # no more seconds than that have gone
+LONG = 0.03  # seconds of calls of the same side before one that is timed
 
 
 def bind(threads):
@@ -65,16 +70,63 @@ def prepare(peer, problem, ours):
         return None, first_line(why), True
 
 
+def settle():
+    """Waits until no thread of this process works: those of OpenMP and of OpenBLAS wait in a loop for 10 to 80 ms after a
+    call, and would take a processor from the next."""
+    end = time.perf_counter() + PATIENCE
+    while time.perf_counter() < end:
+        before = time.process_time()
+        time.sleep(PAUSE)
+        if time.process_time() - before < IDLE:
+            return
+
+
 def interleave(calls, rounds):
-    """Seconds of every call, round by round."""
-    times = [[] for _ in calls]
-    for _ in range(rounds):
+    """Seconds of every call, round by round; short ones get more rounds."""
+    times, end = [[] for _ in calls], time.perf_counter() + SHORT
+    while len(times[0]) < rounds or (len(times[0]) < MORE * rounds and time.perf_counter() < end):
         for call, kept in zip(calls, times):
-            time.sleep(REST)
-            start = time.perf_counter()
-            call()
-            kept.append(time.perf_counter() - start)
+            settle()
+            kept.append(warm(call))
     return times
+
+
+def warm(call):
+    """Seconds of a call that comes right after others of the same side, unless it is long by itself: it takes the system some
+    milliseconds to find threads that wake up a processor each."""
+    start = time.perf_counter()
+    taken = seconds(call)
+    while time.perf_counter() - start < LONG:
+        taken = seconds(call)
+    return taken
+
+
+def seconds(call):
+    start = time.perf_counter()
+    call()
+    return time.perf_counter() - start
+
+
+def others():
+    """Processor seconds that other processes have used up to now, as far as Linux tells."""
+    try:
+        with open("/proc/stat") as stat:
+            user, nice, system, _, _, irq, soft, steal = map(int, stat.readline().split()[1:9])
+    except (OSError, ValueError):
+        return 0.0
+    return (user + nice + system + irq + soft + steal) / os.sysconf("SC_CLK_TCK") - time.process_time()
+
+
+def undisturbed(calls, rounds):
+    """What interleave says, of the try in which others took least; and their share of a processor."""
+    best, first = (math.inf, None), time.perf_counter()
+    for _ in range(TRIES):
+        start, used = time.perf_counter(), others()
+        times = interleave(calls, rounds)
+        best = min(best, ((others() - used) / (time.perf_counter() - start), times), key=lambda pair: pair[0])
+        if best[0] < BUSY or time.perf_counter() - first > AGAIN:
+            break
+    return best[1], max(0.0, best[0])
 
 
 def measure(ours, peers, row, rounds, tell):
@@ -92,10 +144,10 @@ def measure(ours, peers, row, rounds, tell):
         else:
             tell(**where, peer=name, reason=told, wrong=wrong)
     mine()
-    seconds = interleave([mine, *(call for call, _ in calls.values())], rounds)
-    own = statistics.median(seconds[0])
-    tell(**where, seconds=own, least=min(seconds[0]))
-    for (name, (_, off)), times in zip(calls.items(), seconds[1:]):
+    taken, busy = undisturbed([mine, *(call for call, _ in calls.values())], rounds)
+    own = statistics.median(taken[0])
+    tell(**where, seconds=own, least=min(taken[0]), rounds=len(taken[0]), busy=busy)
+    for (name, (_, off)), times in zip(calls.items(), taken[1:]):
         theirs = statistics.median(times)
         tell(**where, peer=name, seconds=theirs, least=min(times), ratio=theirs / own, distance=off)
 
