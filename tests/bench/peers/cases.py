@@ -1,8 +1,8 @@
 """What is computed on both sides: models of ours, each with the same function in terms that every peer understands.
 
-The weight of a pair (i, j) of head h is exp(s), s = cap(q_i . k_j / sqrt D) + bias(h, i, j), where allowed(i, j); `sink`
-adds exp(logit_h) to the sum of the weights.  `sigmoid` instead takes sigmoid(s) for the weight, and does not divide.
-The functions use operators alone, so that they take integers, NumPy's arrays and PyTorch's tensors.
+The weight of a pair (i, j) of head h is exp(s), s = cap(q_i . k_j / sqrt D) + bias(h, i, j), where allowed(i, j);
+`sink` adds exp(logit_h) to the sum of the weights.  `sigmoid` instead takes sigmoid(s - log N) for the weight, and does
+not divide.  The functions use operators alone, so that they take integers, NumPy's arrays and PyTorch's tensors.
 """
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,5 +1,5 @@
-"""What is measured against, put into a virtual environment inside the build folder.  Each part is installed by itself: what
-cannot be had leaves a reason, and the others stay."""
+"""What is measured against, put into a virtual environment inside the build folder.  Each part is installed by itself:
+what cannot be had leaves a reason, and the others stay."""
 import json
 import subprocess
 import sys

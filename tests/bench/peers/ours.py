@@ -1,4 +1,4 @@
-"""Our side: `attn compile` to a shared object, called through its C interface (runtime/attn_kernel.h) on NumPy's arrays.
+"""Our side: `attn compile` to a shared object, called on NumPy's arrays by its C interface (runtime/attn_kernel.h).
 
 The kernel is specialised in the lengths of vectors (D, C), not in N; threads are those of runtime/pool.c."""
 import ctypes
@@ -20,7 +20,8 @@ class View(ctypes.Structure):
 
 
 class Error(ctypes.Structure):
-    _fields_ = [("status", ctypes.c_int32), ("site", ctypes.c_int32), ("value", ctypes.c_int64), ("limit", ctypes.c_int64)]
+    _fields_ = [("status", ctypes.c_int32), ("site", ctypes.c_int32),
+                ("value", ctypes.c_int64), ("limit", ctypes.c_int64)]
 
 
 def view(array):
@@ -45,7 +46,7 @@ def run(*words):
 class Pool:
     def __init__(self, folder, threads):
         path = folder / "pool.so"
-        run("cc", "-O2", "-shared", "-fPIC", "-D_GNU_SOURCE", RUNTIME / "pool.c", "-I", RUNTIME, "-o", path, "-lpthread")
+        run("cc", "-O2", "-shared", "-fPIC", RUNTIME / "pool.c", "-I", RUNTIME, "-o", path, "-lpthread")
         create = ctypes.CDLL(str(path)).pool_create
         create.restype = ctypes.c_void_p
         self.pool = ctypes.c_void_p(create(threads))
@@ -69,12 +70,13 @@ class Ours:
             info = json.loads(run(self.attn, "info", case.file, case.model, "--json"))
             stem = self.folder / f"{case.name}_{n['D']}"
             features = [f"{name}={n[name]}" for name in FEATURES]
-            run(self.attn, "compile", case.file, case.model, *features, "--target-cpu=native", "--emit=shared", "-o", stem)
+            run(self.attn, "compile", case.file, case.model, *features, "--target-cpu=native", "--emit=shared",
+                "-o", stem)
             self.kept[key] = ctypes.CDLL(f"{stem}.so"), info
         return self.kept[key]
 
     def prepare(self, problem):
-        """A function without arguments: runs the model and gives `o`, [heads, n, d]; other outputs are not asked for."""
+        """A function without arguments: runs the model, gives `o`, [heads, n, d].  Other outputs are not asked for."""
         n = cases.sizes(problem.n, problem.d)
         lib, info = self.compile(problem.case, n)
         kernel, workspace = (lib[f"attn_{info['model']}{suffix}"] for suffix in ("", "_workspace"))
@@ -90,7 +92,8 @@ class Ours:
         start = room.ctypes.data + -room.ctypes.data % 64
 
         def call():
-            status = kernel(ins, outs, sizes, ctypes.c_void_p(start), ctypes.c_size_t(bytes_), self.pool, ctypes.byref(error))
+            status = kernel(ins, outs, sizes, ctypes.c_void_p(start), ctypes.c_size_t(bytes_), self.pool,
+                            ctypes.byref(error))
             if status:
                 raise RuntimeError(f"attn_{info['model']}: status {status}, site {error.site}, value {error.value}")
             return out

@@ -12,10 +12,12 @@ class NumPy:
         version = f"NumPy {np.__version__}"
         try:
             import threadpoolctl
-            blas = [p for p in threadpoolctl.threadpool_info() if p["user_api"] == "blas" and "numpy" in p["filepath"]]
-            return f"{version}, OpenBLAS {blas[0]['version']} {blas[0].get('architecture', '')}".strip() if blas else version
         except ImportError:
             return version
+        for pool in threadpoolctl.threadpool_info():
+            if pool["user_api"] == "blas" and "numpy" in pool["filepath"]:
+                return f"{version} with OpenBLAS {pool['version']} ({pool.get('architecture', '?')})"
+        return version
 
     def prepare(self, problem):
         case, added = problem.case, problem.added()

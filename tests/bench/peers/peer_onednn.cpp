@@ -1,5 +1,5 @@
-/* oneDNN: product, softmax, product, each a primitive of its own; scale, cap and what is added to the scores are post-operations of
- * the first product, and so is the sigmoid.  The scores, [heads, rows, keys], are an array between them.
+/* oneDNN: product, softmax, product, each a primitive of its own; scale, cap and what is added to the scores are
+ * post-operations of the first product, and so is the sigmoid.  The scores, [heads, rows, keys], are an array between.
  *
  * A plan is made once and run many times.  Errors: NULL or non-zero, the message by onednn_why. */
 #include <dnnl.hpp>
@@ -53,8 +53,8 @@ const char *onednn_version() {
 }
 
 /* q [heads, rows, d], k and v [heads, keys, d], added [heads, rows, keys] or NULL; cap 0: none. */
-void *onednn_plan(int64_t heads, int64_t rows, int64_t keys, int64_t d, float scale, float cap, int sigmoid, float shift,
-                  float *added) try {
+void *onednn_plan(int64_t heads, int64_t rows, int64_t keys, int64_t d, float scale, float cap, int sigmoid,
+                  float shift, float *added) try {
   auto plan = std::make_unique<Plan>();
   plan->sigmoid = sigmoid;
   using tag = memory::format_tag;
@@ -62,10 +62,11 @@ void *onednn_plan(int64_t heads, int64_t rows, int64_t keys, int64_t d, float sc
   const memory::desc s = f32({heads, rows, keys}, tag::abc), v = f32({heads, keys, d}, tag::abc);
   const memory::desc o = f32({heads, rows, d}, tag::abc), a = f32({heads, rows, keys}, tag::abc);
   const engine &cpu = plan->cpu;
-  plan->score = matmul(matmul::primitive_desc(cpu, q, k, s, after_scores(scale, cap, sigmoid, shift, added ? &a : nullptr)));
+  const primitive_attr then = after_scores(scale, cap, sigmoid, shift, added ? &a : nullptr);
+  plan->score = matmul(matmul::primitive_desc(cpu, q, k, s, then));
   plan->value = matmul(matmul::primitive_desc(cpu, s, v, o));
-  plan->normalise =
-      softmax_forward(softmax_forward::primitive_desc(cpu, prop_kind::forward_inference, algorithm::softmax_accurate, s, s, 2));
+  plan->normalise = softmax_forward(softmax_forward::primitive_desc(
+      cpu, prop_kind::forward_inference, algorithm::softmax_accurate, s, s, 2));
   plan->q = memory(q, cpu, nullptr);
   plan->k = memory(k, cpu, nullptr);
   plan->v = memory(v, cpu, nullptr);

@@ -12,6 +12,10 @@ from problem import NotAvailable
 SOURCE = Path(__file__).resolve().parent / "peer_onednn.cpp"
 
 
+def place(array):
+    return ctypes.c_void_p(None if array is None else array.ctypes.data)
+
+
 def build(folder):
     include, lib = Path(sys.prefix) / "include", Path(sys.prefix) / "lib"
     if not (include / "dnnl.hpp").exists():
@@ -46,9 +50,9 @@ class OneDnn:
         case, added, (k, v) = problem.case, problem.added(), problem.keys()
         if added is not None:  # one array for all heads would be read by code that is hundreds of times slower
             added = np.ascontiguousarray(np.broadcast_to(added, (problem.heads, *added.shape[1:])))
-        real, size, place = ctypes.c_float, ctypes.c_int64, lambda a: ctypes.c_void_p(None if a is None else a.ctypes.data)
-        plan = self.lib.onednn_plan(size(problem.heads), size(problem.n), size(k.shape[1]), size(problem.d), real(problem.scale),
-                                    real(case.cap or 0), int(case.sigmoid), real(problem.shift()), place(added))
+        sizes = map(ctypes.c_int64, (problem.heads, problem.n, k.shape[1], problem.d))
+        plan = self.lib.onednn_plan(*sizes, ctypes.c_float(problem.scale), ctypes.c_float(case.cap or 0),
+                                    int(case.sigmoid), ctypes.c_float(problem.shift()), place(added))
         if not plan:
             raise NotAvailable(self.lib.onednn_why().decode())
         plan = ctypes.c_void_p(plan)

@@ -1,8 +1,6 @@
 """PyTorch on the CPU, three ways: its fused attention on arrays of biases, its compiled attention with functions for
-scores and masks, and its compiler on the formula written out.  What does not change between calls (arrays that are added,
-block masks, keys with the sink) is made before the clock starts."""
-import math
-
+scores and masks, and its compiler on the formula written out.  What does not change between calls (arrays that are
+added, block masks, keys with the sink) is made before the clock starts."""
 from problem import NotAvailable
 
 try:

@@ -48,17 +48,21 @@ def rounds(text):
 
 
 def arguments(words):
-    parser = argparse.ArgumentParser(prog="./dev bench peers", description="Times of peers as multiples of ours; see NOTES.md.")
+    parser = argparse.ArgumentParser(prog="./dev bench peers",
+                                     description="Times of peers as multiples of ours; see tests/bench/NOTES.md.")
     parser.add_argument("--attn", required=True, type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--folder", required=True, type=Path, help=argparse.SUPPRESS)
-    parser.add_argument("--quick", action="store_true", help="the small sizes alone: a minute or two, once all is installed")
-    parser.add_argument("--only", type=names, default=[], metavar="NAME,...", help="models or peers: " + " ".join(NAMES))
+    parser.add_argument("--quick", action="store_true", help="the small sizes alone, in two minutes")
+    parser.add_argument("--only", type=names, default=[], metavar="NAME,...",
+                        help="models or peers: " + " ".join(NAMES))
     parser.add_argument("--n", type=int, help="rows of that length alone")
     parser.add_argument("--d", type=int, help="rows with vectors of that length alone")
-    parser.add_argument("--threads", type=counts, default=[1, 2], metavar="T,...", help="numbers of threads (default 1,2)")
+    parser.add_argument("--threads", type=counts, default=[1, 2], metavar="T,...",
+                        help="numbers of threads (default 1,2)")
     parser.add_argument("--rounds", type=rounds, default=7, help="in which all sides run once (default 7)")
     parser.add_argument("--no-install", action="store_true", help="take what is there")
-    parser.add_argument("--torch-index", metavar="URL", help="where pip finds PyTorch: that of its builds for the CPU is small")
+    parser.add_argument("--torch-index", metavar="URL",
+                        help="where pip finds PyTorch; its builds for the CPU alone are a tenth as large")
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="an object a line, with all that was measured")
     form.add_argument("--markdown", action="store_true", help="the table for a document")
@@ -79,16 +83,39 @@ def environment(folder):
             "PYTHONDONTWRITEBYTECODE": "1"}
 
 
-def work(a, python, peers, rows, threads):
-    """What one worker reports, object by object."""
+def session(a, python, peers, rows, threads):
+    """One worker; (objects, status).  What it says is yielded as it comes, its status last."""
     command = [python, HERE / "worker.py", f"--attn={a.attn}", f"--folder={a.folder}", f"--threads={threads}",
                f"--rounds={a.rounds}", f"--peers={','.join(peers)}", *(f"{row.case}:{row.n}:{row.d}" for row in rows)]
-    with open(a.folder / f"worker_{threads}.log", "w") as log, \
-            subprocess.Popen([str(w) for w in command], stdout=subprocess.PIPE, stderr=log, text=True, env=environment(a.folder)) as p:
+    log = open(a.folder / f"worker_{threads}.log", "a")
+    with log, subprocess.Popen([str(word) for word in command], stdout=subprocess.PIPE, stderr=log, text=True,
+                               env=environment(a.folder)) as p:
         for text in p.stdout:
             yield json.loads(text)
-    if p.returncode:
-        yield {"threads": threads, "reason": f"the worker ended with status {p.returncode}, see {log.name}", "failed": True}
+    yield p.returncode
+
+
+def work(a, python, peers, rows, threads, session=session):
+    """What is told of the rows, object by object.  A peer that ends the process (by an instruction that the processor
+    does not have, say) is left out from that row on, which another worker starts again."""
+    peers, rows = list(peers), list(rows)
+    while True:
+        last = {}
+        for one in session(a, python, peers, rows, threads):
+            if isinstance(one, int):
+                break
+            last = one
+            if "trying" not in one:
+                yield one
+        if one == 0:
+            return
+        if last.get("trying") not in peers:
+            yield {"threads": threads, "failed": True,
+                   "reason": f"the worker ended with status {one}, see {a.folder / f'worker_{threads}.log'}"}
+            return
+        peers.remove(last["trying"])
+        yield {"peer": last["trying"], "reason": f"ends its process with status {one}"}
+        rows = rows[[(row.case, row.n, row.d) for row in rows].index((last["case"], last["n"], last["d"])):]
 
 
 def show(a, columns, told, shown):

@@ -55,14 +55,16 @@ def wins(rows, columns):
                     if "ratio" in row.get(c, {}) and row[c]["ratio"] < 1 - NOISE)
     for ratio, (case, n, d, threads), peer in behind:
         yield f"{TITLE[peer]} wins on {case}, N = {n}, D = {d}, T = {threads}: attn takes {1 / ratio:.2f} times as long"
-    even = sum("ratio" in row.get(c, {}) and abs(row[c]["ratio"] - 1) <= NOISE for row in rows.values() for c in columns)
-    total = sum("ratio" in row.get(c, {}) for row in rows.values() for c in columns)
-    yield f"{total} comparisons: attn ahead in {total - even - len(behind)}, within {100 * NOISE:.0f} % in {even}, behind in {len(behind)}"
+    ratios = [row[c]["ratio"] for row in rows.values() for c in columns if "ratio" in row.get(c, {})]
+    even, ahead = sum(abs(r - 1) <= NOISE for r in ratios), sum(r > 1 + NOISE for r in ratios)
+    yield (f"{len(ratios)} comparisons: attn ahead in {ahead}, within {100 * NOISE:.0f} % in {even}, "
+           f"behind in {len(behind)}")
 
 
 def markdown(rows, columns):
     yield "| model | N | D | T | attn ms | " + " | ".join(TITLE[c] for c in columns) + " |"
     yield "|---|" + "---:|" * (4 + len(columns))
     for (case, n, d, threads), row in rows.items():
-        cells = [case, n, d, threads, f"{1e3 * row['seconds']:.2f}" if "seconds" in row else "-", *(cell(row.get(c)) for c in columns)]
+        own = f"{1e3 * row['seconds']:.2f}" if "seconds" in row else "-"
+        cells = [case, n, d, threads, own, *(cell(row.get(c)) for c in columns)]
         yield "| " + " | ".join(map(str, cells)) + " |"

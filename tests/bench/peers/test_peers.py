@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""./dev bench peers, short of installing and of times: arguments, rows, the table; and every model against NumPy, small.
+"""./dev bench peers without installing or timing: arguments, rows, the table; and every model against NumPy, small.
 
     test_peers.py --attn PATH [unittest's arguments]
 """
@@ -10,6 +10,7 @@ import math
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 from pathlib import Path
 
@@ -68,8 +69,8 @@ class Arguments(unittest.TestCase):
         with contextlib.redirect_stderr(said), tempfile.TemporaryDirectory() as folder:
             self.assertEqual(run.main(["--attn=attn", f"--folder={folder}", "--n=3"]), 2)
         self.assertIn("no row", said.getvalue())
-        self.assertEqual([(row.case, row.n, row.d) for row in run.chosen(parse("--only=causal", "--n=4096", "--d=128"))[0]],
-                         [("causal", 4096, 128)])
+        rows, _ = run.chosen(parse("--only=causal", "--n=4096", "--d=128"))
+        self.assertEqual([(row.case, row.n, row.d) for row in rows], [("causal", 4096, 128)])
 
 
 def entry(case, peer=None, **more):
@@ -78,9 +79,11 @@ def entry(case, peer=None, **more):
 
 TOLD = [
     {"peer": "flex", "version": "P 2"}, {"peer": "onednn", "reason": "oneDNN is not installed"},
-    entry("plain", seconds=0.25), entry("plain", "sdpa", seconds=0.5, ratio=2.0), entry("plain", "numpy", seconds=0.2, ratio=0.8),
+    entry("plain", seconds=0.25), entry("plain", "sdpa", seconds=0.5, ratio=2.0),
+    entry("plain", "numpy", seconds=0.2, ratio=0.8),
     entry("sigmoid", "sdpa", reason="cannot"), entry("sigmoid", "flex", reason="other numbers", wrong=True),
-    entry("sigmoid", seconds=1.0), entry("sigmoid", "numpy", seconds=1.02, ratio=1.02), entry("sink", "sdpa", reason="cannot"),
+    entry("sigmoid", seconds=1.0), entry("sigmoid", "numpy", seconds=1.02, ratio=1.02),
+    entry("sink", "sdpa", reason="cannot"),
 ]
 
 
@@ -120,7 +123,8 @@ class Table(unittest.TestCase):
                 run.show(a, table.COLUMNS, TOLD[:n], shown)
             self.assertEqual([key[0] for key in shown], ["plain"])
             run.show(a, table.COLUMNS, [*TOLD, {}], shown)
-        self.assertEqual([text.split()[0] for text in said.getvalue().splitlines()], ["model", "plain", "sigmoid", "sink"])
+        words = [text.split()[0] for text in said.getvalue().splitlines()]
+        self.assertEqual(words, ["model", "plain", "sigmoid", "sink"])
 
 
 class Parts(unittest.TestCase):
@@ -129,11 +133,42 @@ class Parts(unittest.TestCase):
         self.assertEqual(install.last_line(""), "no message")
 
     def test_interleaved(self):
-        order = []
-        times = worker.interleave([lambda: order.append("a"), lambda: order.append("b")], 3)
-        self.assertGreaterEqual(len(times[0]), 3)
-        self.assertEqual(order, ["a", "b"] * len(times[0]))
-        self.assertEqual(len(times[0]), len(times[1]))
+        order, calls = [], [lambda: order.append("a"), lambda: order.append("b")]
+        times = worker.interleave(calls, 3, lambda call: call() or worker.SHORT)
+        rounds = len(times[0])
+        self.assertIn(rounds, range(3, worker.MORE * 3 + 1))
+        self.assertEqual((order, len(times[1])), (["a", "b"] * rounds, rounds))
+
+    def test_warm(self):
+        ran = []
+        self.assertGreaterEqual(worker.warm(lambda: ran.append(1)), 0)
+        self.assertGreater(len(ran), 1)
+        del ran[:]
+        worker.warm(lambda: ran.append(1) or time.sleep(worker.LONG))
+        self.assertEqual(len(ran), 1)
+
+    def test_peer_that_ends_the_process(self):
+        rows, asked = [cases.Row(name, 8, 4) for name in ("plain", "causal", "sink")], []
+
+        def session(a, python, peers, rows, threads):
+            asked.append((list(peers), [row.case for row in rows]))
+            for row in rows:
+                for peer in peers:
+                    where = {"case": row.case, "n": row.n, "d": row.d, "threads": threads}
+                    yield {**where, "trying": peer}
+                    if (peer, row.case) == ("flex", "causal"):
+                        yield -4
+                        return
+                    yield {**where, "peer": peer, "ratio": 2.0}
+            yield 0
+
+        told = list(run.work(parse(), "python", ["flex", "numpy"], rows, 1, session))
+        self.assertEqual(asked, [(["flex", "numpy"], ["plain", "causal", "sink"]), (["numpy"], ["causal", "sink"])])
+        self.assertEqual([(one["peer"], one.get("case")) for one in told], [
+            ("flex", "plain"), ("numpy", "plain"), ("flex", None), ("numpy", "causal"), ("numpy", "sink")])
+        self.assertIn("-4", told[2]["reason"])
+        told = list(run.work(parse(), "python", [], rows, 1, lambda *_: iter([3])))
+        self.assertTrue(told[-1]["failed"])
 
     def test_distance(self):
         self.assertEqual(problem.distance([3, 4], [3, 4]), 0)
@@ -166,11 +201,13 @@ class Numbers(unittest.TestCase):
         """More rows than a text or a window has, at one number that is odd."""
         rows = [f"{case.name}:333:16" for case in cases.CASES]
         with tempfile.TemporaryDirectory() as folder:
-            p = subprocess.run([sys.executable, HERE / "worker.py", f"--attn={ATTN}", f"--folder={folder}", "--threads=1", "--rounds=1",
-                                "--peers=numpy", *rows], capture_output=True, text=True, timeout=300)
+            p = subprocess.run([sys.executable, HERE / "worker.py", f"--attn={ATTN}", f"--folder={folder}",
+                                "--threads=1", "--rounds=0", "--peers=numpy", *rows],
+                               capture_output=True, text=True, timeout=300)
         self.assertEqual(p.returncode, 0, p.stderr)
         told = [json.loads(text) for text in p.stdout.splitlines()]
-        off = {one["case"]: one.get("distance") or one.get("reason") for one in told if one.get("peer") == "numpy" and "case" in one}
+        told = [one for one in told if "case" in one and "trying" not in one]
+        off = {one["case"]: one.get("distance") or one.get("reason") for one in told}
         self.assertEqual(set(off), {case.name for case in cases.CASES})
         for name, distance in off.items():
             with self.subTest(name):

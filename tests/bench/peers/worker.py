@@ -4,7 +4,8 @@
     worker.py --attn=PATH --folder=PATH --threads=T --rounds=R [--peers=A,B] CASE:N:D...
 
 The process is bound to T processors before any library is loaded.  A row is a number of rounds in which every side runs
-once, ours first; before, each side's numbers are compared with ours, and each has run twice.
+once, ours first; before, each side's numbers are compared with ours, and each has run twice.  No rounds: that
+comparison alone.
 """
 import argparse
 import json
@@ -20,8 +21,8 @@ PEERS = {"sdpa": ("peer_torch", "Sdpa"), "flex": ("peer_torch", "Flex"), "compil
 TOLERANCE = 1e-4
 PAUSE, IDLE, PATIENCE = 0.005, 0.0005, 0.5  # seconds
 SHORT, MORE = 2.0, 4  # seconds in which a row may have more rounds, at most so many times as many
-BUSY, TRIES, AGAIN = 0.03, 3, 10.0  # share of a processor that others may take during a row; else it is measured again, if
-                                    # no more seconds than that have gone
+BUSY, TRIES = 0.03, 3  # share of a processor that others may take during a row; otherwise it is measured again,
+AGAIN = 10.0           # if no more seconds than these have gone
 LONG = 0.03  # seconds of calls of the same side before one that is timed
 
 
@@ -71,8 +72,8 @@ def prepare(peer, problem, ours):
 
 
 def settle():
-    """Waits until no thread of this process works: those of OpenMP and of OpenBLAS wait in a loop for 10 to 80 ms after a
-    call, and would take a processor from the next."""
+    """Waits until no thread of this process works: those of OpenMP and of OpenBLAS wait in a loop for 10 to 80 ms after
+    a call, and would take a processor from the next."""
     end = time.perf_counter() + PATIENCE
     while time.perf_counter() < end:
         before = time.process_time()
@@ -81,19 +82,19 @@ def settle():
             return
 
 
-def interleave(calls, rounds):
+def interleave(calls, rounds, timed=None):
     """Seconds of every call, round by round; short ones get more rounds."""
     times, end = [[] for _ in calls], time.perf_counter() + SHORT
     while len(times[0]) < rounds or (len(times[0]) < MORE * rounds and time.perf_counter() < end):
         for call, kept in zip(calls, times):
             settle()
-            kept.append(warm(call))
+            kept.append((timed or warm)(call))
     return times
 
 
 def warm(call):
-    """Seconds of a call that comes right after others of the same side, unless it is long by itself: it takes the system some
-    milliseconds to find threads that wake up a processor each."""
+    """Seconds of a call that comes right after others of the same side, unless it is long by itself: it takes the
+    system some milliseconds to find threads that wake up a processor each."""
     start = time.perf_counter()
     taken = seconds(call)
     while time.perf_counter() - start < LONG:
@@ -138,11 +139,16 @@ def measure(ours, peers, row, rounds, tell):
     numbers = mine().copy()
     calls = {}
     for name, peer in peers.items():
+        tell(**where, trying=name)
         call, told, wrong = prepare(peer, problem, numbers)
         if call:
             calls[name] = call, told
         else:
             tell(**where, peer=name, reason=told, wrong=wrong)
+    if not rounds:
+        for name, (_, off) in calls.items():
+            tell(**where, peer=name, distance=off)
+        return
     mine()
     taken, busy = undisturbed([mine, *(call for call, _ in calls.values())], rounds)
     own = statistics.median(taken[0])
