@@ -25,9 +25,11 @@ class Torch:
         return [torch.from_numpy(a).unsqueeze(0) for a in arrays]
 
 
-def compiled(function):
-    """Compiled for the shapes of this row alone."""
-    torch._dynamo.reset()
+def compiled(function, problem, last=[None]):
+    """Compiled for the shapes of this row alone: what is kept of other rows is given up, once a row."""
+    if last[0] is not problem:
+        torch.compiler.reset()
+    last[0] = problem
     return torch.compile(function, dynamic=False, fullgraph=True)
 
 
@@ -37,7 +39,7 @@ class Sdpa(Torch):
     def prepare(self, problem):
         case, attend = problem.case, torch.nn.functional.scaled_dot_product_attention
         if case.cap or case.sigmoid:
-            raise NotAvailable("scores can be added to, not changed")
+            raise NotAvailable("has no way to change scores but by adding to them")
         q, k, v = self.tensors(problem.q, *problem.keys())
         if case.plain or case.prefix:
             return lambda: attend(q, k, v, is_causal=case.prefix)[0]
@@ -51,7 +53,7 @@ class Flex(Torch):
     def prepare(self, problem):
         case = problem.case
         if case.sigmoid:
-            raise NotAvailable("weights are divided by their sum")
+            raise NotAvailable("always divides weights by their sum")
         try:
             from torch.nn.attention.flex_attention import create_block_mask, flex_attention
         except ImportError as why:
@@ -72,7 +74,7 @@ class Flex(Torch):
 
         changed = score if case.cap or case.bias or case.sink else None
         blocks = create_block_mask(mask, None, None, n, k.shape[2], device="cpu") if case.allowed else None
-        attend = compiled(lambda q, k, v: flex_attention(q, k, v, score_mod=changed, block_mask=blocks))
+        attend = compiled(lambda q, k, v: flex_attention(q, k, v, score_mod=changed, block_mask=blocks), problem)
         return lambda: attend(q, k, v)[0]
 
 
@@ -83,7 +85,7 @@ class Formula(Torch):
     def prepare(self, problem):
         case = problem.case
         if not (case.cap or case.sigmoid):
-            raise NotAvailable("measured only where sdpa or flex cannot express a model")
+            raise NotAvailable("left out where sdpa can express the model")
         q, k, v = self.tensors(problem.q, problem.k, problem.v)
         scale, shift = problem.scale, problem.shift()
 
@@ -93,5 +95,5 @@ class Formula(Torch):
                 return torch.matmul(torch.sigmoid(s + shift), v)
             return torch.matmul(torch.softmax(case.cap * torch.tanh(s / case.cap), -1), v)
 
-        attend = compiled(formula)
+        attend = compiled(formula, problem)
         return lambda: attend(q, k, v)[0]

@@ -46,7 +46,7 @@ def reasons(told):
             if one.get("case") and one["case"] not in models:
                 models.append(one["case"])
     for (peer, reason), models in found.items():
-        yield f"{TITLE.get(peer, peer)}{' on ' + ', '.join(models) if models else ''}: not available: {reason}"
+        yield f"{TITLE.get(peer, peer)}{' on ' + ', '.join(models) if models else ': not available'}: {reason}"
 
 
 def wins(rows, columns):
@@ -57,7 +57,7 @@ def wins(rows, columns):
         yield f"{TITLE[peer]} wins on {case}, N = {n}, D = {d}, T = {threads}: attn takes {1 / ratio:.2f} times as long"
     ratios = [row[c]["ratio"] for row in rows.values() for c in columns if "ratio" in row.get(c, {})]
     even, ahead = sum(abs(r - 1) <= NOISE for r in ratios), sum(r > 1 + NOISE for r in ratios)
-    yield (f"{len(ratios)} comparisons: attn ahead in {ahead}, within {100 * NOISE:.0f} % in {even}, "
+    yield (f"of {len(ratios)} ratios attn is ahead in {ahead}, within {100 * NOISE:.0f} % in {even}, "
            f"behind in {len(behind)}")
 
 

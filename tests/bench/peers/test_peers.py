@@ -103,12 +103,12 @@ class Table(unittest.TestCase):
         self.assertEqual(len(lines), 2)
         self.assertIn("NumPy wins on plain", lines[0])
         self.assertIn("1.25 times", lines[0])
-        self.assertEqual(lines[1], "3 comparisons: attn ahead in 1, within 3 % in 1, behind in 1")
+        self.assertEqual(lines[1], "of 3 ratios attn is ahead in 1, within 3 % in 1, behind in 1")
 
     def test_reasons(self):
         self.assertEqual(list(table.reasons(TOLD)), [
-            "oneDNN: not available: oneDNN is not installed", "sdpa on sigmoid, sink: not available: cannot",
-            "flex on sigmoid: not available: other numbers"])
+            "oneDNN: not available: oneDNN is not installed", "sdpa on sigmoid, sink: cannot",
+            "flex on sigmoid: other numbers"])
 
     def test_markdown(self):
         lines = list(table.markdown(table.of_rows(TOLD), ("sdpa",)))

@@ -4,8 +4,7 @@
     worker.py --attn=PATH --folder=PATH --threads=T --rounds=R [--peers=A,B] CASE:N:D...
 
 The process is bound to T processors before any library is loaded.  A row is a number of rounds in which every side runs
-once, ours first; before, each side's numbers are compared with ours, and each has run twice.  No rounds: that
-comparison alone.
+once, ours first; before, each side's numbers are compared with ours.  No rounds: that comparison alone.
 """
 import argparse
 import json
@@ -56,14 +55,13 @@ def load(names, folder, threads, tell):
 
 
 def prepare(peer, problem, ours):
-    """A call whose numbers are ours, twice run; or why there is none, and whether that is an error."""
+    """A call whose numbers are ours, run once; or why there is none, and whether that is an error."""
     from problem import NotAvailable, distance
     try:
         call = peer.prepare(problem)
         off = distance(call(), ours)
         if off > TOLERANCE:
             return None, f"other numbers: they differ by {off:.1e} of their norm", True
-        call()
         return call, off, False
     except NotAvailable as why:
         return None, str(why), False
@@ -149,7 +147,6 @@ def measure(ours, peers, row, rounds, tell):
         for name, (_, off) in calls.items():
             tell(**where, peer=name, distance=off)
         return
-    mine()
     taken, busy = undisturbed([mine, *(call for call, _ in calls.values())], rounds)
     own = statistics.median(taken[0])
     tell(**where, seconds=own, least=min(taken[0]), rounds=len(taken[0]), busy=busy)
