@@ -20,7 +20,7 @@ PEERS = {"sdpa": ("peer_torch", "Sdpa"), "flex": ("peer_torch", "Flex"), "compil
 TOLERANCE = 1e-4
 PAUSE, IDLE, PATIENCE = 0.005, 0.0005, 0.5  # seconds
 SHORT, MORE = 2.0, 4  # seconds in which a row may have more rounds, at most so many times as many
-BUSY, TRIES = 0.03, 3  # share of a processor that others may take during a row; otherwise it is measured again,
+BUSY, TRIES = 0.03, 2  # share of a processor that others may take during a row; otherwise it is measured again,
 AGAIN = 10.0           # if no more seconds than these have gone
 LONG = 0.03  # seconds of calls of the same side before one that is timed
 
