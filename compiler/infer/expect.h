@@ -35,6 +35,8 @@ Mentions mentions_of(Context *x, const Term *t);
 /* The highest node, on the way from the root to the edge, without a value yet. */
 const Node *top_unknown(Context *x, const Mention *m);
 bool same_part(Context *x, const Mention *a, const Mention *b);
+/* Are they perhaps not independent given what is known? */
+bool may_depend(Context *x, const Mention *a, const Mention *b);
 bool single_part(Context *x, const Mentions *m);
 /* Has an edge of the copy a value?  Then it exists. */
 bool is_partly_known(const Context *x, Copy copy);

@@ -8,7 +8,7 @@
 #include <math.h>
 
 #include "base/ice.h"
-#include "infer/context.h"
+#include "infer/chain.h"
 #include "model/term.h"
 
 static Val wide(Context *x, double v) { return build_float(B(x), IR_WIDE, v); }
@@ -188,7 +188,7 @@ static Val hull_bound(Context *x, const Hull *h) {
 
 static Bounds values_of(Context *x, Copy copy, const Edge *e) {
   Context own = in_copy(x, copy);
-  if (support_is_known(x, copy, e)) return domain_of(&own, e);
+  if (support_is_known(x, copy, e) || copy.c->chain) return domain_of(&own, e);
   return (Bounds){.lo = hull_bound(x, &(Hull){copy, e, false}), .hi = hull_bound(x, &(Hull){copy, e, true})};
 }
 
@@ -235,7 +235,7 @@ static bool may_fail(const Term *t) {
   return false;
 }
 
-static bool factor_may_fail(const Factor *f) {
+bool factor_may_fail(const Factor *f) {
   if (!f->weight) return false;
   for (uint32_t i = 0; i < f->weight->params.n; i++)
     if (may_fail(f->weight->params.at[i])) return true;
@@ -267,6 +267,7 @@ static Val children_log(Context *x, Copy copy, const Node *n, Val sum, bool maxi
 
 /* Factors that can fail come last: a value that the others, or the edges below, remove is not looked at. */
 Val node_log(Context *x, Copy copy, const Node *n, bool maximise) {
+  if (copy.c->chain) return chain_log(x, copy);
   Val sum = factors_log(x, copy, n, false, wide(x, 0));
   sum = children_log(x, copy, n, sum, maximise);
   return factors_log(x, copy, n, true, sum);
@@ -319,11 +320,13 @@ static Val of_copy(Context *x, Copy copy, NodeFn fn, const void *key) {
 
 Split node_split(Context *x, Copy copy, const Node *n) {
   static const char greatest, mass;
+  if (copy.c->chain && !chain_known(x, copy)) return (Split){wide(x, 0), chain_status(x, copy)};
   if (n != copy.c->root) return (Split){node_greatest(x, copy, n), node_mass(x, copy, n)};
   return (Split){of_copy(x, copy, node_greatest, &greatest), of_copy(x, copy, node_mass, &mass)};
 }
 
 Val copy_log_sum(Context *x, Copy copy) {
+  if (copy.c->chain) return chain_status(x, copy);
   static const char key;
   return of_copy(x, copy, node_sum, &key);
 }

@@ -1,0 +1,397 @@
+/* chain: what is asked of the copies of a chain, from its messages.
+ *
+ *   p(one copy), p(copies within a clique)   forward * factors * backward, the rest of the clique summed out
+ *   entropy                                  chain rule: sum over steps of E H(new values | state before)
+ *   kl                                       - entropy - sum over steps of E[log prior factors]
+ *   log Z                                    the total, and the normalisers that depend on no edge
+ * Copies further apart than a clique have no joint law here: they are refused. */
+#include "infer/chain.h"
+
+#include <math.h>
+
+#include "base/ice.h"
+
+static Val wide(Context *x, double v) { return build_float(B(x), IR_WIDE, v); }
+
+/* ---- where copies lie to each other -------------------------------------------------------------------------- */
+
+/* v = base + offset; base 0: a constant. */
+static Val base_of(const Kernel *k, Val v, int64_t *offset) {
+  for (*offset = 0;;) {
+    const Instr *i = ir_at(k, v);
+    if (i->op == IR_CONST) {
+      *offset += i->integer;
+      return 0;
+    }
+    if (i->op != IR_ADD && i->op != IR_SUB) return v;
+    const Instr *c = ir_at(k, i->arg[1]), *a = ir_at(k, i->arg[0]);
+    if (c->op == IR_CONST) {
+      *offset += i->op == IR_ADD ? c->integer : -c->integer;
+      v = i->arg[0];
+    } else if (a->op == IR_CONST && i->op == IR_ADD) {
+      *offset += a->integer;
+      v = i->arg[1];
+    } else {
+      return v;
+    }
+  }
+}
+
+static bool constant_distance(const Kernel *k, Val a, Val b, int64_t *d) {
+  int64_t p, q;
+  if (base_of(k, a, &p) != base_of(k, b, &q)) return false;
+  *d = p - q;
+  return true;
+}
+
+bool same_chain(Context *x, const Component *c, Val *a, Val *b) {
+  a = named_copy(x, c, a);
+  b = named_copy(x, c, b);
+  for (uint32_t k = 0; k < c->plates.n; k++) {
+    int64_t d;
+    if (k != c->chain->step && a[k] != b[k] && constant_distance(B(x)->k, a[k], b[k], &d) && d) return false;
+  }
+  return true;
+}
+
+bool chain_known(Context *x, Copy copy) {
+  for (const Known *k = x->known; k; k = k->next)
+    if (k->c == copy.c && same_chain(x, copy.c, k->copy, copy.at)) return true;
+  return false;
+}
+
+typedef struct Found { uint32_t at; Val *copy; int64_t offset; Choice value; } Found;
+typedef struct Evidence { Found list[CLIQUE_MAX]; uint32_t n; int64_t last; Val *home; const char *why; } Evidence;
+
+static bool is_double(Evidence *v, Found f) {
+  for (uint32_t i = 0; i < v->n; i++)
+    if (v->list[i].at == f.at && v->list[i].offset == f.offset) return true;
+  return false;
+}
+
+/* The copies of this chain with known values, and the last of them. */
+static Evidence evidence(Context *x, Copy copy) {
+  Evidence v = {0};
+  const Component *c = copy.c;
+  uint32_t step = c->chain->step;
+  Val *here = named_copy(x, c, copy.at);
+  for (const Known *k = x->known; k && !v.why; k = k->next) {
+    if (k->c != c || !same_chain(x, c, k->copy, copy.at)) continue;
+    Val *at = named_copy(x, c, k->copy);
+    Found f = {(uint32_t)component_place(c, k->edge), at, 0, k->value};
+    for (uint32_t p = 0; p < c->plates.n; p++)
+      if (p != step && at[p] != here[p]) v.why = "this function of copies of several chains is not compiled yet";
+    if (!constant_distance(B(x)->k, at[step], here[step], &f.offset))
+      v.why = "this function of copies whose distance along the chain is not a constant is not compiled yet";
+    if (v.why || is_double(&v, f)) continue;
+    if (v.n == CLIQUE_MAX) v.why = "this function of many copies of a chain is not compiled";
+    else v.list[v.n++] = f;
+    if (v.n == 1 || f.offset > v.last) v.last = f.offset, v.home = at;
+  }
+  return v;
+}
+
+/* ---- marginals -------------------------------------------------------------------------------------------------- */
+
+static const Terms AT_STATE = {.here = true, .after = true}, AT_CLIQUE = {.factors = true, .before = true, .after = true};
+
+/* log p of the cell up to a constant: from the state after the step where that has all of it. */
+static Val cell_log(Step *s, const Cell *cell) {
+  const Chain *ch = s->copy.c->chain;
+  bool in_state = !(cell->known & ~state_after(ch));
+  VarSet all = in_state ? state_after(ch) : whole_clique(ch);
+  return clique_sum(s, cell, all & ~cell->known, in_state ? AT_STATE : AT_CLIQUE);
+}
+
+static Val *marginal_place(Context *x, Copy copy, Val step, Val code) {
+  Val *at = NEW_ARRAY(x->d->arena, Val, copy.c->plates.n + 1), *row = chain_place(x, copy, step);
+  for (uint32_t k = 0; k < copy.c->plates.n; k++) at[k] = row[k];
+  at[copy.c->plates.n] = code;
+  return at;
+}
+
+static Acc *over_row(Context *x, Array *a, Copy copy, Val step, const Edge *e, AccKind kind) {
+  Builder *b = B(x);
+  Loop *l = open_loop(x, LOOP_REDUCE, e->span, build_int(b, 0), value_count(x, e));
+  Acc *acc = build_acc(b, l, kind, IR_WIDE, 0, NULL);
+  Val v = build_load(b, a, marginal_place(x, copy, step, l->index));
+  if (kind == ACC_MAX) acc->body.x = v;
+  else acc->body.log_w = v;
+  return build_close(b, l)->accs.at[0];
+}
+
+/* log p of every value of every copy: what is left of forward and backward messages, less its largest and the mass about that. */
+static Array *fill_marginal(Derive *d, Component *c, uint32_t at_edge) {
+  Builder *b = &d->b;
+  const Edge *e = c->edges.at[at_edge];
+  uint32_t var = (uint32_t)clique_place(c->chain, at_edge, 0);
+  forward_table(d, c, RING_SUM);
+  backward_table(d, c, RING_SUM);
+  Region *back = b->at;
+  b->at = b->k->top;
+  Context x = {.d = d};
+  Index *step = c->plates.at[c->chain->step];
+  Bounds range = step_range(&x, c);
+  Array *a = chain_array(d, c, "marginal", STORE_WIDE, step_count(&x, c), (VarSet)1 << var);
+  Nest nest = {0};
+  Copy copy = open_chains(&x, c, &nest);
+  Loop *l = nest.loops[nest.n++] = open_loop(&x, LOOP_PAR, step->span, range.lo, range.hi);
+  Context y = with_index(&x, step, l->index, range.lo, range.hi, false);
+  copy.at[c->chain->step] = l->index;
+  Step s = step_of(&y, copy, RING_SUM);
+  Val row = build_2(b, IR_SUB, l->index, range.lo);
+  Cell cell;
+  Loop *v = open_values(&y, c, var, &(Cell){0}, LOOP_PAR, &cell);
+  build_store(b, a, cell_log(&s, &cell), marginal_place(&y, copy, row, cell.code[var]));
+  build_close(b, v);
+  Val max = over_row(&y, a, copy, row, e, ACC_MAX)->result, mass = over_row(&y, a, copy, row, e, ACC_MASS)->result;
+  Val nothing = build_2(b, IR_EQ, max, wide(&y, -INFINITY));
+  v = open_values(&y, c, var, &(Cell){0}, LOOP_PAR, &cell);
+  Val *at = marginal_place(&y, copy, row, cell.code[var]);
+  Val log_p = build_2(b, IR_SUB, build_2(b, IR_SUB, build_load(b, a, at), max), mass);
+  build_store(b, a, build_select(b, nothing, wide(&y, -INFINITY), log_p), at);
+  build_close(b, v);
+  close_nest(b, &nest);
+  b->at = back;
+  return a;
+}
+
+static Val single_log(Context *x, Component *c, const Found *f) {
+  ChainTables *t = tables_of(x->d, c);
+  if (!t->marginal) t->marginal = NEW_ARRAY(x->d->arena, Array *, c->edges.n);
+  if (!t->marginal[f->at]) t->marginal[f->at] = fill_marginal(x->d, c, f->at);
+  Copy copy = {c, f->copy};
+  Cell cell = with_value(x, c, &(Cell){0}, (uint32_t)clique_place(c->chain, f->at, 0), f->value);
+  Val row = build_2(B(x), IR_SUB, f->copy[c->chain->step], step_range(x, c).lo);
+  return build_load(B(x), t->marginal[f->at], marginal_place(x, copy, row, cell.code[clique_place(c->chain, f->at, 0)]));
+}
+
+Val chain_log(Context *x, Copy copy) {
+  Evidence v = evidence(x, copy);
+  return v.n == 1 && !v.why ? single_log(x, copy.c, &v.list[0]) : chain_log_in(x, copy, RING_SUM);
+}
+
+Val chain_log_in(Context *x, Copy copy, Ring ring) {
+  Component *c = copy.c;
+  Evidence v = evidence(x, copy);
+  Cell cell = {0};
+  for (uint32_t i = 0; i < v.n && !v.why; i++) {
+    int var = v.last - v.list[i].offset > 1000 ? -1 : clique_place(c->chain, v.list[i].at, (uint32_t)(v.last - v.list[i].offset));
+    if (var < 0) v.why = "this function of copies further apart than the weights of the chain reach is not compiled yet";
+    else cell = with_value(x, c, &cell, (uint32_t)var, v.list[i].value);
+  }
+  if (v.why) return refuse_query(x, B(x)->span, v.why);
+  Copy home = {c, v.n ? v.home : copy.at};
+  Step s = step_of(x, home, ring);
+  return cell_log(&s, &cell);
+}
+
+Val chain_status(Context *x, Copy copy) {
+  Val z = chain_total(x, copy, RING_SUM), finite = build_2(B(x), IR_LT, build_1(B(x), IR_ABS, z), wide(x, INFINITY));
+  Val nothing = build_2(B(x), IR_EQ, z, wide(x, -INFINITY));
+  return build_select(B(x), finite, wide(x, 0), build_select(B(x), nothing, z, wide(x, NAN)));
+}
+
+/* ---- sums over the steps ------------------------------------------------------------------------------------------ */
+
+typedef Val (*StepFn)(Step *s);
+
+static Val over_steps(Context *x, Copy copy, StepFn fn) {
+  Builder *b = B(x);
+  Component *c = copy.c;
+  Index *step = c->plates.at[c->chain->step];
+  forward_table(x->d, c, RING_SUM);
+  backward_table(x->d, c, RING_SUM);
+  Bounds r = step_range(x, c);
+  Loop *l = open_loop(x, LOOP_REDUCE, step->span, r.lo, r.hi);
+  Acc *a = build_acc(b, l, ACC_SUM, IR_WIDE, 0, NULL);
+  Context y = with_index(x, step, l->index, r.lo, r.hi, false);
+  Copy home = {c, NEW_ARRAY(x->d->arena, Val, c->plates.n)};
+  for (uint32_t k = 0; k < c->plates.n; k++) home.at[k] = copy.at[k];
+  home.at[c->chain->step] = l->index;
+  Step s = step_of(&y, home, RING_SUM);
+  a->body.x = fn(&s);
+  return build_close(b, l)->accs.at[0]->result;
+}
+
+typedef Val (*CellFn)(Step *s, const Cell *cell);
+
+static uint32_t lowest(VarSet set) {
+  uint32_t k = 0;
+  while (!(set >> k & 1)) k++;
+  return k;
+}
+
+/* E of fn over the values of `left`, given the cell, under the law of which `terms` over `all` is the weight. */
+static Val expect_cell(Step *s, const Cell *cell, VarSet left, VarSet all, Terms terms, CellFn fn) {
+  if (!left) return fn(s, cell);
+  uint32_t var = lowest(left);
+  left &= ~((VarSet)1 << var);
+  Cell inside;
+  Loop *l = open_values(&s->own, s->copy.c, var, cell, LOOP_REDUCE, &inside);
+  Acc *a = build_acc(B(&s->own), l, ACC_EXPECT, IR_WIDE, 0, NULL);
+  a->body.log_w = clique_sum(s, &inside, all & ~inside.known, terms);
+  a->body.x = expect_cell(s, &inside, left, all, terms, fn);
+  return build_close(B(&s->own), l)->accs.at[0]->result;
+}
+
+/* ---- entropy --------------------------------------------------------------------------------------------------------- */
+
+static const Terms GIVEN_BEFORE = {.factors = true, .after = true};
+
+/* H of the values of `left` given the cell: the chain rule, value by value. */
+static Val entropy_given(Step *s, const Cell *cell, VarSet left) {
+  const Chain *ch = s->copy.c->chain;
+  Builder *b = B(&s->own);
+  uint32_t var = lowest(left);
+  left &= ~((VarSet)1 << var);
+  Cell inside;
+  Loop *l = open_values(&s->own, s->copy.c, var, cell, LOOP_REDUCE, &inside);
+  Acc *h = build_acc(b, l, ACC_ENTROPY, IR_WIDE, 0, NULL);
+  h->body.log_w = clique_sum(s, &inside, whole_clique(ch) & ~inside.known, GIVEN_BEFORE);
+  Acc *rest = left ? build_acc(b, l, ACC_EXPECT, IR_WIDE, 0, NULL) : NULL;
+  if (rest) rest->body.log_w = h->body.log_w;
+  if (rest) rest->body.x = entropy_given(s, &inside, left);
+  l = build_close(b, l);
+  Val v = l->accs.at[0]->result;
+  return rest ? build_2(b, IR_ADD, v, l->accs.at[1]->result) : v;
+}
+
+static Val new_entropy(Step *s, const Cell *cell) {
+  const Chain *ch = s->copy.c->chain;
+  return entropy_given(s, cell, whole_clique(ch) & ~state_before(ch));
+}
+
+static Val step_entropy(Step *s) {
+  const Chain *ch = s->copy.c->chain;
+  return expect_cell(s, &(Cell){0}, state_before(ch), whole_clique(ch), AT_CLIQUE, new_entropy);
+}
+
+/* NaN where a weight is no number. */
+static Val unless_invalid(Context *x, Copy copy, Val v) {
+  Val status = chain_status(x, copy);
+  Val exists = build_2(B(x), IR_EQ, status, wide(x, 0)), nan = build_2(B(x), IR_NE, status, status);
+  return build_select(B(x), exists, v, build_select(B(x), nan, wide(x, NAN), wide(x, 0)));
+}
+
+Val chain_entropy(Context *x, Copy copy) { return unless_invalid(x, copy, over_steps(x, copy, step_entropy)); }
+
+/* ---- kl ---------------------------------------------------------------------------------------------------------------- */
+
+static Val minus_log_prior(Step *s, const Cell *cell) {
+  Step p = *s;
+  p.ring = RING_PRIOR;
+  return build_1(B(&s->own), IR_NEG, clique_sum(&p, cell, 0, (Terms){.factors = true}));
+}
+
+static Val step_cross(Step *s) {
+  VarSet all = whole_clique(s->copy.c->chain);
+  return expect_cell(s, &(Cell){0}, all, all, AT_CLIQUE, minus_log_prior);
+}
+
+static Val constant_of(Step *s, bool priors_alone) {
+  const Component *c = s->copy.c;
+  Context *x = &s->own;
+  Val sum = wide(x, 0);
+  for (uint32_t i = 0; i < c->constants.n; i++)
+    if (c->constants.at[i]->is_prior || !priors_alone)
+      sum = build_2(B(x), IR_LOGMUL, sum, factor_log(x, s->copy.c, c->constants.at[i]));
+  return sum;
+}
+
+static Val prior_constant(Step *s) { return constant_of(s, true); }
+static Val all_constants(Step *s) { return constant_of(s, false); }
+
+static Val step_removed(Step *s) {
+  Val v = constant_of(s, false);
+  return build_select(B(&s->own), build_2(B(&s->own), IR_EQ, v, wide(&s->own, -INFINITY)), wide(&s->own, 1), wide(&s->own, 0));
+}
+
+Val chain_kl(Context *x, Copy copy) {
+  Val cross = build_2(B(x), IR_SUB, over_steps(x, copy, step_cross), over_steps(x, copy, prior_constant));
+  return unless_invalid(x, copy, build_2(B(x), IR_SUB, cross, over_steps(x, copy, step_entropy)));
+}
+
+Val chain_logz(Context *x, Copy copy) {
+  if (!copy.c->constants.n) return chain_total(x, copy, RING_SUM);
+  Val removed = build_2(B(x), IR_GT, over_steps(x, copy, step_removed), wide(x, 0));
+  Val constants = build_select(B(x), removed, wide(x, -INFINITY), over_steps(x, copy, all_constants));
+  return build_2(B(x), IR_LOGMUL, chain_total(x, copy, RING_SUM), constants);
+}
+
+Val chain_count(Context *x, Copy copy) { return chain_total(x, copy, RING_COUNT); }
+
+/* ---- some copies of a chain ------------------------------------------------------------------------------------------------ */
+
+typedef struct Rest { const NamedCopies *n; uint32_t at; } Rest;
+
+static Val rest_known(Context *x, const Rest *r) {
+  const NamedCopy *k = &r->n->at[r->at];
+  return find_known(x, k->copy.c, k->edge, k->copy.at) ? 1 : 0;
+}
+
+static void contribute_log(Context *x, void *arg, Contribution *c) {
+  const Rest *r = arg;
+  c->log_w = chain_log(x, r->n->at[r->at].copy);
+}
+
+static Val entropy_from(Context *x, const Rest *r);
+
+static void contribute_rest_entropy(Context *x, void *arg, Contribution *c) {
+  const Rest *r = arg;
+  contribute_log(x, arg, c);
+  c->x = entropy_from(x, &(Rest){r->n, r->at + 1});
+}
+
+static Acc *over_copy(Context *x, const Rest *r, AccKind kind, ContributeFn fn) {
+  const NamedCopy *k = &r->n->at[r->at];
+  return stream_edge(x, k->copy, k->edge, kind, IR_WIDE, 0, NULL, fn, (void *)r);
+}
+
+/* H(a, b) = H(a) + E H(b | a). */
+static Val entropy_from(Context *x, const Rest *r) {
+  if (r->at == r->n->n) return wide(x, 0);
+  if (rest_known(x, r)) return entropy_from(x, &(Rest){r->n, r->at + 1});
+  Val h = over_copy(x, r, ACC_ENTROPY, contribute_log)->result;
+  if (r->at + 1 == r->n->n) return h;
+  return build_2(B(x), IR_ADD, h, over_copy(x, r, ACC_EXPECT, contribute_rest_entropy)->result);
+}
+
+Val copies_entropy(Context *x, const NamedCopies *n) { return entropy_from(x, &(Rest){n, 0}); }
+
+static Val prior_mass(Context *x, const Rest *r);
+
+static void contribute_prior_mass(Context *x, void *arg, Contribution *c) {
+  const Rest *r = arg;
+  c->log_w = prior_mass(x, &(Rest){r->n, r->at + 1});
+}
+
+/* The log sum of the prior's weights over the copies not yet known, up to the constant of chain_log. */
+static Val prior_mass(Context *x, const Rest *r) {
+  if (r->at == r->n->n) return chain_log_in(x, r->n->at[0].copy, RING_PRIOR);
+  if (rest_known(x, r)) return prior_mass(x, &(Rest){r->n, r->at + 1});
+  return over_copy(x, r, ACC_LSE, contribute_prior_mass)->result;
+}
+
+static Val cross_from(Context *x, const Rest *r);
+
+static void contribute_cross(Context *x, void *arg, Contribution *c) {
+  const Rest *r = arg;
+  contribute_log(x, arg, c);
+  c->x = cross_from(x, &(Rest){r->n, r->at + 1});
+}
+
+static Val cross_from(Context *x, const Rest *r) {
+  if (r->at == r->n->n) return build_1(B(x), IR_NEG, chain_log_in(x, r->n->at[0].copy, RING_PRIOR));
+  if (rest_known(x, r)) return cross_from(x, &(Rest){r->n, r->at + 1});
+  return over_copy(x, r, ACC_EXPECT, contribute_cross)->result;
+}
+
+/* The prior of the copies is their share of the prior's total, since the constant of chain_log is in both. */
+Val copies_kl(Context *x, const NamedCopies *n) {
+  Copy copy = n->at[0].copy;
+  Rest all = {n, 0};
+  Val total = build_2(B(x), IR_ADD, chain_total(x, copy, RING_PRIOR), over_steps(x, copy, prior_constant));
+  Val cross = build_2(B(x), IR_SUB, build_2(B(x), IR_ADD, cross_from(x, &all), prior_mass(x, &all)), total);
+  return unless_invalid(x, copy, build_2(B(x), IR_SUB, cross, copies_entropy(x, n)));
+}

@@ -1,0 +1,127 @@
+/* chain: messages along a plate.
+ *
+ * A chain's factors of step t mention its *clique*: edges of the copy t and of copies up to their reach before.  Its *state*
+ * after step t are those that later steps mention.  With f(t; clique) the product of the factors of step t,
+ *
+ *   forward[r](state)  = sum over what the state forgets of  forward[r - 1](state before) f(t; clique)      r = t - lo + 1
+ *   backward[r - 1](state before) = sum over what is new of  f(t; clique) backward[r](state)
+ *   Z = sum forward[T],   p(clique of t) = forward[r - 1] f(t) backward[r] / Z,   p(state after t) = forward[r] backward[r] / Z
+ *
+ * (Baum 1970; Rabiner 1989), in any of four semirings.  Values are numbered 0 .. count by their place in the edge's range, none
+ * last; the places of copies before the first step hold number 0 alone.  Messages are kept relative to their largest entry, whose
+ * logs add up beside them: scores of any size keep their digits. */
+#ifndef ATTN_INFER_CHAIN_H
+#define ATTN_INFER_CHAIN_H
+
+#include "infer/context.h"
+
+typedef uint32_t VarSet; /* bit k: Chain.clique.at[k] */
+
+enum { CLIQUE_MAX = 16 };
+
+typedef enum {
+  RING_SUM,   /* log-sum-exp of all factors */
+  RING_MAX,   /* maximum of all factors: modes */
+  RING_PRIOR, /* log-sum-exp of the prior lines */
+  RING_COUNT, /* number of values that supports and requires admit; no logs */
+  RING_COUNT_
+} Ring;
+
+/* Values of some of a clique's variables. */
+typedef struct Cell {
+  VarSet known;
+  Choice value[CLIQUE_MAX];
+  Val code[CLIQUE_MAX]; /* their numbers */
+} Cell;
+
+/* One step of one chain: the context of its factors. */
+typedef struct Step {
+  Context own;   /* the plates stand for the copy */
+  Copy copy;     /* the home */
+  Val row;       /* steps done, this one included */
+  Ring ring;
+} Step;
+
+/* What is multiplied into a sum over a clique. */
+typedef struct Terms {
+  bool factors;   /* of the step */
+  bool before;    /* forward[row - 1] of the state before */
+  bool here;      /* forward[row] of the state after */
+  bool after;     /* backward[row] of the state after */
+} Terms;
+
+/* ---- message.c ------------------------------------------------------------------------------------------------ */
+
+Step step_of(Context *x, Copy copy, Ring ring);
+int clique_place(const Chain *ch, uint32_t at, uint32_t lag); /* -1: not in the clique */
+VarSet state_after(const Chain *ch);  /* the variables of the clique that later steps mention */
+VarSet state_before(const Chain *ch); /* those of earlier copies */
+VarSet whole_clique(const Chain *ch);
+Cell with_value(Context *x, const Component *c, const Cell *cell, uint32_t var, Choice value);
+Choice numbered(Context *x, const Edge *e, Val code); /* the value of number `code` */
+Val value_count(Context *x, const Edge *e);            /* none included */
+/* The loop over the values of a variable; *inside is the cell within. */
+Loop *open_values(Context *x, const Component *c, uint32_t var, const Cell *cell, LoopKind kind, Cell *inside);
+/* Values of edges as the context of what is evaluated at a step. */
+Context in_cell(const Step *s, const Cell *cell);
+/* The product of the terms, summed over the variables of `sum`; those of the cell are known. */
+Val clique_sum(Step *s, const Cell *cell, VarSet sum, Terms terms);
+/* As clique_sum, as if `before` had been summed over outside: what has been multiplied in there is left out. */
+Val clique_rest(Step *s, const Cell *cell, VarSet before, VarSet sum, Terms terms);
+
+/* The tables of a chain, for all copies, filled at the top of the kernel when first asked for. */
+Array *forward_table(Derive *d, Component *c, Ring ring);
+Array *backward_table(Derive *d, Component *c, Ring ring);
+Val chain_total(Context *x, Copy copy, Ring ring); /* log Z; RING_COUNT: the number */
+
+/* ---- message.c: for the files that fill tables of their own ----------------------------------------------------- */
+
+typedef struct ChainTables {
+  Array *forward[RING_COUNT_], *backward[RING_COUNT_], *total[RING_COUNT_];
+  Array **marginal; /* by edge: log p of every value of every copy */
+  struct ChainPick *picks;
+} ChainTables;
+
+typedef struct Nest { Loop *loops[CLIQUE_MAX + 16]; uint32_t n; } Nest;
+
+ChainTables *tables_of(Derive *d, const Component *c);
+Bounds step_range(Context *x, const Component *c);
+Val step_count(Context *x, const Component *c);
+/* An array over the parallel plates, `rows` (0: none) and the states. */
+Array *chain_array(Derive *d, const Component *c, const char *what, StoreType elem, Val rows, VarSet state);
+/* Its element at a row; the numbers of a state are appended by the caller where it has some. */
+Val *chain_place(Context *x, Copy copy, Val row);
+/* Loops over all chains; x binds their plates, the copy's step is left open. */
+Copy open_chains(Context *x, Component *c, Nest *nest);
+void close_nest(Builder *b, Nest *nest);
+
+/* ---- pick.c: modes and draws of whole chains -------------------------------------------------------------------- */
+
+/* The copy's part of the joint mode or draw. */
+Choice chain_mode(Context *x, Copy copy, Edge *e);
+/* n: draws of the run; number: which of them. */
+Choice chain_draw(Context *x, Copy copy, Edge *e, Val seed, Val n, Val number);
+
+/* ---- chain.c -------------------------------------------------------------------------------------------------- */
+
+/* log p of the values of copies of this chain that x knows, up to a constant that depends on which they are.  A single one: its
+ * normalised marginal. */
+Val chain_log(Context *x, Copy copy);
+Val chain_log_in(Context *x, Copy copy, Ring ring); /* never normalised */
+/* 0 where the chain has a value with weight, -inf where it has none, NaN where a weight is no number. */
+Val chain_status(Context *x, Copy copy);
+bool chain_known(Context *x, Copy copy); /* has a copy of this chain a value in x? */
+/* Of all copies of the chain. */
+Val chain_entropy(Context *x, Copy copy);
+Val chain_kl(Context *x, Copy copy);
+Val chain_count(Context *x, Copy copy);
+Val chain_logz(Context *x, Copy copy); /* with the normalisers that depend on no edge */
+/* Of the joint law of some copies of one chain. */
+typedef struct NamedCopy { Copy copy; Edge *edge; } NamedCopy;
+typedef VEC(NamedCopy) NamedCopies;
+Val copies_entropy(Context *x, const NamedCopies *n);
+Val copies_kl(Context *x, const NamedCopies *n);
+/* May the two be copies of one chain?  They are not where an index of another plate differs by a constant. */
+bool same_chain(Context *x, const Component *c, Val *a, Val *b);
+
+#endif

@@ -1,0 +1,459 @@
+/* message: the tables of a chain; see chain.h for what they hold. */
+#include <math.h>
+
+#include "base/ice.h"
+#include "infer/chain.h"
+
+static Val wide(Context *x, double v) { return build_float(B(x), IR_WIDE, v); }
+
+/* ---- cliques ----------------------------------------------------------------------------------------------- */
+
+int clique_place(const Chain *ch, uint32_t at, uint32_t lag) {
+  for (uint32_t k = 0; k < ch->clique.n; k++)
+    if (ch->clique.at[k].at == at && ch->clique.at[k].lag == lag) return (int)k;
+  return -1;
+}
+
+VarSet whole_clique(const Chain *ch) { return ((VarSet)1 << ch->clique.n) - 1; }
+
+VarSet state_after(const Chain *ch) {
+  VarSet set = 0;
+  for (uint32_t k = 0; k < ch->clique.n; k++)
+    if (ch->clique.at[k].lag < ch->reach[ch->clique.at[k].at]) set |= (VarSet)1 << k;
+  return set;
+}
+
+VarSet state_before(const Chain *ch) {
+  VarSet set = 0;
+  for (uint32_t k = 0; k < ch->clique.n; k++)
+    if (ch->clique.at[k].lag > 0) set |= (VarSet)1 << k;
+  return set;
+}
+
+static VarSet factor_scope(const Chain *ch, const Factor *f) {
+  VarSet set = 0;
+  for (uint32_t i = 0; i < f->vars.n; i++) set |= (VarSet)1 << clique_place(ch, f->vars.at[i].at, f->vars.at[i].lag);
+  return set;
+}
+
+/* Edges that no later step mentions come last: what they sum to depends on few others. */
+static uint32_t next_to_sum(const Chain *ch, VarSet set) {
+  uint32_t best = 0, rank = 0;
+  for (uint32_t k = 0; k < ch->clique.n; k++) {
+    uint32_t here = 1 + 2 * ch->clique.at[k].lag + (ch->reach[ch->clique.at[k].at] > 0);
+    if ((set >> k & 1) && here > rank) best = k, rank = here;
+  }
+  return best;
+}
+
+/* ---- values of a variable ------------------------------------------------------------------------------------ */
+
+static Bounds hull(Context *x, const Edge *e) {
+  Context top = {.d = x->d};
+  if (e->domain == DOMAIN_BIT) return (Bounds){build_int(B(x), 0), build_int(B(x), 2), NULL, 0};
+  return eval_range(&top, &e->range);
+}
+
+static Val plain_count(Context *x, const Edge *e) {
+  Bounds r = hull(x, e);
+  return build_2(B(x), IR_MAX, build_2(B(x), IR_SUB, r.hi, r.lo), build_int(B(x), 0));
+}
+
+Val value_count(Context *x, const Edge *e) {
+  Val n = plain_count(x, e);
+  return e->or_none ? build_2(B(x), IR_ADD, n, build_int(B(x), 1)) : n;
+}
+
+Choice numbered(Context *x, const Edge *e, Val code) {
+  Choice c = {build_2(B(x), IR_ADD, code, hull(x, e).lo), 0};
+  if (e->or_none) c.none = build_2(B(x), IR_EQ, code, plain_count(x, e));
+  return c;
+}
+
+static Val number_of(Context *x, const Edge *e, Choice value) {
+  Val code = build_2(B(x), IR_SUB, value.v, hull(x, e).lo);
+  return value.none ? build_select(B(x), value.none, plain_count(x, e), code) : code;
+}
+
+Cell with_value(Context *x, const Component *c, const Cell *cell, uint32_t var, Choice value) {
+  Cell r = *cell;
+  r.known |= (VarSet)1 << var;
+  r.value[var] = value;
+  r.code[var] = number_of(x, c->edges.at[c->chain->clique.at[var].at], value);
+  return r;
+}
+
+Loop *open_values(Context *x, const Component *c, uint32_t var, const Cell *cell, LoopKind kind, Cell *inside) {
+  const Edge *e = c->edges.at[c->chain->clique.at[var].at];
+  Loop *l = open_loop(x, kind, e->span, build_int(B(x), 0), value_count(x, e));
+  *inside = *cell;
+  inside->known |= (VarSet)1 << var;
+  inside->code[var] = l->index;
+  inside->value[var] = numbered(x, e, l->index);
+  return l;
+}
+
+/* ---- one step ---------------------------------------------------------------------------------------------------- */
+
+Bounds step_range(Context *x, const Component *c) {
+  Context top = {.d = x->d};
+  return eval_range(&top, &c->plates.at[c->chain->step]->range);
+}
+
+Val step_count(Context *x, const Component *c) {
+  Bounds r = step_range(x, c);
+  return build_2(B(x), IR_MAX, build_2(B(x), IR_SUB, r.hi, r.lo), build_int(B(x), 0));
+}
+
+Step step_of(Context *x, Copy copy, Ring ring) {
+  Step s = {.own = in_copy(x, copy), .copy = copy, .ring = ring};
+  s.own.known = NULL;
+  s.own.decisions = NULL;
+  s.own.used_none = NULL;
+  Val t = copy.at[copy.c->chain->step];
+  s.row = build_2(B(x), IR_ADD, build_2(B(x), IR_SUB, t, step_range(x, copy.c).lo), build_int(B(x), 1));
+  return s;
+}
+
+Context in_cell(const Step *s, const Cell *cell) {
+  const Component *c = s->copy.c;
+  Context y = s->own;
+  for (uint32_t k = 0; k < c->chain->clique.n; k++) {
+    if (!(cell->known >> k & 1)) continue;
+    Lagged v = c->chain->clique.at[k];
+    y = with_known(&y, lagged_copy(&y, s->copy, v.lag), c->edges.at[v.at], cell->value[k]);
+  }
+  return y;
+}
+
+/* ---- the semirings ------------------------------------------------------------------------------------------------- */
+
+static AccKind plus(Ring ring) {
+  switch (ring) {
+  case RING_SUM: case RING_PRIOR: return ACC_LSE;
+  case RING_MAX: return ACC_MAX;
+  case RING_COUNT: return ACC_SUM;
+  case RING_COUNT_: break;
+  }
+  ICE("unknown semiring");
+}
+
+static Val times(Context *x, Ring ring, Val a, Val b) { return build_2(B(x), ring == RING_COUNT ? IR_MUL : IR_LOGMUL, a, b); }
+static Val one(Context *x, Ring ring) { return wide(x, ring == RING_COUNT ? 1 : 0); }
+static Val zero(Context *x, Ring ring) { return wide(x, ring == RING_COUNT ? 0 : -INFINITY); }
+
+static bool counts_in(Ring ring, const Factor *f) {
+  bool is_require = f->kind == FACTOR_SUPPORT || (f->kind == FACTOR_WEIGHT && f->weight->kind == WEIGHT_REQUIRE);
+  return ring == RING_PRIOR ? f->is_prior : ring == RING_COUNT ? is_require : true;
+}
+
+static Val factor_in(Context *x, const Step *s, const Factor *f) {
+  Val l = build_convert(B(x), factor_log(x, s->copy.c, f), IR_WIDE);
+  if (s->ring != RING_COUNT) return l;
+  return build_select(B(x), build_2(B(x), IR_EQ, l, wide(x, -INFINITY)), wide(x, 0), wide(x, 1));
+}
+
+/* ---- places in tables ------------------------------------------------------------------------------------------------ */
+
+/* Parallel plates, the row, the numbers of the state; `lag` later than the variables of the clique. */
+static Val *place(Context *x, Copy copy, Val row, VarSet state, uint32_t lag, const Cell *cell) {
+  const Component *c = copy.c;
+  const Chain *ch = c->chain;
+  Val *at = NEW_ARRAY(x->d->arena, Val, c->plates.n + ch->clique.n);
+  Context top = {.d = x->d};
+  uint32_t n = 0;
+  for (uint32_t k = 0; k < c->plates.n; k++)
+    if (k != ch->step) at[n++] = build_2(B(x), IR_SUB, copy.at[k], eval_range(&top, &c->plates.at[k]->range).lo);
+  at[n++] = row;
+  for (uint32_t k = 0; k < ch->clique.n; k++)
+    if (state >> k & 1) at[n++] = cell->code[clique_place(ch, ch->clique.at[k].at, ch->clique.at[k].lag + lag)];
+  return at;
+}
+
+static Val load_message(Step *s, Array *a, bool before, const Cell *cell) {
+  Context *x = &s->own;
+  Val row = before ? build_2(B(x), IR_SUB, s->row, build_int(B(x), 1)) : s->row;
+  return build_load(B(x), a, place(x, s->copy, row, state_after(s->copy.c->chain), before, cell));
+}
+
+/* ---- sums over a clique -------------------------------------------------------------------------------------------- */
+
+typedef struct Level { VarSet done; bool first; } Level; /* what has been multiplied in: what is complete in `done` */
+
+static bool completes(const Level *v, VarSet known, VarSet scope) { return !(scope & ~known) && (v->first || (scope & ~v->done)); }
+
+static Val level(Step *s, const Cell *cell, Level v, VarSet sum, Terms t);
+
+static Val sum_values(Step *s, const Cell *cell, VarSet sum, Terms t) {
+  Builder *b = B(&s->own);
+  uint32_t var = next_to_sum(s->copy.c->chain, sum);
+  Cell inside;
+  Loop *l = open_values(&s->own, s->copy.c, var, cell, LOOP_REDUCE, &inside);
+  Acc *a = build_acc(b, l, plus(s->ring), IR_WIDE, 0, NULL);
+  Val w = level(s, &inside, (Level){cell->known, false}, sum & ~((VarSet)1 << var), t);
+  if (ir_acc_takes_log_w(a->kind)) a->body.log_w = w;
+  else a->body.x = w;
+  return build_close(b, l)->accs.at[0]->result;
+}
+
+static Val tables_at(Step *s, const Cell *cell, Level v, Terms t, Val w) {
+  Component *c = s->copy.c;
+  VarSet before = state_before(c->chain), after = state_after(c->chain);
+  Context *x = &s->own;
+  Derive *d = x->d;
+  if (t.before && completes(&v, cell->known, before)) w = times(x, s->ring, w, load_message(s, forward_table(d, c, s->ring), true, cell));
+  if (t.here && completes(&v, cell->known, after)) w = times(x, s->ring, w, load_message(s, forward_table(d, c, s->ring), false, cell));
+  if (t.after && completes(&v, cell->known, after)) w = times(x, s->ring, w, load_message(s, backward_table(d, c, s->ring), false, cell));
+  return w;
+}
+
+/* Factors that may fail come last: where others remove the value they are not looked at. */
+static Val factors_at(Step *s, const Cell *cell, Level v, bool fallible, Val w) {
+  const Component *c = s->copy.c;
+  Context y = in_cell(s, cell);
+  for (uint32_t i = 0; i < c->factors.n; i++) {
+    const Factor *f = c->factors.at[i];
+    if (!counts_in(s->ring, f) || factor_may_fail(f) != fallible || !completes(&v, cell->known, factor_scope(c->chain, f))) continue;
+    Context z = fallible ? with_guard(&y, build_2(B(&y), IR_NE, w, zero(&y, s->ring))) : y;
+    w = times(&y, s->ring, w, factor_in(&z, s, f));
+  }
+  return w;
+}
+
+static Val level(Step *s, const Cell *cell, Level v, VarSet sum, Terms t) {
+  Val w = tables_at(s, cell, v, t, one(&s->own, s->ring));
+  if (t.factors) w = factors_at(s, cell, v, false, w);
+  if (sum) w = times(&s->own, s->ring, w, sum_values(s, cell, sum, t));
+  return t.factors ? factors_at(s, cell, v, true, w) : w;
+}
+
+Val clique_sum(Step *s, const Cell *cell, VarSet sum, Terms t) { return level(s, cell, (Level){0, true}, sum, t); }
+
+Val clique_rest(Step *s, const Cell *cell, VarSet before, VarSet sum, Terms t) { return level(s, cell, (Level){before, false}, sum, t); }
+
+/* ---- filling tables --------------------------------------------------------------------------------------------------- */
+
+ChainTables *tables_of(Derive *d, const Component *c) {
+  if (!d->chains) d->chains = NEW_ARRAY(d->arena, ChainTables *, d->plan->components.n);
+  if (!d->chains[c->id]) d->chains[c->id] = NEW(d->arena, ChainTables);
+  return d->chains[c->id];
+}
+
+/* An array over the parallel plates, `rows` (0: none) and the states. */
+Array *chain_array(Derive *d, const Component *c, const char *what, StoreType elem, Val rows, VarSet state) {
+  Context x = {.d = d};
+  Builder *b = B(&x);
+  Val *dims = NEW_ARRAY(d->arena, Val, c->plates.n + c->chain->clique.n + 1);
+  uint32_t n = 0;
+  for (uint32_t k = 0; k < c->plates.n; k++) {
+    if (k == c->chain->step) continue;
+    Bounds r = eval_range(&x, &c->plates.at[k]->range);
+    dims[n++] = build_2(b, IR_MAX, build_2(b, IR_SUB, r.hi, r.lo), build_int(b, 0));
+  }
+  if (rows) dims[n++] = rows;
+  for (uint32_t k = 0; k < c->chain->clique.n; k++)
+    if (state >> k & 1) dims[n++] = value_count(&x, c->edges.at[c->chain->clique.at[k].at]);
+  return build_array(b, ARRAY_TEMP, arena_printf(d->arena, "%s%u", what, b->k->arrays.n), elem, n, dims);
+}
+
+Copy open_chains(Context *x, Component *c, Nest *nest) {
+  Copy copy = {c, NEW_ARRAY(x->d->arena, Val, c->plates.n)};
+  for (uint32_t k = 0; k < c->plates.n; k++) {
+    if (k == c->chain->step) continue;
+    Context top = {.d = x->d};
+    Bounds r = eval_range(&top, &c->plates.at[k]->range);
+    Loop *l = nest->loops[nest->n++] = open_loop(x, LOOP_PAR, c->plates.at[k]->span, r.lo, r.hi);
+    *x = with_index(x, c->plates.at[k], l->index, r.lo, r.hi, false);
+    copy.at[k] = l->index;
+  }
+  return copy;
+}
+
+void close_nest(Builder *b, Nest *nest) {
+  while (nest->n) build_close(b, nest->loops[--nest->n]);
+}
+
+static Cell open_state(Context *x, const Component *c, VarSet state, LoopKind kind, Nest *nest) {
+  Cell cell = {0};
+  for (uint32_t k = 0; k < c->chain->clique.n; k++)
+    if (state >> k & 1) nest->loops[nest->n++] = open_values(x, c, k, &cell, kind, &cell);
+  return cell;
+}
+
+typedef struct Row { Array *a; Copy copy; Val row; } Row; /* one row of a table of messages */
+
+static Val *state_place(Context *x, const Row *r, const Cell *cell) {
+  return place(x, r->copy, r->row, state_after(r->copy.c->chain), 0, cell);
+}
+
+/* The largest finite entry, -inf where there is none: what the row is then kept relative to. */
+static Val largest_in(Context *x, const Row *r, VarSet left, const Cell *cell) {
+  Builder *b = B(x);
+  if (!left) {
+    Val v = build_load(b, r->a, state_place(x, r, cell));
+    Val finite = build_2(b, IR_LT, build_1(b, IR_ABS, v), wide(x, INFINITY));
+    return build_select(b, finite, v, wide(x, -INFINITY));
+  }
+  uint32_t var = 0;
+  while (!(left >> var & 1)) var++;
+  Cell inside;
+  Loop *l = open_values(x, r->copy.c, var, cell, LOOP_REDUCE, &inside);
+  Acc *a = build_acc(b, l, ACC_MAX, IR_WIDE, 0, NULL);
+  a->body.x = largest_in(x, r, left & ~((VarSet)1 << var), &inside);
+  return build_close(b, l)->accs.at[0]->result;
+}
+
+/* Subtracts the largest entry and returns it (0 where there is none). */
+static Val make_relative(Context *x, const Row *r) {
+  Builder *b = B(x);
+  VarSet state = state_after(r->copy.c->chain);
+  Val max = largest_in(x, r, state, &(Cell){0});
+  max = build_select(b, build_2(b, IR_EQ, max, wide(x, -INFINITY)), wide(x, 0), max);
+  Nest nest = {0};
+  Cell cell = open_state(x, r->copy.c, state, LOOP_PAR, &nest);
+  Val *at = state_place(x, r, &cell);
+  build_store(b, r->a, build_2(b, IR_SUB, build_load(b, r->a, at), max), at);
+  close_nest(b, &nest);
+  return max;
+}
+
+/* Before the first step: number 0 for the copies that do not exist. */
+static void store_start(Context *x, const Row *r, Ring ring) {
+  Builder *b = B(x);
+  Nest nest = {0};
+  Cell cell = open_state(x, r->copy.c, state_after(r->copy.c->chain), LOOP_PAR, &nest);
+  Val start = 0;
+  for (uint32_t k = 0; k < r->copy.c->chain->clique.n; k++)
+    if (cell.known >> k & 1) start = build_and(b, start, build_2(b, IR_EQ, cell.code[k], build_int(b, 0)));
+  build_store(b, r->a, build_select(b, start, one(x, ring), zero(x, ring)), state_place(x, r, &cell));
+  close_nest(b, &nest);
+}
+
+static Val sum_of_row(Context *x, const Row *r, Ring ring, VarSet left, const Cell *cell) {
+  Builder *b = B(x);
+  if (!left) return build_load(b, r->a, state_place(x, r, cell));
+  uint32_t var = 0;
+  while (!(left >> var & 1)) var++;
+  Cell inside;
+  Loop *l = open_values(x, r->copy.c, var, cell, LOOP_REDUCE, &inside);
+  Acc *a = build_acc(b, l, plus(ring), IR_WIDE, 0, NULL);
+  Val w = sum_of_row(x, r, ring, left & ~((VarSet)1 << var), &inside);
+  if (ir_acc_takes_log_w(a->kind)) a->body.log_w = w;
+  else a->body.x = w;
+  return build_close(b, l)->accs.at[0]->result;
+}
+
+Val *chain_place(Context *x, Copy copy, Val row) { return place(x, copy, row, 0, 0, NULL); }
+
+/* forward[row] of the step s, from forward[row - 1]; the sum of the logs of what rows were divided by goes to `scale`. */
+static void forward_step(Step *s, Array *a, Array *scale) {
+  Context *x = &s->own;
+  Builder *b = B(x);
+  const Chain *ch = s->copy.c->chain;
+  Row r = {a, s->copy, s->row};
+  Nest nest = {0};
+  Cell cell = open_state(x, s->copy.c, state_after(ch), LOOP_PAR, &nest);
+  Val w = clique_sum(s, &cell, whole_clique(ch) & ~state_after(ch), (Terms){.factors = true, .before = true});
+  build_store(b, a, w, state_place(x, &r, &cell));
+  close_nest(b, &nest);
+  if (s->ring == RING_COUNT) return;
+  Val max = make_relative(x, &r), last = build_2(b, IR_SUB, s->row, build_int(b, 1));
+  build_store(b, scale, build_2(b, IR_ADD, build_load(b, scale, chain_place(x, s->copy, last)), max), chain_place(x, s->copy, s->row));
+}
+
+static void check_reaches(Context *x, const Component *c) {
+  const Plan *p = x->d->plan;
+  for (uint32_t i = 0; i < c->factors.n; i++)
+    if (c->factors.at[i]->weight) check_reach(x, c, p->reach_of_weight[c->factors.at[i]->weight->id]);
+}
+
+static void fill_forward(Derive *d, Component *c, Ring ring, ChainTables *t) {
+  Builder *b = &d->b;
+  Region *back = b->at;
+  b->at = b->k->top;
+  Context x = {.d = d};
+  Index *step = c->plates.at[c->chain->step];
+  Bounds range = step_range(&x, c);
+  Val n = step_count(&x, c), rows = build_2(b, IR_ADD, n, build_int(b, 1));
+  check_reaches(&x, c);
+  Array *a = t->forward[ring] = chain_array(d, c, "forward", STORE_WIDE, rows, state_after(c->chain));
+  Array *scale = chain_array(d, c, "scale", STORE_WIDE, rows, 0), *total = t->total[ring] = chain_array(d, c, "total", STORE_WIDE, 0, 0);
+  Nest nest = {0};
+  Copy copy = open_chains(&x, c, &nest);
+  Row first = {a, copy, build_int(b, 0)};
+  store_start(&x, &first, ring);
+  build_store(b, scale, wide(&x, 0), chain_place(&x, copy, first.row));
+  Loop *l = nest.loops[nest.n++] = open_loop(&x, LOOP_SEQ, step->span, range.lo, range.hi);
+  Context y = with_index(&x, step, l->index, range.lo, range.hi, false);
+  copy.at[c->chain->step] = l->index;
+  Step s = step_of(&y, copy, ring);
+  forward_step(&s, a, scale);
+  build_close(b, nest.loops[--nest.n]);
+  Row last = {a, copy, n};
+  Val sum = sum_of_row(&x, &last, ring, state_after(c->chain), &(Cell){0});
+  if (ring != RING_COUNT) sum = build_2(b, IR_LOGMUL, build_load(b, scale, chain_place(&x, copy, n)), sum);
+  build_store(b, total, sum, chain_place(&x, copy, 0));
+  close_nest(b, &nest);
+  b->at = back;
+}
+
+static void store_end(Context *x, const Row *r, Ring ring) {
+  Nest nest = {0};
+  Cell cell = open_state(x, r->copy.c, state_after(r->copy.c->chain), LOOP_PAR, &nest);
+  build_store(B(x), r->a, one(x, ring), state_place(x, r, &cell));
+  close_nest(B(x), &nest);
+}
+
+/* backward[row - 1] of the step s, from backward[row]. */
+static void backward_step(Step *s, Array *a) {
+  Context *x = &s->own;
+  Builder *b = B(x);
+  const Chain *ch = s->copy.c->chain;
+  Row r = {a, s->copy, build_2(b, IR_SUB, s->row, build_int(b, 1))};
+  Nest nest = {0};
+  Cell cell = open_state(x, s->copy.c, state_before(ch), LOOP_PAR, &nest);
+  Val w = clique_sum(s, &cell, whole_clique(ch) & ~state_before(ch), (Terms){.factors = true, .after = true});
+  build_store(b, a, w, place(x, r.copy, r.row, state_after(ch), 1, &cell));
+  close_nest(b, &nest);
+  if (s->ring != RING_COUNT) make_relative(x, &r);
+}
+
+static void fill_backward(Derive *d, Component *c, Ring ring, ChainTables *t) {
+  Builder *b = &d->b;
+  Region *back = b->at;
+  b->at = b->k->top;
+  Context x = {.d = d};
+  Index *step = c->plates.at[c->chain->step];
+  Bounds range = step_range(&x, c);
+  Val n = step_count(&x, c);
+  Array *a = t->backward[ring] = chain_array(d, c, "backward", STORE_WIDE, build_2(b, IR_ADD, n, build_int(b, 1)), state_after(c->chain));
+  Nest nest = {0};
+  Copy copy = open_chains(&x, c, &nest);
+  store_end(&x, &(Row){a, copy, n}, ring);
+  Loop *l = nest.loops[nest.n++] = open_loop(&x, LOOP_SEQ, step->span, build_int(b, 0), n);
+  Val at = build_2(b, IR_SUB, build_2(b, IR_SUB, range.hi, build_int(b, 1)), l->index);
+  Context y = with_index(&x, step, at, range.lo, range.hi, false);
+  copy.at[c->chain->step] = at;
+  Step s = step_of(&y, copy, ring);
+  backward_step(&s, a);
+  close_nest(b, &nest);
+  b->at = back;
+}
+
+Array *forward_table(Derive *d, Component *c, Ring ring) {
+  ChainTables *t = tables_of(d, c);
+  if (!t->forward[ring]) fill_forward(d, c, ring, t);
+  return t->forward[ring];
+}
+
+Array *backward_table(Derive *d, Component *c, Ring ring) {
+  ChainTables *t = tables_of(d, c);
+  if (!t->backward[ring]) fill_backward(d, c, ring, t);
+  return t->backward[ring];
+}
+
+Val chain_total(Context *x, Copy copy, Ring ring) {
+  forward_table(x->d, copy.c, ring);
+  Array *a = tables_of(x->d, copy.c)->total[ring];
+  return build_load(B(x), a, chain_place(x, copy, 0));
+}
