@@ -112,7 +112,7 @@ static Val *marginal_place(Context *x, Copy copy, Val step, Val code) {
 
 static Acc *over_row(Context *x, Array *a, Copy copy, Val step, const Edge *e, AccKind kind) {
   Builder *b = B(x);
-  Loop *l = open_loop(x, LOOP_REDUCE, e->span, build_int(b, 0), value_count(x, e));
+  Loop *l = open_loop(x, LOOP_REDUCE, e->span, build_int(b, 0), value_count(x, copy.c, (uint32_t)component_place(copy.c, e)));
   Acc *acc = build_acc(b, l, kind, IR_WIDE, 0, NULL);
   Val v = build_load(b, a, marginal_place(x, copy, step, l->index));
   if (kind == ACC_MAX) acc->body.x = v;
@@ -259,7 +259,7 @@ static Val entropy_given(Step *s, const Cell *cell, VarSet left) {
 
 static Val new_entropy(Step *s, const Cell *cell) {
   const Chain *ch = s->copy.c->chain;
-  return entropy_given(s, cell, whole_clique(ch) & ~state_before(ch));
+  return entropy_given(s, cell, whole_clique(ch) & ~state_before(ch) & ~counters_in(ch, s->copy.c));
 }
 
 static Val step_entropy(Step *s) {
@@ -281,12 +281,12 @@ Val chain_entropy(Context *x, Copy copy) { return unless_invalid(x, copy, over_s
 static Val minus_log_prior(Step *s, const Cell *cell) {
   Step p = *s;
   p.ring = RING_PRIOR;
-  return build_1(B(&s->own), IR_NEG, clique_sum(&p, cell, 0, (Terms){.factors = true}));
+  return build_1(B(&s->own), IR_NEG, clique_sum(&p, cell, 0, (Terms){.factors = true})); /* counts are not known: no factor */
 }
 
 static Val step_cross(Step *s) {
   VarSet all = whole_clique(s->copy.c->chain);
-  return expect_cell(s, &(Cell){0}, all, all, AT_CLIQUE, minus_log_prior);
+  return expect_cell(s, &(Cell){0}, all & ~counters_in(s->copy.c->chain, s->copy.c), all, AT_CLIQUE, minus_log_prior);
 }
 
 static Val constant_of(Step *s, bool priors_alone) {
@@ -319,7 +319,11 @@ Val chain_logz(Context *x, Copy copy) {
   return build_2(B(x), IR_LOGMUL, chain_total(x, copy, RING_SUM), constants);
 }
 
-Val chain_count(Context *x, Copy copy) { return chain_total(x, copy, RING_COUNT); }
+/* Without a copy there is one joint value, whatever weights without an edge say. */
+Val chain_count(Context *x, Copy copy) {
+  Val empty = build_2(B(x), IR_EQ, step_count(x, copy.c), build_int(B(x), 0));
+  return build_select(B(x), empty, wide(x, 1), chain_total(x, copy, RING_COUNT));
+}
 
 /* ---- some copies of a chain ------------------------------------------------------------------------------------------------ */
 

@@ -30,6 +30,7 @@ typedef enum {
 /* Values of some of a clique's variables. */
 typedef struct Cell {
   VarSet known;
+  VarSet settled; /* counts after the step that follow from those before */
   Choice value[CLIQUE_MAX];
   Val code[CLIQUE_MAX]; /* their numbers */
 } Cell;
@@ -57,9 +58,13 @@ int clique_place(const Chain *ch, uint32_t at, uint32_t lag); /* -1: not in the 
 VarSet state_after(const Chain *ch);  /* the variables of the clique that later steps mention */
 VarSet state_before(const Chain *ch); /* those of earlier copies */
 VarSet whole_clique(const Chain *ch);
+VarSet counters_in(const Chain *ch, const Component *c);
 Cell with_value(Context *x, const Component *c, const Cell *cell, uint32_t var, Choice value);
-Choice numbered(Context *x, const Edge *e, Val code); /* the value of number `code` */
-Val value_count(Context *x, const Edge *e);            /* none included */
+Cell with_code(Context *x, const Component *c, const Cell *cell, uint32_t var, Val code);
+Choice numbered(Context *x, const Component *c, uint32_t at, Val code); /* the value of number `code` */
+Val value_count(Context *x, const Component *c, uint32_t at);            /* none included; x binds the plates beside the chain */
+/* The cell with the counts after the step, which follow from those before; *ok: bool, they have weight (0: always). */
+Cell with_counts_after(Step *s, const Cell *cell, Val *ok);
 /* The loop over the values of a variable; *inside is the cell within. */
 Loop *open_values(Context *x, const Component *c, uint32_t var, const Cell *cell, LoopKind kind, Cell *inside);
 /* Values of edges as the context of what is evaluated at a step. */
@@ -94,6 +99,14 @@ Val *chain_place(Context *x, Copy copy, Val row);
 /* Loops over all chains; x binds their plates, the copy's step is left open. */
 Copy open_chains(Context *x, Component *c, Nest *nest);
 void close_nest(Builder *b, Nest *nest);
+
+/* ---- count.c: places behind those of the edges ------------------------------------------------------------------ */
+
+Val counter_limit(Context *x, const Component *c, uint32_t at);     /* the greatest count; x binds the plates beside the chain */
+Val counter_dimension(Context *x, const Component *c, uint32_t at); /* of tables: given by the sizes */
+Val counter_increment(Context *x, Copy home, uint32_t at);          /* x knows the values that it depends on */
+bool counter_saturates(const Component *c, uint32_t at, Ring ring);
+Val ends_in(Step *s, const Cell *cell); /* the weights on the counts after the last step */
 
 /* ---- pick.c: modes and draws of whole chains -------------------------------------------------------------------- */
 

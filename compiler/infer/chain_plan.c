@@ -71,13 +71,17 @@ void plan_reaches(Plan *p) {
     Weight *w = m->weights.at[i];
     First f = {0};
     visit_weight(w, note_edge, &f);
-    if (f.edge) p->reach_of_weight[w->id] = reach_checked(p, p->of_edge[f.edge->id], &w->plates, w, visit_weight, w->span);
+    if (f.edge && is_count_weight(p, w)) {
+      const char *why = plan_count(p, p->of_edge[f.edge->id], w);
+      if (why) refuse_reach(p, p->of_edge[f.edge->id], w->span, why);
+    } else if (f.edge) p->reach_of_weight[w->id] = reach_checked(p, p->of_edge[f.edge->id], &w->plates, w, visit_weight, w->span);
   }
-  for (uint32_t i = 0; i < m->weights.n; i++) { /* chains look at this when they run, single copies cannot */
+  for (uint32_t i = 0; i < m->weights.n; i++) { /* along its plate a chain looks at this when it runs */
     const Reach *r = p->reach_of_weight[i];
-    if (!r || r->own || r->proved) continue;
-    const Component *c = p->of_edge[r->refs.at[0].ref->edge->id];
-    if (!c->chain) refuse_reach(p, c, r->span, "names copies of which it is not known that they exist");
+    if (!r || r->own) continue;
+    Component *c = p->of_edge[r->refs.at[0].ref->edge->id];
+    for (uint32_t k = 0; k < r->n; k++)
+      if (!r->proved[k] && !(c->chain && c->chain->step == k)) refuse_reach(p, c, r->span, "names copies of which it is not known that they exist");
   }
 }
 
@@ -147,22 +151,34 @@ static void add_support(Plan *p, Component *c, uint32_t k) {
   vec_push(p->arena, &c->factors, f);
 }
 
+static uint32_t places(const Component *c) { return c->edges.n + c->chain->counters.n; }
+
+static void see_var(Chain *ch, Lagged v, uint32_t *longest) {
+  if (v.lag > ch->reach[v.at]) ch->reach[v.at] = v.lag;
+  if (v.lag > *longest) *longest = v.lag;
+}
+
 static void make_chain(Plan *p, Component *c) {
   Chain *ch = c->chain;
   check_tables(p, c);
   for (uint32_t k = 0; k < c->edges.n; k++) add_support(p, c, k);
-  ch->reach = NEW_ARRAY(p->arena, uint32_t, c->edges.n);
-  uint32_t longest = 0;
+  ch->reach = NEW_ARRAY(p->arena, uint32_t, places(c));
+  uint32_t longest = ch->counters.n > 0;
   for (uint32_t i = 0; i < c->factors.n; i++) {
     const Factor *f = c->factors.at[i];
-    for (uint32_t k = 0; k < f->vars.n; k++) {
-      Lagged v = f->vars.at[k];
-      if (v.lag > ch->reach[v.at]) ch->reach[v.at] = v.lag;
-      if (v.lag > longest) longest = v.lag;
+    for (uint32_t k = 0; k < f->vars.n; k++) see_var(ch, f->vars.at[k], &longest);
+  }
+  for (uint32_t i = 0; i < ch->counters.n; i++) {
+    Counter *k = ch->counters.at[i];
+    ch->reach[c->edges.n + i] = 1;
+    for (uint32_t r = 0; r < k->reach->refs.n; r++) {
+      vec_push(p->arena, &k->vars, (Lagged){k->reach->refs.at[r].at, k->reach->refs.at[r].lag});
+      see_var(ch, vec_last(&k->vars), &longest);
     }
   }
+  plan_limits(p, c);
   for (uint32_t lag = 0; lag <= longest; lag++)
-    for (uint32_t k = 0; k < c->edges.n; k++)
+    for (uint32_t k = 0; k < places(c); k++)
       if (lag <= ch->reach[k]) vec_push(p->arena, &ch->clique, (Lagged){k, lag});
   if (ch->clique.n > CHAIN_MAX_VARS)
     plan_refuse(p, c->edges.at[0]->span,

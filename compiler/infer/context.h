@@ -125,7 +125,8 @@ bool context_holds_in(const Context *x, const Region *r);
 Context at_home(const Context *x, Copy home, const Reach *r, Val *active);
 Val reach_meets(Context *x, Copy home, const Reach *r); /* *active alone */
 Copy lagged_copy(Context *x, Copy copy, int64_t lag);   /* of a chain: `lag` steps before */
-void check_reach(Context *x, const Component *c, const Reach *r); /* an error where it names a copy that does not exist */
+/* An error where it names a copy along the chain that does not exist; x binds the other plates to those of the copy. */
+void check_reach(Context *x, Copy copy, const Reach *r);
 
 /* ---- weigh.c: log weights ------------------------------------------------------------------------------ */
 

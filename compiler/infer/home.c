@@ -71,24 +71,27 @@ Context at_home(const Context *x, Copy home, const Reach *r, Val *active) {
   return y;
 }
 
-void check_reach(Context *x, const Component *c, const Reach *r) {
-  if (r->proved || r->own) return;
+void check_reach(Context *x, Copy copy, const Reach *r) {
+  uint32_t step = copy.c->chain->step;
+  if (r->own || r->proved[step]) return;
   Builder *b = B(x);
+  Context y = *x;
+  for (uint32_t k = 0; k < r->n; k++)
+    if (k != step && r->follows[k] && r->follows[k] != copy.c->plates.at[k])
+      y = with_index(&y, r->follows[k], displaced(&y, copy.at[k], -r->shift[k]), copy.at[k], 0, false);
   b->span = r->span;
-  for (uint32_t k = 0; k < r->n; k++) {
-    Bounds p = eval_range(x, &c->plates.at[k]->range);
-    Val lowest, highest, guard = 0;
-    if (r->follows[k]) {
-      Bounds q = eval_range(x, &r->follows[k]->range);
-      lowest = displaced(x, q.lo, r->lowest[k]);
-      highest = displaced(x, q.hi, r->shift[k] - 1);
-      guard = build_2(b, IR_LT, q.lo, q.hi);
-    } else {
-      lowest = displaced(x, eval(x, r->pin[k]), r->lowest[k]);
-      highest = displaced(x, eval(x, r->pin[k]), r->shift[k]);
-    }
-    Val n = build_2(b, IR_SUB, p.hi, p.lo);
-    build_check(b, IR_CHECK_INDEX, guard, build_2(b, IR_SUB, lowest, p.lo), n);
-    build_check(b, IR_CHECK_INDEX, guard, build_2(b, IR_SUB, highest, p.lo), n);
+  Bounds p = eval_range(&y, &copy.c->plates.at[step]->range);
+  Val lowest, highest, guard = 0;
+  if (r->follows[step]) {
+    Bounds q = eval_range(&y, &r->follows[step]->range);
+    lowest = displaced(&y, q.lo, r->lowest[step]);
+    highest = displaced(&y, q.hi, r->shift[step] - 1);
+    guard = build_2(b, IR_LT, q.lo, q.hi);
+  } else {
+    lowest = displaced(&y, eval(&y, r->pin[step]), r->lowest[step]);
+    highest = displaced(&y, eval(&y, r->pin[step]), r->shift[step]);
   }
+  Val n = build_2(b, IR_SUB, p.hi, p.lo);
+  build_check(b, IR_CHECK_INDEX, guard, build_2(b, IR_SUB, lowest, p.lo), n);
+  build_check(b, IR_CHECK_INDEX, guard, build_2(b, IR_SUB, highest, p.lo), n);
 }

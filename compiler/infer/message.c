@@ -30,17 +30,27 @@ VarSet state_before(const Chain *ch) {
   return set;
 }
 
-static VarSet factor_scope(const Chain *ch, const Factor *f) {
+static VarSet scope_of(const Chain *ch, uint32_t n, const Lagged *vars) {
   VarSet set = 0;
-  for (uint32_t i = 0; i < f->vars.n; i++) set |= (VarSet)1 << clique_place(ch, f->vars.at[i].at, f->vars.at[i].lag);
+  for (uint32_t i = 0; i < n; i++) set |= (VarSet)1 << clique_place(ch, vars[i].at, vars[i].lag);
   return set;
 }
 
-/* Edges that no later step mentions come last: what they sum to depends on few others. */
-static uint32_t next_to_sum(const Chain *ch, VarSet set) {
+VarSet counters_in(const Chain *ch, const Component *c) {
+  VarSet set = 0;
+  for (uint32_t k = 0; k < ch->clique.n; k++)
+    if (ch->clique.at[k].at >= c->edges.n) set |= (VarSet)1 << k;
+  return set;
+}
+
+/* Edges that no later step mentions come late: what they sum to depends on few others.  Counters come last, the count before
+ * first: the edges then tell one from the other. */
+static uint32_t next_to_sum(const Component *c, VarSet set) {
+  const Chain *ch = c->chain;
   uint32_t best = 0, rank = 0;
   for (uint32_t k = 0; k < ch->clique.n; k++) {
-    uint32_t here = 1 + 2 * ch->clique.at[k].lag + (ch->reach[ch->clique.at[k].at] > 0);
+    Lagged v = ch->clique.at[k];
+    uint32_t here = v.at >= c->edges.n ? 1 + v.lag : 4 + 2 * v.lag + (ch->reach[v.at] > 0);
     if ((set >> k & 1) && here > rank) best = k, rank = here;
   }
   return best;
@@ -59,12 +69,20 @@ static Val plain_count(Context *x, const Edge *e) {
   return build_2(B(x), IR_MAX, build_2(B(x), IR_SUB, r.hi, r.lo), build_int(B(x), 0));
 }
 
-Val value_count(Context *x, const Edge *e) {
+static Val edge_count(Context *x, const Edge *e) {
   Val n = plain_count(x, e);
   return e->or_none ? build_2(B(x), IR_ADD, n, build_int(B(x), 1)) : n;
 }
 
-Choice numbered(Context *x, const Edge *e, Val code) {
+Val value_count(Context *x, const Component *comp, uint32_t at) {
+  if (at < comp->edges.n) return edge_count(x, comp->edges.at[at]);
+  Val greatest = counter_limit(x, comp, at);
+  return build_2(B(x), IR_MAX, build_2(B(x), IR_ADD, greatest, build_int(B(x), 1)), build_int(B(x), 0));
+}
+
+Choice numbered(Context *x, const Component *comp, uint32_t at, Val code) {
+  if (at >= comp->edges.n) return (Choice){code, 0};
+  const Edge *e = comp->edges.at[at];
   Choice c = {build_2(B(x), IR_ADD, code, hull(x, e).lo), 0};
   if (e->or_none) c.none = build_2(B(x), IR_EQ, code, plain_count(x, e));
   return c;
@@ -83,13 +101,19 @@ Cell with_value(Context *x, const Component *c, const Cell *cell, uint32_t var, 
   return r;
 }
 
+Cell with_code(Context *x, const Component *c, const Cell *cell, uint32_t var, Val code) {
+  Cell r = *cell;
+  r.known |= (VarSet)1 << var;
+  r.code[var] = code;
+  r.value[var] = numbered(x, c, c->chain->clique.at[var].at, code);
+  return r;
+}
+
 Loop *open_values(Context *x, const Component *c, uint32_t var, const Cell *cell, LoopKind kind, Cell *inside) {
-  const Edge *e = c->edges.at[c->chain->clique.at[var].at];
-  Loop *l = open_loop(x, kind, e->span, build_int(B(x), 0), value_count(x, e));
-  *inside = *cell;
-  inside->known |= (VarSet)1 << var;
-  inside->code[var] = l->index;
-  inside->value[var] = numbered(x, e, l->index);
+  uint32_t at = c->chain->clique.at[var].at;
+  Span span = at < c->edges.n ? c->edges.at[at]->span : c->chain->counters.at[at - c->edges.n]->span;
+  Loop *l = open_loop(x, kind, span, build_int(B(x), 0), value_count(x, c, at));
+  *inside = with_code(x, c, cell, var, l->index);
   return l;
 }
 
@@ -119,8 +143,8 @@ Context in_cell(const Step *s, const Cell *cell) {
   const Component *c = s->copy.c;
   Context y = s->own;
   for (uint32_t k = 0; k < c->chain->clique.n; k++) {
-    if (!(cell->known >> k & 1)) continue;
     Lagged v = c->chain->clique.at[k];
+    if (!(cell->known >> k & 1) || v.at >= c->edges.n) continue;
     y = with_known(&y, lagged_copy(&y, s->copy, v.lag), c->edges.at[v.at], cell->value[k]);
   }
   return y;
@@ -184,9 +208,98 @@ static bool completes(const Level *v, VarSet known, VarSet scope) { return !(sco
 
 static Val level(Step *s, const Cell *cell, Level v, VarSet sum, Terms t);
 
+/* ---- counts ---- */
+
+/* What the count before, and the edges, make of a count. */
+static Val count_after(Step *s, const Cell *cell, uint32_t at, Val before, Val *ok) {
+  const Component *c = s->copy.c;
+  Builder *b = B(&s->own);
+  Context y = in_cell(s, cell);
+  Val n = build_2(b, IR_ADD, before, counter_increment(&y, s->copy, at)), limit = counter_limit(&s->own, c, at);
+  if (counter_saturates(c, at, s->ring)) return build_2(b, IR_MIN, n, limit);
+  if (c->chain->counters.at[at - c->edges.n]->limit) *ok = build_and(b, *ok, build_2(b, IR_LE, n, limit));
+  return n;
+}
+
+static Cell with_count_after(Step *s, const Cell *cell, uint32_t var, Val *ok) {
+  const Chain *ch = s->copy.c->chain;
+  uint32_t at = ch->clique.at[var].at;
+  Val n = count_after(s, cell, at, cell->code[clique_place(ch, at, 1)], ok);
+  Cell r = with_code(&s->own, s->copy.c, cell, var, n);
+  r.settled |= (VarSet)1 << var;
+  return r;
+}
+
+Cell with_counts_after(Step *s, const Cell *cell, Val *ok) {
+  const Chain *ch = s->copy.c->chain;
+  Cell r = *cell;
+  *ok = 0;
+  for (uint32_t k = 0; k < ch->counters.n; k++)
+    r = with_count_after(s, &r, (uint32_t)clique_place(ch, s->copy.c->edges.n + k, 0), ok);
+  return r;
+}
+
+static Val only_where(Step *s, Val ok, Val w) { return ok ? build_select(B(&s->own), ok, w, zero(&s->own, s->ring)) : w; }
+
+static Val either(Context *x, Ring ring, Val a, Val b) {
+  switch (ring) {
+  case RING_SUM: case RING_PRIOR: return build_2(B(x), IR_LOGADD, a, b);
+  case RING_MAX: return build_2(B(x), IR_MAX, a, b);
+  case RING_COUNT: return build_2(B(x), IR_ADD, a, b);
+  case RING_COUNT_: break;
+  }
+  ICE("unknown semiring");
+}
+
+/* The count after is known: the one before is that less the increment, or, at the limit, the limit too. */
+static Val sum_count_before(Step *s, const Cell *cell, uint32_t var, VarSet left, Terms t) {
+  const Component *c = s->copy.c;
+  Builder *b = B(&s->own);
+  uint32_t at = c->chain->clique.at[var].at, after = (uint32_t)clique_place(c->chain, at, 0);
+  Context y = in_cell(s, cell);
+  Val d = counter_increment(&y, s->copy, at), n = cell->code[after];
+  Cell inside = with_code(&s->own, c, cell, var, build_2(b, IR_SUB, n, d));
+  inside.settled |= (VarSet)1 << after;
+  Level v = {cell->known, false};
+  Val w = only_where(s, build_2(b, IR_GE, inside.code[var], build_int(b, 0)), level(s, &inside, v, left, t));
+  if (!counter_saturates(c, at, s->ring)) return w;
+  Val limit = counter_limit(&s->own, c, at);
+  Val again = build_and(b, build_2(b, IR_EQ, n, limit), build_2(b, IR_NE, d, build_int(b, 0)));
+  Cell full = with_code(&s->own, c, cell, var, limit);
+  full.settled = inside.settled;
+  return either(&s->own, s->ring, w, only_where(s, again, level(s, &full, v, left, t)));
+}
+
+static Val sum_count_after(Step *s, const Cell *cell, uint32_t var, VarSet left, Terms t) {
+  Val ok = 0;
+  Cell inside = with_count_after(s, cell, var, &ok);
+  return only_where(s, ok, level(s, &inside, (Level){cell->known, false}, left, t));
+}
+
+/* 0 or -inf: do counts that were both given follow from each other? */
+static Val counts_at(Step *s, const Cell *cell, Level v, Val w) {
+  const Component *c = s->copy.c;
+  const Chain *ch = c->chain;
+  for (uint32_t k = 0; k < ch->counters.n; k++) {
+    uint32_t at = c->edges.n + k, after = (uint32_t)clique_place(ch, at, 0), before = (uint32_t)clique_place(ch, at, 1);
+    const Counter *counter = ch->counters.at[k];
+    VarSet scope = scope_of(ch, counter->vars.n, counter->vars.at) | (VarSet)1 << after | (VarSet)1 << before;
+    if ((cell->settled >> after & 1) || !completes(&v, cell->known, scope)) continue;
+    Val ok = 0, n = count_after(s, cell, at, cell->code[before], &ok);
+    w = only_where(s, build_and(B(&s->own), ok, build_2(B(&s->own), IR_EQ, n, cell->code[after])), w);
+  }
+  return w;
+}
+
+/* ---- values ---- */
+
 static Val sum_values(Step *s, const Cell *cell, VarSet sum, Terms t) {
   Builder *b = B(&s->own);
-  uint32_t var = next_to_sum(s->copy.c->chain, sum);
+  const Component *c = s->copy.c;
+  uint32_t var = next_to_sum(c, sum);
+  Lagged which = c->chain->clique.at[var];
+  bool paired = which.at >= c->edges.n && t.factors && (cell->known >> clique_place(c->chain, which.at, 1 - which.lag) & 1);
+  if (paired) return (which.lag ? sum_count_before : sum_count_after)(s, cell, var, sum & ~((VarSet)1 << var), t);
   Cell inside;
   Loop *l = open_values(&s->own, s->copy.c, var, cell, LOOP_REDUCE, &inside);
   Acc *a = build_acc(b, l, plus(s->ring), IR_WIDE, 0, NULL);
@@ -213,7 +326,7 @@ static Val factors_at(Step *s, const Cell *cell, Level v, bool fallible, Val w) 
   Context y = in_cell(s, cell);
   for (uint32_t i = 0; i < c->factors.n; i++) {
     const Factor *f = c->factors.at[i];
-    if (!counts_in(s->ring, f) || factor_may_fail(f) != fallible || !completes(&v, cell->known, factor_scope(c->chain, f))) continue;
+    if (!counts_in(s->ring, f) || factor_may_fail(f) != fallible || !completes(&v, cell->known, scope_of(c->chain, f->vars.n, f->vars.at))) continue;
     Context z = fallible ? with_guard(&y, build_2(B(&y), IR_NE, w, zero(&y, s->ring))) : y;
     w = times(&y, s->ring, w, factor_in(&z, s, f));
   }
@@ -222,7 +335,7 @@ static Val factors_at(Step *s, const Cell *cell, Level v, bool fallible, Val w) 
 
 static Val level(Step *s, const Cell *cell, Level v, VarSet sum, Terms t) {
   Val w = tables_at(s, cell, v, t, one(&s->own, s->ring));
-  if (t.factors) w = factors_at(s, cell, v, false, w);
+  if (t.factors) w = counts_at(s, cell, v, factors_at(s, cell, v, false, w));
   if (sum) w = times(&s->own, s->ring, w, sum_values(s, cell, sum, t));
   return t.factors ? factors_at(s, cell, v, true, w) : w;
 }
@@ -239,7 +352,10 @@ ChainTables *tables_of(Derive *d, const Component *c) {
   return d->chains[c->id];
 }
 
-/* An array over the parallel plates, `rows` (0: none) and the states. */
+static Val dimension(Context *x, const Component *c, uint32_t at) {
+  return at < c->edges.n ? edge_count(x, c->edges.at[at]) : counter_dimension(x, c, at);
+}
+
 Array *chain_array(Derive *d, const Component *c, const char *what, StoreType elem, Val rows, VarSet state) {
   Context x = {.d = d};
   Builder *b = B(&x);
@@ -252,7 +368,7 @@ Array *chain_array(Derive *d, const Component *c, const char *what, StoreType el
   }
   if (rows) dims[n++] = rows;
   for (uint32_t k = 0; k < c->chain->clique.n; k++)
-    if (state >> k & 1) dims[n++] = value_count(&x, c->edges.at[c->chain->clique.at[k].at]);
+    if (state >> k & 1) dims[n++] = dimension(&x, c, c->chain->clique.at[k].at);
   return build_array(b, ARRAY_TEMP, arena_printf(d->arena, "%s%u", what, b->k->arrays.n), elem, n, dims);
 }
 
@@ -331,7 +447,7 @@ static void store_start(Context *x, const Row *r, Ring ring) {
 
 static Val sum_of_row(Context *x, const Row *r, Ring ring, VarSet left, const Cell *cell) {
   Builder *b = B(x);
-  if (!left) return build_load(b, r->a, state_place(x, r, cell));
+  if (!left) return times(x, ring, build_load(b, r->a, state_place(x, r, cell)), ends_in(&(Step){.own = *x, .copy = r->copy, .ring = ring}, cell));
   uint32_t var = 0;
   while (!(left >> var & 1)) var++;
   Cell inside;
@@ -361,10 +477,12 @@ static void forward_step(Step *s, Array *a, Array *scale) {
   build_store(b, scale, build_2(b, IR_ADD, build_load(b, scale, chain_place(x, s->copy, last)), max), chain_place(x, s->copy, s->row));
 }
 
-static void check_reaches(Context *x, const Component *c) {
+static void check_reaches(Context *x, Copy copy) {
+  const Component *c = copy.c;
   const Plan *p = x->d->plan;
   for (uint32_t i = 0; i < c->factors.n; i++)
-    if (c->factors.at[i]->weight) check_reach(x, c, p->reach_of_weight[c->factors.at[i]->weight->id]);
+    if (c->factors.at[i]->weight) check_reach(x, copy, p->reach_of_weight[c->factors.at[i]->weight->id]);
+  for (uint32_t i = 0; i < c->chain->counters.n; i++) check_reach(x, copy, c->chain->counters.at[i]->reach);
 }
 
 static void fill_forward(Derive *d, Component *c, Ring ring, ChainTables *t) {
@@ -375,11 +493,11 @@ static void fill_forward(Derive *d, Component *c, Ring ring, ChainTables *t) {
   Index *step = c->plates.at[c->chain->step];
   Bounds range = step_range(&x, c);
   Val n = step_count(&x, c), rows = build_2(b, IR_ADD, n, build_int(b, 1));
-  check_reaches(&x, c);
   Array *a = t->forward[ring] = chain_array(d, c, "forward", STORE_WIDE, rows, state_after(c->chain));
   Array *scale = chain_array(d, c, "scale", STORE_WIDE, rows, 0), *total = t->total[ring] = chain_array(d, c, "total", STORE_WIDE, 0, 0);
   Nest nest = {0};
   Copy copy = open_chains(&x, c, &nest);
+  check_reaches(&x, copy);
   Row first = {a, copy, build_int(b, 0)};
   store_start(&x, &first, ring);
   build_store(b, scale, wide(&x, 0), chain_place(&x, copy, first.row));
@@ -400,7 +518,7 @@ static void fill_forward(Derive *d, Component *c, Ring ring, ChainTables *t) {
 static void store_end(Context *x, const Row *r, Ring ring) {
   Nest nest = {0};
   Cell cell = open_state(x, r->copy.c, state_after(r->copy.c->chain), LOOP_PAR, &nest);
-  build_store(B(x), r->a, one(x, ring), state_place(x, r, &cell));
+  build_store(B(x), r->a, ends_in(&(Step){.own = *x, .copy = r->copy, .ring = ring}, &cell), state_place(x, r, &cell));
   close_nest(B(x), &nest);
 }
 

@@ -44,8 +44,7 @@ static Cell values_before(Context *x, const Picking *k, Val *empty) {
     Val code = build_load(b, k->p->codes[var.at], code_place(x, k->s->copy, k->number, row));
     Val gone = build_2(b, IR_LT, code, build_int(b, 0));
     *empty = *empty ? build_2(b, IR_OR, *empty, gone) : gone;
-    code = build_2(b, IR_MAX, code, build_int(b, 0));
-    cell = with_value(x, c, &cell, v, numbered(x, c->edges.at[var.at], code));
+    cell = with_code(x, c, &cell, v, build_2(b, IR_MAX, code, build_int(b, 0)));
   }
   return cell;
 }
@@ -66,18 +65,29 @@ static Val pick_value(Context *x, const Picking *k, const Cell *cell, uint32_t v
   return build_close(b, l)->accs.at[0]->result;
 }
 
-static void pick_step(Context *x, const Picking *k) {
+static void pick_step(const Picking *k) {
+  Context *x = &k->s->own;
   Builder *b = B(x);
   const Component *c = k->s->copy.c;
   Val empty, nothing = build_int(b, -1);
   Cell cell = values_before(x, k, &empty);
+  if (empty) k->s->own = with_guard(&k->s->own, build_1(b, IR_NOT, empty));
   for (uint32_t v = 0; v < c->chain->clique.n && c->chain->clique.at[v].lag == 0; v++) {
+    if (c->chain->clique.at[v].at >= c->edges.n) continue;
     Val code = pick_value(x, k, &cell, v);
-    if (empty) code = build_select(b, empty, nothing, code);
+    if (empty) code = build_select(b, empty, nothing, code); /* what comes then is not looked at */
     build_store(b, k->p->codes[c->chain->clique.at[v].at], code, code_place(x, k->s->copy, k->number, k->row));
     Val gone = build_2(b, IR_LT, code, build_int(b, 0));
     empty = empty ? build_2(b, IR_OR, empty, gone) : gone;
-    cell = with_value(x, c, &cell, v, numbered(x, c->edges.at[c->chain->clique.at[v].at], build_2(b, IR_MAX, code, build_int(b, 0))));
+    k->s->own = with_guard(&k->s->own, build_1(b, IR_NOT, empty));
+    cell = with_code(x, c, &cell, v, build_2(b, IR_MAX, code, build_int(b, 0)));
+  }
+  Val ok;
+  cell = with_counts_after(k->s, &cell, &ok);
+  for (uint32_t i = 0; i < c->chain->counters.n; i++) {
+    uint32_t at = c->edges.n + i;
+    Val code = cell.code[clique_place(c->chain, at, 0)];
+    build_store(b, k->p->codes[at], empty ? build_select(b, empty, nothing, code) : code, code_place(x, k->s->copy, k->number, k->row));
   }
 }
 
@@ -85,7 +95,7 @@ static void store_before_first(Context *x, const ChainPick *p, Copy copy, Val nu
   Builder *b = B(x);
   uint32_t reach = longest_reach(copy.c->chain);
   for (uint32_t lag = 1; lag <= reach; lag++)
-    for (uint32_t k = 0; k < copy.c->edges.n; k++)
+    for (uint32_t k = 0; k < copy.c->edges.n + copy.c->chain->counters.n; k++)
       build_store(b, p->codes[k], build_int(b, 0), code_place(x, copy, number, build_int(b, -(int64_t)lag)));
 }
 
@@ -99,8 +109,9 @@ static void fill_picks(Derive *d, Component *c, ChainPick *p) {
   Index *step = c->plates.at[c->chain->step];
   Bounds range = step_range(&x, c);
   Val rows = build_2(b, IR_MUL, p->n, rows_of_draw(&x, c));
-  p->codes = NEW_ARRAY(d->arena, Array *, c->edges.n);
-  for (uint32_t k = 0; k < c->edges.n; k++) p->codes[k] = chain_array(d, c, "pick", STORE_INT, rows, 0);
+  uint32_t places = c->edges.n + c->chain->counters.n;
+  p->codes = NEW_ARRAY(d->arena, Array *, places);
+  for (uint32_t k = 0; k < places; k++) p->codes[k] = chain_array(d, c, "pick", STORE_INT, rows, 0);
   Nest nest = {0};
   Copy copy = open_chains(&x, c, &nest);
   Loop *draws = nest.loops[nest.n++] = open_loop(&x, LOOP_PAR, step->span, build_int(b, 0), p->n);
@@ -109,7 +120,7 @@ static void fill_picks(Derive *d, Component *c, ChainPick *p) {
   Context y = with_index(&x, step, l->index, range.lo, range.hi, false);
   copy.at[c->chain->step] = l->index;
   Step s = step_of(&y, copy, ring);
-  pick_step(&s.own, &(Picking){p, &s, draws->index, build_2(b, IR_SUB, l->index, range.lo)});
+  pick_step(&(Picking){p, &s, draws->index, build_2(b, IR_SUB, l->index, range.lo)});
   close_nest(b, &nest);
   b->at = back;
 }
@@ -129,7 +140,7 @@ static Choice picked(Context *x, const ChainPick *p, Copy copy, Edge *e, Val num
   Builder *b = B(x);
   Val row = build_2(b, IR_SUB, copy.at[copy.c->chain->step], step_range(x, copy.c).lo);
   Val code = build_load(b, p->codes[component_place(copy.c, e)], code_place(x, copy, number, row));
-  Choice v = numbered(x, e, code);
+  Choice v = numbered(x, copy.c, (uint32_t)component_place(copy.c, e), code);
   v.v = build_select(b, build_2(b, IR_LT, code, build_int(b, 0)), build_int(b, -1), v.v);
   return v;
 }

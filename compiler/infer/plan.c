@@ -10,7 +10,7 @@
 
 static void visit_range(const Range *r, EdgeVisitor visit, void *arg);
 
-static void visit_edges(const Term *t, EdgeVisitor visit, void *arg) {
+void visit_edges(const Term *t, EdgeVisitor visit, void *arg) {
   if (!t) return;
   if (t->kind == TERM_EDGE) visit(arg, t);
   if (t->kind == TERM_REDUCE) visit_range(&t->index->range, visit, arg);
@@ -251,7 +251,7 @@ static void make_factors(Plan *p) {
       Weight *w = p->model->weights.at[k];
       EdgeSet scope = weight_scope(c, w);
       Factor f = {.kind = FACTOR_WEIGHT, .weight = w, .scope = scope, .reach = foreign_reach(p, w)};
-      if (w->kind != WEIGHT_PRIOR && scope) add_factor(p, c, f);
+      if (w->kind != WEIGHT_PRIOR && scope && p->reach_of_weight[w->id]) add_factor(p, c, f);
     }
   }
 }

@@ -51,11 +51,31 @@ struct Node {
   VEC(Factor *) factors; /* those whose scope is complete once this edge has a value */
 };
 
+/* sum over an index of 0/1 terms of copies along a plate: how many of them so far is a value of the chain. */
+typedef struct Counter {
+  Term *sum;
+  Index *count;       /* stands for the sum in the weights at the end */
+  const Reach *reach; /* of what is summed; its home is where it is added */
+  Term *limit;        /* the greatest count that is needed; NULL: the number of steps */
+  bool saturates;     /* greater counts are as good as the limit; otherwise they have no weight */
+  VEC(Lagged) vars;   /* what is summed mentions */
+  Span span;
+} Counter;
+
+/* A weight on counts, after the last step. */
+typedef struct End {
+  Weight *weight;     /* with counts in place of sums */
+  const Reach *reach; /* of one of its counters, for the plates beside the chain's */
+  IndexVec beyond;    /* it is a product over these */
+} End;
+
 /* Copies along one plate, each joined to those up to `reach` steps before it. */
 typedef struct Chain {
   uint32_t step;      /* place of the plate */
-  uint32_t *reach;    /* by edge: the greatest lag at which a factor mentions it */
-  VEC(Lagged) clique; /* all lags 0 .. reach of all edges: what the factors of one step mention */
+  VEC(Counter *) counters; /* their places come behind those of the edges */
+  VEC(End *) ends;
+  uint32_t *reach;    /* by place: the greatest lag at which a factor mentions it; counters: 1 */
+  VEC(Lagged) clique; /* all lags 0 .. reach of all places: what the factors of one step mention */
 } Chain;
 
 struct Component {
@@ -78,7 +98,7 @@ struct Plan {
   VEC(Component *) components;
   Component **of_edge;          /* by Edge.id */
   VEC(Weight *) free_weights;   /* weights that mention no edge */
-  Reach **reach_of_weight;      /* by Weight.id; NULL: it mentions no edge */
+  Reach **reach_of_weight;      /* by Weight.id; NULL: it mentions no edge, or is an End */
   VEC(Refusal) refusals;        /* what cannot be compiled; empty: the plan is complete */
 };
 
@@ -96,12 +116,20 @@ EdgeSet support_scope(const Component *c, const Edge *e);
 /* Calls visit on every edge reference of an Edge's support, of a Weight. */
 void visit_support(const void *edge, EdgeVisitor visit, void *arg);
 void visit_weight(const void *weight, EdgeVisitor visit, void *arg);
+void visit_edges(const Term *t, EdgeVisitor visit, void *arg);
 void plan_refuse(Plan *p, Span span, const char *text, const char *hint);
 
 /* ---- chain_plan.c: what joins copies to each other ---------------------------------------------------- */
 
 /* The reach of every weight; chains among the components.  Adds refusals. */
 void plan_reaches(Plan *p);
+/* ---- count_plan.c: weights on counts ------------------------------------------------------------------ */
+
+bool is_count_weight(Plan *p, const Weight *w);
+/* Makes c a chain with counters.  NULL, or why not. */
+const char *plan_count(Plan *p, Component *c, const Weight *w);
+void plan_limits(Plan *p, Component *c); /* when all weights have been seen */
+
 /* Fills in what a factor mentions. */
 void plan_mentions(Plan *p, const Component *c, Factor *f);
 /* After the factors are made: of chains the reach of every edge, and supports as factors. */

@@ -117,7 +117,7 @@ Reach *reach_of(Arena *arena, const Component *c, const IndexVec *plates, const 
     return NULL;
   }
   r->own = true;
-  r->proved = true;
+  r->proved = NEW_ARRAY(arena, bool, n);
   for (uint32_t k = 0; k < n; k++) {
     for (uint32_t i = 0; i < r->refs.n; i++) {
       int64_t o = g.offsets.at[i * n + k];
@@ -130,7 +130,7 @@ Reach *reach_of(Arena *arena, const Component *c, const IndexVec *plates, const 
       r->refs.at[i].lag += (uint32_t)lag;
     }
     r->own = r->own && r->follows[k] == c->plates.at[k] && r->shift[k] == 0 && r->lowest[k] == 0;
-    r->proved = r->proved && along_plate_exists(arena, r, k, c->plates.at[k]);
+    r->proved[k] = along_plate_exists(arena, r, k, c->plates.at[k]);
   }
   return *why ? NULL : r;
 }

@@ -24,7 +24,7 @@ typedef struct Reach {
   IndexVec beyond;
   VEC(ReachRef) refs;
   bool own;         /* the statement stands in the component's plates (and perhaps more) and names the copy it stands in */
-  bool proved;      /* all copies that it names exist, whatever the sizes are */
+  bool *proved;     /* along the plate all copies that it names exist, whatever the sizes are */
   Span span;
 } Reach;
 

@@ -1,0 +1,77 @@
+/* count: counters of a chain, from copy to copy and at the end (count_plan.c).
+ *
+ *   count after = count before + d, d the 0/1 term of the copy
+ * A count is known from the one before it, and all but known from the one after: where counts saturate, the limit has two
+ * predecessors. */
+#include <math.h>
+
+#include "base/ice.h"
+#include "infer/chain.h"
+#include "model/term.h"
+
+static bool over_sizes(const Term *t) {
+  if (t->kind == TERM_INT || t->kind == TERM_SIZE) return true;
+  if (t->kind != TERM_OP) return false;
+  for (uint32_t i = 0; i < t->args.n; i++)
+    if (!over_sizes(t->args.at[i])) return false;
+  return true;
+}
+
+static const Counter *counter(const Component *c, uint32_t at) { return c->chain->counters.at[at - c->edges.n]; }
+
+/* The indices of a weight at the end stand for those of the chain. */
+static Context beside(const Context *x, const Component *c, const Reach *r) {
+  Context y = *x;
+  for (uint32_t k = 0; k < r->n; k++) {
+    if (k == c->chain->step || r->follows[k] == c->plates.at[k]) continue;
+    const BoundIndex *n = find_bound(x, c->plates.at[k]);
+    y = with_index(&y, r->follows[k], n->v, n->lo, n->hi, false);
+  }
+  return y;
+}
+
+Val counter_limit(Context *x, const Component *c, uint32_t at) {
+  const Counter *k = counter(c, at);
+  Val steps = step_count(x, c);
+  if (!k->limit) return steps;
+  Context y = beside(x, c, k->reach);
+  Val limit = build_2(B(x), IR_MIN, eval(&y, k->limit), steps);
+  return k->saturates ? build_2(B(x), IR_MAX, limit, build_int(B(x), 0)) : limit;
+}
+
+Val counter_dimension(Context *x, const Component *c, uint32_t at) {
+  const Counter *k = counter(c, at);
+  Val greatest = k->limit && !over_sizes(k->limit) ? step_count(x, c) : counter_limit(x, c, at);
+  return build_2(B(x), IR_MAX, build_2(B(x), IR_ADD, greatest, build_int(B(x), 1)), build_int(B(x), 0));
+}
+
+Val counter_increment(Context *x, Copy home, uint32_t at) {
+  const Counter *k = counter(home.c, at);
+  Val active;
+  Context y = at_home(x, home, k->reach, &active);
+  Val d = eval(&y, k->sum->args.at[0]);
+  return active ? build_select(B(x), active, d, build_int(B(x), 0)) : d;
+}
+
+bool counter_saturates(const Component *c, uint32_t at, Ring ring) { return counter(c, at)->saturates || ring == RING_PRIOR; }
+
+Val ends_in(Step *s, const Cell *cell) {
+  const Component *c = s->copy.c;
+  const Chain *ch = c->chain;
+  Builder *b = B(&s->own);
+  Val w = build_float(b, IR_WIDE, s->ring == RING_COUNT ? 1 : 0);
+  for (uint32_t i = 0; i < ch->ends.n; i++) {
+    const End *e = ch->ends.at[i];
+    if (s->ring == RING_PRIOR || (s->ring == RING_COUNT && e->weight->kind != WEIGHT_REQUIRE)) continue;
+    Context y = beside(&s->own, c, e->reach);
+    for (uint32_t k = 0; k < ch->counters.n; k++) {
+      Val v = cell->code[clique_place(ch, c->edges.n + k, 0)];
+      y = with_index(&y, ch->counters.at[k]->count, v, v, 0, false);
+    }
+    Val l = build_convert(b, weight_over(&y, e->weight, &e->beyond), IR_WIDE);
+    if (s->ring == RING_COUNT)
+      l = build_select(b, build_2(b, IR_EQ, l, build_float(b, IR_WIDE, -INFINITY)), build_float(b, IR_WIDE, 0), build_float(b, IR_WIDE, 1));
+    w = build_2(b, s->ring == RING_COUNT ? IR_MUL : IR_LOGMUL, w, l);
+  }
+  return w;
+}
