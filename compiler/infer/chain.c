@@ -61,11 +61,13 @@ bool chain_known(Context *x, Copy copy) {
 }
 
 typedef struct Found { uint32_t at; Val *copy; int64_t offset; Choice value; } Found;
-typedef struct Evidence { Found list[CLIQUE_MAX]; uint32_t n; int64_t last; Val *home; const char *why; } Evidence;
+/* apart: distances are not all constants. */
+typedef struct Evidence { Found list[CLIQUE_MAX]; uint32_t n; int64_t last; Val *home; bool apart; const char *why; } Evidence;
 
-static bool is_double(Evidence *v, Found f) {
+static bool is_double(const Kernel *k, const Component *c, Evidence *v, Found f) {
+  int64_t d;
   for (uint32_t i = 0; i < v->n; i++)
-    if (v->list[i].at == f.at && v->list[i].offset == f.offset) return true;
+    if (v->list[i].at == f.at && constant_distance(k, v->list[i].copy[c->chain->step], f.copy[c->chain->step], &d) && !d) return true;
   return false;
 }
 
@@ -81,9 +83,9 @@ static Evidence evidence(Context *x, Copy copy) {
     Found f = {(uint32_t)component_place(c, k->edge), at, 0, k->value};
     for (uint32_t p = 0; p < c->plates.n; p++)
       if (p != step && at[p] != here[p]) v.why = "this function of copies of several chains is not compiled yet";
-    if (!constant_distance(B(x)->k, at[step], here[step], &f.offset))
-      v.why = "this function of copies whose distance along the chain is not a constant is not compiled yet";
-    if (v.why || is_double(&v, f)) continue;
+    bool constant = constant_distance(B(x)->k, at[step], here[step], &f.offset);
+    if (v.why || is_double(B(x)->k, c, &v, f)) continue;
+    v.apart |= !constant;
     if (v.n == CLIQUE_MAX) v.why = "this function of many copies of a chain is not compiled";
     else v.list[v.n++] = f;
     if (v.n == 1 || f.offset > v.last) v.last = f.offset, v.home = at;
@@ -171,14 +173,33 @@ Val chain_log(Context *x, Copy copy) {
   return v.n == 1 && !v.why ? single_log(x, copy.c, &v.list[0]) : chain_log_in(x, copy, RING_SUM);
 }
 
+static PairEnd pair_end(Context *x, Component *c, const Found *f) {
+  Cell cell = with_value(x, c, &(Cell){0}, (uint32_t)clique_place(c->chain, f->at, 0), f->value);
+  return (PairEnd){{c, f->copy}, f->at, cell.code[clique_place(c->chain, f->at, 0)]};
+}
+
+static bool in_one_clique(const Chain *ch, const Evidence *v) {
+  for (uint32_t i = 0; i < v->n; i++) {
+    int64_t lag = v->last - v->list[i].offset;
+    if (v->apart || lag > 1000 || clique_place(ch, v->list[i].at, (uint32_t)lag) < 0) return false;
+  }
+  return true;
+}
+
 Val chain_log_in(Context *x, Copy copy, Ring ring) {
   Component *c = copy.c;
   Evidence v = evidence(x, copy);
+  if (!v.why && v.n == 2 && !in_one_clique(c->chain, &v)) {
+    PairEnd a = pair_end(x, c, &v.list[0]), b = pair_end(x, c, &v.list[1]);
+    int64_t d;
+    bool constant = constant_distance(B(x)->k, b.copy.at[c->chain->step], a.copy.at[c->chain->step], &d);
+    return pair_log(x, ring, &a, &b, constant ? d : 0);
+  }
+  if (!v.why && !in_one_clique(c->chain, &v)) v.why = "this function of three or more copies that no step of their chain joins is not compiled yet";
   Cell cell = {0};
   for (uint32_t i = 0; i < v.n && !v.why; i++) {
-    int var = v.last - v.list[i].offset > 1000 ? -1 : clique_place(c->chain, v.list[i].at, (uint32_t)(v.last - v.list[i].offset));
-    if (var < 0) v.why = "this function of copies further apart than the weights of the chain reach is not compiled yet";
-    else cell = with_value(x, c, &cell, (uint32_t)var, v.list[i].value);
+    int var = clique_place(c->chain, v.list[i].at, (uint32_t)(v.last - v.list[i].offset));
+    cell = with_value(x, c, &cell, (uint32_t)var, v.list[i].value);
   }
   if (v.why) return refuse_query(x, B(x)->span, v.why);
   Copy home = {c, v.n ? v.home : copy.at};

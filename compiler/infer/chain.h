@@ -41,6 +41,8 @@ typedef struct Step {
   Copy copy;     /* the home */
   Val row;       /* steps done, this one included */
   Ring ring;
+  Array *gamma;    /* not NULL: stands for the forward messages before; see pair.c */
+  Val gamma_at[2];
 } Step;
 
 /* What is multiplied into a sum over a clique. */
@@ -83,6 +85,8 @@ Val chain_total(Context *x, Copy copy, Ring ring); /* log Z; RING_COUNT: the num
 
 typedef struct ChainTables {
   Array *forward[RING_COUNT_], *backward[RING_COUNT_], *total[RING_COUNT_];
+  Array *scale[RING_COUNT_]; /* the logs of what rows of `forward` were divided by, added up */
+  struct ChainPair *pairs;
   Array **marginal; /* by edge: log p of every value of every copy */
   struct ChainPick *picks;
 } ChainTables;
@@ -94,11 +98,24 @@ Bounds step_range(Context *x, const Component *c);
 Val step_count(Context *x, const Component *c);
 /* An array over the parallel plates, `rows` (0: none) and the states. */
 Array *chain_array(Derive *d, const Component *c, const char *what, StoreType elem, Val rows, VarSet state);
+/* The same with `n` dimensions between rows and states. */
+Array *chain_array_and(Derive *d, const Component *c, const char *what, Val rows, uint32_t n, const Val *between, VarSet state);
+Val chain_dimension(Context *x, const Component *c, uint32_t at); /* how many values tables have for a place */
+Cell open_state(Context *x, const Component *c, VarSet state, LoopKind kind, Nest *nest);
+/* The element of messages with a copy held (pair.c): of row `row`, or of the row before with the variables `lag` later. */
+Val *held_place(Step *s, Array *gamma, Val i, Val a, Val row, uint32_t lag, const Cell *cell);
 /* Its element at a row; the numbers of a state are appended by the caller where it has some. */
 Val *chain_place(Context *x, Copy copy, Val row);
 /* Loops over all chains; x binds their plates, the copy's step is left open. */
 Copy open_chains(Context *x, Component *c, Nest *nest);
 void close_nest(Builder *b, Nest *nest);
+
+/* ---- pair.c: copies that no clique holds --------------------------------------------------------------------------- */
+
+typedef struct ChainPair ChainPair;
+typedef struct PairEnd { Copy copy; uint32_t at; Val code; } PairEnd; /* a copy of the edge in place `at`, and its number */
+/* log p of both up to a constant.  distance: of b's step from a's; 0: not a constant, but not 0. */
+Val pair_log(Context *x, Ring ring, const PairEnd *a, const PairEnd *b, int64_t distance);
 
 /* ---- count.c: places behind those of the edges ------------------------------------------------------------------ */
 
@@ -130,7 +147,7 @@ Val chain_kl(Context *x, Copy copy);
 Val chain_count(Context *x, Copy copy);
 Val chain_logz(Context *x, Copy copy); /* with the normalisers that depend on no edge */
 /* Of the joint law of some copies of one chain. */
-typedef struct NamedCopy { Copy copy; Edge *edge; } NamedCopy;
+typedef struct NamedCopy { Copy copy; Edge *edge; uint32_t fixed; } NamedCopy; /* fixed: leading indices that are written */
 typedef VEC(NamedCopy) NamedCopies;
 Val copies_entropy(Context *x, const NamedCopies *n);
 Val copies_kl(Context *x, const NamedCopies *n);

@@ -250,8 +250,7 @@ static Val from_memo(Context *x, const Mention *m, const Term *t) {
   Component *c = m->copy.c;
   Mentions all = mentions_of(x, t);
   if (!is_redundant(x, c->plates.n, m->copy.at) || all.reached || !single_part(x, &all)) return 0;
-  for (uint32_t i = 0; i < c->edges.n; i++)
-    if (find_known(x, c, c->edges.at[i], m->copy.at)) return 0;
+  if (is_partly_known(x, m->copy)) return 0;
   IndexVec axes = {0};
   if (!free_axes(x, with_own_plates(x, t, m->copy, true), m->copy, &axes)) return 0;
   Term *own = with_own_plates(x, t, m->copy, false);

@@ -57,6 +57,9 @@ Val exists_all(Context *x, const Term *t);
 
 typedef struct Coincidence { Component *c; Val *a, *b; } Coincidence;
 
+bool is_decided(const Context *x, const Component *c, Val *a, Val *b); /* whether they are one copy */
+Context with_decision(const Context *x, const Coincidence *k, bool same);
+Val are_one(Context *x, const Coincidence *k); /* bool: their indices agree */
 /* Two copies of which it is not yet decided whether they are one. */
 bool find_coincidence(Context *x, const Mentions *m, Coincidence *found);
 Val expect_coincidence(Context *x, const Coincidence *k, const Term *t);

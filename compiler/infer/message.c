@@ -194,8 +194,24 @@ static Val *place(Context *x, Copy copy, Val row, VarSet state, uint32_t lag, co
   return at;
 }
 
+Val *held_place(Step *s, Array *gamma, Val i, Val a, Val row, uint32_t lag, const Cell *cell) {
+  Context *x = &s->own;
+  const Component *c = s->copy.c;
+  Val *at = NEW_ARRAY(x->d->arena, Val, gamma->rank), *codes = place(x, s->copy, i, state_after(c->chain), lag, cell);
+  uint32_t n = 0;
+  for (; n < c->plates.n; n++) at[n] = codes[n];
+  at[n] = a;
+  at[n + 1] = build_2(B(x), IR_MOD, row, build_int(B(x), 2));
+  for (; n + 2 < gamma->rank; n++) at[n + 2] = codes[n];
+  return at;
+}
+
 static Val load_message(Step *s, Array *a, bool before, const Cell *cell) {
   Context *x = &s->own;
+  if (before && s->gamma) {
+    Val last = build_2(B(x), IR_SUB, s->row, build_int(B(x), 1));
+    return build_load(B(x), s->gamma, held_place(s, s->gamma, s->gamma_at[0], s->gamma_at[1], last, 1, cell));
+  }
   Val row = before ? build_2(B(x), IR_SUB, s->row, build_int(B(x), 1)) : s->row;
   return build_load(B(x), a, place(x, s->copy, row, state_after(s->copy.c->chain), before, cell));
 }
@@ -352,14 +368,14 @@ ChainTables *tables_of(Derive *d, const Component *c) {
   return d->chains[c->id];
 }
 
-static Val dimension(Context *x, const Component *c, uint32_t at) {
+Val chain_dimension(Context *x, const Component *c, uint32_t at) {
   return at < c->edges.n ? edge_count(x, c->edges.at[at]) : counter_dimension(x, c, at);
 }
 
-Array *chain_array(Derive *d, const Component *c, const char *what, StoreType elem, Val rows, VarSet state) {
+static Array *array_of(Derive *d, const Component *c, const char *what, StoreType elem, Val rows, uint32_t between, const Val *dim, VarSet state) {
   Context x = {.d = d};
   Builder *b = B(&x);
-  Val *dims = NEW_ARRAY(d->arena, Val, c->plates.n + c->chain->clique.n + 1);
+  Val *dims = NEW_ARRAY(d->arena, Val, c->plates.n + c->chain->clique.n + 1 + between);
   uint32_t n = 0;
   for (uint32_t k = 0; k < c->plates.n; k++) {
     if (k == c->chain->step) continue;
@@ -367,11 +383,21 @@ Array *chain_array(Derive *d, const Component *c, const char *what, StoreType el
     dims[n++] = build_2(b, IR_MAX, build_2(b, IR_SUB, r.hi, r.lo), build_int(b, 0));
   }
   if (rows) dims[n++] = rows;
+  for (uint32_t k = 0; k < between; k++) dims[n++] = dim[k];
   for (uint32_t k = 0; k < c->chain->clique.n; k++)
-    if (state >> k & 1) dims[n++] = dimension(&x, c, c->chain->clique.at[k].at);
+    if (state >> k & 1) dims[n++] = chain_dimension(&x, c, c->chain->clique.at[k].at);
   return build_array(b, ARRAY_TEMP, arena_printf(d->arena, "%s%u", what, b->k->arrays.n), elem, n, dims);
 }
 
+Array *chain_array(Derive *d, const Component *c, const char *what, StoreType elem, Val rows, VarSet state) {
+  return array_of(d, c, what, elem, rows, 0, NULL, state);
+}
+
+Array *chain_array_and(Derive *d, const Component *c, const char *what, Val rows, uint32_t n, const Val *between, VarSet state) {
+  return array_of(d, c, what, STORE_WIDE, rows, n, between, state);
+}
+
+/* Loops over all chains; x binds their plates, copy.at[step] is left open. */
 Copy open_chains(Context *x, Component *c, Nest *nest) {
   Copy copy = {c, NEW_ARRAY(x->d->arena, Val, c->plates.n)};
   for (uint32_t k = 0; k < c->plates.n; k++) {
@@ -389,7 +415,7 @@ void close_nest(Builder *b, Nest *nest) {
   while (nest->n) build_close(b, nest->loops[--nest->n]);
 }
 
-static Cell open_state(Context *x, const Component *c, VarSet state, LoopKind kind, Nest *nest) {
+Cell open_state(Context *x, const Component *c, VarSet state, LoopKind kind, Nest *nest) {
   Cell cell = {0};
   for (uint32_t k = 0; k < c->chain->clique.n; k++)
     if (state >> k & 1) nest->loops[nest->n++] = open_values(x, c, k, &cell, kind, &cell);
@@ -494,7 +520,7 @@ static void fill_forward(Derive *d, Component *c, Ring ring, ChainTables *t) {
   Bounds range = step_range(&x, c);
   Val n = step_count(&x, c), rows = build_2(b, IR_ADD, n, build_int(b, 1));
   Array *a = t->forward[ring] = chain_array(d, c, "forward", STORE_WIDE, rows, state_after(c->chain));
-  Array *scale = chain_array(d, c, "scale", STORE_WIDE, rows, 0), *total = t->total[ring] = chain_array(d, c, "total", STORE_WIDE, 0, 0);
+  Array *scale = t->scale[ring] = chain_array(d, c, "scale", STORE_WIDE, rows, 0), *total = t->total[ring] = chain_array(d, c, "total", STORE_WIDE, 0, 0);
   Nest nest = {0};
   Copy copy = open_chains(&x, c, &nest);
   check_reaches(&x, copy);

@@ -11,6 +11,7 @@
 
 #include "base/ice.h"
 #include "infer/chain.h"
+#include "infer/expect.h"
 #include "model/term.h"
 
 static Val wide(Context *x, double v) { return build_float(B(x), IR_WIDE, v); }
@@ -126,9 +127,11 @@ static Val query_pick(Context *x, const Term *t) {
 
 /* ---- copies named by entropy, kl and count --------------------------------------------------------------- */
 
-typedef Val (*CopyQuery)(Context *x, Copy copy, EdgeSet set, const Term *t);
+typedef struct Over Over;
+typedef Val (*CopyQuery)(Context *x, Copy copy, const Over *o);
 
-typedef struct Over { Component *c; Val *at; uint32_t fixed; EdgeSet set; CopyQuery fn; const Term *t; } Over;
+/* named: the copies of a chain as they are written, evaluated where the query stands. */
+struct Over { Component *c; Val *at; uint32_t fixed; EdgeSet set; CopyQuery fn; const Term *t; NamedCopies named; };
 
 /* The reduction of fn over all copies whose leading indices are given. */
 static Val over_copies(Context *x, AccKind kind, const Over *o, uint32_t from);
@@ -152,7 +155,7 @@ static Val over_copies(Context *x, AccKind kind, const Over *o, uint32_t from) {
     chain.at[from] = step_range(x, o->c).lo;
     return over_copies(x, kind, &chain, from + 1);
   }
-  if (from == o->c->plates.n) return o->fn(x, (Copy){o->c, o->at}, o->set, o->t);
+  if (from == o->c->plates.n) return o->fn(x, (Copy){o->c, o->at}, o);
   return reduce_over(x, o->c->plates.at[from], kind, IR_WIDE, contribute_copies, &(OverStep){kind, o, from});
 }
 
@@ -164,6 +167,19 @@ static Context with_plates(const Context *x, const Component *c, const Val *at, 
     if (!b || b->v != at[i]) y = with_index(&y, c->plates.at[i], at[i], at[i], 0, false);
   }
   return y;
+}
+
+/* The copies of a component that the query names. */
+static NamedCopies named_copies(Context *x, Component *c, const Term *t) {
+  NamedCopies n = {0};
+  for (uint32_t i = 0; i < t->copies.n; i++) {
+    const CopySet *s = &t->copies.at[i];
+    if (x->d->plan->of_edge[s->edge->id] != c) continue;
+    Copy named = {c, NEW_ARRAY(x->d->arena, Val, c->plates.n)};
+    copy_indices(x, s->edge, &s->fixed, named.at);
+    vec_push(x->d->arena, &n, (NamedCopy){named, s->edge, s->fixed.n});
+  }
+  return n;
 }
 
 /* Per component named: the set of its edges; then fn over its copies; combined by `combine`. */
@@ -181,6 +197,7 @@ static Val over_components(Context *x, const Term *t, AccKind kind, IrOp combine
     if (!first) continue;
     o.at = NEW_ARRAY(x->d->arena, Val, o.c->plates.n);
     copy_indices(x, s->edge, &s->fixed, o.at);
+    if (o.c->chain) o.named = named_copies(x, o.c, t);
     Context y = with_plates(x, o.c, o.at, s->fixed.n);
     Val v = build_convert(B(x), over_copies(&y, kind, &o, s->fixed.n), IR_WIDE);
     total = total ? build_2(B(x), combine, total, v) : v;
@@ -216,32 +233,40 @@ static const Node *marginal_tree(Context *x, Component *c, EdgeSet set, const Te
 typedef Val (*ChainFn)(Context *x, Copy copy);
 typedef Val (*CopiesFn)(Context *x, const NamedCopies *n);
 
-/* The copies that the query names in the component of `copy`. */
-static NamedCopies named_copies(Context *x, Copy copy, const Term *t) {
-  NamedCopies n = {0};
-  for (uint32_t i = 0; i < t->copies.n; i++) {
-    const CopySet *s = &t->copies.at[i];
-    if (x->d->plan->of_edge[s->edge->id] != copy.c) continue;
-    Copy named = {copy.c, NEW_ARRAY(x->d->arena, Val, copy.c->plates.n)};
-    for (uint32_t k = 0; k < copy.c->plates.n; k++) named.at[k] = copy.at[k];
-    copy_indices(x, s->edge, &s->fixed, named.at);
-    vec_push(x->d->arena, &n, (NamedCopy){named, s->edge});
-  }
-  return n;
+/* Whether two of the copies are one is decided first, each case under its decision. */
+static Val some_copies(Context *x, const NamedCopies *n, CopiesFn fn) {
+  for (uint32_t i = 0; i < n->n; i++)
+    for (uint32_t k = 0; k < i; k++) {
+      Component *c = n->at[i].copy.c;
+      Coincidence two = {c, n->at[i].copy.at, n->at[k].copy.at};
+      if (is_decided(x, c, two.a, two.b)) continue;
+      Val same = are_one(x, &two);
+      Context y = with_decision(x, &two, true), z = with_decision(x, &two, false);
+      const Instr *v = ir_at(B(x)->k, same);
+      if (v->op == IR_CONST) return some_copies(v->integer ? &y : &z, n, fn);
+      y = with_guard(&y, same);
+      z = with_guard(&z, build_1(B(x), IR_NOT, same));
+      Val if_same = some_copies(&y, n, fn);
+      return build_select(B(x), same, if_same, some_copies(&z, n, fn));
+    }
+  return fn(x, n);
 }
 
-static Val chain_query(Context *x, Copy copy, EdgeSet set, const Term *t, ChainFn whole, CopiesFn some) {
-  uint32_t outside = 0;
-  for (uint32_t i = 0; i < t->copies.n; i++)
-    outside += x->d->plan->of_edge[t->copies.at[i].edge->id] == copy.c && t->copies.at[i].fixed.n <= copy.c->chain->step;
-  if (!outside && some) {
-    NamedCopies n = named_copies(x, copy, t);
-    return some(x, &n);
+static Val chain_query(Context *x, Copy copy, const Over *o, ChainFn whole, CopiesFn some) {
+  uint32_t outside = 0, names = 0;
+  for (uint32_t i = 0; i < o->named.n; i++) outside += o->named.at[i].fixed <= copy.c->chain->step;
+  NamedCopies n = {0};
+  for (uint32_t i = 0; i < o->named.n; i++) { /* plates that are not written: those of the copy at hand */
+    NamedCopy k = o->named.at[i];
+    Val *at = NEW_ARRAY(x->d->arena, Val, copy.c->plates.n);
+    for (uint32_t p = 0; p < copy.c->plates.n; p++) at[p] = p < k.fixed ? k.copy.at[p] : copy.at[p];
+    k.copy.at = at;
+    vec_push(x->d->arena, &n, k);
   }
-  uint32_t names = 0;
-  for (uint32_t k = 0; k < copy.c->edges.n; k++) names += set >> k & 1;
+  if (!outside && some) return some_copies(x, &n, some);
+  for (uint32_t k = 0; k < copy.c->edges.n; k++) names += o->set >> k & 1;
   if (names == copy.c->edges.n && outside == names) return whole(x, copy);
-  return refuse_query(x, t->span, "of a chain this query is about one or more of its copies, or about all copies of all its edges; others are not compiled yet");
+  return refuse_query(x, o->t->span, "of a chain this query is about one or more of its copies, or about all copies of all its edges; others are not compiled yet");
 }
 
 /* ---- entropy ------------------------------------------------------------------------------------------------- */
@@ -286,10 +311,10 @@ static Val entropy_below(Context *x, const ChainRule *c) {
   return build_2(B(x), IR_ADD, h, below);
 }
 
-static Val entropy_of(Context *x, Copy copy, EdgeSet set, const Term *t) {
-  if (copy.c->chain) return chain_query(x, copy, set, t, chain_entropy, copies_entropy);
-  const Node *root = marginal_tree(x, copy.c, set, t);
-  return root ? entropy_below(x, &(ChainRule){copy, root, set}) : wide(x, 0);
+static Val entropy_of(Context *x, Copy copy, const Over *o) {
+  if (copy.c->chain) return chain_query(x, copy, o, chain_entropy, copies_entropy);
+  const Node *root = marginal_tree(x, copy.c, o->set, o->t);
+  return root ? entropy_below(x, &(ChainRule){copy, root, o->set}) : wide(x, 0);
 }
 
 /* ---- kl ---------------------------------------------------------------------------------------------------------
@@ -347,11 +372,11 @@ static Val kl_below(Context *x, const ChainRule *c) {
   return build_2(B(x), IR_SUB, cross, h);
 }
 
-static Val kl_of(Context *x, Copy copy, EdgeSet set, const Term *t) {
-  if (copy.c->chain) return chain_query(x, copy, set, t, chain_kl, copies_kl);
-  const Node *root = marginal_tree(x, copy.c, set, t);
+static Val kl_of(Context *x, Copy copy, const Over *o) {
+  if (copy.c->chain) return chain_query(x, copy, o, chain_kl, copies_kl);
+  const Node *root = marginal_tree(x, copy.c, o->set, o->t);
   if (!root) return wide(x, 0);
-  Val kl = kl_below(x, &(ChainRule){copy, root, set});
+  Val kl = kl_below(x, &(ChainRule){copy, root, o->set});
   return build_select(B(x), copy_exists(x, copy), build_2(B(x), IR_SUB, kl, constant_prior(x, copy)), wide(x, 0));
 }
 
@@ -423,9 +448,11 @@ static EdgeSet closed_under_support(const Component *c, EdgeSet set) {
 
 /* One name with all its indices asks for the size of that copy's support; anything else for joint values, which
  * requires restrict too. */
-static Val count_of(Context *x, Copy copy, EdgeSet set, const Term *t) {
+static Val count_of(Context *x, Copy copy, const Over *o) {
+  const Term *t = o->t;
+  EdgeSet set = o->set;
   bool joint = t->copies.n > 1 || t->copies.at[0].fixed.n < copy.c->plates.n;
-  if (joint && copy.c->chain) return chain_query(x, copy, set, t, chain_count, NULL);
+  if (joint && copy.c->chain) return chain_query(x, copy, o, chain_count, NULL);
   EdgeSet closed = closed_under_support(copy.c, set);
   if (closed != set)
     return refuse_query(x, t->span, "the count of an edge whose support depends on another edge: name that edge too");
@@ -441,14 +468,14 @@ static bool has_prefix(const IndexVec *plates, const IndexVec *prefix) {
   return true;
 }
 
-static Val logz_of(Context *x, Copy copy, EdgeSet set, const Term *t) {
-  (void)set, (void)t;
+static Val logz_of(Context *x, Copy copy, const Over *o) {
+  (void)o;
   if (copy.c->chain) return chain_logz(x, copy);
   return build_2(B(x), IR_LOGMUL, copy_log_sum(x, copy), copy_log_constant(x, copy));
 }
 
-static Val is_empty_copy(Context *x, Copy copy, EdgeSet set, const Term *t) {
-  Val l = logz_of(x, copy, set, t);
+static Val is_empty_copy(Context *x, Copy copy, const Over *o) {
+  Val l = logz_of(x, copy, o);
   return build_select(B(x), build_2(B(x), IR_EQ, l, wide(x, -INFINITY)), wide(x, 1), wide(x, 0));
 }
 
