@@ -34,7 +34,7 @@ Val counter_limit(Context *x, const Component *c, uint32_t at) {
   const Counter *k = counter(c, at);
   Val steps = step_count(x, c);
   if (!k->limit) return steps;
-  Context y = beside(x, c, k->reach);
+  Context y = over_sizes(k->limit) ? *x : beside(x, c, k->reach);
   Val limit = build_2(B(x), IR_MIN, eval(&y, k->limit), steps);
   return k->saturates ? build_2(B(x), IR_MAX, limit, build_int(B(x), 0)) : limit;
 }

@@ -23,6 +23,15 @@ static bool is_bit(const Term *t) {
   return complement && is_bit(t->args.at[1]);
 }
 
+/* A none that is used makes the whole weight 1: no count tells that. */
+static bool may_use_none(const Term *t) {
+  if (t->kind == TERM_EDGE) return t->edge->or_none;
+  bool looks = t->kind == TERM_OP && (t->op == OP_EQ || t->op == OP_NE);
+  for (uint32_t i = 0; i < t->args.n; i++)
+    if (!(looks && t->args.at[i]->kind == TERM_EDGE) && may_use_none(t->args.at[i])) return true;
+  return false;
+}
+
 /* ---- sums in a weight -------------------------------------------------------------------------------------- */
 
 typedef struct Sums { Arena *arena; VEC(const Term *) list; bool bare; } Sums; /* bare: an edge stands outside all of them */
@@ -198,6 +207,7 @@ static const char *count_one(Plan *p, Component *c, const Weight *w, const Term 
     if (r->follows[k] == sum->index) plate = (int)k;
   if (plate < 0) return "sums over copies along no plate of theirs";
   if (!is_bit(sum->args.at[0])) return "sums values of copies that are not 0 or 1";
+  if (may_use_none(sum->args.at[0])) return "counts copies that may be none by more than == and !=";
   if (!stands_beside(c, r, (uint32_t)plate)) return "counts copies of other plates than those it stands in";
   if (c->plates.at[plate]->range.kind != RANGE_INTERVAL) return "counts along a row of a graph";
   if (c->chain && c->chain->step != (uint32_t)plate) return "joins copies along a second plate";

@@ -142,6 +142,8 @@ static Val where_holds(Context *x, const Edge *e, Val value) {
   return e->domain == DOMAIN_BIT ? build_2(B(x), IR_OR, build_2(B(x), IR_EQ, value, build_int(B(x), 0)), cond) : cond;
 }
 
+static bool support_is_known(Context *x, Copy copy, const Edge *e);
+
 Val in_support(Context *x, Copy copy, Edge *e, Choice value) {
   Builder *b = B(x);
   Context y = in_copy(x, copy);
@@ -149,7 +151,7 @@ Val in_support(Context *x, Copy copy, Edge *e, Choice value) {
   Val inside = build_2(b, IR_AND, build_2(b, IR_GE, value.v, r.lo), build_2(b, IR_LT, value.v, r.hi));
   y = with_known(&y, copy, e, value);
   y = with_guard(&y, inside);
-  inside = build_and(b, inside, where_holds(&y, e, value.v));
+  if (support_is_known(x, copy, e)) inside = build_and(b, inside, where_holds(&y, e, value.v)); /* else its weight is -inf */
   return value.none ? build_select(b, value.none, build_bool(b, e->or_none), inside) : inside;
 }
 
