@@ -122,6 +122,15 @@ static Acc *over_row(Context *x, Array *a, Copy copy, Val step, const Edge *e, A
   return build_close(b, l)->accs.at[0];
 }
 
+/* The component of a copy is empty where its marginal is. */
+static void store_status(Context *x, Copy copy, Val row, Val max, Val mass) {
+  Builder *b = B(x);
+  Array *a = tables_of(x->d, copy.c)->status;
+  Val finite = build_2(b, IR_LT, build_1(b, IR_ABS, build_2(b, IR_ADD, max, mass)), wide(x, INFINITY));
+  Val other = build_select(b, build_2(b, IR_EQ, max, wide(x, -INFINITY)), wide(x, -INFINITY), wide(x, NAN));
+  build_store(b, a, build_select(b, finite, wide(x, 0), other), chain_place(x, copy, row));
+}
+
 /* log p of every value of every copy: what is left of forward and backward messages, less its largest and the mass about that. */
 static Array *fill_marginal(Derive *d, Component *c, uint32_t at_edge) {
   Builder *b = &d->b;
@@ -135,6 +144,8 @@ static Array *fill_marginal(Derive *d, Component *c, uint32_t at_edge) {
   Index *step = c->plates.at[c->chain->step];
   Bounds range = step_range(&x, c);
   Array *a = chain_array(d, c, "marginal", STORE_WIDE, step_count(&x, c), (VarSet)1 << var);
+  bool status = c->chain->may_break && !tables_of(d, c)->status;
+  if (status) tables_of(d, c)->status = chain_array(d, c, "status", STORE_WIDE, step_count(&x, c), 0);
   Nest nest = {0};
   Copy copy = open_chains(&x, c, &nest);
   Loop *l = nest.loops[nest.n++] = open_loop(&x, LOOP_PAR, step->span, range.lo, range.hi);
@@ -148,6 +159,7 @@ static Array *fill_marginal(Derive *d, Component *c, uint32_t at_edge) {
   build_close(b, v);
   Val max = over_row(&y, a, copy, row, e, ACC_MAX)->result, mass = over_row(&y, a, copy, row, e, ACC_MASS)->result;
   Val nothing = build_2(b, IR_EQ, max, wide(&y, -INFINITY));
+  if (status) store_status(&y, copy, row, max, mass);
   v = open_values(&y, c, var, &(Cell){0}, LOOP_PAR, &cell);
   Val *at = marginal_place(&y, copy, row, cell.code[var]);
   Val log_p = build_2(b, IR_SUB, build_2(b, IR_SUB, build_load(b, a, at), max), mass);
@@ -158,10 +170,15 @@ static Array *fill_marginal(Derive *d, Component *c, uint32_t at_edge) {
   return a;
 }
 
+static ChainTables *with_marginal(Derive *d, Component *c, uint32_t at) {
+  ChainTables *t = tables_of(d, c);
+  if (!t->marginal) t->marginal = NEW_ARRAY(d->arena, Array *, c->edges.n);
+  if (!t->marginal[at]) t->marginal[at] = fill_marginal(d, c, at);
+  return t;
+}
+
 static Val single_log(Context *x, Component *c, const Found *f) {
-  ChainTables *t = tables_of(x->d, c);
-  if (!t->marginal) t->marginal = NEW_ARRAY(x->d->arena, Array *, c->edges.n);
-  if (!t->marginal[f->at]) t->marginal[f->at] = fill_marginal(x->d, c, f->at);
+  ChainTables *t = with_marginal(x->d, c, f->at);
   Copy copy = {c, f->copy};
   Cell cell = with_value(x, c, &(Cell){0}, (uint32_t)clique_place(c->chain, f->at, 0), f->value);
   Val row = build_2(B(x), IR_SUB, f->copy[c->chain->step], step_range(x, c).lo);
@@ -189,12 +206,16 @@ static bool in_one_clique(const Chain *ch, const Evidence *v) {
 Val chain_log_in(Context *x, Copy copy, Ring ring) {
   Component *c = copy.c;
   Evidence v = evidence(x, copy);
-  if (!v.why && v.n == 2 && !in_one_clique(c->chain, &v)) {
+  if (!v.why && v.n == 2 && (!in_one_clique(c->chain, &v) || (c->chain->may_break && v.list[0].offset != v.list[1].offset))) {
     PairEnd a = pair_end(x, c, &v.list[0]), b = pair_end(x, c, &v.list[1]);
     int64_t d;
     bool constant = constant_distance(B(x)->k, b.copy.at[c->chain->step], a.copy.at[c->chain->step], &d);
     return pair_log(x, ring, &a, &b, constant ? d : 0);
   }
+  bool one_step = true;
+  for (uint32_t i = 1; i < v.n; i++) one_step = one_step && v.list[i].offset == v.list[0].offset;
+  if (!v.why && !one_step && c->chain->may_break)
+    v.why = "this function of three or more copies of a chain that may fall apart is not compiled yet";
   if (!v.why && !in_one_clique(c->chain, &v)) v.why = "this function of three or more copies that no step of their chain joins is not compiled yet";
   Cell cell = {0};
   for (uint32_t i = 0; i < v.n && !v.why; i++) {
@@ -208,6 +229,11 @@ Val chain_log_in(Context *x, Copy copy, Ring ring) {
 }
 
 Val chain_status(Context *x, Copy copy) {
+  Component *c = copy.c;
+  if (c->chain->may_break) {
+    Array *a = with_marginal(x->d, c, 0)->status;
+    return build_load(B(x), a, chain_place(x, copy, build_2(B(x), IR_SUB, copy.at[c->chain->step], step_range(x, c).lo)));
+  }
   Val z = chain_total(x, copy, RING_SUM), finite = build_2(B(x), IR_LT, build_1(B(x), IR_ABS, z), wide(x, INFINITY));
   Val nothing = build_2(B(x), IR_EQ, z, wide(x, -INFINITY));
   return build_select(B(x), finite, wide(x, 0), build_select(B(x), nothing, z, wide(x, NAN)));
@@ -290,6 +316,10 @@ static Val step_entropy(Step *s) {
 
 /* NaN where a weight is no number. */
 static Val unless_invalid(Context *x, Copy copy, Val v) {
+  if (copy.c->chain->may_break) {
+    Val z = chain_total(x, copy, RING_SUM);
+    return build_select(B(x), build_2(B(x), IR_NE, z, z), wide(x, NAN), v);
+  }
   Val status = chain_status(x, copy);
   Val exists = build_2(B(x), IR_EQ, status, wide(x, 0)), nan = build_2(B(x), IR_NE, status, status);
   return build_select(B(x), exists, v, build_select(B(x), nan, wide(x, NAN), wide(x, 0)));
@@ -320,7 +350,13 @@ static Val constant_of(Step *s, bool priors_alone) {
   return sum;
 }
 
-static Val prior_constant(Step *s) { return constant_of(s, true); }
+/* Where the component has a value: one that has none adds nothing. */
+static Val prior_constant(Step *s) {
+  Val v = constant_of(s, true);
+  if (!s->copy.c->chain->may_break) return v;
+  Val exists = build_2(B(&s->own), IR_EQ, chain_status(&s->own, s->copy), wide(&s->own, 0));
+  return build_select(B(&s->own), exists, v, wide(&s->own, 0));
+}
 static Val all_constants(Step *s) { return constant_of(s, false); }
 
 static Val step_removed(Step *s) {
@@ -334,17 +370,15 @@ Val chain_kl(Context *x, Copy copy) {
 }
 
 Val chain_logz(Context *x, Copy copy) {
-  if (!copy.c->constants.n) return chain_total(x, copy, RING_SUM);
+  Context y = in_copy(x, copy);
+  Val total = build_2(B(x), IR_LOGMUL, chain_total(x, copy, RING_SUM), ends_of_nothing(&y, copy));
+  if (!copy.c->constants.n) return total;
   Val removed = build_2(B(x), IR_GT, over_steps(x, copy, step_removed), wide(x, 0));
   Val constants = build_select(B(x), removed, wide(x, -INFINITY), over_steps(x, copy, all_constants));
-  return build_2(B(x), IR_LOGMUL, chain_total(x, copy, RING_SUM), constants);
+  return build_2(B(x), IR_LOGMUL, total, constants);
 }
 
-/* Without a copy there is one joint value, whatever weights without an edge say. */
-Val chain_count(Context *x, Copy copy) {
-  Val empty = build_2(B(x), IR_EQ, step_count(x, copy.c), build_int(B(x), 0));
-  return build_select(B(x), empty, wide(x, 1), chain_total(x, copy, RING_COUNT));
-}
+Val chain_count(Context *x, Copy copy) { return chain_total(x, copy, RING_COUNT); }
 
 /* ---- some copies of a chain ------------------------------------------------------------------------------------------------ */
 
@@ -416,6 +450,7 @@ static Val cross_from(Context *x, const Rest *r) {
 Val copies_kl(Context *x, const NamedCopies *n) {
   Copy copy = n->at[0].copy;
   Rest all = {n, 0};
+  if (copy.c->chain->may_break) return refuse_query(x, B(x)->span, "kl of some copies of a chain that may fall apart is not compiled yet");
   Val total = build_2(B(x), IR_ADD, chain_total(x, copy, RING_PRIOR), over_steps(x, copy, prior_constant));
   Val cross = build_2(B(x), IR_SUB, build_2(B(x), IR_ADD, cross_from(x, &all), prior_mass(x, &all)), total);
   return unless_invalid(x, copy, build_2(B(x), IR_SUB, cross, copies_entropy(x, n)));

@@ -41,8 +41,10 @@ typedef struct Step {
   Copy copy;     /* the home */
   Val row;       /* steps done, this one included */
   Ring ring;
+  Val joined;      /* bool: to the copy before; 0: yes */
   Array *gamma;    /* not NULL: stands for the forward messages before; see pair.c */
   Val gamma_at[2];
+  Val held_mass;   /* of gamma before, where the chain starts afresh */
 } Step;
 
 /* What is multiplied into a sum over a clique. */
@@ -85,7 +87,9 @@ Val chain_total(Context *x, Copy copy, Ring ring); /* log Z; RING_COUNT: the num
 
 typedef struct ChainTables {
   Array *forward[RING_COUNT_], *backward[RING_COUNT_], *total[RING_COUNT_];
-  Array *scale[RING_COUNT_]; /* the logs of what rows of `forward` were divided by, added up */
+  Array *scale[RING_COUNT_]; /* what was taken out of the rows of `forward` up to this one: a log, or a factor */
+  Array *moved[RING_COUNT_]; /* the log of what this row was divided by */
+  Array *status;             /* of every copy, where the chain may break: see chain_status */
   struct ChainPair *pairs;
   Array **marginal; /* by edge: log p of every value of every copy */
   struct ChainPick *picks;
@@ -104,6 +108,7 @@ Val chain_dimension(Context *x, const Component *c, uint32_t at); /* how many va
 Cell open_state(Context *x, const Component *c, VarSet state, LoopKind kind, Nest *nest);
 /* The element of messages with a copy held (pair.c): of row `row`, or of the row before with the variables `lag` later. */
 Val *held_place(Step *s, Array *gamma, Val i, Val a, Val row, uint32_t lag, const Cell *cell);
+Val *message_place(Step *s, Val row, const Cell *cell); /* of a table of messages */
 /* Its element at a row; the numbers of a state are appended by the caller where it has some. */
 Val *chain_place(Context *x, Copy copy, Val row);
 /* Loops over all chains; x binds their plates, the copy's step is left open. */
@@ -123,7 +128,18 @@ Val counter_limit(Context *x, const Component *c, uint32_t at);     /* the great
 Val counter_dimension(Context *x, const Component *c, uint32_t at); /* of tables: given by the sizes */
 Val counter_increment(Context *x, Copy home, uint32_t at);          /* x knows the values that it depends on */
 bool counter_saturates(const Component *c, uint32_t at, Ring ring);
-Val ends_in(Step *s, const Cell *cell); /* the weights on the counts after the last step */
+/* The weights on counts of which this step is the last that is counted, as far as they are complete in `known` and not in `done`. */
+Val ends_in(Step *s, const Cell *cell, VarSet done, bool first);
+Val ends_of_nothing(Context *x, Copy copy); /* log: the weights on counts of no copies */
+
+/* ---- joint.c: where a chain falls apart ----------------------------------------------------------------------- */
+
+/* x binds the plates beside the chain; the copy's step is given. */
+Val is_joined(Context *x, Copy copy); /* bool: some weight joins it to the copy before */
+typedef struct CountedRange { Val first, last, some; } CountedRange; /* the copies that a counter's terms mention; some: bool */
+CountedRange counted_range(Context *x, Copy copy, const Counter *k);
+Val is_last_counted(Context *x, Copy copy, const End *e); /* bool */
+Val counts_nothing(Context *x, Copy copy, const End *e);  /* bool */
 
 /* ---- pick.c: modes and draws of whole chains -------------------------------------------------------------------- */
 
@@ -138,7 +154,7 @@ Choice chain_draw(Context *x, Copy copy, Edge *e, Val seed, Val n, Val number);
  * normalised marginal. */
 Val chain_log(Context *x, Copy copy);
 Val chain_log_in(Context *x, Copy copy, Ring ring); /* never normalised */
-/* 0 where the chain has a value with weight, -inf where it has none, NaN where a weight is no number. */
+/* 0 where the copy's component has a value with weight, -inf where it has none, NaN where a weight is no number. */
 Val chain_status(Context *x, Copy copy);
 bool chain_known(Context *x, Copy copy); /* has a copy of this chain a value in x? */
 /* Of all copies of the chain. */

@@ -151,6 +151,39 @@ static void add_support(Plan *p, Component *c, uint32_t k) {
   vec_push(p->arena, &c->factors, f);
 }
 
+/* ---- is the chain one component? ------------------------------------------------------------------------ */
+
+static bool not_after(Plan *p, const Term *x, int64_t c, const Term *y) { /* x + c <= y for all sizes */
+  int64_t d;
+  return dim_difference(p->arena, y, x, &d) && d - c >= 0;
+}
+
+/* Do the statement's instances join every copy along the plate to the one before? */
+static bool joins_all(Plan *p, const Component *c, const Reach *r, bool all_at_once) {
+  uint32_t step = c->chain->step;
+  const Range *plate = &c->plates.at[step]->range, *q = r->follows[step] ? &r->follows[step]->range : NULL;
+  if (!q || q->kind != RANGE_INTERVAL) return false;
+  for (uint32_t k = 0; k < r->n; k++)
+    if (k != step && (r->follows[k] != c->plates.at[k] || r->shift[k]) &&
+        !(r->follows[k] && r->proved[k] && term_equal(r->follows[k]->range.lo, c->plates.at[k]->range.lo) &&
+          term_equal(r->follows[k]->range.hi, c->plates.at[k]->range.hi)))
+      return false;
+  bool neighbours = all_at_once;
+  for (uint32_t i = 0; i < r->refs.n && !neighbours; i++)
+    for (uint32_t k = 0; k < r->refs.n; k++) neighbours |= r->refs.at[k].lag == r->refs.at[i].lag + 1;
+  return neighbours && not_after(p, q->lo, r->lowest[step], plate->lo) && not_after(p, plate->hi, -r->shift[step], q->hi);
+}
+
+static void find_breaks(Plan *p, Component *c) {
+  c->chain->may_break = true;
+  for (uint32_t i = 0; i < c->factors.n; i++) {
+    const Weight *w = c->factors.at[i]->weight;
+    if (w && joins_all(p, c, p->reach_of_weight[w->id], false)) c->chain->may_break = false;
+  }
+  for (uint32_t i = 0; i < c->chain->counters.n; i++)
+    if (joins_all(p, c, c->chain->counters.at[i]->reach, true)) c->chain->may_break = false;
+}
+
 static uint32_t places(const Component *c) { return c->edges.n + c->chain->counters.n; }
 
 static void see_var(Chain *ch, Lagged v, uint32_t *longest) {
@@ -177,6 +210,7 @@ static void make_chain(Plan *p, Component *c) {
     }
   }
   plan_limits(p, c);
+  find_breaks(p, c);
   for (uint32_t lag = 0; lag <= longest; lag++)
     for (uint32_t k = 0; k < places(c); k++)
       if (lag <= ch->reach[k]) vec_push(p->arena, &ch->clique, (Lagged){k, lag});

@@ -2,7 +2,7 @@
  *
  *   count after = count before + d, d the 0/1 term of the copy
  * A count is known from the one before it, and all but known from the one after: where counts saturate, the limit has two
- * predecessors. */
+ * predecessors.  A weight on counts is a factor of the step that counts the last copy. */
 #include <math.h>
 
 #include "base/ice.h"
@@ -36,7 +36,7 @@ Val counter_limit(Context *x, const Component *c, uint32_t at) {
   if (!k->limit) return steps;
   Context y = over_sizes(k->limit) ? *x : beside(x, c, k->reach);
   Val limit = build_2(B(x), IR_MIN, eval(&y, k->limit), steps);
-  return k->saturates ? build_2(B(x), IR_MAX, limit, build_int(B(x), 0)) : limit;
+  return build_2(B(x), IR_MAX, limit, build_int(B(x), 0)); /* where no copy is counted yet the count is 0 */
 }
 
 Val counter_dimension(Context *x, const Component *c, uint32_t at) {
@@ -55,23 +55,52 @@ Val counter_increment(Context *x, Copy home, uint32_t at) {
 
 bool counter_saturates(const Component *c, uint32_t at, Ring ring) { return counter(c, at)->saturates || ring == RING_PRIOR; }
 
-Val ends_in(Step *s, const Cell *cell) {
+static Val end_at(Context *x, const Component *c, const End *e, const Val *counts) {
+  Context y = beside(x, c, e->reach);
+  for (uint32_t k = 0; k < c->chain->counters.n; k++)
+    if (counts[k]) y = with_index(&y, c->chain->counters.at[k]->count, counts[k], counts[k], 0, false);
+  return build_convert(B(x), weight_over(&y, e->weight, &e->beyond), IR_WIDE);
+}
+
+static Val end_in(Step *s, const End *e, const Val *counts) {
+  Builder *b = B(&s->own);
+  bool counting = s->ring == RING_COUNT;
+  Val one = build_float(b, IR_WIDE, counting), last = is_last_counted(&s->own, s->copy, e);
+  Context y = with_guard(&s->own, last);
+  Val l = end_at(&y, s->copy.c, e, counts);
+  if (counting) l = build_select(b, build_2(b, IR_EQ, l, build_float(b, IR_WIDE, -INFINITY)), build_float(b, IR_WIDE, 0), one);
+  return build_select(b, last, l, one);
+}
+
+Val ends_in(Step *s, const Cell *cell, VarSet done, bool first) {
   const Component *c = s->copy.c;
   const Chain *ch = c->chain;
   Builder *b = B(&s->own);
-  Val w = build_float(b, IR_WIDE, s->ring == RING_COUNT ? 1 : 0);
+  bool counting = s->ring == RING_COUNT;
+  Val w = build_float(b, IR_WIDE, counting), *counts = NEW_ARRAY(s->own.d->arena, Val, ch->counters.n);
   for (uint32_t i = 0; i < ch->ends.n; i++) {
     const End *e = ch->ends.at[i];
-    if (s->ring == RING_PRIOR || (s->ring == RING_COUNT && e->weight->kind != WEIGHT_REQUIRE)) continue;
-    Context y = beside(&s->own, c, e->reach);
+    VarSet scope = 0;
     for (uint32_t k = 0; k < ch->counters.n; k++) {
-      Val v = cell->code[clique_place(ch, c->edges.n + k, 0)];
-      y = with_index(&y, ch->counters.at[k]->count, v, v, 0, false);
+      uint32_t var = (uint32_t)clique_place(ch, c->edges.n + k, 0);
+      counts[k] = cell->known >> var & 1 ? cell->code[var] : 0;
+      if (e->counters >> k & 1) scope |= (VarSet)1 << var;
     }
-    Val l = build_convert(b, weight_over(&y, e->weight, &e->beyond), IR_WIDE);
-    if (s->ring == RING_COUNT)
-      l = build_select(b, build_2(b, IR_EQ, l, build_float(b, IR_WIDE, -INFINITY)), build_float(b, IR_WIDE, 0), build_float(b, IR_WIDE, 1));
-    w = build_2(b, s->ring == RING_COUNT ? IR_MUL : IR_LOGMUL, w, l);
+    bool complete = !(scope & ~cell->known) && (first || (scope & ~done));
+    if (!complete || s->ring == RING_PRIOR || (counting && e->weight->kind != WEIGHT_REQUIRE)) continue;
+    w = build_2(b, counting ? IR_MUL : IR_LOGMUL, w, end_in(s, e, counts));
+  }
+  return w;
+}
+
+Val ends_of_nothing(Context *x, Copy copy) {
+  const Chain *ch = copy.c->chain;
+  Val w = build_float(B(x), IR_WIDE, 0), *counts = NEW_ARRAY(x->d->arena, Val, ch->counters.n);
+  for (uint32_t k = 0; k < ch->counters.n; k++) counts[k] = build_int(B(x), 0);
+  for (uint32_t i = 0; i < ch->ends.n; i++) {
+    Val none = counts_nothing(x, copy, ch->ends.at[i]);
+    Context y = with_guard(x, none);
+    w = build_2(B(x), IR_LOGMUL, w, build_select(B(x), none, end_at(&y, copy.c, ch->ends.at[i], counts), build_float(B(x), IR_WIDE, 0)));
   }
   return w;
 }

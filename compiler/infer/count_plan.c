@@ -2,7 +2,7 @@
  *
  * A weight that mentions copies only inside sums of 0/1 terms over an index that follows a plate, sum(j in N) a[i, j], is a
  * weight on counts.  Each sum becomes a Counter, a value of the chain along that plate that grows from copy to copy, and the weight
- * an End, a function of the counts after the last step.  Where all that ends ask is how a count compares with a limit, larger counts
+ * an End, a function of the counts once the last copy is counted.  Where all that ends ask is how a count compares with a limit, larger counts
  * are one, or have no weight: the chain then needs O(limit) counts. */
 #include "base/ice.h"
 #include "infer/plan.h"
@@ -185,14 +185,15 @@ static bool stands_beside(const Component *c, const Reach *r, uint32_t plate) {
   return true;
 }
 
-static void add_counter(Plan *p, Component *c, const Weight *w, const Term *sum, Reach *r) {
+static uint32_t add_counter(Plan *p, Component *c, const Weight *w, const Term *sum, Reach *r) {
   for (uint32_t i = 0; i < c->chain->counters.n; i++)
-    if (term_equal(c->chain->counters.at[i]->sum, sum)) return;
+    if (term_equal(c->chain->counters.at[i]->sum, sum)) return i;
   Counter *k = NEW(p->arena, Counter);
   *k = (Counter){.sum = (Term *)sum, .reach = r, .span = w->span};
   k->count = NEW(p->arena, Index);
   *k->count = (Index){.id = UINT32_MAX, .name = sum->index->name, .span = sum->span, .role = INDEX_REDUCE};
   vec_push(p->arena, &c->chain->counters, k);
+  return c->chain->counters.n - 1;
 }
 
 static const char *count_one(Plan *p, Component *c, const Weight *w, const Term *sum, Reach **reach) {
@@ -219,13 +220,14 @@ static const char *count_one(Plan *p, Component *c, const Weight *w, const Term 
 const char *plan_count(Plan *p, Component *c, const Weight *w) {
   Sums s = sums_of(p, w);
   Reach *r = NULL;
+  uint32_t counters = 0;
   for (uint32_t i = 0; i < s.list.n; i++) {
     const char *why = count_one(p, c, w, s.list.at[i], &r);
     if (why) return why;
-    add_counter(p, c, w, s.list.at[i], r);
+    counters |= (uint32_t)1 << add_counter(p, c, w, s.list.at[i], r);
   }
   End *e = NEW(p->arena, End);
-  *e = (End){.weight = end_of(p, c->chain, w), .reach = r};
+  *e = (End){.weight = end_of(p, c->chain, w), .reach = r, .counters = counters};
   for (uint32_t i = 0; i < r->beyond.n; i++)
     if (r->beyond.at[i] != s.list.at[s.list.n - 1]->index) vec_push(p->arena, &e->beyond, r->beyond.at[i]);
   vec_push(p->arena, &c->chain->ends, e);

@@ -135,6 +135,7 @@ Step step_of(Context *x, Copy copy, Ring ring) {
   s.own.decisions = NULL;
   s.own.used_none = NULL;
   Val t = copy.at[copy.c->chain->step];
+  if (copy.c->chain->may_break) s.joined = is_joined(&s.own, copy);
   s.row = build_2(B(x), IR_ADD, build_2(B(x), IR_SUB, t, step_range(x, copy.c).lo), build_int(B(x), 1));
   return s;
 }
@@ -206,14 +207,24 @@ Val *held_place(Step *s, Array *gamma, Val i, Val a, Val row, uint32_t lag, cons
   return at;
 }
 
+/* Number 0 of every variable of the state, as if the copies before did not exist. */
+static Val afresh(Step *s, Val mass, uint32_t lag, const Cell *cell) {
+  Context *x = &s->own;
+  const Chain *ch = s->copy.c->chain;
+  Val start = 0;
+  for (uint32_t k = 0; k < ch->clique.n; k++)
+    if (state_after(ch) >> k & 1)
+      start = build_and(B(x), start, build_2(B(x), IR_EQ, cell->code[clique_place(ch, ch->clique.at[k].at, ch->clique.at[k].lag + lag)], build_int(B(x), 0)));
+  return build_select(B(x), start, mass, zero(x, s->ring));
+}
+
 static Val load_message(Step *s, Array *a, bool before, const Cell *cell) {
   Context *x = &s->own;
-  if (before && s->gamma) {
-    Val last = build_2(B(x), IR_SUB, s->row, build_int(B(x), 1));
-    return build_load(B(x), s->gamma, held_place(s, s->gamma, s->gamma_at[0], s->gamma_at[1], last, 1, cell));
-  }
-  Val row = before ? build_2(B(x), IR_SUB, s->row, build_int(B(x), 1)) : s->row;
-  return build_load(B(x), a, place(x, s->copy, row, state_after(s->copy.c->chain), before, cell));
+  Val row = before ? build_2(B(x), IR_SUB, s->row, build_int(B(x), 1)) : s->row, v;
+  if (before && s->gamma) v = build_load(B(x), s->gamma, held_place(s, s->gamma, s->gamma_at[0], s->gamma_at[1], row, 1, cell));
+  else v = build_load(B(x), a, place(x, s->copy, row, state_after(s->copy.c->chain), before, cell));
+  if (!before || !s->joined) return v;
+  return build_select(B(x), s->joined, v, afresh(s, s->gamma ? s->held_mass : one(x, s->ring), 1, cell));
 }
 
 /* ---- sums over a clique -------------------------------------------------------------------------------------------- */
@@ -352,6 +363,7 @@ static Val factors_at(Step *s, const Cell *cell, Level v, bool fallible, Val w) 
 static Val level(Step *s, const Cell *cell, Level v, VarSet sum, Terms t) {
   Val w = tables_at(s, cell, v, t, one(&s->own, s->ring));
   if (t.factors) w = counts_at(s, cell, v, factors_at(s, cell, v, false, w));
+  if (t.factors && s->copy.c->chain->ends.n) w = times(&s->own, s->ring, w, ends_in(s, cell, v.done, v.first));
   if (sum) w = times(&s->own, s->ring, w, sum_values(s, cell, sum, t));
   return t.factors ? factors_at(s, cell, v, true, w) : w;
 }
@@ -473,7 +485,7 @@ static void store_start(Context *x, const Row *r, Ring ring) {
 
 static Val sum_of_row(Context *x, const Row *r, Ring ring, VarSet left, const Cell *cell) {
   Builder *b = B(x);
-  if (!left) return times(x, ring, build_load(b, r->a, state_place(x, r, cell)), ends_in(&(Step){.own = *x, .copy = r->copy, .ring = ring}, cell));
+  if (!left) return build_load(b, r->a, state_place(x, r, cell));
   uint32_t var = 0;
   while (!(left >> var & 1)) var++;
   Cell inside;
@@ -485,22 +497,38 @@ static Val sum_of_row(Context *x, const Row *r, Ring ring, VarSet left, const Ce
   return build_close(b, l)->accs.at[0]->result;
 }
 
+Val *message_place(Step *s, Val row, const Cell *cell) { return place(&s->own, s->copy, row, state_after(s->copy.c->chain), 0, cell); }
+
 Val *chain_place(Context *x, Copy copy, Val row) { return place(x, copy, row, 0, 0, NULL); }
 
-/* forward[row] of the step s, from forward[row - 1]; the sum of the logs of what rows were divided by goes to `scale`. */
-static void forward_step(Step *s, Array *a, Array *scale) {
+/* What is taken out before the step: where it starts afresh, all that came before. */
+static Val taken_before(Step *s, Array *a, Array *scale) {
+  Context *x = &s->own;
+  Val last = build_2(B(x), IR_SUB, s->row, build_int(B(x), 1)), taken = build_load(B(x), scale, chain_place(x, s->copy, last));
+  if (!s->joined) return taken;
+  Row before = {a, s->copy, last};
+  Val all = sum_of_row(x, &before, s->ring, state_after(s->copy.c->chain), &(Cell){0});
+  return times(x, s->ring, taken, build_select(B(x), s->joined, one(x, s->ring), all));
+}
+
+/* forward[row] of the step s, from forward[row - 1]; what is taken out of the rows is added up in `scale`. */
+static void forward_step(Step *s, Array *a, Array *scale, Array *moved) {
   Context *x = &s->own;
   Builder *b = B(x);
   const Chain *ch = s->copy.c->chain;
   Row r = {a, s->copy, s->row};
+  Val taken = taken_before(s, a, scale);
   Nest nest = {0};
   Cell cell = open_state(x, s->copy.c, state_after(ch), LOOP_PAR, &nest);
   Val w = clique_sum(s, &cell, whole_clique(ch) & ~state_after(ch), (Terms){.factors = true, .before = true});
   build_store(b, a, w, state_place(x, &r, &cell));
   close_nest(b, &nest);
-  if (s->ring == RING_COUNT) return;
-  Val max = make_relative(x, &r), last = build_2(b, IR_SUB, s->row, build_int(b, 1));
-  build_store(b, scale, build_2(b, IR_ADD, build_load(b, scale, chain_place(x, s->copy, last)), max), chain_place(x, s->copy, s->row));
+  if (s->ring != RING_COUNT) {
+    Val max = make_relative(x, &r);
+    build_store(b, moved, max, chain_place(x, s->copy, s->row));
+    taken = build_2(b, IR_ADD, taken, max);
+  }
+  build_store(b, scale, taken, chain_place(x, s->copy, s->row));
 }
 
 static void check_reaches(Context *x, Copy copy) {
@@ -520,22 +548,23 @@ static void fill_forward(Derive *d, Component *c, Ring ring, ChainTables *t) {
   Bounds range = step_range(&x, c);
   Val n = step_count(&x, c), rows = build_2(b, IR_ADD, n, build_int(b, 1));
   Array *a = t->forward[ring] = chain_array(d, c, "forward", STORE_WIDE, rows, state_after(c->chain));
-  Array *scale = t->scale[ring] = chain_array(d, c, "scale", STORE_WIDE, rows, 0), *total = t->total[ring] = chain_array(d, c, "total", STORE_WIDE, 0, 0);
+  Array *scale = t->scale[ring] = chain_array(d, c, "scale", STORE_WIDE, rows, 0), *moved = t->moved[ring] = chain_array(d, c, "moved", STORE_WIDE, rows, 0);
+  Array *total = t->total[ring] = chain_array(d, c, "total", STORE_WIDE, 0, 0);
   Nest nest = {0};
   Copy copy = open_chains(&x, c, &nest);
   check_reaches(&x, copy);
   Row first = {a, copy, build_int(b, 0)};
   store_start(&x, &first, ring);
-  build_store(b, scale, wide(&x, 0), chain_place(&x, copy, first.row));
+  build_store(b, scale, one(&x, ring), chain_place(&x, copy, first.row));
   Loop *l = nest.loops[nest.n++] = open_loop(&x, LOOP_SEQ, step->span, range.lo, range.hi);
   Context y = with_index(&x, step, l->index, range.lo, range.hi, false);
   copy.at[c->chain->step] = l->index;
   Step s = step_of(&y, copy, ring);
-  forward_step(&s, a, scale);
+  forward_step(&s, a, scale, moved);
   build_close(b, nest.loops[--nest.n]);
   Row last = {a, copy, n};
   Val sum = sum_of_row(&x, &last, ring, state_after(c->chain), &(Cell){0});
-  if (ring != RING_COUNT) sum = build_2(b, IR_LOGMUL, build_load(b, scale, chain_place(&x, copy, n)), sum);
+  sum = times(&x, ring, build_load(b, scale, chain_place(&x, copy, n)), sum);
   build_store(b, total, sum, chain_place(&x, copy, 0));
   close_nest(b, &nest);
   b->at = back;
@@ -544,7 +573,7 @@ static void fill_forward(Derive *d, Component *c, Ring ring, ChainTables *t) {
 static void store_end(Context *x, const Row *r, Ring ring) {
   Nest nest = {0};
   Cell cell = open_state(x, r->copy.c, state_after(r->copy.c->chain), LOOP_PAR, &nest);
-  build_store(B(x), r->a, ends_in(&(Step){.own = *x, .copy = r->copy, .ring = ring}, &cell), state_place(x, r, &cell));
+  build_store(B(x), r->a, one(x, ring), state_place(x, r, &cell));
   close_nest(B(x), &nest);
 }
 
@@ -557,6 +586,7 @@ static void backward_step(Step *s, Array *a) {
   Nest nest = {0};
   Cell cell = open_state(x, s->copy.c, state_before(ch), LOOP_PAR, &nest);
   Val w = clique_sum(s, &cell, whole_clique(ch) & ~state_before(ch), (Terms){.factors = true, .after = true});
+  if (s->joined) w = build_select(b, s->joined, w, one(x, s->ring));
   build_store(b, a, w, place(x, r.copy, r.row, state_after(ch), 1, &cell));
   close_nest(b, &nest);
   if (s->ring != RING_COUNT) make_relative(x, &r);

@@ -36,13 +36,12 @@ static Array *pair_array(Derive *d, const Component *c, const ChainPair *p) {
   return chain_array_and(d, c, "pair", step_count(&x, c), n, tail, 0);
 }
 
-typedef struct Held { Array *gamma, *scale; Val i, a; } Held; /* messages with the copy at i held at number a */
+typedef struct Held { Array *gamma, *moved; Val i, a; } Held; /* messages with the copy at i held at number a */
 
-/* By how much the reference moves from the row before to this one. */
+/* By how much the reference moves at this row. */
 static Val reference_step(Step *s, const Held *h) {
   Context *x = &s->own;
-  Val last = build_2(B(x), IR_SUB, s->row, build_int(B(x), 1));
-  return build_2(B(x), IR_SUB, build_load(B(x), h->scale, chain_place(x, s->copy, s->row)), build_load(B(x), h->scale, chain_place(x, s->copy, last)));
+  return build_load(B(x), h->moved, chain_place(x, s->copy, s->row));
 }
 
 static void store_gamma(Step *s, const Held *h, const Cell *cell, Val w) {
@@ -85,6 +84,31 @@ static void store_pairs(Step *s, const ChainPair *p, const Held *h, Val j) {
   build_close(B(x), l);
 }
 
+typedef struct Mass { Step *s; const Held *h; Array *forward; } Mass;
+
+static Val mass_of(const Mass *m, bool held, VarSet left, const Cell *cell) {
+  Context *x = &m->s->own;
+  Builder *b = B(x);
+  const Component *c = m->s->copy.c;
+  Val row = build_2(b, IR_SUB, m->s->row, build_int(b, 1));
+  if (!left && held) return build_load(b, m->h->gamma, held_place(m->s, m->h->gamma, m->h->i, m->h->a, row, 0, cell));
+  if (!left) return build_load(b, m->forward, message_place(m->s, row, cell));
+  uint32_t var = 0;
+  while (!(left >> var & 1)) var++;
+  Cell inside;
+  Loop *l = open_values(x, c, var, cell, LOOP_REDUCE, &inside);
+  Acc *a = build_acc(b, l, ACC_LSE, IR_WIDE, 0, NULL);
+  a->body.log_w = mass_of(m, held, left & ~((VarSet)1 << var), &inside);
+  return build_close(b, l)->accs.at[0]->result;
+}
+
+/* How probable the value held is among all, where what comes next does not depend on it. */
+static Val held_mass(Step *s, const Held *h, Array *forward) {
+  Mass m = {s, h, forward};
+  VarSet state = state_after(s->copy.c->chain);
+  return build_2(B(&s->own), IR_SUB, mass_of(&m, true, state, &(Cell){0}), mass_of(&m, false, state, &(Cell){0}));
+}
+
 static Step held_step(Context *x, Component *c, Copy copy, Val t, const ChainPair *p, const Held *h) {
   Bounds range = step_range(x, c);
   Context y = with_index(x, c->plates.at[c->chain->step], t, range.lo, range.hi, false);
@@ -95,6 +119,7 @@ static Step held_step(Context *x, Component *c, Copy copy, Val t, const ChainPai
   s.gamma = h->gamma;
   s.gamma_at[0] = h->i;
   s.gamma_at[1] = h->a;
+  if (s.joined && h->gamma) s.held_mass = held_mass(&s, h, tables_of(x->d, c)->forward[p->ring]);
   return s;
 }
 
@@ -126,7 +151,7 @@ static void fill_pairs(Derive *d, Component *c, ChainPair *p) {
   Context x = {.d = d};
   Bounds r = step_range(&x, c);
   uint32_t var = (uint32_t)clique_place(c->chain, p->first, 0);
-  Held h = {.scale = tables_of(d, c)->scale[p->ring]};
+  Held h = {.moved = tables_of(d, c)->moved[p->ring]};
   p->table = pair_array(d, c, p);
   Val tail[2] = {chain_dimension(&x, c, p->first), build_int(b, 2)};
   h.gamma = chain_array_and(d, c, "held", step_count(&x, c), 2, tail, state_after(c->chain));
@@ -137,8 +162,7 @@ static void fill_pairs(Derive *d, Component *c, ChainPair *p) {
   nest.loops[nest.n++] = open_values(&x, c, var, &(Cell){0}, LOOP_PAR, &cell);
   h.i = build_2(b, IR_SUB, l->index, r.lo);
   h.a = cell.code[var];
-  Step s = held_step(&x, c, copy, l->index, p, &h);
-  s.gamma = NULL;
+  Step s = held_step(&x, c, copy, l->index, p, &(Held){.i = h.i, .a = h.a});
   start_gamma(&s, &h, var);
   pair_steps(&x, c, copy, p, &h, l->index);
   close_nest(b, &nest);

@@ -71,6 +71,7 @@ static void pick_step(const Picking *k) {
   const Component *c = k->s->copy.c;
   Val empty, nothing = build_int(b, -1);
   Cell cell = values_before(x, k, &empty);
+  if (k->s->joined && empty) empty = build_2(b, IR_AND, k->s->joined, empty); /* another component is empty */
   if (empty) k->s->own = with_guard(&k->s->own, build_1(b, IR_NOT, empty));
   for (uint32_t v = 0; v < c->chain->clique.n && c->chain->clique.at[v].lag == 0; v++) {
     if (c->chain->clique.at[v].at >= c->edges.n) continue;

@@ -62,9 +62,10 @@ typedef struct Counter {
   Span span;
 } Counter;
 
-/* A weight on counts, after the last step. */
+/* A weight on counts, weighed at the last copy that is counted. */
 typedef struct End {
   Weight *weight;     /* with counts in place of sums */
+  uint32_t counters;  /* bit k: it mentions Chain.counters.at[k] */
   const Reach *reach; /* of one of its counters, for the plates beside the chain's */
   IndexVec beyond;    /* it is a product over these */
 } End;
@@ -74,6 +75,7 @@ typedef struct Chain {
   uint32_t step;      /* place of the plate */
   VEC(Counter *) counters; /* their places come behind those of the edges */
   VEC(End *) ends;
+  bool may_break;     /* perhaps not all copies along the plate are joined */
   uint32_t *reach;    /* by place: the greatest lag at which a factor mentions it; counters: 1 */
   VEC(Lagged) clique; /* all lags 0 .. reach of all places: what the factors of one step mention */
 } Chain;

@@ -109,9 +109,9 @@ static const char *transition(Gen *g, const Made *e) {
 
 static const char *count(Gen *g) {
   const Made *e = some_edge(g);
-  const char *a = copy(g, e, "s"), *body = a;
+  const char *range = chance(g, 80) ? "N" : chance(g, 50) ? "1..N" : "0..tN_0", *a = copy(g, e, "s"), *body = a;
   if (!e->bit || chance(g, 20)) body = TEXT(g, "(if %s then 1 else 0)", chance(g, 50) ? TEXT(g, "%s == 0", a) : TEXT(g, "%s > s", a));
-  const char *sum = TEXT(g, "sum(s in N) %s", body), *limit = chance(g, 50) ? "K" : chance(g, 50) ? "2" : g->plate ? "tN_M[b]" : "tN_0";
+  const char *sum = TEXT(g, "sum(s in %s) %s", range, body), *limit = chance(g, 50) ? "K" : chance(g, 50) ? "2" : g->plate ? "tN_M[b]" : "tN_0";
   switch (below(g, 8)) {
   case 0: return TEXT(g, "potential exp(-sq((%s) - 1))\n", sum);
   case 1: return TEXT(g, "require %s >= (%s)\n", limit, sum);
