@@ -182,6 +182,59 @@ static NamedCopies named_copies(Context *x, Component *c, const Term *t) {
   return n;
 }
 
+static Val of_copies(Context *x, AccKind kind, const Over *o) {
+  Context y = with_plates(x, o->c, o->at, o->fixed);
+  return build_convert(B(x), over_copies(&y, kind, o, o->fixed), IR_WIDE);
+}
+
+static bool names_one_copy(const Over *o) {
+  for (uint32_t i = 1; i < o->named.n; i++)
+    for (uint32_t k = 0; k < o->c->plates.n; k++)
+      if (o->named.at[i].copy.at[k] != o->named.at[0].copy.at[k]) return false;
+  return true;
+}
+
+/* Copies that are joined to no others, each with those of its edges that are named. */
+static Val apart(Context *x, AccKind kind, IrOp combine, const Over *o) {
+  Val total = 0;
+  for (uint32_t i = 0; i < o->named.n; i++) {
+    Over one = *o;
+    bool first = true;
+    one.set = 0;
+    one.at = o->named.at[i].copy.at;
+    for (uint32_t k = 0; k < o->named.n; k++) {
+      if (!same_copy(x, o->c, one.at, o->named.at[k].copy.at)) continue;
+      if (k < i) first = false;
+      one.set |= (EdgeSet)1 << component_place(o->c, o->named.at[k].edge);
+    }
+    if (!first) continue;
+    Val v = of_copies(x, kind, &one);
+    total = total ? build_2(B(x), combine, total, v) : v;
+  }
+  return total;
+}
+
+/* Several copies of one component are named: whether two are one is decided first, each case under its decision. */
+static Val of_each_copy(Context *x, AccKind kind, IrOp combine, const Over *o) {
+  for (uint32_t i = 0; i < o->named.n; i++) {
+    if (o->named.at[i].fixed < o->c->plates.n)
+      return refuse_query(x, o->t->span, "copies named by some of their indices, joint with others, are not compiled yet");
+    for (uint32_t k = 0; k < i; k++) {
+      Coincidence two = {o->c, o->named.at[i].copy.at, o->named.at[k].copy.at};
+      if (is_decided(x, o->c, two.a, two.b)) continue;
+      Val same = are_one(x, &two);
+      Context y = with_decision(x, &two, true), z = with_decision(x, &two, false);
+      const Instr *v = ir_at(B(x)->k, same);
+      if (v->op == IR_CONST) return of_each_copy(v->integer ? &y : &z, kind, combine, o);
+      y = with_guard(&y, same);
+      z = with_guard(&z, build_1(B(x), IR_NOT, same));
+      Val if_same = of_each_copy(&y, kind, combine, o);
+      return build_select(B(x), same, if_same, of_each_copy(&z, kind, combine, o));
+    }
+  }
+  return apart(x, kind, combine, o);
+}
+
 /* Per component named: the set of its edges; then fn over its copies; combined by `combine`. */
 static Val over_components(Context *x, const Term *t, AccKind kind, IrOp combine, CopyQuery fn) {
   Val total = 0;
@@ -197,9 +250,8 @@ static Val over_components(Context *x, const Term *t, AccKind kind, IrOp combine
     if (!first) continue;
     o.at = NEW_ARRAY(x->d->arena, Val, o.c->plates.n);
     copy_indices(x, s->edge, &s->fixed, o.at);
-    if (o.c->chain) o.named = named_copies(x, o.c, t);
-    Context y = with_plates(x, o.c, o.at, s->fixed.n);
-    Val v = build_convert(B(x), over_copies(&y, kind, &o, s->fixed.n), IR_WIDE);
+    o.named = named_copies(x, o.c, t);
+    Val v = o.c->chain || names_one_copy(&o) ? of_copies(x, kind, &o) : of_each_copy(x, kind, combine, &o);
     total = total ? build_2(B(x), combine, total, v) : v;
   }
   return total;
