@@ -158,6 +158,16 @@ static bool not_after(Plan *p, const Term *x, int64_t c, const Term *y) { /* x +
   return dim_difference(p->arena, y, x, &d) && d - c >= 0;
 }
 
+/* Are its references a run of copies without a gap? */
+static bool joins_neighbours(const Reach *r) {
+  for (uint32_t i = 0; i < r->refs.n; i++) {
+    bool next = r->refs.at[i].lag == 0;
+    for (uint32_t k = 0; k < r->refs.n; k++) next |= r->refs.at[k].lag + 1 == r->refs.at[i].lag;
+    if (!next) return false;
+  }
+  return reach_joined_plate(r) >= 0;
+}
+
 /* Do the statement's instances join every copy along the plate to the one before? */
 static bool joins_all(Plan *p, const Component *c, const Reach *r, bool all_at_once) {
   uint32_t step = c->chain->step;
@@ -168,20 +178,56 @@ static bool joins_all(Plan *p, const Component *c, const Reach *r, bool all_at_o
         !(r->follows[k] && r->proved[k] && term_equal(r->follows[k]->range.lo, c->plates.at[k]->range.lo) &&
           term_equal(r->follows[k]->range.hi, c->plates.at[k]->range.hi)))
       return false;
-  bool neighbours = all_at_once;
-  for (uint32_t i = 0; i < r->refs.n && !neighbours; i++)
-    for (uint32_t k = 0; k < r->refs.n; k++) neighbours |= r->refs.at[k].lag == r->refs.at[i].lag + 1;
-  return neighbours && not_after(p, q->lo, r->lowest[step], plate->lo) && not_after(p, plate->hi, -r->shift[step], q->hi);
+  return (all_at_once || joins_neighbours(r)) && not_after(p, q->lo, r->lowest[step], plate->lo) && not_after(p, plate->hi, -r->shift[step], q->hi);
+}
+
+/* Is it pinned to the first copy alone? */
+static bool at_first(Plan *p, const Component *c, const Reach *r) {
+  uint32_t step = c->chain->step;
+  int64_t d;
+  return r->pin[step] && !r->shift[step] && !r->lowest[step] && dim_difference(p->arena, r->pin[step], c->plates.at[step]->range.lo, &d) && !d;
+}
+
+typedef enum { WITHIN, BETWEEN, FIRST } Where;
+
+static bool joins_where(Plan *p, const Component *c, const Factor *f, Where where) {
+  if (!f->reach) return true;
+  return where == BETWEEN ? joins_all(p, c, f->reach, false) : where == FIRST && at_first(p, c, f->reach);
+}
+
+/* Are all edges joined by weights of every copy, or, beside, by those between all neighbours, or of the first copy? */
+static bool all_joined(Plan *p, const Component *c, Where where) {
+  EdgeSet all = ((EdgeSet)1 << c->edges.n) - 1, set = 1;
+  for (EdgeSet grown = 0; grown != set;) {
+    grown = set;
+    for (uint32_t i = 0; i < c->factors.n; i++)
+      if ((c->factors.at[i]->scope & set) && joins_where(p, c, c->factors.at[i], where)) set |= c->factors.at[i]->scope;
+  }
+  return set == all;
+}
+
+/* Of one step it is enough that the first copy's weights join them, of more that those between neighbours do. */
+static bool joined_within(Plan *p, const Component *c) {
+  return all_joined(p, c, WITHIN) || (all_joined(p, c, BETWEEN) && all_joined(p, c, FIRST));
 }
 
 static void find_breaks(Plan *p, Component *c) {
   c->chain->may_break = true;
+  if (!joined_within(p, c))
+    plan_refuse(p, c->edges.at[1]->span, "edges that are joined to each other's copies at other steps, and not within a step, are not compiled yet",
+                "a weight of both in the plate where they are declared joins them");
   for (uint32_t i = 0; i < c->factors.n; i++) {
     const Weight *w = c->factors.at[i]->weight;
     if (w && joins_all(p, c, p->reach_of_weight[w->id], false)) c->chain->may_break = false;
   }
   for (uint32_t i = 0; i < c->chain->counters.n; i++)
     if (joins_all(p, c, c->chain->counters.at[i]->reach, true)) c->chain->may_break = false;
+  for (uint32_t i = 0; i < c->factors.n && c->chain->may_break; i++) {
+    const Reach *r = c->factors.at[i]->reach;
+    if (r && reach_joined_plate(r) >= 0 && !joins_neighbours(r))
+      plan_refuse(p, r->span, "this weight joins copies and leaves out those between, which perhaps nothing joins: not compiled yet",
+                  "a weight of every two neighbours makes them one chain");
+  }
 }
 
 static uint32_t places(const Component *c) { return c->edges.n + c->chain->counters.n; }
