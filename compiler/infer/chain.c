@@ -241,9 +241,7 @@ Val chain_status(Context *x, Copy copy) {
 
 /* ---- sums over the steps ------------------------------------------------------------------------------------------ */
 
-typedef Val (*StepFn)(Step *s);
-
-static Val over_steps(Context *x, Copy copy, StepFn fn) {
+Val over_steps(Context *x, Copy copy, StepFn fn) {
   Builder *b = B(x);
   Component *c = copy.c;
   Index *step = c->plates.at[c->chain->step];
@@ -315,7 +313,7 @@ static Val step_entropy(Step *s) {
 }
 
 /* NaN where a weight is no number. */
-static Val unless_invalid(Context *x, Copy copy, Val v) {
+Val unless_invalid(Context *x, Copy copy, Val v) {
   if (copy.c->chain->may_break) {
     Val z = chain_total(x, copy, RING_SUM);
     return build_select(B(x), build_2(B(x), IR_NE, z, z), wide(x, NAN), v);
@@ -351,7 +349,7 @@ static Val constant_of(Step *s, bool priors_alone) {
 }
 
 /* Where the component has a value: one that has none adds nothing. */
-static Val prior_constant(Step *s) {
+Val prior_constant(Step *s) {
   Val v = constant_of(s, true);
   if (!s->copy.c->chain->may_break) return v;
   Val exists = build_2(B(&s->own), IR_EQ, chain_status(&s->own, s->copy), wide(&s->own, 0));
@@ -379,79 +377,3 @@ Val chain_logz(Context *x, Copy copy) {
 }
 
 Val chain_count(Context *x, Copy copy) { return chain_total(x, copy, RING_COUNT); }
-
-/* ---- some copies of a chain ------------------------------------------------------------------------------------------------ */
-
-typedef struct Rest { const NamedCopies *n; uint32_t at; } Rest;
-
-static Val rest_known(Context *x, const Rest *r) {
-  const NamedCopy *k = &r->n->at[r->at];
-  return find_known(x, k->copy.c, k->edge, k->copy.at) ? 1 : 0;
-}
-
-static void contribute_log(Context *x, void *arg, Contribution *c) {
-  const Rest *r = arg;
-  c->log_w = chain_log(x, r->n->at[r->at].copy);
-}
-
-static Val entropy_from(Context *x, const Rest *r);
-
-static void contribute_rest_entropy(Context *x, void *arg, Contribution *c) {
-  const Rest *r = arg;
-  contribute_log(x, arg, c);
-  c->x = entropy_from(x, &(Rest){r->n, r->at + 1});
-}
-
-static Acc *over_copy(Context *x, const Rest *r, AccKind kind, ContributeFn fn) {
-  const NamedCopy *k = &r->n->at[r->at];
-  return stream_edge(x, k->copy, k->edge, kind, IR_WIDE, 0, NULL, fn, (void *)r);
-}
-
-/* H(a, b) = H(a) + E H(b | a). */
-static Val entropy_from(Context *x, const Rest *r) {
-  if (r->at == r->n->n) return wide(x, 0);
-  if (rest_known(x, r)) return entropy_from(x, &(Rest){r->n, r->at + 1});
-  Val h = over_copy(x, r, ACC_ENTROPY, contribute_log)->result;
-  if (r->at + 1 == r->n->n) return h;
-  return build_2(B(x), IR_ADD, h, over_copy(x, r, ACC_EXPECT, contribute_rest_entropy)->result);
-}
-
-Val copies_entropy(Context *x, const NamedCopies *n) { return entropy_from(x, &(Rest){n, 0}); }
-
-static Val prior_mass(Context *x, const Rest *r);
-
-static void contribute_prior_mass(Context *x, void *arg, Contribution *c) {
-  const Rest *r = arg;
-  c->log_w = prior_mass(x, &(Rest){r->n, r->at + 1});
-}
-
-/* The log sum of the prior's weights over the copies not yet known, up to the constant of chain_log. */
-static Val prior_mass(Context *x, const Rest *r) {
-  if (r->at == r->n->n) return chain_log_in(x, r->n->at[0].copy, RING_PRIOR);
-  if (rest_known(x, r)) return prior_mass(x, &(Rest){r->n, r->at + 1});
-  return over_copy(x, r, ACC_LSE, contribute_prior_mass)->result;
-}
-
-static Val cross_from(Context *x, const Rest *r);
-
-static void contribute_cross(Context *x, void *arg, Contribution *c) {
-  const Rest *r = arg;
-  contribute_log(x, arg, c);
-  c->x = cross_from(x, &(Rest){r->n, r->at + 1});
-}
-
-static Val cross_from(Context *x, const Rest *r) {
-  if (r->at == r->n->n) return build_1(B(x), IR_NEG, chain_log_in(x, r->n->at[0].copy, RING_PRIOR));
-  if (rest_known(x, r)) return cross_from(x, &(Rest){r->n, r->at + 1});
-  return over_copy(x, r, ACC_EXPECT, contribute_cross)->result;
-}
-
-/* The prior of the copies is their share of the prior's total, since the constant of chain_log is in both. */
-Val copies_kl(Context *x, const NamedCopies *n) {
-  Copy copy = n->at[0].copy;
-  Rest all = {n, 0};
-  if (copy.c->chain->may_break) return refuse_query(x, B(x)->span, "kl of some copies of a chain that may fall apart is not compiled yet");
-  Val total = build_2(B(x), IR_ADD, chain_total(x, copy, RING_PRIOR), over_steps(x, copy, prior_constant));
-  Val cross = build_2(B(x), IR_SUB, build_2(B(x), IR_ADD, cross_from(x, &all), prior_mass(x, &all)), total);
-  return unless_invalid(x, copy, build_2(B(x), IR_SUB, cross, copies_entropy(x, n)));
-}

@@ -78,12 +78,20 @@ Val clique_sum(Step *s, const Cell *cell, VarSet sum, Terms terms);
 /* As clique_sum, as if `before` had been summed over outside: what has been multiplied in there is left out. */
 Val clique_rest(Step *s, const Cell *cell, VarSet before, VarSet sum, Terms terms);
 
+AccKind ring_plus(Ring ring);
+Val ring_times(Context *x, Ring ring, Val a, Val b);
+Val ring_one(Context *x, Ring ring);
+Val ring_zero(Context *x, Ring ring);
+Val edge_count(Context *x, const Edge *e); /* its values, none included */
+
+/* ---- table.c --------------------------------------------------------------------------------------------------- */
+
 /* The tables of a chain, for all copies, filled at the top of the kernel when first asked for. */
 Array *forward_table(Derive *d, Component *c, Ring ring);
 Array *backward_table(Derive *d, Component *c, Ring ring);
 Val chain_total(Context *x, Copy copy, Ring ring); /* log Z; RING_COUNT: the number */
 
-/* ---- message.c: for the files that fill tables of their own ----------------------------------------------------- */
+/* ---- table.c: for the files that fill tables of their own ----------------------------------------------------- */
 
 typedef struct ChainTables {
   Array *forward[RING_COUNT_], *backward[RING_COUNT_], *total[RING_COUNT_];
@@ -108,6 +116,8 @@ Val chain_dimension(Context *x, const Component *c, uint32_t at); /* how many va
 Cell open_state(Context *x, const Component *c, VarSet state, LoopKind kind, Nest *nest);
 /* The element of messages with a copy held (pair.c): of row `row`, or of the row before with the variables `lag` later. */
 Val *held_place(Step *s, Array *gamma, Val i, Val a, Val row, uint32_t lag, const Cell *cell);
+/* Parallel plates, the row, the numbers of the state; `lag`: the variables of the clique that many steps earlier stand for it. */
+Val *table_place(Context *x, Copy copy, Val row, VarSet state, uint32_t lag, const Cell *cell);
 Val *message_place(Step *s, Val row, const Cell *cell); /* of a table of messages */
 /* Its element at a row; the numbers of a state are appended by the caller where it has some. */
 Val *chain_place(Context *x, Copy copy, Val row);
@@ -162,7 +172,13 @@ Val chain_entropy(Context *x, Copy copy);
 Val chain_kl(Context *x, Copy copy);
 Val chain_count(Context *x, Copy copy);
 Val chain_logz(Context *x, Copy copy); /* with the normalisers that depend on no edge */
-/* Of the joint law of some copies of one chain. */
+typedef Val (*StepFn)(Step *s);
+Val over_steps(Context *x, Copy copy, StepFn fn);          /* the sum of fn over the steps of the chain */
+Val prior_constant(Step *s);                               /* log: the prior's normalisers that depend on no edge */
+Val unless_invalid(Context *x, Copy copy, Val v);          /* 0 where nothing is left, NaN where a weight is no number */
+
+/* ---- some.c: the joint law of some copies of one chain ---------------------------------------------------------- */
+
 typedef struct NamedCopy { Copy copy; Edge *edge; uint32_t fixed; } NamedCopy; /* fixed: leading indices that are written */
 typedef VEC(NamedCopy) NamedCopies;
 Val copies_entropy(Context *x, const NamedCopies *n);

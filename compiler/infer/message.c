@@ -1,4 +1,4 @@
-/* message: the tables of a chain; see chain.h for what they hold. */
+/* message: sums over what one step of a chain joins, in any semiring; see chain.h. */
 #include <math.h>
 
 #include "base/ice.h"
@@ -69,7 +69,7 @@ static Val plain_count(Context *x, const Edge *e) {
   return build_2(B(x), IR_MAX, build_2(B(x), IR_SUB, r.hi, r.lo), build_int(B(x), 0));
 }
 
-static Val edge_count(Context *x, const Edge *e) {
+Val edge_count(Context *x, const Edge *e) {
   Val n = plain_count(x, e);
   return e->or_none ? build_2(B(x), IR_ADD, n, build_int(B(x), 1)) : n;
 }
@@ -153,7 +153,7 @@ Context in_cell(const Step *s, const Cell *cell) {
 
 /* ---- the semirings ------------------------------------------------------------------------------------------------- */
 
-static AccKind plus(Ring ring) {
+AccKind ring_plus(Ring ring) {
   switch (ring) {
   case RING_SUM: case RING_PRIOR: return ACC_LSE;
   case RING_MAX: return ACC_MAX;
@@ -163,9 +163,9 @@ static AccKind plus(Ring ring) {
   ICE("unknown semiring");
 }
 
-static Val times(Context *x, Ring ring, Val a, Val b) { return build_2(B(x), ring == RING_COUNT ? IR_MUL : IR_LOGMUL, a, b); }
-static Val one(Context *x, Ring ring) { return wide(x, ring == RING_COUNT ? 1 : 0); }
-static Val zero(Context *x, Ring ring) { return wide(x, ring == RING_COUNT ? 0 : -INFINITY); }
+Val ring_times(Context *x, Ring ring, Val a, Val b) { return build_2(B(x), ring == RING_COUNT ? IR_MUL : IR_LOGMUL, a, b); }
+Val ring_one(Context *x, Ring ring) { return wide(x, ring == RING_COUNT ? 1 : 0); }
+Val ring_zero(Context *x, Ring ring) { return wide(x, ring == RING_COUNT ? 0 : -INFINITY); }
 
 static bool counts_in(Ring ring, const Factor *f) {
   bool is_require = f->kind == FACTOR_SUPPORT || (f->kind == FACTOR_WEIGHT && f->weight->kind == WEIGHT_REQUIRE);
@@ -181,7 +181,7 @@ static Val factor_in(Context *x, const Step *s, const Factor *f) {
 /* ---- places in tables ------------------------------------------------------------------------------------------------ */
 
 /* Parallel plates, the row, the numbers of the state; `lag` later than the variables of the clique. */
-static Val *place(Context *x, Copy copy, Val row, VarSet state, uint32_t lag, const Cell *cell) {
+Val *table_place(Context *x, Copy copy, Val row, VarSet state, uint32_t lag, const Cell *cell) {
   const Component *c = copy.c;
   const Chain *ch = c->chain;
   Val *at = NEW_ARRAY(x->d->arena, Val, c->plates.n + ch->clique.n);
@@ -198,7 +198,7 @@ static Val *place(Context *x, Copy copy, Val row, VarSet state, uint32_t lag, co
 Val *held_place(Step *s, Array *gamma, Val i, Val a, Val row, uint32_t lag, const Cell *cell) {
   Context *x = &s->own;
   const Component *c = s->copy.c;
-  Val *at = NEW_ARRAY(x->d->arena, Val, gamma->rank), *codes = place(x, s->copy, i, state_after(c->chain), lag, cell);
+  Val *at = NEW_ARRAY(x->d->arena, Val, gamma->rank), *codes = table_place(x, s->copy, i, state_after(c->chain), lag, cell);
   uint32_t n = 0;
   for (; n < c->plates.n; n++) at[n] = codes[n];
   at[n] = a;
@@ -215,16 +215,16 @@ static Val afresh(Step *s, Val mass, uint32_t lag, const Cell *cell) {
   for (uint32_t k = 0; k < ch->clique.n; k++)
     if (state_after(ch) >> k & 1)
       start = build_and(B(x), start, build_2(B(x), IR_EQ, cell->code[clique_place(ch, ch->clique.at[k].at, ch->clique.at[k].lag + lag)], build_int(B(x), 0)));
-  return build_select(B(x), start, mass, zero(x, s->ring));
+  return build_select(B(x), start, mass, ring_zero(x, s->ring));
 }
 
 static Val load_message(Step *s, Array *a, bool before, const Cell *cell) {
   Context *x = &s->own;
   Val row = before ? build_2(B(x), IR_SUB, s->row, build_int(B(x), 1)) : s->row, v;
   if (before && s->gamma) v = build_load(B(x), s->gamma, held_place(s, s->gamma, s->gamma_at[0], s->gamma_at[1], row, 1, cell));
-  else v = build_load(B(x), a, place(x, s->copy, row, state_after(s->copy.c->chain), before, cell));
+  else v = build_load(B(x), a, table_place(x, s->copy, row, state_after(s->copy.c->chain), before, cell));
   if (!before || !s->joined) return v;
-  return build_select(B(x), s->joined, v, afresh(s, s->gamma ? s->held_mass : one(x, s->ring), 1, cell));
+  return build_select(B(x), s->joined, v, afresh(s, s->gamma ? s->held_mass : ring_one(x, s->ring), 1, cell));
 }
 
 /* ---- sums over a clique -------------------------------------------------------------------------------------------- */
@@ -266,7 +266,7 @@ Cell with_counts_after(Step *s, const Cell *cell, Val *ok) {
   return r;
 }
 
-static Val only_where(Step *s, Val ok, Val w) { return ok ? build_select(B(&s->own), ok, w, zero(&s->own, s->ring)) : w; }
+static Val only_where(Step *s, Val ok, Val w) { return ok ? build_select(B(&s->own), ok, w, ring_zero(&s->own, s->ring)) : w; }
 
 static Val either(Context *x, Ring ring, Val a, Val b) {
   switch (ring) {
@@ -329,7 +329,7 @@ static Val sum_values(Step *s, const Cell *cell, VarSet sum, Terms t) {
   if (paired) return (which.lag ? sum_count_before : sum_count_after)(s, cell, var, sum & ~((VarSet)1 << var), t);
   Cell inside;
   Loop *l = open_values(&s->own, s->copy.c, var, cell, LOOP_REDUCE, &inside);
-  Acc *a = build_acc(b, l, plus(s->ring), IR_WIDE, 0, NULL);
+  Acc *a = build_acc(b, l, ring_plus(s->ring), IR_WIDE, 0, NULL);
   Val w = level(s, &inside, (Level){cell->known, false}, sum & ~((VarSet)1 << var), t);
   if (ir_acc_takes_log_w(a->kind)) a->body.log_w = w;
   else a->body.x = w;
@@ -341,9 +341,9 @@ static Val tables_at(Step *s, const Cell *cell, Level v, Terms t, Val w) {
   VarSet before = state_before(c->chain), after = state_after(c->chain);
   Context *x = &s->own;
   Derive *d = x->d;
-  if (t.before && completes(&v, cell->known, before)) w = times(x, s->ring, w, load_message(s, forward_table(d, c, s->ring), true, cell));
-  if (t.here && completes(&v, cell->known, after)) w = times(x, s->ring, w, load_message(s, forward_table(d, c, s->ring), false, cell));
-  if (t.after && completes(&v, cell->known, after)) w = times(x, s->ring, w, load_message(s, backward_table(d, c, s->ring), false, cell));
+  if (t.before && completes(&v, cell->known, before)) w = ring_times(x, s->ring, w, load_message(s, forward_table(d, c, s->ring), true, cell));
+  if (t.here && completes(&v, cell->known, after)) w = ring_times(x, s->ring, w, load_message(s, forward_table(d, c, s->ring), false, cell));
+  if (t.after && completes(&v, cell->known, after)) w = ring_times(x, s->ring, w, load_message(s, backward_table(d, c, s->ring), false, cell));
   return w;
 }
 
@@ -354,280 +354,20 @@ static Val factors_at(Step *s, const Cell *cell, Level v, bool fallible, Val w) 
   for (uint32_t i = 0; i < c->factors.n; i++) {
     const Factor *f = c->factors.at[i];
     if (!counts_in(s->ring, f) || factor_may_fail(f) != fallible || !completes(&v, cell->known, scope_of(c->chain, f->vars.n, f->vars.at))) continue;
-    Context z = fallible ? with_guard(&y, build_2(B(&y), IR_NE, w, zero(&y, s->ring))) : y;
-    w = times(&y, s->ring, w, factor_in(&z, s, f));
+    Context z = fallible ? with_guard(&y, build_2(B(&y), IR_NE, w, ring_zero(&y, s->ring))) : y;
+    w = ring_times(&y, s->ring, w, factor_in(&z, s, f));
   }
   return w;
 }
 
 static Val level(Step *s, const Cell *cell, Level v, VarSet sum, Terms t) {
-  Val w = tables_at(s, cell, v, t, one(&s->own, s->ring));
+  Val w = tables_at(s, cell, v, t, ring_one(&s->own, s->ring));
   if (t.factors) w = counts_at(s, cell, v, factors_at(s, cell, v, false, w));
-  if (t.factors && s->copy.c->chain->ends.n) w = times(&s->own, s->ring, w, ends_in(s, cell, v.done, v.first));
-  if (sum) w = times(&s->own, s->ring, w, sum_values(s, cell, sum, t));
+  if (t.factors && s->copy.c->chain->ends.n) w = ring_times(&s->own, s->ring, w, ends_in(s, cell, v.done, v.first));
+  if (sum) w = ring_times(&s->own, s->ring, w, sum_values(s, cell, sum, t));
   return t.factors ? factors_at(s, cell, v, true, w) : w;
 }
 
 Val clique_sum(Step *s, const Cell *cell, VarSet sum, Terms t) { return level(s, cell, (Level){0, true}, sum, t); }
 
 Val clique_rest(Step *s, const Cell *cell, VarSet before, VarSet sum, Terms t) { return level(s, cell, (Level){before, false}, sum, t); }
-
-/* ---- filling tables --------------------------------------------------------------------------------------------------- */
-
-ChainTables *tables_of(Derive *d, const Component *c) {
-  if (!d->chains) d->chains = NEW_ARRAY(d->arena, ChainTables *, d->plan->components.n);
-  if (!d->chains[c->id]) d->chains[c->id] = NEW(d->arena, ChainTables);
-  return d->chains[c->id];
-}
-
-Val chain_dimension(Context *x, const Component *c, uint32_t at) {
-  return at < c->edges.n ? edge_count(x, c->edges.at[at]) : counter_dimension(x, c, at);
-}
-
-static Array *array_of(Derive *d, const Component *c, const char *what, StoreType elem, Val rows, uint32_t between, const Val *dim, VarSet state) {
-  Context x = {.d = d};
-  Builder *b = B(&x);
-  Val *dims = NEW_ARRAY(d->arena, Val, c->plates.n + c->chain->clique.n + 1 + between);
-  uint32_t n = 0;
-  for (uint32_t k = 0; k < c->plates.n; k++) {
-    if (k == c->chain->step) continue;
-    Bounds r = eval_range(&x, &c->plates.at[k]->range);
-    dims[n++] = build_2(b, IR_MAX, build_2(b, IR_SUB, r.hi, r.lo), build_int(b, 0));
-  }
-  if (rows) dims[n++] = rows;
-  for (uint32_t k = 0; k < between; k++) dims[n++] = dim[k];
-  for (uint32_t k = 0; k < c->chain->clique.n; k++)
-    if (state >> k & 1) dims[n++] = chain_dimension(&x, c, c->chain->clique.at[k].at);
-  return build_array(b, ARRAY_TEMP, arena_printf(d->arena, "%s%u", what, b->k->arrays.n), elem, n, dims);
-}
-
-Array *chain_array(Derive *d, const Component *c, const char *what, StoreType elem, Val rows, VarSet state) {
-  return array_of(d, c, what, elem, rows, 0, NULL, state);
-}
-
-Array *chain_array_and(Derive *d, const Component *c, const char *what, Val rows, uint32_t n, const Val *between, VarSet state) {
-  return array_of(d, c, what, STORE_WIDE, rows, n, between, state);
-}
-
-/* Loops over all chains; x binds their plates, copy.at[step] is left open. */
-Copy open_chains(Context *x, Component *c, Nest *nest) {
-  Copy copy = {c, NEW_ARRAY(x->d->arena, Val, c->plates.n)};
-  for (uint32_t k = 0; k < c->plates.n; k++) {
-    if (k == c->chain->step) continue;
-    Context top = {.d = x->d};
-    Bounds r = eval_range(&top, &c->plates.at[k]->range);
-    Loop *l = nest->loops[nest->n++] = open_loop(x, LOOP_PAR, c->plates.at[k]->span, r.lo, r.hi);
-    *x = with_index(x, c->plates.at[k], l->index, r.lo, r.hi, false);
-    copy.at[k] = l->index;
-  }
-  return copy;
-}
-
-void close_nest(Builder *b, Nest *nest) {
-  while (nest->n) build_close(b, nest->loops[--nest->n]);
-}
-
-Cell open_state(Context *x, const Component *c, VarSet state, LoopKind kind, Nest *nest) {
-  Cell cell = {0};
-  for (uint32_t k = 0; k < c->chain->clique.n; k++)
-    if (state >> k & 1) nest->loops[nest->n++] = open_values(x, c, k, &cell, kind, &cell);
-  return cell;
-}
-
-typedef struct Row { Array *a; Copy copy; Val row; } Row; /* one row of a table of messages */
-
-static Val *state_place(Context *x, const Row *r, const Cell *cell) {
-  return place(x, r->copy, r->row, state_after(r->copy.c->chain), 0, cell);
-}
-
-/* The largest finite entry, -inf where there is none: what the row is then kept relative to. */
-static Val largest_in(Context *x, const Row *r, VarSet left, const Cell *cell) {
-  Builder *b = B(x);
-  if (!left) {
-    Val v = build_load(b, r->a, state_place(x, r, cell));
-    Val finite = build_2(b, IR_LT, build_1(b, IR_ABS, v), wide(x, INFINITY));
-    return build_select(b, finite, v, wide(x, -INFINITY));
-  }
-  uint32_t var = 0;
-  while (!(left >> var & 1)) var++;
-  Cell inside;
-  Loop *l = open_values(x, r->copy.c, var, cell, LOOP_REDUCE, &inside);
-  Acc *a = build_acc(b, l, ACC_MAX, IR_WIDE, 0, NULL);
-  a->body.x = largest_in(x, r, left & ~((VarSet)1 << var), &inside);
-  return build_close(b, l)->accs.at[0]->result;
-}
-
-/* Subtracts the largest entry and returns it (0 where there is none). */
-static Val make_relative(Context *x, const Row *r) {
-  Builder *b = B(x);
-  VarSet state = state_after(r->copy.c->chain);
-  Val max = largest_in(x, r, state, &(Cell){0});
-  max = build_select(b, build_2(b, IR_EQ, max, wide(x, -INFINITY)), wide(x, 0), max);
-  Nest nest = {0};
-  Cell cell = open_state(x, r->copy.c, state, LOOP_PAR, &nest);
-  Val *at = state_place(x, r, &cell);
-  build_store(b, r->a, build_2(b, IR_SUB, build_load(b, r->a, at), max), at);
-  close_nest(b, &nest);
-  return max;
-}
-
-/* Before the first step: number 0 for the copies that do not exist. */
-static void store_start(Context *x, const Row *r, Ring ring) {
-  Builder *b = B(x);
-  Nest nest = {0};
-  Cell cell = open_state(x, r->copy.c, state_after(r->copy.c->chain), LOOP_PAR, &nest);
-  Val start = 0;
-  for (uint32_t k = 0; k < r->copy.c->chain->clique.n; k++)
-    if (cell.known >> k & 1) start = build_and(b, start, build_2(b, IR_EQ, cell.code[k], build_int(b, 0)));
-  build_store(b, r->a, build_select(b, start, one(x, ring), zero(x, ring)), state_place(x, r, &cell));
-  close_nest(b, &nest);
-}
-
-static Val sum_of_row(Context *x, const Row *r, Ring ring, VarSet left, const Cell *cell) {
-  Builder *b = B(x);
-  if (!left) return build_load(b, r->a, state_place(x, r, cell));
-  uint32_t var = 0;
-  while (!(left >> var & 1)) var++;
-  Cell inside;
-  Loop *l = open_values(x, r->copy.c, var, cell, LOOP_REDUCE, &inside);
-  Acc *a = build_acc(b, l, plus(ring), IR_WIDE, 0, NULL);
-  Val w = sum_of_row(x, r, ring, left & ~((VarSet)1 << var), &inside);
-  if (ir_acc_takes_log_w(a->kind)) a->body.log_w = w;
-  else a->body.x = w;
-  return build_close(b, l)->accs.at[0]->result;
-}
-
-Val *message_place(Step *s, Val row, const Cell *cell) { return place(&s->own, s->copy, row, state_after(s->copy.c->chain), 0, cell); }
-
-Val *chain_place(Context *x, Copy copy, Val row) { return place(x, copy, row, 0, 0, NULL); }
-
-/* What is taken out before the step: where it starts afresh, all that came before. */
-static Val taken_before(Step *s, Array *a, Array *scale) {
-  Context *x = &s->own;
-  Val last = build_2(B(x), IR_SUB, s->row, build_int(B(x), 1)), taken = build_load(B(x), scale, chain_place(x, s->copy, last));
-  if (!s->joined) return taken;
-  Row before = {a, s->copy, last};
-  Val all = sum_of_row(x, &before, s->ring, state_after(s->copy.c->chain), &(Cell){0});
-  return times(x, s->ring, taken, build_select(B(x), s->joined, one(x, s->ring), all));
-}
-
-/* forward[row] of the step s, from forward[row - 1]; what is taken out of the rows is added up in `scale`. */
-static void forward_step(Step *s, Array *a, Array *scale, Array *moved) {
-  Context *x = &s->own;
-  Builder *b = B(x);
-  const Chain *ch = s->copy.c->chain;
-  Row r = {a, s->copy, s->row};
-  Val taken = taken_before(s, a, scale);
-  Nest nest = {0};
-  Cell cell = open_state(x, s->copy.c, state_after(ch), LOOP_PAR, &nest);
-  Val w = clique_sum(s, &cell, whole_clique(ch) & ~state_after(ch), (Terms){.factors = true, .before = true});
-  build_store(b, a, w, state_place(x, &r, &cell));
-  close_nest(b, &nest);
-  if (s->ring != RING_COUNT) {
-    Val max = make_relative(x, &r);
-    build_store(b, moved, max, chain_place(x, s->copy, s->row));
-    taken = build_2(b, IR_ADD, taken, max);
-  }
-  build_store(b, scale, taken, chain_place(x, s->copy, s->row));
-}
-
-static void check_reaches(Context *x, Copy copy) {
-  const Component *c = copy.c;
-  const Plan *p = x->d->plan;
-  for (uint32_t i = 0; i < c->factors.n; i++)
-    if (c->factors.at[i]->weight) check_reach(x, copy, p->reach_of_weight[c->factors.at[i]->weight->id]);
-  for (uint32_t i = 0; i < c->chain->counters.n; i++) check_reach(x, copy, c->chain->counters.at[i]->reach);
-}
-
-static void fill_forward(Derive *d, Component *c, Ring ring, ChainTables *t) {
-  Builder *b = &d->b;
-  Region *back = b->at;
-  b->at = b->k->top;
-  Context x = {.d = d};
-  Index *step = c->plates.at[c->chain->step];
-  Bounds range = step_range(&x, c);
-  Val n = step_count(&x, c), rows = build_2(b, IR_ADD, n, build_int(b, 1));
-  Array *a = t->forward[ring] = chain_array(d, c, "forward", STORE_WIDE, rows, state_after(c->chain));
-  Array *scale = t->scale[ring] = chain_array(d, c, "scale", STORE_WIDE, rows, 0), *moved = t->moved[ring] = chain_array(d, c, "moved", STORE_WIDE, rows, 0);
-  Array *total = t->total[ring] = chain_array(d, c, "total", STORE_WIDE, 0, 0);
-  Nest nest = {0};
-  Copy copy = open_chains(&x, c, &nest);
-  check_reaches(&x, copy);
-  Row first = {a, copy, build_int(b, 0)};
-  store_start(&x, &first, ring);
-  build_store(b, scale, one(&x, ring), chain_place(&x, copy, first.row));
-  Loop *l = nest.loops[nest.n++] = open_loop(&x, LOOP_SEQ, step->span, range.lo, range.hi);
-  Context y = with_index(&x, step, l->index, range.lo, range.hi, false);
-  copy.at[c->chain->step] = l->index;
-  Step s = step_of(&y, copy, ring);
-  forward_step(&s, a, scale, moved);
-  build_close(b, nest.loops[--nest.n]);
-  Row last = {a, copy, n};
-  Val sum = sum_of_row(&x, &last, ring, state_after(c->chain), &(Cell){0});
-  sum = times(&x, ring, build_load(b, scale, chain_place(&x, copy, n)), sum);
-  build_store(b, total, sum, chain_place(&x, copy, 0));
-  close_nest(b, &nest);
-  b->at = back;
-}
-
-static void store_end(Context *x, const Row *r, Ring ring) {
-  Nest nest = {0};
-  Cell cell = open_state(x, r->copy.c, state_after(r->copy.c->chain), LOOP_PAR, &nest);
-  build_store(B(x), r->a, one(x, ring), state_place(x, r, &cell));
-  close_nest(B(x), &nest);
-}
-
-/* backward[row - 1] of the step s, from backward[row]. */
-static void backward_step(Step *s, Array *a) {
-  Context *x = &s->own;
-  Builder *b = B(x);
-  const Chain *ch = s->copy.c->chain;
-  Row r = {a, s->copy, build_2(b, IR_SUB, s->row, build_int(b, 1))};
-  Nest nest = {0};
-  Cell cell = open_state(x, s->copy.c, state_before(ch), LOOP_PAR, &nest);
-  Val w = clique_sum(s, &cell, whole_clique(ch) & ~state_before(ch), (Terms){.factors = true, .after = true});
-  if (s->joined) w = build_select(b, s->joined, w, one(x, s->ring));
-  build_store(b, a, w, place(x, r.copy, r.row, state_after(ch), 1, &cell));
-  close_nest(b, &nest);
-  if (s->ring != RING_COUNT) make_relative(x, &r);
-}
-
-static void fill_backward(Derive *d, Component *c, Ring ring, ChainTables *t) {
-  Builder *b = &d->b;
-  Region *back = b->at;
-  b->at = b->k->top;
-  Context x = {.d = d};
-  Index *step = c->plates.at[c->chain->step];
-  Bounds range = step_range(&x, c);
-  Val n = step_count(&x, c);
-  Array *a = t->backward[ring] = chain_array(d, c, "backward", STORE_WIDE, build_2(b, IR_ADD, n, build_int(b, 1)), state_after(c->chain));
-  Nest nest = {0};
-  Copy copy = open_chains(&x, c, &nest);
-  store_end(&x, &(Row){a, copy, n}, ring);
-  Loop *l = nest.loops[nest.n++] = open_loop(&x, LOOP_SEQ, step->span, build_int(b, 0), n);
-  Val at = build_2(b, IR_SUB, build_2(b, IR_SUB, range.hi, build_int(b, 1)), l->index);
-  Context y = with_index(&x, step, at, range.lo, range.hi, false);
-  copy.at[c->chain->step] = at;
-  Step s = step_of(&y, copy, ring);
-  backward_step(&s, a);
-  close_nest(b, &nest);
-  b->at = back;
-}
-
-Array *forward_table(Derive *d, Component *c, Ring ring) {
-  ChainTables *t = tables_of(d, c);
-  if (!t->forward[ring]) fill_forward(d, c, ring, t);
-  return t->forward[ring];
-}
-
-Array *backward_table(Derive *d, Component *c, Ring ring) {
-  ChainTables *t = tables_of(d, c);
-  if (!t->backward[ring]) fill_backward(d, c, ring, t);
-  return t->backward[ring];
-}
-
-Val chain_total(Context *x, Copy copy, Ring ring) {
-  forward_table(x->d, copy.c, ring);
-  Array *a = tables_of(x->d, copy.c)->total[ring];
-  return build_load(B(x), a, chain_place(x, copy, 0));
-}
