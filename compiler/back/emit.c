@@ -304,6 +304,7 @@ static void emit_workspace(Emit *e) {
     most = LLVMBuildSelect(e->b, more, need, most, "");
   }
   function_end(e, most);
+  e->need = e->fn;
 }
 
 LLVMValueRef field_at(Emit *e, LLVMValueRef base, size_t offset) {
@@ -364,9 +365,13 @@ static void refuse_when(Emit *e, LLVMValueRef cond, attn_status status, int site
   LLVMPositionBuilderAtEnd(e->b, fine);
 }
 
-static void check_workspace(Emit *e, LLVMValueRef need) {
+/* Beyond it nothing overflows that a layout is computed from. */
+static void check_workspace(Emit *e) {
+  LLVMValueRef arg[] = {e->sizes, LLVMBuildTrunc(e->b, e->threads, e->t.i32, "")};
+  LLVMValueRef need = LLVMBuildCall2(e->b, LLVMGlobalGetValueType(e->need), e->need, arg, 2, "");
   LLVMValueRef small = LLVMBuildICmp(e->b, LLVMIntULT, e->workspace_bytes, need, "");
   refuse_when(e, small, ATTN_ERROR_WORKSPACE, -1, e->workspace_bytes, need);
+  e->sized = true;
 }
 
 static void check_sizes(Emit *e) {
@@ -401,11 +406,12 @@ static LLVMValueRef emit_kernel(Emit *e, const char *name) {
   e->sites.n = 0; /* kernels for several processors have the same checks in the same order */
   function_begin(e, name, kernel_type(e));
   take_parameters(e);
+  e->sized = false;
   begin_error(e);
   check_sizes(e);
   e->threads = pool_threads(e);
+  check_workspace(e);
   Layout l = layout_workspace(e);
-  check_workspace(e, layout_total(e, &l, e->threads));
   layout_place(e, &l, const_int(e, 0));
   array_views(e);
   emit_code(e, e->k->top, NULL, false);

@@ -56,10 +56,12 @@ typedef struct Emit {
   LLVMValueRef in, out, sizes, workspace, workspace_bytes, pool, err; /* parameters; err is never NULL */
   const char *name;         /* of the kernel function being emitted */
   bool in_task;             /* inside iterations that threads share */
+  bool sized;               /* the workspace was found large enough, so that sums of sizes do not overflow */
   uint32_t tasks;
   LLVMValueRef zero;        /* the element that is read outside arrays */
   LLVMValueRef fail;        /* the cold function that records an error */
   LLVMValueRef share;       /* the function that hands items to threads */
+  LLVMValueRef need;        /* the function that says how large the workspace must be */
   LLVMValueRef *val;        /* by Val; NULL: not emitted in this function */
   IndexRange *range;        /* by Val: what the variable of an emitted loop or axis runs over */
   ArrayPlace *place;        /* by Array.id */
