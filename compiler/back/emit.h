@@ -12,6 +12,7 @@
  *   parallel.c  independent iterations as tasks for threads
  *   dispatch.c  one kernel for several processors
  *   target.c    machines, passes, text
+ *   object.c    object files, made side by side
  *   jit.c       code in memory
  *   cache.c     code kept between processes */
 #ifndef ATTN_BACK_EMIT_H
@@ -196,6 +197,7 @@ LLVMTargetMachineRef target_machine(Arena *arena, const BackOptions *o, const ch
 bool target_choose(Emit *e, const BackOptions *o, const char **why);
 LLVMContextRef target_context(LLVMContextRef cx); /* errors of LLVM become ICEs; returns cx */
 void target_optimise(const Emit *e);
+void target_drop_dead(const Emit *e); /* instructions that nobody reads */
 /* Sets e->plan where the options and the processor allow tiles. */
 void target_plan(Emit *e, const BackOptions *options);
 

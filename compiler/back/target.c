@@ -202,16 +202,19 @@ const struct TilePlan *back_tile_plan(Arena *arena, const Kernel *k, const BackO
  * second one did nothing for the code; without any, address arithmetic in small loops cost up to a tenth of a kernel's time.
  * Named alone it would stop the program where it has not come to an end in one round. */
 #define COMBINE "instcombine<no-verify-fixpoint>"
-static const char passes[] = "function(adce,sroa,early-cse<memssa>," COMBINE ",simplifycfg,loop-mssa(licm),early-cse,simplifycfg),globaldce";
+static const char passes[] = "elim-avail-extern,function(adce,sroa,early-cse<memssa>," COMBINE ",simplifycfg,loop-mssa(licm),early-cse,simplifycfg),globaldce";
 
-void target_optimise(const Emit *e) {
+static void run_passes(const Emit *e, const char *names) {
   LLVMPassBuilderOptionsRef options = LLVMCreatePassBuilderOptions();
-  LLVMErrorRef error = LLVMRunPasses(e->module, passes, e->machine, options);
+  LLVMErrorRef error = LLVMRunPasses(e->module, names, e->machine, options);
   LLVMDisposePassBuilderOptions(options);
   if (!error) return;
   char *message = LLVMGetErrorMessage(error);
   ICE("LLVM: %s", message);
 }
+
+void target_optimise(const Emit *e) { run_passes(e, passes); }
+void target_drop_dead(const Emit *e) { run_passes(e, "function(adce)"); }
 
 /* ---- text --------------------------------------------------------------------------------------- */
 
