@@ -271,6 +271,12 @@ static void set_text(Emit *e, LLVMValueRef f, const char *name, const char *valu
   LLVMAddAttributeAtIndex(f, LLVMAttributeFunctionIndex, a);
 }
 
+static const char brief[] = "attn-brief";
+void function_brief(Emit *e) { set_text(e, e->fn, brief, ""); }
+bool function_is_brief(LLVMValueRef f) {
+  return LLVMGetStringAttributeAtIndex(f, LLVMAttributeFunctionIndex, brief, sizeof brief - 1) != NULL;
+}
+
 void function_begin(Emit *e, const char *name, LLVMTypeRef type) {
   e->fn = LLVMAddFunction(e->module, name, type);
   set_text(e, e->fn, "target-cpu", e->cpu);
@@ -292,6 +298,7 @@ void function_end(Emit *e, LLVMValueRef result) {
 static void emit_workspace(Emit *e) {
   char *name = arena_printf(e->arena, "attn_%s_workspace", e->k->name);
   function_begin(e, name, LLVMFunctionType(e->t.i64, (LLVMTypeRef[]){e->t.ptr, e->t.i32}, 2, false));
+  function_brief(e);
   e->sizes = LLVMGetParam(e->fn, 0);
   LLVMValueRef threads = LLVMBuildSExt(e->b, LLVMGetParam(e->fn, 1), e->t.i64, "");
   threads = op_extreme(e, IR_INT, true, threads, const_int(e, 1));
@@ -325,6 +332,7 @@ static void emit_fail(Emit *e) {
   e->fail = e->fn;
   LLVMSetLinkage(e->fn, LLVMInternalLinkage);
   function_attribute(e, e->fn, LLVMAttributeFunctionIndex, "cold");
+  function_brief(e);
   function_attribute(e, e->fn, LLVMAttributeFunctionIndex, "noinline");
   LLVMValueRef err = LLVMGetParam(e->fn, 0), none = LLVMConstNull(e->t.i32);
   LLVMBasicBlockRef done = block_when(e, LLVMBuildICmp(e->b, LLVMIntEQ, error_status(e, err), none, ""), "first");

@@ -73,7 +73,8 @@ typedef struct Emit {
   LLVMValueRef threads;     /* of the pool; 1 without one */
   LLVMValueRef split_space; /* states of spans that threads share */
   const TileRows *shared_rows; /* whose blocks are shared out among threads, and how many rows these have; NULL: none */
-  LLVMValueRef block_rows;
+  LLVMValueRef block_rows, row;        /* row: the number of the one being computed */
+  LLVMValueRef odd_rows;               /* the function of those that tiles leave to scalar code; NULL: they are emitted in place */
 } Emit;
 
 /* The module of a kernel: verified, not optimised.  `e` is zeroed but for arena, k, cx and what target_choose sets. */
@@ -98,6 +99,9 @@ void count_leave(Emit *e, const Count *c);
 void function_begin(Emit *e, const char *name, LLVMTypeRef type);
 void function_end(Emit *e, LLVMValueRef result);   /* NULL: of a function without one */
 void function_attribute(Emit *e, LLVMValueRef f, unsigned at, const char *name);
+/* Notes that the function being emitted takes a vanishing share of a kernel's time: code for it is made in a hurry. */
+void function_brief(Emit *e);
+bool function_is_brief(LLVMValueRef f);
 /* A field of a structure, its offset in bytes. */
 LLVMValueRef field_at(Emit *e, LLVMValueRef base, size_t offset);
 /* Records an error unless there is one, and returns. */
@@ -180,6 +184,7 @@ bool is_alone(const Region *r);
 void emit_share(Emit *e);
 /* A parallel loop of a region that is_alone, its iterations shared among the threads of the pool. */
 void emit_parallel(Emit *e, const Loop *l);
+void parallel_odd_row(Emit *e, LLVMValueRef at); /* calls e->odd_rows for a row of the present block */
 LLVMValueRef parallel_split_bytes(Emit *e); /* of the states of spans that threads share, at e->threads threads */
 
 /* ---- dispatch.c --------------------------------------------------------------------------------- */
@@ -197,6 +202,7 @@ LLVMTargetMachineRef target_machine(Arena *arena, const BackOptions *o, const ch
 bool target_choose(Emit *e, const BackOptions *o, const char **why);
 LLVMContextRef target_context(LLVMContextRef cx); /* errors of LLVM become ICEs; returns cx */
 void target_optimise(const Emit *e);
+void target_hurry(const Emit *e);     /* over functions that are brief; the last step before code is made */
 void target_drop_dead(const Emit *e); /* instructions that nobody reads */
 /* Sets e->plan where the options and the processor allow tiles. */
 void target_plan(Emit *e, const BackOptions *options);

@@ -3,7 +3,7 @@
  * LLVM works on one module in one thread, and what it costs is the sum over the functions.  So every part emits the whole
  * kernel in a context of its own, which takes a small share of the time, and keeps its share of the functions: those of the
  * other parts become declarations.  Which functions these are follows from the kernel alone: from the largest to the
- * smallest, each goes to the part that has the fewest instructions so far.  No pass looks beyond a function, so a function's
+ * smallest, each goes to the part that costs least so far.  No pass looks beyond a function, so a function's
  * code is the same in whatever part it is, and the same as in an object that holds them all. */
 #include "back/object.h"
 
@@ -12,7 +12,10 @@
 
 #include "base/ice.h"
 
-enum { PART_INSTRUCTIONS = 400 }; /* a part with fewer would not be worth a thread */
+enum {
+  PART_COST = 400, /* instructions: a part with fewer would not be worth a thread */
+  BRIEF_SHARE = 4  /* code for brief functions is made in a quarter of the time */
+};
 
 /* emit: of the kernel, its plan chosen; the arena and the machine are the thread's own. */
 typedef struct Part {
@@ -26,7 +29,7 @@ typedef struct Part {
 
 /* ---- shares of the functions ------------------------------------------------------------------------------- */
 
-typedef struct Function { LLVMValueRef f; uint32_t instructions, order; } Function;
+typedef struct Function { LLVMValueRef f; uint32_t cost, order; } Function;
 typedef VEC(Function) FunctionVec;
 
 static uint32_t count_instructions(LLVMValueRef f) {
@@ -36,26 +39,31 @@ static uint32_t count_instructions(LLVMValueRef f) {
   return n;
 }
 
-static int by_size(const void *a, const void *b) {
+static uint32_t cost_of(LLVMValueRef f) {
+  uint32_t n = count_instructions(f);
+  return function_is_brief(f) ? n / BRIEF_SHARE : n;
+}
+
+static int by_cost(const void *a, const void *b) {
   const Function *x = a, *y = b;
-  if (x->instructions != y->instructions) return x->instructions > y->instructions ? -1 : 1;
+  if (x->cost != y->cost) return x->cost > y->cost ? -1 : 1;
   return x->order < y->order ? -1 : 1;
 }
 
 static FunctionVec functions_of(const Emit *e) {
   FunctionVec list = {0};
   for (LLVMValueRef f = LLVMGetFirstFunction(e->module); f; f = LLVMGetNextFunction(f)) {
-    Function at = {f, count_instructions(f), list.n};
+    Function at = {f, cost_of(f), list.n};
     if (!LLVMIsDeclaration(f)) vec_push(e->arena, &list, at);
   }
-  qsort(list.at, list.n, sizeof *list.at, by_size);
+  qsort(list.at, list.n, sizeof *list.at, by_cost);
   return list;
 }
 
 static uint32_t parts_of(const FunctionVec *list) {
   uint32_t all = 0;
-  for (uint32_t n = 0; n < list->n; n++) all += list->at[n].instructions;
-  return 1 + (all / PART_INSTRUCTIONS < OBJECT_PARTS ? all / PART_INSTRUCTIONS : OBJECT_PARTS - 1);
+  for (uint32_t n = 0; n < list->n; n++) all += list->at[n].cost;
+  return 1 + (all / PART_COST < OBJECT_PARTS ? all / PART_COST : OBJECT_PARTS - 1);
 }
 
 /* Parts call each other's functions by name; bodies that are available elsewhere are dropped.  False: no function is left. */
@@ -67,7 +75,7 @@ static bool keep_share(const Emit *e, uint32_t part) {
     uint32_t least = 0;
     for (uint32_t p = 1; p < parts; p++)
       if (load[p] < load[least]) least = p;
-    load[least] += list.at[n].instructions;
+    load[least] += list.at[n].cost;
     kept += least == part;
     LLVMSetLinkage(list.at[n].f, least == part ? LLVMExternalLinkage : LLVMAvailableExternallyLinkage);
   }
@@ -94,6 +102,7 @@ static void *make_part(void *part) {
   target_drop_dead(e);
   if (keep_share(e, p->number)) {
     if (p->optimise) target_optimise(e);
+    target_hurry(e);
     p->object = machine_code(e);
   }
   LLVMContextDispose(e->cx);

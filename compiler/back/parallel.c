@@ -213,10 +213,10 @@ static void store_field(Emit *e, LLVMValueRef v, LLVMValueRef base, size_t offse
 
 enum { ROW_IN, ROW_OUT, ROW_SIZES, ROW_WORKSPACE, ROW_ERR, ROW_CONTEXT, ROW_ITEM, ROW_THREAD, ROW_SPAN, ROW_STATE, ROW_FROM, ROW_PARAMS };
 
-/* ROWS_ALL: the rows of an item.  For loops with spans, whose rows are blocks: ROWS_SPAN: of row ROW_ITEM the span ROW_SPAN, into
- * ROW_STATE; ROWS_JOIN: the state ROW_FROM into ROW_STATE; ROWS_FINISH: the results from ROW_STATE; ROWS_SPANS: one span of one
+/* ROWS_ALL: the rows of an item.  ROWS_ODD: of the block ROW_ITEM the row ROW_SPAN, by scalar code.  For loops with spans, whose rows are blocks: ROWS_SPAN: of row ROW_ITEM the span ROW_SPAN, into
+ * ROW_STATE, once ROWS_BEGIN has set that; ROWS_JOIN: the state ROW_FROM into ROW_STATE; ROWS_FINISH: the results from ROW_STATE; ROWS_SPANS: one span of one
  * row an item, into the shared states; ROWS_MERGE: what those of a row come to. */
-typedef enum { ROWS_ALL, ROWS_SPAN, ROWS_JOIN, ROWS_FINISH, ROWS_SPANS, ROWS_MERGE, ROWS_PARTS } RowsPart;
+typedef enum { ROWS_ALL, ROWS_ODD, ROWS_BEGIN, ROWS_SPAN, ROWS_JOIN, ROWS_FINISH, ROWS_SPANS, ROWS_MERGE, ROWS_PARTS } RowsPart;
 
 /* A loop's functions by part; those that other parts call come first. */
 typedef struct RowsFunctions { LLVMValueRef of[ROWS_PARTS]; } RowsFunctions;
@@ -277,6 +277,7 @@ static void emit_around(Emit *e, const Region *r) {
 
 /* Up to the last loop; returns the step of that. */
 static LLVMValueRef enter_row(Emit *e, const Nest *nest, LLVMValueRef row) {
+  e->row = row;
   LLVMValueRef step[NEST_MAX];
   uint32_t last = nest->n - 1;
   split_row(e, nest, row, step);
@@ -288,11 +289,13 @@ static LLVMValueRef enter_row(Emit *e, const Nest *nest, LLVMValueRef row) {
 }
 
 static void call_part(Emit *e, LLVMValueRef f, LLVMValueRef row, LLVMValueRef span, LLVMValueRef state, LLVMValueRef from) {
-  LLVMValueRef none = LLVMConstNull(e->t.ptr);
+  LLVMValueRef none = LLVMConstNull(e->t.ptr), zero = const_int(e, 0);
   LLVMValueRef arg[ROW_PARAMS] = {e->in, e->out, e->sizes, e->workspace, e->err, LLVMGetParam(e->fn, ROW_CONTEXT), row,
-                                  LLVMGetParam(e->fn, ROW_THREAD), span ? span : const_int(e, 0), state, from ? from : none};
+                                  LLVMGetParam(e->fn, ROW_THREAD), span ? span : zero, state ? state : none, from ? from : none};
   LLVMBuildCall2(e->b, rows_type(e), f, arg, ROW_PARAMS, "");
 }
+
+void parallel_odd_row(Emit *e, LLVMValueRef at) { call_part(e, e->odd_rows, e->row, at, NULL, NULL); }
 
 /* Span after span, each into the first state or into the second, which is merged into the first. */
 static void emit_spans_of_row(Emit *e, const Nest *nest, LLVMValueRef row, const RowsFunctions *f) {
@@ -352,10 +355,15 @@ static void merge_shared_spans(Emit *e, const Nest *nest, const RowsFunctions *f
 }
 
 static void emit_part(Emit *e, const Nest *nest, RowsPart part, const RowsFunctions *f) {
-  LLVMValueRef item = LLVMGetParam(e->fn, ROW_ITEM), state = LLVMGetParam(e->fn, ROW_STATE);
+  LLVMValueRef item = LLVMGetParam(e->fn, ROW_ITEM), span = LLVMGetParam(e->fn, ROW_SPAN), state = LLVMGetParam(e->fn, ROW_STATE);
   switch (part) {
     case ROWS_ALL: emit_item(e, nest, f); return;
-    case ROWS_SPAN: tile_span(e, nest->tiled, enter_row(e, nest, item), LLVMGetParam(e->fn, ROW_SPAN), state); return;
+    case ROWS_ODD: tile_odd_row(e, nest->tiled, enter_row(e, nest, item), span); return;
+    case ROWS_BEGIN: tile_span_begin(e, nest->tiled, enter_row(e, nest, item), span, state); return;
+    case ROWS_SPAN:
+      call_part(e, f->of[ROWS_BEGIN], item, span, state, NULL);
+      tile_span(e, nest->tiled, enter_row(e, nest, item), span, state);
+      return;
     case ROWS_JOIN: tile_merge(e, nest->tiled, enter_row(e, nest, item), state, LLVMGetParam(e->fn, ROW_FROM)); return;
     case ROWS_FINISH: tile_finish(e, nest->tiled, enter_row(e, nest, item), state); return;
     case ROWS_SPANS: emit_shared_span(e, nest, f); return;
@@ -365,17 +373,24 @@ static void emit_part(Emit *e, const Nest *nest, RowsPart part, const RowsFuncti
   ICE("part %d of a loop over rows", (int)part);
 }
 
+/* Functions that call others for each of many rows, and rows that tiles leave to scalar code, which are rare. */
+static bool is_brief(RowsPart part, const RowsFunctions *f) {
+  return part == ROWS_ODD || part == ROWS_SPANS || part == ROWS_MERGE || (part == ROWS_ALL && f->of[ROWS_SPAN]);
+}
+
 /* Emits a function in the middle of another one. */
 static LLVMValueRef emit_rows(Emit *e, const Nest *nest, const Captured *list, RowsPart part, const RowsFunctions *f) {
-  static const char *const name[ROWS_PARTS] = {"rows", "span", "join", "finish", "spans", "merge"};
+  static const char *const name[ROWS_PARTS] = {"rows", "odd", "begin", "span", "join", "finish", "spans", "merge"};
   Emit outer = *e;
   LLVMBasicBlockRef at = LLVMGetInsertBlock(e->b), cells = LLVMGetInsertBlock(e->cells);
   e->val = NEW_ARRAY(e->arena, LLVMValueRef, e->k->instrs.n);
   e->place = NEW_ARRAY(e->arena, ArrayPlace, e->k->arrays.n);
   e->in_task = true;
+  e->odd_rows = f->of[ROWS_ODD];
   function_begin(e, arena_printf(e->arena, "%s.%s.%u", e->name, name[part], outer.tasks), rows_type(e));
   LLVMSetLinkage(e->fn, LLVMInternalLinkage);
   function_attribute(e, e->fn, LLVMAttributeFunctionIndex, "noinline");
+  if (is_brief(part, f)) function_brief(e);
   rows_parameters(e);
   take_over(e, LLVMGetParam(e->fn, ROW_CONTEXT), list, outer.val);
   rows_arrays(e);
@@ -459,8 +474,9 @@ void emit_parallel(Emit *e, const Loop *l) {
   LLVMValueRef rows = count_rows(e, &nest);
   LLVMBasicBlockRef done = NULL;
   RowsFunctions f = {{NULL}};
+  if (nest.tiled) f.of[ROWS_ODD] = emit_rows(e, &nest, &list, ROWS_ODD, &f);
   if (has_spans(e, &nest)) {
-    for (int part = ROWS_SPAN; part <= ROWS_FINISH; part++) f.of[part] = emit_rows(e, &nest, &list, (RowsPart)part, &f);
+    for (int part = ROWS_BEGIN; part <= ROWS_FINISH; part++) f.of[part] = emit_rows(e, &nest, &list, (RowsPart)part, &f);
     done = block_new(e, "shared");
     LLVMBasicBlockRef whole = block_when(e, is_split(e, &nest, rows), "split");
     share_spans(e, &nest, &list, context, &f);
@@ -508,6 +524,7 @@ static LLVMValueRef emit_task(Emit *e) {
   LLVMTypeRef type = LLVMFunctionType(e->t.none, (LLVMTypeRef[]){e->t.ptr, e->t.i64, e->t.i32}, 3, false);
   function_begin(e, "task", type);
   LLVMSetLinkage(e->fn, LLVMInternalLinkage);
+  function_brief(e);
   LLVMValueRef context = LLVMGetParam(e->fn, 0), item = LLVMGetParam(e->fn, 1);
   LLVMValueRef own = cell_new(e, LLVMArrayType2(e->t.i64, sizeof(attn_error) / 8), "own_error");
   LLVMBuildStore(e->b, LLVMConstNull(e->t.i64), own);
@@ -548,6 +565,7 @@ void emit_share(Emit *e) {
   function_begin(e, "share", LLVMFunctionType(e->t.none, p, 4, false));
   LLVMSetLinkage(e->fn, LLVMInternalLinkage);
   function_attribute(e, e->fn, LLVMAttributeFunctionIndex, "noinline");
+  function_brief(e);
   e->share = e->fn;
   LLVMValueRef context = LLVMGetParam(e->fn, 0), none = const_int(e, INT64_MAX);
   store_field(e, const_int(e, 0), context, offsetof(Context, lock));

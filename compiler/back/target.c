@@ -214,6 +214,21 @@ static void run_passes(const Emit *e, const char *names) {
 }
 
 void target_optimise(const Emit *e) { run_passes(e, passes); }
+
+static void add_attribute(const Emit *e, LLVMValueRef f, const char *name) {
+  unsigned kind = LLVMGetEnumAttributeKindForName(name, strlen(name));
+  LLVMAddAttributeAtIndex(f, LLVMAttributeFunctionIndex, LLVMCreateEnumAttribute(e->cx, kind, 0));
+}
+
+/* Passes over a function's LLVM IR have made it small; what follows takes a half or a third of the time. */
+void target_hurry(const Emit *e) {
+  for (LLVMValueRef f = LLVMGetFirstFunction(e->module); f; f = LLVMGetNextFunction(f)) {
+    if (!function_is_brief(f)) continue;
+    add_attribute(e, f, "optnone");
+    add_attribute(e, f, "noinline");
+  }
+}
+
 void target_drop_dead(const Emit *e) { run_passes(e, "function(adce)"); }
 
 /* ---- text --------------------------------------------------------------------------------------- */
@@ -289,6 +304,7 @@ char *back_emit(Arena *arena, const Kernel *k, const BackOptions *options, BackF
   e.cx = target_context(LLVMContextCreate());
   emit_module(&e);
   if (form != BACK_LLVM && options->optimise) target_optimise(&e);
+  if (form != BACK_LLVM) target_hurry(&e);
   note_calls(&e, needs);
   char *text = form_text(&e, form, size);
   LLVMContextDispose(e.cx);

@@ -106,6 +106,8 @@ void tile_rows(Emit *e, const TileRows *rows);
 /* The same in pieces: how many rows a block takes; the block of that number. */
 uint32_t tile_block_rows(const TileRows *rows);
 void tile_block(Emit *e, const TileRows *rows, LLVMValueRef block);
+/* A row of that block by scalar code, where Emit.odd_rows asks for one. */
+void tile_odd_row(Emit *e, const TileRows *rows, LLVMValueRef block, LLVMValueRef at);
 
 /* Spans: the columns of a stream cut into runs of the same length, which follows from the target alone.  The state of a
  * row after all columns is that of the first span merged with that of the second, and so on; so its bits do not depend on
@@ -114,7 +116,8 @@ bool tile_has_spans(const Kernel *k, const TileRows *rows);
 LLVMValueRef tile_spans(Emit *e, const TileRows *rows);       /* how many: at least 1 */
 LLVMValueRef tile_state_bytes(Emit *e, const TileRows *rows); /* of a block and a span */
 LLVMValueRef tile_own_state(Emit *e, const TileRows *rows, uint32_t which); /* two places of the thread's own: 0, 1 */
-void tile_span(Emit *e, const TileRows *rows, LLVMValueRef block, LLVMValueRef span, LLVMValueRef state);
+void tile_span_begin(Emit *e, const TileRows *rows, LLVMValueRef block, LLVMValueRef span, LLVMValueRef state);
+void tile_span(Emit *e, const TileRows *rows, LLVMValueRef block, LLVMValueRef span, LLVMValueRef state); /* begun */
 void tile_merge(Emit *e, const TileRows *rows, LLVMValueRef block, LLVMValueRef into, LLVMValueRef from);
 void tile_finish(Emit *e, const TileRows *rows, LLVMValueRef block, LLVMValueRef state);
 

@@ -503,15 +503,22 @@ static void do_columns(Tile *t, V lo, V hi) {
   count_leave(e, &c);
 }
 
-static void do_stream(Emit *e, const TileRows *rows, const Block *b, uint32_t n) {
-  Tile *t = b->tiles[n];
+static void set_block(Tile *t, const Block *b) {
   t->first_row = b->first;
   t->rows_in_block = b->rows;
   t->odd = b->odd;
   t->unit = tile_pair_cost(t) > LONG_SWEEP ? t->nvec : 1;
   tile_carry_factors(t);
-  tile_check_factors(t);
+}
+
+static void begin_stream(Emit *e, const TileRows *rows, const Block *b, uint32_t n) {
+  set_block(b->tiles[n], b);
+  tile_check_factors(b->tiles[n]);
   begin_rows(e, rows, b, n);
+}
+
+static void do_stream(Emit *e, const Block *b, uint32_t n) {
+  Tile *t = b->tiles[n];
   if (is_skipped(t)) {
     tile_mask_begin(t);
     tile_mask_rows(t);
@@ -548,6 +555,30 @@ static V has_lost_mass(Tile *t, V at) {
   return any;
 }
 
+/* All streams take the rows in blocks that fit the smallest. */
+uint32_t tile_block_rows(const TileRows *rows) {
+  uint32_t size = 0;
+  for (uint32_t n = 0; n < rows->streams.n; n++) {
+    uint32_t block = rows->streams.at[n]->shape.row_block;
+    if (!rows->streams.at[n]->why && (!size || block < size)) size = block;
+  }
+  return size;
+}
+
+/* How many rows a block has where it is emitted: bits do not depend on it. */
+static V block_rows(const Emit *e, const TileRows *rows) {
+  return e->shared_rows == rows ? e->block_rows : const_int(e, tile_block_rows(rows));
+}
+
+/* The row at local number `at` of that block. */
+void tile_odd_row(Emit *e, const TileRows *rows, V block, V at) {
+  const Loop *l = rows->loop;
+  V first = plus(e, e->val[l->lo], LLVMBuildMul(e->b, block, block_rows(e, rows), ""));
+  e->val[l->index] = plus(e, first, at);
+  e->range[l->index] = (IndexRange){l->lo, l->hi};
+  scalar_row(e, rows);
+}
+
 /* Of the block, or of the row in any of its streams. */
 static V is_odd(Emit *e, const TileRows *rows, const Block *b, V at) {
   V odd = LLVMBuildLoad2(e->b, e->t.i1, b->odd, "");
@@ -564,27 +595,13 @@ static void end_block(Emit *e, const TileRows *rows, const Block *b) {
   Count c = count_enter(e, const_int(e, 0), b->rows);
   set_row(e, rows, b, c.index);
   LLVMBasicBlockRef done = block_new(e, "rows"), usual = block_when(e, is_odd(e, rows, b, c.index), "odd");
-  scalar_row(e, rows);
+  if (e->shared_rows == rows && e->odd_rows) parallel_odd_row(e, c.index);
+  else scalar_row(e, rows);
   LLVMBuildBr(e->b, done);
   LLVMPositionBuilderAtEnd(e->b, usual);
   finish_row(e, rows, b, c.index);
   block_go(e, done);
   count_leave(e, &c);
-}
-
-/* All streams take the rows in blocks that fit the smallest. */
-uint32_t tile_block_rows(const TileRows *rows) {
-  uint32_t size = 0;
-  for (uint32_t n = 0; n < rows->streams.n; n++) {
-    uint32_t block = rows->streams.at[n]->shape.row_block;
-    if (!rows->streams.at[n]->why && (!size || block < size)) size = block;
-  }
-  return size;
-}
-
-/* How many rows a block has where it is emitted: bits do not depend on it. */
-static V block_rows(const Emit *e, const TileRows *rows) {
-  return e->shared_rows == rows ? e->block_rows : const_int(e, tile_block_rows(rows));
 }
 
 /* The block of that number, whose tiles have their places. */
@@ -602,7 +619,7 @@ void tile_block(Emit *e, const TileRows *rows, V block) {
   Block b = block_at(e, rows, block);
   LLVMBuildStore(e->b, LLVMConstNull(e->t.i1), b.odd);
   for (uint32_t n = 0; n < rows->streams.n; n++)
-    if (b.tiles[n]) do_stream(e, rows, &b, n);
+    if (b.tiles[n]) begin_stream(e, rows, &b, n), do_stream(e, &b, n);
   end_block(e, rows, &b);
 }
 
@@ -658,17 +675,29 @@ V tile_own_state(Emit *e, const TileRows *rows, uint32_t which) {
   return LLVMBuildGEP2(e->b, e->t.i8, e->tile_space, &at, 1, "");
 }
 
-void tile_span(Emit *e, const TileRows *rows, V block, V span, V state) {
+static Block span_at(Emit *e, const TileRows *rows, V block, V span, V state) {
   Block b = block_at(e, rows, block);
   const Loop *l = only_stream(rows)->loop;
-  Tile *t = b.tiles[0];
-  place_states(e, rows, t, state);
+  place_states(e, rows, b.tiles[0], state);
   b.lo = plus(e, e->val[l->lo], times(e, span, span_columns(rows)));
   b.hi = least(e, e->val[l->hi], plus(e, b.lo, const_int(e, (int64_t)span_columns(rows))));
   b.seeded = LLVMBuildICmp(e->b, LLVMIntEQ, span, const_int(e, 0), "");
+  return b;
+}
+
+void tile_span_begin(Emit *e, const TileRows *rows, V block, V span, V state) {
+  Block b = span_at(e, rows, block, span, state);
   LLVMBuildStore(e->b, LLVMConstNull(e->t.i1), b.odd);
-  do_stream(e, rows, &b, 0);
-  LLVMBuildStore(e->b, LLVMBuildLoad2(e->b, e->t.i1, b.odd, ""), t->kept_odd);
+  begin_stream(e, rows, &b, 0);
+  LLVMBuildStore(e->b, LLVMBuildLoad2(e->b, e->t.i1, b.odd, ""), b.tiles[0]->kept_odd);
+}
+
+void tile_span(Emit *e, const TileRows *rows, V block, V span, V state) {
+  Block b = span_at(e, rows, block, span, state);
+  LLVMBuildStore(e->b, LLVMBuildLoad2(e->b, e->t.i1, b.tiles[0]->kept_odd, ""), b.odd);
+  set_block(b.tiles[0], &b);
+  do_stream(e, &b, 0);
+  LLVMBuildStore(e->b, LLVMBuildLoad2(e->b, e->t.i1, b.odd, ""), b.tiles[0]->kept_odd);
 }
 
 void tile_finish(Emit *e, const TileRows *rows, V block, V state) {
