@@ -140,6 +140,11 @@ Layout layout_workspace(Emit *e) {
   return (Layout){layout_add(e, shared, parallel_split_bytes(e)), layout_add(e, local, tile_workspace(e)), local, shared};
 }
 
+Layout layout_within(Emit *e, LLVMValueRef shared, LLVMValueRef each) {
+  LLVMValueRef arrays = layout_part(e, true), local = layout_part(e, false);
+  return (Layout){shared, each, local, arrays};
+}
+
 LLVMValueRef layout_total(Emit *e, const Layout *l, LLVMValueRef threads) {
   LLVMValueRef total = layout_add(e, l->shared, layout_multiply(e, l->each, threads));
   LLVMValueRef none = LLVMBuildICmp(e->b, LLVMIntEQ, total, const_int(e, 0), "");

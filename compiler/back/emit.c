@@ -419,8 +419,8 @@ static LLVMValueRef emit_kernel(Emit *e, const char *name) {
   check_sizes(e);
   e->threads = pool_threads(e);
   check_workspace(e);
-  Layout l = layout_workspace(e);
-  layout_place(e, &l, const_int(e, 0));
+  e->layout = layout_workspace(e);
+  layout_place(e, &e->layout, const_int(e, 0));
   array_views(e);
   emit_code(e, e->k->top, NULL, false);
   function_end(e, error_status(e, e->err));

@@ -35,6 +35,9 @@ enum { LEVELS = 3 }; /* of x86-64 that one object may serve, see dispatch.c */
 
 typedef struct IndexRange { Val lo, hi; } IndexRange;
 
+/* Bytes of the workspace.  local: of `each`, without the tiles; arrays: of `shared`, without the states of spans. */
+typedef struct Layout { LLVMValueRef shared, each, local, arrays; } Layout;
+
 typedef struct Types {
   LLVMTypeRef none, i1, i8, i16, i32, i64, f32, f64, ptr;
 } Types;
@@ -69,6 +72,7 @@ typedef struct Emit {
   VEC(Span) sites;
   const TilePlan *plan;     /* NULL: scalar code alone */
   const TilePlan *level_plan[LEVELS]; /* of the kernels, where there are levels */
+  Layout layout;            /* of the kernel */
   LLVMValueRef tile_space;  /* workspace of the tiles */
   LLVMValueRef threads;     /* of the pool; 1 without one */
   LLVMValueRef split_space; /* states of spans that threads share */
@@ -148,9 +152,9 @@ void reduction_end(Emit *e, Reduction *r);
 const char *layout_refusal(Arena *arena, const Kernel *k);
 /* Places of the arrays in the workspace, of dimensions that follow from the sizes; returns the bytes needed
  * for one thread in `shared` and those for each thread in `each`, SIZE_MAX where they exceed it. */
-/* local: of `each`, without the tiles; arrays: of `shared`, without the states of spans */
-typedef struct Layout { LLVMValueRef shared, each, local, arrays; } Layout;
 Layout layout_workspace(Emit *e);
+/* The same where the bytes needed in all are known. */
+Layout layout_within(Emit *e, LLVMValueRef shared, LLVMValueRef each);
 /* shared + threads * each, and the room to align them, saturating. */
 LLVMValueRef layout_total(Emit *e, const Layout *l, LLVMValueRef threads);
 LLVMValueRef layout_size(Emit *e, Val v); /* a value that follows from the sizes */

@@ -8,7 +8,8 @@
  * What the iterations read is either found again from the parameters (views, places in the workspace) or
  * handed over in the context, which lies on the caller's stack:
  *
- *   Context   rows function, in, out, sizes, workspace, threads, rows of a block, lock, item, error, captured values...
+ *   Context   rows function, in, out, sizes, workspace, threads, rows of a block, bytes of the workspace, lock, item, error,
+ *             captured values...
  *
  * Few rows with many columns are shared out by spans of columns (tile.h): first every span of every block is an item,
  * then every block, which merges its spans and finishes.  The same sums come about when one thread goes through the
@@ -33,7 +34,7 @@ enum {
 /* As the generated code sees it; only offsets are used here. */
 typedef struct Context {
   void *rows, *in, *out, *sizes, *workspace;
-  int64_t threads, block_rows, lock, item;
+  int64_t threads, block_rows, shared, each, lock, item;
   attn_error error;
   int64_t captured[];
 } Context;
@@ -246,7 +247,9 @@ static bool dims_known(const Emit *e, const Array *a) {
 }
 
 static void rows_arrays(Emit *e) {
-  Layout l = layout_workspace(e);
+  LLVMValueRef context = LLVMGetParam(e->fn, ROW_CONTEXT);
+  LLVMValueRef shared = load_field(e, e->t.i64, context, offsetof(Context, shared));
+  Layout l = layout_within(e, shared, load_field(e, e->t.i64, context, offsetof(Context, each)));
   layout_place(e, &l, LLVMGetParam(e->fn, ROW_THREAD));
   array_views(e);
   for (uint32_t n = 0; n < e->k->arrays.n; n++)
@@ -468,6 +471,8 @@ void emit_parallel(Emit *e, const Loop *l) {
   LLVMValueRef context = cell_new(e, LLVMArrayType2(e->t.i64, captured_offset(list.n) / sizeof(int64_t)), "context");
   LLVMValueRef field[] = {e->in, e->out, e->sizes, e->workspace, e->threads};
   for (size_t n = 0; n < 5; n++) store_field(e, field[n], context, (n + 1) * sizeof(void *));
+  store_field(e, e->layout.shared, context, offsetof(Context, shared));
+  store_field(e, e->layout.each, context, offsetof(Context, each));
   hand_over(e, context, &list);
   share_blocks(e, &nest);
   if (nest.tiled) store_field(e, e->block_rows, context, offsetof(Context, block_rows));
