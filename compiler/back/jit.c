@@ -80,8 +80,7 @@ bool back_compile(Arena *arena, const Kernel *k, const BackOptions *options, Com
   if (!target_choose(&e, options, why)) return false;
   Compiled *c = NEW(arena, Compiled);
   ObjectFiles files = objects_for(&e, options, &c->cached);
-  LLVMDisposeTargetMachine(e.machine);
-  LLVMOrcLLJITRef jit = jit_create(target_machine(arena, options, why));
+  LLVMOrcLLJITRef jit = jit_create(e.machine);
   for (uint32_t n = 0; n < files.n; n++) add_object(jit, &files.at[n], arena_printf(arena, "%s.%u", k->name, n));
   c->run = (attn_kernel_fn)find(jit, arena_printf(arena, "attn_%s", k->name));
   c->workspace = (attn_workspace_fn)find(jit, arena_printf(arena, "attn_%s_workspace", k->name));
