@@ -79,6 +79,7 @@ typedef struct Emit {
   const TileRows *shared_rows; /* whose blocks are shared out among threads, and how many rows these have; NULL: none */
   LLVMValueRef block_rows, row;        /* row: the number of the one being computed */
   LLVMValueRef odd_rows;               /* the function of those that tiles leave to scalar code; NULL: they are emitted in place */
+  LLVMValueRef pack;                   /* the function that packs a block of columns, likewise */
 } Emit;
 
 /* The module of a kernel: verified, not optimised.  `e` is zeroed but for arena, k, cx and what target_choose sets. */
@@ -188,6 +189,7 @@ bool is_alone(const Region *r);
 void emit_share(Emit *e);
 /* A parallel loop of a region that is_alone, its iterations shared among the threads of the pool. */
 void emit_parallel(Emit *e, const Loop *l);
+void parallel_pack(Emit *e, LLVMValueRef first); /* calls e->pack for the present block and span */
 void parallel_odd_row(Emit *e, LLVMValueRef at); /* calls e->odd_rows for a row of the present block */
 LLVMValueRef parallel_split_bytes(Emit *e); /* of the states of spans that threads share, at e->threads threads */
 

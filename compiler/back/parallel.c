@@ -212,19 +212,19 @@ static void store_field(Emit *e, LLVMValueRef v, LLVMValueRef base, size_t offse
 
 /* ---- the rows of an item ---------------------------------------------------------------------------- */
 
-enum { ROW_IN, ROW_OUT, ROW_SIZES, ROW_WORKSPACE, ROW_ERR, ROW_CONTEXT, ROW_ITEM, ROW_THREAD, ROW_SPAN, ROW_STATE, ROW_FROM, ROW_PARAMS };
+enum { ROW_IN, ROW_OUT, ROW_SIZES, ROW_WORKSPACE, ROW_ERR, ROW_CONTEXT, ROW_ITEM, ROW_THREAD, ROW_SPAN, ROW_AT, ROW_STATE, ROW_FROM, ROW_PARAMS };
 
-/* ROWS_ALL: the rows of an item.  ROWS_ODD: of the block ROW_ITEM the row ROW_SPAN, by scalar code.  For loops with spans, whose rows are blocks: ROWS_SPAN: of row ROW_ITEM the span ROW_SPAN, into
- * ROW_STATE, once ROWS_BEGIN has set that; ROWS_JOIN: the state ROW_FROM into ROW_STATE; ROWS_FINISH: the results from ROW_STATE; ROWS_SPANS: one span of one
+/* ROWS_ALL: the rows of an item.  ROWS_ODD: of the block ROW_ITEM the row ROW_AT, by scalar code.  For loops with spans, whose rows are blocks: ROWS_SPAN: of row ROW_ITEM the span ROW_SPAN, into
+ * ROW_STATE, once ROWS_BEGIN has set that; ROWS_PACK: for it the columns from ROW_AT; ROWS_JOIN: the state ROW_FROM into ROW_STATE; ROWS_FINISH: the results from ROW_STATE; ROWS_SPANS: one span of one
  * row an item, into the shared states; ROWS_MERGE: what those of a row come to. */
-typedef enum { ROWS_ALL, ROWS_ODD, ROWS_BEGIN, ROWS_SPAN, ROWS_JOIN, ROWS_FINISH, ROWS_SPANS, ROWS_MERGE, ROWS_PARTS } RowsPart;
+typedef enum { ROWS_ALL, ROWS_ODD, ROWS_BEGIN, ROWS_PACK, ROWS_SPAN, ROWS_JOIN, ROWS_FINISH, ROWS_SPANS, ROWS_MERGE, ROWS_PARTS } RowsPart;
 
 /* A loop's functions by part; those that other parts call come first. */
 typedef struct RowsFunctions { LLVMValueRef of[ROWS_PARTS]; } RowsFunctions;
 
 static LLVMTypeRef rows_type(const Emit *e) {
   LLVMTypeRef p = e->t.ptr, i = e->t.i64;
-  return LLVMFunctionType(e->t.none, (LLVMTypeRef[]){p, p, p, p, p, p, i, i, i, p, p}, ROW_PARAMS, false);
+  return LLVMFunctionType(e->t.none, (LLVMTypeRef[]){p, p, p, p, p, p, i, i, i, i, p, p}, ROW_PARAMS, false);
 }
 
 static void rows_parameters(Emit *e) {
@@ -291,24 +291,33 @@ static LLVMValueRef enter_row(Emit *e, const Nest *nest, LLVMValueRef row) {
   return step[last];
 }
 
-static void call_part(Emit *e, LLVMValueRef f, LLVMValueRef row, LLVMValueRef span, LLVMValueRef state, LLVMValueRef from) {
+/* What a part is called with beside what all have; NULL: none. */
+typedef struct RowsCall { LLVMValueRef row, span, at, state, from; } RowsCall;
+
+static void call_part(Emit *e, LLVMValueRef f, RowsCall c) {
   LLVMValueRef none = LLVMConstNull(e->t.ptr), zero = const_int(e, 0);
-  LLVMValueRef arg[ROW_PARAMS] = {e->in, e->out, e->sizes, e->workspace, e->err, LLVMGetParam(e->fn, ROW_CONTEXT), row,
-                                  LLVMGetParam(e->fn, ROW_THREAD), span ? span : zero, state ? state : none, from ? from : none};
+  LLVMValueRef arg[ROW_PARAMS] = {e->in, e->out, e->sizes, e->workspace, e->err, LLVMGetParam(e->fn, ROW_CONTEXT), c.row,
+                                  LLVMGetParam(e->fn, ROW_THREAD), c.span ? c.span : zero, c.at ? c.at : zero,
+                                  c.state ? c.state : none, c.from ? c.from : none};
   LLVMBuildCall2(e->b, rows_type(e), f, arg, ROW_PARAMS, "");
 }
 
-void parallel_odd_row(Emit *e, LLVMValueRef at) { call_part(e, e->odd_rows, e->row, at, NULL, NULL); }
+void parallel_odd_row(Emit *e, LLVMValueRef at) { call_part(e, e->odd_rows, (RowsCall){.row = e->row, .at = at}); }
+
+void parallel_pack(Emit *e, LLVMValueRef first) {
+  LLVMValueRef span = LLVMGetParam(e->fn, ROW_SPAN), state = LLVMGetParam(e->fn, ROW_STATE);
+  call_part(e, e->pack, (RowsCall){.row = e->row, .span = span, .at = first, .state = state});
+}
 
 /* Span after span, each into the first state or into the second, which is merged into the first. */
 static void emit_spans_of_row(Emit *e, const Nest *nest, LLVMValueRef row, const RowsFunctions *f) {
   LLVMValueRef all = tile_own_state(e, nest->tiled, 0), one = tile_own_state(e, nest->tiled, 1);
-  call_part(e, f->of[ROWS_SPAN], row, NULL, all, NULL);
+  call_part(e, f->of[ROWS_SPAN], (RowsCall){.row = row, .state = all});
   Count c = count_enter(e, const_int(e, 1), tile_spans(e, nest->tiled));
-  call_part(e, f->of[ROWS_SPAN], row, c.index, one, NULL);
-  call_part(e, f->of[ROWS_JOIN], row, NULL, all, one);
+  call_part(e, f->of[ROWS_SPAN], (RowsCall){.row = row, .span = c.index, .state = one});
+  call_part(e, f->of[ROWS_JOIN], (RowsCall){.row = row, .state = all, .from = one});
   count_leave(e, &c);
-  call_part(e, f->of[ROWS_FINISH], row, NULL, all, NULL);
+  call_part(e, f->of[ROWS_FINISH], (RowsCall){.row = row, .state = all});
 }
 
 static void emit_row(Emit *e, const Nest *nest, LLVMValueRef row, const RowsFunctions *f) {
@@ -346,25 +355,27 @@ static LLVMValueRef shared_state(Emit *e, const Nest *nest, LLVMValueRef row, LL
 static void emit_shared_span(Emit *e, const Nest *nest, const RowsFunctions *f) {
   LLVMValueRef item = LLVMGetParam(e->fn, ROW_ITEM), spans = tile_spans(e, nest->tiled);
   LLVMValueRef row = LLVMBuildUDiv(e->b, item, spans, ""), span = LLVMBuildURem(e->b, item, spans, "");
-  call_part(e, f->of[ROWS_SPAN], row, span, shared_state(e, nest, row, span), NULL);
+  call_part(e, f->of[ROWS_SPAN], (RowsCall){.row = row, .span = span, .state = shared_state(e, nest, row, span)});
 }
 
 static void merge_shared_spans(Emit *e, const Nest *nest, const RowsFunctions *f) {
   LLVMValueRef row = LLVMGetParam(e->fn, ROW_ITEM), all = shared_state(e, nest, row, const_int(e, 0));
   Count c = count_enter(e, const_int(e, 1), tile_spans(e, nest->tiled));
-  call_part(e, f->of[ROWS_JOIN], row, NULL, all, shared_state(e, nest, row, c.index));
+  call_part(e, f->of[ROWS_JOIN], (RowsCall){.row = row, .state = all, .from = shared_state(e, nest, row, c.index)});
   count_leave(e, &c);
-  call_part(e, f->of[ROWS_FINISH], row, NULL, all, NULL);
+  call_part(e, f->of[ROWS_FINISH], (RowsCall){.row = row, .state = all});
 }
 
 static void emit_part(Emit *e, const Nest *nest, RowsPart part, const RowsFunctions *f) {
-  LLVMValueRef item = LLVMGetParam(e->fn, ROW_ITEM), span = LLVMGetParam(e->fn, ROW_SPAN), state = LLVMGetParam(e->fn, ROW_STATE);
+  LLVMValueRef item = LLVMGetParam(e->fn, ROW_ITEM), span = LLVMGetParam(e->fn, ROW_SPAN), at = LLVMGetParam(e->fn, ROW_AT),
+               state = LLVMGetParam(e->fn, ROW_STATE);
   switch (part) {
     case ROWS_ALL: emit_item(e, nest, f); return;
-    case ROWS_ODD: tile_odd_row(e, nest->tiled, enter_row(e, nest, item), span); return;
+    case ROWS_ODD: tile_odd_row(e, nest->tiled, enter_row(e, nest, item), at); return;
     case ROWS_BEGIN: tile_span_begin(e, nest->tiled, enter_row(e, nest, item), span, state); return;
+    case ROWS_PACK: tile_span_pack(e, nest->tiled, enter_row(e, nest, item), span, state, at); return;
     case ROWS_SPAN:
-      call_part(e, f->of[ROWS_BEGIN], item, span, state, NULL);
+      call_part(e, f->of[ROWS_BEGIN], (RowsCall){.row = item, .span = span, .state = state});
       tile_span(e, nest->tiled, enter_row(e, nest, item), span, state);
       return;
     case ROWS_JOIN: tile_merge(e, nest->tiled, enter_row(e, nest, item), state, LLVMGetParam(e->fn, ROW_FROM)); return;
@@ -383,13 +394,14 @@ static bool is_brief(RowsPart part, const RowsFunctions *f) {
 
 /* Emits a function in the middle of another one. */
 static LLVMValueRef emit_rows(Emit *e, const Nest *nest, const Captured *list, RowsPart part, const RowsFunctions *f) {
-  static const char *const name[ROWS_PARTS] = {"rows", "odd", "begin", "span", "join", "finish", "spans", "merge"};
+  static const char *const name[ROWS_PARTS] = {"rows", "odd", "begin", "pack", "span", "join", "finish", "spans", "merge"};
   Emit outer = *e;
   LLVMBasicBlockRef at = LLVMGetInsertBlock(e->b), cells = LLVMGetInsertBlock(e->cells);
   e->val = NEW_ARRAY(e->arena, LLVMValueRef, e->k->instrs.n);
   e->place = NEW_ARRAY(e->arena, ArrayPlace, e->k->arrays.n);
   e->in_task = true;
   e->odd_rows = f->of[ROWS_ODD];
+  e->pack = f->of[ROWS_PACK];
   function_begin(e, arena_printf(e->arena, "%s.%s.%u", e->name, name[part], outer.tasks), rows_type(e));
   LLVMSetLinkage(e->fn, LLVMInternalLinkage);
   function_attribute(e, e->fn, LLVMAttributeFunctionIndex, "noinline");
@@ -534,7 +546,7 @@ static LLVMValueRef emit_task(Emit *e) {
   LLVMValueRef own = cell_new(e, LLVMArrayType2(e->t.i64, sizeof(attn_error) / 8), "own_error");
   LLVMBuildStore(e->b, LLVMConstNull(e->t.i64), own);
   LLVMValueRef arg[ROW_PARAMS] = {[ROW_ERR] = own, [ROW_CONTEXT] = context, [ROW_ITEM] = item,
-                                  [ROW_SPAN] = const_int(e, 0), [ROW_STATE] = LLVMConstNull(e->t.ptr), [ROW_FROM] = LLVMConstNull(e->t.ptr)};
+                                  [ROW_SPAN] = const_int(e, 0), [ROW_AT] = const_int(e, 0), [ROW_STATE] = LLVMConstNull(e->t.ptr), [ROW_FROM] = LLVMConstNull(e->t.ptr)};
   for (size_t n = ROW_IN; n <= ROW_WORKSPACE; n++) arg[n] = load_field(e, e->t.ptr, context, (n + 1) * sizeof(void *));
   arg[ROW_THREAD] = LLVMBuildSExt(e->b, LLVMGetParam(e->fn, 2), e->t.i64, "");
   LLVMValueRef rows = load_field(e, e->t.ptr, context, offsetof(Context, rows));

@@ -75,7 +75,7 @@ typedef struct Tile {
   WeightSpace *weight;
   AccSpace *acc;
   LLVMValueRef odd;           /* cell, i1 */
-  LLVMValueRef kept_odd;      /* the same, in the states of a span */
+  LLVMValueRef kept_odd;      /* the same, in the states of a span; some_bad is kept behind it */
   LLVMValueRef odd_rows;      /* of single rows, in their states, i32 */
   LLVMValueRef row_odd;       /* cell, i1: of the row being swept */
   VEC(struct TileLeaf *) leaves; /* data in the mask */
@@ -118,6 +118,8 @@ LLVMValueRef tile_state_bytes(Emit *e, const TileRows *rows); /* of a block and 
 LLVMValueRef tile_own_state(Emit *e, const TileRows *rows, uint32_t which); /* two places of the thread's own: 0, 1 */
 void tile_span_begin(Emit *e, const TileRows *rows, LLVMValueRef block, LLVMValueRef span, LLVMValueRef state);
 void tile_span(Emit *e, const TileRows *rows, LLVMValueRef block, LLVMValueRef span, LLVMValueRef state); /* begun */
+/* The block of columns from `first`, where Emit.pack asks for it. */
+void tile_span_pack(Emit *e, const TileRows *rows, LLVMValueRef block, LLVMValueRef span, LLVMValueRef state, LLVMValueRef first);
 void tile_merge(Emit *e, const TileRows *rows, LLVMValueRef block, LLVMValueRef into, LLVMValueRef from);
 void tile_finish(Emit *e, const TileRows *rows, LLVMValueRef block, LLVMValueRef state);
 

@@ -480,6 +480,31 @@ static void do_strips(Tile *t) {
   count_leave(e, &c);
 }
 
+static void set_columns(Tile *t, V first, V hi) {
+  t->first_col = first;
+  t->cols_in_block = least(t->e, minus(t->e, hi, first), const_int(t->e, t->s->shape.col_block));
+  t->tiles = ceil_div(t->e, t->cols_in_block, t->width);
+}
+
+/* What is kept in the states of a span from one function to the next. */
+static V kept_bad(const Tile *t) { return field_at(t->e, t->kept_odd, 4); }
+
+static void carry_flag(Emit *e, V from, V to) { LLVMBuildStore(e->b, LLVMBuildLoad2(e->b, e->t.i1, from, ""), to); }
+
+static void pack_here(Tile *t) {
+  tile_pack_columns(t);
+  if (t->s->diagonal.n) tile_pack_diagonals(t);
+}
+
+static void pack_elsewhere(Tile *t) {
+  Emit *e = t->e;
+  carry_flag(e, t->odd, t->kept_odd);
+  parallel_pack(e, t->first_col);
+  carry_flag(e, t->kept_odd, t->odd);
+  t->some_bad = cell_new(e, e->t.i1, "some_bad");
+  carry_flag(e, kept_bad(t), t->some_bad);
+}
+
 /* A block of columns that the mask leaves empty is passed over before anything else of it is computed.  The last block comes
  * first: where weights decay with the distance from the diagonal of a prefix, references then fit from the start. */
 static void do_columns(Tile *t, V lo, V hi) {
@@ -488,16 +513,14 @@ static void do_columns(Tile *t, V lo, V hi) {
   V some = op_extreme(e, IR_INT, true, minus(e, hi, lo), const_int(e, 0));
   V blocks = ceil_div(e, some, block);
   Count c = count_enter(e, const_int(e, 0), blocks);
-  t->first_col = plus(e, lo, times(e, minus(e, minus(e, blocks, c.index), const_int(e, 1)), block));
-  t->cols_in_block = least(e, minus(e, hi, t->first_col), const_int(e, block));
-  t->tiles = ceil_div(e, t->cols_in_block, t->width);
+  set_columns(t, plus(e, lo, times(e, minus(e, minus(e, blocks, c.index), const_int(e, 1)), block)), hi);
   LLVMBasicBlockRef done = NULL;
   if (is_skipped(t)) {
     tile_mask_columns(t);
     done = block_when(e, tile_mask_block(t).may, "block");
   }
-  tile_pack_columns(t);
-  if (t->s->diagonal.n) tile_pack_diagonals(t);
+  if (e->shared_rows == t->rows && e->pack) pack_elsewhere(t);
+  else pack_here(t);
   do_strips(t);
   if (done) block_go(e, done);
   count_leave(e, &c);
@@ -689,21 +712,32 @@ void tile_span_begin(Emit *e, const TileRows *rows, V block, V span, V state) {
   Block b = span_at(e, rows, block, span, state);
   LLVMBuildStore(e->b, LLVMConstNull(e->t.i1), b.odd);
   begin_stream(e, rows, &b, 0);
-  LLVMBuildStore(e->b, LLVMBuildLoad2(e->b, e->t.i1, b.odd, ""), b.tiles[0]->kept_odd);
+  carry_flag(e, b.odd, b.tiles[0]->kept_odd);
+}
+
+void tile_span_pack(Emit *e, const TileRows *rows, V block, V span, V state, V first) {
+  Block b = span_at(e, rows, block, span, state);
+  Tile *t = b.tiles[0];
+  carry_flag(e, t->kept_odd, b.odd);
+  set_block(t, &b);
+  set_columns(t, first, b.hi);
+  pack_here(t);
+  carry_flag(e, b.odd, t->kept_odd);
+  carry_flag(e, t->some_bad, kept_bad(t));
 }
 
 void tile_span(Emit *e, const TileRows *rows, V block, V span, V state) {
   Block b = span_at(e, rows, block, span, state);
-  LLVMBuildStore(e->b, LLVMBuildLoad2(e->b, e->t.i1, b.tiles[0]->kept_odd, ""), b.odd);
+  carry_flag(e, b.tiles[0]->kept_odd, b.odd);
   set_block(b.tiles[0], &b);
   do_stream(e, &b, 0);
-  LLVMBuildStore(e->b, LLVMBuildLoad2(e->b, e->t.i1, b.odd, ""), b.tiles[0]->kept_odd);
+  carry_flag(e, b.odd, b.tiles[0]->kept_odd);
 }
 
 void tile_finish(Emit *e, const TileRows *rows, V block, V state) {
   Block b = block_at(e, rows, block);
   place_states(e, rows, b.tiles[0], state);
-  LLVMBuildStore(e->b, LLVMBuildLoad2(e->b, e->t.i1, b.tiles[0]->kept_odd, ""), b.odd);
+  carry_flag(e, b.tiles[0]->kept_odd, b.odd);
   end_block(e, rows, &b);
 }
 
