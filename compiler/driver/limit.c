@@ -72,6 +72,27 @@ static double cost_below(Limit *l, const Component *c, const Node *n, double tim
   return sum;
 }
 
+static double size_of(Limit *l, const Term *t) {
+  Constant n;
+  l->known.steps = 0;
+  return constant_eval(&l->known, t, &n) == CONSTANT_KNOWN ? (double)n.i : 1;
+}
+
+/* What the family's algorithm takes, for every copy. */
+static double structure_cost(Limit *l, const Edge *e) {
+  double n = size_of(l, e->n), times = copies(l, &e->plates, 0);
+  switch (e->domain) {
+  case DOMAIN_TREE: return times * 1.5 * n * n * n;
+  case DOMAIN_PROJECTIVE_TREE: case DOMAIN_PERMUTATION: case DOMAIN_MATCHING: case DOMAIN_RANGE: case DOMAIN_BIT: break;
+  }
+  return 0;
+}
+
+static double component_cost(Limit *l, const Component *c) {
+  if (c->structure) return structure_cost(l, c->structure->edge);
+  return c->root ? cost_below(l, c, c->root, copies(l, &c->plates, 0)) : 0;
+}
+
 static void refuse(Arena *arena, Diags *to, const Inputs *in, const Component *c, double cost, double max) {
   const char *names = "";
   for (uint32_t i = 0; i < c->edges.n; i++)
@@ -93,7 +114,7 @@ bool limit_holds(Arena *arena, const Loaded *file, const Inputs *in, double max)
   l.known.has_edge = l.has_edge;
   for (uint32_t i = 0; i < p->components.n; i++) {
     const Component *c = p->components.at[i];
-    double cost = c->root ? cost_below(&l, c, c->root, copies(&l, &c->plates, 0)) : 0;
+    double cost = component_cost(&l, c);
     if (cost > max) refuse(arena, to, in, c, cost, max);
   }
   diag_print(to, message_stream());

@@ -177,6 +177,7 @@ static const char *factor_name(const Text *p, const Factor *f) {
     return plain_text(p->f, f->weight->value ? f->weight->value : f->weight->left, NULL);
   case FACTOR_PRIOR: return arena_printf(p->f->arena, "the prior of %s", edge);
   case FACTOR_SUPPORT: return arena_printf(p->f->arena, "the support of %s", edge);
+  case FACTOR_MARGINAL: return arena_printf(p->f->arena, "the marginals of %s", edge);
   case FACTOR_NORMALISER: return arena_printf(p->f->arena, "the normaliser of the prior of %s", edge);
   }
   return "?";
@@ -195,7 +196,19 @@ static void print_node(const Text *p, const Node *n, int indent) {
   for (uint32_t i = 0; i < n->children.n; i++) print_node(p, n->children.at[i], indent + 2);
 }
 
+static void print_structure(const Text *p, const Component *c) {
+  const Edge *e = c->structure->edge;
+  say(p, "  %s: %s", name(p, e->name), e->plates.n ? arena_printf(p->f->arena, "the copies (%s) are independent; within each ", binders(p, &e->plates)) : "");
+  say(p, "the nodes are joined\n%s", family_text(p->f, c));
+  for (uint32_t i = 0; i < c->constants.n; i++)
+    say(p, "    %s depends on no edge: it cancels in every posterior and is counted only in log Z\n", factor_name(p, c->constants.at[i]));
+}
+
 static void print_component(const Text *p, const Component *c) {
+  if (c->structure) {
+    print_structure(p, c);
+    return;
+  }
   say(p, "  ");
   for (uint32_t i = 0; i < c->edges.n; i++) say(p, "%s%s", i ? ", " : "", name(p, c->edges.at[i]->name));
   if (c->plates.n) say(p, ": the copies (%s) are independent and run in parallel", binders(p, &c->plates));

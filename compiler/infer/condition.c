@@ -9,6 +9,7 @@
 #include <math.h>
 
 #include "infer/expect.h"
+#include "infer/structure.h"
 #include "model/term.h"
 
 static Val wide(Context *x, double v) { return build_float(B(x), IR_WIDE, v); }
@@ -204,7 +205,7 @@ static Term *with_own_plates(Context *x, const Term *t, Copy copy, bool blank) {
   *r = *t;
   r->args = (TermVec){0};
   for (uint32_t i = 0; i < t->args.n; i++)
-    vec_push(arena, &r->args, here ? term_index(arena, t->edge->plates.at[i], t->span) : with_own_plates(x, t->args.at[i], copy, blank));
+    vec_push(arena, &r->args, here ? term_index(arena, copy.c->plates.at[i], t->span) : with_own_plates(x, t->args.at[i], copy, blank));
   return term_finish(r);
 }
 
@@ -246,10 +247,20 @@ static Val from_memo(Context *x, const Mention *m, const Term *t) {
   return a ? memo_load(x, a, m->copy, &axes) : 0;
 }
 
+/* Marginals say nothing of two nodes at once; a mode does. */
+static bool other_node_known(const Context *x, Copy copy) {
+  bool by_mode = copy.c->infer && copy.c->infer->method == INFER_MODE;
+  for (const Known *k = x->known; k && copy.c->structure && !by_mode; k = k->next)
+    if (k->c == copy.c && may_share_structure(x, copy.c, k->copy, copy.at)) return true;
+  return false;
+}
+
 Val condition(Context *x, const Mention *m, const Term *t) {
   const Node *n = top_unknown(x, m);
   const Infer *infer = m->copy.c->infer;
   copy_of(x, m->ref); /* for its checks */
+  if (other_node_known(x, m->copy))
+    return refuse_query(x, m->ref->span, "the joint law of two nodes of one structure is not compiled yet");
   Val kept = from_memo(x, m, t);
   if (kept) return kept;
   if (infer && infer->method == INFER_MODE) return at_mode(x, m->copy, t);

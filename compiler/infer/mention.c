@@ -3,6 +3,7 @@
  * A reference names a copy once its index values are known; until then the copy is *reached* through the value of an edge,
  * or named by the variable of a sum.  What is mentioned falls into parts that are independent given what is known. */
 #include "infer/expect.h"
+#include "infer/structure.h"
 #include "model/term.h"
 
 /* ---- what a bracket mentions ----------------------------------------------------------------------------- */
@@ -103,6 +104,7 @@ const Node *top_unknown(Context *x, const Mention *m) {
 }
 
 bool same_part(Context *x, const Mention *a, const Mention *b) {
+  if (a->copy.c == b->copy.c && a->copy.c->structure) return may_share_structure(x, a->copy.c, a->copy.at, b->copy.at);
   return a->copy.c == b->copy.c && same_copy(x, a->copy.c, a->copy.at, b->copy.at) && top_unknown(x, a) == top_unknown(x, b);
 }
 

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/ice.h"
+#include "infer/structure.h"
 #include "model/term.h"
 
 /* ---- what a term mentions ----------------------------------------------------------------------------- */
@@ -48,7 +49,7 @@ bool refers_to_own_copy(const Term *t) {
 
 /* ---- refusals ----------------------------------------------------------------------------------------- */
 
-static void refuse(Plan *p, Span span, const char *text, const char *hint) {
+void plan_refuse(Plan *p, Span span, const char *text, const char *hint) {
   for (uint32_t i = 0; i < p->refusals.n; i++)
     if (p->refusals.at[i].span.lo == span.lo) return;
   vec_push(p->arena, &p->refusals, (Refusal){span, text, hint});
@@ -60,12 +61,12 @@ static void refuse_domain(Plan *p, const Edge *e) {
   const char *what = NULL;
   switch (e->domain) {
   case DOMAIN_RANGE: case DOMAIN_BIT: return;
-  case DOMAIN_TREE: what = "tree"; break;
+  case DOMAIN_TREE: structure_check(p, e); return;
   case DOMAIN_PROJECTIVE_TREE: what = "projective_tree"; break;
   case DOMAIN_PERMUTATION: what = "permutation"; break;
   case DOMAIN_MATCHING: what = "matching"; break;
   }
-  refuse(p, e->span, arena_printf(p->arena, "edges in '%s' are not compiled yet ('%s')", what, name(p, e->name)),
+  plan_refuse(p, e->span, arena_printf(p->arena, "edges in '%s' are not compiled yet ('%s')", what, name(p, e->name)),
          "attn verify evaluates small sizes of it by enumeration");
 }
 
@@ -79,12 +80,12 @@ static void refuse_infer(Plan *p, const Infer *f) {
   case INFER_BETHE: what = "bethe"; break;
   case INFER_COLLAPSED: what = "collapsed"; break;
   }
-  refuse(p, f->span, arena_printf(p->arena, "'infer .. by %s' is not compiled yet", what), NULL);
+  plan_refuse(p, f->span, arena_printf(p->arena, "'infer .. by %s' is not compiled yet", what), NULL);
 }
 
 static void refuse_prior(Plan *p, const Weight *w) {
   if (w->kind == WEIGHT_PRIOR && w->edge && w->dist == DIST_STICK_BREAKING)
-    refuse(p, w->span, "the prior 'stick_breaking' is not compiled yet", NULL);
+    plan_refuse(p, w->span, "the prior 'stick_breaking' is not compiled yet", NULL);
 }
 
 /* ---- components --------------------------------------------------------------------------------------- */
@@ -107,8 +108,12 @@ static void join_edge(void *arg, const Term *t) {
   Join *j = arg;
   Plan *p = j->p;
   const Edge *e = t->edge;
+  if (edge_is_structured(e) && e != j->first) {
+    plan_refuse(p, j->span, arena_printf(p->arena, "'%s' is joined to another edge: not compiled yet", name(p, e->name)), NULL);
+    return;
+  }
   if (!refers_to_own_copy(t)) {
-    refuse(p, t->span,
+    plan_refuse(p, t->span,
            arena_printf(p->arena, "a weight that reaches another copy of '%s' is not compiled yet", name(p, e->name)),
            "weights may use the copy they stand in; copies joined to each other (chains, counts, labels of a grid) come later");
     return;
@@ -118,7 +123,7 @@ static void join_edge(void *arg, const Term *t) {
     return;
   }
   if (!same_plates(&j->first->plates, &e->plates)) {
-    refuse(p, j->span,
+    plan_refuse(p, j->span,
            arena_printf(p->arena, "'%s' and '%s' are joined but stand in different plates: not compiled yet",
                         name(p, j->first->name), name(p, e->name)),
            "edges joined by a weight must be declared in the same 'for'");
@@ -137,6 +142,7 @@ static uint32_t *join_edges(Plan *p) {
   }
   for (uint32_t i = 0; i < m->weights.n; i++) {
     Join j = {.p = p, .leader = leader, .span = m->weights.at[i]->span};
+    if (structure_of_weight(m->weights.at[i])) continue; /* make_components */
     visit_weight(m->weights.at[i], join_edge, &j);
     if (!j.first) vec_push(p->arena, &p->free_weights, m->weights.at[i]);
   }
@@ -147,6 +153,16 @@ int component_place(const Component *c, const Edge *e) {
   for (uint32_t i = 0; i < c->edges.n; i++)
     if (c->edges.at[i] == e) return (int)i;
   return -1;
+}
+
+/* Its nodes are the copies; every weight belongs to one of them. */
+static void add_structure(Plan *p, Component *c, Edge *e) {
+  c->structure = structure_new(p, e);
+  c->plates = (IndexVec){0};
+  for (uint32_t i = 0; i < e->plates.n; i++) vec_push(p->arena, &c->plates, e->plates.at[i]);
+  vec_push(p->arena, &c->plates, c->structure->node);
+  for (uint32_t i = 0; i < p->model->weights.n; i++)
+    if (structure_of_weight(p->model->weights.at[i]) == e) structure_add_weight(p, c->structure, p->model->weights.at[i]);
 }
 
 static void make_components(Plan *p) {
@@ -160,13 +176,14 @@ static void make_components(Plan *p) {
       *c = NEW(p->arena, Component);
       (*c)->id = p->components.n;
       (*c)->plates = e->plates;
+      if (edge_is_structured(e)) add_structure(p, *c, e);
       vec_push(p->arena, &p->components, *c);
     }
     p->of_edge[i] = *c;
     vec_push(p->arena, &(*c)->edges, e);
     if (e->infer) (*c)->infer = e->infer;
     if ((*c)->edges.n > COMPONENT_MAX_EDGES)
-      refuse(p, e->span, arena_printf(p->arena, "more than %d edges are joined in one copy", COMPONENT_MAX_EDGES), NULL);
+      plan_refuse(p, e->span, arena_printf(p->arena, "more than %d edges are joined in one copy", COMPONENT_MAX_EDGES), NULL);
   }
 }
 
@@ -222,9 +239,20 @@ static void add_prior(Plan *p, Component *c, Edge *e) {
   add_factor(p, c, (Factor){FACTOR_NORMALISER, e->prior, e, true, (scope | support_scope(c, e)) & ~self});
 }
 
+/* A structure is uniform over all its values, unless some node has a prior of its own. */
+static void add_structure_factors(Plan *p, Component *c) {
+  Edge *e = c->structure->edge;
+  add_factor(p, c, (Factor){.kind = FACTOR_MARGINAL, .edge = e, .scope = 1});
+  if (!e->prior) add_factor(p, c, (Factor){.kind = FACTOR_NORMALISER, .edge = e, .is_prior = true});
+}
+
 static void make_factors(Plan *p) {
   for (uint32_t i = 0; i < p->components.n; i++) {
     Component *c = p->components.at[i];
+    if (c->structure) {
+      add_structure_factors(p, c);
+      continue;
+    }
     for (uint32_t k = 0; k < c->edges.n; k++) add_prior(p, c, c->edges.at[k]);
     for (uint32_t k = 0; k < p->model->weights.n; k++) {
       Weight *w = p->model->weights.at[k];
@@ -350,7 +378,7 @@ Plan *plan_model(Arena *arena, const Model *m) {
   p->arena = arena;
   p->model = m;
   for (uint32_t i = 0; i < m->latents.n; i++)
-    refuse(p, m->latents.at[i]->span,
+    plan_refuse(p, m->latents.at[i]->span,
            arena_printf(arena, "latents are not compiled yet ('%s')", name(p, m->latents.at[i]->name)),
            "attn verify evaluates small sizes of it by enumeration");
   for (uint32_t i = 0; i < m->edges.n; i++) refuse_domain(p, m->edges.at[i]);
@@ -362,7 +390,7 @@ Plan *plan_model(Arena *arena, const Model *m) {
   for (uint32_t i = 0; i < p->components.n; i++) {
     Component *c = p->components.at[i];
     c->root = plan_tree(p, c, 0, false);
-    if (!c->root) refuse(p, c->edges.at[0]->span, "the supports of these edges depend on each other in a circle", NULL);
+    if (!c->root) plan_refuse(p, c->edges.at[0]->span, "the supports of these edges depend on each other in a circle", NULL);
   }
   return p;
 }

@@ -22,6 +22,7 @@ typedef enum {
   FACTOR_NORMALISER, /* - log sum of D over the support of `edge`, given the edges in scope */
   FACTOR_SUPPORT,    /* 0 where `edge` is in its support given the edges in scope, else -inf: only where the edge stands
                         above edges that its support depends on, and is streamed over all values it may have */
+  FACTOR_MARGINAL,   /* log of the marginal of a node of a structure, all other nodes summed out (structure.h) */
 } FactorKind;
 
 typedef struct Factor {
@@ -42,10 +43,21 @@ struct Node {
   VEC(Factor *) factors; /* those whose scope is complete once this edge has a value */
 };
 
+/* A weight of one node of a structure: `up[node]`.  plate: which of the weight's plates the node is; UINT32_MAX: none. */
+typedef struct Local { Weight *weight; const Term *node; uint32_t plate; } Local;
+
+/* A structured edge, alone in its component. */
+typedef struct Structure {
+  Edge *edge;
+  Index *node; /* the component's last plate */
+  VEC(Local) locals;
+} Structure;
+
 typedef struct Component {
   uint32_t id;
   VEC(Edge *) edges; /* in order of declaration */
   IndexVec plates;
+  Structure *structure; /* NULL: copies are independent */
   VEC(Factor *) factors;
   VEC(Factor *) constants; /* factors with an empty scope */
   Node *root;
@@ -63,6 +75,7 @@ typedef struct Plan {
   VEC(Refusal) refusals;        /* what cannot be compiled; empty: the plan is complete */
 } Plan;
 
+void plan_refuse(Plan *p, Span span, const char *text, const char *hint);
 Plan *plan_model(Arena *arena, const Model *m);
 
 /* An elimination tree with the edges of `first` above others where supports allow it, or, `hull`, wherever possible:

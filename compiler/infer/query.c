@@ -10,7 +10,7 @@
 #include <math.h>
 
 #include "base/ice.h"
-#include "infer/context.h"
+#include "infer/structure.h"
 #include "model/term.h"
 
 static Val wide(Context *x, double v) { return build_float(B(x), IR_WIDE, v); }
@@ -69,7 +69,7 @@ static Val pick_below(Context *x, Copy copy, const Node *n, const Pick *pick) {
   Val code = pick_at(x, copy, n, pick);
   if (n->edge == pick->edge) return code;
   Val empty = build_2(b, IR_EQ, code, build_int(b, -1));
-  Context y = with_known(x, copy, n->edge, decode(x, code, NONE_LAST, n->edge->or_none));
+  Context y = with_known(x, copy, n->edge, decode(x, code, NONE_LAST, edge_has_none(n->edge)));
   y = with_guard(&y, build_1(b, IR_NOT, empty));
   for (uint32_t i = 0; i < n->children.n; i++)
     if (is_below(n->children.at[i], pick->edge))
@@ -88,7 +88,7 @@ static Choice stored_pick(Context *x, Copy copy, const Pick *pick, const void *k
   if (is_redundant(x, copy.c->plates.n, copy.at))
     a = memo(x, copy.c, key, NULL, &(IndexVec){0}, STORE_INT, pick_code, (void *)pick);
   Val code = a ? memo_load(x, a, copy, &(IndexVec){0}) : pick_code(x, copy, (void *)pick);
-  return decode(x, code, NONE_CODE, pick->edge->or_none);
+  return decode(x, code, NONE_CODE, edge_has_none(pick->edge));
 }
 
 Choice mode_value(Context *x, Copy copy, Edge *e) {
@@ -97,7 +97,7 @@ Choice mode_value(Context *x, Copy copy, Edge *e) {
 
 Choice draw_value(Context *x, Copy copy, Edge *e, Val seed, Val draw) {
   Pick p = {.edge = e, .draw = true, .seed = seed, .number = draw};
-  return decode(x, pick_code(x, copy, &p), NONE_CODE, e->or_none);
+  return decode(x, pick_code(x, copy, &p), NONE_CODE, edge_has_none(e));
 }
 
 static Val seed_of_run(Context *x) {
@@ -142,6 +142,7 @@ static void contribute_copies(Context *x, void *arg, Contribution *c) {
 }
 
 static Val over_copies(Context *x, AccKind kind, const Over *o, uint32_t from) {
+  if (o->c->structure && from + 1 == o->c->plates.n) return o->fn(x, whole_structure(x, (Copy){o->c, o->at}), o->set, o->t);
   if (from == o->c->plates.n) return o->fn(x, (Copy){o->c, o->at}, o->set, o->t);
   return reduce_over(x, o->c->plates.at[from], kind, IR_WIDE, contribute_copies, &(OverStep){kind, o, from});
 }
@@ -243,7 +244,24 @@ static Val entropy_below(Context *x, const Chain *c) {
   return build_2(B(x), IR_ADD, h, below);
 }
 
+/* Of a structure as a whole, or of one of its nodes? */
+static bool is_whole(Copy copy, const Term *t) {
+  for (uint32_t i = 0; i < t->copies.n; i++)
+    if (t->copies.at[i].edge == copy.c->structure->edge && t->copies.at[i].fixed.n < copy.c->plates.n) return true;
+  return false;
+}
+
+/* Several nodes are neither. */
+static bool names_nodes(Context *x, Copy copy, const Term *t) {
+  uint32_t n = 0;
+  for (uint32_t i = 0; i < t->copies.n; i++) n += t->copies.at[i].edge == copy.c->structure->edge;
+  if (n > 1) refuse_query(x, t->span, "the joint law of several nodes of one structure is not compiled yet");
+  return n > 1;
+}
+
 static Val entropy_of(Context *x, Copy copy, EdgeSet set, const Term *t) {
+  if (copy.c->structure && names_nodes(x, copy, t)) return wide(x, 0);
+  if (copy.c->structure && is_whole(copy, t)) return structure_entropy(x, copy);
   const Node *root = marginal_tree(x, copy.c, set, t);
   return root ? entropy_below(x, &(Chain){copy, root, set}) : wide(x, 0);
 }
@@ -304,6 +322,8 @@ static Val kl_below(Context *x, const Chain *c) {
 }
 
 static Val kl_of(Context *x, Copy copy, EdgeSet set, const Term *t) {
+  if (copy.c->structure && names_nodes(x, copy, t)) return wide(x, 0);
+  if (copy.c->structure) return is_whole(copy, t) ? structure_kl(x, copy) : structure_node_kl(x, copy);
   const Node *root = marginal_tree(x, copy.c, set, t);
   if (!root) return wide(x, 0);
   Val kl = kl_below(x, &(Chain){copy, root, set});
@@ -379,6 +399,8 @@ static EdgeSet closed_under_support(const Component *c, EdgeSet set) {
 /* One name with all its indices asks for the size of that copy's support; anything else for joint values, which
  * requires restrict too. */
 static Val count_of(Context *x, Copy copy, EdgeSet set, const Term *t) {
+  if (copy.c->structure && names_nodes(x, copy, t)) return wide(x, 0);
+  if (copy.c->structure) return is_whole(copy, t) ? structure_count(x, copy) : structure_node_count(x, copy);
   bool joint = t->copies.n > 1 || t->copies.at[0].fixed.n < copy.c->plates.n;
   EdgeSet closed = closed_under_support(copy.c, set);
   if (closed != set)
@@ -411,7 +433,7 @@ static Val component_logz(Context *x, Component *c) {
   Over o = {.c = c, .at = NEW_ARRAY(x->d->arena, Val, c->plates.n), .fixed = n, .fn = logz_of};
   for (uint32_t i = 0; i < n; i++) o.at[i] = find_bound(x, c->plates.at[i])->v;
   Val sum = over_copies(x, ACC_SUM, &o, n);
-  if (n == c->plates.n) return sum;
+  if (n + (c->structure ? 1 : 0) == c->plates.n) return sum;
   o.fn = is_empty_copy;
   Val empties = over_copies(x, ACC_SUM, &o, n);
   return build_select(B(x), build_2(B(x), IR_GT, empties, wide(x, 0)), wide(x, -INFINITY), sum);

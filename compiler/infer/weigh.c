@@ -12,6 +12,7 @@
 
 #include "base/ice.h"
 #include "infer/context.h"
+#include "infer/structure.h"
 #include "model/term.h"
 
 typedef struct Signed { Val log_abs, negative; } Signed; /* negative: bool, 0: never */
@@ -202,23 +203,38 @@ static Val density_at(Context *x, const Weight *w) {
   return log_density(x, w->dist, eval(x, w->left), params);
 }
 
-static Val over_indices(Context *x, const Weight *w, const IndexVec *list, uint32_t from, uint32_t until, LogFn fn);
+/* A product over the indices list[from..until) of what fn gives, a statement at each point. */
+typedef struct Product { const Weight *w; const IndexVec *list; uint32_t from, until; StatementFn fn; void *arg; bool removed; } Product;
 
-typedef struct OverArg { const Weight *w; const IndexVec *list; uint32_t from, until; LogFn fn; bool removed; } OverArg;
+static Val product_over(Context *x, const Product *p);
 
 static void contribute_over(Context *x, void *arg, Contribution *c) {
-  OverArg *o = arg;
-  c->x = over_indices(x, o->w, o->list, o->from + 1, o->until, o->fn);
-  if (o->removed) c->x = build_2(B(x), IR_EQ, c->x, wide(x, -INFINITY));
+  const Product *p = arg;
+  Product next = *p;
+  next.from++;
+  next.removed = false;
+  c->x = product_over(x, &next);
+  if (p->removed) c->x = build_2(B(x), IR_EQ, c->x, wide(x, -INFINITY));
 }
 
-/* The product over the indices list[from..until) of what fn gives, a statement at each point. */
-static Val over_indices(Context *x, const Weight *w, const IndexVec *list, uint32_t from, uint32_t until, LogFn fn) {
-  if (from == until) return fn(x, w);
-  OverArg removed = {w, list, from, until, fn, true}, sum = {w, list, from, until, fn, false};
-  Val gone = reduce_over(x, list->at[from], ACC_ANY, IR_BOOL, contribute_over, &removed);
-  Val total = reduce_over(x, list->at[from], ACC_SUM, IR_WIDE, contribute_over, &sum);
+static Val product_over(Context *x, const Product *p) {
+  if (p->from == p->until) return p->fn(x, p->w, p->arg);
+  Product removed = *p, sum = *p;
+  removed.removed = true;
+  sum.removed = false;
+  Val gone = reduce_over(x, p->list->at[p->from], ACC_ANY, IR_BOOL, contribute_over, &removed);
+  Val total = reduce_over(x, p->list->at[p->from], ACC_SUM, IR_WIDE, contribute_over, &sum);
   return build_select(B(x), gone, wide(x, -INFINITY), total);
+}
+
+static Val plain_statement(Context *x, const Weight *w, void *fn) { return (*(LogFn *)fn)(x, w); }
+
+static Val over_indices(Context *x, const Weight *w, const IndexVec *list, uint32_t from, uint32_t until, LogFn fn) {
+  return product_over(x, &(Product){w, list, from, until, plain_statement, &fn, false});
+}
+
+Val weight_log_each(Context *x, const Weight *w, const IndexVec *list, StatementFn fn, void *arg) {
+  return product_over(x, &(Product){w, list, 0, list->n, fn, arg, false});
 }
 
 static Val components_of_density(Context *x, const Weight *w) {
@@ -240,6 +256,10 @@ static Val statement(Context *x, const Weight *w) { return whole_statement(x, w,
 Val weight_log(Context *x, const Weight *w, const IndexVec *plates) {
   return over_indices(x, w, &w->plates, plates->n, w->plates.n, statement);
 }
+
+Val weight_log_over(Context *x, const Weight *w, const IndexVec *list) { return over_indices(x, w, list, 0, list->n, statement); }
+
+Val weight_statement(Context *x, const Weight *w) { return statement(x, w); }
 
 /* ---- priors --------------------------------------------------------------------------------------------------- */
 
@@ -269,6 +289,7 @@ Val range_count(Context *x, const Edge *e) {
 }
 
 static Val normaliser_log(Context *x, Component *c, const Factor *f) {
+  if (c->structure) return negate(x, structure_log_support(x, f->edge));
   Copy copy = own_copy(x, c);
   Val sum;
   if (f->weight) sum = stream_edge(x, copy, f->edge, ACC_LSE, IR_WIDE, 0, NULL, contribute_prior, (void *)f)->result;
@@ -297,6 +318,10 @@ static Val support_log(Context *x, Component *c, const Factor *f) {
 Val factor_log(Context *x, Component *c, const Factor *f) {
   switch (f->kind) {
   case FACTOR_SUPPORT: return support_log(x, c, f);
+  case FACTOR_MARGINAL: {
+    Copy copy = own_copy(x, c);
+    return structure_log_marginal(x, copy, find_known(x, c, f->edge, copy.at)->value);
+  }
   case FACTOR_PRIOR: return unless_fixed_bit(x, c, f, prior_log(x, f));
   case FACTOR_NORMALISER: return unless_fixed_bit(x, c, f, normaliser_log(x, c, f));
   case FACTOR_WEIGHT: {

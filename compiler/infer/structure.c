@@ -1,0 +1,349 @@
+/* structure: sums over trees, bijections and matchings.
+ *
+ *   local[.., node, choice]  log weights of single choices; the last choice is none, where a node may have none
+ *   solve                    log Z, entropy and the logs of all marginals, by the family's own algorithm (runtime/family)
+ * once for every copy, before the outputs.  The same with other weights gives what depends on the support alone: all weights
+ * for the posterior, the prior lines for the prior, the requires for counts.
+ *
+ *   kl of all nodes     = E[log posterior - log prior] = -H - sum over nodes E[log prior choice] + log normaliser
+ *   kl of one           = the same of its marginals */
+#include "infer/structure.h"
+
+#include <math.h>
+
+#include "base/ice.h"
+#include "ir/solve.h"
+#include "model/term.h"
+
+static Val wide(Context *x, double v) { return build_float(B(x), IR_WIDE, v); }
+
+typedef enum { WEIGHTS_ALL, WEIGHTS_PRIOR, WEIGHTS_REQUIRE } WeightSet;
+
+/* Arrays of one component under some of its weights. */
+struct Solved {
+  const Component *c;
+  WeightSet set;
+  Array *local, *log_p, *z;
+  Solved *next;
+};
+
+/* ---- local weights --------------------------------------------------------------------------------------------------- */
+
+static bool counts(const Weight *w, WeightSet set) {
+  return set == WEIGHTS_ALL || (w->kind == WEIGHT_PRIOR && set == WEIGHTS_PRIOR) || (w->kind == WEIGHT_REQUIRE && set == WEIGHTS_REQUIRE);
+}
+
+/* The plates beyond the copy's but for the one that is the node. */
+static IndexVec other_plates(Context *x, const Component *c, const Local *l) {
+  IndexVec list = {0};
+  for (uint32_t i = c->structure->edge->plates.n; i < l->weight->plates.n; i++)
+    if (i != l->plate) vec_push(x->d->arena, &list, l->weight->plates.at[i]);
+  return list;
+}
+
+/* The node is one of the weight's plates, if that reaches it. */
+static Val local_at_plate(Context *x, Copy copy, const Local *l) {
+  Index *plate = l->weight->plates.at[l->plate];
+  Val n = copy.at[copy.c->plates.n - 1];
+  Bounds r = eval_range(x, &plate->range);
+  if (r.row) return refuse_query(x, l->weight->span, "a weight over a row of a graph is not compiled for structured edges");
+  bool within = provably_within(x, n, r.lo, r.hi);
+  Val inside = within ? build_bool(B(x), true)
+                      : build_2(B(x), IR_AND, build_2(B(x), IR_GE, n, r.lo), build_2(B(x), IR_LT, n, r.hi));
+  Context y = with_index(x, plate, n, r.lo, r.hi, false);
+  y = with_guard(&y, inside);
+  IndexVec rest = other_plates(x, copy.c, l);
+  Val log_w = weight_log_over(&y, l->weight, &rest);
+  return build_select(B(x), inside, log_w, wide(x, 0));
+}
+
+/* Of all statements the one whose node this is. */
+typedef struct Named { Copy copy; const Local *l; } Named;
+
+static Val statement_if_named(Context *x, const Weight *w, void *arg) {
+  Named *s = arg;
+  uint32_t n = s->copy.c->plates.n;
+  Val *at = NEW_ARRAY(x->d->arena, Val, n);
+  memcpy(at, s->copy.at, n * sizeof *at);
+  at[n - 1] = eval(x, s->l->node);
+  Context y = with_same_copy(x, s->copy.c, at, s->copy.at);
+  Val here = build_2(B(x), IR_EQ, at[n - 1], s->copy.at[n - 1]);
+  y = with_guard(&y, here);
+  return build_select(B(x), here, weight_statement(&y, w), wide(x, 0));
+}
+
+static Val local_log(Context *x, Copy copy, WeightSet set) {
+  const Structure *s = copy.c->structure;
+  Context y = in_copy(x, copy);
+  Val sum = wide(x, 0);
+  for (uint32_t i = 0; i < s->locals.n; i++) {
+    const Local *l = &s->locals.at[i];
+    if (!counts(l->weight, set)) continue;
+    Val log_w;
+    if (l->plate != UINT32_MAX) log_w = local_at_plate(&y, copy, l);
+    else {
+      IndexVec rest = other_plates(x, copy.c, l);
+      log_w = weight_log_each(&y, l->weight, &rest, statement_if_named, &(Named){copy, l});
+    }
+    sum = build_2(B(x), IR_LOGMUL, sum, log_w);
+  }
+  return sum;
+}
+
+/* ---- the stage that solves -------------------------------------------------------------------------------------------- */
+
+typedef struct Shape { Val nodes, targets, choices; bool none; } Shape;
+
+static Shape shape_of(Context *x, const Edge *e) {
+  Context top = {.d = x->d};
+  Val n = eval(&top, e->n), m = e->m ? eval(&top, e->m) : n;
+  bool none = edge_has_none(e);
+  return (Shape){m, n, none ? build_2(B(x), IR_ADD, n, build_int(B(x), 1)) : n, none};
+}
+
+static const char *array_name(const Derive *d, const Component *c, const char *what) {
+  return arena_printf(d->arena, "%s.%s%u", sym_text(d->m->names, c->structure->edge->name), what, d->b.k->arrays.n);
+}
+
+typedef struct Nest { uint32_t n; Loop **loops; Val *place; Context x; } Nest;
+
+/* Loops over the first n plates of the component. */
+static Nest open_plates(Derive *d, const Component *c, uint32_t n) {
+  Nest nest = {n, NEW_ARRAY(d->arena, Loop *, n), NEW_ARRAY(d->arena, Val, c->plates.n + 1), {.d = d}};
+  for (uint32_t i = 0; i < n; i++) {
+    Index *plate = c->plates.at[i];
+    Bounds r = eval_range(&nest.x, &plate->range);
+    nest.loops[i] = open_loop(&nest.x, LOOP_PAR, plate->span, r.lo, r.hi);
+    nest.x = with_index(&nest.x, plate, nest.loops[i]->index, r.lo, r.hi, true);
+    nest.place[i] = build_2(&d->b, IR_SUB, nest.loops[i]->index, r.lo);
+  }
+  return nest;
+}
+
+static void close_plates(Derive *d, Nest *nest) {
+  while (nest->n) build_close(&d->b, nest->loops[--nest->n]);
+}
+
+/* An array over the first n plates and the dimensions given. */
+static Array *plates_array(Derive *d, const Component *c, const char *what, StoreType elem, uint32_t n, uint32_t rank, const Val *more) {
+  Context x = {.d = d};
+  Val *dims = NEW_ARRAY(d->arena, Val, n + rank);
+  for (uint32_t i = 0; i < n; i++) {
+    Bounds r = eval_range(&x, &c->plates.at[i]->range);
+    dims[i] = build_2(&d->b, IR_SUB, r.hi, r.lo);
+  }
+  for (uint32_t i = 0; i < rank; i++) dims[n + i] = more[i];
+  return build_array(&d->b, ARRAY_TEMP, array_name(d, c, what), elem, n + rank, dims);
+}
+
+static void fill_local(Derive *d, Component *c, WeightSet set, Array *to, const Shape *s) {
+  Builder *b = &d->b;
+  uint32_t n = c->plates.n;
+  Nest nest = open_plates(d, c, n);
+  Edge *e = c->structure->edge;
+  Copy copy = own_copy(&nest.x, c);
+  Loop *l = open_loop(&nest.x, LOOP_PAR, e->span, build_int(b, 0), s->targets);
+  Context y = with_known(&nest.x, copy, e, (Choice){l->index, 0});
+  if (e->domain == DOMAIN_TREE || e->domain == DOMAIN_PROJECTIVE_TREE)
+    y = with_guard(&y, build_2(b, IR_NE, l->index, copy.at[n - 1])); /* no node is its own parent */
+  nest.place[n] = l->index;
+  build_store(b, to, local_log(&y, copy, set), nest.place);
+  build_close(b, l);
+  if (s->none) {
+    Context none = with_known(&nest.x, copy, e, (Choice){build_int(b, -1), build_bool(b, true)});
+    nest.place[n] = s->targets;
+    build_store(b, to, local_log(&none, copy, set), nest.place);
+  }
+  close_plates(d, &nest);
+}
+
+/* a n^2 + b n + c */
+static Val quadratic(Builder *b, Val n, int64_t p, int64_t q, int64_t r) {
+  Val v = build_2(b, IR_ADD, build_2(b, IR_MUL, build_int(b, p), n), build_int(b, q));
+  return build_2(b, IR_ADD, build_2(b, IR_MUL, v, n), build_int(b, r));
+}
+
+typedef struct Routine { Family family; Val ints[4], work; } Routine;
+
+static Routine sum_routine(Context *x, const Edge *e, const Shape *s) {
+  Builder *b = B(x);
+  switch (e->domain) {
+  case DOMAIN_TREE:
+    return (Routine){FAMILY_TREE_SUM, {s->nodes, build_int(b, !e->many_roots)}, quadratic(b, s->nodes, 6, 32, 600)};
+  case DOMAIN_PROJECTIVE_TREE: case DOMAIN_PERMUTATION: case DOMAIN_MATCHING: case DOMAIN_RANGE: case DOMAIN_BIT: break;
+  }
+  ICE("no structure");
+}
+
+static Solved *solve_stage(Derive *d, Component *c, WeightSet set) {
+  Builder *b = &d->b;
+  Region *back = b->at;
+  b->at = b->k->top;
+  Context x = {.d = d};
+  Edge *e = c->structure->edge;
+  Shape s = shape_of(&x, e);
+  uint32_t outer = e->plates.n;
+  Solved *v = NEW(d->arena, Solved);
+  *v = (Solved){.c = c, .set = set, .next = d->solved};
+  v->local = plates_array(d, c, "local", STORE_WIDE, outer, 2, (Val[]){s.nodes, s.choices});
+  v->log_p = plates_array(d, c, "log_p", STORE_WIDE, outer, 2, (Val[]){s.nodes, s.choices});
+  v->z = plates_array(d, c, "z", STORE_WIDE, outer, 1, (Val[]){build_int(b, 2)});
+  fill_local(d, c, set, v->local, &s);
+  Nest nest = open_plates(d, c, outer);
+  b->span = e->span;
+  Routine r = sum_routine(&nest.x, e, &s);
+  build_solve(b, r.family, outer, nest.place, (Array *[]){v->local, v->log_p, v->z}, r.ints, r.work);
+  close_plates(d, &nest);
+  b->at = back;
+  return d->solved = v;
+}
+
+static Solved *solved(Context *x, const Component *c, WeightSet set) {
+  for (Solved *s = x->d->solved; s; s = s->next)
+    if (s->c == c && s->set == set) return s;
+  return solve_stage(x->d, (Component *)c, set);
+}
+
+/* ---- what it leaves ------------------------------------------------------------------------------------------------------- */
+
+/* The place of a copy in an array over its plates, `more` behind. */
+static Val *place_of(Context *x, Copy copy, uint32_t n) {
+  Context top = {.d = x->d};
+  Val *place = NEW_ARRAY(x->d->arena, Val, n + 2);
+  for (uint32_t i = 0; i < n; i++)
+    place[i] = build_2(B(x), IR_SUB, copy.at[i], eval_range(&top, &copy.c->plates.at[i]->range).lo);
+  return place;
+}
+
+static Val load_marginal(Context *x, Copy copy, WeightSet set, Choice value) {
+  Solved *s = solved(x, copy.c, set);
+  uint32_t n = copy.c->plates.n;
+  Val *place = place_of(x, copy, n);
+  Shape shape = shape_of(x, copy.c->structure->edge);
+  place[n] = value.none ? build_select(B(x), value.none, shape.targets, value.v) : value.v;
+  return build_load(B(x), s->log_p, place);
+}
+
+static Val load_z(Context *x, Copy copy, WeightSet set, int64_t which) {
+  Solved *s = solved(x, copy.c, set);
+  uint32_t n = copy.c->plates.n - 1;
+  Val *place = place_of(x, copy, n);
+  place[n] = build_int(B(x), which);
+  return build_load(B(x), s->z, place);
+}
+
+Copy whole_structure(Context *x, Copy copy) {
+  Copy whole = {copy.c, NEW_ARRAY(x->d->arena, Val, copy.c->plates.n)};
+  memcpy(whole.at, copy.at, (copy.c->plates.n - 1) * sizeof *whole.at);
+  whole.at[copy.c->plates.n - 1] = build_int(B(x), 0);
+  return whole;
+}
+
+Val structure_log_marginal(Context *x, Copy copy, Choice value) { return load_marginal(x, copy, WEIGHTS_ALL, value); }
+
+Val structure_log_sum(Context *x, Copy copy) { return load_z(x, copy, WEIGHTS_ALL, 0); }
+
+Val structure_entropy(Context *x, Copy copy) { return load_z(x, copy, WEIGHTS_ALL, 1); }
+
+bool may_share_structure(const Context *x, const Component *c, const Val *a, const Val *b) {
+  for (uint32_t i = 0; i + 1 < c->plates.n; i++) {
+    const Instr *p = ir_at(B(x)->k, a[i]), *q = ir_at(B(x)->k, b[i]);
+    if (p->op == IR_CONST && q->op == IR_CONST && p->integer != q->integer) return false;
+  }
+  return true;
+}
+
+/* ---- supports ----------------------------------------------------------------------------------------------------------------- */
+
+static Val add(Context *x, Val p, Val q) { return build_2(B(x), IR_ADD, p, q); }
+static Val sub(Context *x, Val p, Val q) { return build_2(B(x), IR_SUB, p, q); }
+static Val mul(Context *x, Val p, Val q) { return build_2(B(x), IR_MUL, p, q); }
+
+/* Cayley 1889: n^(n - 1) rooted trees, (n + 1)^(n - 1) rooted forests of n nodes. */
+Val structure_log_support(Context *x, const Edge *e) {
+  Builder *b = B(x);
+  Shape s = shape_of(x, e);
+  Val n = build_convert(b, s.targets, IR_WIDE), one = wide(x, 1);
+  Val some = build_2(b, IR_GT, n, wide(x, 0));
+  switch (e->domain) {
+  case DOMAIN_TREE: {
+    Val base = e->many_roots ? add(x, n, one) : n;
+    Val empty = wide(x, e->many_roots ? 0 : -INFINITY);
+    return build_select(b, some, mul(x, sub(x, n, one), build_1(b, IR_LOG, base)), empty);
+  }
+  case DOMAIN_PROJECTIVE_TREE: case DOMAIN_PERMUTATION: case DOMAIN_MATCHING: case DOMAIN_RANGE: case DOMAIN_BIT: break;
+  }
+  ICE("no structure");
+}
+
+Val structure_count(Context *x, Copy copy) {
+  Val count = build_1(B(x), IR_EXP, load_z(x, copy, WEIGHTS_REQUIRE, 0));
+  return build_1(B(x), IR_ROUND, count);
+}
+
+typedef struct OfNode { Copy copy; WeightSet set; } OfNode;
+
+static Choice value_of(Context *x, Copy copy) { return find_known(x, copy.c, copy.c->structure->edge, copy.at)->value; }
+
+static void contribute_possible(Context *x, void *arg, Contribution *c) {
+  OfNode *o = arg;
+  Val log_p = load_marginal(x, o->copy, o->set, value_of(x, o->copy));
+  c->x = build_select(B(x), build_2(B(x), IR_GT, log_p, wide(x, -INFINITY)), build_int(B(x), 1), build_int(B(x), 0));
+}
+
+Val structure_node_count(Context *x, Copy copy) {
+  OfNode o = {copy, WEIGHTS_REQUIRE};
+  return stream_edge(x, copy, copy.c->structure->edge, ACC_SUM, IR_INT, 0, NULL, contribute_possible, &o)->result;
+}
+
+/* ---- kl ------------------------------------------------------------------------------------------------------------------------- */
+
+/* Has the structure the uniform prior, none of its nodes having one of its own? */
+static bool is_uniform(const Component *c) { return !c->structure->edge->prior; }
+
+static Val where_exists(Context *x, Copy copy, Val v) { return build_select(B(x), copy_exists(x, copy), v, wide(x, 0)); }
+
+static void contribute_prior_choice(Context *x, void *arg, Contribution *c) {
+  OfNode *o = arg;
+  c->log_w = structure_log_marginal(x, o->copy, value_of(x, o->copy));
+  c->x = local_log(x, o->copy, WEIGHTS_PRIOR);
+}
+
+static void contribute_node_prior(Context *x, void *arg, Contribution *c) {
+  OfNode *o = arg;
+  Copy copy = {o->copy.c, NEW_ARRAY(x->d->arena, Val, o->copy.c->plates.n)};
+  memcpy(copy.at, o->copy.at, copy.c->plates.n * sizeof *copy.at);
+  copy.at[copy.c->plates.n - 1] = find_bound(x, copy.c->structure->node)->v;
+  OfNode own = {copy, o->set};
+  c->x = stream_edge(x, copy, copy.c->structure->edge, ACC_EXPECT, IR_WIDE, 0, NULL, contribute_prior_choice, &own)->result;
+}
+
+/* Of the prior, as far as it is not uniform: summed over the nodes. */
+Val structure_kl(Context *x, Copy copy) {
+  Val minus_h = build_1(B(x), IR_NEG, structure_entropy(x, copy));
+  if (is_uniform(copy.c)) return where_exists(x, copy, add(x, minus_h, structure_log_support(x, copy.c->structure->edge)));
+  OfNode o = {copy, WEIGHTS_PRIOR};
+  Val cross = reduce_over(x, copy.c->structure->node, ACC_SUM, IR_WIDE, contribute_node_prior, &o);
+  return where_exists(x, copy, sub(x, minus_h, cross));
+}
+
+static void contribute_marginal(Context *x, void *arg, Contribution *c) {
+  OfNode *o = arg;
+  c->log_w = structure_log_marginal(x, o->copy, value_of(x, o->copy));
+}
+
+static void contribute_prior_marginal(Context *x, void *arg, Contribution *c) {
+  contribute_marginal(x, arg, c);
+  OfNode *o = arg;
+  Val log_p = load_marginal(x, o->copy, WEIGHTS_PRIOR, value_of(x, o->copy));
+  c->x = log_p;
+}
+
+Val structure_node_kl(Context *x, Copy copy) {
+  Edge *e = copy.c->structure->edge;
+  OfNode o = {copy, WEIGHTS_ALL};
+  Val h = stream_edge(x, copy, e, ACC_ENTROPY, IR_WIDE, 0, NULL, contribute_marginal, &o)->result;
+  Val cross = stream_edge(x, copy, e, ACC_EXPECT, IR_WIDE, 0, NULL, contribute_prior_marginal, &o)->result;
+  Val lost = is_uniform(copy.c) ? wide(x, 0) : load_z(x, copy, WEIGHTS_PRIOR, 0); /* exact pmfs need not sum to 1 */
+  return where_exists(x, copy, sub(x, sub(x, build_1(B(x), IR_NEG, h), cross), lost));
+}
