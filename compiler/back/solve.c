@@ -14,12 +14,16 @@ static LLVMValueRef routine(Emit *e, const char *name) {
   return f;
 }
 
-/* Of the part at the leading indices. */
-static LLVMValueRef part_address(Emit *e, const Instr *i, const Array *a) {
-  const ArrayPlace *p = &e->place[a->id];
+/* Of the part at the leading indices, the last ones where the array has not all. */
+static LLVMValueRef part_address(Emit *e, const Instr *i, uint32_t k) {
+  const Solve *s = i->solve;
+  const ArrayPlace *p = &e->place[s->array[k]->id];
+  uint32_t leading = s->array[k]->rank - ir_family_array(s->family, k).rank;
   LLVMValueRef offset = const_int(e, 0);
-  for (uint32_t d = 0; d < i->solve->nat; d++)
-    offset = LLVMBuildAdd(e->b, offset, LLVMBuildMul(e->b, e->val[i->arg[d]], p->stride[d], ""), "");
+  for (uint32_t d = 0; d < leading; d++) {
+    LLVMValueRef at = e->val[i->arg[s->nat - leading + d]];
+    offset = LLVMBuildAdd(e->b, offset, LLVMBuildMul(e->b, at, p->stride[d], ""), "");
+  }
   return LLVMBuildGEP2(e->b, e->t.i64, p->data, &offset, 1, ""); /* elements are 8 bytes wide */
 }
 
@@ -33,7 +37,7 @@ void emit_solve(Emit *e, const Instr *i) {
   LLVMValueRef n = table(e, ints, "ints"), part = table(e, arrays, "parts");
   for (uint32_t k = 0; k < ints; k++) LLVMBuildStore(e->b, e->val[i->arg[s->nat + k]], field_at(e, n, k * sizeof(int64_t)));
   for (uint32_t k = 0; k < arrays; k++)
-    LLVMBuildStore(e->b, part_address(e, i, s->array[k]), field_at(e, part, k * sizeof(void *)));
+    LLVMBuildStore(e->b, part_address(e, i, k), field_at(e, part, k * sizeof(void *)));
   LLVMValueRef arg[] = {n, part, field_at(e, part, inputs * sizeof(void *)), e->place[s->work->id].data};
   LLVMValueRef f = routine(e, ir_family_function(s->family));
   LLVMBuildCall2(e->b, LLVMGlobalGetValueType(f), f, arg, 4, "");

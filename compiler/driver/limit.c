@@ -78,12 +78,16 @@ static double size_of(Limit *l, const Term *t) {
   return constant_eval(&l->known, t, &n) == CONSTANT_KNOWN ? (double)n.i : 1;
 }
 
+static double matching_cost(double m, double n) { return 2 * m * n * pow(2, fmin(m, n)); }
+
 /* What the family's algorithm takes, for every copy. */
 static double structure_cost(Limit *l, const Edge *e) {
   double n = size_of(l, e->n), times = copies(l, &e->plates, 0);
   switch (e->domain) {
   case DOMAIN_TREE: return times * 1.5 * n * n * n;
-  case DOMAIN_PROJECTIVE_TREE: case DOMAIN_PERMUTATION: case DOMAIN_MATCHING: case DOMAIN_RANGE: case DOMAIN_BIT: break;
+  case DOMAIN_PROJECTIVE_TREE: return times * 4 * n * n * n;
+  case DOMAIN_PERMUTATION: case DOMAIN_MATCHING: return times * matching_cost(e->m ? size_of(l, e->m) : n, n);
+  case DOMAIN_RANGE: case DOMAIN_BIT: break;
   }
   return 0;
 }

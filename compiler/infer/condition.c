@@ -94,7 +94,9 @@ static Val stream(Context *x, Copy copy, const Node *n, const Term *t) {
   Streamed s = {copy, n, t, &carry};
   Acc *a = stream_edge(x, copy, n->edge, ACC_EXPECT, IR_WIDE, carry.n, carry.axes, contribute_expected, &s);
   b->at = back;
-  return carried_result(x, &carry, a);
+  Val v = carried_result(x, &carry, a);
+  bool mass = copy.c->structure && structure_is_approximate(copy.c); /* then the weights need not sum to 1 */
+  return mass ? build_2(b, IR_MUL, v, build_1(b, IR_EXP, node_sum(x, copy, n))) : v;
 }
 
 /* ---- sifting -------------------------------------------------------------------------------------------------- */
@@ -164,7 +166,25 @@ static Val at_mode(Context *x, Copy copy, const Term *t) {
   return where_exists(x, sum, build_convert(B(x), part(&y, t), IR_WIDE));
 }
 
+/* The draw at which another node of the structure was looked at; 0: none was. */
+static Val draw_under_way(const Context *x, Copy copy) {
+  for (const Known *k = x->known; k && copy.c->structure; k = k->next)
+    if (k->c == copy.c && k->draw && may_share_structure(x, copy.c, k->copy, copy.at)) return k->draw;
+  return 0;
+}
+
+static Context with_draw(const Context *x, Copy copy, Edge *e, Val seed, Val draw) {
+  Context y = with_known(x, copy, e, draw_value((Context *)x, copy, e, seed, draw));
+  y.known->draw = draw;
+  return y;
+}
+
 static Val over_draws(Context *x, Copy copy, const Term *t) {
+  Val under_way = draw_under_way(x, copy);
+  if (under_way) {
+    Context z = with_draw(x, copy, copy.c->edges.at[0], 0, under_way);
+    return build_convert(B(x), part(&z, t), IR_WIDE);
+  }
   Builder *b = B(x);
   Region *back = b->at;
   const Infer *infer = copy.c->infer;
@@ -177,7 +197,7 @@ static Val over_draws(Context *x, Copy copy, const Term *t) {
   Acc *a = build_acc(b, l, ACC_SUM, IR_WIDE, carry.n, carry.axes);
   Context y = *x;
   for (uint32_t i = 0; i < copy.c->edges.n; i++)
-    y = with_known(&y, copy, copy.c->edges.at[i], draw_value(x, copy, copy.c->edges.at[i], seed, l->index));
+    y = with_draw(&y, copy, copy.c->edges.at[i], seed, l->index);
   y = with_weight(&y, sum);
   Contribution c = {0};
   c.x = bracket_on_axes(&y, &carry, t, &c);
@@ -247,10 +267,9 @@ static Val from_memo(Context *x, const Mention *m, const Term *t) {
   return a ? memo_load(x, a, m->copy, &axes) : 0;
 }
 
-/* Marginals say nothing of two nodes at once; a mode does. */
+/* Marginals say nothing of two nodes at once; a mode and draws do. */
 static bool other_node_known(const Context *x, Copy copy) {
-  bool by_mode = copy.c->infer && copy.c->infer->method == INFER_MODE;
-  for (const Known *k = x->known; k && copy.c->structure && !by_mode; k = k->next)
+  for (const Known *k = x->known; k && copy.c->structure; k = k->next)
     if (k->c == copy.c && may_share_structure(x, copy.c, k->copy, copy.at)) return true;
   return false;
 }
@@ -259,9 +278,10 @@ Val condition(Context *x, const Mention *m, const Term *t) {
   const Node *n = top_unknown(x, m);
   const Infer *infer = m->copy.c->infer;
   copy_of(x, m->ref); /* for its checks */
-  if (other_node_known(x, m->copy))
+  bool joint = other_node_known(x, m->copy), by_value = infer && (infer->method == INFER_MODE || infer->method == INFER_SAMPLE);
+  if (joint && !by_value)
     return refuse_query(x, m->ref->span, "the joint law of two nodes of one structure is not compiled yet");
-  Val kept = from_memo(x, m, t);
+  Val kept = joint ? 0 : from_memo(x, m, t);
   if (kept) return kept;
   if (infer && infer->method == INFER_MODE) return at_mode(x, m->copy, t);
   if (infer && infer->method == INFER_SAMPLE) return over_draws(x, m->copy, t);

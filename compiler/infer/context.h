@@ -35,6 +35,7 @@ typedef struct Known {
   Edge *edge;
   Val *copy; /* index values of the copy, one a plate */
   Choice value;
+  Val draw; /* of which draw that is its value; 0: of none */
   struct Known *next;
 } Known;
 
@@ -51,6 +52,7 @@ enum { DERIVE_MAX_INSTRS = 1 << 16 };
 
 typedef struct Memo Memo;
 typedef struct Solved Solved;
+typedef struct Picked Picked;
 
 typedef struct Derive {
   Arena *arena;
@@ -61,7 +63,8 @@ typedef struct Derive {
   Array **neighbours; /* and here its indices */
   Array **lets;      /* by Let.id: stored arrays, NULL until first needed */
   Memo *memos;
-  Solved *solved;    /* structures whose marginals are there */
+  Solved *solved;    /* structures whose marginals are there, */
+  Picked *picked;    /* and heaviest values or draws */
   const IndexVec *plates; /* of the output being derived */
   Val seed;          /* of sample() queries; 0: not yet needed */
   bool failed;       /* a refusal was added on the way */

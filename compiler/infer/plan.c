@@ -57,27 +57,13 @@ void plan_refuse(Plan *p, Span span, const char *text, const char *hint) {
 
 static const char *name(const Plan *p, Sym s) { return sym_text(p->model->names, s); }
 
-static void refuse_domain(Plan *p, const Edge *e) {
-  const char *what = NULL;
-  switch (e->domain) {
-  case DOMAIN_RANGE: case DOMAIN_BIT: return;
-  case DOMAIN_TREE: structure_check(p, e); return;
-  case DOMAIN_PROJECTIVE_TREE: what = "projective_tree"; break;
-  case DOMAIN_PERMUTATION: what = "permutation"; break;
-  case DOMAIN_MATCHING: what = "matching"; break;
-  }
-  plan_refuse(p, e->span, arena_printf(p->arena, "edges in '%s' are not compiled yet ('%s')", what, name(p, e->name)),
-         "attn verify evaluates small sizes of it by enumeration");
-}
-
 static void refuse_infer(Plan *p, const Infer *f) {
   const char *what = NULL;
   switch (f->method) {
   case INFER_EXACT: case INFER_MODE: case INFER_SAMPLE: return;
   case INFER_TOP: what = "top"; break;
   case INFER_ENTMAX: what = "entmax"; break;
-  case INFER_SINKHORN: what = "sinkhorn"; break;
-  case INFER_BETHE: what = "bethe"; break;
+  case INFER_SINKHORN: case INFER_BETHE: structure_check_infer(p, f); return;
   case INFER_COLLAPSED: what = "collapsed"; break;
   }
   plan_refuse(p, f->span, arena_printf(p->arena, "'infer .. by %s' is not compiled yet", what), NULL);
@@ -381,7 +367,8 @@ Plan *plan_model(Arena *arena, const Model *m) {
     plan_refuse(p, m->latents.at[i]->span,
            arena_printf(arena, "latents are not compiled yet ('%s')", name(p, m->latents.at[i]->name)),
            "attn verify evaluates small sizes of it by enumeration");
-  for (uint32_t i = 0; i < m->edges.n; i++) refuse_domain(p, m->edges.at[i]);
+  for (uint32_t i = 0; i < m->edges.n; i++)
+    if (edge_is_structured(m->edges.at[i])) structure_check(p, m->edges.at[i]);
   for (uint32_t i = 0; i < m->infers.n; i++) refuse_infer(p, m->infers.at[i]);
   for (uint32_t i = 0; i < m->weights.n; i++) refuse_prior(p, m->weights.at[i]);
   make_components(p);

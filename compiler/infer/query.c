@@ -92,10 +92,12 @@ static Choice stored_pick(Context *x, Copy copy, const Pick *pick, const void *k
 }
 
 Choice mode_value(Context *x, Copy copy, Edge *e) {
+  if (copy.c->structure) return structure_mode(x, copy);
   return stored_pick(x, copy, &(Pick){.edge = e}, e);
 }
 
 Choice draw_value(Context *x, Copy copy, Edge *e, Val seed, Val draw) {
+  if (copy.c->structure) return structure_draw_of(x, copy, draw);
   Pick p = {.edge = e, .draw = true, .seed = seed, .number = draw};
   return decode(x, pick_code(x, copy, &p), NONE_CODE, edge_has_none(e));
 }
@@ -114,6 +116,7 @@ static Val query_pick(Context *x, const Term *t) {
   Copy copy = copy_of(x, ref);
   Choice c;
   if (t->query == QUERY_MODE) c = mode_value(x, copy, ref->edge);
+  else if (copy.c->structure) c = structure_draw(x, copy, seed_of_run(x), build_int(B(x), 0));
   else {
     Pick p = {.edge = ref->edge, .draw = true, .seed = seed_of_run(x), .number = build_int(B(x), 0)};
     c = stored_pick(x, copy, &p, &ref->edge->plates);

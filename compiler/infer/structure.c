@@ -92,24 +92,19 @@ static Val local_log(Context *x, Copy copy, WeightSet set) {
 
 /* ---- the stage that solves -------------------------------------------------------------------------------------------- */
 
-typedef struct Shape { Val nodes, targets, choices; bool none; } Shape;
-
-static Shape shape_of(Context *x, const Edge *e) {
+Shape structure_shape(Context *x, const Edge *e) {
   Context top = {.d = x->d};
   Val n = eval(&top, e->n), m = e->m ? eval(&top, e->m) : n;
   bool none = edge_has_none(e);
-  return (Shape){m, n, none ? build_2(B(x), IR_ADD, n, build_int(B(x), 1)) : n, none};
+  return (Shape){m, n, none ? build_2(B(x), IR_ADD, n, build_int(B(x), 1)) : n, build_2(B(x), IR_MAX, m, n), none};
 }
 
 static const char *array_name(const Derive *d, const Component *c, const char *what) {
   return arena_printf(d->arena, "%s.%s%u", sym_text(d->m->names, c->structure->edge->name), what, d->b.k->arrays.n);
 }
 
-typedef struct Nest { uint32_t n; Loop **loops; Val *place; Context x; } Nest;
-
-/* Loops over the first n plates of the component. */
-static Nest open_plates(Derive *d, const Component *c, uint32_t n) {
-  Nest nest = {n, NEW_ARRAY(d->arena, Loop *, n), NEW_ARRAY(d->arena, Val, c->plates.n + 1), {.d = d}};
+Nest structure_open(Derive *d, const Component *c, uint32_t n, uint32_t room) {
+  Nest nest = {n, NEW_ARRAY(d->arena, Loop *, n), NEW_ARRAY(d->arena, Val, n + room), {.d = d}};
   for (uint32_t i = 0; i < n; i++) {
     Index *plate = c->plates.at[i];
     Bounds r = eval_range(&nest.x, &plate->range);
@@ -120,12 +115,12 @@ static Nest open_plates(Derive *d, const Component *c, uint32_t n) {
   return nest;
 }
 
-static void close_plates(Derive *d, Nest *nest) {
+void structure_close(Derive *d, Nest *nest) {
   while (nest->n) build_close(&d->b, nest->loops[--nest->n]);
 }
 
 /* An array over the first n plates and the dimensions given. */
-static Array *plates_array(Derive *d, const Component *c, const char *what, StoreType elem, uint32_t n, uint32_t rank, const Val *more) {
+Array *structure_array(Derive *d, const Component *c, const char *what, StoreType elem, uint32_t n, uint32_t rank, const Val *more) {
   Context x = {.d = d};
   Val *dims = NEW_ARRAY(d->arena, Val, n + rank);
   for (uint32_t i = 0; i < n; i++) {
@@ -136,10 +131,17 @@ static Array *plates_array(Derive *d, const Component *c, const char *what, Stor
   return build_array(&d->b, ARRAY_TEMP, array_name(d, c, what), elem, n + rank, dims);
 }
 
+/* The scores that are scaled are divided by its temperature first. */
+static Val tempered(Context *x, const Component *c, WeightSet set, Val log_w) {
+  Context top = {.d = x->d};
+  if (set != WEIGHTS_ALL || !c->infer || c->infer->method != INFER_SINKHORN) return log_w;
+  return build_2(B(x), IR_DIV, log_w, build_convert(B(x), eval(&top, c->infer->tau), IR_WIDE));
+}
+
 static void fill_local(Derive *d, Component *c, WeightSet set, Array *to, const Shape *s) {
   Builder *b = &d->b;
   uint32_t n = c->plates.n;
-  Nest nest = open_plates(d, c, n);
+  Nest nest = structure_open(d, c, n, 1);
   Edge *e = c->structure->edge;
   Copy copy = own_copy(&nest.x, c);
   Loop *l = open_loop(&nest.x, LOOP_PAR, e->span, build_int(b, 0), s->targets);
@@ -147,14 +149,14 @@ static void fill_local(Derive *d, Component *c, WeightSet set, Array *to, const 
   if (e->domain == DOMAIN_TREE || e->domain == DOMAIN_PROJECTIVE_TREE)
     y = with_guard(&y, build_2(b, IR_NE, l->index, copy.at[n - 1])); /* no node is its own parent */
   nest.place[n] = l->index;
-  build_store(b, to, local_log(&y, copy, set), nest.place);
+  build_store(b, to, tempered(&y, c, set, local_log(&y, copy, set)), nest.place);
   build_close(b, l);
   if (s->none) {
     Context none = with_known(&nest.x, copy, e, (Choice){build_int(b, -1), build_bool(b, true)});
     nest.place[n] = s->targets;
-    build_store(b, to, local_log(&none, copy, set), nest.place);
+    build_store(b, to, tempered(&none, c, set, local_log(&none, copy, set)), nest.place);
   }
-  close_plates(d, &nest);
+  structure_close(d, &nest);
 }
 
 /* a n^2 + b n + c */
@@ -163,51 +165,108 @@ static Val quadratic(Builder *b, Val n, int64_t p, int64_t q, int64_t r) {
   return build_2(b, IR_ADD, build_2(b, IR_MUL, v, n), build_int(b, r));
 }
 
-typedef struct Routine { Family family; Val ints[4], work; } Routine;
+/* Doubles for the tables of subsets, 2 T 2^bits (runtime/family/family.h); huge where 2^bits is. */
+static Val subset_tables(Context *x, const Shape *s) {
+  Builder *b = B(x);
+  Val one = build_int(b, 1), bits = build_2(b, IR_MIN, build_2(b, IR_MIN, s->nodes, s->targets), build_int(b, 50));
+  Val line = build_2(b, IR_ADD, s->line, one), square = build_2(b, IR_EQ, s->nodes, s->targets);
+  Val tables = s->none ? line : build_select(b, square, one, line);
+  Val all = build_2(b, IR_MUL, build_2(b, IR_MUL, build_int(b, 2), tables), build_2(b, IR_POW, build_int(b, 2), bits));
+  if (s->none) return all;
+  return build_select(b, build_2(b, IR_GT, s->nodes, s->targets), build_int(b, 0), all);
+}
 
-static Routine sum_routine(Context *x, const Edge *e, const Shape *s) {
+static Val matching_work(Context *x, const Shape *s, bool tables) {
+  Builder *b = B(x);
+  Val sides = build_2(b, IR_MUL, build_int(b, 8), build_2(b, IR_ADD, s->nodes, s->targets));
+  Val plain = build_2(b, IR_ADD, build_2(b, IR_ADD, build_2(b, IR_MUL, s->nodes, s->targets), sides), build_int(b, 32));
+  return tables ? build_2(b, IR_ADD, plain, subset_tables(x, s)) : plain;
+}
+
+static Routine routine_for(Context *x, const Edge *e, const Shape *s, Family tree, Family projective, Family matching, bool tables) {
   Builder *b = B(x);
   switch (e->domain) {
-  case DOMAIN_TREE:
-    return (Routine){FAMILY_TREE_SUM, {s->nodes, build_int(b, !e->many_roots)}, quadratic(b, s->nodes, 6, 32, 600)};
-  case DOMAIN_PROJECTIVE_TREE: case DOMAIN_PERMUTATION: case DOMAIN_MATCHING: case DOMAIN_RANGE: case DOMAIN_BIT: break;
+  case DOMAIN_TREE: return (Routine){tree, {s->nodes, build_int(b, !e->many_roots)}, quadratic(b, s->nodes, 6, 32, 600)};
+  case DOMAIN_PROJECTIVE_TREE: return (Routine){projective, {s->nodes}, quadratic(b, s->nodes, 10, 40, 64)};
+  case DOMAIN_PERMUTATION: case DOMAIN_MATCHING:
+    return (Routine){matching, {s->nodes, s->targets, s->choices, s->line}, matching_work(x, s, tables)};
+  case DOMAIN_RANGE: case DOMAIN_BIT: break;
   }
   ICE("no structure");
 }
 
-static Solved *solve_stage(Derive *d, Component *c, WeightSet set) {
+bool structure_is_approximate(const Component *c) {
+  return c->infer && (c->infer->method == INFER_SINKHORN || c->infer->method == INFER_BETHE);
+}
+
+static Routine sum_routine(Context *x, const Component *c, const Shape *s, WeightSet set) {
+  Context top = {.d = x->d};
+  if (set != WEIGHTS_ALL || !structure_is_approximate(c))
+    return routine_for(x, c->structure->edge, s, FAMILY_TREE_SUM, FAMILY_PROJECTIVE_SUM, FAMILY_MATCHING_SUM, true);
+  Family f = c->infer->method == INFER_SINKHORN ? FAMILY_SCALED : FAMILY_BETHE;
+  return (Routine){f, {s->nodes, eval(&top, c->infer->steps)}, quadratic(B(x), s->nodes, 3, 16, 32)};
+}
+
+Routine structure_best_routine(Context *x, const Edge *e, const Shape *s) {
+  return routine_for(x, e, s, FAMILY_TREE_BEST, FAMILY_PROJECTIVE_BEST, FAMILY_MATCHING_BEST, false);
+}
+
+Routine structure_draw_routine(Context *x, const Edge *e, const Shape *s) {
+  return routine_for(x, e, s, FAMILY_TREE_DRAW, FAMILY_PROJECTIVE_DRAW, FAMILY_MATCHING_DRAW, true);
+}
+
+static Solved *find_solved(Derive *d, Component *c, WeightSet set) {
+  for (Solved *s = d->solved; s; s = s->next)
+    if (s->c == c && s->set == set) return s;
+  Solved *v = NEW(d->arena, Solved);
+  *v = (Solved){.c = c, .set = set, .next = d->solved};
+  return d->solved = v;
+}
+
+static Array *local_array(Derive *d, Component *c, WeightSet set) {
+  Solved *v = find_solved(d, c, set);
+  if (v->local) return v->local;
+  Region *back = d->b.at;
+  d->b.at = d->b.k->top;
+  Context x = {.d = d};
+  Shape s = structure_shape(&x, c->structure->edge);
+  v->local = structure_array(d, c, "local", STORE_WIDE, c->structure->edge->plates.n, 2, (Val[]){s.nodes, s.choices});
+  fill_local(d, c, set, v->local, &s);
+  d->b.at = back;
+  return v->local;
+}
+
+Array *structure_local(Context *x, const Component *c) { return local_array(x->d, (Component *)c, WEIGHTS_ALL); }
+
+static void solve_stage(Derive *d, Component *c, WeightSet set, Solved *v) {
   Builder *b = &d->b;
+  Array *local = local_array(d, c, set);
   Region *back = b->at;
   b->at = b->k->top;
   Context x = {.d = d};
   Edge *e = c->structure->edge;
-  Shape s = shape_of(&x, e);
+  Shape s = structure_shape(&x, e);
   uint32_t outer = e->plates.n;
-  Solved *v = NEW(d->arena, Solved);
-  *v = (Solved){.c = c, .set = set, .next = d->solved};
-  v->local = plates_array(d, c, "local", STORE_WIDE, outer, 2, (Val[]){s.nodes, s.choices});
-  v->log_p = plates_array(d, c, "log_p", STORE_WIDE, outer, 2, (Val[]){s.nodes, s.choices});
-  v->z = plates_array(d, c, "z", STORE_WIDE, outer, 1, (Val[]){build_int(b, 2)});
-  fill_local(d, c, set, v->local, &s);
-  Nest nest = open_plates(d, c, outer);
+  v->log_p = structure_array(d, c, "log_p", STORE_WIDE, outer, 2, (Val[]){s.nodes, s.choices});
+  v->z = structure_array(d, c, "z", STORE_WIDE, outer, 1, (Val[]){build_int(b, 2)});
+  Nest nest = structure_open(d, c, outer, 0);
   b->span = e->span;
-  Routine r = sum_routine(&nest.x, e, &s);
-  build_solve(b, r.family, outer, nest.place, (Array *[]){v->local, v->log_p, v->z}, r.ints, r.work);
-  close_plates(d, &nest);
+  Routine r = sum_routine(&nest.x, c, &s, set);
+  build_solve(b, r.family, outer, nest.place, (Array *[]){local, v->log_p, v->z}, r.ints, r.work);
+  structure_close(d, &nest);
   b->at = back;
-  return d->solved = v;
 }
 
 static Solved *solved(Context *x, const Component *c, WeightSet set) {
-  for (Solved *s = x->d->solved; s; s = s->next)
-    if (s->c == c && s->set == set) return s;
-  return solve_stage(x->d, (Component *)c, set);
+  Solved *v = find_solved(x->d, (Component *)c, set);
+  if (!v->log_p) solve_stage(x->d, (Component *)c, set, v);
+  return v;
 }
 
 /* ---- what it leaves ------------------------------------------------------------------------------------------------------- */
 
 /* The place of a copy in an array over its plates, `more` behind. */
-static Val *place_of(Context *x, Copy copy, uint32_t n) {
+Val *structure_place(Context *x, Copy copy, uint32_t n) {
   Context top = {.d = x->d};
   Val *place = NEW_ARRAY(x->d->arena, Val, n + 2);
   for (uint32_t i = 0; i < n; i++)
@@ -218,8 +277,8 @@ static Val *place_of(Context *x, Copy copy, uint32_t n) {
 static Val load_marginal(Context *x, Copy copy, WeightSet set, Choice value) {
   Solved *s = solved(x, copy.c, set);
   uint32_t n = copy.c->plates.n;
-  Val *place = place_of(x, copy, n);
-  Shape shape = shape_of(x, copy.c->structure->edge);
+  Val *place = structure_place(x, copy, n);
+  Shape shape = structure_shape(x, copy.c->structure->edge);
   place[n] = value.none ? build_select(B(x), value.none, shape.targets, value.v) : value.v;
   return build_load(B(x), s->log_p, place);
 }
@@ -227,7 +286,7 @@ static Val load_marginal(Context *x, Copy copy, WeightSet set, Choice value) {
 static Val load_z(Context *x, Copy copy, WeightSet set, int64_t which) {
   Solved *s = solved(x, copy.c, set);
   uint32_t n = copy.c->plates.n - 1;
-  Val *place = place_of(x, copy, n);
+  Val *place = structure_place(x, copy, n);
   place[n] = build_int(B(x), which);
   return build_load(B(x), s->z, place);
 }
@@ -259,11 +318,37 @@ static Val add(Context *x, Val p, Val q) { return build_2(B(x), IR_ADD, p, q); }
 static Val sub(Context *x, Val p, Val q) { return build_2(B(x), IR_SUB, p, q); }
 static Val mul(Context *x, Val p, Val q) { return build_2(B(x), IR_MUL, p, q); }
 
-/* Cayley 1889: n^(n - 1) rooted trees, (n + 1)^(n - 1) rooted forests of n nodes. */
+static Val log_factorial(Context *x, Val n) { return build_1(B(x), IR_LGAMMA, add(x, n, wide(x, 1))); }
+
+static Val log_choose(Context *x, Val n, Val k) {
+  return sub(x, sub(x, log_factorial(x, n), log_factorial(x, k)), log_factorial(x, sub(x, n, k)));
+}
+
+typedef struct Sides { Val m, n; } Sides;
+
+static void contribute_matched(Context *x, const Sides *s, Val matched, Contribution *c) {
+  Val k = build_convert(B(x), matched, IR_WIDE);
+  c->log_w = add(x, add(x, log_choose(x, s->m, k), log_choose(x, s->n, k)), log_factorial(x, k));
+}
+
+/* sum over k of C(m, k) C(n, k) k! */
+static Val log_partial_matchings(Context *x, const Shape *shape, const Sides *s) {
+  Builder *b = B(x);
+  Val most = build_2(b, IR_MAX, build_2(b, IR_MIN, shape->nodes, shape->targets), build_int(b, 0));
+  Loop *l = build_open(b, LOOP_REDUCE, build_int(b, 0), build_2(b, IR_ADD, most, build_int(b, 1)));
+  Acc *a = build_acc(b, l, ACC_LSE, IR_WIDE, 0, NULL);
+  Contribution c = {0};
+  contribute_matched(x, s, l->index, &c);
+  a->body = c;
+  return build_close(b, l)->accs.at[0]->result;
+}
+
+/* n^(n - 1) rooted trees, (n + 1)^(n - 1) rooted forests (Cayley 1889), C(3n, n) / (2n + 1) without crossing arcs;
+ * n! / (n - m)! matchings of all of m rows. */
 Val structure_log_support(Context *x, const Edge *e) {
   Builder *b = B(x);
-  Shape s = shape_of(x, e);
-  Val n = build_convert(b, s.targets, IR_WIDE), one = wide(x, 1);
+  Shape s = structure_shape(x, e);
+  Val n = build_convert(b, s.targets, IR_WIDE), m = build_convert(b, s.nodes, IR_WIDE), one = wide(x, 1);
   Val some = build_2(b, IR_GT, n, wide(x, 0));
   switch (e->domain) {
   case DOMAIN_TREE: {
@@ -271,7 +356,15 @@ Val structure_log_support(Context *x, const Edge *e) {
     Val empty = wide(x, e->many_roots ? 0 : -INFINITY);
     return build_select(b, some, mul(x, sub(x, n, one), build_1(b, IR_LOG, base)), empty);
   }
-  case DOMAIN_PROJECTIVE_TREE: case DOMAIN_PERMUTATION: case DOMAIN_MATCHING: case DOMAIN_RANGE: case DOMAIN_BIT: break;
+  case DOMAIN_PROJECTIVE_TREE: {
+    Val twice = mul(x, n, wide(x, 2));
+    return sub(x, log_choose(x, add(x, twice, n), n), build_1(b, IR_LOG, add(x, twice, one)));
+  }
+  case DOMAIN_PERMUTATION: return log_factorial(x, n);
+  case DOMAIN_MATCHING:
+    if (e->or_none) return log_partial_matchings(x, &s, &(Sides){m, n});
+    return build_select(b, build_2(b, IR_GT, m, n), wide(x, -INFINITY), sub(x, log_factorial(x, n), log_factorial(x, sub(x, n, m))));
+  case DOMAIN_RANGE: case DOMAIN_BIT: break;
   }
   ICE("no structure");
 }

@@ -16,6 +16,7 @@ Edge *structure_of_weight(const Weight *w);
 void structure_add_weight(Plan *p, Structure *s, Weight *w);
 /* What of the edge itself is not compiled. */
 void structure_check(Plan *p, const Edge *e);
+void structure_check_infer(Plan *p, const Infer *f); /* sinkhorn, bethe */
 Structure *structure_new(Plan *p, Edge *e);
 
 /* ---- structure.c: sums -------------------------------------------------------------------------------------------- */
@@ -31,6 +32,26 @@ Val structure_node_kl(Context *x, Copy copy);
 Val structure_count(Context *x, Copy copy);      /* values that require statements admit */
 Val structure_node_count(Context *x, Copy copy); /* of one node, likewise */
 Val structure_log_support(Context *x, const Edge *e); /* log of the number of all values */
+/* structure_pick.c: the value of the copy's node in the heaviest structure; in a draw; -1 where empty. */
+Choice structure_mode(Context *x, Copy copy);
+Choice structure_draw(Context *x, Copy copy, Val seed, Val number);
+/* The mean over the draws of its `infer` line; draws of one structure are the same wherever it is asked of. */
+Choice structure_draw_of(Context *x, Copy copy, Val which);
+bool structure_is_approximate(const Component *c); /* marginals that need not sum to 1 */
+/* Shared by the two. */
+typedef struct Shape { Val nodes, targets, choices, line; bool none; } Shape;
+typedef struct Routine { Family family; Val ints[4], work; } Routine;
+typedef struct Nest { uint32_t n; Loop **loops; Val *place; Context x; } Nest;
+Shape structure_shape(Context *x, const Edge *e);
+Array *structure_local(Context *x, const Component *c); /* log weights [.., node, choice] under all weights */
+Routine structure_best_routine(Context *x, const Edge *e, const Shape *s);
+Routine structure_draw_routine(Context *x, const Edge *e, const Shape *s);
+Nest structure_open(Derive *d, const Component *c, uint32_t n, uint32_t room); /* loops over the first n plates */
+void structure_close(Derive *d, Nest *nest);
+Array *structure_array(Derive *d, const Component *c, const char *what, StoreType elem, uint32_t n, uint32_t rank, const Val *more);
+/* Place of a copy in an array over its first n plates, with room for 2 more. */
+Val *structure_place(Context *x, Copy copy, uint32_t n);
+
 /* May a and b belong to one structure? */
 bool may_share_structure(const Context *x, const Component *c, const Val *a, const Val *b);
 

@@ -105,6 +105,12 @@ void structure_check(Plan *p, const Edge *e) {
     plan_refuse(p, e->span, arena_printf(p->arena, "the number of nodes of '%s' is not a size: not compiled yet", name(p, e)), NULL);
 }
 
+void structure_check_infer(Plan *p, const Infer *f) {
+  for (uint32_t i = 0; i < f->edges.n; i++)
+    if (f->edges.at[i]->domain != DOMAIN_PERMUTATION)
+      plan_refuse(p, f->span, arena_printf(p->arena, "this approximation of '%s' is compiled for permutations alone", name(p, f->edges.at[i])), NULL);
+}
+
 Structure *structure_new(Plan *p, Edge *e) {
   Structure *s = NEW(p->arena, Structure);
   Index *node = NEW(p->arena, Index);

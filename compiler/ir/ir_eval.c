@@ -141,15 +141,16 @@ static bool part_of(Eval *e, const Instr *i, uint32_t k, void **part) {
   const Storage *a = &e->storage[s->array[k]->id];
   FamilyArray want = ir_family_array(s->family, k);
   int64_t at = 0, size = 1;
-  for (uint32_t d = 0; d < s->nat; d++) {
-    int64_t x = int_of(e, i->arg[d]);
+  uint32_t leading = s->array[k]->rank - want.rank; /* the last so many of the indices */
+  for (uint32_t d = 0; d < leading; d++) {
+    int64_t x = int_of(e, i->arg[s->nat - leading + d]);
     if (x < 0 || x >= a->dims[d]) return fail(e, i->span, "a part that is not there");
     at = at * a->dims[d] + x;
   }
   for (uint32_t d = 0; d < want.rank; d++) {
     FamilyDim f = want.dim[d];
     int64_t dim = f.literal ? f.number : int_of(e, i->arg[s->nat + f.number]) + f.plus_one;
-    if (a->dims[s->nat + d] != dim) return fail(e, i->span, "an array of another shape than the routine takes");
+    if (a->dims[leading + d] != dim) return fail(e, i->span, "an array of another shape than the routine takes");
     size *= dim;
   }
   *part = want.type == IR_WIDE ? (void *)(a->own_real + at * size) : (void *)(a->own_integer + at * size);

@@ -99,11 +99,11 @@ static const char *check_check(const Kernel *k, const Instr *i) {
   return all_args(k, i, 1, IR_INT) ? NULL : "what is checked is not int";
 }
 
-static const char *check_part(const Kernel *k, const Instr *i, const Array *a, const FamilyArray *want) {
-  (void)k;
+static const char *check_part(const Instr *i, const Array *a, const FamilyArray *want) {
   if (!a || a->kind != ARRAY_TEMP) return "it takes temporaries";
   if (a->type != want->type || (a->elem != STORE_WIDE && a->elem != STORE_INT)) return "an array of another type than the routine takes";
-  return a->rank == i->solve->nat + want->rank ? NULL : "an array of another rank than the routine takes";
+  bool fits = a->rank >= want->rank && a->rank <= i->solve->nat + want->rank;
+  return fits ? NULL : "an array of another rank than the routine takes";
 }
 
 static const char *check_solve(const Kernel *k, const Instr *i) {
@@ -111,7 +111,7 @@ static const char *check_solve(const Kernel *k, const Instr *i) {
   if (!s || i->narg != s->nat + ir_family_ints(s->family)) return "wrong number of arguments";
   for (uint32_t n = 0; n < ir_family_arrays(s->family); n++) {
     FamilyArray want = ir_family_array(s->family, n);
-    const char *e = check_part(k, i, s->array[n], &want);
+    const char *e = check_part(i, s->array[n], &want);
     if (e) return e;
   }
   if (!s->work || s->work->kind != ARRAY_LOCAL || s->work->rank != 1 || s->work->elem != STORE_WIDE)
