@@ -163,6 +163,8 @@ Val *named_copy(const Context *x, const Component *c, Val *at);
 Context with_same_copy(const Context *x, Component *c, Val *other, Val *at);
 bool same_copy(const Context *x, const Component *c, Val *a, Val *b);
 Copy own_copy(Context *x, Component *c);
+/* The index value that names a copy: any will do where it is none, for nothing is made of it. */
+Val index_of_copy(Context *x, Choice named);
 /* Values of the leading indices of a copy of e, into `at`: checked, for a plate 1..T has no copy 0. */
 void copy_indices(Context *x, const Edge *e, const TermVec *args, Val *at);
 /* The copy an edge reference names; its index values are checked. */

@@ -353,8 +353,7 @@ Val structure_log_support(Context *x, const Edge *e) {
   switch (e->domain) {
   case DOMAIN_TREE: {
     Val base = e->many_roots ? add(x, n, one) : n;
-    Val empty = wide(x, e->many_roots ? 0 : -INFINITY);
-    return build_select(b, some, mul(x, sub(x, n, one), build_1(b, IR_LOG, base)), empty);
+    return build_select(b, some, mul(x, sub(x, n, one), build_1(b, IR_LOG, base)), wide(x, 0));
   }
   case DOMAIN_PROJECTIVE_TREE: {
     Val twice = mul(x, n, wide(x, 2));

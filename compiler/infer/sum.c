@@ -119,16 +119,22 @@ static void check_copy_index(Context *y, const Term *arg, Val v, const Index *pl
   build_check(B(y), IR_CHECK_INDEX, y->guard, build_2(B(y), IR_SUB, v, r.lo), build_2(B(y), IR_SUB, r.hi, r.lo));
 }
 
+Val index_of_copy(Context *x, Choice named) {
+  return named.none ? build_select(B(x), named.none, build_int(B(x), 0), named.v) : named.v;
+}
+
 void copy_indices(Context *x, const Edge *e, const TermVec *args, Val *at) {
   Context y = *x;
   bool own = true; /* so far these are the indices of the plates one stands in */
   for (uint32_t i = 0; i < args->n; i++) {
     Index *plate = x->d->plan->of_edge[e->id]->plates.at[i];
-    at[i] = eval(x, args->at[i]);
+    Choice named = eval_choice(x, args->at[i]);
+    at[i] = index_of_copy(x, named);
+    Context there = named.none ? with_guard(&y, build_1(B(x), IR_NOT, named.none)) : y;
     const BoundIndex *n = find_bound(x, plate);
     own = own && n && n->v == at[i];
     if (own) continue;
-    check_copy_index(&y, args->at[i], at[i], plate);
+    check_copy_index(&there, args->at[i], at[i], plate);
     y = with_index(&y, plate, at[i], at[i], 0, false);
   }
 }

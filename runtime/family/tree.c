@@ -210,8 +210,7 @@ void attn_rt_tree_sum(const int64_t *n, const void *const *in, void *const *out,
   Tree t = {.nodes = n[0], .one_root = n[1], .local = in[0], .log_p = out[0]};
   double *z = out[1];
   int64_t cells = t.nodes * (t.nodes + 1);
-  z[0] = t.one_root && !t.nodes ? -INFINITY : 0;
-  z[1] = 0;
+  z[0] = z[1] = 0;
   if (t.nodes <= 0) return;
   if (attn_rt_tree_is_spoilt(t.local, t.nodes)) {
     fill(t.log_p, cells, NAN);
