@@ -12,8 +12,10 @@
 #include "driver/message.h"
 #include "driver/precheck.h"
 #include "infer/plan.h"
+#include "model/term.h"
 
 static const double DEFAULT_LIMIT = 1e12;
+enum { MOST_BITS = 20 };
 
 typedef struct Limit {
   const Inputs *in;
@@ -78,6 +80,33 @@ static double size_of(Limit *l, const Term *t) {
   return constant_eval(&l->known, t, &n) == CONSTANT_KNOWN ? (double)n.i : 1;
 }
 
+/* Is something asked that takes the sum over all matchings: more than the heaviest one, or an approximation of it? */
+typedef struct Asked { const Edge *e; bool sum; } Asked;
+
+static void note_query(const Term *t, void *ctx) {
+  Asked *a = ctx;
+  if (t->kind != TERM_QUERY) return;
+  InferMethod method = a->e->infer ? a->e->infer->method : INFER_EXACT;
+  bool by_sum = method == INFER_EXACT || method == INFER_SAMPLE;
+  switch (t->query) {
+  case QUERY_E: case QUERY_P: a->sum |= by_sum && term_mentions_edge(t->args.at[0], a->e); break;
+  case QUERY_SAMPLE: a->sum |= t->args.at[0]->edge == a->e; break;
+  case QUERY_ENTROPY: case QUERY_KL: case QUERY_COUNT:
+    for (uint32_t i = 0; i < t->copies.n; i++) a->sum |= t->copies.at[i].edge == a->e;
+    break;
+  case QUERY_LOGZ: a->sum = true; break;
+  case QUERY_MODE: case QUERY_ELBO: case QUERY_PARAM: break;
+  }
+}
+
+static bool needs_sum(const Model *m, const Edge *e) {
+  Asked a = {.e = e};
+  for (uint32_t i = 0; i < m->outs.n; i++) term_walk(m->outs.at[i]->value, note_query, &a);
+  for (uint32_t i = 0; i < m->lets.n; i++)
+    if (m->lets.at[i]->has_query) term_walk(m->lets.at[i]->value, note_query, &a);
+  return a.sum;
+}
+
 static double matching_cost(double m, double n) { return 2 * m * n * pow(2, fmin(m, n)); }
 
 /* What the family's algorithm takes, for every copy. */
@@ -86,7 +115,7 @@ static double structure_cost(Limit *l, const Edge *e) {
   switch (e->domain) {
   case DOMAIN_TREE: return times * 1.5 * n * n * n;
   case DOMAIN_PROJECTIVE_TREE: return times * 4 * n * n * n;
-  case DOMAIN_PERMUTATION: case DOMAIN_MATCHING: return times * matching_cost(e->m ? size_of(l, e->m) : n, n);
+  case DOMAIN_PERMUTATION: case DOMAIN_MATCHING: return needs_sum(l->in->model, e) ? times * matching_cost(e->m ? size_of(l, e->m) : n, n) : 0;
   case DOMAIN_RANGE: case DOMAIN_BIT: break;
   }
   return 0;
@@ -106,11 +135,27 @@ static void refuse(Arena *arena, Diags *to, const Inputs *in, const Component *c
   diag_hint(to, d, "%s; --max-cost=%.0e allows it", precheck_sizes(arena, in->model, in->sizes), pow(10, ceil(log10(cost))));
 }
 
+/* Sums over matchings keep a number for every subset of the smaller side: memory is what ends first. */
+static bool subsets_fit(Arena *arena, Diags *to, Limit *l, const Component *c, double cost) {
+  const Edge *e = c->structure->edge;
+  if ((e->domain != DOMAIN_PERMUTATION && e->domain != DOMAIN_MATCHING) || !cost) return true;
+  double n = size_of(l, e->n), bits = e->m ? fmin(size_of(l, e->m), n) : n;
+  if (bits <= MOST_BITS) return true;
+  const char *name = sym_text(l->in->model->names, e->name);
+  Diag *d = diag_error(to, e->span, "the exact sum over '%s' goes through the subsets of %.0f targets, about %.2g steps; the limit is %d targets", name,
+                       bits, cost, MOST_BITS);
+  const char *way = e->domain == DOMAIN_PERMUTATION
+      ? arena_printf(arena, "'infer %s by sinkhorn(steps = 20)' and '.. by bethe(steps = 20)' approximate E and P; ", name) : "";
+  diag_hint(to, d, "%s'mode(%s[..])' is exact at any size; --max-cost=%.0e allows the sum", way, name, pow(10, ceil(log10(cost))));
+  return false;
+}
+
 bool limit_holds(Arena *arena, const Loaded *file, const Inputs *in, double max) {
   const Model *m = in->model;
   Plan *p = plan_model(arena, m);
   if (p->refusals.n) return true;
-  if (max == 0) max = DEFAULT_LIMIT;
+  bool is_default = max == 0;
+  if (is_default) max = DEFAULT_LIMIT;
   Diags *to = load_messages(arena, file);
   Limit l = {.in = in, .known = constant_known(arena, m, in->sizes), .edge = NEW_ARRAY(arena, int64_t, m->edges.n + 1),
              .has_edge = NEW_ARRAY(arena, bool, m->edges.n + 1)};
@@ -119,6 +164,7 @@ bool limit_holds(Arena *arena, const Loaded *file, const Inputs *in, double max)
   for (uint32_t i = 0; i < p->components.n; i++) {
     const Component *c = p->components.at[i];
     double cost = component_cost(&l, c);
+    if (c->structure && is_default && !subsets_fit(arena, to, &l, c, cost)) continue;
     if (cost > max) refuse(arena, to, in, c, cost, max);
   }
   diag_print(to, message_stream());
