@@ -223,6 +223,26 @@ static Solved *find_solved(Derive *d, Component *c, WeightSet set) {
   return d->solved = v;
 }
 
+/* A weight that names a node which is not there is an error, whether or not that node has other weights. */
+static void check_nodes(Derive *d, Component *c, WeightSet set, const Shape *s) {
+  for (uint32_t k = 0; k < c->structure->locals.n; k++) {
+    const Local *l = &c->structure->locals.at[k];
+    const IndexVec *plates = &l->weight->plates;
+    if (!counts(l->weight, set)) continue;
+    Loop **loops = NEW_ARRAY(d->arena, Loop *, plates->n);
+    Context x = {.d = d};
+    for (uint32_t i = 0; i < plates->n; i++) {
+      Bounds r = eval_range(&x, &plates->at[i]->range);
+      loops[i] = open_loop(&x, LOOP_PAR, plates->at[i]->span, r.lo, r.hi);
+      x = with_index(&x, plates->at[i], range_value(&x, &r, loops[i]->index), r.lo, r.hi, !r.row);
+    }
+    Val node = eval(&x, l->node);
+    d->b.span = l->node->span;
+    if (!provably_below(&x, node, s->nodes)) build_check(&d->b, IR_CHECK_INDEX, 0, node, s->nodes);
+    for (uint32_t i = plates->n; i-- > 0;) build_close(&d->b, loops[i]);
+  }
+}
+
 static Array *local_array(Derive *d, Component *c, WeightSet set) {
   Solved *v = find_solved(d, c, set);
   if (v->local) return v->local;
@@ -230,6 +250,7 @@ static Array *local_array(Derive *d, Component *c, WeightSet set) {
   d->b.at = d->b.k->top;
   Context x = {.d = d};
   Shape s = structure_shape(&x, c->structure->edge);
+  check_nodes(d, c, set, &s);
   v->local = structure_array(d, c, "local", STORE_WIDE, c->structure->edge->plates.n, 2, (Val[]){s.nodes, s.choices});
   fill_local(d, c, set, v->local, &s);
   d->b.at = back;
