@@ -115,8 +115,8 @@ static void own_arguments(Builder *b, Instr *i) {
 
 /* A pure instruction: shared if it exists, else placed in the outermost region possible. */
 static Val pure(Builder *b, Instr i) {
-  Val found = table_find(b, &i);
-  if (found) return found;
+  Val found = table_find(b, &i); /* of a temporary it may stand in a loop that was left for the region around it */
+  if (found && region_contains(ir_at(b->k, found)->home, b->at)) return found;
   Region *home = build_deepest(b, i.narg, i.arg);
   if (i.array) home = deeper(home, i.array->home);
   if (i.array && i.array->kind == ARRAY_TEMP) home = deeper(home, storing_region(b->at));

@@ -13,7 +13,7 @@ typedef struct Gen {
   const char *h;             /* index of the plate around, with its comma; "" without one */
   const char *nodes;         /* how many */
   const char *e;             /* the choice of node n: e[n] */
-  bool none, trees, bijection, nasty, single;
+  bool none, trees, bijection, nasty, single, scaled;
 } Gen;
 
 #define TEXT(g, ...) arena_printf((g)->arena, __VA_ARGS__)
@@ -40,7 +40,7 @@ static const char *score(Gen *g) {
   case 3: return TEXT(g, "dot(q_n[n], q_t[%s])", g->e);
   case 4: return TEXT(g, "%s + %s", at(g, "x", over(g)), at(g, "v", over(g)));
   case 9: return TEXT(g, "%s + %s", at(g, "h", over(g)), at(g, "x", "nt"));
-  case 10: return at(g, "b", over(g));
+  case 10: return TEXT(g, "0.002 * %s", at(g, "b", over(g))); /* of many nodes the largest weight is not that of each */
   case 11: return TEXT(g, "%s", at(g, "h", "nt"));
   default: return at(g, "x", "nt");
   }
@@ -118,7 +118,7 @@ static const char *weights(Gen *g, const char *indent) {
 static const char *value(Gen *g) {
   switch (below(g, 6)) {
   case 0: return TEXT(g, "%s * %s", at(g, "v", "n"), at(g, "v", "t"));
-  case 1: return TEXT(g, "(n - %s)", g->e);
+  case 1: return g->scaled ? TEXT(g, "sq(n - %s)", g->e) : TEXT(g, "(n - %s)", g->e); /* what is scaled need not sum to 1 */
   case 2: return TEXT(g, "(if %s < n then %s else %s)", g->e, at(g, "v", "t"), at(g, "v", "n"));
   case 3: return TEXT(g, "tanh(%s + %s)", at(g, "v", "t"), at(g, "v", "nt"));
   default: return at(g, "v", over(g)[1] ? "nt" : "t");
@@ -183,6 +183,7 @@ static const char *infer(Gen *g, const char *indent, bool *exact, bool *joint) {
   *joint = false;
   if (g->bijection && chance(g, 20)) {
     *exact = false;
+    g->scaled = true;
     return TEXT(g, "%sinfer e by sinkhorn(steps = %u, tau = %s)\n", indent, below(g, 6), chance(g, 50) ? "1" : "0.7");
   }
   if (chance(g, 12)) {
