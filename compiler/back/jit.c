@@ -9,7 +9,7 @@
 
 #include "back/cache.h"
 #include "base/ice.h"
-#include "family/family.h"
+#include "family.h"
 #include "random.h"
 #include "special.h"
 

@@ -244,7 +244,9 @@ static void print_plan(const Text *p) {
   if (!p->f->k) return;
   heading(p, "Passes over the values");
   for (uint32_t i = 0; i < p->f->streams.n; i++) print_stream(p, &p->f->streams.at[i]);
-  if (!p->f->streams.n) say(p, "  none: no output needs the posterior\n");
+  bool solved = false;
+  for (uint32_t i = 0; i < plan->components.n; i++) solved |= plan->components.at[i]->structure != NULL;
+  if (!p->f->streams.n) say(p, "  none: %s\n", solved ? "marginals are read where they are asked for" : "no output needs the posterior");
 }
 
 static const char *order_law(const Order *o) {
@@ -348,6 +350,7 @@ static void print_memory(const Text *p) {
   print_amount(p, "bytes kept", &f->bytes_kept);
   if (passes_any_scalar(f)) print_carried(p);
   workspace_text(f, p->to);
+  for (uint32_t i = 0; i < f->plan->components.n; i++) pairwise |= f->plan->components.at[i]->structure != NULL;
   if (!f->m->edges.n) return;
   say(p, "  %s\n", pairwise ? "an array as large as copies times values is kept (above)"
                          : "no array of copies times values is ever stored: weights are made and used as they stream by");

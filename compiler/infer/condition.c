@@ -93,10 +93,11 @@ static Val stream(Context *x, Copy copy, const Node *n, const Term *t) {
   else carry.n = 0;
   Streamed s = {copy, n, t, &carry};
   Acc *a = stream_edge(x, copy, n->edge, ACC_EXPECT, IR_WIDE, carry.n, carry.axes, contribute_expected, &s);
+  bool approximate = copy.c->structure && structure_is_approximate(copy.c); /* then the weights need not sum to 1 */
+  Val mass = approximate ? build_1(b, IR_EXP, node_sum(x, copy, n)) : 0;
   b->at = back;
   Val v = carried_result(x, &carry, a);
-  bool mass = copy.c->structure && structure_is_approximate(copy.c); /* then the weights need not sum to 1 */
-  return mass ? build_2(b, IR_MUL, v, build_1(b, IR_EXP, node_sum(x, copy, n))) : v;
+  return mass ? build_2(b, IR_MUL, v, mass) : v;
 }
 
 /* ---- sifting -------------------------------------------------------------------------------------------------- */

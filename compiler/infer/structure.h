@@ -52,6 +52,12 @@ Array *structure_array(Derive *d, const Component *c, const char *what, StoreTyp
 /* Place of a copy in an array over its first n plates, with room for 2 more. */
 Val *structure_place(Context *x, Copy copy, uint32_t n);
 
+typedef enum { WEIGHTS_ALL, WEIGHTS_PRIOR, WEIGHTS_REQUIRE } WeightSet;
+/* The log weight of the choice known in x; its log marginal; 0: log sum of all, 1: entropy: under some of the weights. */
+Val structure_local_log(Context *x, Copy copy, WeightSet set);
+Val structure_marginal_under(Context *x, Copy copy, WeightSet set, Choice value);
+Val structure_sum_under(Context *x, Copy copy, WeightSet set, int64_t which);
+
 /* May a and b belong to one structure? */
 bool may_share_structure(const Context *x, const Component *c, const Val *a, const Val *b);
 

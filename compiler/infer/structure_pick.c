@@ -109,7 +109,7 @@ static Array *picked(Context *x, const Component *c, Val seed, Val number, Val d
   return p->choice;
 }
 
-/* -1: empty, -2: none (runtime/family/family.h). */
+/* -1: empty, -2: none (runtime/family.h). */
 static Choice value_at(Context *x, const Component *c, Array *choice, Val *place) {
   Val code = build_load(B(x), choice, place);
   return (Choice){code, edge_has_none(c->structure->edge) ? build_2(B(x), IR_EQ, code, build_int(B(x), -2)) : 0};

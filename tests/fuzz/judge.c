@@ -14,7 +14,7 @@
 #include "model/check.h"
 #include "oracle/distance.h"
 #include "oracle/oracle.h"
-#include "family/family.h"
+#include "family.h"
 #include "random.h"
 #include "special.h"
 

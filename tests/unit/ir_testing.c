@@ -7,7 +7,7 @@
 #include <stdlib.h>
 
 #include "base/diag.h"
-#include "family/family.h"
+#include "family.h"
 #include "random.h"
 #include "special.h"
 

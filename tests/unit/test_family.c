@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "family/family.h"
+#include "family.h"
 #include "random.h"
 
 enum { MAX_NODES = 6, MAX_CHOICES = 7, GUARD = 16 };
