@@ -51,4 +51,9 @@ attn_family_fn attn_rt_matching_sum, attn_rt_matching_best, attn_rt_matching_dra
  * Rows of e^log_p need not sum to 1.  work: 3 nodes^2 + 16 nodes + 32. */
 attn_family_fn attn_rt_scaled, attn_rt_bethe;
 
+/* ---- other probabilities of a single choice: choice.c ---------------------------------------------------------------------------
+ * n: values, and, for top, k.  in[0] log_w[values]; entmax: in[1] alpha[1], at least 1.  out[0] log_p[values].
+ * Time values (entmax: 64 times).  work: values. */
+attn_family_fn attn_rt_top, attn_rt_entmax;
+
 #endif

@@ -9,6 +9,7 @@
 #include <math.h>
 
 #include "infer/expect.h"
+#include "infer/replace.h"
 #include "infer/structure.h"
 #include "model/term.h"
 
@@ -78,9 +79,15 @@ static Val has_weight(Context *x, Val log_w) {
 
 typedef struct Streamed { Copy copy; const Node *n; const Term *t; const Carry *carry; } Streamed;
 
+/* The log weight of the value known in x, or of what is put in its place. */
+static Val value_log(Context *x, Copy copy, const Node *n) {
+  if (!is_replaced(copy.c)) return node_log(x, copy, n, false);
+  return replaced_log(x, copy, find_known(x, copy.c, n->edge, copy.at)->value);
+}
+
 static void contribute_expected(Context *x, void *arg, Contribution *c) {
   Streamed *s = arg;
-  c->log_w = node_log(x, s->copy, s->n, false);
+  c->log_w = value_log(x, s->copy, s->n);
   Context y = with_guard(x, has_weight(x, c->log_w));
   c->x = bracket_on_axes(&y, s->carry, s->t, c);
 }
@@ -125,15 +132,21 @@ static const Term *find_sift(Context *x, const Mention *m, const Edge *e, const 
   return NULL;
 }
 
+/* They sum to 1. */
+static Split of_probabilities(Context *x, Copy copy) {
+  Val sum = copy_log_sum(x, copy);
+  return (Split){wide(x, 0), build_select(B(x), build_2(B(x), IR_NE, sum, sum), sum, wide(x, 0))};
+}
+
 static Val sift(Context *x, Copy copy, const Node *n, const Term *value, const Term *rest) {
   Builder *b = B(x);
   Choice v = eval_choice(x, value);
-  Split total = node_split(x, copy, n);
+  Split total = is_replaced(copy.c) ? of_probabilities(x, copy) : node_split(x, copy, n);
   Val inside = in_support(x, copy, n->edge, v);
   if (v.none && ir_at(b->k, v.none)->op == IR_CONST) v.v = build_int(b, -1);
   Context y = with_known(x, copy, n->edge, v);
   y = with_guard(&y, inside);
-  Val log_w = node_log(&y, copy, n, false);
+  Val log_w = value_log(&y, copy, n);
   Val there = build_and(b, inside, has_weight(x, log_w));
   Val p = build_1(b, IR_EXP, build_2(b, IR_SUB, build_2(b, IR_SUB, log_w, total.max), total.mass));
   if (rest) {

@@ -53,6 +53,7 @@ enum { DERIVE_MAX_INSTRS = 1 << 16 };
 typedef struct Memo Memo;
 typedef struct Solved Solved;
 typedef struct Picked Picked;
+typedef struct Replaced Replaced;
 
 typedef struct Derive {
   Arena *arena;
@@ -65,6 +66,7 @@ typedef struct Derive {
   Memo *memos;
   Solved *solved;    /* structures whose marginals are there, */
   Picked *picked;    /* and heaviest values or draws */
+  Replaced *replaced; /* probabilities in place of posteriors */
   const IndexVec *plates; /* of the output being derived */
   Val seed;          /* of sample() queries; 0: not yet needed */
   bool failed;       /* a refusal was added on the way */

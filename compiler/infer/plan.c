@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/ice.h"
+#include "infer/replace.h"
 #include "infer/structure.h"
 #include "model/term.h"
 
@@ -61,8 +62,7 @@ static void refuse_infer(Plan *p, const Infer *f) {
   const char *what = NULL;
   switch (f->method) {
   case INFER_EXACT: case INFER_MODE: case INFER_SAMPLE: return;
-  case INFER_TOP: what = "top"; break;
-  case INFER_ENTMAX: what = "entmax"; break;
+  case INFER_TOP: case INFER_ENTMAX: replace_check(p, f); return;
   case INFER_SINKHORN: case INFER_BETHE: structure_check_infer(p, f); return;
   case INFER_COLLAPSED: what = "collapsed"; break;
   }

@@ -95,7 +95,7 @@ Shape structure_shape(Context *x, const Edge *e) {
 }
 
 static const char *array_name(const Derive *d, const Component *c, const char *what) {
-  return arena_printf(d->arena, "%s.%s%u", sym_text(d->m->names, c->structure->edge->name), what, d->b.k->arrays.n);
+  return arena_printf(d->arena, "%s.%s%u", sym_text(d->m->names, c->edges.at[0]->name), what, d->b.k->arrays.n);
 }
 
 Nest structure_open(Derive *d, const Component *c, uint32_t n, uint32_t room) {
