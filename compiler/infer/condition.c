@@ -132,10 +132,10 @@ static const Term *find_sift(Context *x, const Mention *m, const Edge *e, const 
   return NULL;
 }
 
-/* They sum to 1. */
+/* They sum to 1, or none is a number. */
 static Split of_probabilities(Context *x, Copy copy) {
-  Val sum = copy_log_sum(x, copy);
-  return (Split){wide(x, 0), build_select(B(x), build_2(B(x), IR_NE, sum, sum), sum, wide(x, 0))};
+  Val one = replaced_any(x, copy);
+  return (Split){wide(x, 0), build_select(B(x), build_2(B(x), IR_NE, one, one), one, wide(x, 0))};
 }
 
 static Val sift(Context *x, Copy copy, const Node *n, const Term *value, const Term *rest) {

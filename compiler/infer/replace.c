@@ -99,6 +99,12 @@ static Array *replaced(Derive *d, Component *c) {
   return r->log_p;
 }
 
+Val replaced_any(Context *x, Copy copy) {
+  Val *place = structure_place(x, copy, copy.c->plates.n);
+  place[copy.c->plates.n] = build_int(B(x), 0);
+  return build_load(B(x), replaced(x->d, copy.c), place);
+}
+
 Val replaced_log(Context *x, Copy copy, Choice value) {
   Array *log_p = replaced(x->d, copy.c);
   Context top = {.d = x->d};

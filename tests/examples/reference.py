@@ -559,6 +559,53 @@ def digits(train_x, train_y, x, beta=5.0):
     return Answer(dict(prob=prob, nearest=s.argmax(1)), largest(s), modes=dict(nearest=s))
 
 
+@example(cases(qkv, [(1, 1, 3, 2), (3, 2, 1, 1), (5, 3, 4, 2), (7, 90, 8, 5)]))
+def top_k(q, k, v, count=3):
+    s = scaled(q, k)
+    p, h = np.zeros_like(s), np.zeros(len(s))
+    for i, row in enumerate(s):
+        h[i] = entropy(posterior(row)[0])
+        kept = np.sort(np.argsort(-row, kind="stable")[:count])
+        p[i, kept] = posterior(row[kept])[0]
+    return Answer(dict(o=p @ v, p=p, h=h), abs(s).max())
+
+
+def simplex(row):
+    """Martins & Astudillo 2016, algorithm 1: the threshold from the sorted scores."""
+    z = np.sort(row)[::-1]
+    sums = np.cumsum(z)
+    size = np.nonzero(1 + np.arange(1, len(z) + 1) * z > sums)[0].max() + 1
+    return np.maximum(row - (sums[size - 1] - 1) / size, 0)
+
+
+@example(cases(qkv, [(1, 1, 3, 2), (3, 2, 1, 1), (5, 33, 4, 2), (7, 90, 8, 5)]))
+def sparsemax(q, k, v):
+    s = scaled(q, k)
+    p = np.array([simplex(row) for row in s])
+    return Answer(dict(o=p @ v, p=p), abs(s).max())
+
+
+def with_alpha(rng, N, D, C, alpha):
+    return dict(draw(rng, q=(N, D), k=(N, D), v=(N, C)), alpha=alpha)
+
+
+@example(cases(with_alpha, [(1, 3, 2, 1.5), (7, 3, 1, 1.2), (40, 4, 3, 1.5), (9, 2, 2, 2.5), (6, 2, 2, 1.0)]))
+def entmax(q, k, v, alpha=1.5):
+    s = np.where(past(len(q), len(q)), scaled(q, k), -np.inf)
+    p = np.zeros_like(s)
+    for i, row in enumerate(s):
+        if alpha == 1:
+            p[i] = posterior(row)[0]
+            continue
+        x, lo, hi = (alpha - 1) * (row - row.max()), -1.0, 0.0
+        for _ in range(100):
+            t = (lo + hi) / 2
+            lo, hi = (t, hi) if (np.maximum(x - t, 0) ** (1 / (alpha - 1))).sum() >= 1 else (lo, t)
+        p[i] = np.maximum(x - lo, 0) ** (1 / (alpha - 1))
+    return Answer(dict(o=p @ v, p=p), abs(s[np.isfinite(s)]).max())
+
+
+
 # Structures: every node one choice, all choices together a tree, a permutation or a matching.
 
 def with_roots(rng, N, D, C):
@@ -873,6 +920,17 @@ def check_trees(rng):
     close(p.sum(0), np.ones(6))
     pair = dict(q=np.diag([1.0, 0.5]), k=np.eye(2), v=np.eye(2))
     close(out("matching", "p", **pair)[0, 0], 0.8175744762, 1e-9)
+
+
+def check_sparse(rng):
+    """Entmax meets softmax and sparsemax at its ends; all k are the posterior."""
+    a = dict(qkv(rng, 6, 6, 3, 2))
+    last = {n: x for n, x in a.items()}
+    close(entmax(**last, alpha=2.0).outputs["p"][5], sparsemax(**a).outputs["p"][5], 1e-9)
+    close(entmax(**last, alpha=1 + 1e-7).outputs["p"][5], entmax(**last, alpha=1.0).outputs["p"][5], 1e-5)
+    close(top_k(**a, count=6).outputs["o"], out("attention", **a))
+    close(simplex(np.array([0.0, 1.0, 2.0])), np.array([0, 0, 1]))
+    close(simplex(np.array([0.2, 0.5, 0.1])), np.array([0.2, 0.5, 0.1]) + 0.2 / 3)
 
 
 def check_networks(rng):

@@ -400,6 +400,70 @@ Test(family, approximations_of_nothing) {
   }
 }
 
+/* ---- in place of a posterior ----------------------------------------------------------------------------------------------------- */
+
+static void replace(attn_family_fn *f, int64_t n, int64_t k, double alpha, const double *log_w, double *log_p) {
+  Routines r = {.n = {n, k}, .work = n};
+  call(f, &r, (const void *[]){log_w, &alpha}, (void *[]){log_p});
+}
+
+static void expect_p(const double *log_p, int64_t n, const double *want) {
+  for (int64_t j = 0; j < n; j++) cr_assert_float_eq(exp(log_p[j]), want[j], 1e-12, "%ld: %.17g", (long)j, exp(log_p[j]));
+}
+
+Test(family, largest_values) {
+  static const double s[] = {0, 1, 2, 1, -INFINITY};
+  const double e = exp(1);
+  double p[5];
+  replace(attn_rt_top, 5, 1, 0, s, p);
+  expect_p(p, 5, (double[]){0, 0, 1, 0, 0});
+  replace(attn_rt_top, 5, 2, 0, s, p);
+  expect_p(p, 5, (double[]){0, 1 / (1 + e), e / (1 + e), 0, 0});
+  replace(attn_rt_top, 5, 9, 0, s, p);
+  double all = 1 + 2 * e + e * e;
+  expect_p(p, 5, (double[]){1 / all, e / all, e * e / all, e / all, 0});
+  replace(attn_rt_top, 5, 0, 0, s, p);
+  expect_p(p, 5, (double[]){0, 0, 0, 0, 0});
+  replace(attn_rt_top, 2, 1, 0, (double[]){-INFINITY, -INFINITY}, p);
+  expect_p(p, 2, (double[]){0, 0});
+  replace(attn_rt_top, 2, 1, 0, (double[]){NAN, 0}, p);
+  cr_assert(isnan(p[0]) && isnan(p[1]));
+}
+
+Test(family, largest_of_many) {
+  enum { N = 500 };
+  static double s[N], p[N];
+  for (int64_t seed = 0; seed < 40; seed++) {
+    int64_t k = 1 + seed * 13 % N, taken = 0;
+    for (int64_t j = 0; j < N; j++) s[j] = floor(attn_rt_random_uniform(seed, 1, &j) * (seed % 2 ? 8 : 1e6));
+    replace(attn_rt_top, N, k, 0, s, p);
+    for (int64_t j = 0; j < N; j++) {
+      int64_t before = 0;
+      for (int64_t i = 0; i < N; i++) before += s[i] > s[j] || (s[i] == s[j] && i < j);
+      cr_assert_eq(before < k, p[j] > -INFINITY);
+      taken += p[j] > -INFINITY;
+    }
+    cr_assert_eq(taken, k);
+  }
+}
+
+/* Between (0, x) the closed forms: alpha = 2: p = (1 + x) / 2; alpha = 1.5: p^(1/2) - (1 - p)^(1/2) = x / 2. */
+Test(family, other_entropies) {
+  double p[3];
+  for (double x = -0.9; x < 1; x += 0.3) {
+    replace(attn_rt_entmax, 2, 0, 2, (double[]){0, x}, p);
+    expect_p(p, 2, (double[]){(1 - x) / 2, (1 + x) / 2});
+    replace(attn_rt_entmax, 2, 0, 1.5, (double[]){0, x}, p);
+    cr_assert_float_eq(exp(p[1] / 2) - exp(p[0] / 2), x / 2, 1e-12);
+    replace(attn_rt_entmax, 2, 0, 1, (double[]){0, x}, p);
+    expect_p(p, 2, (double[]){1 / (1 + exp(x)), exp(x) / (1 + exp(x))});
+  }
+  replace(attn_rt_entmax, 3, 0, 2, (double[]){5, 7, -1e30}, p);
+  expect_p(p, 3, (double[]){0, 1, 0});
+  replace(attn_rt_entmax, 3, 0, 1.3, (double[]){-INFINITY, -INFINITY, -INFINITY}, p);
+  expect_p(p, 3, (double[]){0, 0, 0});
+}
+
 /* ---- draws ---------------------------------------------------------------------------------------------------------------------- */
 
 /* Frequencies of all structures: chi squared below its mean plus 6 standard deviations. */
