@@ -9,7 +9,7 @@
 typedef enum { ANY, POSITIVE, NONNEGATIVE, UNIT, FINITE, FROM_ONE } Demand;
 
 static const char *const DEMANDS[] = {
-  [ANY] = "", [POSITIVE] = "positive", [NONNEGATIVE] = "at least 0", [UNIT] = "between 0 and 1", [FINITE] = "a number",
+  [ANY] = "", [POSITIVE] = "positive", [NONNEGATIVE] = "at least 0", [UNIT] = "between 0 and 1", [FINITE] = "a number", [FROM_ONE] = "at least 1",
 };
 
 /* Of parameter `k`.  What is normalised (weights, logits) is a weight like others, not a parameter. */
