@@ -160,22 +160,20 @@ static Val quadratic(Builder *b, Val n, int64_t p, int64_t q, int64_t r) {
   return build_2(b, IR_ADD, build_2(b, IR_MUL, v, n), build_int(b, r));
 }
 
-/* Doubles for the tables of subsets, 2 T 2^bits (runtime/family.h); huge where 2^bits is. */
-static Val subset_tables(Context *x, const Shape *s) {
+/* Doubles for the tables of subsets, at least 2 T 2^bits (runtime/family.h); huge where 2^bits is. */
+static Val subset_tables(Context *x, const Edge *e, const Shape *s) {
   Builder *b = B(x);
-  Val one = build_int(b, 1), bits = build_2(b, IR_MIN, build_2(b, IR_MIN, s->nodes, s->targets), build_int(b, 50));
-  Val line = build_2(b, IR_ADD, s->line, one), square = build_2(b, IR_EQ, s->nodes, s->targets);
-  Val tables = s->none ? line : build_select(b, square, one, line);
-  Val all = build_2(b, IR_MUL, build_2(b, IR_MUL, build_int(b, 2), tables), build_2(b, IR_POW, build_int(b, 2), bits));
-  if (s->none) return all;
-  return build_select(b, build_2(b, IR_GT, s->nodes, s->targets), build_int(b, 0), all);
+  Val bits = e->m ? build_2(b, IR_MIN, s->nodes, s->targets) : s->targets;
+  Val subsets = build_2(b, IR_POW, build_int(b, 2), build_2(b, IR_MIN, bits, build_int(b, 50)));
+  Val both = build_2(b, IR_MUL, build_int(b, 2), subsets);
+  return e->m ? build_2(b, IR_MUL, build_2(b, IR_ADD, s->line, build_int(b, 1)), both) : both;
 }
 
-static Val matching_work(Context *x, const Shape *s, bool tables) {
+static Val matching_work(Context *x, const Edge *e, const Shape *s, bool tables) {
   Builder *b = B(x);
   Val sides = build_2(b, IR_MUL, build_int(b, 8), build_2(b, IR_ADD, s->nodes, s->targets));
   Val plain = build_2(b, IR_ADD, build_2(b, IR_ADD, build_2(b, IR_MUL, s->nodes, s->targets), sides), build_int(b, 32));
-  return tables ? build_2(b, IR_ADD, plain, subset_tables(x, s)) : plain;
+  return tables ? build_2(b, IR_ADD, plain, subset_tables(x, e, s)) : plain;
 }
 
 static Routine routine_for(Context *x, const Edge *e, const Shape *s, Family tree, Family projective, Family matching, bool tables) {
@@ -184,7 +182,7 @@ static Routine routine_for(Context *x, const Edge *e, const Shape *s, Family tre
   case DOMAIN_TREE: return (Routine){tree, {s->nodes, build_int(b, !e->many_roots)}, quadratic(b, s->nodes, 6, 32, 600)};
   case DOMAIN_PROJECTIVE_TREE: return (Routine){projective, {s->nodes}, quadratic(b, s->nodes, 10, 40, 64)};
   case DOMAIN_PERMUTATION: case DOMAIN_MATCHING:
-    return (Routine){matching, {s->nodes, s->targets, s->choices, s->line}, matching_work(x, s, tables)};
+    return (Routine){matching, {s->nodes, s->targets, s->choices, s->line}, matching_work(x, e, s, tables)};
   case DOMAIN_RANGE: case DOMAIN_BIT: break;
   }
   ICE("no structure");
