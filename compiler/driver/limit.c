@@ -15,6 +15,7 @@
 #include "model/term.h"
 
 static const double DEFAULT_LIMIT = 1e12;
+static const double MOST_PAIRS = 1e8;
 enum { MOST_BITS = 20 };
 
 typedef struct Limit {
@@ -81,7 +82,15 @@ static double size_of(Limit *l, const Term *t) {
 }
 
 /* Is something asked that takes the sum over all matchings: more than the heaviest one, or an approximation of it? */
-typedef struct Asked { const Edge *e; bool sum; } Asked;
+typedef struct Asked { const Edge *e; const Term *ref; bool sum, pairs; } Asked;
+
+/* Two references that are not the same: two nodes at once. */
+static void note_reference(const Term *t, void *ctx) {
+  Asked *a = ctx;
+  if (t->kind != TERM_EDGE || t->edge != a->e) return;
+  if (!a->ref) a->ref = t;
+  a->pairs |= !term_equal(t, a->ref);
+}
 
 static void note_query(const Term *t, void *ctx) {
   Asked *a = ctx;
@@ -89,7 +98,11 @@ static void note_query(const Term *t, void *ctx) {
   InferMethod method = a->e->infer ? a->e->infer->method : INFER_EXACT;
   bool by_sum = method == INFER_EXACT || method == INFER_SAMPLE;
   switch (t->query) {
-  case QUERY_E: case QUERY_P: a->sum |= by_sum && term_mentions_edge(t->args.at[0], a->e); break;
+  case QUERY_E: case QUERY_P:
+    a->sum |= by_sum && term_mentions_edge(t->args.at[0], a->e);
+    a->ref = NULL;
+    if (method == INFER_EXACT) term_walk(t->args.at[0], note_reference, a);
+    break;
   case QUERY_SAMPLE: a->sum |= t->args.at[0]->edge == a->e; break;
   case QUERY_ENTROPY: case QUERY_KL: case QUERY_COUNT:
     for (uint32_t i = 0; i < t->copies.n; i++) a->sum |= t->copies.at[i].edge == a->e;
@@ -99,23 +112,25 @@ static void note_query(const Term *t, void *ctx) {
   }
 }
 
-static bool needs_sum(const Model *m, const Edge *e) {
+static Asked asked_of(const Model *m, const Edge *e) {
   Asked a = {.e = e};
   for (uint32_t i = 0; i < m->outs.n; i++) term_walk(m->outs.at[i]->value, note_query, &a);
   for (uint32_t i = 0; i < m->lets.n; i++)
     if (m->lets.at[i]->has_query) term_walk(m->lets.at[i]->value, note_query, &a);
-  return a.sum;
+  return a;
 }
 
 static double matching_cost(double m, double n) { return 2 * m * n * pow(2, fmin(m, n)); }
 
 /* What the family's algorithm takes, for every copy. */
 static double structure_cost(Limit *l, const Edge *e) {
-  double n = size_of(l, e->n), times = copies(l, &e->plates, 0);
+  double n = size_of(l, e->n), m = e->m ? size_of(l, e->m) : n, times = copies(l, &e->plates, 0);
+  Asked asked = asked_of(l->in->model, e);
+  if (asked.pairs) times *= m * (n + edge_has_none(e)); /* once for every choice of every node */
   switch (e->domain) {
   case DOMAIN_TREE: return times * 1.5 * n * n * n;
   case DOMAIN_PROJECTIVE_TREE: return times * 4 * n * n * n;
-  case DOMAIN_PERMUTATION: case DOMAIN_MATCHING: return needs_sum(l->in->model, e) ? times * matching_cost(e->m ? size_of(l, e->m) : n, n) : 0;
+  case DOMAIN_PERMUTATION: case DOMAIN_MATCHING: return asked.sum ? times * matching_cost(m, n) : 0;
   case DOMAIN_RANGE: case DOMAIN_BIT: break;
   }
   return 0;
@@ -133,6 +148,17 @@ static void refuse(Arena *arena, Diags *to, const Inputs *in, const Component *c
   Diag *d = diag_error(to, c->edges.at[0]->span, "the exact sum over %s takes about %.2g weight evaluations; the limit is %.2g", names, cost, max);
   for (uint32_t i = 1; i < c->edges.n; i++) diag_note(to, d, c->edges.at[i]->span, "joined to it");
   diag_hint(to, d, "%s; --max-cost=%.0e allows it", precheck_sizes(arena, in->model, in->sizes), pow(10, ceil(log10(cost))));
+}
+
+/* The joint law of two nodes has a number for every choice of both. */
+static bool pairs_fit(Diags *to, Limit *l, const Component *c) {
+  const Edge *e = c->structure->edge;
+  double n = size_of(l, e->n), choices = (e->m ? size_of(l, e->m) : n) * (n + edge_has_none(e)) , all = choices * choices * copies(l, &e->plates, 0);
+  if (!asked_of(l->in->model, e).pairs || all <= MOST_PAIRS) return true;
+  Diag *d = diag_error(to, e->span, "queries about two nodes of '%s' at once keep %.2g numbers; the limit is %.1g",
+                       sym_text(l->in->model->names, e->name), all, MOST_PAIRS);
+  diag_hint(to, d, "'infer %s by sample(n = ..)' estimates them from draws of the whole", sym_text(l->in->model->names, e->name));
+  return false;
 }
 
 /* Sums over matchings keep a number for every subset of the smaller side: memory is what ends first. */
@@ -164,6 +190,7 @@ bool limit_holds(Arena *arena, const Loaded *file, const Inputs *in, double max)
   for (uint32_t i = 0; i < p->components.n; i++) {
     const Component *c = p->components.at[i];
     double cost = component_cost(&l, c);
+    if (c->structure && !pairs_fit(to, &l, c)) continue;
     if (c->structure && is_default && !subsets_fit(arena, to, &l, c, cost)) continue;
     if (cost > max) refuse(arena, to, in, c, cost, max);
   }

@@ -25,6 +25,8 @@ Structure *structure_new(Plan *p, Edge *e);
 Copy whole_structure(Context *x, Copy copy);
 /* Log of the marginal probability of a value of the copy's node. */
 Val structure_log_marginal(Context *x, Copy copy, Choice value);
+/* The same, given the value of another node of the same structure. */
+Val structure_log_conditional(Context *x, Copy copy, Choice value, const Known *given);
 Val structure_log_sum(Context *x, Copy copy); /* of all weights, priors not normalised */
 Val structure_entropy(Context *x, Copy copy);
 Val structure_kl(Context *x, Copy copy);

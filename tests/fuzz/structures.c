@@ -153,8 +153,12 @@ static const char *whole_output(Gen *g, bool exact) {
 static const char *outputs(Gen *g, const char *indent, bool exact, bool joint) {
   const char *text = "";
   for (uint32_t k = 0, many = 1 + below(g, 4); k < many; k++) {
-    if (joint && chance(g, 30)) {
-      text = TEXT(g, "%s%sout o%u[%sn in %s] = E[v_t[%s] * v_n[n] + v_t[e[%s0 + n // 2]] * v_t[%s]]\n", text, indent, k, g->h, g->nodes, g->e, g->h, g->e);
+    if (joint && chance(g, 25)) {
+      const char *other = TEXT(g, "e[%s0 + n // 2]", g->h);
+      const char *v = chance(g, 50) ? TEXT(g, "E[v_t[%s] * v_n[n] + v_t[%s] * v_t[%s]]", g->e, other, g->e)
+                                    : TEXT(g, "P[%s == %s or %s < n]", g->e, other, other);
+      if (g->nodes[0] == 'N' && chance(g, 40)) v = TEXT(g, "E[v_t[e[%s%s]]]", g->h, g->e);
+      text = TEXT(g, "%s%sout o%u[%sn in %s] = %s\n", text, indent, k, g->h, g->nodes, v);
     } else if (chance(g, 25)) {
       text = TEXT(g, "%s%sout p%u[%sn in %s, j in N] = P[%s == j]\n", text, indent, k, g->h, g->nodes, g->e);
     } else if (chance(g, 60)) {
@@ -179,17 +183,13 @@ static const char *domain(Gen *g) {
 }
 
 static const char *infer(Gen *g, const char *indent, bool *exact, bool *joint) {
-  *exact = true;
-  *joint = false;
+  *exact = *joint = true;
   if (g->bijection && chance(g, 20)) {
-    *exact = false;
+    *exact = *joint = false;
     g->scaled = true;
     return TEXT(g, "%sinfer e by sinkhorn(steps = %u, tau = %s)\n", indent, below(g, 6), chance(g, 50) ? "1" : "0.7");
   }
-  if (chance(g, 12)) {
-    *joint = true;
-    return TEXT(g, "%sinfer e by mode\n", indent);
-  }
+  if (chance(g, 12)) return TEXT(g, "%sinfer e by mode\n", indent);
   if (chance(g, 5)) return TEXT(g, "%sinfer e by sample(n = 3, seed = 2)\n", indent);
   return "";
 }
