@@ -185,7 +185,7 @@ static LLVMValueRef wanted(Emit *e, const Region *r) {
     LLVMValueRef one = NULL;
     if (i->op == IR_LOOP && i->loop->kind != LOOP_REDUCE) one = wanted(e, i->loop->body);
     if (i->op == IR_STORE) one = e->place[i->array->id].present;
-    if (i->op == IR_STORE && !one) one = LLVMConstInt(e->t.i1, 1, false);
+    if ((i->op == IR_STORE && !one) || i->op == IR_SOLVE) one = LLVMConstInt(e->t.i1, 1, false);
     if (one) any = any ? LLVMBuildOr(e->b, any, one, "") : one;
   }
   return any;
@@ -250,6 +250,7 @@ static void emit_instr(Emit *e, Val v) {
   if (i->op == IR_LOOP) emit_loop(e, i->loop);
   else if (i->op == IR_ARRAY) array_declare(e, i->array);
   else if (i->op == IR_STORE) array_store(e, i);
+  else if (i->op == IR_SOLVE) emit_solve(e, i);
   else if (i->op == IR_CHECK_INDEX || i->op == IR_CHECK_NONZERO) emit_check(e, i);
   else e->val[v] = i->op == IR_LOAD ? array_load(e, i) : emit_op(e, i);
 }

@@ -317,6 +317,7 @@ LLVMValueRef emit_op(Emit *e, const Instr *i) {
     case IR_LOAD:
     case IR_ARRAY:
     case IR_STORE:
+    case IR_SOLVE:
     case IR_CHECK_INDEX:
     case IR_CHECK_NONZERO:
     case IR_LOOP:

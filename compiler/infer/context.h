@@ -37,6 +37,7 @@ typedef struct Known {
   Edge *edge;
   Val *copy; /* index values of the copy, one a plate */
   Choice value;
+  Val draw; /* of which draw that is its value; 0: of none */
   struct Known *next;
 } Known;
 
@@ -52,6 +53,9 @@ typedef struct Decision {
 enum { DERIVE_MAX_INSTRS = 1 << 16 };
 
 typedef struct Memo Memo;
+typedef struct Solved Solved;
+typedef struct Picked Picked;
+typedef struct Replaced Replaced;
 
 typedef struct Derive {
   Arena *arena;
@@ -63,6 +67,9 @@ typedef struct Derive {
   Array **lets;      /* by Let.id: stored arrays, NULL until first needed */
   Memo *memos;
   struct ChainTables **chains; /* by Component.id; NULL until first needed */
+  Solved *solved;    /* structures whose marginals are there, */
+  Picked *picked;    /* and heaviest values or draws */
+  Replaced *replaced; /* probabilities in place of posteriors */
   const IndexVec *plates; /* of the output being derived */
   Val seed;          /* of sample() queries; 0: not yet needed */
   bool failed;       /* a refusal was added on the way */
@@ -134,7 +141,11 @@ Val log_weight(Context *x, const Term *t);           /* L[t]; NaN where t < 0 */
 Val factor_log(Context *x, Component *c, const Factor *f); /* at the values known in x */
 Val range_count(Context *x, const Edge *e); /* int: the size of a range without `where`, none included */
 Val weight_log(Context *x, const Weight *w, const IndexVec *plates); /* product over the plates beyond `plates` */
-Val weight_over(Context *x, const Weight *w, const IndexVec *indices);  /* product over the indices */
+Val weight_over(Context *x, const Weight *w, const IndexVec *list); /* over the indices of the list */
+Val weight_statement(Context *x, const Weight *w); /* where all its plates are bound */
+/* The product over the list of what fn gives at each point. */
+typedef Val (*StatementFn)(Context *x, const Weight *w, void *arg);
+Val weight_log_each(Context *x, const Weight *w, const IndexVec *list, StatementFn fn, void *arg);
 
 /* ---- density.c ------------------------------------------------------------------------------------------ */
 
@@ -164,8 +175,12 @@ const Known *find_known(const Context *x, const Component *c, const Edge *e, Val
 /* Of all index values that name the same copy, those that stand for it: decisions are an equivalence, and each joins two
  * that stood for themselves. */
 Val *named_copy(const Context *x, const Component *c, Val *at);
+/* The index values `other` name the copy `at`, whatever they look like. */
+Context with_same_copy(const Context *x, Component *c, Val *other, Val *at);
 bool same_copy(const Context *x, const Component *c, Val *a, Val *b);
 Copy own_copy(Context *x, Component *c);
+/* The index value that names a copy: any will do where it is none, for nothing is made of it. */
+Val index_of_copy(Context *x, Choice named);
 /* Values of the leading indices of a copy of e, into `at`: checked, for a plate 1..T has no copy 0. */
 void copy_indices(Context *x, const Edge *e, const TermVec *args, Val *at);
 /* The copy an edge reference names; its index values are checked. */

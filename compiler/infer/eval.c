@@ -559,7 +559,7 @@ static Choice eval_edge(Context *x, const Term *t) {
   Val *copy = NEW_ARRAY(x->d->arena, Val, t->args.n), none = 0;
   for (uint32_t i = 0; i < t->args.n; i++) {
     Choice a = eval_choice(x, t->args.at[i]);
-    copy[i] = a.v;
+    copy[i] = index_of_copy(x, a);
     none = or_none(x, none, a.none);
   }
   const Known *k = find_known(x, c, t->edge, copy);

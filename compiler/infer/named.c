@@ -5,6 +5,7 @@
 #include "infer/named.h"
 
 #include "infer/expect.h"
+#include "infer/structure.h"
 
 typedef struct OverStep { AccKind kind; const Over *o; uint32_t from; } OverStep;
 
@@ -25,6 +26,7 @@ Val over_copies(Context *x, AccKind kind, const Over *o, uint32_t from) {
     chain.at[from] = step_range(x, o->c).lo;
     return over_copies(x, kind, &chain, from + 1);
   }
+  if (o->c->structure && from + 1 == o->c->plates.n) return o->fn(x, whole_structure(x, (Copy){o->c, o->at}), o);
   if (from == o->c->plates.n) return o->fn(x, (Copy){o->c, o->at}, o);
   return reduce_over(x, o->c->plates.at[from], kind, IR_WIDE, contribute_copies, &(OverStep){kind, o, from});
 }

@@ -28,6 +28,7 @@ typedef enum {
   FACTOR_NORMALISER, /* - log sum of D over the support of `edge`, given the edges in scope */
   FACTOR_SUPPORT,    /* 0 where `edge` is in its support given the edges in scope, else -inf: in chains, and where the edge
                         stands above edges that its support depends on, and is streamed over all values it may have */
+  FACTOR_MARGINAL,   /* log of the marginal of a node of a structure, all other nodes summed out (structure.h) */
 } FactorKind;
 
 typedef struct Factor {
@@ -80,6 +81,16 @@ typedef struct Chain {
   VEC(Lagged) clique; /* all lags 0 .. reach of all places: what the factors of one step mention */
 } Chain;
 
+/* A weight of one node of a structure: `up[node]`.  plate: which of the weight's plates the node is; UINT32_MAX: none. */
+typedef struct Local { Weight *weight; const Term *node; uint32_t plate; } Local;
+
+/* A structured edge, alone in its component. */
+typedef struct Structure {
+  Edge *edge;
+  Index *node; /* the component's last plate */
+  VEC(Local) locals;
+} Structure;
+
 struct Component {
   uint32_t id;
   VEC(Edge *) edges; /* in order of declaration */
@@ -88,6 +99,7 @@ struct Component {
   VEC(Factor *) constants; /* factors with an empty scope */
   Node *root;   /* NULL: a chain */
   Chain *chain; /* NULL: copies are joined to no others */
+  Structure *structure; /* NULL: copies are no nodes of one */
   Node **nodes; /* CHAIN: a node without children for every edge */
   Infer *infer; /* NULL: exact */
 };
@@ -100,10 +112,11 @@ struct Plan {
   VEC(Component *) components;
   Component **of_edge;          /* by Edge.id */
   VEC(Weight *) free_weights;   /* weights that mention no edge */
-  Reach **reach_of_weight;      /* by Weight.id; NULL: it mentions no edge, or is an End */
+  Reach **reach_of_weight;      /* by Weight.id; NULL: it mentions no edge, is an End or of a structure */
   VEC(Refusal) refusals;        /* what cannot be compiled; empty: the plan is complete */
 };
 
+void plan_refuse(Plan *p, Span span, const char *text, const char *hint);
 Plan *plan_model(Arena *arena, const Model *m);
 
 /* An elimination tree with the edges of `first` above others where supports allow it, or, `hull`, wherever possible:

@@ -11,6 +11,7 @@
 
 #include "base/ice.h"
 #include "infer/named.h"
+#include "infer/structure.h"
 #include "model/term.h"
 
 static Val wide(Context *x, double v) { return build_float(B(x), IR_WIDE, v); }
@@ -70,7 +71,7 @@ static Val pick_below(Context *x, Copy copy, const Node *n, const Pick *pick) {
   Val code = pick_at(x, copy, n, pick);
   if (n->edge == pick->edge) return code;
   Val empty = build_2(b, IR_EQ, code, build_int(b, -1));
-  Context y = with_known(x, copy, n->edge, decode(x, code, NONE_LAST, n->edge->or_none));
+  Context y = with_known(x, copy, n->edge, decode(x, code, NONE_LAST, edge_has_none(n->edge)));
   y = with_guard(&y, build_1(b, IR_NOT, empty));
   for (uint32_t i = 0; i < n->children.n; i++)
     if (is_below(n->children.at[i], pick->edge))
@@ -89,17 +90,19 @@ static Choice stored_pick(Context *x, Copy copy, const Pick *pick, const void *k
   if (is_redundant(x, copy.c->plates.n, copy.at))
     a = memo(x, copy.c, key, NULL, &(IndexVec){0}, STORE_INT, pick_code, (void *)pick);
   Val code = a ? memo_load(x, a, copy, &(IndexVec){0}) : pick_code(x, copy, (void *)pick);
-  return decode(x, code, NONE_CODE, pick->edge->or_none);
+  return decode(x, code, NONE_CODE, edge_has_none(pick->edge));
 }
 
 Choice mode_value(Context *x, Copy copy, Edge *e) {
   if (copy.c->chain) return chain_mode(x, copy, e);
+  if (copy.c->structure) return structure_mode(x, copy);
   return stored_pick(x, copy, &(Pick){.edge = e}, e);
 }
 
 Choice draw_value(Context *x, Copy copy, Edge *e, Val seed, Val draw) {
+  if (copy.c->structure) return structure_draw_of(x, copy, draw);
   Pick p = {.edge = e, .draw = true, .seed = seed, .number = draw};
-  return decode(x, pick_code(x, copy, &p), NONE_CODE, e->or_none);
+  return decode(x, pick_code(x, copy, &p), NONE_CODE, edge_has_none(e));
 }
 
 static Val seed_of_run(Context *x) {
@@ -117,6 +120,7 @@ static Val query_pick(Context *x, const Term *t) {
   Choice c;
   if (t->query == QUERY_MODE) c = mode_value(x, copy, ref->edge);
   else if (copy.c->chain) c = chain_draw(x, copy, ref->edge, seed_of_run(x), build_int(B(x), 1), build_int(B(x), 0));
+  else if (copy.c->structure) c = structure_draw(x, copy, seed_of_run(x), build_int(B(x), 0));
   else {
     Pick p = {.edge = ref->edge, .draw = true, .seed = seed_of_run(x), .number = build_int(B(x), 0)};
     c = stored_pick(x, copy, &p, &ref->edge->plates);
@@ -189,8 +193,25 @@ static Val entropy_below(Context *x, const ChainRule *c) {
   return build_2(B(x), IR_ADD, h, below);
 }
 
+/* Of a structure as a whole, or of one of its nodes? */
+static bool is_whole(Copy copy, const Term *t) {
+  for (uint32_t i = 0; i < t->copies.n; i++)
+    if (t->copies.at[i].edge == copy.c->structure->edge && t->copies.at[i].fixed.n < copy.c->plates.n) return true;
+  return false;
+}
+
+/* Several nodes are neither. */
+static bool names_nodes(Context *x, Copy copy, const Term *t) {
+  uint32_t n = 0;
+  for (uint32_t i = 0; i < t->copies.n; i++) n += t->copies.at[i].edge == copy.c->structure->edge;
+  if (n > 1) refuse_query(x, t->span, "the joint law of several nodes of one structure is not compiled yet");
+  return n > 1;
+}
+
 static Val entropy_of(Context *x, Copy copy, const Over *o) {
   if (copy.c->chain) return chain_query(x, copy, o, chain_entropy, copies_entropy);
+  if (copy.c->structure && names_nodes(x, copy, o->t)) return wide(x, 0);
+  if (copy.c->structure && is_whole(copy, o->t)) return structure_entropy(x, copy);
   const Node *root = marginal_tree(x, copy.c, o->set, o->t);
   return root ? entropy_below(x, &(ChainRule){copy, root, o->set}) : wide(x, 0);
 }
@@ -252,6 +273,8 @@ static Val kl_below(Context *x, const ChainRule *c) {
 
 static Val kl_of(Context *x, Copy copy, const Over *o) {
   if (copy.c->chain) return chain_query(x, copy, o, chain_kl, copies_kl);
+  if (copy.c->structure && names_nodes(x, copy, o->t)) return wide(x, 0);
+  if (copy.c->structure) return is_whole(copy, o->t) ? structure_kl(x, copy) : structure_node_kl(x, copy);
   const Node *root = marginal_tree(x, copy.c, o->set, o->t);
   if (!root) return wide(x, 0);
   Val kl = kl_below(x, &(ChainRule){copy, root, o->set});
@@ -329,6 +352,8 @@ static EdgeSet closed_under_support(const Component *c, EdgeSet set) {
 static Val count_of(Context *x, Copy copy, const Over *o) {
   const Term *t = o->t;
   EdgeSet set = o->set;
+  if (copy.c->structure && names_nodes(x, copy, t)) return wide(x, 0);
+  if (copy.c->structure) return is_whole(copy, t) ? structure_count(x, copy) : structure_node_count(x, copy);
   bool joint = t->copies.n > 1 || t->copies.at[0].fixed.n < copy.c->plates.n;
   if (joint && copy.c->chain) return chain_query(x, copy, o, chain_count, NULL);
   EdgeSet closed = closed_under_support(copy.c, set);
@@ -366,7 +391,7 @@ static Val component_logz(Context *x, Component *c, Span span) {
   Over o = {.c = c, .at = NEW_ARRAY(x->d->arena, Val, c->plates.n), .fixed = n, .fn = logz_of};
   for (uint32_t i = 0; i < n; i++) o.at[i] = find_bound(x, c->plates.at[i])->v;
   Val sum = over_copies(x, ACC_SUM, &o, n);
-  if (n == c->plates.n) return sum;
+  if (n + (c->structure ? 1 : 0) == c->plates.n) return sum;
   o.fn = is_empty_copy;
   if (c->chain && c->plates.n == n + 1) return sum;
   Val empties = over_copies(x, ACC_SUM, &o, n);

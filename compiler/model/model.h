@@ -113,6 +113,10 @@ static inline bool edge_is_structured(const Edge *e) {
   return e->domain == DOMAIN_TREE || e->domain == DOMAIN_PROJECTIVE_TREE || e->domain == DOMAIN_PERMUTATION ||
          e->domain == DOMAIN_MATCHING;
 }
+/* The root of a tree has no parent. */
+static inline bool edge_has_none(const Edge *e) {
+  return e->or_none || e->domain == DOMAIN_TREE || e->domain == DOMAIN_PROJECTIVE_TREE;
+}
 static inline uint32_t edge_rank(const Edge *e) { return e->plates.n + (edge_is_structured(e) ? 1 : 0); }
 
 typedef struct Latent {

@@ -35,6 +35,10 @@ CASES = {
     "signed_features": [],
     "chain": [],
     "graph": [],
+    "dependency_tree": ["N=20", "D=8", "C=4"],
+    "partial_matching": [],
+    "sinkhorn": [],
+    "top_k": [],
 }
 
 GOLDEN = ["--no-tiles"]
