@@ -56,6 +56,7 @@ typedef struct Memo Memo;
 typedef struct Solved Solved;
 typedef struct Picked Picked;
 typedef struct Replaced Replaced;
+typedef struct Paired Paired;
 
 typedef struct Derive {
   Arena *arena;
@@ -69,6 +70,7 @@ typedef struct Derive {
   struct ChainTables **chains; /* by Component.id; NULL until first needed */
   Solved *solved;    /* structures whose marginals are there, */
   Picked *picked;    /* and heaviest values or draws */
+  Paired *paired;    /* what is known of two nodes at once */
   Replaced *replaced; /* probabilities in place of posteriors */
   const IndexVec *plates; /* of the output being derived */
   Val seed;          /* of sample() queries; 0: not yet needed */

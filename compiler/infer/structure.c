@@ -19,7 +19,6 @@ struct Solved {
   const Component *c;
   WeightSet set;
   Array *local, *log_p, *z;
-  Array *given; /* log_p of all nodes, given one choice of one node: [node, choice, .., node, choice] */
   Solved *next;
 };
 
@@ -193,7 +192,7 @@ bool structure_is_approximate(const Component *c) {
   return c->infer && (c->infer->method == INFER_SINKHORN || c->infer->method == INFER_BETHE);
 }
 
-static Routine sum_routine(Context *x, const Component *c, const Shape *s, WeightSet set) {
+Routine structure_sum_routine(Context *x, const Component *c, const Shape *s, WeightSet set) {
   Context top = {.d = x->d};
   if (set != WEIGHTS_ALL || !structure_is_approximate(c))
     return routine_for(x, c->structure->edge, s, FAMILY_TREE_SUM, FAMILY_PROJECTIVE_SUM, FAMILY_MATCHING_SUM, true);
@@ -266,7 +265,7 @@ static void solve_stage(Derive *d, Component *c, WeightSet set, Solved *v) {
   v->z = structure_array(d, c, "z", STORE_WIDE, outer, 1, (Val[]){build_int(b, 2)});
   CopyNest nest = structure_open(d, c, outer, 0);
   b->span = e->span;
-  Routine r = sum_routine(&nest.x, c, &s, set);
+  Routine r = structure_sum_routine(&nest.x, c, &s, set);
   build_solve(b, r.family, outer, nest.place, (Array *[]){local, v->log_p, v->z}, r.ints, r.work);
   structure_close(d, &nest);
   b->at = back;
@@ -278,74 +277,7 @@ static Solved *solved(Context *x, const Component *c, WeightSet set) {
   return v;
 }
 
-/* ---- two nodes at once: the marginals of all, given each choice of each ------------------------------------------------------ */
-
-typedef struct Given { Loop *node, *choice; CopyNest nest; } Given;
-
-/* Loops over a node and its choice, then the first n plates; place has the two in front. */
-static Given open_given(Derive *d, const Component *c, uint32_t n, const Shape *s, uint32_t room) {
-  Builder *b = &d->b;
-  Given g = {.node = build_open(b, LOOP_PAR, build_int(b, 0), s->nodes)};
-  g.choice = build_open(b, LOOP_PAR, build_int(b, 0), s->choices);
-  g.nest = structure_open(d, c, n, room + 2);
-  for (uint32_t k = n; k-- > 0;) g.nest.place[k + 2] = g.nest.place[k];
-  g.nest.place[0] = g.node->index;
-  g.nest.place[1] = g.choice->index;
-  return g;
-}
-
-static void close_given(Derive *d, Given *g) {
-  structure_close(d, &g->nest);
-  build_close(&d->b, g->choice);
-  build_close(&d->b, g->node);
-}
-
-static Array *given_array(Derive *d, const Component *c, const char *what, uint32_t rank, const Val *more, const Shape *s) {
-  Array *like = structure_array(d, c, what, STORE_WIDE, c->structure->edge->plates.n, rank, more);
-  Val *dims = NEW_ARRAY(d->arena, Val, like->rank + 2);
-  dims[0] = s->nodes;
-  dims[1] = s->choices;
-  memcpy(dims + 2, like->dims, like->rank * sizeof *dims);
-  return build_array(&d->b, ARRAY_TEMP, arena_printf(d->arena, "%s.given", like->name), STORE_WIDE, like->rank + 2, dims);
-}
-
-/* The local weights with one node's choice made: its others are gone. */
-static void fill_given(Derive *d, Component *c, Array *from, Array *to, const Shape *s) {
-  Builder *b = &d->b;
-  uint32_t n = c->plates.n;
-  Context x = {.d = d};
-  Given g = open_given(d, c, n, s, 1);
-  Loop *l = build_open(b, LOOP_PAR, build_int(b, 0), s->choices);
-  Val *place = g.nest.place, node = place[n + 1];
-  place[n + 2] = l->index;
-  Val gone = build_2(b, IR_AND, build_2(b, IR_EQ, node, place[0]), build_2(b, IR_NE, l->index, place[1]));
-  build_store(b, to, build_select(b, gone, wide(&x, -INFINITY), build_load(b, from, place + 2)), place);
-  build_close(b, l);
-  close_given(d, &g);
-}
-
-static Array *given_stage(Derive *d, Component *c) {
-  Builder *b = &d->b;
-  Array *local = local_array(d, c, WEIGHTS_ALL);
-  Region *back = b->at;
-  b->at = b->k->top;
-  Context x = {.d = d};
-  Edge *e = c->structure->edge;
-  Shape s = structure_shape(&x, e);
-  Val cells[] = {s.nodes, s.choices}, two = build_int(b, 2);
-  Array *chosen = given_array(d, c, "local", 2, cells, &s), *log_p = given_array(d, c, "log_p", 2, cells, &s);
-  Array *z = given_array(d, c, "z", 1, &two, &s);
-  fill_given(d, c, local, chosen, &s);
-  Given g = open_given(d, c, e->plates.n, &s, 0);
-  b->span = e->span;
-  Routine r = sum_routine(&g.nest.x, c, &s, WEIGHTS_ALL);
-  build_solve(b, r.family, e->plates.n + 2, g.nest.place, (Array *[]){chosen, log_p, z}, r.ints, r.work);
-  close_given(d, &g);
-  b->at = back;
-  return log_p;
-}
-
-static Val column(Context *x, const Shape *s, Choice value) {
+Val structure_column(Context *x, const Shape *s, Choice value) {
   return value.none ? build_select(B(x), value.none, s->targets, value.v) : value.v;
 }
 
@@ -365,7 +297,7 @@ Val structure_marginal_under(Context *x, Copy copy, WeightSet set, Choice value)
   uint32_t n = copy.c->plates.n;
   Val *place = structure_place(x, copy, n);
   Shape shape = structure_shape(x, copy.c->structure->edge);
-  place[n] = column(x, &shape, value);
+  place[n] = structure_column(x, &shape, value);
   return build_load(B(x), s->log_p, place);
 }
 
@@ -385,19 +317,6 @@ Copy whole_structure(Context *x, Copy copy) {
 }
 
 Val structure_log_marginal(Context *x, Copy copy, Choice value) { return structure_marginal_under(x, copy, WEIGHTS_ALL, value); }
-
-Val structure_log_conditional(Context *x, Copy copy, Choice value, const Known *given) {
-  Solved *s = find_solved(x->d, copy.c, WEIGHTS_ALL);
-  if (!s->given) s->given = given_stage(x->d, copy.c);
-  uint32_t n = copy.c->plates.n;
-  Shape shape = structure_shape(x, copy.c->structure->edge);
-  Val *place = structure_place(x, copy, n), *at = NEW_ARRAY(x->d->arena, Val, n + 3);
-  at[0] = given->copy[n - 1];
-  at[1] = column(x, &shape, given->value);
-  memcpy(at + 2, place, n * sizeof *at);
-  at[n + 2] = column(x, &shape, value);
-  return build_load(B(x), s->given, at);
-}
 
 Val structure_log_sum(Context *x, Copy copy) { return structure_sum_under(x, copy, WEIGHTS_ALL, 0); }
 

@@ -19,6 +19,8 @@ void structure_check(Plan *p, const Edge *e);
 void structure_check_infer(Plan *p, const Infer *f); /* sinkhorn, bethe */
 Structure *structure_new(Plan *p, Edge *e);
 
+typedef enum { WEIGHTS_ALL, WEIGHTS_PRIOR, WEIGHTS_REQUIRE } WeightSet;
+
 /* ---- structure.c: sums -------------------------------------------------------------------------------------------- */
 
 /* Is the copy meant as a whole, its node being of no matter? */
@@ -46,6 +48,8 @@ typedef struct Routine { Family family; Val ints[4], work; } Routine;
 typedef struct CopyNest { uint32_t n; Loop **loops; Val *place; Context x; } CopyNest;
 Shape structure_shape(Context *x, const Edge *e);
 Array *structure_local(Context *x, const Component *c); /* log weights [.., node, choice] under all weights */
+Routine structure_sum_routine(Context *x, const Component *c, const Shape *s, WeightSet set);
+Val structure_column(Context *x, const Shape *s, Choice value); /* the place of a choice */
 Routine structure_best_routine(Context *x, const Edge *e, const Shape *s);
 Routine structure_draw_routine(Context *x, const Edge *e, const Shape *s);
 CopyNest structure_open(Derive *d, const Component *c, uint32_t n, uint32_t room); /* loops over the first n plates */
@@ -54,7 +58,6 @@ Array *structure_array(Derive *d, const Component *c, const char *what, StoreTyp
 /* Place of a copy in an array over its first n plates, with room for 2 more. */
 Val *structure_place(Context *x, Copy copy, uint32_t n);
 
-typedef enum { WEIGHTS_ALL, WEIGHTS_PRIOR, WEIGHTS_REQUIRE } WeightSet;
 /* The log weight of the choice known in x; its log marginal; 0: log sum of all, 1: entropy: under some of the weights. */
 Val structure_local_log(Context *x, Copy copy, WeightSet set);
 Val structure_marginal_under(Context *x, Copy copy, WeightSet set, Choice value);
