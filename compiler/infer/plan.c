@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/ice.h"
+#include "infer/latent.h"
 #include "model/term.h"
 
 /* ---- what a term mentions ----------------------------------------------------------------------------- */
@@ -72,12 +73,11 @@ static void refuse_domain(Plan *p, const Edge *e) {
 static void refuse_infer(Plan *p, const Infer *f) {
   const char *what = NULL;
   switch (f->method) {
-  case INFER_EXACT: case INFER_MODE: case INFER_SAMPLE: return;
+  case INFER_EXACT: case INFER_MODE: case INFER_SAMPLE: case INFER_COLLAPSED: return;
   case INFER_TOP: what = "top"; break;
   case INFER_ENTMAX: what = "entmax"; break;
   case INFER_SINKHORN: what = "sinkhorn"; break;
   case INFER_BETHE: what = "bethe"; break;
-  case INFER_COLLAPSED: what = "collapsed"; break;
   }
   refuse(p, f->span, arena_printf(p->arena, "'infer .. by %s' is not compiled yet", what), NULL);
 }
@@ -349,10 +349,6 @@ Plan *plan_model(Arena *arena, const Model *m) {
   Plan *p = NEW(arena, Plan);
   p->arena = arena;
   p->model = m;
-  for (uint32_t i = 0; i < m->latents.n; i++)
-    refuse(p, m->latents.at[i]->span,
-           arena_printf(arena, "latents are not compiled yet ('%s')", name(p, m->latents.at[i]->name)),
-           "attn verify evaluates small sizes of it by enumeration");
   for (uint32_t i = 0; i < m->edges.n; i++) refuse_domain(p, m->edges.at[i]);
   for (uint32_t i = 0; i < m->infers.n; i++) refuse_infer(p, m->infers.at[i]);
   for (uint32_t i = 0; i < m->weights.n; i++) refuse_prior(p, m->weights.at[i]);
@@ -364,5 +360,6 @@ Plan *plan_model(Arena *arena, const Model *m) {
     c->root = plan_tree(p, c, 0, false);
     if (!c->root) refuse(p, c->edges.at[0]->span, "the supports of these edges depend on each other in a circle", NULL);
   }
+  plan_latents(p);
   return p;
 }

@@ -60,6 +60,7 @@ typedef struct Plan {
   VEC(Component *) components;
   Component **of_edge;          /* by Edge.id */
   VEC(Weight *) free_weights;   /* weights that mention no edge */
+  struct Latents *latents;      /* infer/latent.h; NULL: the model has none */
   VEC(Refusal) refusals;        /* what cannot be compiled; empty: the plan is complete */
 } Plan;
 

@@ -12,6 +12,7 @@
 
 #include "base/ice.h"
 #include "infer/context.h"
+#include "infer/latent.h"
 #include "model/term.h"
 
 typedef struct Signed { Val log_abs, negative; } Signed; /* negative: bool, 0: never */
@@ -193,6 +194,8 @@ static Val whole_statement(Context *x, const Weight *w, LogFn fn) {
   Context y = *x;
   y.used_none = &used;
   Val l = build_convert(B(x), fn(&y, w), IR_WIDE);
+  const Latents *q = x->d->plan->latents;
+  if (q && q->correction[w->id]) l = build_2(B(x), IR_LOGMUL, l, build_convert(B(x), eval(&y, q->correction[w->id]), IR_WIDE));
   return used ? build_select(B(x), used, wide(x, 0), l) : l;
 }
 
@@ -271,6 +274,8 @@ Val range_count(Context *x, const Edge *e) {
 static Val normaliser_log(Context *x, Component *c, const Factor *f) {
   Copy copy = own_copy(x, c);
   Val sum;
+  if (f->weight && x->d->plan->latents && x->d->plan->latents->correction[f->weight->id])
+    return wide(x, 0); /* plan_latent.c: only where it is 1 for every value of the latent */
   if (f->weight) sum = stream_edge(x, copy, f->edge, ACC_LSE, IR_WIDE, 0, NULL, contribute_prior, (void *)f)->result;
   else if (f->edge->domain == DOMAIN_RANGE && !f->edge->where)
     sum = build_1(B(x), IR_LOG, build_convert(B(x), range_count(x, f->edge), IR_WIDE));
