@@ -45,7 +45,7 @@ Term *make_sum(Arena *a, Term *x, Term *y);         /* NULL: 0 */
 Term *make_and(Arena *a, Term *x, Term *y);         /* NULL: true */
 Term *make_power(Arena *a, Term *x, double power);
 /* A latent's reference as another number of q. */
-Term *make_moment(Arena *a, const Term *ref, Moment moment, bool fresh);
+Term *make_moment(Arena *a, const Term *ref, Moment moment);
 /* Does t mention a latent as a variable? */
 bool has_variable(const Term *t);
 
@@ -69,6 +69,12 @@ bool poly_collect(Model *m, Term *t, Poly *p, Obstacle *why);
 Monomial monomial_renamed(Model *m, const Monomial *x);
 /* Replaces bound or free indices in all parts. */
 Monomial monomial_substitute(Model *m, const Monomial *x, const IndexMap *map, uint32_t n);
+
+/* ---- differ.c -------------------------------------------------------------------------------------------------- */
+
+/* dt by every reference to a latent: monomials of one first power each, its coefficient the derivative, in which latents are
+ * values.  Sums of such monomials are not t. */
+bool differentiate(Model *m, Term *t, Poly *p, Obstacle *why);
 
 /* ---- statistic.c ----------------------------------------------------------------------------------------------- */
 

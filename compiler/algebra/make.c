@@ -19,7 +19,7 @@ Term *make_product(Arena *a, Term *x, Term *y) {
 Term *make_quotient(Arena *a, Term *x, Term *y) {
   if (!y || is_number(y, 1)) return x;
   if (!x) x = term_real(a, 1, y->span);
-  if (term_equal(x, y)) return NULL;
+  if (term_equal(x, y)) return term_real(a, 1, x->span);
   return term_op2(a, OP_DIV, x, y, y->span);
 }
 
@@ -53,11 +53,10 @@ Term *make_power(Arena *a, Term *x, double power) {
   return term_op2(a, OP_POW, x, term_real(a, power, x->span), x->span);
 }
 
-Term *make_moment(Arena *a, const Term *ref, Moment moment, bool fresh) {
+Term *make_moment(Arena *a, const Term *ref, Moment moment) {
   Term *t = NEW(a, Term);
   *t = *ref;
   t->moment = moment;
-  t->fresh = fresh;
   return term_finish(t);
 }
 

@@ -282,9 +282,9 @@ Val query_param(Context *x, const Term *t) {
   const Term *ref = t->args.at[0];
   const LatentPlan *l = &x->d->plan->latents->of[ref->latent->id];
   int64_t k = t->args.n > 1 ? t->args.at[1]->integer : 0;
-  Val mean = eval(x, make_moment(x->d->arena, ref, MOMENT_MEAN, false)); /* for its checks */
+  Val mean = eval(x, make_moment(x->d->arena, ref, MOMENT_MEAN)); /* for its checks */
   if (l->family == FAMILY_POINT || (l->family == FAMILY_NORMAL && k == 0)) return mean;
-  if (l->family == FAMILY_NORMAL) return build_1(B(x), IR_SQRT, eval(x, make_moment(x->d->arena, ref, MOMENT_VARIANCE, false)));
+  if (l->family == FAMILY_NORMAL) return build_1(B(x), IR_SQRT, eval(x, make_moment(x->d->arena, ref, MOMENT_VARIANCE)));
   if (l->z->prior->dist == DIST_EXPONENTIAL) k = 1; /* its only parameter is the rate */
   Context top = {.d = x->d};
   Val *place = NEW_ARRAY(x->d->arena, Val, ref->args.n);
@@ -362,7 +362,11 @@ static void store_rest(Derive *d, const Infer *line, Array *rests) {
 static void derive_line(Derive *d, const Infer *line, Array *rests) {
   for (uint32_t i = 0; line->latents.n > 1 && i < line->latents.n; i++) copy_state(d, &d->plan->latents->of[line->latents.at[i]->id], true);
   begin_stage(d, d->b.at);
-  for (uint32_t i = 0; i < line->latents.n; i++) step_latent(d, &d->plan->latents->of[line->latents.at[i]->id]);
+  for (int gradient = 0; gradient < 2; gradient++) /* slopes are taken where the closed steps have come to */
+    for (uint32_t i = 0; i < line->latents.n; i++) {
+      const LatentPlan *l = &d->plan->latents->of[line->latents.at[i]->id];
+      if (l->gradient == gradient) step_latent(d, l);
+    }
   if (rests) store_rest(d, line, rests);
   for (uint32_t i = 0; i < line->latents.n; i++) copy_state(d, &d->plan->latents->of[line->latents.at[i]->id], false);
 }

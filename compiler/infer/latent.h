@@ -29,10 +29,13 @@ typedef struct LatentPlan {
   Family family;  /* of q */
   Form form;      /* of the range: what E[log w] may be for a closed step */
   bool closed;    /* E[log w] has that form */
+  bool gradient;  /* the step is along the gradient: sum[0] is dF/dz */
   bool concave;   /* QUADRATIC: the coefficient of z^2 is provably <= 0 */
   Obstacle why;   /* not closed: what is in the way */
   Terms sum[2];   /* real terms over the latent's own indices, to be added up: the coefficients a, b as above (QUADRATIC: of z, z^2) */
 } LatentPlan;
+
+const char *form_text(Form f);
 
 typedef struct Latents {
   LatentPlan *of;    /* by Latent.id */
@@ -48,9 +51,10 @@ static inline bool is_random(const LatentPlan *l) { return l->family != FAMILY_P
 
 /* ---- moment.c ---------------------------------------------------------------------------------------------------- */
 
-/* E_q of the statistics of x but for number `skip` (-1: none); NULL: 1.  Latents of the line `fresh` stand for their values so far in
- * the step.  False, and why: no closed form. */
-bool expected_stats(const Plan *p, const Monomial *x, int skip, const Infer *fresh, Term **e, Obstacle *why);
+/* E_q of the statistics of x but for number `skip` (-1: none); NULL: 1.  Points stay variables.  False, and why: no closed form. */
+bool expected_stats(const Plan *p, const Monomial *x, int skip, Term **e, Obstacle *why);
+/* E over the latents whose q is no point, as a function of those that are points; NULL, and why. */
+Term *expected_over_random(const Plan *p, const Poly *poly, Obstacle *why);
 /* E_q[t] as a term in moments; t itself where no latent in it is random.  NULL, and why. */
 Term *expected_term(const Plan *p, Term *t, Obstacle *why);
 /* E_q of the sum of monomials less its value at the means; NULL, with no obstacle: 0. */

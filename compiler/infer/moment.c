@@ -14,14 +14,15 @@ static bool cannot(const Term *t, Obstacle *why, const char *text) {
 
 static const LatentPlan *plan_of(const Plan *p, const Term *ref) { return &p->latents->of[ref->latent->id]; }
 
-static Term *moment(const Plan *p, const Stat *s, Moment which, const Infer *fresh) {
-  return make_moment(arena_of(p), s->ref, which, fresh && plan_of(p, s->ref)->line == fresh);
+/* A point stays the variable that it is. */
+static Term *moment(const Plan *p, const Stat *s, Moment which) {
+  return is_random(plan_of(p, s->ref)) ? make_moment(arena_of(p), s->ref, which) : s->ref;
 }
 
 /* The statistic at the mean of its latent. */
-static Term *at_mean(const Plan *p, const Stat *s, const Infer *fresh) {
+static Term *at_mean(const Plan *p, const Stat *s) {
   Arena *a = arena_of(p);
-  Term *z = moment(p, s, MOMENT_MEAN, fresh);
+  Term *z = moment(p, s, MOMENT_MEAN);
   switch (s->kind) {
   case STAT_POWER: return make_power(a, z, s->power);
   case STAT_LOG: return term_op1(a, OP_LOG, z, z->span);
@@ -31,21 +32,21 @@ static Term *at_mean(const Plan *p, const Stat *s, const Infer *fresh) {
 }
 
 /* E of one statistic; NULL, and why. */
-static Term *expected_stat(const Plan *p, const Stat *s, const Infer *fresh, Obstacle *why) {
+static Term *expected_stat(const Plan *p, const Stat *s, Obstacle *why) {
   Arena *a = arena_of(p);
-  if (!is_random(plan_of(p, s->ref))) return at_mean(p, s, fresh);
+  if (!is_random(plan_of(p, s->ref))) return at_mean(p, s);
   Family family = plan_of(p, s->ref)->family;
   switch (s->kind) {
   case STAT_POWER:
-    if (s->power == 1) return at_mean(p, s, fresh);
+    if (s->power == 1) return at_mean(p, s);
     if (s->power != 2) break;
-    return make_sum(a, at_mean(p, s, fresh), moment(p, s, MOMENT_VARIANCE, fresh));
+    return make_sum(a, at_mean(p, s), moment(p, s, MOMENT_VARIANCE));
   case STAT_LOG:
     if (family == FAMILY_NORMAL) break;
-    return moment(p, s, MOMENT_LOG, fresh);
+    return moment(p, s, MOMENT_LOG);
   case STAT_LOG1M:
     if (family != FAMILY_BETA) break;
-    return moment(p, s, MOMENT_LOG1M, fresh);
+    return moment(p, s, MOMENT_LOG1M);
   }
   cannot(s->ref, why, "the expectation of this function of a latent under its q has no closed form");
   return NULL;
@@ -73,24 +74,24 @@ static bool is_pair(const Plan *p, const Stat *s, const Stat *t) {
   return plan_of(p, s->ref)->family == FAMILY_NORMAL && s->kind == STAT_POWER && t->kind == STAT_POWER && s->power == 1 && t->power == 1;
 }
 
-static Term *expected_pair(const Plan *p, const Stat *s, const Stat *t, const Infer *fresh) {
+static Term *expected_pair(const Plan *p, const Stat *s, const Stat *t) {
   Arena *a = arena_of(p);
-  Term *both = term_op2(a, OP_MUL, moment(p, s, MOMENT_MEAN, fresh), moment(p, t, MOMENT_MEAN, fresh), s->ref->span);
-  Term *var = term_if(a, coincide(p, s, t), moment(p, s, MOMENT_VARIANCE, fresh), term_real(a, 0, s->ref->span), s->ref->span);
+  Term *both = term_op2(a, OP_MUL, moment(p, s, MOMENT_MEAN), moment(p, t, MOMENT_MEAN), s->ref->span);
+  Term *var = term_if(a, coincide(p, s, t), moment(p, s, MOMENT_VARIANCE), term_real(a, 0, s->ref->span), s->ref->span);
   return make_sum(a, both, var);
 }
 
-bool expected_stats(const Plan *p, const Monomial *x, int skip, const Infer *fresh, Term **e, Obstacle *why) {
+bool expected_stats(const Plan *p, const Monomial *x, int skip, Term **e, Obstacle *why) {
   *e = NULL;
   for (uint32_t i = 0; i < x->stats.n; i++) {
     const Stat *s = &x->stats.at[i];
     if ((int)i == skip) continue;
     int k = partner(p, x, i, skip);
     Term *one;
-    if (k < 0) one = expected_stat(p, s, fresh, why);
+    if (k < 0) one = expected_stat(p, s, why);
     else if (!is_pair(p, s, &x->stats.at[k])) return cannot(s->ref, why, "a product of components of a latent whose q is no point");
     else if ((uint32_t)k < i) continue;
-    else one = expected_pair(p, s, &x->stats.at[k], fresh);
+    else one = expected_pair(p, s, &x->stats.at[k]);
     if (!one) return false;
     *e = make_product(arena_of(p), *e, one);
   }
@@ -126,14 +127,14 @@ static Term *correction_of(const Plan *p, const Monomial *x, Obstacle *why) {
   Term *e;
   if (n == 1) { /* the others times E[s] - s(mean) */
     const Stat *s = &x->stats.at[moved];
-    if (!expected_stats(p, x, moved, NULL, &e, why)) return NULL;
-    if (s->kind == STAT_POWER && s->power == 2) return make_product(a, e, moment(p, s, MOMENT_VARIANCE, NULL));
-    Term *one = expected_stat(p, s, NULL, why);
-    return one ? make_product(a, e, term_op2(a, OP_SUB, one, at_mean(p, s, NULL), s->ref->span)) : NULL;
+    if (!expected_stats(p, x, moved, &e, why)) return NULL;
+    if (s->kind == STAT_POWER && s->power == 2) return make_product(a, e, moment(p, s, MOMENT_VARIANCE));
+    Term *one = expected_stat(p, s, why);
+    return one ? make_product(a, e, term_op2(a, OP_SUB, one, at_mean(p, s), s->ref->span)) : NULL;
   }
-  if (!expected_stats(p, x, -1, NULL, &e, why)) return NULL;
+  if (!expected_stats(p, x, -1, &e, why)) return NULL;
   Term *mean = NULL;
-  for (uint32_t i = 0; i < x->stats.n; i++) mean = make_product(a, mean, at_mean(p, &x->stats.at[i], NULL));
+  for (uint32_t i = 0; i < x->stats.n; i++) mean = make_product(a, mean, at_mean(p, &x->stats.at[i]));
   return term_op2(a, OP_SUB, e, mean, e->span);
 }
 
@@ -144,6 +145,15 @@ Term *mean_correction(const Plan *p, const Poly *poly, Obstacle *why) {
     if (c) sum = make_sum(arena_of(p), sum, sum_monomial(p, &poly->at[i], c));
   }
   return why->text ? NULL : sum;
+}
+
+Term *expected_over_random(const Plan *p, const Poly *poly, Obstacle *why) {
+  Term *sum = NULL, *e;
+  for (uint32_t i = 0; i < poly->n; i++) {
+    if (!expected_stats(p, &poly->at[i], -1, &e, why)) return NULL;
+    sum = make_sum(arena_of(p), sum, sum_monomial(p, &poly->at[i], e));
+  }
+  return sum;
 }
 
 /* The value at the means, corrected: what does not depend on latents stays as it is written. */

@@ -71,12 +71,42 @@ static bool mentions_variables(const Weight *w) {
   return false;
 }
 
+typedef struct Replace { Plan *p; const Edge *edge; Term *by; } Replace;
+
+static Term *replace_edge(const Replace *r, Term *t) {
+  if (t->kind == TERM_EDGE && t->edge == r->edge && refers_to_own_copy(t)) return r->by;
+  if (!(t->mentions & MENTIONS_EDGE)) return t;
+  Term *u = NEW(r->p->arena, Term);
+  *u = *t;
+  u->args = (TermVec){0};
+  for (uint32_t i = 0; i < t->args.n; i++) vec_push(r->p->arena, &u->args, replace_edge(r, t->args.at[i]));
+  return term_finish(u);
+}
+
+/* log of the sum of the prior's weights over the support; NULL: not as a term. */
+static Term *log_normaliser(Plan *p, const Weight *w) {
+  Model *m = (Model *)p->model;
+  Arena *a = p->arena;
+  if (w->edge->or_none || w->edge->domain != DOMAIN_RANGE) return NULL;
+  Index *j = NEW(a, Index);
+  *j = (Index){m->index_count++, w->edge->name, w->span, INDEX_REDUCE, w->edge->range};
+  Replace r = {p, w->edge, term_index(a, j, w->span)};
+  Term *value = replace_edge(&r, w->params.at[0]);
+  if (w->dist == DIST_LOGITS) value = term_op1(a, OP_EXP, value, w->span);
+  if (w->edge->where) value = term_if(a, replace_edge(&r, w->edge->where), value, term_real(a, 0, w->span), w->span);
+  return term_op1(a, OP_LOG, term_reduce(a, REDUCE_SUM, j, value, w->span), w->span);
+}
+
 /* The log weight at a point of the statement's plates; NULL, and why. */
 static Term *statement_term(Plan *p, const Weight *w, Obstacle *why) {
   Arena *a = p->arena;
   bool normalised = w->kind == WEIGHT_PRIOR && w->edge && (w->dist == DIST_WEIGHTS || w->dist == DIST_LOGITS);
   Term *t = log_term((Model *)p->model, w);
-  if (t && normalised && !is_normalised_already(w)) t = NULL, why->text = "a prior whose normaliser depends on a latent";
+  if (t && normalised && !is_normalised_already(w)) {
+    Term *norm = log_normaliser(p, w);
+    t = norm ? term_op2(a, OP_SUB, t, norm, w->span) : NULL;
+    if (!t) why->text = "a prior over bits, or with 'none', whose normaliser depends on a latent";
+  }
   if (t && w->edge && w->edge->domain == DOMAIN_BIT && w->edge->where) t = NULL, why->text = "the prior of a bit with 'where'";
   if (!t) {
     *why = (Obstacle){w->span, why->text ? why->text : "this use of a latent"};
@@ -117,48 +147,12 @@ static void not_closed(LatentPlan *l, Span span, const char *text) {
   if (!l->why.text) l->why = (Obstacle){span, text};
 }
 
-static bool joined_in_line(const Plan *p, const Monomial *x, const LatentPlan *l) {
-  for (uint32_t i = 0; i < x->stats.n; i++) {
-    const LatentPlan *other = &p->latents->of[x->stats.at[i].ref->latent->id];
-    if (other != l && other->line == l->line && l->form == FORM_QUADRATIC && other->form == FORM_QUADRATIC) return true;
-  }
-  return false;
-}
+/* ---- what statements are made of ---------------------------------------------------------------------------------------- */
 
-static uint32_t count_of(const Monomial *x, const Latent *z) {
-  uint32_t n = 0;
-  for (uint32_t i = 0; i < x->stats.n; i++) n += x->stats.at[i].ref->latent == z;
-  return n;
-}
+/* A statement that latents stand in: its log weight, and that as a sum of monomials where it is one. */
+typedef struct Statement { Weight *w; Term *t; bool collected; Poly poly; Obstacle why; bool random; } Statement;
 
-static void add_statistic(Plan *p, const Weight *w, const Monomial *x, uint32_t i) {
-  const Stat *s = &x->stats.at[i];
-  LatentPlan *l = &p->latents->of[s->ref->latent->id];
-  int k = coefficient_of(l->form, s);
-  if (k < 0) {
-    not_closed(l, s->ref->span, "this function of the latent");
-    return;
-  }
-  if (count_of(x, l->z) > 1 || joined_in_line(p, x, l)) {
-    not_closed(l, s->ref->span, "components that are joined to each other");
-    return;
-  }
-  Term *others;
-  Obstacle why = {0};
-  if (!expected_stats(p, x, (int)i, l->line, &others, &why)) {
-    not_closed(l, why.span, why.text);
-    return;
-  }
-  if (l->form == FORM_QUADRATIC && k == 1)
-    l->concave &= x->scale <= 0 && (!x->coef || is_nonnegative(p, x->coef)) && (!others || is_nonnegative(p, others));
-  vec_push(p->arena, &l->sum[k], component_statistic((Model *)p->model, &w->plates, x, i, others));
-}
-
-static void obstacle_for_all(Plan *p, const Term *t, const Obstacle *why) {
-  if (!t || !(t->mentions & MENTIONS_LATENT)) return;
-  if (t->kind == TERM_LATENT) not_closed(&p->latents->of[t->latent->id], why->span, why->text);
-  for (uint32_t i = 0; i < t->args.n; i++) obstacle_for_all(p, t->args.at[i], why);
-}
+typedef VEC(Statement) Statements;
 
 static bool any_random_in(const Plan *p, const Term *t) {
   if (!t || !(t->mentions & MENTIONS_LATENT)) return false;
@@ -168,29 +162,111 @@ static bool any_random_in(const Plan *p, const Term *t) {
   return false;
 }
 
-static void collect_weight(Plan *p, Weight *w) {
-  Obstacle why = {0};
-  Poly poly;
-  Term *t = statement_term(p, w, &why);
-  if (t && poly_collect((Model *)p->model, t, &poly, &why)) {
-    for (uint32_t k = 0; k < poly.n; k++)
-      for (uint32_t i = 0; i < poly.at[k].stats.n; i++) add_statistic(p, w, &poly.at[k], i);
-    p->latents->correction[w->id] = mean_correction(p, &poly, &why);
-    if (!why.text) return;
+static bool mentions(const Statement *s, const Latent *z) {
+  bool any = (s->w->value && term_mentions_latent(s->w->value, z)) || (s->w->left && term_mentions_latent(s->w->left, z));
+  for (uint32_t i = 0; i < s->w->params.n; i++) any |= term_mentions_latent(s->w->params.at[i], z);
+  return any;
+}
+
+static void refuse_random(Plan *p, const Statement *s) {
+  refuse(p, s->why.span, arena_printf(p->arena, "%s has no expectation in closed form under a q that is no point", s->why.text),
+         "with 'q = point' the weight may be any function of the latent");
+}
+
+static void collect_statement(Plan *p, Statements *all, Weight *w) {
+  Statement s = {.w = w};
+  s.t = statement_term(p, w, &s.why);
+  s.collected = s.t && poly_collect((Model *)p->model, s.t, &s.poly, &s.why);
+  s.random = any_random_in(p, w->value) || any_random_in(p, w->left);
+  for (uint32_t i = 0; i < w->params.n; i++) s.random |= any_random_in(p, w->params.at[i]);
+  if (s.collected) p->latents->correction[w->id] = mean_correction(p, &s.poly, &s.why);
+  if (s.random && s.why.text) refuse_random(p, &s);
+  vec_push(p->arena, all, s);
+}
+
+/* ---- is there a closed step? ----------------------------------------------------------------------------------------------- */
+
+static uint32_t count_of(const Monomial *x, const Latent *z) {
+  uint32_t n = 0;
+  for (uint32_t i = 0; i < x->stats.n; i++) n += x->stats.at[i].ref->latent == z;
+  return n;
+}
+
+static void judge_monomial(LatentPlan *l, const Monomial *x) {
+  for (uint32_t i = 0; i < x->stats.n; i++) {
+    const Stat *s = &x->stats.at[i];
+    if (s->ref->latent != l->z) continue;
+    if (coefficient_of(l->form, s) < 0) not_closed(l, s->ref->span, "this function of the latent");
+    else if (count_of(x, l->z) > 1) not_closed(l, s->ref->span, "components that are joined to each other");
   }
-  bool random = any_random_in(p, w->value) || any_random_in(p, w->left);
-  for (uint32_t i = 0; i < w->params.n; i++) random |= any_random_in(p, w->params.at[i]);
-  if (random)
-    refuse(p, why.span, arena_printf(p->arena, "%s has no expectation in closed form under a q that is no point", why.text),
-           "with 'q = point' the weight may be any function of the latent");
-  obstacle_for_all(p, w->value, &why);
-  obstacle_for_all(p, w->left, &why);
-  for (uint32_t i = 0; i < w->params.n; i++) obstacle_for_all(p, w->params.at[i], &why);
+}
+
+static void judge(LatentPlan *l, const Statements *all) {
+  for (uint32_t i = 0; i < all->n; i++) {
+    const Statement *s = &all->at[i];
+    if (!mentions(s, l->z)) continue;
+    if (!s->collected) not_closed(l, s->why.span, s->why.text);
+    else
+      for (uint32_t k = 0; k < s->poly.n; k++) judge_monomial(l, &s->poly.at[k]);
+  }
+}
+
+/* ---- coefficients -------------------------------------------------------------------------------------------------------------- */
+
+/* What is still a variable is the number it has: for the latents of this line that have made their step, the new one. */
+static Term *settle(const Plan *p, Term *t, const Infer *line) {
+  if (!(t->mentions & MENTIONS_LATENT)) return t;
+  Term *u = NEW(p->arena, Term);
+  *u = *t;
+  u->args = (TermVec){0};
+  for (uint32_t i = 0; i < t->args.n; i++) vec_push(p->arena, &u->args, settle(p, t->args.at[i], line));
+  if (t->kind == TERM_LATENT) {
+    const LatentPlan *l = &p->latents->of[t->latent->id];
+    if (t->moment == MOMENT_VALUE) u->moment = MOMENT_MEAN;
+    u->fresh = l->line == line && !l->gradient;
+  }
+  return term_finish(u);
+}
+
+static void push(Plan *p, LatentPlan *l, int k, Term *t) { vec_push(p->arena, &l->sum[k], settle(p, t, l->line)); }
+
+static void add_closed(Plan *p, LatentPlan *l, const Statement *s) {
+  for (uint32_t m = 0; m < s->poly.n; m++) {
+    const Monomial *x = &s->poly.at[m];
+    for (uint32_t i = 0; i < x->stats.n; i++) {
+      if (x->stats.at[i].ref->latent != l->z) continue;
+      int k = coefficient_of(l->form, &x->stats.at[i]);
+      Term *others;
+      Obstacle why = {0};
+      if (!expected_stats(p, x, (int)i, &others, &why)) {
+        refuse(p, why.span, why.text, NULL);
+        return;
+      }
+      if (l->form == FORM_QUADRATIC && k == 1)
+        l->concave &= x->scale <= 0 && (!x->coef || is_nonnegative(p, x->coef)) && (!others || is_nonnegative(p, others));
+      push(p, l, k, component_statistic((Model *)p->model, &s->w->plates, x, i, others));
+    }
+  }
+}
+
+static void add_slope(Plan *p, LatentPlan *l, const Statement *s) {
+  Poly d;
+  Obstacle why = {0};
+  Term *t = s->random ? expected_over_random(p, &s->poly, &why) : s->t;
+  if (!t && s->t && !why.text) return; /* nothing moves it */
+  if (!t || !differentiate((Model *)p->model, t, &d, &why)) {
+    if (!why.text) why = s->why;
+    refuse(p, why.span, arena_printf(p->arena, "no step for '%s' is known here: %s", name(p, l->z), why.text), NULL);
+    return;
+  }
+  for (uint32_t m = 0; m < d.n; m++)
+    if (d.at[m].stats.at[0].ref->latent == l->z)
+      push(p, l, 0, component_statistic((Model *)p->model, &s->w->plates, &d.at[m], 0, NULL));
 }
 
 /* ---- the plan ------------------------------------------------------------------------------------------------------------ */
 
-static const char *form_text(Form f) {
+const char *form_text(Form f) {
   switch (f) {
   case FORM_NONE: break;
   case FORM_QUADRATIC: return "a quadratic in each component";
@@ -201,29 +277,50 @@ static const char *form_text(Form f) {
   return "of a known form";
 }
 
-static void check_step(Plan *p, LatentPlan *l) {
-  if (l->closed) return;
-  const char *text = arena_printf(p->arena, "no closed step for '%s': its log weight is not %s (%s)", name(p, l->z), form_text(l->form),
-                                  l->why.text ? l->why.text : "nothing of it moves");
-  if (l->line->step == STEP_CLOSED) refuse(p, l->line->span, text, "with 'method = gradient' it takes gradient steps");
-  else refuse(p, l->why.text ? l->why.span : l->line->span, arena_printf(p->arena, "%s: steps along the gradient are not compiled yet", text), NULL);
+static void choose_step(Plan *p, LatentPlan *l) {
+  l->gradient = !l->closed || l->line->step == STEP_GRADIENT;
+  if (!l->gradient) return;
+  if (l->line->step == STEP_CLOSED) {
+    const char *text = arena_printf(p->arena, "no closed step for '%s': its log weight is not %s (%s)", name(p, l->z), form_text(l->form), l->why.text);
+    refuse(p, l->line->span, text, "with 'method = gradient' it takes gradient steps");
+  } else if (is_random(l)) {
+    refuse(p, l->line->span, arena_printf(p->arena, "gradient steps of a q that is no point are not compiled yet ('%s')", name(p, l->z)),
+           "with 'q = point' the step is along the gradient");
+  }
 }
 
-void plan_latents(Plan *p) {
+static bool prepare(Plan *p) {
   const Model *m = p->model;
-  if (!m->latents.n) return;
+  bool good = true;
   p->latents = NEW(p->arena, struct Latents);
   p->latents->of = NEW_ARRAY(p->arena, LatentPlan, m->latents.n);
   p->latents->correction = NEW_ARRAY(p->arena, Term *, m->weights.n);
-  bool good = true;
   for (uint32_t i = 0; i < m->latents.n; i++) {
     LatentPlan *l = &p->latents->of[i];
     *l = (LatentPlan){.z = m->latents.at[i], .line = m->latents.at[i]->infer, .closed = true, .concave = true};
     l->form = form_of(l->z);
     good &= set_family(p, l);
   }
-  if (!good) return;
+  return good;
+}
+
+void plan_latents(Plan *p) {
+  const Model *m = p->model;
+  Statements all = {0};
+  if (!m->latents.n || !prepare(p)) return;
   for (uint32_t i = 0; i < m->weights.n; i++)
-    if (mentions_variables(m->weights.at[i])) collect_weight(p, m->weights.at[i]);
-  for (uint32_t i = 0; i < m->latents.n; i++) check_step(p, &p->latents->of[i]);
+    if (mentions_variables(m->weights.at[i])) collect_statement(p, &all, m->weights.at[i]);
+  for (uint32_t i = 0; i < m->latents.n; i++) {
+    judge(&p->latents->of[i], &all);
+    choose_step(p, &p->latents->of[i]);
+  }
+  if (p->refusals.n) return;
+  for (uint32_t i = 0; i < m->latents.n; i++) {
+    LatentPlan *l = &p->latents->of[i];
+    for (uint32_t k = 0; k < all.n; k++)
+      if (mentions(&all.at[k], l->z)) {
+        if (l->gradient) add_slope(p, l, &all.at[k]);
+        else add_closed(p, l, &all.at[k]);
+      }
+  }
 }

@@ -86,11 +86,14 @@ static Top damp_top(Context *x, const LatentPlan *l, Top t, Val old, Val old_var
   return (Top){divide(x, shift, precision), divide(x, one, precision)};
 }
 
+static Val rate_of(Context *x, const LatentPlan *l) {
+  Context top = {.d = x->d};
+  return build_convert(B(x), eval(&top, l->line->rate), IR_WIDE);
+}
+
 /* A step along the gradient b - precision z. */
 static Val along_gradient(Context *x, const LatentPlan *l, Val b, Val precision, Val old) {
-  Context top = {.d = x->d};
-  Val rate = build_convert(B(x), eval(&top, l->line->rate), IR_WIDE);
-  return add(x, old, mul(x, rate, sub(x, b, mul(x, precision, old))));
+  return add(x, old, mul(x, rate_of(x, l), sub(x, b, mul(x, precision, old))));
 }
 
 static void store_top(Context *x, const LatentState *s, Top t, const Val *place) {
@@ -106,16 +109,14 @@ static Val old_variance_of(Context *x, const LatentState *s, const Val *place) {
   return s->now[PART_VARIANCE] ? load_part(x, s->now, PART_VARIANCE, place) : 0;
 }
 
-/* Where it is known that there is a top, or no closed step is wanted: one pass. */
+/* Where it is known that there is a top: one pass. */
 static void step_quadratic_at_once(Derive *d, const LatentPlan *l) {
   const LatentState *s = &d->iteration->of[l->z->id];
   Nest n = open_nest((Context){.d = d}, l->z);
   Coefficients c = coefficients(&n, l);
   Val old = old_mean(&n.x, s, n.place), old_variance = old_variance_of(&n.x, s, n.place);
   Val precision = mul(&n.x, wide(&n.x, -2), c.at[1]);
-  Top t;
-  if (l->line->step == STEP_GRADIENT) t = (Top){damped(&n.x, l, along_gradient(&n.x, l, c.at[0], precision, old), old), old_variance};
-  else t = damp_top(&n.x, l, top_of(&n.x, l, c.at[0], precision, old, old_variance), old, old_variance);
+  Top t = damp_top(&n.x, l, top_of(&n.x, l, c.at[0], precision, old, old_variance), old, old_variance);
   store_top(&n.x, s, t, n.place);
   close_nest(&n);
 }
@@ -258,18 +259,86 @@ static void step_simplex_mode(Derive *d, const LatentPlan *l) {
   close_nest(&n);
 }
 
+/* ---- along the gradient ---------------------------------------------------------------------------------------------------
+ *
+ * u <- u + rate dF/du in coordinates u of the range: z itself, log z, logit z, logarithms of a vector's components up to a
+ * common term.  With g = dF/dz:  dF/dlog z = z g;  dF/dlogit z = z (1 - z) g;  dF/du_k = z_k (g_k - sum_i z_i g_i). */
+
+static Val moved(Context *x, const LatentPlan *l, Val z, Val g) {
+  Val one = wide(x, 1), rate = rate_of(x, l);
+  if (l->form == FORM_QUADRATIC) return add(x, z, mul(x, rate, g));
+  if (l->form == FORM_GAMMA) return mul(x, z, build_1(B(x), IR_EXP, mul(x, rate, mul(x, z, g))));
+  Val rest = sub(x, one, z), grown = mul(x, z, build_1(B(x), IR_EXP, mul(x, rate, mul(x, mul(x, z, rest), g))));
+  return divide(x, grown, add(x, rest, grown));
+}
+
+typedef struct Along { const Latent *z; Array *v, *mean; Val *place; } Along;
+
+/* v, or v times the mean, of one component of the vector */
+static void contribute_along(Context *x, void *arg, Contribution *c) {
+  Along *r = arg;
+  uint32_t last = latent_rank(r->z) - 1;
+  const BoundIndex *i = find_bound(x, latent_index(r->z, last));
+  Val *place = NEW_ARRAY(x->d->arena, Val, last + 1);
+  for (uint32_t k = 0; k < last; k++) place[k] = r->place[k];
+  place[last] = sub(x, i->v, i->lo);
+  c->x = build_load(B(x), r->v, place);
+  if (r->mean) c->x = mul(x, c->x, build_convert(B(x), build_load(B(x), r->mean, place), IR_WIDE));
+}
+
+/* All loops but the last, then a sum along the vector, then the last loop. */
+static Val open_vector(Nest *n, Derive *d, const LatentPlan *l, Array *v, Array *mean) {
+  *n = open_nest((Context){.d = d}, l->z);
+  uint32_t rank = latent_rank(l->z);
+  for (uint32_t i = 0; i + 1 < rank; i++) nest_loop(n, l->z, 0);
+  Val sum = reduce_over(&n->x, latent_index(l->z, rank - 1), ACC_SUM, IR_WIDE, contribute_along, &(Along){l->z, v, mean, n->place});
+  nest_loop(n, l->z, 0);
+  return sum;
+}
+
+static void step_simplex_gradient(Derive *d, const LatentPlan *l) {
+  const LatentState *s = &d->iteration->of[l->z->id];
+  Array *g = temp(d, l, "slope"), *grown = temp(d, l, "grown");
+  Nest n = open_nest((Context){.d = d}, l->z);
+  Coefficients c = coefficients(&n, l);
+  build_store(&d->b, g, c.at[0], n.place);
+  close_nest(&n);
+  Val mean = open_vector(&n, d, l, g, s->now[PART_MEAN]), z = old_mean(&n.x, s, n.place);
+  Val slope = mul(&n.x, z, sub(&n.x, build_load(&d->b, g, n.place), mean));
+  build_store(&d->b, grown, mul(&n.x, z, build_1(&d->b, IR_EXP, mul(&n.x, rate_of(&n.x, l), slope))), n.place);
+  close_nest(&n);
+  Val total = open_vector(&n, d, l, grown, NULL), old = old_mean(&n.x, s, n.place);
+  Val new = divide(&n.x, build_load(&d->b, grown, n.place), total);
+  build_store(&d->b, s->fresh[PART_MEAN], damped(&n.x, l, new, old), n.place);
+  close_nest(&n);
+}
+
+static void step_gradient(Derive *d, const LatentPlan *l) {
+  const LatentState *s = &d->iteration->of[l->z->id];
+  if (l->form == FORM_DIRICHLET) {
+    step_simplex_gradient(d, l);
+    return;
+  }
+  Nest n = open_nest((Context){.d = d}, l->z);
+  Coefficients c = coefficients(&n, l);
+  Val old = old_mean(&n.x, s, n.place);
+  build_store(&d->b, s->fresh[PART_MEAN], damped(&n.x, l, moved(&n.x, l, old, c.at[0]), old), n.place);
+  close_nest(&n);
+}
+
 void step_latent(Derive *d, const LatentPlan *l) {
+  if (l->gradient) {
+    step_gradient(d, l);
+    return;
+  }
   switch (l->form) {
   case FORM_QUADRATIC:
-    if (l->concave || l->line->step == STEP_GRADIENT) step_quadratic_at_once(d, l);
+    if (l->concave) step_quadratic_at_once(d, l);
     else step_quadratic_if_concave(d, l);
     return;
   case FORM_DIRICHLET:
-    if (l->family == FAMILY_POINT) {
-      step_simplex_mode(d, l);
-      return;
-    }
-    step_bounded(d, l);
+    if (l->family == FAMILY_POINT) step_simplex_mode(d, l);
+    else step_bounded(d, l);
     return;
   case FORM_BETA: case FORM_GAMMA: step_bounded(d, l); return;
   case FORM_NONE: break;
