@@ -86,4 +86,8 @@ bool differentiate(Model *m, Term *t, Poly *p, Obstacle *why);
  * is one of the reference's is sifted: only the value that agrees is left. */
 Term *component_statistic(Model *m, const IndexVec *outer, const Monomial *x, uint32_t stat, Term *others);
 
+/* The same for components of several statistics at once, each at indices of its own (NULL: those of its latent). */
+typedef struct Target { uint32_t stat; const IndexVec *at; } Target;
+Term *targets_statistic(Model *m, const IndexVec *outer, const Monomial *x, const Target *targets, uint32_t n, Term *others);
+
 #endif

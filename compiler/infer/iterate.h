@@ -36,5 +36,9 @@ void store_moments(Context *x, const LatentPlan *l, Array *const *parts, const V
 void start_latent(Derive *d, const LatentPlan *l);
 /* step.c: one latent of a line, from `now` (and `fresh` ones of the line) into `fresh`. */
 void step_latent(Derive *d, const LatentPlan *l);
+/* joint.c: all members of a joint form. */
+void step_joint(Derive *d, const Joint *j);
+/* The top of a quadratic at one component, where it is, and the curvature there less than 0; damped. */
+void store_quadratic_top(Context *x, const LatentPlan *l, Val top, Val precision, const Val *place);
 
 #endif

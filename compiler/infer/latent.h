@@ -23,7 +23,20 @@ typedef enum { FORM_NONE, FORM_QUADRATIC, FORM_BETA, FORM_GAMMA, FORM_DIRICHLET 
 
 typedef VEC(Term *) Terms;
 
-typedef struct LatentPlan {
+/* Components that E[log w] joins in a quadratic form with products z_u z_v are solved for together: for every value of the outer
+ * indices one system  A z = b,  A_uv = - d^2 / dz_u dz_v.  Its unknowns are the components of all members, one member after
+ * another, each in the order of its remaining indices. */
+typedef struct LatentPlan LatentPlan;
+
+typedef struct Pair { LatentPlan *u, *v; Term *t; } Pair; /* d^2 / dz_u dz_v over u's own indices and v's `other` ones, u != v */
+
+typedef struct Joint {
+  uint32_t outer;            /* so many leading indices the members share */
+  VEC(LatentPlan *) members;
+  VEC(Pair) pairs;
+} Joint;
+
+struct LatentPlan {
   Latent *z;
   Infer *line;
   Family family;  /* of q */
@@ -33,7 +46,9 @@ typedef struct LatentPlan {
   bool concave;   /* QUADRATIC: the coefficient of z^2 is provably <= 0 */
   Obstacle why;   /* not closed: what is in the way */
   Terms sum[2];   /* real terms over the latent's own indices, to be added up: the coefficients a, b as above (QUADRATIC: of z, z^2) */
-} LatentPlan;
+  Joint *joint;     /* NULL: its components are solved for one by one */
+  IndexVec other;   /* a second set of its indices; the outer ones are the same */
+};
 
 const char *form_text(Form f);
 

@@ -196,8 +196,9 @@ static void judge_monomial(LatentPlan *l, const Monomial *x) {
   for (uint32_t i = 0; i < x->stats.n; i++) {
     const Stat *s = &x->stats.at[i];
     if (s->ref->latent != l->z) continue;
+    bool alone = count_of(x, l->z) == 1, pair = l->form == FORM_QUADRATIC && count_of(x, l->z) == 2 && s->power == 1;
     if (coefficient_of(l->form, s) < 0) not_closed(l, s->ref->span, "this function of the latent");
-    else if (count_of(x, l->z) > 1) not_closed(l, s->ref->span, "components that are joined to each other");
+    else if (!alone && !pair) not_closed(l, s->ref->span, "a product of components");
   }
 }
 
@@ -230,12 +231,45 @@ static Term *settle(const Plan *p, Term *t, const Infer *line) {
 
 static void push(Plan *p, LatentPlan *l, int k, Term *t) { vec_push(p->arena, &l->sum[k], settle(p, t, l->line)); }
 
+/* The statistics of members of a joint form in a monomial, at most two. */
+static uint32_t members_in(const Plan *p, const Monomial *x, const Joint *j, int *at) {
+  uint32_t n = 0;
+  for (uint32_t i = 0; i < x->stats.n; i++)
+    if (p->latents->of[x->stats.at[i].ref->latent->id].joint == j) {
+      if (n < 2) at[n] = (int)i;
+      n++;
+    }
+  return n;
+}
+
+static void add_pair(Plan *p, LatentPlan *l, const Statement *s, const Monomial *x, uint32_t i, uint32_t k) {
+  LatentPlan *other = &p->latents->of[x->stats.at[k].ref->latent->id];
+  Term *rest;
+  Monomial without = *x;
+  Obstacle why = {0};
+  without.stats.n = 0;
+  for (uint32_t n = 0; n < x->stats.n; n++)
+    if (n != i && n != k) vec_push(p->arena, &without.stats, x->stats.at[n]);
+  if (without.stats.n == 0) without.stats.at = NULL;
+  if (!expected_stats(p, &without, -1, &rest, &why)) {
+    refuse(p, why.span, why.text, NULL);
+    return;
+  }
+  Target targets[2] = {{i, NULL}, {k, &other->other}};
+  Term *t = targets_statistic((Model *)p->model, &s->w->plates, x, targets, 2, rest);
+  vec_push(p->arena, &l->joint->pairs, ((Pair){l, other, settle(p, t, l->line)}));
+}
+
 static void add_closed(Plan *p, LatentPlan *l, const Statement *s) {
   for (uint32_t m = 0; m < s->poly.n; m++) {
     const Monomial *x = &s->poly.at[m];
     for (uint32_t i = 0; i < x->stats.n; i++) {
       if (x->stats.at[i].ref->latent != l->z) continue;
-      int k = coefficient_of(l->form, &x->stats.at[i]);
+      int k = coefficient_of(l->form, &x->stats.at[i]), at[2];
+      if (l->joint && members_in(p, x, l->joint, at) == 2) {
+        add_pair(p, l, s, x, i, (uint32_t)(at[0] == (int)i ? at[1] : at[0]));
+        continue;
+      }
       Term *others;
       Obstacle why = {0};
       if (!expected_stats(p, x, (int)i, &others, &why)) {
@@ -262,6 +296,101 @@ static void add_slope(Plan *p, LatentPlan *l, const Statement *s) {
   for (uint32_t m = 0; m < d.n; m++)
     if (d.at[m].stats.at[0].ref->latent == l->z)
       push(p, l, 0, component_statistic((Model *)p->model, &s->w->plates, &d.at[m], 0, NULL));
+}
+
+/* ---- joint forms ---------------------------------------------------------------------------------------------------------- */
+
+/* Degree in the latents of the line (of one latent: `only`). */
+static double degree_of(const Plan *p, const Monomial *x, const Infer *line, const LatentPlan *only, uint32_t *refs) {
+  double degree = 0;
+  *refs = 0;
+  for (uint32_t i = 0; i < x->stats.n; i++) {
+    const LatentPlan *l = &p->latents->of[x->stats.at[i].ref->latent->id];
+    if (l->line != line || (only && l != only)) continue;
+    degree += x->stats.at[i].power;
+    ++*refs;
+  }
+  return degree;
+}
+
+/* Is all of it quadratic in the latents together, and are there products of two components? */
+static bool is_joint(const Plan *p, const Statements *all, const Infer *line, const LatentPlan *only) {
+  bool products = false;
+  for (uint32_t i = 0; i < line->latents.n; i++) {
+    const LatentPlan *l = &p->latents->of[line->latents.at[i]->id];
+    if ((!only || l == only) && (!l->closed || l->form != FORM_QUADRATIC)) return false;
+  }
+  for (uint32_t i = 0; i < all->n; i++)
+    for (uint32_t k = 0; all->at[i].collected && k < all->at[i].poly.n; k++) {
+      uint32_t refs;
+      if (degree_of(p, &all->at[i].poly.at[k], line, only, &refs) > 2) return false;
+      products |= refs == 2;
+    }
+  return products;
+}
+
+/* How many leading indices every product has in common. */
+static uint32_t shared_indices(const Plan *p, const Statements *all, const Infer *line, const LatentPlan *only) {
+  uint32_t shared = UINT32_MAX;
+  const Latent *first = only ? only->z : line->latents.at[0];
+  for (uint32_t i = 0; i < line->latents.n; i++) {
+    const Latent *z = line->latents.at[i];
+    if (only && z != only->z) continue;
+    uint32_t limit = only ? z->plates.n + z->own.n : z->plates.n;
+    if (limit < shared) shared = limit;
+    for (uint32_t k = 0; k < shared; k++)
+      if (latent_index(z, k) != latent_index(first, k)) shared = k;
+  }
+  for (uint32_t i = 0; i < all->n; i++)
+    for (uint32_t k = 0; all->at[i].collected && k < all->at[i].poly.n; k++) {
+      const Monomial *x = &all->at[i].poly.at[k];
+      uint32_t refs;
+      degree_of(p, x, line, only, &refs);
+      const Term *a = NULL;
+      for (uint32_t r = 0; refs == 2 && r < x->stats.n; r++) {
+        const LatentPlan *l = &p->latents->of[x->stats.at[r].ref->latent->id];
+        if (l->line != line || (only && l != only)) continue;
+        for (uint32_t n = 0; a && n < shared; n++)
+          if (!term_equal(a->args.at[n], x->stats.at[r].ref->args.at[n])) shared = n;
+        a = x->stats.at[r].ref;
+      }
+    }
+  return shared;
+}
+
+static void make_joint(Plan *p, const Statements *all, const Infer *line, LatentPlan *only) {
+  Joint *j = NEW(p->arena, Joint);
+  j->outer = shared_indices(p, all, line, only);
+  for (uint32_t i = 0; i < line->latents.n; i++) {
+    LatentPlan *l = &p->latents->of[line->latents.at[i]->id];
+    if (only && l != only) continue;
+    l->joint = j;
+    vec_push(p->arena, &j->members, l);
+    for (uint32_t k = 0; k < latent_rank(l->z); k++) {
+      Index *own = latent_index(l->z, k), *other = own;
+      if (k >= j->outer) {
+        other = NEW(p->arena, Index);
+        *other = *own;
+        other->id = ((Model *)p->model)->index_count++;
+      }
+      vec_push(p->arena, &l->other, other);
+    }
+  }
+}
+
+static void find_joints(Plan *p, const Statements *all) {
+  for (uint32_t i = 0; i < p->model->infers.n; i++) {
+    const Infer *line = p->model->infers.at[i];
+    if (line->method != INFER_COLLAPSED || line->step == STEP_GRADIENT) continue;
+    if (is_joint(p, all, line, NULL)) {
+      make_joint(p, all, line, NULL);
+      continue;
+    }
+    for (uint32_t k = 0; k < line->latents.n; k++) {
+      LatentPlan *l = &p->latents->of[line->latents.at[k]->id];
+      if (is_joint(p, all, line, l)) make_joint(p, all, line, l);
+    }
+  }
 }
 
 /* ---- the plan ------------------------------------------------------------------------------------------------------------ */
@@ -315,6 +444,7 @@ void plan_latents(Plan *p) {
     choose_step(p, &p->latents->of[i]);
   }
   if (p->refusals.n) return;
+  find_joints(p, &all);
   for (uint32_t i = 0; i < m->latents.n; i++) {
     LatentPlan *l = &p->latents->of[i];
     for (uint32_t k = 0; k < all.n; k++)

@@ -70,9 +70,9 @@ typedef struct Top { Val mean, variance; } Top;
 
 /* Its top where it has one; where it is flat the old values stay.  precision = -2 a > 0 or = 0. */
 static Top top_of(Context *x, const LatentPlan *l, Val b, Val precision, Val old, Val old_variance) {
-  Val curved = greater(x, precision, wide(x, 0)), divisor = select(x, curved, precision, wide(x, 1));
-  Top t = {select(x, curved, divide(x, b, divisor), old), 0};
-  if (l->family == FAMILY_NORMAL) t.variance = select(x, curved, divide(x, wide(x, 1), divisor), old_variance);
+  Val flat = equal(x, precision, wide(x, 0)), divisor = select(x, flat, wide(x, 1), precision);
+  Top t = {select(x, flat, old, divide(x, b, divisor)), 0};
+  if (l->family == FAMILY_NORMAL) t.variance = select(x, flat, old_variance, divide(x, wide(x, 1), divisor));
   return t;
 }
 
@@ -121,19 +121,27 @@ static void step_quadratic_at_once(Derive *d, const LatentPlan *l) {
   close_nest(&n);
 }
 
+void store_quadratic_top(Context *x, const LatentPlan *l, Val top, Val precision, const Val *place) {
+  const LatentState *s = &x->d->iteration->of[l->z->id];
+  Val old = old_mean(x, s, place), old_variance = old_variance_of(x, s, place);
+  Top t = top_of(x, l, wide(x, 0), precision, old, old_variance);
+  t.mean = top;
+  store_top(x, s, damp_top(x, l, t, old, old_variance), place);
+}
+
 /* ---- where only the run tells whether there is a top ------------------------------------------------------------------ */
 
 typedef struct Curved { const LatentPlan *l; Array *b, *precision; uint32_t from; Val *place; } Curved;
 
 static void contribute_bent_up(Context *x, void *arg, Contribution *c);
 
-/* bool: some component has no top, nor is it flat. */
+/* bool: some component has no top, nor is it flat.  NaN is no reason: it spreads. */
 static Val bends_up(Context *x, const Curved *c) {
   if (c->from < latent_rank(c->l->z))
     return reduce_over(x, latent_index(c->l->z, c->from), ACC_ANY, IR_BOOL, contribute_bent_up, (void *)c);
   Val p = build_load(B(x), c->precision, c->place), b = build_load(B(x), c->b, c->place), zero = wide(x, 0);
-  Val flat = build_2(B(x), IR_AND, equal(x, p, zero), equal(x, b, zero));
-  return build_1(B(x), IR_NOT, build_2(B(x), IR_OR, greater(x, p, zero), flat));
+  Val slope = build_2(B(x), IR_AND, equal(x, p, zero), build_2(B(x), IR_NE, b, zero));
+  return build_2(B(x), IR_OR, build_2(B(x), IR_LT, p, zero), slope);
 }
 
 static void contribute_bent_up(Context *x, void *arg, Contribution *c) {
@@ -167,15 +175,17 @@ static void step_quadratic_if_concave(Derive *d, const LatentPlan *l) {
   close_nest(&n);
   Context x = {.d = d};
   Val up = bends_up(&x, &k);
+  if (l->line->step == STEP_CLOSED || l->family != FAMILY_POINT) {
+    d->b.span = l->line->span;
+    build_check(&d->b, IR_CHECK_CONCAVE, up, build_int(&d->b, 0), build_int(&d->b, 0));
+  }
   n = open_nest(x, l->z);
   for (uint32_t i = 0; i < latent_rank(l->z); i++) nest_loop(&n, l->z, 0);
   Val old = old_mean(&n.x, s, n.place), old_variance = old_variance_of(&n.x, s, n.place);
   Val b = build_load(&d->b, k.b, n.place), precision = build_load(&d->b, k.precision, n.place);
   Top t = damp_top(&n.x, l, top_of(&n.x, l, b, precision, old, old_variance), old, old_variance);
   Val slope = damped(&n.x, l, along_gradient(&n.x, l, b, precision, old), old);
-  if (l->line->step == STEP_CLOSED || l->family != FAMILY_POINT) slope = wide(&n.x, NAN);
-  t.mean = select(&n.x, up, slope, t.mean);
-  if (t.variance) t.variance = select(&n.x, up, wide(&n.x, NAN), t.variance);
+  if (l->line->step == STEP_AUTO && l->family == FAMILY_POINT) t.mean = select(&n.x, up, slope, t.mean);
   store_top(&n.x, s, t, n.place);
   close_nest(&n);
 }
@@ -327,6 +337,10 @@ static void step_gradient(Derive *d, const LatentPlan *l) {
 }
 
 void step_latent(Derive *d, const LatentPlan *l) {
+  if (l->joint && !l->gradient) {
+    if (l->joint->members.at[0] == l) step_joint(d, l->joint);
+    return;
+  }
   if (l->gradient) {
     step_gradient(d, l);
     return;
