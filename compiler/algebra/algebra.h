@@ -46,6 +46,8 @@ Term *make_and(Arena *a, Term *x, Term *y);         /* NULL: true */
 Term *make_power(Arena *a, Term *x, double power);
 /* A latent's reference as another number of q. */
 Term *make_moment(Arena *a, const Term *ref, Moment moment);
+/* The body of a reduction over an index of its own: where parts of it end up, the original may be bound once more. */
+Term *open_reduce(Model *m, const Term *t, Index **index);
 /* Does t mention a latent as a variable? */
 bool has_variable(const Term *t);
 

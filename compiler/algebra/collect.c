@@ -289,18 +289,18 @@ static bool collect_if(Collect *c, Term *t, Poly *p) {
   return collect_where(c, t->args.at[1], cond, p) && collect_where(c, t->args.at[2], no, p);
 }
 
-/* A sum over an index whose name another sum around it may have taken: bound indices are all different objects. */
 static bool collect_reduce(Collect *c, Term *t, Poly *p) {
   const Range *r = &t->index->range;
   if (t->reduce != REDUCE_SUM) return fail(c, t, "a product, minimum or maximum of latents");
   if ((r->lo && has_variable(r->lo)) || (r->hi && has_variable(r->hi)) || (r->row && has_variable(r->row)))
     return fail(c, t, "a range that depends on a latent");
   Poly x = {0};
-  if (!collect_all(c, t->args.at[0], &x)) return false;
+  Index *index;
+  if (!collect_all(c, open_reduce(c->m, t, &index), &x)) return false;
   for (uint32_t i = 0; i < x.n; i++) {
     Monomial m = x.at[i];
     IndexVec sums = {0};
-    vec_push(arena_of(c), &sums, t->index);
+    vec_push(arena_of(c), &sums, index);
     for (uint32_t k = 0; k < m.sums.n; k++) vec_push(arena_of(c), &sums, m.sums.at[k]);
     m.sums = sums;
     if (!add(c, t, p, m)) return false;

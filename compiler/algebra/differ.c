@@ -66,13 +66,10 @@ static Term *slope(const Walk *w, Term *t) {
 }
 
 /* The product over the other values of the index. */
-static Term *others_of(const Walk *w, Term *t) {
-  Index *i = NEW(w->m->arena, Index);
-  *i = *t->index;
-  i->id = w->m->index_count++;
-  Term *at_i = term_index(w->m->arena, i, t->span), *same = op2(w, OP_EQ, at_i, term_index(w->m->arena, t->index, t->span));
-  IndexMap map = {t->index, at_i};
-  Term *body = term_substitute(w->m, t->args.at[0], &map, 1);
+static Term *others_of(const Walk *w, Term *t, Index *index) {
+  Index *i;
+  Term *body = open_reduce(w->m, t, &i);
+  Term *same = op2(w, OP_EQ, term_index(w->m->arena, i, t->span), term_index(w->m->arena, index, t->span));
   return term_reduce(w->m->arena, REDUCE_PROD, i, where(w, same, num(w, 1, t), body), t->span);
 }
 
@@ -82,9 +79,10 @@ static bool walk_reduce(Walk *w, Term *t, Term *by, const At *at) {
     return fail(w, t, "a range that depends on a latent");
   At inner = {.cond = at->cond};
   for (uint32_t i = 0; i < at->sums.n; i++) vec_push(w->m->arena, &inner.sums, at->sums.at[i]);
-  vec_push(w->m->arena, &inner.sums, t->index);
-  Term *body = t->args.at[0];
-  if (t->reduce == REDUCE_PROD) by = times(w, by, others_of(w, t));
+  Index *index;
+  Term *body = open_reduce(w->m, t, &index);
+  vec_push(w->m->arena, &inner.sums, index);
+  if (t->reduce == REDUCE_PROD) by = times(w, by, others_of(w, t, index));
   if (t->reduce == REDUCE_MAX || t->reduce == REDUCE_MIN) {
     inner.cond = make_and(w->m->arena, inner.cond, op2(w, OP_EQ, body, t)); /* equal ones all count */
   }

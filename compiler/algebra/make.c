@@ -60,6 +60,15 @@ Term *make_moment(Arena *a, const Term *ref, Moment moment) {
   return term_finish(t);
 }
 
+Term *open_reduce(Model *m, const Term *t, Index **index) {
+  Index *i = NEW(m->arena, Index);
+  *i = *t->index;
+  i->id = m->index_count++;
+  *index = i;
+  IndexMap map = {t->index, term_index(m->arena, i, t->span)};
+  return term_substitute(m, t->args.at[0], &map, 1);
+}
+
 bool has_variable(const Term *t) {
   if (!(t->mentions & MENTIONS_LATENT)) return false;
   if (t->kind == TERM_LATENT) return t->moment == MOMENT_VALUE;

@@ -285,7 +285,6 @@ Val query_param(Context *x, const Term *t) {
   Val mean = eval(x, make_moment(x->d->arena, ref, MOMENT_MEAN)); /* for its checks */
   if (l->family == FAMILY_POINT || (l->family == FAMILY_NORMAL && k == 0)) return mean;
   if (l->family == FAMILY_NORMAL) return build_1(B(x), IR_SQRT, eval(x, make_moment(x->d->arena, ref, MOMENT_VARIANCE)));
-  if (l->z->prior->dist == DIST_EXPONENTIAL) k = 1; /* its only parameter is the rate */
   Context top = {.d = x->d};
   Val *place = NEW_ARRAY(x->d->arena, Val, ref->args.n);
   for (uint32_t i = 0; i < ref->args.n; i++)
@@ -405,7 +404,7 @@ void derive_iteration(Derive *d) {
     rests[i] = build_array(b, ARRAY_TEMP, arena_printf(d->arena, "rests.%u", i), STORE_BOOL, 0, NULL);
     build_store(b, rests[i], build_bool(b, false), NULL);
   }
-  for (uint32_t i = 0; i < m->latents.n; i++) start_latent(d, &d->plan->latents->of[i]);
+  start_latents(d);
   begin_stage(d, b->at);
   record(d, build_int(b, 0));
   Loop *l = open_loop(&x, LOOP_SEQ, m->span, build_int(b, 0), it->steps);

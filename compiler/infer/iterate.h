@@ -33,7 +33,7 @@ Val load_part(Context *x, Array *const *parts, QPart part, const Val *place);
 void store_moments(Context *x, const LatentPlan *l, Array *const *parts, const Val *place);
 
 /* start.c: q before the first step. */
-void start_latent(Derive *d, const LatentPlan *l);
+void start_latents(Derive *d);
 /* step.c: one latent of a line, from `now` (and `fresh` ones of the line) into `fresh`. */
 void step_latent(Derive *d, const LatentPlan *l);
 /* joint.c: all members of a joint form. */

@@ -173,6 +173,20 @@ static void refuse_random(Plan *p, const Statement *s) {
          "with 'q = point' the weight may be any function of the latent");
 }
 
+/* What a statement over edges adds counts only where their copy exists, also where no edge stands in it. */
+static void only_where_it_exists(Plan *p, const Weight *w, Poly *poly) {
+  const Term *e = w->value ? term_find(w->value, TERM_EDGE) : NULL;
+  if (!e && w->left) e = term_find(w->left, TERM_EDGE);
+  for (uint32_t i = 0; !e && i < w->params.n; i++) e = term_find(w->params.at[i], TERM_EDGE);
+  for (uint32_t i = 0; e && i < poly->n; i++) {
+    Monomial *x = &poly->at[i];
+    bool any = (x->coef && term_mentions_edge(x->coef, NULL)) || (x->cond && term_mentions_edge(x->cond, NULL));
+    for (uint32_t k = 0; k < x->stats.n; k++) any |= term_mentions_edge(x->stats.at[k].ref, NULL);
+    Term *exists = term_to_real(p->arena, term_op2(p->arena, OP_EQ, (Term *)e, (Term *)e, e->span));
+    if (!any) x->coef = make_product(p->arena, x->coef, exists);
+  }
+}
+
 static void collect_statement(Plan *p, Statements *all, Weight *w) {
   Statement s = {.w = w};
   s.t = statement_term(p, w, &s.why);
@@ -181,6 +195,7 @@ static void collect_statement(Plan *p, Statements *all, Weight *w) {
   for (uint32_t i = 0; i < w->params.n; i++) s.random |= any_random_in(p, w->params.at[i]);
   if (s.collected) p->latents->correction[w->id] = mean_correction(p, &s.poly, &s.why);
   if (s.random && s.why.text) refuse_random(p, &s);
+  only_where_it_exists(p, w, &s.poly);
   vec_push(p->arena, all, s);
 }
 
@@ -293,6 +308,7 @@ static void add_slope(Plan *p, LatentPlan *l, const Statement *s) {
     refuse(p, why.span, arena_printf(p->arena, "no step for '%s' is known here: %s", name(p, l->z), why.text), NULL);
     return;
   }
+  only_where_it_exists(p, s->w, &d);
   for (uint32_t m = 0; m < d.n; m++)
     if (d.at[m].stats.at[0].ref->latent == l->z)
       push(p, l, 0, component_statistic((Model *)p->model, &s->w->plates, &d.at[m], 0, NULL));

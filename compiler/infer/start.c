@@ -68,7 +68,7 @@ static void store_parameters(Context *x, const LatentPlan *l, const LatentState 
   if (s->now[PART_SECOND]) build_store(B(x), s->now[PART_SECOND], parameter(x, l, exponential ? 0 : 1), place);
 }
 
-void start_latent(Derive *d, const LatentPlan *l) {
+static void start_latent(Derive *d, const LatentPlan *l) {
   LatentState *s = &d->iteration->of[l->z->id];
   Nest n = open_nest((Context){.d = d}, l->z);
   for (uint32_t i = 0; i < latent_rank(l->z); i++) nest_loop(&n, l->z, 0);
@@ -85,4 +85,40 @@ void start_latent(Derive *d, const LatentPlan *l) {
   for (uint32_t i = 0; i < latent_rank(l->z); i++) nest_loop(&n, l->z, 0);
   store_moments(&n.x, l, s->now, n.place);
   close_nest(&n);
+}
+
+/* ---- order: a latent that starts at its prior comes after those that the prior mentions ------------------------------- */
+
+static bool starts_at_prior(const LatentPlan *l) { return !init_of(l) || l->line->q != Q_POINT; }
+
+static bool waits_for(const LatentPlan *l, const Latent *other) {
+  for (uint32_t i = 0; starts_at_prior(l) && i < l->z->priors.n; i++)
+    for (uint32_t k = 0; k < l->z->priors.at[i]->params.n; k++)
+      if (term_mentions_latent(l->z->priors.at[i]->params.at[k], other)) return true;
+  return false;
+}
+
+static bool is_ready(const Derive *d, const LatentPlan *l, const bool *started) {
+  for (uint32_t k = 0; k < d->m->latents.n; k++)
+    if (!started[k] && waits_for(l, d->m->latents.at[k])) return false;
+  return true;
+}
+
+void start_latents(Derive *d) {
+  bool *started = NEW_ARRAY(d->arena, bool, d->m->latents.n);
+  Context x = {.d = d};
+  uint32_t left = d->m->latents.n;
+  for (bool moved = true; moved;) {
+    moved = false;
+    for (uint32_t i = 0; i < d->m->latents.n; i++) {
+      const LatentPlan *l = &d->plan->latents->of[i];
+      if (started[i] || !is_ready(d, l, started)) continue;
+      start_latent(d, l);
+      started[i] = moved = true;
+      left--;
+    }
+  }
+  for (uint32_t i = 0; left && i < d->m->latents.n; i++)
+    if (!started[i])
+      refuse_query(&x, d->m->latents.at[i]->infer->span, "no start: the prior depends on the latent itself, or on one that waits for it; write 'init'");
 }
