@@ -43,7 +43,7 @@ struct LatentPlan {
   Form form;      /* of the range: what E[log w] may be for a closed step */
   bool closed;    /* E[log w] has that form */
   bool gradient;  /* the step is along the gradient: sum[0] is dF/dz */
-  bool concave;   /* QUADRATIC: the coefficient of z^2 is provably <= 0 */
+  bool concave;   /* QUADRATIC: each component provably has a top, or is flat */
   Obstacle why;   /* not closed: what is in the way */
   Terms sum[2];   /* real terms over the latent's own indices, to be added up: the coefficients a, b as above (QUADRATIC: of z, z^2) */
   Joint *joint;     /* NULL: its components are solved for one by one */

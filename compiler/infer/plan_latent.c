@@ -275,7 +275,23 @@ static void add_pair(Plan *p, LatentPlan *l, const Statement *s, const Monomial 
   vec_push(p->arena, &l->joint->pairs, ((Pair){l, other, settle(p, t, l->line)}));
 }
 
+/* Does the statement pull at z without bending it?  Then a component with no other weight has a slope, and no top. */
+static bool only_pulls(const LatentPlan *l, const Statement *s) {
+  bool pulls = false;
+  for (uint32_t m = 0; m < s->poly.n; m++)
+    for (uint32_t i = 0; i < s->poly.at[m].stats.n; i++) {
+      const Stat *t = &s->poly.at[m].stats.at[i];
+      if (t->ref->latent != l->z) continue;
+      if (t->power == 2) return false;
+      pulls = true;
+    }
+  return pulls;
+}
+
+static bool has_normal_prior(const Latent *z) { return z->priors.n == 1 && z->prior->dist == DIST_NORMAL; }
+
 static void add_closed(Plan *p, LatentPlan *l, const Statement *s) {
+  if (l->form == FORM_QUADRATIC && only_pulls(l, s) && !has_normal_prior(l->z)) l->concave = false;
   for (uint32_t m = 0; m < s->poly.n; m++) {
     const Monomial *x = &s->poly.at[m];
     for (uint32_t i = 0; i < x->stats.n; i++) {
