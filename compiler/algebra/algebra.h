@@ -31,7 +31,7 @@ typedef struct Monomial {
   VEC(Stat) stats; /* different statistics; empty: a constant */
 } Monomial;
 
-typedef VEC(Monomial) Poly;
+typedef VEC(Monomial) Monomials;
 
 /* Why something has not the form wanted. */
 typedef struct Obstacle { Span span; const char *text; } Obstacle;
@@ -46,6 +46,8 @@ Term *make_and(Arena *a, Term *x, Term *y);         /* NULL: true */
 Term *make_power(Arena *a, Term *x, double power);
 /* A latent's reference as another number of q. */
 Term *make_moment(Arena *a, const Term *ref, Moment moment);
+/* t with `to` for every `from`. */
+Term *replace_term(Arena *a, Term *t, const Term *from, Term *to);
 /* The body of a reduction over an index of its own: where parts of it end up, the original may be bound once more. */
 Term *open_reduce(Model *m, const Term *t, Index **index);
 /* Does t mention a latent as a variable? */
@@ -66,7 +68,7 @@ Term *uses_none(Arena *a, const Weight *w);
 enum { POLY_MAX = 200 }; /* monomials; a log weight with more is not worth a closed form */
 
 /* t as a sum of monomials, constants left out.  False, and why, where it is none. */
-bool poly_collect(Model *m, Term *t, Poly *p, Obstacle *why);
+bool collect_monomials(Model *m, Term *t, Monomials *p, Obstacle *why);
 /* A copy of x with bound indices of its own. */
 Monomial monomial_renamed(Model *m, const Monomial *x);
 /* Replaces bound or free indices in all parts. */
@@ -76,7 +78,7 @@ Monomial monomial_substitute(Model *m, const Monomial *x, const IndexMap *map, u
 
 /* dt by every reference to a latent: monomials of one first power each, its coefficient the derivative, in which latents are
  * values.  Sums of such monomials are not t. */
-bool differentiate(Model *m, Term *t, Poly *p, Obstacle *why);
+bool differentiate(Model *m, Term *t, Monomials *p, Obstacle *why);
 
 /* ---- statistic.c ----------------------------------------------------------------------------------------------- */
 

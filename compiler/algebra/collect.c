@@ -99,7 +99,7 @@ static Monomial product(Collect *c, const Monomial *x, const Monomial *y) {
 
 /* ---- sums of monomials ------------------------------------------------------------------------------------------ */
 
-static bool collect_all(Collect *c, Term *t, Poly *p);
+static bool collect_all(Collect *c, Term *t, Monomials *p);
 
 static bool same_stats(const Monomial *x, const Monomial *y) {
   if (x->stats.n != y->stats.n || x->sums.n || y->sums.n || x->cond != y->cond) return false;
@@ -110,7 +110,7 @@ static bool same_stats(const Monomial *x, const Monomial *y) {
   return !x->coef == !y->coef && (!x->coef || term_equal(x->coef, y->coef));
 }
 
-static bool add(Collect *c, const Term *t, Poly *p, Monomial m) {
+static bool add(Collect *c, const Term *t, Monomials *p, Monomial m) {
   if (p->n >= POLY_MAX) return fail(c, t, "it has too many terms");
   for (uint32_t i = 0; i < p->n; i++)
     if (same_stats(&p->at[i], &m)) {
@@ -121,7 +121,7 @@ static bool add(Collect *c, const Term *t, Poly *p, Monomial m) {
   return true;
 }
 
-static bool add_scaled(Collect *c, const Term *t, Poly *p, const Poly *q, double scale) {
+static bool add_scaled(Collect *c, const Term *t, Monomials *p, const Monomials *q, double scale) {
   for (uint32_t i = 0; i < q->n; i++) {
     Monomial m = q->at[i];
     m.scale *= scale;
@@ -130,14 +130,14 @@ static bool add_scaled(Collect *c, const Term *t, Poly *p, const Poly *q, double
   return true;
 }
 
-static bool multiply(Collect *c, const Term *t, Poly *p, const Poly *x, const Poly *y) {
+static bool multiply(Collect *c, const Term *t, Monomials *p, const Monomials *x, const Monomials *y) {
   for (uint32_t i = 0; i < x->n; i++)
     for (uint32_t j = 0; j < y->n; j++)
       if (!add(c, t, p, product(c, &x->at[i], &y->at[j]))) return false;
   return true;
 }
 
-static bool square(Collect *c, const Term *t, Poly *p, const Poly *x) {
+static bool square(Collect *c, const Term *t, Monomials *p, const Monomials *x) {
   for (uint32_t i = 0; i < x->n; i++)
     for (uint32_t j = i; j < x->n; j++) {
       Monomial m = product(c, &x->at[i], &x->at[j]);
@@ -150,7 +150,7 @@ static bool square(Collect *c, const Term *t, Poly *p, const Poly *x) {
 /* ---- powers of one monomial ----------------------------------------------------------------------------------- */
 
 /* x^power where x is one product of powers. */
-static bool power_of(Collect *c, const Term *t, const Poly *x, double power, Poly *p) {
+static bool power_of(Collect *c, const Term *t, const Monomials *x, double power, Monomials *p) {
   const Monomial *m = &x->at[0];
   bool plain = x->n == 1 && !m->sums.n && !m->cond && (m->scale > 0 || power == floor(power));
   for (uint32_t i = 0; plain && i < m->stats.n; i++) plain = m->stats.at[i].kind == STAT_POWER;
@@ -160,27 +160,27 @@ static bool power_of(Collect *c, const Term *t, const Poly *x, double power, Pol
   return add(c, t, p, r);
 }
 
-static bool collect_power(Collect *c, Term *t, Poly *p) {
+static bool collect_power(Collect *c, Term *t, Monomials *p) {
   const Term *e = t->args.at[1];
   double power = e->kind == TERM_INT ? (double)e->integer : e->kind == TERM_REAL ? e->real : NAN;
-  Poly x = {0};
+  Monomials x = {0};
   if (!(power == power)) return fail(c, t, "a power of a latent whose exponent is no number");
   if (!collect_all(c, t->args.at[0], &x)) return false;
   if (power == 2) return square(c, t, p, &x);
   if (x.n == 1 || power < 0 || power != floor(power) || power > 4) return power_of(c, t, &x, power, p);
-  Poly y = {0};
+  Monomials y = {0};
   add(c, t, &y, (Monomial){.scale = 1});
   for (int i = 0; i < (int)power; i++) {
-    Poly next = {0};
+    Monomials next = {0};
     if (!multiply(c, t, &next, &y, &x)) return false;
     y = next;
   }
   return add_scaled(c, t, p, &y, 1);
 }
 
-static bool collect_quotient(Collect *c, Term *t, Poly *p) {
+static bool collect_quotient(Collect *c, Term *t, Monomials *p) {
   Arena *a = arena_of(c);
-  Poly x = {0}, y = {0}, inverse = {0};
+  Monomials x = {0}, y = {0}, inverse = {0};
   if (!collect_all(c, t->args.at[0], &x)) return false;
   if (!has_variable(t->args.at[1])) {
     for (uint32_t i = 0; i < x.n; i++) {
@@ -205,13 +205,13 @@ static Term *lone(const Monomial *m, double scale) {
 
 static bool is_one(const Monomial *m) { return m->scale == 1 && !m->coef && !m->cond && !m->sums.n && !m->stats.n; }
 
-static bool add_log1m(Collect *c, const Term *t, Poly *p, Term *ref) {
+static bool add_log1m(Collect *c, const Term *t, Monomials *p, Term *ref) {
   Monomial r = {.scale = 1};
   vec_push(arena_of(c), &r.stats, ((Stat){STAT_LOG1M, ref, 1}));
   return add(c, t, p, r);
 }
 
-static bool log_of(Collect *c, Term *t, const Poly *x, Poly *p) {
+static bool log_of(Collect *c, Term *t, const Monomials *x, Monomials *p) {
   Arena *a = arena_of(c);
   if (x->n == 2) {
     Term *z = is_one(&x->at[0]) ? lone(&x->at[1], -1) : is_one(&x->at[1]) ? lone(&x->at[0], -1) : NULL;
@@ -235,15 +235,15 @@ static bool log_of(Collect *c, Term *t, const Poly *x, Poly *p) {
   return true;
 }
 
-static bool collect_log(Collect *c, Term *t, Poly *p) {
+static bool collect_log(Collect *c, Term *t, Monomials *p) {
   Term *u = t->args.at[0];
   if (u->kind == TERM_OP && u->op == OP_EXP) return collect_all(c, u->args.at[0], p);
-  Poly x = {0};
+  Monomials x = {0};
   return collect_all(c, u, &x) && log_of(c, t, &x, p);
 }
 
-static bool collect_log1p(Collect *c, Term *t, Poly *p) {
-  Poly x = {0};
+static bool collect_log1p(Collect *c, Term *t, Monomials *p) {
+  Monomials x = {0};
   if (!collect_all(c, t->args.at[0], &x)) return false;
   Term *z = x.n == 1 ? lone(&x.at[0], -1) : NULL;
   return z ? add_log1m(c, t, p, z) : fail(c, t, "the logarithm of a sum");
@@ -251,8 +251,8 @@ static bool collect_log1p(Collect *c, Term *t, Poly *p) {
 
 /* ---- terms -------------------------------------------------------------------------------------------------------- */
 
-static bool collect_op(Collect *c, Term *t, Poly *p) {
-  Poly x = {0}, y = {0};
+static bool collect_op(Collect *c, Term *t, Monomials *p) {
+  Monomials x = {0}, y = {0};
   switch ((int)t->op) {
   case OP_ADD: return collect_all(c, t->args.at[0], p) && collect_all(c, t->args.at[1], p);
   case OP_SUB:
@@ -272,8 +272,8 @@ static bool collect_op(Collect *c, Term *t, Poly *p) {
   return fail(c, t, arena_printf(arena_of(c), "'%s' of a latent", op_name(t->op)));
 }
 
-static bool collect_where(Collect *c, Term *t, Term *cond, Poly *p) {
-  Poly x = {0};
+static bool collect_where(Collect *c, Term *t, Term *cond, Monomials *p) {
+  Monomials x = {0};
   if (!collect_all(c, t, &x)) return false;
   for (uint32_t i = 0; i < x.n; i++) {
     Monomial m = x.at[i];
@@ -283,18 +283,18 @@ static bool collect_where(Collect *c, Term *t, Term *cond, Poly *p) {
   return true;
 }
 
-static bool collect_if(Collect *c, Term *t, Poly *p) {
+static bool collect_if(Collect *c, Term *t, Monomials *p) {
   Term *cond = t->args.at[0], *no = term_op1(arena_of(c), OP_NOT, cond, cond->span);
   if (has_variable(cond)) return fail(c, cond, "a condition on a latent");
   return collect_where(c, t->args.at[1], cond, p) && collect_where(c, t->args.at[2], no, p);
 }
 
-static bool collect_reduce(Collect *c, Term *t, Poly *p) {
+static bool collect_reduce(Collect *c, Term *t, Monomials *p) {
   const Range *r = &t->index->range;
   if (t->reduce != REDUCE_SUM) return fail(c, t, "a product, minimum or maximum of latents");
   if ((r->lo && has_variable(r->lo)) || (r->hi && has_variable(r->hi)) || (r->row && has_variable(r->row)))
     return fail(c, t, "a range that depends on a latent");
-  Poly x = {0};
+  Monomials x = {0};
   Index *index;
   if (!collect_all(c, open_reduce(c->m, t, &index), &x)) return false;
   for (uint32_t i = 0; i < x.n; i++) {
@@ -308,7 +308,7 @@ static bool collect_reduce(Collect *c, Term *t, Poly *p) {
   return true;
 }
 
-static bool collect_all(Collect *c, Term *t, Poly *p) {
+static bool collect_all(Collect *c, Term *t, Monomials *p) {
   if (!has_variable(t)) return add(c, t, p, constant(t));
   switch (t->kind) {
   case TERM_LATENT: {
@@ -327,11 +327,11 @@ static bool collect_all(Collect *c, Term *t, Poly *p) {
   return fail(c, t, "this use of a latent");
 }
 
-bool poly_collect(Model *m, Term *t, Poly *p, Obstacle *why) {
+bool collect_monomials(Model *m, Term *t, Monomials *p, Obstacle *why) {
   Collect c = {m, why};
-  Poly all = {0};
+  Monomials all = {0};
   if (!collect_all(&c, t, &all)) return false;
-  *p = (Poly){0};
+  *p = (Monomials){0};
   for (uint32_t i = 0; i < all.n; i++)
     if (all.at[i].stats.n && all.at[i].scale != 0) vec_push(m->arena, p, all.at[i]);
   return true;

@@ -8,7 +8,7 @@
 
 typedef struct Walk {
   Model *m;
-  Poly *to;
+  Monomials *to;
   Obstacle *why;
 } Walk;
 
@@ -153,8 +153,8 @@ static bool walk(Walk *w, Term *t, Term *by, const At *at) {
   return fail(w, t, "this use of a latent");
 }
 
-bool differentiate(Model *m, Term *t, Poly *p, Obstacle *why) {
-  *p = (Poly){0};
+bool differentiate(Model *m, Term *t, Monomials *p, Obstacle *why) {
+  *p = (Monomials){0};
   Walk w = {m, p, why};
   At at = {0};
   return walk(&w, t, term_real(m->arena, 1, t->span), &at);

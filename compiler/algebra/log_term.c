@@ -48,13 +48,6 @@ static Term *mul(const D *d, Term *x, Term *y) { return make_product(d->a, x, y)
 static Term *log_(const D *d, Term *x) { return op1(d, OP_LOG, x); }
 static Term *log1m(const D *d, Term *x) { return op1(d, OP_LOG1P, op1(d, OP_NEG, x)); }
 
-/* y log p, for data y = 0 without looking at p */
-static Term *times_log(const D *d, Term *y, Term *log_p) {
-  return has_variable(y) || y->kind == TERM_REAL
-             ? mul(d, y, log_p)
-             : term_if(d->a, op2(d, OP_EQ, y, num(d, 0)), num(d, 0), mul(d, y, log_p), d->span);
-}
-
 static Term *normal(const D *d, Term *y, Term *mean, Term *sd) {
   Term *square = op1(d, OP_SQ, sub(d, y, mean)), *scale = op1(d, OP_SQ, sd);
   return sub(d, mul(d, num(d, -0.5), op2(d, OP_DIV, square, scale)), log_(d, sd));
@@ -92,12 +85,12 @@ static Term *density(const D *d, Dist dist, Term *y, Term **p) {
   case DIST_GAMMA: return gamma_term(d, y, p[0], p[1]);
   case DIST_BETA: return beta_term(d, y, p[0], p[1]);
   case DIST_DIRICHLET: return mul(d, sub(d, p[0], num(d, 1)), log_(d, y)); /* its normaliser: of data */
-  case DIST_POISSON: return sub(d, times_log(d, y, log_(d, p[0])), p[0]);
-  case DIST_BERNOULLI: return add(d, times_log(d, y, log_(d, p[0])), times_log(d, sub(d, num(d, 1), y), log1m(d, p[0])));
+  case DIST_POISSON: return sub(d, mul(d, y, log_(d, p[0])), p[0]);
+  case DIST_BERNOULLI: return add(d, mul(d, y, log_(d, p[0])), mul(d, sub(d, num(d, 1), y), log1m(d, p[0])));
   case DIST_BERNOULLI_LOGIT: return sub(d, mul(d, y, p[0]), op1(d, OP_SOFTPLUS, p[0]));
-  case DIST_GEOMETRIC: return add(d, log_(d, p[0]), times_log(d, y, log1m(d, p[0])));
+  case DIST_GEOMETRIC: return add(d, log_(d, p[0]), mul(d, y, log1m(d, p[0])));
   case DIST_BETA_GEOMETRIC: return sub(d, log_beta(d, add(d, p[0], num(d, 1)), add(d, p[1], y)), log_beta(d, p[0], p[1]));
-  case DIST_BINOMIAL: return add(d, times_log(d, y, log_(d, p[1])), times_log(d, sub(d, p[0], y), log1m(d, p[1])));
+  case DIST_BINOMIAL: return add(d, mul(d, y, log_(d, p[1])), mul(d, sub(d, p[0], y), log1m(d, p[1])));
   case DIST_UNIFORM: case DIST_WEIGHTS: case DIST_LOGITS: case DIST_STICK_BREAKING: break;
   }
   return NULL;

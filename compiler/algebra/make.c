@@ -60,6 +60,15 @@ Term *make_moment(Arena *a, const Term *ref, Moment moment) {
   return term_finish(t);
 }
 
+Term *replace_term(Arena *a, Term *t, const Term *from, Term *to) {
+  if (term_equal(t, from)) return to;
+  Term *u = NEW(a, Term);
+  *u = *t;
+  u->args = (TermVec){0};
+  for (uint32_t i = 0; i < t->args.n; i++) vec_push(a, &u->args, replace_term(a, t->args.at[i], from, to));
+  return term_finish(u);
+}
+
 Term *open_reduce(Model *m, const Term *t, Index **index) {
   Index *i = NEW(m->arena, Index);
   *i = *t->index;

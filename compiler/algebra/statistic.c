@@ -129,6 +129,16 @@ static void sift_reference(Sift *s, const IndexVec *outer, const Monomial *x, co
   }
 }
 
+/* 1(phi = k) f(phi) = 1(phi = k) f(k) */
+static Term *where_agreed(Arena *a, const Term *agrees, Term *t) {
+  if (!agrees) return t;
+  if (agrees->kind == TERM_OP && agrees->op == OP_AND) {
+    t = where_agreed(a, agrees->args.at[0], t);
+    return where_agreed(a, agrees->args.at[1], t);
+  }
+  return agrees->args.at[0]->kind == TERM_EDGE ? replace_term(a, t, agrees->args.at[0], agrees->args.at[1]) : t;
+}
+
 Term *targets_statistic(Model *m, const IndexVec *outer, const Monomial *x, const Target *targets, uint32_t n, Term *others) {
   Arena *a = m->arena;
   Span span = x->stats.at[targets[0].stat].ref->span;
@@ -136,6 +146,7 @@ Term *targets_statistic(Model *m, const IndexVec *outer, const Monomial *x, cons
   for (uint32_t i = 0; i < n; i++) sift_reference(&s, outer, x, &targets[i]);
   Term *outside = NULL, *inside = NULL, *body = make_product(a, x->coef, others);
   if (x->cond) body = where(a, x->cond, body ? body : term_real(a, 1, span));
+  if (body) body = where_agreed(a, s.agrees, body);
   if (body) split_edges(a, body, &outside, &inside);
   if (s.agrees) split_edges(a, term_to_real(a, s.agrees), &outside, &inside);
   Term *expected = NULL;

@@ -69,10 +69,10 @@ static inline bool is_random(const LatentPlan *l) { return l->family != FAMILY_P
 /* E_q of the statistics of x but for number `skip` (-1: none); NULL: 1.  Points stay variables.  False, and why: no closed form. */
 bool expected_stats(const Plan *p, const Monomial *x, int skip, Term **e, Obstacle *why);
 /* E over the latents whose q is no point, as a function of those that are points; NULL, and why. */
-Term *expected_over_random(const Plan *p, const Poly *poly, Obstacle *why);
+Term *expected_over_random(const Plan *p, const Monomials *poly, Obstacle *why);
 /* E_q[t] as a term in moments; t itself where no latent in it is random.  NULL, and why. */
 Term *expected_term(const Plan *p, Term *t, Obstacle *why);
 /* E_q of the sum of monomials less its value at the means; NULL, with no obstacle: 0. */
-Term *mean_correction(const Plan *p, const Poly *poly, Obstacle *why);
+Term *mean_correction(const Plan *p, const Monomials *poly, Obstacle *why);
 
 #endif

@@ -138,7 +138,7 @@ static Term *correction_of(const Plan *p, const Monomial *x, Obstacle *why) {
   return term_op2(a, OP_SUB, e, mean, e->span);
 }
 
-Term *mean_correction(const Plan *p, const Poly *poly, Obstacle *why) {
+Term *mean_correction(const Plan *p, const Monomials *poly, Obstacle *why) {
   Term *sum = NULL;
   for (uint32_t i = 0; i < poly->n && !why->text; i++) {
     Term *c = correction_of(p, &poly->at[i], why);
@@ -147,7 +147,7 @@ Term *mean_correction(const Plan *p, const Poly *poly, Obstacle *why) {
   return why->text ? NULL : sum;
 }
 
-Term *expected_over_random(const Plan *p, const Poly *poly, Obstacle *why) {
+Term *expected_over_random(const Plan *p, const Monomials *poly, Obstacle *why) {
   Term *sum = NULL, *e;
   for (uint32_t i = 0; i < poly->n; i++) {
     if (!expected_stats(p, &poly->at[i], -1, &e, why)) return NULL;
@@ -159,8 +159,8 @@ Term *expected_over_random(const Plan *p, const Poly *poly, Obstacle *why) {
 /* The value at the means, corrected: what does not depend on latents stays as it is written. */
 Term *expected_term(const Plan *p, Term *t, Obstacle *why) {
   if (!any_random(p, t)) return t;
-  Poly poly;
-  if (t->type != TYPE_REAL || !poly_collect((Model *)p->model, t, &poly, why)) {
+  Monomials poly;
+  if (t->type != TYPE_REAL || !collect_monomials((Model *)p->model, t, &poly, why)) {
     if (!why->text) *why = (Obstacle){t->span, "the expectation of this function of a latent under its q has no closed form"};
     return NULL;
   }

@@ -150,7 +150,7 @@ static void not_closed(LatentPlan *l, Span span, const char *text) {
 /* ---- what statements are made of ---------------------------------------------------------------------------------------- */
 
 /* A statement that latents stand in: its log weight, and that as a sum of monomials where it is one. */
-typedef struct Statement { Weight *w; Term *t; bool collected; Poly poly; Obstacle why; bool random; } Statement;
+typedef struct Statement { Weight *w; Term *t; bool collected; Monomials poly; Obstacle why; bool random; } Statement;
 
 typedef VEC(Statement) Statements;
 
@@ -174,7 +174,7 @@ static void refuse_random(Plan *p, const Statement *s) {
 }
 
 /* What a statement over edges adds counts only where their copy exists, also where no edge stands in it. */
-static void only_where_it_exists(Plan *p, const Weight *w, Poly *poly) {
+static void only_where_it_exists(Plan *p, const Weight *w, Monomials *poly) {
   const Term *e = w->value ? term_find(w->value, TERM_EDGE) : NULL;
   if (!e && w->left) e = term_find(w->left, TERM_EDGE);
   for (uint32_t i = 0; !e && i < w->params.n; i++) e = term_find(w->params.at[i], TERM_EDGE);
@@ -190,7 +190,7 @@ static void only_where_it_exists(Plan *p, const Weight *w, Poly *poly) {
 static void collect_statement(Plan *p, Statements *all, Weight *w) {
   Statement s = {.w = w};
   s.t = statement_term(p, w, &s.why);
-  s.collected = s.t && poly_collect((Model *)p->model, s.t, &s.poly, &s.why);
+  s.collected = s.t && collect_monomials((Model *)p->model, s.t, &s.poly, &s.why);
   s.random = any_random_in(p, w->value) || any_random_in(p, w->left);
   for (uint32_t i = 0; i < w->params.n; i++) s.random |= any_random_in(p, w->params.at[i]);
   if (s.collected) p->latents->correction[w->id] = mean_correction(p, &s.poly, &s.why);
@@ -315,7 +315,7 @@ static void add_closed(Plan *p, LatentPlan *l, const Statement *s) {
 }
 
 static void add_slope(Plan *p, LatentPlan *l, const Statement *s) {
-  Poly d;
+  Monomials d;
   Obstacle why = {0};
   Term *t = s->random ? expected_over_random(p, &s->poly, &why) : s->t;
   if (!t && s->t && !why.text) return; /* nothing moves it */
