@@ -145,8 +145,8 @@ void execute_report(Arena *arena, const Program *p, const attn_error *err) {
   Span at = p->code->sites[err->site];
   if (err->status == ATTN_ERROR_DIVISOR) diag_error(diags, at, "division by zero");
   else if (err->status == ATTN_ERROR_CONCAVE) {
-    Diag *d = diag_error(diags, at, "no closed step here: the expected log weight has no maximum in the latents of this line");
-    diag_hint(diags, d, "give the latent a prior with a smaller spread, or write 'method = gradient'");
+    Diag *d = diag_error(diags, at, "no closed step here: the expected log weight has no maximum in the latents of this line, or its exponential no integral");
+    diag_hint(diags, d, "a prior with a smaller spread holds the latent; with 'method = gradient' and a point it moves in any case");
   }
   else if (err->limit <= 0) diag_error(diags, at, "index %lld is out of range: there is nothing to index here", (long long)err->value);
   else

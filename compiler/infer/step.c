@@ -197,6 +197,10 @@ static void store_conjugate(Context *x, const LatentPlan *l, const LatentState *
   Val one = wide(x, 1), first = add(x, c.at[0], one), second = 0;
   if (l->form == FORM_BETA) second = add(x, c.at[1], one);
   if (l->form == FORM_GAMMA) second = build_1(B(x), IR_NEG, c.at[1]);
+  Val improper = build_2(B(x), IR_LE, first, wide(x, 0));
+  if (second) improper = build_2(B(x), IR_OR, improper, build_2(B(x), IR_LE, second, wide(x, 0)));
+  B(x)->span = l->line->span;
+  build_check(B(x), IR_CHECK_CONCAVE, improper, build_int(B(x), 0), build_int(B(x), 0));
   build_store(B(x), s->fresh[PART_FIRST], damped(x, l, first, load_part(x, s->now, PART_FIRST, place)), place);
   if (second) build_store(B(x), s->fresh[PART_SECOND], damped(x, l, second, load_part(x, s->now, PART_SECOND, place)), place);
 }
