@@ -63,6 +63,7 @@ typedef struct Derive {
   Memo *memos;
   Region *stage;     /* where results for every copy are put: the kernel's top, or the step of inference under way */
   Iteration *iteration; /* infer/iterate.c; NULL: no latents */
+  bool keep_sums;    /* log Z of every copy by a parallel loop over the copies, also where it is asked for once */
   const IndexVec *plates; /* of the output being derived */
   Val seed;          /* of sample() queries; 0: not yet needed */
   bool failed;       /* a refusal was added on the way */

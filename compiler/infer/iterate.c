@@ -241,6 +241,13 @@ static void declare_histories(Derive *d) {
   }
 }
 
+static Val bound(Context *x) {
+  x->d->keep_sums = true;
+  Val f = evidence(x, true);
+  x->d->keep_sums = false;
+  return f;
+}
+
 static void record(Derive *d, Val step) {
   for (uint32_t i = 0; i < d->iteration->histories.n; i++) {
     const History *h = &d->iteration->histories.at[i];
@@ -255,13 +262,13 @@ static void record(Derive *d, Val step) {
       place[k + 1] = build_2(&d->b, IR_SUB, loops[k]->index, r.lo);
     }
     d->plates = &h->plates;
-    build_store(&d->b, h->f, evidence(&x, true), place);
+    build_store(&d->b, h->f, bound(&x), place);
     for (uint32_t k = h->plates.n; k-- > 0;) build_close(&d->b, loops[k]);
   }
 }
 
 Val query_elbo(Context *x, const Term *t) {
-  if (!t->args.n || !x->d->iteration) return evidence(x, true);
+  if (!t->args.n || !x->d->iteration) return bound(x);
   for (uint32_t i = 0; i < x->d->iteration->histories.n; i++) {
     const History *h = &x->d->iteration->histories.at[i];
     if (!same_plates(&h->plates, x->d->plates)) continue;
