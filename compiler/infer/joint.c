@@ -264,7 +264,10 @@ static void backwards(const System *s, Context *x, Val *at) {
   acc->body = (Contribution){.x = mul(x, load_a(x, s, at, sum->index, p), load_v(x, s, s->y, at, sum->index))};
   sum = build_close(b, sum);
   Val z = mul(x, inverse, sub(x, load_v(x, s, s->y, at, p), sum->accs.at[0]->result));
-  Val flat = build_2(b, IR_EQ, inverse, wide(x, 0));
+  Val flat = build_2(b, IR_EQ, inverse, wide(x, 0)), pulled = build_2(b, IR_NE, load_v(x, s, s->y, at, p), wide(x, 0));
+  Val straight = build_2(b, IR_EQ, load_v(x, s, s->diagonal, at, p), wide(x, 0)); /* a slope and no curvature at all */
+  b->span = s->j->members.at[0]->line->span;
+  build_check(b, IR_CHECK_CONCAVE, build_2(b, IR_AND, flat, build_2(b, IR_AND, straight, pulled)), number(x, 0), number(x, 0));
   store_v(x, s, s->y, at, p, build_select(b, flat, load_v(x, s, s->old, at, p), z));
   build_close(b, l);
 }

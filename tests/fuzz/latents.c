@@ -60,7 +60,7 @@ static const char *prior(Gen *g, const Unknown *z) {
     if (chance(g, 20)) return TEXT(g, "  for k in K { prior %s ~ exponential(1.5) }\n", left);
     return TEXT(g, "  for k in K { prior %s ~ gamma(%u + 0.5, %s) }\n", left, 1 + below(g, 2), scales[below(g, 3)]);
   case UNIT: return TEXT(g, "  for k in K { prior %s ~ beta(1.%u, 2) }\n", left, below(g, 9));
-  case SIMPLEX: return TEXT(g, "  prior %s ~ dirichlet(1.%u)\n", z->name, 1 + below(g, 9));
+  case SIMPLEX: return TEXT(g, "  require K > 0\n  prior %s ~ dirichlet(1.%u)\n", z->name, 1 + below(g, 9));
   case KINDS: break;
   }
   return "";
@@ -133,7 +133,7 @@ static const char *weight(Gen *g, const Unknown *z, const Unknown *scale) {
 
 /* Weights without edges. */
 static const char *free_weight(Gen *g, const Unknown *z) {
-  if (z->kind == LINE_SCALAR && chance(g, 20)) return TEXT(g, "  for k in 1..K { potential exp(-0.4 * sq(%s[k] - %s[k - 1])) }\n", z->name, z->name);
+  if (z->kind == LINE_SCALAR && !z->flat && chance(g, 20)) return TEXT(g, "  for k in 1..K { potential exp(-0.4 * sq(%s[k] - %s[k - 1])) }\n", z->name, z->name);
   if (z->kind == LINE_VECTOR && chance(g, 30)) return TEXT(g, "  for k in K { potential exp(-0.3 * dot(%s[k], %s[k])) }\n", z->name, z->name);
   return "";
 }
