@@ -18,6 +18,14 @@ static const char *component(const Text *p, const LatentPlan *l) {
   return text;
 }
 
+/* z[k, d'] */
+static const char *other_component(const Text *p, const LatentPlan *l) {
+  const char *text = name(p, l->z->name);
+  for (uint32_t i = 0; i < l->other.n; i++)
+    text = arena_printf(p->f->arena, "%s%s%s%s", text, i ? ", " : "[", name(p, l->other.at[i]->name), i + 1 == l->other.n ? "]" : "");
+  return text;
+}
+
 static bool is_zero(const Term *t) { return (t->kind == TERM_REAL && t->real == 0) || (t->kind == TERM_INT && t->integer == 0); }
 
 static void print_sum(const Text *p, const char *what, const Terms *t) {
@@ -105,13 +113,13 @@ static void print_gradient(const Text *p, const LatentPlan *l) {
 }
 
 static void print_joint(const Text *p, const LatentPlan *l) {
-  say(p, "    closed: E[log w] is a quadratic that joins components; they are solved for together, A z = b by elimination");
-  say(p, ",\n    which is an error of the run where -A bends upward\n");
+  say(p, "    closed: E[log w] is a quadratic that joins components; they are solved for together, A z = b by elimination;\n"
+         "    an error of the run where A is not positive definite\n");
   print_sum(p, "b", &l->sum[0]);
   print_sum(p, "A's diagonal is -2 times", &l->sum[1]);
   for (uint32_t i = 0; i < l->joint->pairs.n; i++) {
     const Pair *pair = &l->joint->pairs.at[i];
-    if (pair->u == l) say(p, "      A joins %s and %s: -(%s)\n", component(p, l), component(p, pair->v), plain_text(p->f, pair->t, NULL));
+    if (pair->u == l) say(p, "      A joins %s and %s: -(%s)\n", component(p, l), other_component(p, pair->v), plain_text(p->f, pair->t, NULL));
   }
 }
 

@@ -404,6 +404,7 @@ static void make_joint(Plan *p, const Statements *all, const Infer *line, Latent
         other = NEW(p->arena, Index);
         *other = *own;
         other->id = ((Model *)p->model)->index_count++;
+        other->name = intern_str(p->model->names, arena_printf(p->arena, "%s'", sym_text(p->model->names, own->name)));
       }
       vec_push(p->arena, &l->other, other);
     }

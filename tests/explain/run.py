@@ -31,6 +31,10 @@ CASES = {
     "linear": ["M=1000", "N=1000", "D=16", "C=16"],
     "linear_causal": [],
     "signed_features": [],
+    "gaussian_slots": ["K=7", "N=1024", "D=64"],
+    "bayesian_gmm": [],
+    "predictive_coding": [],
+    "energy_transformer": [],
     "chain": [],
     "graph": [],
 }
