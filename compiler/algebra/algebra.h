@@ -4,9 +4,9 @@
  *
  *   sum over indices, where a condition holds:  scale * coef * prod of statistics
  *
- * whose statistics are powers of components of latents, their logarithms and log(1 - z); everything else (data, edges, indices)
- * is in the coefficients.  It is the form in which an exponential family shows: a quadratic has the statistics z, z^2 and
- * z z', a beta log z and log(1 - z), a gamma log z and z, a dirichlet log z.
+ * whose statistics are powers of components of latents, their logarithms and log(1 - z); everything else (data, edges,
+ * indices) is in the coefficients.  It is the form in which an exponential family shows: a quadratic has the statistics
+ * z, z^2 and z z', a beta log z and log(1 - z), a gamma log z and z, a dirichlet log z.
  *
  * Terms are those of the model; what is made here lives on the model's arena, and new bound indices get numbers of
  * the model.  Nothing is evaluated. */
@@ -25,16 +25,19 @@ typedef struct Stat {
 
 typedef struct Monomial {
   IndexVec sums; /* outermost first; ranges may use the earlier ones */
-  Term *cond;    /* bool: where it holds there is the monomial, elsewhere 0, and nothing is evaluated; NULL: everywhere */
+  Term *cond; /* bool: where it holds there is the monomial, elsewhere 0, and nothing is evaluated; NULL: everywhere */
   double scale;
-  Term *coef;    /* real; NULL: 1 */
+  Term *coef;      /* real; NULL: 1 */
   VEC(Stat) stats; /* different statistics; empty: a constant */
 } Monomial;
 
 typedef VEC(Monomial) Monomials;
 
 /* Why something has not the form wanted. */
-typedef struct Obstacle { Span span; const char *text; } Obstacle;
+typedef struct Obstacle {
+  Span span;
+  const char *text;
+} Obstacle;
 
 /* ---- make.c: terms, with the identities that keep them short -------------------------------------------------- */
 
@@ -76,8 +79,8 @@ Monomial monomial_substitute(Model *m, const Monomial *x, const IndexMap *map, u
 
 /* ---- differ.c -------------------------------------------------------------------------------------------------- */
 
-/* dt by every reference to a latent: monomials of one first power each, its coefficient the derivative, in which latents are
- * values.  Sums of such monomials are not t. */
+/* dt by every reference to a latent: monomials of one first power each, its coefficient the derivative, in which
+ * latents are values.  Sums of such monomials are not t. */
 bool differentiate(Model *m, Term *t, Monomials *p, Obstacle *why);
 
 /* ---- statistic.c ----------------------------------------------------------------------------------------------- */
@@ -86,12 +89,16 @@ bool differentiate(Model *m, Term *t, Monomials *p, Obstacle *why);
  *
  *   sum over outer indices of E[ sum over inner ones of  coef * others, where the k-th statistic is that of z[at] ]
  *
- * `outer`: plates of the statement.  `others`: the expected product of the remaining statistics (NULL: 1).  A sum whose index
- * is one of the reference's is sifted: only the value that agrees is left. */
+ * `outer`: plates of the statement.  `others`: the expected product of the remaining statistics (NULL: 1).  A sum whose
+ * index is one of the reference's is sifted: only the value that agrees is left. */
 Term *component_statistic(Model *m, const IndexVec *outer, const Monomial *x, uint32_t stat, Term *others);
 
 /* The same for components of several statistics at once, each at indices of its own (NULL: those of its latent). */
-typedef struct Target { uint32_t stat; const IndexVec *at; } Target;
-Term *targets_statistic(Model *m, const IndexVec *outer, const Monomial *x, const Target *targets, uint32_t n, Term *others);
+typedef struct Target {
+  uint32_t stat;
+  const IndexVec *at;
+} Target;
+Term *targets_statistic(Model *m, const IndexVec *outer, const Monomial *x, const Target *targets, uint32_t n,
+                        Term *others);
 
 #endif

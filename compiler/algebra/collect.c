@@ -9,7 +9,10 @@
 
 #include "algebra/algebra.h"
 
-typedef struct Collect { Model *m; Obstacle *why; } Collect;
+typedef struct Collect {
+  Model *m;
+  Obstacle *why;
+} Collect;
 
 static bool fail(Collect *c, const Term *t, const char *text) {
   if (!c->why->text) *c->why = (Obstacle){t->span, text};
@@ -73,7 +76,7 @@ static Monomial constant(Term *coef) {
   return (Monomial){.scale = 1, .coef = coef};
 }
 
-/* Adds a statistic to the product: powers of one component add up.  False: a product of logarithms of one component. */
+/* Multiplies by a statistic: powers of one component add up. */
 static void multiply_stat(Arena *a, Monomial *x, Stat s) {
   for (uint32_t i = 0; i < x->stats.n; i++) {
     Stat *old = &x->stats.at[i];
@@ -156,7 +159,8 @@ static bool power_of(Collect *c, const Term *t, const Monomials *x, double power
   for (uint32_t i = 0; plain && i < m->stats.n; i++) plain = m->stats.at[i].kind == STAT_POWER;
   if (!plain) return fail(c, t, "this function of a latent is not a sum of products of it");
   Monomial r = {.scale = pow(m->scale, power), .coef = m->coef ? make_power(arena_of(c), m->coef, power) : NULL};
-  for (uint32_t i = 0; i < m->stats.n; i++) multiply_stat(arena_of(c), &r, (Stat){STAT_POWER, m->stats.at[i].ref, m->stats.at[i].power * power});
+  for (uint32_t i = 0; i < m->stats.n; i++)
+    multiply_stat(arena_of(c), &r, (Stat){STAT_POWER, m->stats.at[i].ref, m->stats.at[i].power * power});
   return add(c, t, p, r);
 }
 
@@ -185,8 +189,10 @@ static bool collect_quotient(Collect *c, Term *t, Monomials *p) {
   if (!has_variable(t->args.at[1])) {
     for (uint32_t i = 0; i < x.n; i++) {
       Monomial m = x.at[i];
-      if (t->args.at[1]->kind == TERM_REAL) m.scale /= t->args.at[1]->real;
-      else m.coef = make_quotient(a, m.coef, t->args.at[1]);
+      if (t->args.at[1]->kind == TERM_REAL)
+        m.scale /= t->args.at[1]->real;
+      else
+        m.coef = make_quotient(a, m.coef, t->args.at[1]);
       if (!add(c, t, p, m)) return false;
     }
     return true;
@@ -198,8 +204,8 @@ static bool collect_quotient(Collect *c, Term *t, Monomials *p) {
 
 /* z, if the monomial is scale * z. */
 static Term *lone(const Monomial *m, double scale) {
-  bool is = m->scale == scale && !m->coef && !m->cond && !m->sums.n && m->stats.n == 1 && m->stats.at[0].kind == STAT_POWER &&
-            m->stats.at[0].power == 1;
+  bool is = m->scale == scale && !m->coef && !m->cond && !m->sums.n && m->stats.n == 1 &&
+            m->stats.at[0].kind == STAT_POWER && m->stats.at[0].power == 1;
   return is ? m->stats.at[0].ref : NULL;
 }
 
@@ -221,8 +227,10 @@ static bool log_of(Collect *c, Term *t, const Monomials *x, Monomials *p) {
   if (x->n != 1 || m->sums.n || m->cond) return fail(c, t, "the logarithm of a sum");
   double scale = 1;
   Term *coef = m->coef;
-  if (m->scale > 0) scale = m->scale;
-  else coef = make_scaled(a, m->scale, coef);
+  if (m->scale > 0)
+    scale = m->scale;
+  else
+    coef = make_scaled(a, m->scale, coef);
   if (scale != 1 && !add(c, t, p, (Monomial){.scale = log(scale)})) return false;
   if (coef && !add(c, t, p, (Monomial){.scale = 1, .coef = term_op1(a, OP_LOG, coef, t->span)})) return false;
   for (uint32_t i = 0; i < m->stats.n; i++) {
@@ -249,7 +257,8 @@ static bool collect_log1p(Collect *c, Term *t, Monomials *p) {
   return z ? add_log1m(c, t, p, z) : fail(c, t, "the logarithm of a sum");
 }
 
-/* ---- terms -------------------------------------------------------------------------------------------------------- */
+/* ---- terms --------------------------------------------------------------------------------------------------------
+ */
 
 static bool collect_op(Collect *c, Term *t, Monomials *p) {
   Monomials x = {0}, y = {0};
@@ -321,8 +330,16 @@ static bool collect_all(Collect *c, Term *t, Monomials *p) {
   case TERM_OP: return collect_op(c, t, p);
   case TERM_IF: return collect_if(c, t, p);
   case TERM_REDUCE: return collect_reduce(c, t, p);
-  case TERM_INT: case TERM_REAL: case TERM_BOOL: case TERM_NONE: case TERM_SIZE: case TERM_INDEX: case TERM_INPUT: case TERM_LET:
-  case TERM_EDGE: case TERM_QUERY: break;
+  case TERM_INT:
+  case TERM_REAL:
+  case TERM_BOOL:
+  case TERM_NONE:
+  case TERM_SIZE:
+  case TERM_INDEX:
+  case TERM_INPUT:
+  case TERM_LET:
+  case TERM_EDGE:
+  case TERM_QUERY: break;
   }
   return fail(c, t, "this use of a latent");
 }

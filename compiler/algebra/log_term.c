@@ -19,7 +19,8 @@ static Term *log_of_op(Model *m, Term *t) {
   case OP_POW: return make_product(a, term_to_real(a, y), log_of_weight(m, x));
   case OP_SQ: return make_scaled(a, 2, log_of_weight(m, x));
   case OP_SQRT: return make_scaled(a, 0.5, log_of_weight(m, x));
-  case OP_SIGMOID: return term_op1(a, OP_NEG, term_op1(a, OP_SOFTPLUS, term_op1(a, OP_NEG, x, x->span), x->span), t->span);
+  case OP_SIGMOID:
+    return term_op1(a, OP_NEG, term_op1(a, OP_SOFTPLUS, term_op1(a, OP_NEG, x, x->span), x->span), t->span);
   }
   return term_op1(a, OP_LOG, t, t->span);
 }
@@ -37,7 +38,10 @@ Term *log_of_weight(Model *m, Term *t) {
 
 /* ---- densities ------------------------------------------------------------------------------------------------ */
 
-typedef struct D { Arena *a; Span span; } D;
+typedef struct D {
+  Arena *a;
+  Span span;
+} D;
 
 static Term *num(const D *d, double v) { return term_real(d->a, v, d->span); }
 static Term *op1(const D *d, OpKind op, Term *x) { return term_op1(d->a, op, x, d->span); }
@@ -89,9 +93,13 @@ static Term *density(const D *d, Dist dist, Term *y, Term **p) {
   case DIST_BERNOULLI: return add(d, mul(d, y, log_(d, p[0])), mul(d, sub(d, num(d, 1), y), log1m(d, p[0])));
   case DIST_BERNOULLI_LOGIT: return sub(d, mul(d, y, p[0]), op1(d, OP_SOFTPLUS, p[0]));
   case DIST_GEOMETRIC: return add(d, log_(d, p[0]), mul(d, y, log1m(d, p[0])));
-  case DIST_BETA_GEOMETRIC: return sub(d, log_beta(d, add(d, p[0], num(d, 1)), add(d, p[1], y)), log_beta(d, p[0], p[1]));
+  case DIST_BETA_GEOMETRIC:
+    return sub(d, log_beta(d, add(d, p[0], num(d, 1)), add(d, p[1], y)), log_beta(d, p[0], p[1]));
   case DIST_BINOMIAL: return add(d, mul(d, y, log_(d, p[1])), mul(d, sub(d, p[0], y), log1m(d, p[1])));
-  case DIST_UNIFORM: case DIST_WEIGHTS: case DIST_LOGITS: case DIST_STICK_BREAKING: break;
+  case DIST_UNIFORM:
+  case DIST_WEIGHTS:
+  case DIST_LOGITS:
+  case DIST_STICK_BREAKING: break;
   }
   return NULL;
 }
@@ -102,8 +110,10 @@ Term *log_term(Model *m, const Weight *w) {
   for (uint32_t i = 0; i < w->params.n && i < 3; i++) p[i] = term_to_real(m->arena, w->params.at[i]);
   switch (w->kind) {
   case WEIGHT_POTENTIAL: return log_of_weight(m, w->value);
-  case WEIGHT_REQUIRE: return has_variable(w->value) ? term_op1(m->arena, OP_LOG, term_to_real(m->arena, w->value), w->span) : NULL;
-  case WEIGHT_PRIOR: case WEIGHT_OBSERVE: break;
+  case WEIGHT_REQUIRE:
+    return has_variable(w->value) ? term_op1(m->arena, OP_LOG, term_to_real(m->arena, w->value), w->span) : NULL;
+  case WEIGHT_PRIOR:
+  case WEIGHT_OBSERVE: break;
   }
   if (w->dist == DIST_WEIGHTS) return log_of_weight(m, p[0]);
   if (w->dist == DIST_LOGITS) return p[0];
@@ -113,7 +123,10 @@ Term *log_term(Model *m, const Weight *w) {
 
 /* ---- none ------------------------------------------------------------------------------------------------------- */
 
-typedef struct Uses { Arena *a; Term *any; } Uses;
+typedef struct Uses {
+  Arena *a;
+  Term *any;
+} Uses;
 
 static void find_none(Uses *u, const Term *t) {
   if (is_op(t, OP_EQ) || is_op(t, OP_NE)) {

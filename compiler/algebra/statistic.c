@@ -7,10 +7,10 @@
 
 typedef struct Sift {
   Model *m;
-  IndexMap *map;   /* sums that have one value */
+  IndexMap *map; /* sums that have one value */
   uint32_t n;
-  Term *inside;    /* ranges that the component's indices must lie in; NULL: none */
-  Term *agrees;    /* equalities that are left; NULL: none */
+  Term *inside; /* ranges that the component's indices must lie in; NULL: none */
+  Term *agrees; /* equalities that are left; NULL: none */
 } Sift;
 
 static Index *latent_index(const Latent *z, uint32_t i) {
@@ -44,7 +44,8 @@ static void must_lie_in(Sift *s, Term *t, const Range *r) {
 /* Is it one of the conjunction's parts? */
 static bool already(const Term *all, const Term *part) {
   if (!all) return false;
-  if (all->kind == TERM_OP && all->op == OP_AND) return already(all->args.at[0], part) || already(all->args.at[1], part);
+  if (all->kind == TERM_OP && all->op == OP_AND)
+    return already(all->args.at[0], part) || already(all->args.at[1], part);
   return term_equal(all, part);
 }
 
@@ -60,7 +61,8 @@ static void sift_argument(Sift *s, const IndexVec *outer, const IndexVec *sums, 
   bool summed = arg->kind == TERM_INDEX && (contains(outer, arg->index) || contains(sums, arg->index));
   if (summed && arg->index->range.kind == RANGE_INTERVAL && !is_mapped(s, arg->index)) {
     s->map[s->n++] = (IndexMap){arg->index, t};
-    if (arg->index != component && !same_range(&arg->index->range, &component->range)) must_lie_in(s, t, &arg->index->range);
+    if (arg->index != component && !same_range(&arg->index->range, &component->range))
+      must_lie_in(s, t, &arg->index->range);
     return;
   }
   if (arg->kind == TERM_INDEX && arg->index == component && !summed) return;
@@ -89,7 +91,9 @@ static void split_edges(Arena *a, Term *t, Term **outside, Term **inside) {
   }
 }
 
-static Term *where(Arena *a, Term *cond, Term *t) { return cond ? term_if(a, cond, t, term_real(a, 0, t->span), t->span) : t; }
+static Term *where(Arena *a, Term *cond, Term *t) {
+  return cond ? term_if(a, cond, t, term_real(a, 0, t->span), t->span) : t;
+}
 
 /* Do the ranges of the inner sums hold for all values of the outer ones? */
 static bool ranges_apart(const IndexVec *sums, const IndexVec *outer) {
@@ -112,7 +116,8 @@ static bool mentions_any(const Term *t, const IndexVec *list) {
 /* t = apart * within, the first factor without the indices; either may be NULL: 1. */
 static void split_indices(Arena *a, Term *t, const IndexVec *list, Term **apart, Term **within) {
   if (!t) return;
-  if (!mentions_any(t, list)) *apart = make_product(a, *apart, t);
+  if (!mentions_any(t, list))
+    *apart = make_product(a, *apart, t);
   else if (t->kind == TERM_OP && t->op == OP_MUL) {
     split_indices(a, t->args.at[0], list, apart, within);
     split_indices(a, t->args.at[1], list, apart, within);
@@ -139,7 +144,8 @@ static Term *where_agreed(Arena *a, const Term *agrees, Term *t) {
   return agrees->args.at[0]->kind == TERM_EDGE ? replace_term(a, t, agrees->args.at[0], agrees->args.at[1]) : t;
 }
 
-Term *targets_statistic(Model *m, const IndexVec *outer, const Monomial *x, const Target *targets, uint32_t n, Term *others) {
+Term *targets_statistic(Model *m, const IndexVec *outer, const Monomial *x, const Target *targets, uint32_t n,
+                        Term *others) {
   Arena *a = m->arena;
   Span span = x->stats.at[targets[0].stat].ref->span;
   Sift s = {.m = m, .map = NEW_ARRAY(a, IndexMap, outer->n + x->sums.n)};
@@ -150,14 +156,17 @@ Term *targets_statistic(Model *m, const IndexVec *outer, const Monomial *x, cons
   if (body) split_edges(a, body, &outside, &inside);
   if (s.agrees) split_edges(a, term_to_real(a, s.agrees), &outside, &inside);
   Term *expected = NULL;
-  if (inside) { /* E is linear: only what edges stand in is inside, so that it need not be asked for every value of a sum */
+  if (inside) { /* E is linear: only what edges stand in is inside, so that it need not be asked for every value of a
+                   sum */
     TermVec args = {0};
     vec_push(a, &args, inside);
     expected = term_query(a, QUERY_E, TYPE_REAL, &args, span);
   }
   Term *apart = NULL, *within = NULL;
-  if (ranges_apart(&x->sums, outer) && !s.inside) split_indices(a, outside, outer, &apart, &within);
-  else within = outside;
+  if (ranges_apart(&x->sums, outer) && !s.inside)
+    split_indices(a, outside, outer, &apart, &within);
+  else
+    within = outside;
   body = make_product(a, within, expected);
   body = where(a, s.inside, body ? body : term_real(a, 1, span));
   if (apart || ranges_apart(&x->sums, outer)) { /* sums that no copy changes stand around the sum over copies */

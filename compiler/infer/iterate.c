@@ -2,8 +2,8 @@
  *
  *   start;  F;  seq step { for every infer line { for every latent of it { fresh <- step }  now <- fresh }  F }
  *
- * The edges' posterior belongs to `now`: within a line it stays, while `fresh` moves.  A line that rests, or has had its
- * steps, is a loop without iterations. */
+ * The edges' posterior belongs to `now`: within a line it stays, while `fresh` moves.  A line that rests, or has had
+ * its steps, is a loop without iterations. */
 #include "infer/iterate.h"
 
 #include <math.h>
@@ -20,11 +20,10 @@ Nest open_nest(Context x, const Latent *z) {
   return (Nest){x, NEW_ARRAY(x.d->arena, Loop *, rank), NEW_ARRAY(x.d->arena, Val, rank), 0};
 }
 
-void nest_loop(Nest *n, const Latent *z, Val none) {
+void nest_loop(Nest *n, const Latent *z) {
   Index *index = latent_index(z, n->n);
   Bounds r = eval_range(&n->x, &index->range);
-  Val hi = none ? build_select(B(&n->x), none, r.lo, r.hi) : r.hi;
-  Loop *l = open_loop(&n->x, LOOP_PAR, index->span, r.lo, hi);
+  Loop *l = open_loop(&n->x, LOOP_PAR, index->span, r.lo, r.hi);
   n->x = with_index(&n->x, index, l->index, r.lo, r.hi, index->role == INDEX_AXIS);
   n->place[n->n] = build_2(B(&n->x), IR_SUB, l->index, r.lo);
   n->loops[n->n++] = l;
@@ -36,172 +35,12 @@ void close_nest(Nest *n) {
 
 static Nest open_all(Derive *d, const Latent *z) {
   Nest n = open_nest((Context){.d = d}, z);
-  for (uint32_t i = 0; i < latent_rank(z); i++) nest_loop(&n, z, 0);
+  for (uint32_t i = 0; i < latent_rank(z); i++) nest_loop(&n, z);
   return n;
 }
 
-/* ---- the numbers of q ---------------------------------------------------------------------------------------------- */
-
-bool has_part(const LatentPlan *l, QPart part) {
-  switch (part) {
-  case PART_MEAN: return true;
-  case PART_VARIANCE: return l->family != FAMILY_POINT;
-  case PART_LOG: return l->family != FAMILY_POINT && l->family != FAMILY_NORMAL;
-  case PART_LOG1M: return l->family == FAMILY_BETA;
-  case PART_FIRST: return l->family != FAMILY_POINT && l->family != FAMILY_NORMAL;
-  case PART_SECOND: return l->family == FAMILY_BETA || l->family == FAMILY_GAMMA;
-  case PART_COUNT: break;
-  }
-  return false;
-}
-
-static Array *declare_part(Derive *d, const LatentPlan *l, QPart part, const char *suffix) {
-  static const char *const NAMES[] = {"mean", "var", "log", "log1m", "first", "second"};
-  Context x = {.d = d};
-  uint32_t rank = latent_rank(l->z);
-  Val *dims = NEW_ARRAY(d->arena, Val, rank);
-  for (uint32_t i = 0; i < rank; i++) {
-    Bounds r = eval_range(&x, &latent_index(l->z, i)->range);
-    dims[i] = build_2(&d->b, IR_SUB, r.hi, r.lo);
-  }
-  const char *text = arena_printf(d->arena, "%s.%s%s", sym_text(d->m->names, l->z->name), NAMES[part], suffix);
-  return build_array(&d->b, ARRAY_TEMP, text, part == PART_MEAN ? STORE_REAL : STORE_WIDE, rank, dims);
-}
-
-static void declare_state(Derive *d, const LatentPlan *l) {
-  LatentState *s = &d->iteration->of[l->z->id];
-  for (QPart part = 0; part < PART_COUNT; part++) {
-    if (!has_part(l, part)) continue;
-    s->now[part] = declare_part(d, l, part, "");
-    s->fresh[part] = declare_part(d, l, part, ".fresh");
-  }
-}
-
-Array *latent_array(const Derive *d, const Term *t) {
-  static const QPart PARTS[] = {
-    [MOMENT_VALUE] = PART_MEAN, [MOMENT_MEAN] = PART_MEAN, [MOMENT_VARIANCE] = PART_VARIANCE, [MOMENT_LOG] = PART_LOG, [MOMENT_LOG1M] = PART_LOG1M};
-  const LatentState *s = &d->iteration->of[t->latent->id];
-  Array *a = (t->fresh ? s->fresh : s->now)[PARTS[t->moment]];
-  ICE_UNLESS(a);
-  return a;
-}
-
-Val load_part(Context *x, Array *const *parts, QPart part, const Val *place) { return build_load(B(x), parts[part], place); }
-
-/* ---- what follows from the parameters --------------------------------------------------------------------------------- */
-
-static void store(Context *x, Array *const *parts, QPart part, Val v, const Val *place) {
-  if (parts[part]) build_store(B(x), parts[part], v, place);
-}
-
-typedef struct Total { const Latent *z; Array *alpha; const Val *place; } Total;
-
-static void contribute_total(Context *x, void *arg, Contribution *c) {
-  Total *t = arg;
-  uint32_t last = latent_rank(t->z) - 1;
-  const BoundIndex *i = find_bound(x, latent_index(t->z, last));
-  Val *place = NEW_ARRAY(x->d->arena, Val, last + 1);
-  for (uint32_t k = 0; k < last; k++) place[k] = t->place[k];
-  place[last] = build_2(B(x), IR_SUB, i->v, i->lo);
-  c->x = build_load(B(x), t->alpha, place);
-}
-
-/* The sum of a dirichlet's parameters along its vector. */
-static Val alpha_total(Context *x, const LatentPlan *l, Array *alpha, const Val *place) {
-  Index *last = latent_index(l->z, latent_rank(l->z) - 1);
-  return reduce_over(x, last, ACC_SUM, IR_WIDE, contribute_total, &(Total){l->z, alpha, place});
-}
-
-/* beta(a, b) and the marginals of a dirichlet, b = total - a: mean a / (a + b), variance a b / (a + b)^2 (a + b + 1),
- * E[log z] = digamma(a) - digamma(a + b).  gamma(a, b): a / b, a / b^2, digamma(a) - log b. */
-void store_moments(Context *x, const LatentPlan *l, Array *const *parts, const Val *place) {
-  Builder *b = B(x);
-  Val first = load_part(x, parts, PART_FIRST, place);
-  if (l->family == FAMILY_GAMMA) {
-    Val rate = load_part(x, parts, PART_SECOND, place), mean = build_2(b, IR_DIV, first, rate);
-    store(x, parts, PART_MEAN, mean, place);
-    store(x, parts, PART_VARIANCE, build_2(b, IR_DIV, mean, rate), place);
-    store(x, parts, PART_LOG, build_2(b, IR_SUB, build_1(b, IR_DIGAMMA, first), build_1(b, IR_LOG, rate)), place);
-    return;
-  }
-  Val total = l->family == FAMILY_BETA ? build_2(b, IR_ADD, first, load_part(x, parts, PART_SECOND, place))
-                                       : alpha_total(x, l, parts[PART_FIRST], place);
-  Val rest = build_2(b, IR_SUB, total, first), mean = build_2(b, IR_DIV, first, total), both = build_1(b, IR_DIGAMMA, total);
-  if (l->family == FAMILY_BETA) rest = load_part(x, parts, PART_SECOND, place);
-  Val spread = build_2(b, IR_DIV, build_2(b, IR_MUL, mean, build_2(b, IR_DIV, rest, total)), build_2(b, IR_ADD, total, wide(x, 1)));
-  store(x, parts, PART_MEAN, mean, place);
-  store(x, parts, PART_VARIANCE, spread, place);
-  store(x, parts, PART_LOG, build_2(b, IR_SUB, build_1(b, IR_DIGAMMA, first), both), place);
-  if (parts[PART_LOG1M]) store(x, parts, PART_LOG1M, build_2(b, IR_SUB, build_1(b, IR_DIGAMMA, rest), both), place);
-}
-
-/* ---- entropy of q -------------------------------------------------------------------------------------------------- */
-
-static Val entropy_of_component(Context *x, const LatentPlan *l, const LatentState *s, const Val *place) {
-  Builder *b = B(x);
-  if (l->family == FAMILY_NORMAL) {
-    Val v = load_part(x, s->now, PART_VARIANCE, place);
-    return build_2(b, IR_ADD, wide(x, 0.5 * (1 + log(2 * 3.14159265358979323846))), build_2(b, IR_MUL, wide(x, 0.5), build_1(b, IR_LOG, v)));
-  }
-  Val p = load_part(x, s->now, PART_FIRST, place), one = wide(x, 1);
-  if (l->family == FAMILY_GAMMA) {
-    Val h = build_2(b, IR_SUB, p, build_1(b, IR_LOG, load_part(x, s->now, PART_SECOND, place)));
-    h = build_2(b, IR_ADD, h, build_1(b, IR_LGAMMA, p));
-    return build_2(b, IR_ADD, h, build_2(b, IR_MUL, build_2(b, IR_SUB, one, p), build_1(b, IR_DIGAMMA, p)));
-  }
-  Val log_z = load_part(x, s->now, PART_LOG, place);
-  if (l->family == FAMILY_BETA) {
-    Val q = load_part(x, s->now, PART_SECOND, place), log1m = load_part(x, s->now, PART_LOG1M, place);
-    Val h = build_2(b, IR_SUB, build_2(b, IR_LBETA, p, q), build_2(b, IR_MUL, build_2(b, IR_SUB, p, one), log_z));
-    return build_2(b, IR_SUB, h, build_2(b, IR_MUL, build_2(b, IR_SUB, q, one), log1m));
-  }
-  /* dirichlet: log B(alpha) - sum (alpha - 1) E[log z]; the part of one component */
-  return build_2(b, IR_SUB, build_1(b, IR_LGAMMA, p), build_2(b, IR_MUL, build_2(b, IR_SUB, p, one), log_z));
-}
-
-typedef struct Entropy { const LatentPlan *l; uint32_t from; Val *place; bool vectors; } Entropy;
-
-static Val entropy_from(Context *x, const Entropy *e);
-
-static void contribute_entropy(Context *x, void *arg, Contribution *c) {
-  Entropy e = *(Entropy *)arg;
-  const BoundIndex *i = find_bound(x, latent_index(e.l->z, e.from));
-  e.place = NEW_ARRAY(x->d->arena, Val, latent_rank(e.l->z));
-  for (uint32_t k = 0; k < e.from; k++) e.place[k] = ((Entropy *)arg)->place[k];
-  e.place[e.from++] = build_2(B(x), IR_SUB, i->v, i->lo);
-  c->x = entropy_from(x, &e);
-}
-
-/* vectors: the part of a dirichlet that belongs to a whole vector, - lgamma(total). */
-static Val entropy_from(Context *x, const Entropy *e) {
-  const LatentState *s = &x->d->iteration->of[e->l->z->id];
-  uint32_t rank = latent_rank(e->l->z);
-  if (e->vectors && e->from + 1 == rank)
-    return build_1(B(x), IR_NEG, build_1(B(x), IR_LGAMMA, alpha_total(x, e->l, s->now[PART_FIRST], e->place)));
-  if (e->from == rank) return entropy_of_component(x, e->l, s, e->place);
-  return reduce_over(x, latent_index(e->l->z, e->from), ACC_SUM, IR_WIDE, contribute_entropy, (void *)e);
-}
-
-Val latent_entropy(Context *x, const IndexVec *plates) {
-  const Plan *p = x->d->plan;
-  Val sum = wide(x, 0);
-  for (uint32_t i = 0; i < p->model->latents.n; i++) {
-    const LatentPlan *l = &p->latents->of[i];
-    bool inside = l->z->plates.n >= plates->n && is_random(l);
-    for (uint32_t k = 0; inside && k < plates->n; k++) inside = l->z->plates.at[k] == plates->at[k];
-    if (!inside) continue;
-    Val *place = NEW_ARRAY(x->d->arena, Val, latent_rank(l->z));
-    for (uint32_t k = 0; k < plates->n; k++) {
-      const BoundIndex *b = find_bound(x, plates->at[k]);
-      place[k] = build_2(B(x), IR_SUB, b->v, b->lo);
-    }
-    sum = build_2(B(x), IR_ADD, sum, entropy_from(x, &(Entropy){l, plates->n, place, false}));
-    if (l->family == FAMILY_DIRICHLET) sum = build_2(B(x), IR_ADD, sum, entropy_from(x, &(Entropy){l, plates->n, place, true}));
-  }
-  return sum;
-}
-
-/* ---- F after every step --------------------------------------------------------------------------------------------- */
+/* ---- F after every step ---------------------------------------------------------------------------------------------
+ */
 
 static bool same_plates(const IndexVec *a, const IndexVec *b) {
   bool same = a->n == b->n;
@@ -223,8 +62,8 @@ static void declare_histories(Derive *d) {
   for (uint32_t i = 0; i < d->m->outs.n; i++) {
     const Out *o = d->m->outs.at[i];
     bool new = asks_for_history(o->value);
-    for (uint32_t k = 0; new && k < it->histories.n; k++) new = !same_plates(&it->histories.at[k].plates, &o->plates);
-    for (uint32_t k = 0; new && k < o->plates.n; k++)
+    for (uint32_t k = 0; new &&k < it->histories.n; k++) new = !same_plates(&it->histories.at[k].plates, &o->plates);
+    for (uint32_t k = 0; new &&k < o->plates.n; k++)
       if (!has_fixed_bounds(o->plates.at[k])) {
         refuse_query(&x, o->span, "elbo(s) in plates whose bounds are data is not compiled yet");
         new = false;
@@ -236,7 +75,8 @@ static void declare_histories(Derive *d) {
       Bounds r = eval_range(&x, &o->plates.at[k]->range);
       dims[k + 1] = build_2(&d->b, IR_MAX, build_2(&d->b, IR_SUB, r.hi, r.lo), build_int(&d->b, 0));
     }
-    Array *f = build_array(&d->b, ARRAY_TEMP, arena_printf(d->arena, "elbo.%u", it->histories.n), STORE_WIDE, o->plates.n + 1, dims);
+    Array *f = build_array(&d->b, ARRAY_TEMP, arena_printf(d->arena, "elbo.%u", it->histories.n), STORE_WIDE,
+                           o->plates.n + 1, dims);
     vec_push(d->arena, &it->histories, ((History){o->plates, f}));
   }
 }
@@ -291,7 +131,8 @@ Val query_param(Context *x, const Term *t) {
   int64_t k = t->args.n > 1 ? t->args.at[1]->integer : 0;
   Val mean = eval(x, make_moment(x->d->arena, ref, MOMENT_MEAN)); /* for its checks */
   if (l->family == FAMILY_POINT || (l->family == FAMILY_NORMAL && k == 0)) return mean;
-  if (l->family == FAMILY_NORMAL) return build_1(B(x), IR_SQRT, eval(x, make_moment(x->d->arena, ref, MOMENT_VARIANCE)));
+  if (l->family == FAMILY_NORMAL)
+    return build_1(B(x), IR_SQRT, eval(x, make_moment(x->d->arena, ref, MOMENT_VARIANCE)));
   Context top = {.d = x->d};
   Val *place = NEW_ARRAY(x->d->arena, Val, ref->args.n);
   for (uint32_t i = 0; i < ref->args.n; i++)
@@ -299,7 +140,8 @@ Val query_param(Context *x, const Term *t) {
   return load_part(x, x->d->iteration->of[l->z->id].now, k ? PART_SECOND : PART_FIRST, place);
 }
 
-/* ---- steps --------------------------------------------------------------------------------------------------------------- */
+/* ---- steps
+ * --------------------------------------------------------------------------------------------------------------- */
 
 void begin_stage(Derive *d, Region *stage) {
   d->stage = stage;
@@ -311,11 +153,16 @@ static void copy_state(Derive *d, const LatentPlan *l, bool back) {
   Nest n = open_all(d, l->z);
   for (QPart part = 0; part < PART_COUNT; part++)
     if (s->now[part])
-      build_store(&d->b, back ? s->fresh[part] : s->now[part], load_part(&n.x, back ? s->now : s->fresh, part, n.place), n.place);
+      build_store(&d->b, back ? s->fresh[part] : s->now[part], load_part(&n.x, back ? s->now : s->fresh, part, n.place),
+                  n.place);
   close_nest(&n);
 }
 
-typedef struct Change { const LatentPlan *l; uint32_t from; Val *place; } Change;
+typedef struct Change {
+  const LatentPlan *l;
+  uint32_t from;
+  Val *place;
+} Change;
 
 static Val change_from(Context *x, const Change *c);
 
@@ -343,14 +190,17 @@ static Val change_from(Context *x, const Change *c) {
   for (QPart part = 0; part < PART_COUNT; part++) {
     bool counts = own ? part == PART_FIRST || part == PART_SECOND : part == PART_MEAN || part == PART_VARIANCE;
     if (!counts || !s->now[part]) continue;
-    Val d = build_2(B(x), IR_SUB, parameter(x, c->l, s->fresh, part, c->place), parameter(x, c->l, s->now, part, c->place));
+    Val d =
+        build_2(B(x), IR_SUB, parameter(x, c->l, s->fresh, part, c->place), parameter(x, c->l, s->now, part, c->place));
     d = build_1(B(x), IR_ABS, d);
     largest = largest ? build_2(B(x), IR_MAX, largest, d) : d;
   }
   return largest;
 }
 
-static bool is_zero(const Term *t) { return (t->kind == TERM_REAL && t->real == 0) || (t->kind == TERM_INT && t->integer == 0); }
+static bool is_zero(const Term *t) {
+  return (t->kind == TERM_REAL && t->real == 0) || (t->kind == TERM_INT && t->integer == 0);
+}
 
 /* The line rests from now on if nothing has changed by more than tol > 0. */
 static void store_rest(Derive *d, const Infer *line, Array *rests) {
@@ -366,7 +216,8 @@ static void store_rest(Derive *d, const Infer *line, Array *rests) {
 }
 
 static void derive_line(Derive *d, const Infer *line, Array *rests) {
-  for (uint32_t i = 0; line->latents.n > 1 && i < line->latents.n; i++) copy_state(d, &d->plan->latents->of[line->latents.at[i]->id], true);
+  for (uint32_t i = 0; line->latents.n > 1 && i < line->latents.n; i++)
+    copy_state(d, &d->plan->latents->of[line->latents.at[i]->id], true);
   begin_stage(d, d->b.at);
   for (int gradient = 0; gradient < 2; gradient++) /* slopes are taken where the closed steps have come to */
     for (uint32_t i = 0; i < line->latents.n; i++) {
@@ -401,7 +252,8 @@ void derive_iteration(Derive *d) {
   it->of = NEW_ARRAY(d->arena, LatentState, m->latents.n);
   it->steps = build_int(b, 0);
   for (uint32_t i = 0; i < m->infers.n; i++)
-    if (m->infers.at[i]->method == INFER_COLLAPSED) it->steps = build_2(b, IR_MAX, eval(&x, m->infers.at[i]->steps), it->steps);
+    if (m->infers.at[i]->method == INFER_COLLAPSED)
+      it->steps = build_2(b, IR_MAX, eval(&x, m->infers.at[i]->steps), it->steps);
   for (uint32_t i = 0; i < m->latents.n; i++) declare_state(d, &d->plan->latents->of[i]);
   declare_histories(d);
   Array **rests = NEW_ARRAY(d->arena, Array *, m->infers.n);

@@ -10,23 +10,35 @@
 typedef enum { PART_MEAN, PART_VARIANCE, PART_LOG, PART_LOG1M, PART_FIRST, PART_SECOND, PART_COUNT } QPart;
 
 /* `now`: before the line under way, `fresh`: as far as the line has come.  NULL: q has no such number. */
-typedef struct LatentState { Array *now[PART_COUNT], *fresh[PART_COUNT]; } LatentState;
+typedef struct LatentState {
+  Array *now[PART_COUNT], *fresh[PART_COUNT];
+} LatentState;
 
 /* F after every step, for an out that asks for elbo(s) in these plates. */
-typedef struct History { IndexVec plates; Array *f; } History;
+typedef struct History {
+  IndexVec plates;
+  Array *f;
+} History;
 
 struct Iteration {
   LatentState *of; /* by Latent.id */
   VEC(History) histories;
-  Val steps;       /* the most of any line */
+  Val steps; /* the most of any line */
 };
 
 /* One loop over each index of a latent from number `from` on: the body is current until close_loops. */
-typedef struct Nest { Context x; Loop **loops; Val *place; uint32_t n; } Nest;
+typedef struct Nest {
+  Context x;
+  Loop **loops;
+  Val *place;
+  uint32_t n;
+} Nest;
 Nest open_nest(Context x, const Latent *z);
-void nest_loop(Nest *n, const Latent *z, Val none); /* opens the next; without iterations where `none` (0: never) holds */
+void nest_loop(Nest *n, const Latent *z); /* opens the next */
 void close_nest(Nest *n);
 
+/* q_state.c */
+void declare_state(Derive *d, const LatentPlan *l);
 bool has_part(const LatentPlan *l, QPart part);
 Val load_part(Context *x, Array *const *parts, QPart part, const Val *place);
 /* Stores parameters and what follows from them. */

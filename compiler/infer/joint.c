@@ -2,8 +2,8 @@
  *
  *   A z = b,   A = L D L'
  * for every value of the outer indices: elimination column by column, then forwards and backwards.  A direction without
- * curvature keeps its value: a pivot that is 0, up to rounding, leaves the unknown as it is.  A negative one means that there is no
- * maximum: an error of the run, unless it comes from NaN, which spreads. */
+ * curvature keeps its value: a pivot that is 0, up to rounding, leaves the unknown as it is.  A negative one means that
+ * there is no maximum: an error of the run, unless it comes from NaN, which spreads. */
 #include <math.h>
 
 #include "infer/iterate.h"
@@ -91,10 +91,17 @@ static uint32_t depth_of(const IndexVec *order, const Term *t) {
 }
 
 /* Loops over the indices in order; each term is evaluated where its last index is known. */
-typedef struct Filling { Context x; IndexVec order; Loop **loops; Val *outer; uint32_t n; } Filling;
+typedef struct Filling {
+  Context x;
+  IndexVec order;
+  Loop **loops;
+  Val *outer;
+  uint32_t n;
+} Filling;
 
 static Filling open_filling(Derive *d, uint32_t rank) {
-  return (Filling){.x = {.d = d}, .loops = NEW_ARRAY(d->arena, Loop *, rank), .outer = NEW_ARRAY(d->arena, Val, rank + 2)};
+  return (Filling){
+      .x = {.d = d}, .loops = NEW_ARRAY(d->arena, Loop *, rank), .outer = NEW_ARRAY(d->arena, Val, rank + 2)};
 }
 
 static void fill_loop(Filling *f) {
@@ -110,7 +117,9 @@ static void close_filling(Filling *f) {
   while (f->n) build_close(B(&f->x), f->loops[--f->n]);
 }
 
-typedef struct Sums { Val at[3]; } Sums;
+typedef struct Sums {
+  Val at[3];
+} Sums;
 
 static void add_terms(Filling *f, const Terms *t, Val *sum) {
   for (uint32_t i = 0; i < t->n; i++) {
@@ -267,7 +276,8 @@ static void backwards(const System *s, Context *x, Val *at) {
   Val flat = build_2(b, IR_EQ, inverse, wide(x, 0)), pulled = build_2(b, IR_NE, load_v(x, s, s->y, at, p), wide(x, 0));
   Val straight = build_2(b, IR_EQ, load_v(x, s, s->diagonal, at, p), wide(x, 0)); /* a slope and no curvature at all */
   b->span = s->j->members.at[0]->line->span;
-  build_check(b, IR_CHECK_CONCAVE, build_2(b, IR_AND, flat, build_2(b, IR_AND, straight, pulled)), number(x, 0), number(x, 0));
+  build_check(b, IR_CHECK_CONCAVE, build_2(b, IR_AND, flat, build_2(b, IR_AND, straight, pulled)), number(x, 0),
+              number(x, 0));
   store_v(x, s, s->y, at, p, build_select(b, flat, load_v(x, s, s->old, at, p), z));
   build_close(b, l);
 }
@@ -278,18 +288,19 @@ typedef void (*Stage)(const System *s, Context *x, Val *at);
 static void for_outer(const System *s, const Stage *stages, uint32_t n) {
   const LatentPlan *first = s->j->members.at[0];
   Nest nest = open_nest((Context){.d = s->d}, first->z);
-  for (uint32_t i = 0; i < s->j->outer; i++) nest_loop(&nest, first->z, 0);
+  for (uint32_t i = 0; i < s->j->outer; i++) nest_loop(&nest, first->z);
   Val *at = NEW_ARRAY(s->d->arena, Val, s->j->outer + 2);
   for (uint32_t i = 0; i < s->j->outer; i++) at[i] = nest.place[i];
   for (uint32_t i = 0; i < n; i++) stages[i](s, &nest.x, at);
   close_nest(&nest);
 }
 
-/* ---- the step ------------------------------------------------------------------------------------------------------ */
+/* ---- the step ------------------------------------------------------------------------------------------------------
+ */
 
 static void store_old(const System *s, const LatentPlan *l) {
   Nest n = open_nest((Context){.d = s->d}, l->z);
-  for (uint32_t i = 0; i < latent_rank(l->z); i++) nest_loop(&n, l->z, 0);
+  for (uint32_t i = 0; i < latent_rank(l->z); i++) nest_loop(&n, l->z);
   Val old = build_convert(B(&n.x), load_part(&n.x, s->d->iteration->of[l->z->id].now, PART_MEAN, n.place), IR_WIDE);
   store_v(&n.x, s, s->old, n.place, place_of(&n.x, s, l, NULL), old);
   close_nest(&n);
@@ -297,9 +308,10 @@ static void store_old(const System *s, const LatentPlan *l) {
 
 static void store_new(const System *s, const LatentPlan *l) {
   Nest n = open_nest((Context){.d = s->d}, l->z);
-  for (uint32_t i = 0; i < latent_rank(l->z); i++) nest_loop(&n, l->z, 0);
+  for (uint32_t i = 0; i < latent_rank(l->z); i++) nest_loop(&n, l->z);
   Val place = place_of(&n.x, s, l, NULL);
-  store_quadratic_top(&n.x, l, load_v(&n.x, s, s->y, n.place, place), load_v(&n.x, s, s->diagonal, n.place, place), n.place);
+  store_quadratic_top(&n.x, l, load_v(&n.x, s, s->y, n.place, place), load_v(&n.x, s, s->diagonal, n.place, place),
+                      n.place);
   close_nest(&n);
 }
 

@@ -71,7 +71,8 @@ static int partner(const Plan *p, const Monomial *x, uint32_t i, int skip) {
 
 /* Both are first powers of one normal latent. */
 static bool is_pair(const Plan *p, const Stat *s, const Stat *t) {
-  return plan_of(p, s->ref)->family == FAMILY_NORMAL && s->kind == STAT_POWER && t->kind == STAT_POWER && s->power == 1 && t->power == 1;
+  return plan_of(p, s->ref)->family == FAMILY_NORMAL && s->kind == STAT_POWER && t->kind == STAT_POWER &&
+         s->power == 1 && t->power == 1;
 }
 
 static Term *expected_pair(const Plan *p, const Stat *s, const Stat *t) {
@@ -88,10 +89,14 @@ bool expected_stats(const Plan *p, const Monomial *x, int skip, Term **e, Obstac
     if ((int)i == skip) continue;
     int k = partner(p, x, i, skip);
     Term *one;
-    if (k < 0) one = expected_stat(p, s, why);
-    else if (!is_pair(p, s, &x->stats.at[k])) return cannot(s->ref, why, "a product of components of a latent whose q is no point");
-    else if ((uint32_t)k < i) continue;
-    else one = expected_pair(p, s, &x->stats.at[k]);
+    if (k < 0)
+      one = expected_stat(p, s, why);
+    else if (!is_pair(p, s, &x->stats.at[k]))
+      return cannot(s->ref, why, "a product of components of a latent whose q is no point");
+    else if ((uint32_t)k < i)
+      continue;
+    else
+      one = expected_pair(p, s, &x->stats.at[k]);
     if (!one) return false;
     *e = make_product(arena_of(p), *e, one);
   }
@@ -161,7 +166,8 @@ Term *expected_term(const Plan *p, Term *t, Obstacle *why) {
   if (!any_random(p, t)) return t;
   Monomials poly;
   if (t->type != TYPE_REAL || !collect_monomials((Model *)p->model, t, &poly, why)) {
-    if (!why->text) *why = (Obstacle){t->span, "the expectation of this function of a latent under its q has no closed form"};
+    if (!why->text)
+      *why = (Obstacle){t->span, "the expectation of this function of a latent under its q has no closed form"};
     return NULL;
   }
   Term *c = mean_correction(p, &poly, why);

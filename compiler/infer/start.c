@@ -1,7 +1,7 @@
 /* start: q before the first step: at `init`, else at the prior.
  *
- * The prior's parameters of a component z[t] are those of the prior line that names it: as a sum over the line's plates and
- * axes of p 1(a = t), in which all indices have one value. */
+ * The prior's parameters of a component z[t] are those of the prior line that names it: as a sum over the line's plates
+ * and axes of p 1(a = t), in which all indices have one value. */
 #include "infer/iterate.h"
 
 #include "model/term.h"
@@ -29,7 +29,9 @@ static Val parameter(Context *x, const LatentPlan *l, uint32_t k) {
   return build_convert(B(x), eval(x, prior_parameter(x->d, l, k)), IR_WIDE);
 }
 
-typedef struct Total { const LatentPlan *l; } Total;
+typedef struct Total {
+  const LatentPlan *l;
+} Total;
 
 static void contribute_alpha(Context *x, void *arg, Contribution *c) { c->x = parameter(x, ((Total *)arg)->l, 0); }
 
@@ -71,9 +73,10 @@ static void store_parameters(Context *x, const LatentPlan *l, const LatentState 
 static void start_latent(Derive *d, const LatentPlan *l) {
   LatentState *s = &d->iteration->of[l->z->id];
   Nest n = open_nest((Context){.d = d}, l->z);
-  for (uint32_t i = 0; i < latent_rank(l->z); i++) nest_loop(&n, l->z, 0);
+  for (uint32_t i = 0; i < latent_rank(l->z); i++) nest_loop(&n, l->z);
   const Term *init = init_of(l);
-  if (s->now[PART_FIRST]) store_parameters(&n.x, l, s, n.place);
+  if (s->now[PART_FIRST])
+    store_parameters(&n.x, l, s, n.place);
   else {
     bool at_init = init && (l->family == FAMILY_POINT || l->line->q == Q_GAUSSIAN);
     build_store(&d->b, s->now[PART_MEAN], at_init ? eval(&n.x, init) : prior_mean(&n.x, l), n.place);
@@ -82,12 +85,13 @@ static void start_latent(Derive *d, const LatentPlan *l) {
   close_nest(&n);
   if (!s->now[PART_FIRST]) return;
   n = open_nest((Context){.d = d}, l->z);
-  for (uint32_t i = 0; i < latent_rank(l->z); i++) nest_loop(&n, l->z, 0);
+  for (uint32_t i = 0; i < latent_rank(l->z); i++) nest_loop(&n, l->z);
   store_moments(&n.x, l, s->now, n.place);
   close_nest(&n);
 }
 
-/* ---- order: a latent that starts at its prior comes after those that the prior mentions ------------------------------- */
+/* ---- order: a latent that starts at its prior comes after those that the prior mentions
+ * ------------------------------- */
 
 static bool starts_at_prior(const LatentPlan *l) { return !init_of(l) || l->line->q != Q_POINT; }
 
@@ -120,5 +124,6 @@ void start_latents(Derive *d) {
   }
   for (uint32_t i = 0; left && i < d->m->latents.n; i++)
     if (!started[i])
-      refuse_query(&x, d->m->latents.at[i]->infer->span, "no start: the prior depends on the latent itself, or on one that waits for it; write 'init'");
+      refuse_query(&x, d->m->latents.at[i]->infer->span,
+                   "no start: the prior depends on the latent itself, or on one that waits for it; write 'init'");
 }

@@ -26,7 +26,9 @@ static uint32_t depth_of(const Latent *z, const Term *t) {
   return n;
 }
 
-typedef struct Coefficients { Val at[2]; } Coefficients;
+typedef struct Coefficients {
+  Val at[2];
+} Coefficients;
 
 static void add_coefficients(Context *x, const LatentPlan *l, uint32_t depth, Coefficients *c) {
   for (int k = 0; k < 2; k++)
@@ -44,7 +46,7 @@ static Coefficients coefficients(Nest *n, const LatentPlan *l) {
   for (uint32_t depth = 0;; depth++) {
     add_coefficients(&n->x, l, depth, &c);
     if (depth == latent_rank(l->z)) break;
-    nest_loop(n, l->z, 0);
+    nest_loop(n, l->z);
   }
   for (int k = 0; k < 2; k++)
     if (!c.at[k]) c.at[k] = wide(&n->x, 0);
@@ -53,20 +55,25 @@ static Coefficients coefficients(Nest *n, const LatentPlan *l) {
 
 /* ---- damping ---------------------------------------------------------------------------------------------------- */
 
-static bool is_zero(const Term *t) { return (t->kind == TERM_REAL && t->real == 0) || (t->kind == TERM_INT && t->integer == 0); }
+static bool is_zero(const Term *t) {
+  return (t->kind == TERM_REAL && t->real == 0) || (t->kind == TERM_INT && t->integer == 0);
+}
 
 /* (1 - damping) new + damping old */
 static Val damped(Context *x, const LatentPlan *l, Val new, Val old) {
   const Term *t = l->line->damping;
   if (is_zero(t)) return new;
   Context top = {.d = x->d};
-  Val g = build_convert(B(x), eval(&top, t), IR_WIDE), mixed = add(x, mul(x, sub(x, wide(x, 1), g), new), mul(x, g, old));
+  Val g = build_convert(B(x), eval(&top, t), IR_WIDE),
+      mixed = add(x, mul(x, sub(x, wide(x, 1), g), new), mul(x, g, old));
   return select(x, equal(x, g, wide(x, 0)), new, mixed);
 }
 
 /* ---- b z + a z^2 ------------------------------------------------------------------------------------------------- */
 
-typedef struct Top { Val mean, variance; } Top;
+typedef struct Top {
+  Val mean, variance;
+} Top;
 
 /* Its top where it has one; where it is flat the old values stay.  precision = -2 a > 0 or = 0. */
 static Top top_of(Context *x, const LatentPlan *l, Val b, Val precision, Val old, Val old_variance) {
@@ -129,9 +136,15 @@ void store_quadratic_top(Context *x, const LatentPlan *l, Val top, Val precision
   store_top(x, s, damp_top(x, l, t, old, old_variance), place);
 }
 
-/* ---- where only the run tells whether there is a top ------------------------------------------------------------------ */
+/* ---- where only the run tells whether there is a top
+ * ------------------------------------------------------------------ */
 
-typedef struct Curved { const LatentPlan *l; Array *b, *precision; uint32_t from; Val *place; } Curved;
+typedef struct Curved {
+  const LatentPlan *l;
+  Array *b, *precision;
+  uint32_t from;
+  Val *place;
+} Curved;
 
 static void contribute_bent_up(Context *x, void *arg, Contribution *c);
 
@@ -158,8 +171,8 @@ static Array *temp(Derive *d, const LatentPlan *l, const char *what) {
   const LatentState *s = &d->iteration->of[l->z->id];
   Region *back = d->b.at;
   d->b.at = d->b.k->top;
-  Array *a = build_array(&d->b, ARRAY_TEMP, arena_printf(d->arena, "%s.%s", sym_text(d->m->names, l->z->name), what), STORE_WIDE,
-                         s->now[PART_MEAN]->rank, s->now[PART_MEAN]->dims);
+  Array *a = build_array(&d->b, ARRAY_TEMP, arena_printf(d->arena, "%s.%s", sym_text(d->m->names, l->z->name), what),
+                         STORE_WIDE, s->now[PART_MEAN]->rank, s->now[PART_MEAN]->dims);
   d->b.at = back;
   return a;
 }
@@ -180,7 +193,7 @@ static void step_quadratic_if_concave(Derive *d, const LatentPlan *l) {
     build_check(&d->b, IR_CHECK_CONCAVE, up, build_int(&d->b, 0), build_int(&d->b, 0));
   }
   n = open_nest(x, l->z);
-  for (uint32_t i = 0; i < latent_rank(l->z); i++) nest_loop(&n, l->z, 0);
+  for (uint32_t i = 0; i < latent_rank(l->z); i++) nest_loop(&n, l->z);
   Val old = old_mean(&n.x, s, n.place), old_variance = old_variance_of(&n.x, s, n.place);
   Val b = build_load(&d->b, k.b, n.place), precision = build_load(&d->b, k.precision, n.place);
   Top t = damp_top(&n.x, l, top_of(&n.x, l, b, precision, old, old_variance), old, old_variance);
@@ -190,7 +203,8 @@ static void step_quadratic_if_concave(Derive *d, const LatentPlan *l) {
   close_nest(&n);
 }
 
-/* ---- forms of bounded ranges ------------------------------------------------------------------------------------------- */
+/* ---- forms of bounded ranges
+ * ------------------------------------------------------------------------------------------- */
 
 /* Parameters of the density exp(form), damped. */
 static void store_conjugate(Context *x, const LatentPlan *l, const LatentState *s, Coefficients c, const Val *place) {
@@ -202,7 +216,8 @@ static void store_conjugate(Context *x, const LatentPlan *l, const LatentState *
   B(x)->span = l->line->span;
   build_check(B(x), IR_CHECK_CONCAVE, improper, build_int(B(x), 0), build_int(B(x), 0));
   build_store(B(x), s->fresh[PART_FIRST], damped(x, l, first, load_part(x, s->now, PART_FIRST, place)), place);
-  if (second) build_store(B(x), s->fresh[PART_SECOND], damped(x, l, second, load_part(x, s->now, PART_SECOND, place)), place);
+  if (second)
+    build_store(B(x), s->fresh[PART_SECOND], damped(x, l, second, load_part(x, s->now, PART_SECOND, place)), place);
 }
 
 /* Of z^a (1 - z)^b, clamped to [0, 1]; where both are 0 there is none. */
@@ -229,20 +244,26 @@ static void step_bounded(Derive *d, const LatentPlan *l) {
     store_conjugate(&n.x, l, s, c, n.place);
   } else {
     Val old = old_mean(&n.x, s, n.place);
-    Val mode = l->form == FORM_BETA ? mode_in_unit(&n.x, c.at[0], c.at[1], old) : mode_above_zero(&n.x, c.at[0], c.at[1], old);
+    Val mode =
+        l->form == FORM_BETA ? mode_in_unit(&n.x, c.at[0], c.at[1], old) : mode_above_zero(&n.x, c.at[0], c.at[1], old);
     build_store(&d->b, s->fresh[PART_MEAN], damped(&n.x, l, mode, old), n.place);
   }
   close_nest(&n);
   if (l->family == FAMILY_POINT) return;
   n = open_nest((Context){.d = d}, l->z);
-  for (uint32_t i = 0; i < latent_rank(l->z); i++) nest_loop(&n, l->z, 0);
+  for (uint32_t i = 0; i < latent_rank(l->z); i++) nest_loop(&n, l->z);
   store_moments(&n.x, l, s->fresh, n.place);
   close_nest(&n);
 }
 
-/* ---- the mode of prod_k z_k^a_k on a simplex ------------------------------------------------------------------------------ */
+/* ---- the mode of prod_k z_k^a_k on a simplex
+ * ------------------------------------------------------------------------------ */
 
-typedef struct Row { const Latent *z; Array *a; Val *place; } Row;
+typedef struct Row {
+  const Latent *z;
+  Array *a;
+  Val *place;
+} Row;
 
 static void contribute_positive(Context *x, void *arg, Contribution *c) {
   Row *r = arg;
@@ -263,9 +284,10 @@ static void step_simplex_mode(Derive *d, const LatentPlan *l) {
   close_nest(&n);
   uint32_t rank = latent_rank(l->z);
   n = open_nest((Context){.d = d}, l->z);
-  for (uint32_t i = 0; i + 1 < rank; i++) nest_loop(&n, l->z, 0);
-  Val sum = reduce_over(&n.x, latent_index(l->z, rank - 1), ACC_SUM, IR_WIDE, contribute_positive, &(Row){l->z, a, n.place});
-  nest_loop(&n, l->z, 0);
+  for (uint32_t i = 0; i + 1 < rank; i++) nest_loop(&n, l->z);
+  Val sum =
+      reduce_over(&n.x, latent_index(l->z, rank - 1), ACC_SUM, IR_WIDE, contribute_positive, &(Row){l->z, a, n.place});
+  nest_loop(&n, l->z);
   Val none = build_1(&d->b, IR_NOT, greater(&n.x, sum, wide(&n.x, 0))), old = old_mean(&n.x, s, n.place);
   Val own = build_2(&d->b, IR_MAX, build_load(&d->b, a, n.place), wide(&n.x, 0));
   Val share = divide(&n.x, own, select(&n.x, none, wide(&n.x, 1), sum));
@@ -273,10 +295,12 @@ static void step_simplex_mode(Derive *d, const LatentPlan *l) {
   close_nest(&n);
 }
 
-/* ---- along the gradient ---------------------------------------------------------------------------------------------------
+/* ---- along the gradient
+ * ---------------------------------------------------------------------------------------------------
  *
- * u <- u + rate dF/du in coordinates u of the range: z itself, log z, logit z, logarithms of a vector's components up to a
- * common term.  With g = dF/dz:  dF/dlog z = z g;  dF/dlogit z = z (1 - z) g;  dF/du_k = z_k (g_k - sum_i z_i g_i). */
+ * u <- u + rate dF/du in coordinates u of the range: z itself, log z, logit z, logarithms of a vector's components up
+ * to a common term.  With g = dF/dz:  dF/dlog z = z g;  dF/dlogit z = z (1 - z) g;  dF/du_k = z_k (g_k - sum_i z_i
+ * g_i). */
 
 static Val moved(Context *x, const LatentPlan *l, Val z, Val g) {
   Val one = wide(x, 1), rate = rate_of(x, l);
@@ -286,7 +310,11 @@ static Val moved(Context *x, const LatentPlan *l, Val z, Val g) {
   return divide(x, grown, add(x, rest, grown));
 }
 
-typedef struct Along { const Latent *z; Array *v, *mean; Val *place; } Along;
+typedef struct Along {
+  const Latent *z;
+  Array *v, *mean;
+  Val *place;
+} Along;
 
 /* v, or v times the mean, of one component of the vector */
 static void contribute_along(Context *x, void *arg, Contribution *c) {
@@ -304,9 +332,10 @@ static void contribute_along(Context *x, void *arg, Contribution *c) {
 static Val open_vector(Nest *n, Derive *d, const LatentPlan *l, Array *v, Array *mean) {
   *n = open_nest((Context){.d = d}, l->z);
   uint32_t rank = latent_rank(l->z);
-  for (uint32_t i = 0; i + 1 < rank; i++) nest_loop(n, l->z, 0);
-  Val sum = reduce_over(&n->x, latent_index(l->z, rank - 1), ACC_SUM, IR_WIDE, contribute_along, &(Along){l->z, v, mean, n->place});
-  nest_loop(n, l->z, 0);
+  for (uint32_t i = 0; i + 1 < rank; i++) nest_loop(n, l->z);
+  Val sum = reduce_over(&n->x, latent_index(l->z, rank - 1), ACC_SUM, IR_WIDE, contribute_along,
+                        &(Along){l->z, v, mean, n->place});
+  nest_loop(n, l->z);
   return sum;
 }
 
@@ -351,14 +380,19 @@ void step_latent(Derive *d, const LatentPlan *l) {
   }
   switch (l->form) {
   case FORM_QUADRATIC:
-    if (l->concave) step_quadratic_at_once(d, l);
-    else step_quadratic_if_concave(d, l);
+    if (l->concave)
+      step_quadratic_at_once(d, l);
+    else
+      step_quadratic_if_concave(d, l);
     return;
   case FORM_DIRICHLET:
-    if (l->family == FAMILY_POINT) step_simplex_mode(d, l);
-    else step_bounded(d, l);
+    if (l->family == FAMILY_POINT)
+      step_simplex_mode(d, l);
+    else
+      step_bounded(d, l);
     return;
-  case FORM_BETA: case FORM_GAMMA: step_bounded(d, l); return;
+  case FORM_BETA:
+  case FORM_GAMMA: step_bounded(d, l); return;
   case FORM_NONE: break;
   }
   ICE("a latent without a step");

@@ -1,7 +1,8 @@
 /* latents: random models with continuous unknowns; see generate.h.
  *
- * One or two latents of some range (the line, positive, the unit interval, a simplex), edges that pick among their copies,
- * weights of the kinds that have closed steps and of some that have none, and infer lines with every argument. */
+ * One or two latents of some range (the line, positive, the unit interval, a simplex), edges that pick among their
+ * copies, weights of the kinds that have closed steps and of some that have none, and infer lines with every argument.
+ */
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
@@ -19,7 +20,11 @@ typedef struct Gen {
   bool closed;       /* everything so far has a closed step */
 } Gen;
 
-typedef struct Unknown { Kind kind; const char *name; bool flat, conjugate; } Unknown;
+typedef struct Unknown {
+  Kind kind;
+  const char *name;
+  bool flat, conjugate;
+} Unknown;
 
 #define TEXT(g, ...) arena_printf((g)->arena, __VA_ARGS__)
 
@@ -34,7 +39,8 @@ static const char *input(Gen *g, const char *name, const char *type) {
 }
 
 /* Data of each copy j, with the plate's index where there is one. */
-static const char *own(Gen *g, const char *letter, const char *suffix, const char *type, const char *dims, const char *more) {
+static const char *own(Gen *g, const char *letter, const char *suffix, const char *type, const char *dims,
+                       const char *more) {
   const char *name = TEXT(g, "%s_%s", letter, suffix);
   input(g, name, TEXT(g, "%s[%sN%s]", type, g->size, dims));
   return TEXT(g, "%s[%sj%s]", name, g->plate, more);
@@ -48,13 +54,16 @@ static const char *prior(Gen *g, const Unknown *z) {
   static const char *const scales[] = {"1", "0.7", "2.5"};
   const char *left = copy(g, z, "k");
   switch (z->kind) {
-  case LINE_VECTOR: case LINE_SCALAR:
+  case LINE_VECTOR:
+  case LINE_SCALAR:
     if (z->flat) return "";
     if (chance(g, 10) && !z->conjugate) {
       g->closed = false;
       return TEXT(g, "  for k in K { prior %s ~ student_t(4, 0.3, %s) }\n", left, scales[below(g, 3)]);
     }
-    if (chance(g, 30)) return TEXT(g, "  for k in K { prior %s ~ normal(%s[k], %s) }\n", left, input(g, "x_m", "[K]"), scales[below(g, 3)]);
+    if (chance(g, 30))
+      return TEXT(g, "  for k in K { prior %s ~ normal(%s[k], %s) }\n", left, input(g, "x_m", "[K]"),
+                  scales[below(g, 3)]);
     return TEXT(g, "  for k in K { prior %s ~ normal(0.%u, %s) }\n", left, below(g, 9), scales[below(g, 3)]);
   case POSITIVE:
     if (chance(g, 20)) return TEXT(g, "  for k in K { prior %s ~ exponential(1.5) }\n", left);
@@ -71,13 +80,15 @@ static const char *declaration(Gen *g, const Unknown *z) {
   return TEXT(g, "  latent %s[k in K]: %s\n", z->name, z->kind == LINE_VECTOR ? "[D]" : "real");
 }
 
-/* ---- weights of one copy j, whose edge is e ------------------------------------------------------------------------ */
+/* ---- weights of one copy j, whose edge is e ------------------------------------------------------------------------
+ */
 
 static const char *for_vector(Gen *g, const Unknown *z) {
   const char *v = copy(g, z, "e"), *q = own(g, "q", "j", "", ", D", "");
   switch (below(g, 7)) {
   case 0: return TEXT(g, "observe %s ~ normal(%s, 0.8)", q, v);
-  case 1: return TEXT(g, "potential exp(-0.5 * sum(d in D) sq(%s - %s[e, d]))", own(g, "q", "j", "", ", D", ", d"), z->name);
+  case 1:
+    return TEXT(g, "potential exp(-0.5 * sum(d in D) sq(%s - %s[e, d]))", own(g, "q", "j", "", ", D", ", d"), z->name);
   case 2: {
     input(g, "q_w", "[D, D]");
     return TEXT(g, "for c in D { observe %s ~ normal(dot(q_w[c], %s), 0.9) }", own(g, "q", "j", "", ", D", ", c"), v);
@@ -133,56 +144,72 @@ static const char *weight(Gen *g, const Unknown *z, const Unknown *scale) {
 
 /* Weights without edges. */
 static const char *free_weight(Gen *g, const Unknown *z) {
-  if (z->kind == LINE_SCALAR && !z->flat && chance(g, 20)) return TEXT(g, "  for k in 1..K { potential exp(-0.4 * sq(%s[k] - %s[k - 1])) }\n", z->name, z->name);
-  if (z->kind == LINE_VECTOR && chance(g, 30)) return TEXT(g, "  for k in K { potential exp(-0.3 * dot(%s[k], %s[k])) }\n", z->name, z->name);
+  if (z->kind == LINE_SCALAR && !z->flat && chance(g, 20))
+    return TEXT(g, "  for k in 1..K { potential exp(-0.4 * sq(%s[k] - %s[k - 1])) }\n", z->name, z->name);
+  if (z->kind == LINE_VECTOR && chance(g, 30))
+    return TEXT(g, "  for k in K { potential exp(-0.3 * dot(%s[k], %s[k])) }\n", z->name, z->name);
   return "";
 }
 
-/* ---- inference ------------------------------------------------------------------------------------------------------ */
+/* ---- inference ------------------------------------------------------------------------------------------------------
+ */
 
 static const char *arguments(Gen *g, const Unknown *z) {
   const char *text = TEXT(g, "steps = %u", below(g, 4));
   bool line = z->kind == LINE_VECTOR || z->kind == LINE_SCALAR;
-  if (g->closed && line && !z->flat && chance(g, 30)) text = TEXT(g, "%s, q = %s", text, chance(g, 50) ? "gaussian" : "conjugate");
-  else if (g->closed && !line && z->conjugate) text = TEXT(g, "%s, q = conjugate", text);
-  else if (!g->closed || chance(g, 20)) text = TEXT(g, "%s, method = gradient", text);
+  if (g->closed && line && !z->flat && chance(g, 30))
+    text = TEXT(g, "%s, q = %s", text, chance(g, 50) ? "gaussian" : "conjugate");
+  else if (g->closed && !line && z->conjugate)
+    text = TEXT(g, "%s, q = conjugate", text);
+  else if (!g->closed || chance(g, 20))
+    text = TEXT(g, "%s, method = gradient", text);
   text = TEXT(g, "%s, rate = 0.0%u", text, 1 + below(g, 9));
   if (chance(g, 20)) text = TEXT(g, "%s, damping = 0.%u", text, below(g, 9));
   if (chance(g, 15)) text = TEXT(g, "%s, tol = 0.0%u", text, below(g, 9));
-  if (line && (z->flat || chance(g, 60))) text = TEXT(g, "%s, init = %s", text, z->kind == LINE_VECTOR ? input(g, "q_0", "[K, D]") : input(g, "x_0", "[K]"));
+  if (line && (z->flat || chance(g, 60)))
+    text = TEXT(g, "%s, init = %s", text, z->kind == LINE_VECTOR ? input(g, "q_0", "[K, D]") : input(g, "x_0", "[K]"));
   return text;
 }
 
 /* Where nothing is observed everything has a closed step, so those without say that they want none. */
 static const char *infer(Gen *g, const Unknown *z, uint32_t n) {
   bool point = g->closed && n == 2 && z[0].kind == z[1].kind;
-  if (point && chance(g, 40)) return TEXT(g, "  infer %s, %s by collapsed(steps = %u, rate = 0.02, init = 0.%u)\n", z[0].name, z[1].name, 1 + below(g, 2), 1 + below(g, 8));
+  if (point && chance(g, 40))
+    return TEXT(g, "  infer %s, %s by collapsed(steps = %u, rate = 0.02, init = 0.%u)\n", z[0].name, z[1].name,
+                1 + below(g, 2), 1 + below(g, 8));
   const char *text = "";
-  for (uint32_t i = 0; i < n; i++) text = TEXT(g, "%s  infer %s by collapsed(%s)\n", text, z[i].name, arguments(g, &z[i]));
+  for (uint32_t i = 0; i < n; i++)
+    text = TEXT(g, "%s  infer %s by collapsed(%s)\n", text, z[i].name, arguments(g, &z[i]));
   return text;
 }
 
-/* ---- outputs ----------------------------------------------------------------------------------------------------------- */
+/* ---- outputs
+ * ----------------------------------------------------------------------------------------------------------- */
 
 static const char *outputs(Gen *g, const Unknown *z) {
   const char *n = z->name, *text;
-  if (z->kind == SIMPLEX) text = TEXT(g, "  out o_%s = %s\n  out m_%s[k in K] = E[sq(%s[k])]\n", n, n, n, n);
+  if (z->kind == SIMPLEX)
+    text = TEXT(g, "  out o_%s = %s\n  out m_%s[k in K] = E[sq(%s[k])]\n", n, n, n, n);
   else {
     text = TEXT(g, "  out o_%s[k in K] = %s[k]\n", n, n);
-    if (chance(g, 50) && g->closed) text = TEXT(g, "%s  out v_%s[k in K] = E[sq(%s[k])] - sq(E[%s[k]])\n", text, n, n, n);
+    if (chance(g, 50) && g->closed)
+      text = TEXT(g, "%s  out v_%s[k in K] = E[sq(%s[k])] - sq(E[%s[k]])\n", text, n, n, n);
   }
-  if (z->kind != LINE_VECTOR && z->kind != SIMPLEX && chance(g, 50)) text = TEXT(g, "%s  out p_%s[k in K] = param(%s[k], 1)\n", text, n, n);
+  if (z->kind != LINE_VECTOR && z->kind != SIMPLEX && chance(g, 50))
+    text = TEXT(g, "%s  out p_%s[k in K] = param(%s[k], 1)\n", text, n, n);
   return text;
 }
 
 static const char *of_copies(Gen *g, const Unknown *z) {
   const char *text = TEXT(g, "    out r[%sj, k in K] = P[e == k]\n", g->plate);
-  if (z->kind == LINE_VECTOR || z->kind == LINE_SCALAR) text = TEXT(g, "%s    out w[%sj] = E[%s[e]]\n", text, g->plate, z->name);
+  if (z->kind == LINE_VECTOR || z->kind == LINE_SCALAR)
+    text = TEXT(g, "%s    out w[%sj] = E[%s[e]]\n", text, g->plate, z->name);
   if (chance(g, 40)) text = TEXT(g, "%s    out l[%sj] = logZ\n", text, g->plate);
   return text;
 }
 
-/* ---- models -------------------------------------------------------------------------------------------------------------- */
+/* ---- models
+ * -------------------------------------------------------------------------------------------------------------- */
 
 static uint32_t unknowns(Gen *g, Unknown *z) {
   uint32_t n = 1;
@@ -201,7 +228,9 @@ static uint32_t unknowns(Gen *g, Unknown *z) {
 }
 
 const char *generate_latents(Arena *arena, uint64_t seed) {
-  Gen gen = {.arena = arena, .r = {seed * 0x2545F4914F6CDD1Du + 7}, .plate = "", .size = "", .data = "", .closed = true}, *g = &gen;
+  Gen gen =
+          {.arena = arena, .r = {seed * 0x2545F4914F6CDD1Du + 7}, .plate = "", .size = "", .data = "", .closed = true},
+      *g = &gen;
   if (chance(g, 25)) g->plate = "b, ", g->size = "L, ";
   Unknown z[2];
   uint32_t n = unknowns(g, z);
@@ -220,6 +249,8 @@ const char *generate_latents(Arena *arena, uint64_t seed) {
   if (!strcmp(support, " or none")) copies = TEXT(g, "%s    potential if e == none then 0.4 else 1.5\n", copies);
   const char *lines = infer(g, z, n);
   for (uint32_t i = 0; i < n; i++) outs = TEXT(g, "%s%s", outs, outputs(g, &z[i]));
-  const char *body = TEXT(g, "%s  for %sj in N {\n%s%s  }\n", priors, g->plate[0] ? "b in L, " : "", copies, of_copies(g, &z[0]));
-  return TEXT(g, "model m(M, N, K, L, D, C) {\n%s%s%s%s%s  out f = elbo\n  out h[s in 4] = elbo(s)\n}\n", g->data, latents, body, lines, outs);
+  const char *body =
+      TEXT(g, "%s  for %sj in N {\n%s%s  }\n", priors, g->plate[0] ? "b in L, " : "", copies, of_copies(g, &z[0]));
+  return TEXT(g, "model m(M, N, K, L, D, C) {\n%s%s%s%s%s  out f = elbo\n  out h[s in 4] = elbo(s)\n}\n", g->data,
+              latents, body, lines, outs);
 }
