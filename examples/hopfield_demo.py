@@ -3,8 +3,9 @@
 
     hopfield_demo.py --attn PATH
 
-Images are centred on the mean training image and scaled to unit length, so that all patterns are stored alike. A query is an
-image whose lower half is the mean; three steps draw it to what is stored. NumPy only reads and draws; `attn run` does the rest.
+Images are centred on the mean training image and scaled to unit length, so that all patterns are stored alike. A query
+is an image whose lower half is the mean; three steps draw it to what is stored. NumPy only reads and draws; `attn run`
+does the rest.
 """
 import argparse
 import subprocess
@@ -24,8 +25,8 @@ def complete(attn, folder, patterns, queries):
     """Where the states end, their energies after every step, and the line about times."""
     np.save(f"{folder}/x.npy", patterns)
     np.save(f"{folder}/q.npy", queries)
-    words = [str(attn), "run", str(HERE / "hopfield.attn"), f"x={folder}/x.npy", f"q={folder}/q.npy", f"beta={BETA}", "-o", f"{folder}/",
-             "--time"]
+    words = [str(attn), "run", str(HERE / "hopfield.attn"), f"x={folder}/x.npy", f"q={folder}/q.npy", f"beta={BETA}"]
+    words += ["-o", f"{folder}/", "--time"]
     done = subprocess.run(words, stderr=subprocess.PIPE, text=True)
     if done.returncode:
         sys.exit(done.stderr)
@@ -55,10 +56,12 @@ def main():
     for i in SHOWN:
         ends = ", ".join(f"{e:.4f}" for e in energy[i])
         half = np.concatenate([test[i, :32], np.zeros(32)])
-        show([half, mean + y[i] * length.mean(), test[i]], f"\n  a {label[i]}: its upper half, completed, as it was; energies {ends}")
+        show([half, mean + y[i] * length.mean(), test[i]],
+             f"\n  a {label[i]}: its upper half, completed, as it was; energies {ends}")
     assert (np.diff(energy, axis=1) < 1e-5).all(), "an energy rose"
     right = (train_label[nearest] == label).sum()
-    print(f"\n{right} of {len(label)} digits end nearest to a pattern of their own kind ({100 * right / len(label):.1f} %), no energy rose")
+    share = 100 * right / len(label)
+    print(f"\n{right} of {len(label)} digits end nearest to a pattern of their own kind ({share:.1f} %), no energy rose")
     print(times)
 
 

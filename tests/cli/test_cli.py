@@ -648,6 +648,15 @@ class Latents(Cli):
         x, q = self.save("x", np.array([[1.0, 0], [0, 1], [-1, 0]])), self.save("q", np.array([[0.5, 0.2]]))
         self.attn("run", EXAMPLES / "hopfield.attn", x, q, "beta=2", "--precision=f64", "-o", "out/")
         np.testing.assert_allclose(np.load(self.path("out/y.npy"))[0], [0.4348818311, 0.4158139195], rtol=1e-9)
+        text = "model e(N) {\n data s: [N]\n latent t: real\n prior t ~ beta(1, 1)\n edge phi in N\n"
+        text += " prior N - 1 - phi ~ geometric(t)\n potential exp(s[phi])\n infer t by collapsed(steps = 60, q = conjugate)\n"
+        text += " out a = param(t, 1)\n out b = param(t, 2)\n out r[j in N] = P[phi == j]\n}\n"
+        s = self.save("s", np.array([2.0, 0, 0, 1]))
+        self.attn("run", self.file("e.attn", text), s, "--precision=f64", "-o", "expanding/")
+        got = [np.load(self.path(f"expanding/{name}.npy")) for name in "abr"]
+        np.testing.assert_allclose(got[0], 2, rtol=1e-9)
+        np.testing.assert_allclose(got[1], 1.3519227470, rtol=1e-9)
+        np.testing.assert_allclose(got[2], [0.0669277662, 0.0290345120, 0.0930704246, 0.8109672973], rtol=1e-8)
         want = [-0.6267001386, -0.6303704603, -0.6338489235]
         np.testing.assert_allclose(np.load(self.path("out/energy.npy"))[0, 1:], want, rtol=1e-9)
 

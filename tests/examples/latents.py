@@ -1,6 +1,7 @@
 """What the examples with latents must compute: the iterations as their papers write them, in plain NumPy (f64).
 
-Importing it adds them to reference.EXAMPLES.  Run as a program it checks itself: golden numbers, and bounds that never fall.
+Importing it adds them to reference.EXAMPLES.  Run as a program it checks itself: golden numbers, and bounds that
+never fall.
 """
 import numpy as np
 
@@ -144,7 +145,8 @@ def gmm(x, mu0, s, t, a):
             mu = (r.T @ x / s ** 2) / (1 / t ** 2 + r.sum(0)[:, None] / s ** 2)
             w = a - 1 + softmax(weights(), 1).sum(0)
             w = w / w.sum()
-    return Answer(dict(means=mu, shares=w, bound=np.array(bound), r=softmax(weights(), 1)), np.abs(weights()).max(), floors=dict(bound=1.0))
+    outputs = dict(means=mu, shares=w, bound=np.array(bound), r=softmax(weights(), 1))
+    return Answer(outputs, np.abs(weights()).max(), floors=dict(bound=1.0))
 
 
 def bayes(rng, K, N, D):
@@ -168,7 +170,8 @@ def bayesian_gmm(x, mu0, t, a, b0, c0):
         e_log_w = digamma(alpha) - digamma(alpha.sum())
         e_log_tau, e_tau = digamma(shape) - np.log(rate), shape / rate
         f = lse(log_w(), 1).sum()
-        f += (-0.5 * ((m - mu0) ** 2 + v) / t ** 2 - np.log(t) - HALF_LOG_TAU).sum() + (0.5 + HALF_LOG_TAU + 0.5 * np.log(v)).sum()
+        f += (-0.5 * ((m - mu0) ** 2 + v) / t ** 2 - np.log(t) - HALF_LOG_TAU).sum()
+        f += (0.5 + HALF_LOG_TAU + 0.5 * np.log(v)).sum()
         f += (c0 * np.log(b0) - lgamma(c0) + (c0 - 1) * e_log_tau - b0 * e_tau).sum()
         f += (shape - np.log(rate) + lgamma(shape) + (1 - shape) * digamma(shape)).sum()
         f += lgamma(K * a) - K * lgamma(a) + ((a - 1) * e_log_w).sum()
@@ -185,8 +188,8 @@ def bayesian_gmm(x, mu0, t, a, b0, c0):
             shape, rate = c0 + 0.5 * D * n, b0 + 0.5 * (r * square).sum(0)
             alpha = a + n
     last = log_w()
-    return Answer(dict(means=m, sd=np.sqrt(v), shape=shape, rate=rate, counts=alpha, bound=np.array(bound), r=softmax(last, 1)),
-                  np.abs(last).max(), floors=dict(bound=1.0))
+    outputs = dict(means=m, sd=np.sqrt(v), shape=shape, rate=rate, counts=alpha, bound=np.array(bound))
+    return Answer(dict(outputs, r=softmax(last, 1)), np.abs(last).max(), floors=dict(bound=1.0))
 
 
 def batch(rng, B, K, N, D):
@@ -247,8 +250,8 @@ def expanding(q, k, v, a0, b0):
             r = softmax(log_r(), 1)
             a, b = a0 + M, b0 + (r * np.maximum(i - j, 0)).sum()
     o = softmax(log_r(), 1) @ v
-    return Answer(dict(o=o, a=np.array(a), b=np.array(b), bound=np.array(bound)), np.abs(score[np.isfinite(score)]).max(),
-                  floors=dict(bound=1.0))
+    outputs = dict(o=o, a=np.array(a), b=np.array(b), bound=np.array(bound))
+    return Answer(outputs, np.abs(score[np.isfinite(score)]).max(), floors=dict(bound=1.0))
 
 
 def blocks(rng, K, N, A, C, Q):
