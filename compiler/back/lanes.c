@@ -11,8 +11,14 @@ enum { FOLD_MAX = 8, LANES_MAX = 64 };
 
 Lanes lanes_of(Emit *e, unsigned n) {
   ICE_UNLESS(n <= LANES_MAX);
-  return (Lanes){e, n, LLVMVectorType(e->t.f32, n), LLVMVectorType(e->t.i32, n), LLVMVectorType(e->t.i64, n),
+  return (Lanes){e, n, n, LLVMVectorType(e->t.f32, n), LLVMVectorType(e->t.i32, n), LLVMVectorType(e->t.i64, n),
                  LLVMVectorType(e->t.i1, n)};
+}
+
+Lanes lanes_side_by_side(const Lanes *l, unsigned count) {
+  Lanes wide = lanes_of(l->e, l->n * count);
+  wide.step = l->step;
+  return wide;
 }
 
 LLVMTypeRef lane_type(const Emit *e, IrType t) {
@@ -57,23 +63,31 @@ V lanes_call(const Lanes *l, const char *name, unsigned n, V *arg) {
 
 V lanes_fma(const Lanes *l, V x, V y, V z) { return lanes_call(l, "llvm.fma", 3, (V[]){x, y, z}); }
 
-V lanes_fold(const Lanes *l, V x, V (*combine)(Emit *, V, V)) {
-  for (unsigned half = l->n / 2; half; half /= 2) {
-    V index[LANES_MAX];
-    for (unsigned k = 0; k < half; k++) index[k] = LLVMConstInt(l->e->t.i32, half + k, false);
-    V low[LANES_MAX];
-    for (unsigned k = 0; k < half; k++) low[k] = LLVMConstInt(l->e->t.i32, k, false);
-    V none = LLVMGetPoison(LLVMTypeOf(x));
-    V upper = LLVMBuildShuffleVector(l->e->b, x, none, LLVMConstVector(index, half), "");
-    x = combine(l->e, LLVMBuildShuffleVector(l->e->b, x, none, LLVMConstVector(low, half), ""), upper);
-  }
-  return LLVMBuildExtractElement(l->e->b, x, LLVMConstInt(l->e->t.i32, 0, false), "");
-}
-
 static V select_lanes(const Lanes *l, V x, V y, unsigned n, unsigned first, unsigned block, unsigned stride) {
   V index[LANES_MAX * FOLD_MAX];
   for (unsigned k = 0; k < n; k++) index[k] = LLVMConstInt(l->e->t.i32, first + k / block * stride + k % block, false);
   return LLVMBuildShuffleVector(l->e->b, x, y, LLVMConstVector(index, n), "");
+}
+
+/* The halves of x, of n lanes, combined. */
+static V fold_once(const Lanes *l, V x, unsigned n, V (*combine)(Emit *, V, V)) {
+  V none = LLVMGetPoison(LLVMTypeOf(x)), low = select_lanes(l, x, none, n / 2, 0, n / 2, 0);
+  return combine(l->e, low, select_lanes(l, x, none, n / 2, n / 2, n / 2, 0));
+}
+
+V lanes_fold(const Lanes *l, V x, V (*combine)(Emit *, V, V)) {
+  for (unsigned n = l->n; n > 1; n /= 2) x = fold_once(l, x, n, combine);
+  return LLVMBuildExtractElement(l->e->b, x, LLVMConstInt(l->e->t.i32, 0, false), "");
+}
+
+V lanes_part(const Lanes *l, V x, unsigned first, unsigned count) {
+  return select_lanes(l, x, LLVMGetPoison(LLVMTypeOf(x)), count, first, count, 0);
+}
+
+V lanes_joined(const Lanes *l, V *part, unsigned count) {
+  for (unsigned width = l->n / count; count > 1; count /= 2, width *= 2)
+    for (unsigned k = 0; k < count / 2; k++) part[k] = select_lanes(l, part[2 * k], part[2 * k + 1], 2 * width, 0, 2 * width, 0);
+  return part[0];
 }
 
 /* The vectors lie side by side in one whose halves of each are combined, in the order of lanes_fold. */
@@ -81,10 +95,13 @@ V lanes_fold_all(const Lanes *l, const V *x, unsigned count, V (*combine)(Emit *
   V all[FOLD_MAX], none;
   unsigned many = 1;
   while (many < count) many *= 2;
-  for (unsigned n = 0; n < many; n++) all[n] = x[n < count ? n : count - 1];
-  for (unsigned n = many, width = l->n; n > 1; n /= 2, width *= 2)
+  for (unsigned n = 0; n < many; n++) {
+    all[n] = x[n < count ? n : count - 1];
+    for (unsigned width = l->n; width > l->step; width /= 2) all[n] = fold_once(l, all[n], width, combine);
+  }
+  for (unsigned n = many, width = l->step; n > 1; n /= 2, width *= 2)
     for (unsigned k = 0; k < n / 2; k++) all[k] = select_lanes(l, all[2 * k], all[2 * k + 1], 2 * width, 0, 2 * width, 0);
-  for (unsigned half = l->n / 2; half; half /= 2) {
+  for (unsigned half = l->step / 2; half; half /= 2) {
     none = LLVMGetPoison(LLVMTypeOf(all[0]));
     V low = select_lanes(l, all[0], none, many * half, 0, half, 2 * half);
     all[0] = combine(l->e, low, select_lanes(l, all[0], none, many * half, half, half, 2 * half));
@@ -189,12 +206,15 @@ static V sign(const Lanes *l, V x) {
   return choose(l, compare(l, LLVMRealOGT, x, zero), lanes_float(l, 1), down);
 }
 
-static V decay(const Lanes *l, V x) { return lanes_exp(l, LLVMBuildFNeg(l->e->b, lanes_call(l, "llvm.fabs", 1, &x), "")); }
+static V decay(const Lanes *l, V x) { return lanes_exp_negative(l, LLVMBuildFNeg(l->e->b, lanes_call(l, "llvm.fabs", 1, &x), "")); }
 
 static V sigmoid(const Lanes *l, V x) {
   V one = lanes_float(l, 1), d = decay(l, x), above = choose(l, compare(l, LLVMRealOGE, x, lanes_float(l, 0)), one, d);
-  return LLVMBuildFDiv(l->e->b, above, LLVMBuildFAdd(l->e->b, one, d, ""), "");
+  return LLVMBuildFMul(l->e->b, above, lanes_reciprocal(l, LLVMBuildFAdd(l->e->b, one, d, "")), "");
 }
+
+/* x <= 0, by its form. */
+static bool is_negative(const Kernel *k, Val v) { return ir_at(k, v)->op == IR_NEG && ir_at(k, ir_at(k, v)->arg[0])->op == IR_ABS; }
 
 static V softplus(const Lanes *l, V x) {
   V zero = lanes_float(l, 0), linear = choose(l, compare(l, LLVMRealOGT, x, zero), x, zero);
@@ -230,7 +250,7 @@ static V float_op(const Lanes *l, const Instr *i, V *a) {
     case IR_CEIL: return lanes_call(l, "llvm.ceil", 1, a);
     case IR_ROUND: return lanes_call(l, "llvm.roundeven", 1, a);
     case IR_SQRT: return lanes_call(l, "llvm.sqrt", 1, a);
-    case IR_EXP: return lanes_exp(l, a[0]);
+    case IR_EXP: return is_negative(l->e->k, i->arg[0]) ? lanes_exp_negative(l, a[0]) : lanes_exp(l, a[0]);
     case IR_EXPM1: return lanes_expm1(l, a[0]);
     case IR_LOG: return lanes_log(l, a[0]);
     case IR_LOG1P: return lanes_log1p(l, a[0]);

@@ -13,11 +13,12 @@
 
 typedef struct Lanes {
   Emit *e;
-  unsigned n;
+  unsigned n, step; /* step: of a register; n: a multiple */
   LLVMTypeRef f32, i32, i64, i1; /* vectors of n */
 } Lanes;
 
 Lanes lanes_of(Emit *e, unsigned n);
+Lanes lanes_side_by_side(const Lanes *l, unsigned count); /* registers as one vector: their instructions alternate */
 LLVMTypeRef lanes_type(const Lanes *l, IrType t);
 LLVMValueRef lanes_splat(const Lanes *l, LLVMValueRef x); /* of a scalar of the lane's type */
 LLVMValueRef lanes_float(const Lanes *l, double v);
@@ -36,6 +37,8 @@ LLVMValueRef lanes_from_f16(const Lanes *l, LLVMValueRef bits);
 LLVMValueRef lanes_op(const Lanes *l, const Instr *i, LLVMValueRef *arg);
 LLVMValueRef lanes_call(const Lanes *l, const char *intrinsic, unsigned n, LLVMValueRef *arg); /* on f32 vectors */
 LLVMValueRef lanes_fma(const Lanes *l, LLVMValueRef x, LLVMValueRef y, LLVMValueRef z);
+LLVMValueRef lanes_part(const Lanes *l, LLVMValueRef x, unsigned first, unsigned count);
+LLVMValueRef lanes_joined(const Lanes *l, LLVMValueRef *part, unsigned count); /* parts in order; they are overwritten */
 /* Across the lanes: combines halves until one is left. */
 LLVMValueRef lanes_fold(const Lanes *l, LLVMValueRef x, LLVMValueRef (*combine)(Emit *, LLVMValueRef, LLVMValueRef));
 /* The same of up to 8 vectors: a vector of their results, which have the same bits. */
@@ -45,6 +48,8 @@ LLVMValueRef lanes_exp(const Lanes *l, LLVMValueRef x);
 /* 2^x of x < 120, -inf or NaN; 0 from -127 down; absolute error 2^-23.  over: NULL, or for integers (i32) that are negative
  * where x > limit, an integer, and may be so where x is NaN. */
 LLVMValueRef lanes_exp2_weight(const Lanes *l, LLVMValueRef x, double limit, LLVMValueRef *over);
+LLVMValueRef lanes_exp_negative(const Lanes *l, LLVMValueRef x); /* of x <= 0 or NaN; 0 from -88.03 down */
+LLVMValueRef lanes_reciprocal(const Lanes *l, LLVMValueRef x);   /* of 2^-120 < x < 2^120, or NaN; 2 ulp */
 LLVMValueRef lanes_expm1(const Lanes *l, LLVMValueRef x);
 LLVMValueRef lanes_log(const Lanes *l, LLVMValueRef x);
 LLVMValueRef lanes_log1p(const Lanes *l, LLVMValueRef x);

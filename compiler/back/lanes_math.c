@@ -52,16 +52,15 @@ static V power_of_two(const Lanes *l, V n) {
 /* x plus a shift that leaves the integer nearest to x times the steps in the low bits. */
 typedef struct Shifted { V sum; double shift; } Shifted;
 
-static Shifted shifted(const Lanes *l, V x) {
-  double shift = l->n == 16 ? 0x1.8p18 : SHIFT; /* steps of 1/32, or of 1 */
-  return (Shifted){add(l, x, number(l, shift)), shift};
-}
+static double steps_shift(const Lanes *l) { return l->step == 16 ? 0x1.8p18 : SHIFT; } /* steps of 1/32, or of 1 */
+
+static Shifted shifted(const Lanes *l, V x) { return (Shifted){add(l, x, number(l, steps_shift(l))), steps_shift(l)}; }
 
 /* 2^x = 2^(k/32) 2^f with k the integer nearest to 32 x.  The fraction of k/32 selects one of 32 powers, which two vectors
  * of 16 hold; its integer part is added to their exponents, and what k << 18 adds beyond it is taken off the table;
  * |f| <= 1/64 leaves a polynomial of degree 2, the best one for the cubic term left out.  Three operations of
  * multiply-add units, which are what such a loop waits for. */
-static V exp2_by_table(const Lanes *l, V x, const Shifted *s) {
+static V exp2_by_table(const Lanes *l, V shifted_x, V f) {
   const double ln2 = log(2.0), cubic = ln2 * ln2 * ln2 / 6, h = 1.0 / 64;
   V entry[2][16], table[2];
   for (unsigned k = 0; k < 32; k++) {
@@ -70,11 +69,16 @@ static V exp2_by_table(const Lanes *l, V x, const Shifted *s) {
     memcpy(&bits, &power, sizeof bits);
     entry[k / 16][k % 16] = LLVMConstInt(l->e->t.i32, bits - (k << 18), false);
   }
-  for (unsigned n = 0; n < 2; n++) table[n] = LLVMConstBitCast(LLVMConstVector(entry[n], 16), l->f32);
-  V f = sub(l, x, sub(l, s->sum, number(l, s->shift))), k = as_bits(l, s->sum);
+  for (unsigned n = 0; n < 2; n++) table[n] = LLVMConstBitCast(LLVMConstVector(entry[n], 16), LLVMVectorType(l->e->t.f32, 16));
+  V k = as_bits(l, shifted_x);
   unsigned id = LLVMLookupIntrinsicID("llvm.x86.avx512.vpermi2var.ps.512", 33);
   V permute = LLVMGetIntrinsicDeclaration(l->e->module, id, NULL, 0);
-  V power = LLVMBuildCall2(l->e->b, LLVMGlobalGetValueType(permute), permute, (V[]){table[0], k, table[1]}, 3, "");
+  V part[4];
+  for (unsigned n = 0; n < l->n / 16; n++) {
+    V arg[] = {table[0], lanes_part(l, k, 16 * n, 16), table[1]};
+    part[n] = LLVMBuildCall2(l->e->b, LLVMGlobalGetValueType(permute), permute, arg, 3, "");
+  }
+  V power = lanes_joined(l, part, l->n / 16);
   V whole = LLVMBuildShl(l->e->b, k, lanes_bits(l, 18), "");
   power = as_float(l, LLVMBuildAdd(l->e->b, as_bits(l, power), whole, ""));
   V slope = lanes_fma(l, f, number(l, ln2 * ln2 / 2), number(l, ln2 + 0.75 * h * h * cubic));
@@ -82,11 +86,15 @@ static V exp2_by_table(const Lanes *l, V x, const Shifted *s) {
 }
 
 /* 2^x = 2^n 2^f, |f| <= 1/2; coefficients by least squares at Chebyshev's points, relative error 1.3e-7. */
-static V exp2_by_polynomial(const Lanes *l, V x, const Shifted *s) {
+static V exp2_by_polynomial(const Lanes *l, V shifted_x, V f) {
   static const double c[] = {1.340043216955e-3, 9.672171736023e-3, 5.550327214198e-2, 2.402222814839e-1, 6.931472067106e-1, 1.0};
-  V f = sub(l, x, sub(l, s->sum, number(l, s->shift)));
-  V whole = LLVMBuildShl(l->e->b, as_bits(l, s->sum), lanes_bits(l, 23), "");
+  V whole = LLVMBuildShl(l->e->b, as_bits(l, shifted_x), lanes_bits(l, 23), "");
   return as_float(l, LLVMBuildAdd(l->e->b, as_bits(l, polynomial(l, f, c, 6)), whole, ""));
+}
+
+/* 2 to the integer of steps, times 2^f. */
+static V exp2_of(const Lanes *l, const Shifted *s, V f) {
+  return l->step == 16 ? exp2_by_table(l, s->sum, f) : exp2_by_polynomial(l, s->sum, f);
 }
 
 /* -127 is where the exponent's bits are 0, and 2^0 has no other: so it becomes 0, and so does all below. */
@@ -94,7 +102,17 @@ V lanes_exp2_weight(const Lanes *l, V x, double limit, V *over) {
   x = choose(l, compare(l, LLVMRealOLT, x, number(l, -127)), number(l, -127), x);
   Shifted s = shifted(l, x);
   if (over) *over = LLVMBuildSub(l->e->b, as_bits(l, number(l, s.shift + limit)), as_bits(l, s.sum), "");
-  return l->n == 16 ? exp2_by_table(l, x, &s) : exp2_by_polynomial(l, x, &s);
+  return exp2_of(l, &s, sub(l, x, sub(l, s.sum, number(l, s.shift))));
+}
+
+/* e^x = 2^(x log2 e), the product being taken in two parts. */
+V lanes_exp_negative(const Lanes *l, V x) {
+  const double log2e = 1.44269504088896341, high = (float)log2e, least = -88.0296;
+  x = choose(l, compare(l, LLVMRealOLT, x, number(l, least)), number(l, least), x); /* rounds to 2^-127, which is 0 */
+  double shift = steps_shift(l);
+  Shifted s = {lanes_fma(l, x, number(l, log2e), number(l, shift)), shift};
+  V f = lanes_fma(l, x, number(l, high), LLVMBuildFNeg(l->e->b, sub(l, s.sum, number(l, shift)), ""));
+  return exp2_of(l, &s, lanes_fma(l, x, number(l, log2e - high), f));
 }
 
 /* Scaled in two steps, which pass through the denormals and to infinity. */
@@ -115,11 +133,27 @@ V lanes_expm1(const Lanes *l, V x) {
   return choose(l, compare(l, LLVMRealOEQ, u, one), x, choose(l, far, less, ratio));
 }
 
+/* An approximation of 14 bits, and a step of Newton's that doubles them. */
+V lanes_reciprocal(const Lanes *l, V x) {
+  static const char name[] = "llvm.x86.avx512.rcp14.ps.512";
+  if (l->step != 16) return quotient(l, number(l, 1), x);
+  V f = LLVMGetIntrinsicDeclaration(l->e->module, LLVMLookupIntrinsicID(name, sizeof name - 1), NULL, 0);
+  V part[4], none = LLVMConstNull(LLVMVectorType(l->e->t.f32, 16)), all = LLVMConstInt(LLVMInt16TypeInContext(l->e->cx), 0xffff, false);
+  for (unsigned n = 0; n < l->n / 16; n++) {
+    V arg[] = {lanes_part(l, x, 16 * n, 16), none, all};
+    part[n] = LLVMBuildCall2(l->e->b, LLVMGlobalGetValueType(f), f, arg, 3, "");
+  }
+  V r = lanes_joined(l, part, l->n / 16);
+  V miss = lanes_fma(l, LLVMBuildFNeg(l->e->b, x, ""), r, number(l, 1));
+  return lanes_fma(l, r, miss, r);
+}
+
+/* (1 - e) / (1 + e) with e = e^(-2 |x|), a polynomial where digits would be lost. */
 V lanes_tanh(const Lanes *l, V x) {
   static const double c[] = {-5.70498872745e-3, 2.06390887954e-2, -5.37397155531e-2, 1.33314422036e-1, -3.33332819422e-1};
   V size = absolute(l, x), z = mul(l, x, x), one = number(l, 1);
   V near = lanes_fma(l, mul(l, polynomial(l, z, c, 5), z), x, x);
-  V grown = add(l, lanes_exp(l, add(l, size, size)), one), far = sub(l, one, quotient(l, number(l, 2), grown));
+  V e = lanes_exp_negative(l, mul(l, size, number(l, -2))), far = mul(l, sub(l, one, e), lanes_reciprocal(l, add(l, one, e)));
   far = lanes_call(l, "llvm.copysign", 2, (V[]){far, x});
   return choose(l, compare(l, LLVMRealOLT, size, number(l, 0.625)), near, far);
 }
@@ -142,7 +176,53 @@ static V log_normal(const Lanes *l, V x, V exponent_shift) {
   return lanes_fma(l, n, number(l, 0.693359375), add(l, r, y));
 }
 
+/* A table's entries at the low four bits of k. */
+static V table_at(const Lanes *l, const double *entry, V k) {
+  static const char name[] = "llvm.x86.avx512.permvar.sf.512";
+  V f = LLVMGetIntrinsicDeclaration(l->e->module, LLVMLookupIntrinsicID(name, sizeof name - 1), NULL, 0), c[16], part[4];
+  for (unsigned n = 0; n < 16; n++) c[n] = LLVMConstReal(l->e->t.f32, entry[n]);
+  for (unsigned n = 0; n < l->n / 16; n++) {
+    V arg[] = {LLVMConstVector(c, 16), lanes_part(l, k, 16 * n, 16)};
+    part[n] = LLVMBuildCall2(l->e->b, LLVMGlobalGetValueType(f), f, arg, 2, "");
+  }
+  return lanes_joined(l, part, l->n / 16);
+}
+
+/* An instruction that takes x, maybe a control, what masked lanes get, the mask, and the rounding. */
+static V by_class(const Lanes *l, const char *name, int control, V x) {
+  LLVMTypeRef i32 = l->e->t.i32;
+  V f = LLVMGetIntrinsicDeclaration(l->e->module, LLVMLookupIntrinsicID(name, strlen(name)), NULL, 0), part[4];
+  V none = LLVMConstNull(LLVMVectorType(l->e->t.f32, 16)), all = LLVMConstInt(LLVMInt16TypeInContext(l->e->cx), 0xffff, false);
+  V here = LLVMConstInt(i32, 4, false), how = LLVMConstInt(i32, (unsigned)control, false);
+  for (unsigned n = 0; n < l->n / 16; n++) {
+    V own = lanes_part(l, x, 16 * n, 16), plain[] = {own, none, all, here}, controlled[] = {own, how, none, all, here};
+    part[n] = LLVMBuildCall2(l->e->b, LLVMGlobalGetValueType(f), f, control ? controlled : plain, control ? 5 : 4, "");
+  }
+  return lanes_joined(l, part, l->n / 16);
+}
+
+/* x = 2^n m with m in [3/4, 3/2), whose first four bits choose a c with m close to it; log x = n log 2 + log c +
+ * log (1 + r), r = m / c - 1.  Near 1, c is 1.  The instructions that find n and m give what makes the sum right for 0 (n =
+ * -inf), inf, and numbers below 0 (m is NaN). */
+static V log_by_table(const Lanes *l, V x) {
+  static const double p[] = {1.882975409990e-1, -2.500518589607e-1, 3.333447014093e-1, -5.000000226599e-1};
+  enum { THREE_QUARTERS = 3, NAN_BELOW_ZERO = 2 << 2 };
+  double inverse[16], log_c[16];
+  for (unsigned k = 0; k < 16; k++) {
+    double lo = k < 8 ? 1 + k / 16.0 : 0.75 + (k - 8) / 32.0, middle = lo + (k < 8 ? 1 / 32.0 : 1 / 64.0);
+    inverse[k] = k == 0 || k == 15 ? 1 : (double)(float)(1 / middle);
+    log_c[k] = -log(inverse[k]);
+  }
+  V m = by_class(l, "llvm.x86.avx512.mask.getmant.ps.512", THREE_QUARTERS | NAN_BELOW_ZERO, x);
+  V n = sub(l, by_class(l, "llvm.x86.avx512.mask.getexp.ps.512", 0, x), by_class(l, "llvm.x86.avx512.mask.getexp.ps.512", 0, m));
+  V k = LLVMBuildLShr(l->e->b, as_bits(l, m), lanes_bits(l, 19), "");
+  V r = lanes_fma(l, m, table_at(l, inverse, k), number(l, -1)), y = lanes_fma(l, mul(l, r, r), polynomial(l, r, p, 4), r);
+  y = lanes_fma(l, n, number(l, 3.194618494529e-05), y); /* both parts of log 2 are positive: n may be infinite */
+  return add(l, lanes_fma(l, n, number(l, 0.693115234375), table_at(l, log_c, k)), y);
+}
+
 V lanes_log(const Lanes *l, V x) {
+  if (l->step == 16) return log_by_table(l, x);
   V zero = number(l, 0), tiny = compare(l, LLVMRealOLT, x, number(l, 0x1p-126));
   V scaled = choose(l, tiny, mul(l, x, number(l, 0x1p23)), x);
   V y = log_normal(l, scaled, choose(l, tiny, number(l, -23), zero));
@@ -160,11 +240,11 @@ V lanes_log1p(const Lanes *l, V x) {
   return choose(l, compare(l, LLVMRealOLT, absolute(l, x), number(l, 0x1p-24)), x, y);
 }
 
-/* For 0 <= x <= 1 or NaN: nothing can be out of range, and 1 - x/2 is close enough to 1 / (1 + x) for what was lost. */
+/* x times a polynomial, fitted to log (1 + x) / x by least squares at Chebyshev's points: relative error 6e-9. */
 V lanes_log1p_unit(const Lanes *l, V x) {
-  V one = number(l, 1), u = add(l, x, one), lost = sub(l, x, sub(l, u, one));
-  V y = lanes_fma(l, lost, lanes_fma(l, x, number(l, -0.5), one), log_normal(l, u, number(l, 0)));
-  return choose(l, compare(l, LLVMRealULT, x, number(l, 0x1p-24)), x, y);
+  static const double c[] = {-3.163999353195e-3, 1.948768606771e-2,  -5.626952578937e-2, 1.053295061015e-1,  -1.526327365319e-1,
+                             1.966101787523e-1,  -2.495116719144e-1, 3.332966549178e-1,  -4.999989089856e-1, 9.999999945431e-1};
+  return mul(l, x, polynomial(l, x, c, 10));
 }
 
 /* ---- powers ------------------------------------------------------------------------------------- */

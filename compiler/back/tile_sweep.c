@@ -140,11 +140,17 @@ static V x_of(Tile *t, const TileAcc *a) {
   return v;
 }
 
-/* Lanes inside the block of columns, and inside the mask. */
-static V alive_here(Tile *t) {
+/* Lanes inside the block of columns. */
+static V inside_here(Tile *t) {
   Emit *e = t->e;
   V left = LLVMBuildTrunc(e->b, LLVMBuildSub(e->b, t->cols_in_block, t->here_column, ""), e->t.i32, "");
-  V inside = LLVMBuildICmp(e->b, LLVMIntSLT, lanes_iota(&t->l, e->t.i32), lanes_splat(&t->l, left), "");
+  return LLVMBuildICmp(e->b, LLVMIntSLT, lanes_iota(&t->l, e->t.i32), lanes_splat(&t->l, left), "");
+}
+
+/* And inside the mask. */
+static V alive_here(Tile *t) {
+  Emit *e = t->e;
+  V inside = inside_here(t);
   return t->s->loop->mask ? LLVMBuildAnd(e->b, inside, tile_value(t, t->s->loop->mask, 0, 0), "") : inside;
 }
 
@@ -157,6 +163,7 @@ static void check_here(Tile *t, const Instr *i) {
     fails = LLVMBuildOr(e->b, low, LLVMBuildICmp(e->b, LLVMIntSGE, x, tile_value(t, i->arg[2], 0, 0), ""), "");
   }
   if (i->arg[0]) fails = LLVMBuildAnd(e->b, fails, tile_value(t, i->arg[0], 0, 0), "");
+  if (t->alive) fails = LLVMBuildAnd(e->b, fails, inside_here(t), "");
   tile_odd(t, tile_line_any(t, fails));
 }
 
@@ -366,16 +373,18 @@ static void keep_plain(Sweep *s, uint32_t k) {
   const Acc *a = t->s->accs.at[k].acc;
   V x = s->next.acc[k], old = tile_get(e, tile_state_type(e, a), t->acc[k].state, s->row), sum = NULL;
   if (a->type == IR_BOOL) x = LLVMBuildZExt(e->b, x, t->l.i32, "");
-  for (unsigned n = 0; n < t->l.n; n++) {
-    V one = LLVMBuildExtractElement(e->b, x, LLVMConstInt(e->t.i32, n, false), "");
-    sum = sum ? tile_combine(e, a, sum, one) : one;
-  }
+  for (unsigned n = t->l.n; n > 1; n /= 2)
+    x = tile_combine(e, a, lanes_part(&t->l, x, 0, n / 2), lanes_part(&t->l, x, n / 2, n / 2));
+  sum = LLVMBuildExtractElement(e->b, x, LLVMConstInt(e->t.i32, 0, false), "");
   if (a->type != IR_BOOL && a->type != IR_INT) sum = LLVMBuildFPExt(e->b, sum, e->t.f64, "");
   tile_put(e, t->acc[k].state, s->row, tile_combine(e, a, old, sum));
 }
 
 /* An accumulator whose states are sums over the lanes. */
-static bool is_summed(const TileAcc *a) { return has_vector(a) && a->use != USE_REDUCE && a->acc->kind != ACC_ARGMAX; }
+static bool is_summed(const TileAcc *a) {
+  if (a->use == USE_REDUCE) return a->acc->kind == ACC_SUM && a->acc->type != IR_INT;
+  return has_vector(a) && a->acc->kind != ACC_ARGMAX;
+}
 
 static void keep_acc(Sweep *s, uint32_t k, bool but_sums) {
   Tile *t = s->t;
@@ -440,6 +449,13 @@ void tile_sweep(Tile *t, bool masked) {
 
 /* ---- beside another loop ---------------------------------------------------------------------------------- */
 
+/* Sweeps several vectors as one where their instructions are many; returns what t->l must become again. */
+static Lanes many_lanes(Tile *t) {
+  Lanes single = t->l;
+  t->l = lanes_side_by_side(&single, t->unit);
+  return single;
+}
+
 /* The vectors of all rows of a strip while its tiles are swept one by one: [row] each. */
 struct TileAside { Vectors at; V odd; };
 
@@ -476,21 +492,26 @@ static void store_vectors(Tile *t, const Vectors *v) {
 }
 
 void tile_aside_new(Tile *t) {
+  Lanes single = many_lanes(t);
   Vectors first = vectors_first(t, true);
   TileAside *a = t->aside = NEW(t->e->arena, TileAside);
   *a = (TileAside){vectors_new(t), cell_new(t->e, LLVMArrayType2(t->e->t.i1, t->nrow), "odd")};
   for (uint32_t w = 0; w < t->s->weights.n; w++) a->at.max[w] = line_of(t, first.max[w]), a->at.sum[w] = line_of(t, first.sum[w]);
   for (uint32_t k = 0; k < t->s->accs.n; k++)
     if (first.acc[k]) a->at.acc[k] = line_of(t, first.acc[k]);
+  t->l = single;
 }
 
 void tile_aside_begin(Tile *t) {
+  Lanes single = many_lanes(t);
   Vectors first = vectors_first(t, true);
   store_vectors(t, &first);
   line_put(t, t->aside->odd, LLVMConstNull(t->e->t.i1));
+  t->l = single;
 }
 
 void tile_aside_sweep(Tile *t, V column, bool masked) {
+  Lanes single = many_lanes(t);
   Sweep s = {.t = t, .beside = true, .masked = masked, .row = row_of_block(t)};
   uint32_t mark = tile_mark(t);
   Vectors first = vectors_first(t, true);
@@ -503,6 +524,7 @@ void tile_aside_sweep(Tile *t, V column, bool masked) {
   t->here_column = NULL;
   store_vectors(t, &s.next);
   tile_forget(t, mark);
+  t->l = single;
 }
 
 /* One vector for every row of the strip. */
@@ -531,7 +553,8 @@ static void find_largest(Tile *t, V *line, V lo, V hi) {
   Emit *e = t->e;
   V none = lanes_float(&t->l, -INFINITY);
   for (uint32_t w = 0; w < t->s->weights.n; w++) line_put(t, line[w], none);
-  Count c = count_enter(e, lo, hi);
+  V unit = const_int(e, t->unit), end = LLVMBuildUDiv(e->b, plus(e, hi, const_int(e, t->unit - 1)), unit, "");
+  Count c = count_enter(e, LLVMBuildUDiv(e->b, lo, unit, ""), end);
   uint32_t mark = tile_mark(t);
   t->here_column = times(e, c.index, t->l.n);
   V alive = t->alive = alive_here(t);
@@ -559,6 +582,7 @@ static void raise_row(Tile *t, V *top, V new_only) {
 }
 
 void tile_aside_prime(Tile *t, V lo, V hi, V new_only) {
+  Lanes single = many_lanes(t);
   Emit *e = t->e;
   V *line = NEW_ARRAY(e->arena, V, t->s->weights.n + 1), *top = NEW_ARRAY(e->arena, V, t->s->weights.n + 1), row[TILE_ROWS];
   for (uint32_t w = 0; w < t->s->weights.n; w++) line[w] = line_of(t, lanes_float(&t->l, -INFINITY)), top[w] = line_of(t, none_scalar(e));
@@ -577,10 +601,12 @@ void tile_aside_prime(Tile *t, V lo, V hi, V new_only) {
   raise_row(t, top, new_only);
   t->here_row = NULL;
   count_leave(e, &r);
+  t->l = single;
 }
 
 /* Whether some row of the strip must be swept again. */
 V tile_aside_exceeds(Tile *t) {
+  Lanes single = many_lanes(t);
   Emit *e = t->e;
   Vectors first = vectors_first(t, true);
   V any = LLVMConstNull(LLVMVectorType(e->t.i1, t->l.n)), row[TILE_ROWS];
@@ -596,7 +622,9 @@ V tile_aside_exceeds(Tile *t) {
       any = LLVMBuildOr(e->b, any, compare(e, LLVMRealOGT, row[n], lanes_splat(&t->l, limit)), "");
     }
   }
-  return t->s->weights.n ? tile_line_any(t, any) : LLVMConstNull(e->t.i1);
+  V result = t->s->weights.n ? tile_line_any(t, any) : LLVMConstNull(e->t.i1);
+  t->l = single;
+  return result;
 }
 
 /* Adds the sums of the rows' vectors to their states, which lie side by side. */
@@ -622,17 +650,19 @@ static void keep_lines_one_by_one(Tile *t) {
 }
 
 void tile_aside_end(Tile *t) {
+  Lanes single = many_lanes(t);
   Emit *e = t->e;
-  bool single = false;
+  bool one_by_one = false;
   for (uint32_t w = 0; w < t->s->weights.n; w++) add_lines(t, t->weight[w].mass, t->aside->at.sum[w]);
   for (uint32_t k = 0; k < t->s->accs.n; k++) {
     if (is_summed(&t->s->accs.at[k])) add_lines(t, t->acc[k].state, t->aside->at.acc[k]);
-    else single |= has_vector(&t->s->accs.at[k]);
+    else one_by_one |= has_vector(&t->s->accs.at[k]);
   }
-  if (single) keep_lines_one_by_one(t);
+  if (one_by_one) keep_lines_one_by_one(t);
   LLVMTypeRef bytes = LLVMVectorType(e->t.i8, t->nrow), flags = LLVMVectorType(e->t.i32, t->nrow);
   V odd = LLVMBuildLoad2(e->b, bytes, t->aside->odd, ""), at = times(e, t->strip, t->nrow);
   LLVMSetAlignment(odd, 1);
   odd = LLVMBuildOr(e->b, LLVMBuildZExt(e->b, odd, flags, ""), tile_get(e, flags, t->odd_rows, at), "");
   tile_put(e, t->odd_rows, at, odd);
+  t->l = single;
 }

@@ -35,7 +35,7 @@ static bool is_zero(const Term *t) {
   return (t->kind == TERM_REAL && t->real == 0) || (t->kind == TERM_INT && t->integer == 0);
 }
 
-static void print_sum(const Text *p, const char *what, const Terms *t) {
+static void print_sum(const Text *p, const char *what, const TermList *t) {
   say(p, "      %s =", what);
   for (uint32_t i = 0; i < t->n; i++) say(p, "%s %s", i ? "\n         +" : "", plain_text(p->f, t->at[i], NULL));
   say(p, "%s\n", t->n ? "" : " 0");

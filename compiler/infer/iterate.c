@@ -15,12 +15,12 @@ static Val wide(Context *x, double v) { return build_float(B(x), IR_WIDE, v); }
 
 /* ---- nests of loops ---------------------------------------------------------------------------------------------- */
 
-Nest open_nest(Context x, const Latent *z) {
+Components open_components(Context x, const Latent *z) {
   uint32_t rank = latent_rank(z);
-  return (Nest){x, NEW_ARRAY(x.d->arena, Loop *, rank), NEW_ARRAY(x.d->arena, Val, rank), 0};
+  return (Components){x, NEW_ARRAY(x.d->arena, Loop *, rank), NEW_ARRAY(x.d->arena, Val, rank), 0};
 }
 
-void nest_loop(Nest *n, const Latent *z) {
+void component_loop(Components *n, const Latent *z) {
   Index *index = latent_index(z, n->n);
   Bounds r = eval_range(&n->x, &index->range);
   Loop *l = open_loop(&n->x, LOOP_PAR, index->span, r.lo, r.hi);
@@ -29,13 +29,13 @@ void nest_loop(Nest *n, const Latent *z) {
   n->loops[n->n++] = l;
 }
 
-void close_nest(Nest *n) {
+void close_components(Components *n) {
   while (n->n) build_close(B(&n->x), n->loops[--n->n]);
 }
 
-static Nest open_all(Derive *d, const Latent *z) {
-  Nest n = open_nest((Context){.d = d}, z);
-  for (uint32_t i = 0; i < latent_rank(z); i++) nest_loop(&n, z);
+static Components open_all(Derive *d, const Latent *z) {
+  Components n = open_components((Context){.d = d}, z);
+  for (uint32_t i = 0; i < latent_rank(z); i++) component_loop(&n, z);
   return n;
 }
 
@@ -81,9 +81,9 @@ static void declare_histories(Derive *d) {
   }
 }
 
-static Val bound(Context *x) {
+static Val bound(Context *x, Span span) {
   x->d->keep_sums = true;
-  Val f = evidence(x, true);
+  Val f = model_evidence(x, true, span);
   x->d->keep_sums = false;
   return f;
 }
@@ -102,13 +102,13 @@ static void record(Derive *d, Val step) {
       place[k + 1] = build_2(&d->b, IR_SUB, loops[k]->index, r.lo);
     }
     d->plates = &h->plates;
-    build_store(&d->b, h->f, bound(&x), place);
+    build_store(&d->b, h->f, bound(&x, d->m->span), place);
     for (uint32_t k = h->plates.n; k-- > 0;) build_close(&d->b, loops[k]);
   }
 }
 
 Val query_elbo(Context *x, const Term *t) {
-  if (!t->args.n || !x->d->iteration) return bound(x);
+  if (!t->args.n || !x->d->iteration) return bound(x, t->span);
   for (uint32_t i = 0; i < x->d->iteration->histories.n; i++) {
     const History *h = &x->d->iteration->histories.at[i];
     if (!same_plates(&h->plates, x->d->plates)) continue;
@@ -150,12 +150,12 @@ void begin_stage(Derive *d, Region *stage) {
 
 static void copy_state(Derive *d, const LatentPlan *l, bool back) {
   LatentState *s = &d->iteration->of[l->z->id];
-  Nest n = open_all(d, l->z);
+  Components n = open_all(d, l->z);
   for (QPart part = 0; part < PART_COUNT; part++)
     if (s->now[part])
       build_store(&d->b, back ? s->fresh[part] : s->now[part], load_part(&n.x, back ? s->now : s->fresh, part, n.place),
                   n.place);
-  close_nest(&n);
+  close_components(&n);
 }
 
 typedef struct Change {

@@ -27,15 +27,15 @@ struct Iteration {
 };
 
 /* One loop over each index of a latent from number `from` on: the body is current until close_loops. */
-typedef struct Nest {
+typedef struct Components {
   Context x;
   Loop **loops;
   Val *place;
   uint32_t n;
-} Nest;
-Nest open_nest(Context x, const Latent *z);
-void nest_loop(Nest *n, const Latent *z); /* opens the next */
-void close_nest(Nest *n);
+} Components;
+Components open_components(Context x, const Latent *z);
+void component_loop(Components *n, const Latent *z); /* opens the next */
+void close_components(Components *n);
 
 /* q_state.c */
 void declare_state(Derive *d, const LatentPlan *l);
@@ -48,7 +48,7 @@ void store_moments(Context *x, const LatentPlan *l, Array *const *parts, const V
 void start_latents(Derive *d);
 /* step.c: one latent of a line, from `now` (and `fresh` ones of the line) into `fresh`. */
 void step_latent(Derive *d, const LatentPlan *l);
-/* joint.c: all members of a joint form. */
+/* solve.c: all members of a joint form. */
 void step_joint(Derive *d, const Joint *j);
 /* The top of a quadratic at one component, where it is, and the curvature there less than 0; damped. */
 void store_quadratic_top(Context *x, const LatentPlan *l, Val top, Val precision, const Val *place);

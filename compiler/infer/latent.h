@@ -21,7 +21,7 @@ typedef enum { FAMILY_POINT, FAMILY_NORMAL, FAMILY_BETA, FAMILY_GAMMA, FAMILY_DI
 
 typedef enum { FORM_NONE, FORM_QUADRATIC, FORM_BETA, FORM_GAMMA, FORM_DIRICHLET } Form;
 
-typedef VEC(Term *) Terms;
+typedef VEC(Term *) TermList;
 
 /* Components that E[log w] joins in a quadratic form with products z_u z_v are solved for together: for every value of
  * the outer indices one system  A z = b,  A_uv = - d^2 / dz_u dz_v.  Its unknowns are the components of all members,
@@ -48,7 +48,7 @@ struct LatentPlan {
   bool gradient; /* the step is along the gradient: sum[0] is dF/dz */
   bool concave;  /* QUADRATIC: each component provably has a top, or is flat */
   Obstacle why;  /* not closed: what is in the way */
-  Terms sum[2];  /* real terms over the latent's own indices, to be added up: the coefficients a, b as above (QUADRATIC:
+  TermList sum[2];  /* real terms over the latent's own indices, to be added up: the coefficients a, b as above (QUADRATIC:
                     of z, z^2) */
   Joint *joint;  /* NULL: its components are solved for one by one */
   IndexVec other; /* a second set of its indices; the outer ones are the same */

@@ -25,6 +25,5 @@ void only_where_it_exists(Plan *p, const Weight *w, Monomials *poly);
 void find_joints(Plan *p, const Statements *all);
 
 Form form_of_latent(const Latent *z);
-void plan_refuse(Plan *p, Span span, const char *text, const char *hint);
 
 #endif

@@ -68,14 +68,19 @@ static bool weight_mentions_latent(const Weight *w) {
   return mentions & MENTIONS_LATENT;
 }
 
-static bool depends_on_latents(const Component *c, const Term *t) {
-  if (t && (t->mentions & MENTIONS_LATENT)) return true;
+bool component_depends_on_latents(const Component *c) {
   for (uint32_t i = 0; i < c->factors.n; i++)
     if (weight_mentions_latent(c->factors.at[i]->weight)) return true;
   return false;
 }
 
+static bool depends_on_latents(const Component *c, const Term *t) {
+  return (t && (t->mentions & MENTIONS_LATENT)) || component_depends_on_latents(c);
+}
+
 void forget_stage(Derive *d) {
+  for (uint32_t i = 0; d->chains && i < d->plan->components.n; i++)
+    if (component_depends_on_latents(d->plan->components.at[i])) d->chains[i] = NULL;
   for (Memo **m = &d->memos; *m;)
     if ((*m)->staged) *m = (*m)->next;
     else m = &(*m)->next;

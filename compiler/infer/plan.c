@@ -9,11 +9,9 @@
 
 /* ---- what a term mentions ----------------------------------------------------------------------------- */
 
-typedef void (*EdgeVisitor)(void *arg, const Term *edge_ref);
-
 static void visit_range(const Range *r, EdgeVisitor visit, void *arg);
 
-static void visit_edges(const Term *t, EdgeVisitor visit, void *arg) {
+void visit_edges(const Term *t, EdgeVisitor visit, void *arg) {
   if (!t) return;
   if (t->kind == TERM_EDGE) visit(arg, t);
   if (t->kind == TERM_REDUCE) visit_range(&t->index->range, visit, arg);
@@ -26,14 +24,16 @@ static void visit_range(const Range *r, EdgeVisitor visit, void *arg) {
   visit_edges(r->row, visit, arg);
 }
 
-static void visit_support(const Edge *e, EdgeVisitor visit, void *arg) {
+void visit_support(const void *edge, EdgeVisitor visit, void *arg) {
+  const Edge *e = edge;
   visit_range(&e->range, visit, arg);
   visit_edges(e->m, visit, arg);
   visit_edges(e->n, visit, arg);
   visit_edges(e->where, visit, arg);
 }
 
-static void visit_weight(const Weight *w, EdgeVisitor visit, void *arg) {
+void visit_weight(const void *weight, EdgeVisitor visit, void *arg) {
+  const Weight *w = weight;
   visit_edges(w->value, visit, arg);
   visit_edges(w->left, visit, arg);
   visit_edges(w->edge_ref, visit, arg);
@@ -49,7 +49,7 @@ bool refers_to_own_copy(const Term *t) {
 
 /* ---- refusals ----------------------------------------------------------------------------------------- */
 
-static void refuse(Plan *p, Span span, const char *text, const char *hint) {
+void plan_refuse(Plan *p, Span span, const char *text, const char *hint) {
   for (uint32_t i = 0; i < p->refusals.n; i++)
     if (p->refusals.at[i].span.lo == span.lo) return;
   vec_push(p->arena, &p->refusals, (Refusal){span, text, hint});
@@ -66,7 +66,7 @@ static void refuse_domain(Plan *p, const Edge *e) {
   case DOMAIN_PERMUTATION: what = "permutation"; break;
   case DOMAIN_MATCHING: what = "matching"; break;
   }
-  refuse(p, e->span, arena_printf(p->arena, "edges in '%s' are not compiled yet ('%s')", what, name(p, e->name)),
+  plan_refuse(p, e->span, arena_printf(p->arena, "edges in '%s' are not compiled yet ('%s')", what, name(p, e->name)),
          "attn verify evaluates small sizes of it by enumeration");
 }
 
@@ -79,12 +79,12 @@ static void refuse_infer(Plan *p, const Infer *f) {
   case INFER_SINKHORN: what = "sinkhorn"; break;
   case INFER_BETHE: what = "bethe"; break;
   }
-  refuse(p, f->span, arena_printf(p->arena, "'infer .. by %s' is not compiled yet", what), NULL);
+  plan_refuse(p, f->span, arena_printf(p->arena, "'infer .. by %s' is not compiled yet", what), NULL);
 }
 
 static void refuse_prior(Plan *p, const Weight *w) {
   if (w->kind == WEIGHT_PRIOR && w->edge && w->dist == DIST_STICK_BREAKING)
-    refuse(p, w->span, "the prior 'stick_breaking' is not compiled yet", NULL);
+    plan_refuse(p, w->span, "the prior 'stick_breaking' is not compiled yet", NULL);
 }
 
 /* ---- components --------------------------------------------------------------------------------------- */
@@ -107,18 +107,12 @@ static void join_edge(void *arg, const Term *t) {
   Join *j = arg;
   Plan *p = j->p;
   const Edge *e = t->edge;
-  if (!refers_to_own_copy(t)) {
-    refuse(p, t->span,
-           arena_printf(p->arena, "a weight that reaches another copy of '%s' is not compiled yet", name(p, e->name)),
-           "weights may use the copy they stand in; copies joined to each other (chains, counts, labels of a grid) come later");
-    return;
-  }
   if (!j->first) {
     j->first = e;
     return;
   }
   if (!same_plates(&j->first->plates, &e->plates)) {
-    refuse(p, j->span,
+    plan_refuse(p, j->span,
            arena_printf(p->arena, "'%s' and '%s' are joined but stand in different plates: not compiled yet",
                         name(p, j->first->name), name(p, e->name)),
            "edges joined by a weight must be declared in the same 'for'");
@@ -166,7 +160,7 @@ static void make_components(Plan *p) {
     vec_push(p->arena, &(*c)->edges, e);
     if (e->infer) (*c)->infer = e->infer;
     if ((*c)->edges.n > COMPONENT_MAX_EDGES)
-      refuse(p, e->span, arena_printf(p->arena, "more than %d edges are joined in one copy", COMPONENT_MAX_EDGES), NULL);
+      plan_refuse(p, e->span, arena_printf(p->arena, "more than %d edges are joined in one copy", COMPONENT_MAX_EDGES), NULL);
   }
 }
 
@@ -189,7 +183,8 @@ EdgeSet support_scope(const Component *c, const Edge *e) {
 static void add_factor(Plan *p, Component *c, Factor f) {
   Factor *copy = NEW(p->arena, Factor);
   *copy = f;
-  if (f.scope) vec_push(p->arena, &c->factors, copy);
+  plan_mentions(p, c, copy);
+  if (copy->vars.n) vec_push(p->arena, &c->factors, copy);
   else vec_push(p->arena, &c->constants, copy);
 }
 
@@ -209,27 +204,54 @@ static bool is_exact_pmf(const Weight *w) {
   return true;
 }
 
-/* D(edge | rest) / sum over the support of D(. | rest): two factors, the second over the rest alone. */
-static void add_prior(Plan *p, Component *c, Edge *e) {
-  EdgeSet self = (EdgeSet)1 << component_place(c, e);
+/* The reach of a weight that does not simply stand in the copy that it names. */
+static const Reach *foreign_reach(const Plan *p, const Weight *w) {
+  const Reach *r = w ? p->reach_of_weight[w->id] : NULL;
+  return r && !r->own ? r : NULL;
+}
+
+static uint32_t lag_of_prior(const Weight *w, const Reach *r) {
+  for (uint32_t i = 0; r && i < r->refs.n; i++)
+    if (r->refs.at[i].ref == w->edge_ref) return r->refs.at[i].lag;
+  return 0;
+}
+
+/* D(edge | rest) / sum over the support of D(. | rest): two factors, the second over the rest alone.  NULL: uniform, for copies
+ * that no prior line names. */
+static void add_prior(Plan *p, Component *c, Edge *e, Weight *w) {
+  uint32_t place = (uint32_t)component_place(c, e);
+  EdgeSet self = (EdgeSet)1 << place;
   EdgeSet fixed = e->domain == DOMAIN_BIT ? support_scope(c, e) : 0; /* whether a bit is fixed decides if its prior counts */
-  if (e->prior && is_exact_pmf(e->prior)) {
-    add_factor(p, c, (Factor){FACTOR_WEIGHT, e->prior, e, true, weight_scope(c, e->prior) | fixed});
-    return;
+  Factor f = {.weight = w, .edge = e, .is_prior = true, .reach = foreign_reach(p, w)};
+  f.lag = lag_of_prior(w, f.reach);
+  EdgeSet scope = f.scope = (w ? weight_scope(c, w) : 0) | self | fixed;
+  f.kind = w && is_exact_pmf(w) ? FACTOR_WEIGHT : FACTOR_PRIOR;
+  add_factor(p, c, f);
+  if (f.kind == FACTOR_WEIGHT) return;
+  f.kind = FACTOR_NORMALISER;
+  f.scope = (scope | support_scope(c, e)) & ~self;
+  add_factor(p, c, f);
+}
+
+/* Every line, and the uniform prior unless one line is of every copy. */
+static void add_priors(Plan *p, Component *c, Edge *e) {
+  bool all = false;
+  for (uint32_t i = 0; i < e->priors.n; i++) {
+    all |= !foreign_reach(p, e->priors.at[i]);
+    add_prior(p, c, e, e->priors.at[i]);
   }
-  EdgeSet scope = (e->prior ? weight_scope(c, e->prior) : 0) | self | fixed;
-  add_factor(p, c, (Factor){FACTOR_PRIOR, e->prior, e, true, scope});
-  add_factor(p, c, (Factor){FACTOR_NORMALISER, e->prior, e, true, (scope | support_scope(c, e)) & ~self});
+  if (!all) add_prior(p, c, e, NULL);
 }
 
 static void make_factors(Plan *p) {
   for (uint32_t i = 0; i < p->components.n; i++) {
     Component *c = p->components.at[i];
-    for (uint32_t k = 0; k < c->edges.n; k++) add_prior(p, c, c->edges.at[k]);
+    for (uint32_t k = 0; k < c->edges.n; k++) add_priors(p, c, c->edges.at[k]);
     for (uint32_t k = 0; k < p->model->weights.n; k++) {
       Weight *w = p->model->weights.at[k];
       EdgeSet scope = weight_scope(c, w);
-      if (w->kind != WEIGHT_PRIOR && scope) add_factor(p, c, (Factor){FACTOR_WEIGHT, w, NULL, false, scope});
+      Factor f = {.kind = FACTOR_WEIGHT, .weight = w, .scope = scope, .reach = foreign_reach(p, w)};
+      if (w->kind != WEIGHT_PRIOR && scope && p->reach_of_weight[w->id]) add_factor(p, c, f);
     }
   }
 }
@@ -353,12 +375,15 @@ Plan *plan_model(Arena *arena, const Model *m) {
   for (uint32_t i = 0; i < m->infers.n; i++) refuse_infer(p, m->infers.at[i]);
   for (uint32_t i = 0; i < m->weights.n; i++) refuse_prior(p, m->weights.at[i]);
   make_components(p);
+  if (!p->refusals.n) plan_reaches(p);
   if (p->refusals.n) return p;
   make_factors(p);
+  plan_chains(p);
   for (uint32_t i = 0; i < p->components.n; i++) {
     Component *c = p->components.at[i];
+    if (c->chain) continue;
     c->root = plan_tree(p, c, 0, false);
-    if (!c->root) refuse(p, c->edges.at[0]->span, "the supports of these edges depend on each other in a circle", NULL);
+    if (!c->root) plan_refuse(p, c->edges.at[0]->span, "the supports of these edges depend on each other in a circle", NULL);
   }
   plan_latents(p);
   return p;

@@ -12,12 +12,6 @@ uint32_t latent_rank(const Latent *z) { return z->plates.n + z->own.n + z->axes.
 
 static const char *name(const Plan *p, const Latent *z) { return sym_text(p->model->names, z->name); }
 
-void plan_refuse(Plan *p, Span span, const char *text, const char *hint) {
-  for (uint32_t i = 0; i < p->refusals.n; i++)
-    if (p->refusals.at[i].span.lo == span.lo) return;
-  vec_push(p->arena, &p->refusals, (Refusal){span, text, hint});
-}
-
 /* ---- the range of a latent, and its q -------------------------------------------------------------------------- */
 
 Form form_of_latent(const Latent *z) {

@@ -72,8 +72,8 @@ static void store_parameters(Context *x, const LatentPlan *l, const LatentState 
 
 static void start_latent(Derive *d, const LatentPlan *l) {
   LatentState *s = &d->iteration->of[l->z->id];
-  Nest n = open_nest((Context){.d = d}, l->z);
-  for (uint32_t i = 0; i < latent_rank(l->z); i++) nest_loop(&n, l->z);
+  Components n = open_components((Context){.d = d}, l->z);
+  for (uint32_t i = 0; i < latent_rank(l->z); i++) component_loop(&n, l->z);
   const Term *init = init_of(l);
   if (s->now[PART_FIRST])
     store_parameters(&n.x, l, s, n.place);
@@ -82,12 +82,12 @@ static void start_latent(Derive *d, const LatentPlan *l) {
     build_store(&d->b, s->now[PART_MEAN], at_init ? eval(&n.x, init) : prior_mean(&n.x, l), n.place);
     if (s->now[PART_VARIANCE]) build_store(&d->b, s->now[PART_VARIANCE], prior_variance(&n.x, l), n.place);
   }
-  close_nest(&n);
+  close_components(&n);
   if (!s->now[PART_FIRST]) return;
-  n = open_nest((Context){.d = d}, l->z);
-  for (uint32_t i = 0; i < latent_rank(l->z); i++) nest_loop(&n, l->z);
+  n = open_components((Context){.d = d}, l->z);
+  for (uint32_t i = 0; i < latent_rank(l->z); i++) component_loop(&n, l->z);
   store_moments(&n.x, l, s->now, n.place);
-  close_nest(&n);
+  close_components(&n);
 }
 
 /* ---- order: a latent that starts at its prior comes after those that the prior mentions

@@ -8,6 +8,13 @@
 /* ---- the log weight of a statement ----------------------------------------------------------------------------------
  */
 
+static bool mentions_copy(const Term *t, const Term *ref) {
+  if (term_equal(t, ref)) return true;
+  for (uint32_t i = 0; i < t->args.n; i++)
+    if (mentions_copy(t->args.at[i], ref)) return true;
+  return false;
+}
+
 /* sum_k z[.., k] = 1 over the whole of a vector with a dirichlet prior: categorical(z) over the whole range is
  * normalised. */
 static bool is_normalised_already(const Weight *w) {
@@ -20,9 +27,9 @@ static bool is_normalised_already(const Weight *w) {
     return false;
   uint32_t last = t->args.n - 1;
   for (uint32_t i = 0; i < last; i++)
-    if (term_mentions_edge(t->args.at[i], w->edge)) return false;
+    if (mentions_copy(t->args.at[i], w->edge_ref)) return false;
   const Range *r = &w->edge->range, *whole = &latent_index(t->latent, last)->range;
-  return t->args.at[last]->kind == TERM_EDGE && t->args.at[last]->edge == w->edge && w->edge->domain == DOMAIN_RANGE &&
+  return term_equal(t->args.at[last], w->edge_ref) && w->edge->domain == DOMAIN_RANGE &&
          r->kind == RANGE_INTERVAL && term_equal(r->lo, whole->lo) && term_equal(r->hi, whole->hi);
 }
 

@@ -41,12 +41,12 @@ static void add_coefficients(Context *x, const LatentPlan *l, uint32_t depth, Co
 }
 
 /* Opens all loops, summing on the way. */
-static Coefficients coefficients(Nest *n, const LatentPlan *l) {
+static Coefficients coefficients(Components *n, const LatentPlan *l) {
   Coefficients c = {{0, 0}};
   for (uint32_t depth = 0;; depth++) {
     add_coefficients(&n->x, l, depth, &c);
     if (depth == latent_rank(l->z)) break;
-    nest_loop(n, l->z);
+    component_loop(n, l->z);
   }
   for (int k = 0; k < 2; k++)
     if (!c.at[k]) c.at[k] = wide(&n->x, 0);
@@ -119,13 +119,13 @@ static Val old_variance_of(Context *x, const LatentState *s, const Val *place) {
 /* Where it is known that there is a top: one pass. */
 static void step_quadratic_at_once(Derive *d, const LatentPlan *l) {
   const LatentState *s = &d->iteration->of[l->z->id];
-  Nest n = open_nest((Context){.d = d}, l->z);
+  Components n = open_components((Context){.d = d}, l->z);
   Coefficients c = coefficients(&n, l);
   Val old = old_mean(&n.x, s, n.place), old_variance = old_variance_of(&n.x, s, n.place);
   Val precision = mul(&n.x, wide(&n.x, -2), c.at[1]);
   Top t = damp_top(&n.x, l, top_of(&n.x, l, c.at[0], precision, old, old_variance), old, old_variance);
   store_top(&n.x, s, t, n.place);
-  close_nest(&n);
+  close_components(&n);
 }
 
 void store_quadratic_top(Context *x, const LatentPlan *l, Val top, Val precision, const Val *place) {
@@ -181,26 +181,26 @@ static Array *temp(Derive *d, const LatentPlan *l, const char *what) {
 static void step_quadratic_if_concave(Derive *d, const LatentPlan *l) {
   const LatentState *s = &d->iteration->of[l->z->id];
   Curved k = {.l = l, .b = temp(d, l, "b"), .precision = temp(d, l, "precision")};
-  Nest n = open_nest((Context){.d = d}, l->z);
+  Components n = open_components((Context){.d = d}, l->z);
   Coefficients c = coefficients(&n, l);
   build_store(&d->b, k.b, c.at[0], n.place);
   build_store(&d->b, k.precision, mul(&n.x, wide(&n.x, -2), c.at[1]), n.place);
-  close_nest(&n);
+  close_components(&n);
   Context x = {.d = d};
   Val up = bends_up(&x, &k);
   if (l->line->step == STEP_CLOSED || l->family != FAMILY_POINT) {
     d->b.span = l->line->span;
     build_check(&d->b, IR_CHECK_CONCAVE, up, build_int(&d->b, 0), build_int(&d->b, 0));
   }
-  n = open_nest(x, l->z);
-  for (uint32_t i = 0; i < latent_rank(l->z); i++) nest_loop(&n, l->z);
+  n = open_components(x, l->z);
+  for (uint32_t i = 0; i < latent_rank(l->z); i++) component_loop(&n, l->z);
   Val old = old_mean(&n.x, s, n.place), old_variance = old_variance_of(&n.x, s, n.place);
   Val b = build_load(&d->b, k.b, n.place), precision = build_load(&d->b, k.precision, n.place);
   Top t = damp_top(&n.x, l, top_of(&n.x, l, b, precision, old, old_variance), old, old_variance);
   Val slope = damped(&n.x, l, along_gradient(&n.x, l, b, precision, old), old);
   if (l->line->step == STEP_AUTO && l->family == FAMILY_POINT) t.mean = select(&n.x, up, slope, t.mean);
   store_top(&n.x, s, t, n.place);
-  close_nest(&n);
+  close_components(&n);
 }
 
 /* ---- forms of bounded ranges
@@ -238,7 +238,7 @@ static Val mode_above_zero(Context *x, Val a, Val b, Val old) {
 
 static void step_bounded(Derive *d, const LatentPlan *l) {
   const LatentState *s = &d->iteration->of[l->z->id];
-  Nest n = open_nest((Context){.d = d}, l->z);
+  Components n = open_components((Context){.d = d}, l->z);
   Coefficients c = coefficients(&n, l);
   if (l->family != FAMILY_POINT) {
     store_conjugate(&n.x, l, s, c, n.place);
@@ -248,12 +248,12 @@ static void step_bounded(Derive *d, const LatentPlan *l) {
         l->form == FORM_BETA ? mode_in_unit(&n.x, c.at[0], c.at[1], old) : mode_above_zero(&n.x, c.at[0], c.at[1], old);
     build_store(&d->b, s->fresh[PART_MEAN], damped(&n.x, l, mode, old), n.place);
   }
-  close_nest(&n);
+  close_components(&n);
   if (l->family == FAMILY_POINT) return;
-  n = open_nest((Context){.d = d}, l->z);
-  for (uint32_t i = 0; i < latent_rank(l->z); i++) nest_loop(&n, l->z);
+  n = open_components((Context){.d = d}, l->z);
+  for (uint32_t i = 0; i < latent_rank(l->z); i++) component_loop(&n, l->z);
   store_moments(&n.x, l, s->fresh, n.place);
-  close_nest(&n);
+  close_components(&n);
 }
 
 /* ---- the mode of prod_k z_k^a_k on a simplex
@@ -278,21 +278,21 @@ static void contribute_positive(Context *x, void *arg, Contribution *c) {
 static void step_simplex_mode(Derive *d, const LatentPlan *l) {
   const LatentState *s = &d->iteration->of[l->z->id];
   Array *a = temp(d, l, "count");
-  Nest n = open_nest((Context){.d = d}, l->z);
+  Components n = open_components((Context){.d = d}, l->z);
   Coefficients c = coefficients(&n, l);
   build_store(&d->b, a, c.at[0], n.place);
-  close_nest(&n);
+  close_components(&n);
   uint32_t rank = latent_rank(l->z);
-  n = open_nest((Context){.d = d}, l->z);
-  for (uint32_t i = 0; i + 1 < rank; i++) nest_loop(&n, l->z);
+  n = open_components((Context){.d = d}, l->z);
+  for (uint32_t i = 0; i + 1 < rank; i++) component_loop(&n, l->z);
   Val sum =
       reduce_over(&n.x, latent_index(l->z, rank - 1), ACC_SUM, IR_WIDE, contribute_positive, &(Row){l->z, a, n.place});
-  nest_loop(&n, l->z);
+  component_loop(&n, l->z);
   Val none = build_1(&d->b, IR_NOT, greater(&n.x, sum, wide(&n.x, 0))), old = old_mean(&n.x, s, n.place);
   Val own = build_2(&d->b, IR_MAX, build_load(&d->b, a, n.place), wide(&n.x, 0));
   Val share = divide(&n.x, own, select(&n.x, none, wide(&n.x, 1), sum));
   build_store(&d->b, s->fresh[PART_MEAN], damped(&n.x, l, select(&n.x, none, old, share), old), n.place);
-  close_nest(&n);
+  close_components(&n);
 }
 
 /* ---- along the gradient
@@ -329,31 +329,31 @@ static void contribute_along(Context *x, void *arg, Contribution *c) {
 }
 
 /* All loops but the last, then a sum along the vector, then the last loop. */
-static Val open_vector(Nest *n, Derive *d, const LatentPlan *l, Array *v, Array *mean) {
-  *n = open_nest((Context){.d = d}, l->z);
+static Val open_vector(Components *n, Derive *d, const LatentPlan *l, Array *v, Array *mean) {
+  *n = open_components((Context){.d = d}, l->z);
   uint32_t rank = latent_rank(l->z);
-  for (uint32_t i = 0; i + 1 < rank; i++) nest_loop(n, l->z);
+  for (uint32_t i = 0; i + 1 < rank; i++) component_loop(n, l->z);
   Val sum = reduce_over(&n->x, latent_index(l->z, rank - 1), ACC_SUM, IR_WIDE, contribute_along,
                         &(Along){l->z, v, mean, n->place});
-  nest_loop(n, l->z);
+  component_loop(n, l->z);
   return sum;
 }
 
 static void step_simplex_gradient(Derive *d, const LatentPlan *l) {
   const LatentState *s = &d->iteration->of[l->z->id];
   Array *g = temp(d, l, "slope"), *grown = temp(d, l, "grown");
-  Nest n = open_nest((Context){.d = d}, l->z);
+  Components n = open_components((Context){.d = d}, l->z);
   Coefficients c = coefficients(&n, l);
   build_store(&d->b, g, c.at[0], n.place);
-  close_nest(&n);
+  close_components(&n);
   Val mean = open_vector(&n, d, l, g, s->now[PART_MEAN]), z = old_mean(&n.x, s, n.place);
   Val slope = mul(&n.x, z, sub(&n.x, build_load(&d->b, g, n.place), mean));
   build_store(&d->b, grown, mul(&n.x, z, build_1(&d->b, IR_EXP, mul(&n.x, rate_of(&n.x, l), slope))), n.place);
-  close_nest(&n);
+  close_components(&n);
   Val total = open_vector(&n, d, l, grown, NULL), old = old_mean(&n.x, s, n.place);
   Val new = divide(&n.x, build_load(&d->b, grown, n.place), total);
   build_store(&d->b, s->fresh[PART_MEAN], damped(&n.x, l, new, old), n.place);
-  close_nest(&n);
+  close_components(&n);
 }
 
 static void step_gradient(Derive *d, const LatentPlan *l) {
@@ -362,11 +362,11 @@ static void step_gradient(Derive *d, const LatentPlan *l) {
     step_simplex_gradient(d, l);
     return;
   }
-  Nest n = open_nest((Context){.d = d}, l->z);
+  Components n = open_components((Context){.d = d}, l->z);
   Coefficients c = coefficients(&n, l);
   Val old = old_mean(&n.x, s, n.place);
   build_store(&d->b, s->fresh[PART_MEAN], damped(&n.x, l, moved(&n.x, l, old, c.at[0]), old), n.place);
-  close_nest(&n);
+  close_components(&n);
 }
 
 void step_latent(Derive *d, const LatentPlan *l) {

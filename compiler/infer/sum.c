@@ -8,7 +8,7 @@
 #include <math.h>
 
 #include "base/ice.h"
-#include "infer/context.h"
+#include "infer/chain.h"
 #include "model/term.h"
 
 static Val wide(Context *x, double v) { return build_float(B(x), IR_WIDE, v); }
@@ -142,6 +142,8 @@ static Val where_holds(Context *x, const Edge *e, Val value) {
   return e->domain == DOMAIN_BIT ? build_2(B(x), IR_OR, build_2(B(x), IR_EQ, value, build_int(B(x), 0)), cond) : cond;
 }
 
+static bool support_is_known(Context *x, Copy copy, const Edge *e);
+
 Val in_support(Context *x, Copy copy, Edge *e, Choice value) {
   Builder *b = B(x);
   Context y = in_copy(x, copy);
@@ -149,7 +151,7 @@ Val in_support(Context *x, Copy copy, Edge *e, Choice value) {
   Val inside = build_2(b, IR_AND, build_2(b, IR_GE, value.v, r.lo), build_2(b, IR_LT, value.v, r.hi));
   y = with_known(&y, copy, e, value);
   y = with_guard(&y, inside);
-  inside = build_and(b, inside, where_holds(&y, e, value.v));
+  if (support_is_known(x, copy, e)) inside = build_and(b, inside, where_holds(&y, e, value.v)); /* else its weight is -inf */
   return value.none ? build_select(b, value.none, build_bool(b, e->or_none), inside) : inside;
 }
 
@@ -188,7 +190,7 @@ static Val hull_bound(Context *x, const Hull *h) {
 
 static Bounds values_of(Context *x, Copy copy, const Edge *e) {
   Context own = in_copy(x, copy);
-  if (support_is_known(x, copy, e)) return domain_of(&own, e);
+  if (support_is_known(x, copy, e) || copy.c->chain) return domain_of(&own, e);
   return (Bounds){.lo = hull_bound(x, &(Hull){copy, e, false}), .hi = hull_bound(x, &(Hull){copy, e, true})};
 }
 
@@ -235,7 +237,7 @@ static bool may_fail(const Term *t) {
   return false;
 }
 
-static bool factor_may_fail(const Factor *f) {
+bool factor_may_fail(const Factor *f) {
   if (!f->weight) return false;
   for (uint32_t i = 0; i < f->weight->params.n; i++)
     if (may_fail(f->weight->params.at[i])) return true;
@@ -267,6 +269,7 @@ static Val children_log(Context *x, Copy copy, const Node *n, Val sum, bool maxi
 
 /* Factors that can fail come last: a value that the others, or the edges below, remove is not looked at. */
 Val node_log(Context *x, Copy copy, const Node *n, bool maximise) {
+  if (copy.c->chain) return chain_log(x, copy);
   Val sum = factors_log(x, copy, n, false, wide(x, 0));
   sum = children_log(x, copy, n, sum, maximise);
   return factors_log(x, copy, n, true, sum);
@@ -320,11 +323,13 @@ static Val of_copy(Context *x, Copy copy, NodeFn fn, const void *key) {
 
 Split node_split(Context *x, Copy copy, const Node *n) {
   static const char greatest, mass;
+  if (copy.c->chain && !chain_known(x, copy)) return (Split){wide(x, 0), chain_status(x, copy)};
   if (n != copy.c->root) return (Split){node_greatest(x, copy, n), node_mass(x, copy, n)};
   return (Split){of_copy(x, copy, node_greatest, &greatest), of_copy(x, copy, node_mass, &mass)};
 }
 
 Val copy_log_sum(Context *x, Copy copy) {
+  if (copy.c->chain) return chain_status(x, copy);
   static const char key;
   return of_copy(x, copy, node_sum, &key);
 }
