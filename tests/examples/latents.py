@@ -299,6 +299,48 @@ def kmeans(x, z0):
     return Answer(dict(centres=z, cluster=nearest()), square.max(), modes=dict(cluster=-0.5 * square))
 
 
+def sequence(rng, T, K, D):
+    a = blobs(rng, K, T, D)
+    rows = rng.random((K, K)) + 0.5
+    return dict(x=a["x"], mu0=a["z0"], move0=rows / rows.sum(1, keepdims=True), s=1.3, r=8.0, a=1.5)
+
+
+@example(cases(sequence, [(1, 1, 1), (9, 3, 2), (70, 4, 5)]))
+def hmm_em(x, mu0, move0, s, r, a):
+    T, K = len(x), len(mu0)
+    mu, move, first, bound = mu0.copy(), move0.copy(), np.full(K, 1 / K), []
+
+    def posterior():
+        """Marginals of states, sums of those of neighbours, log evidence; everything in logs."""
+        u = log_normal(x[:, None], mu[None], s).sum(2)
+        alpha, beta = np.empty((T, K)), np.zeros((T, K))
+        alpha[0] = np.log(first) + u[0]
+        for t in range(1, T):
+            alpha[t] = u[t] + lse(alpha[t - 1][:, None] + np.log(move), 0)
+        for t in range(T - 1, 0, -1):
+            beta[t - 1] = lse(np.log(move) + (u[t] + beta[t])[None], 1)
+        z = lse(alpha[-1], 0)
+        pairs = np.zeros((K, K))
+        for t in range(1, T):
+            pairs += np.exp(alpha[t - 1][:, None] + np.log(move) + (u[t] + beta[t])[None] - z)
+        return np.exp(alpha + beta - z), pairs, z
+
+    def dirichlet(p):
+        return lgamma(K * a) - K * lgamma(a) + (a - 1) * np.log(p).sum(-1)
+
+    for step in range(5):
+        bound.append(posterior()[2] + log_normal(mu, 0, r).sum() + dirichlet(move).sum() + dirichlet(first))
+        if step < 4:
+            p = posterior()[0]
+            mu = (p.T @ x / s ** 2) / (1 / r ** 2 + p.sum(0)[:, None] / s ** 2)
+            counts = a - 1 + posterior()[1]
+            move = counts / counts.sum(1, keepdims=True)
+            counts = a - 1 + posterior()[0][0]
+            first = counts / counts.sum()
+    outputs = dict(means=mu, rows=move, start=first, bound=np.array(bound), p=posterior()[0])
+    return Answer(outputs, np.abs(log_normal(x[:, None], mu[None], s).sum(2)).max(), floors=dict(bound=1.0))
+
+
 # Laws.
 
 def close(a, b, allowed=1e-9):
@@ -312,7 +354,7 @@ def check_golden():
 
 
 def check_bounds():
-    for name in ("gaussian_slots", "dot_slots", "gmm", "bayesian_gmm", "expanding"):
+    for name in ("gaussian_slots", "dot_slots", "gmm", "bayesian_gmm", "expanding", "hmm_em"):
         for case in reference.EXAMPLES[name].cases:
             bound = reference.EXAMPLES[name].solve(**case).outputs["bound"]
             assert (np.diff(bound) > -1e-9 * (1 + np.abs(bound[1:]))).all(), (name, bound)
