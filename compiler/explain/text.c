@@ -405,6 +405,7 @@ void explain_text(Facts *f, FILE *to) {
   print_inputs(&p);
   print_graph(&p);
   print_formulas(&p);
+  latents_text(f, to);
   if (f->k || !f->plan->refusals.n) print_plan(&p);
   if (f->k) {
     print_orders(&p);

@@ -33,6 +33,7 @@ static bool find_carry(Context *x, Copy copy, const Term *t, Carry *carry) {
   *carry = (Carry){.base = build_deepest(b, copy.c->plates.n, copy.at)};
   for (const Known *k = x->known; k; k = k->next)
     if (k->c == copy.c && ir_at(b->k, k->value.v)->home->depth > carry->base->depth) carry->base = ir_at(b->k, k->value.v)->home;
+  if (x->d->stage->depth > carry->base->depth) carry->base = x->d->stage; /* what is summed may be read from latents */
   if (carry->base == b->at || !context_holds_in(x, carry->base)) return false;
   for (BoundIndex *n = x->bound; n; n = n->next) {
     if (n->region->depth <= carry->base->depth || find_bound(x, n->index) != n || !term_mentions_index(t, n->index)) continue;

@@ -57,6 +57,7 @@ typedef struct Solved Solved;
 typedef struct Picked Picked;
 typedef struct Replaced Replaced;
 typedef struct Paired Paired;
+typedef struct Iteration Iteration;
 
 typedef struct Derive {
   Arena *arena;
@@ -67,6 +68,9 @@ typedef struct Derive {
   Array **neighbours; /* and here its indices */
   Array **lets;      /* by Let.id: stored arrays, NULL until first needed */
   Memo *memos;
+  Region *stage;     /* where results for every copy are put: the kernel's top, or the step of inference under way */
+  Iteration *iteration; /* infer/iterate.c; NULL: no latents */
+  bool keep_sums;    /* log Z of every copy by a parallel loop over the copies, also where it is asked for once */
   struct ChainTables **chains; /* by Component.id; NULL until first needed */
   Solved *solved;    /* structures whose marginals are there, */
   Picked *picked;    /* and heaviest values or draws */
@@ -206,6 +210,21 @@ Val gumbel_variable(Context *x, Copy copy, const Edge *e, Val seed, Val number, 
 /* fn summed over the indices list[from..]; -inf wins over NaN. */
 typedef Val (*CopyFn)(Context *x, Component *c, void *arg);
 
+/* log evidence of what lies wholly in the plates one stands in (Derive.plates), and with `entropy` H[q]: F */
+Val model_evidence(Context *x, bool entropy, Span span);
+
+/* ---- iterate.c: latents ---------------------------------------------------------------------------------- */
+
+/* The loops of inference, at the top of the kernel; then the latents stand at their final q. */
+void derive_iteration(Derive *d);
+/* The array of the number of q that a LATENT term asks for. */
+Array *latent_array(const Derive *d, const Term *t);
+Val latent_entropy(Context *x, const IndexVec *plates);
+Val query_elbo(Context *x, const Term *t);
+Val query_param(Context *x, const Term *t);
+/* A new state of the latents: what was kept for every copy is out of date where it depends on them. */
+void begin_stage(Derive *d, Region *stage);
+
 /* ---- memo.c: results kept for every copy of a component ----------------------------------------------- */
 
 /* The array, over the component's plates then `axes`, of fn at each copy; made once for equal keys.  NULL when
@@ -213,6 +232,8 @@ typedef Val (*CopyFn)(Context *x, Component *c, void *arg);
 typedef Val (*MemoFn)(Context *x, Copy copy, void *arg);
 Array *memo(Context *x, Component *c, const void *key, const Term *term, const IndexVec *axes, StoreType elem,
             MemoFn fn, void *arg);
+bool component_depends_on_latents(const Component *c);
+void forget_stage(Derive *d); /* drops what was kept since the last change of a latent */
 Val memo_load(Context *x, Array *a, Copy copy, const IndexVec *axes);
 
 #endif

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/ice.h"
+#include "infer/latent.h"
 #include "infer/replace.h"
 #include "infer/structure.h"
 #include "model/term.h"
@@ -58,15 +59,12 @@ void plan_refuse(Plan *p, Span span, const char *text, const char *hint) {
 
 static const char *name(const Plan *p, Sym s) { return sym_text(p->model->names, s); }
 
-static void refuse_infer(Plan *p, const Infer *f) {
-  const char *what = NULL;
+static void check_infer(Plan *p, const Infer *f) {
   switch (f->method) {
-  case INFER_EXACT: case INFER_MODE: case INFER_SAMPLE: return;
+  case INFER_EXACT: case INFER_MODE: case INFER_SAMPLE: case INFER_COLLAPSED: return;
   case INFER_TOP: case INFER_ENTMAX: replace_check(p, f); return;
   case INFER_SINKHORN: case INFER_BETHE: structure_check_infer(p, f); return;
-  case INFER_COLLAPSED: what = "collapsed"; break;
   }
-  plan_refuse(p, f->span, arena_printf(p->arena, "'infer .. by %s' is not compiled yet", what), NULL);
 }
 
 static void refuse_prior(Plan *p, const Weight *w) {
@@ -379,19 +377,22 @@ Node *plan_tree(Plan *p, Component *c, EdgeSet first, bool hull) {
   return root;
 }
 
+static void check_replaced(Plan *p, const Component *c) {
+  if (c->chain || c->edges.n > 1) plan_refuse(p, c->infer->span, "this method is for edges joined to nothing", NULL);
+  if (component_depends_on_latents(c))
+    plan_refuse(p, c->infer->span, "this method of edges whose weights mention a latent is not compiled yet",
+                "attn verify evaluates small sizes of it by enumeration");
+}
+
 /* ---- the plan ------------------------------------------------------------------------------------------ */
 
 Plan *plan_model(Arena *arena, const Model *m) {
   Plan *p = NEW(arena, Plan);
   p->arena = arena;
   p->model = m;
-  for (uint32_t i = 0; i < m->latents.n; i++)
-    plan_refuse(p, m->latents.at[i]->span,
-           arena_printf(arena, "latents are not compiled yet ('%s')", name(p, m->latents.at[i]->name)),
-           "attn verify evaluates small sizes of it by enumeration");
   for (uint32_t i = 0; i < m->edges.n; i++)
     if (edge_is_structured(m->edges.at[i])) structure_check(p, m->edges.at[i]);
-  for (uint32_t i = 0; i < m->infers.n; i++) refuse_infer(p, m->infers.at[i]);
+  for (uint32_t i = 0; i < m->infers.n; i++) check_infer(p, m->infers.at[i]);
   for (uint32_t i = 0; i < m->weights.n; i++) refuse_prior(p, m->weights.at[i]);
   make_components(p);
   if (!p->refusals.n) plan_reaches(p);
@@ -400,10 +401,11 @@ Plan *plan_model(Arena *arena, const Model *m) {
   plan_chains(p);
   for (uint32_t i = 0; i < p->components.n; i++) {
     Component *c = p->components.at[i];
-    if (is_replaced(c) && (c->chain || c->edges.n > 1)) plan_refuse(p, c->infer->span, "this method is for edges joined to nothing", NULL);
+    if (is_replaced(c)) check_replaced(p, c);
     if (c->chain) continue;
     c->root = plan_tree(p, c, 0, false);
     if (!c->root) plan_refuse(p, c->edges.at[0]->span, "the supports of these edges depend on each other in a circle", NULL);
   }
+  plan_latents(p);
   return p;
 }

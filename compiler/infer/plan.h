@@ -112,6 +112,7 @@ struct Plan {
   VEC(Component *) components;
   Component **of_edge;          /* by Edge.id */
   VEC(Weight *) free_weights;   /* weights that mention no edge */
+  struct Latents *latents;      /* infer/latent.h; NULL: the model has none */
   Reach **reach_of_weight;      /* by Weight.id; NULL: it mentions no edge, is an End or of a structure */
   VEC(Refusal) refusals;        /* what cannot be compiled; empty: the plan is complete */
 };

@@ -10,6 +10,7 @@
 #include <math.h>
 
 #include "base/ice.h"
+#include "infer/latent.h"
 #include "infer/named.h"
 #include "infer/structure.h"
 #include "model/term.h"
@@ -398,7 +399,7 @@ static Val component_logz(Context *x, Component *c, Span span) {
   return build_select(B(x), build_2(B(x), IR_GT, empties, wide(x, 0)), wide(x, -INFINITY), sum);
 }
 
-static Val query_logz(Context *x, Span span) {
+Val model_evidence(Context *x, bool entropy, Span span) {
   const Plan *p = x->d->plan;
   Val sum = wide(x, 0);
   for (uint32_t i = 0; i < p->components.n; i++)
@@ -407,12 +408,20 @@ static Val query_logz(Context *x, Span span) {
   for (uint32_t i = 0; i < p->free_weights.n; i++)
     if (has_prefix(&p->free_weights.at[i]->plates, x->d->plates))
       sum = build_2(B(x), IR_LOGMUL, sum, weight_log(x, p->free_weights.at[i], x->d->plates));
+  if (entropy && x->d->iteration) sum = build_2(B(x), IR_LOGMUL, sum, latent_entropy(x, x->d->plates));
   return sum;
+}
+
+/* E is over q too. */
+static Val expectation_under_q(Context *x, const Term *t) {
+  Obstacle why = {0};
+  const Term *e = x->d->iteration ? expected_term(x->d->plan, (Term *)t, &why) : t;
+  return e ? expectation(x, e) : refuse_query(x, why.span, why.text);
 }
 
 Val query(Context *x, const Term *t) {
   switch (t->query) {
-  case QUERY_E: case QUERY_P: return expectation(x, t->args.at[0]);
+  case QUERY_E: case QUERY_P: return expectation_under_q(x, t->args.at[0]);
   case QUERY_MODE: case QUERY_SAMPLE: return query_pick(x, t);
   case QUERY_ENTROPY: return over_components(x, t, ACC_SUM, IR_ADD, entropy_of);
   case QUERY_KL: return over_components(x, t, ACC_SUM, IR_ADD, kl_of);
@@ -420,9 +429,9 @@ Val query(Context *x, const Term *t) {
     Val n = over_components(x, t, ACC_PROD, IR_MUL, count_of);
     return t->type == TYPE_INT ? build_convert(B(x), n, IR_INT) : n;
   }
-  case QUERY_LOGZ: return query_logz(x, t->span);
-  case QUERY_ELBO: return refuse_query(x, t->span, "elbo needs latents, which are not compiled yet");
-  case QUERY_PARAM: return refuse_query(x, t->span, "param needs latents, which are not compiled yet");
+  case QUERY_LOGZ: return model_evidence(x, false, t->span);
+  case QUERY_ELBO: return query_elbo(x, t);
+  case QUERY_PARAM: return query_param(x, t);
   }
   ICE("unknown query");
 }

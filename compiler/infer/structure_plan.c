@@ -11,7 +11,7 @@ typedef struct Find { const Term *ref, *other; bool different, latent; } Find;
 
 static void look(Find *f, const Term *t) {
   if (!t) return;
-  f->latent |= t->kind == TERM_LATENT;
+  f->latent |= t->mentions & MENTIONS_LATENT;
   if (t->kind == TERM_EDGE) {
     if (edge_is_structured(t->edge) && !f->ref) f->ref = t;
     else if (edge_is_structured(t->edge) && t->edge == f->ref->edge) f->different |= !term_equal(t, f->ref);

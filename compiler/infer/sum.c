@@ -334,7 +334,8 @@ static Val root_of(Context *x, Copy copy, void *fn) { return (*(NodeFn *)fn)(x, 
 
 /* fn at the root of the copy, kept for all copies if that is worth it. */
 static Val of_copy(Context *x, Copy copy, NodeFn fn, const void *key) {
-  Array *a = is_redundant(x, copy.c->plates.n, copy.at) ? memo(x, copy.c, key, NULL, &(IndexVec){0}, STORE_WIDE, root_of, &fn) : NULL;
+  bool keep = (x->d->keep_sums && copy.c->plates.n) || is_redundant(x, copy.c->plates.n, copy.at);
+  Array *a = keep ? memo(x, copy.c, key, NULL, &(IndexVec){0}, STORE_WIDE, root_of, &fn) : NULL;
   return a ? memo_load(x, a, copy, &(IndexVec){0}) : fn(x, copy, copy.c->root);
 }
 

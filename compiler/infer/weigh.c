@@ -12,6 +12,7 @@
 
 #include "base/ice.h"
 #include "infer/context.h"
+#include "infer/latent.h"
 #include "infer/structure.h"
 #include "model/term.h"
 
@@ -194,6 +195,8 @@ static Val whole_statement(Context *x, const Weight *w, LogFn fn) {
   Context y = *x;
   y.used_none = &used;
   Val l = build_convert(B(x), fn(&y, w), IR_WIDE);
+  const Latents *q = x->d->plan->latents;
+  if (q && q->correction[w->id]) l = build_2(B(x), IR_LOGMUL, l, build_convert(B(x), eval(&y, q->correction[w->id]), IR_WIDE));
   return used ? build_select(B(x), used, wide(x, 0), l) : l;
 }
 
@@ -300,6 +303,8 @@ static Val normaliser_log(Context *x, const At *a, Copy owner) {
   const Factor *f = a->f;
   if (owner.c->structure) return negate(x, structure_log_support(x, f->edge));
   Val sum;
+  if (f->weight && x->d->plan->latents && x->d->plan->latents->correction[f->weight->id])
+    return wide(x, 0); /* plan_latent.c: only where it is 1 for every value of the latent */
   if (f->weight) sum = stream_edge(x, owner, f->edge, ACC_LSE, IR_WIDE, 0, NULL, contribute_prior, (void *)a)->result;
   else if (f->edge->domain == DOMAIN_RANGE && !f->edge->where)
     sum = build_1(B(x), IR_LOG, build_convert(B(x), range_count(x, f->edge), IR_WIDE));

@@ -406,7 +406,7 @@ static void need_loop(Needs *n, const Loop *l);
 static void need_code(Needs *n, const Region *r) {
   for (uint32_t c = 0; c < r->code.n; c++) {
     const Instr *i = ir_at(n->b->k, r->code.at[c]);
-    if (i->op == IR_CHECK_INDEX || i->op == IR_CHECK_NONZERO) n->check = true;
+    if (ir_is_check(i->op)) n->check = true;
     for (uint32_t k = 0; k < i->narg; k++) need(n, i->arg[k]);
     if (i->array) need_region(n, i->array->home);
     if (i->array && i->array->kind == ARRAY_TEMP) n->temp = true;

@@ -155,6 +155,8 @@ typedef struct Kernel {
 
 static inline Instr *ir_at(const Kernel *k, Val v) { return &k->instrs.at[v]; }
 
+static inline bool ir_is_check(IrOp op) { return op == IR_CHECK_INDEX || op == IR_CHECK_NONZERO || op == IR_CHECK_CONCAVE; }
+
 const char *ir_op_name(IrOp op);
 int ir_op_arity(IrOp op);
 char ir_op_rule(IrOp op);

@@ -106,7 +106,7 @@ static void mark_root(void *ctx, Val v) {
   Dce *d = ctx;
   const Instr *i = ir_at(d->k, v);
   bool face = i->array && (i->array->kind == ARRAY_IN || i->array->kind == ARRAY_OUT);
-  bool check = i->op == IR_CHECK_INDEX || i->op == IR_CHECK_NONZERO;
+  bool check = ir_is_check(i->op);
   if (check || (face && (i->op == IR_ARRAY || i->op == IR_STORE))) mark(d, v);
 }
 

@@ -122,7 +122,7 @@ static const char *check_solve(const Kernel *k, const Instr *i) {
 static const char *check_effect(const Kernel *k, const Instr *i) {
   if (i->type != IR_VOID) return "it has no result, but a type";
   if (i->op == IR_STORE) return check_store(k, i);
-  if (i->op == IR_CHECK_INDEX || i->op == IR_CHECK_NONZERO) return check_check(k, i);
+  if (ir_is_check(i->op)) return check_check(k, i);
   if (i->op == IR_SOLVE) return check_solve(k, i);
   return NULL; /* ARRAY and LOOP: rules of their own */
 }
