@@ -64,8 +64,16 @@ static LLVMValueRef saturating(Emit *e, const char *name, LLVMValueRef x, LLVMVa
   LLVMValueRef over = LLVMBuildExtractValue(e->b, r, 1, "");
   return LLVMBuildSelect(e->b, over, const_int(e, -1), LLVMBuildExtractValue(e->b, r, 0, ""), "");
 }
-LLVMValueRef layout_add(Emit *e, LLVMValueRef x, LLVMValueRef y) { return saturating(e, "llvm.uadd.with.overflow", x, y); }
-LLVMValueRef layout_multiply(Emit *e, LLVMValueRef x, LLVMValueRef y) { return saturating(e, "llvm.umul.with.overflow", x, y); }
+
+LLVMValueRef layout_add(Emit *e, LLVMValueRef x, LLVMValueRef y) {
+  if (e->sized) return LLVMBuildAdd(e->b, x, y, "");
+  return saturating(e, "llvm.uadd.with.overflow", x, y);
+}
+
+LLVMValueRef layout_multiply(Emit *e, LLVMValueRef x, LLVMValueRef y) {
+  if (e->sized) return LLVMBuildMul(e->b, x, y, "");
+  return saturating(e, "llvm.umul.with.overflow", x, y);
+}
 
 static bool follows_from_sizes(const Kernel *k, Val v) {
   const Instr *i = ir_at(k, v);
@@ -130,6 +138,11 @@ static LLVMValueRef layout_part(Emit *e, bool shared) {
 Layout layout_workspace(Emit *e) {
   LLVMValueRef shared = layout_part(e, true), local = layout_part(e, false);
   return (Layout){layout_add(e, shared, parallel_split_bytes(e)), layout_add(e, local, tile_workspace(e)), local, shared};
+}
+
+Layout layout_within(Emit *e, LLVMValueRef shared, LLVMValueRef each) {
+  LLVMValueRef arrays = layout_part(e, true), local = layout_part(e, false);
+  return (Layout){shared, each, local, arrays};
 }
 
 LLVMValueRef layout_total(Emit *e, const Layout *l, LLVMValueRef threads) {

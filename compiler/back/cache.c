@@ -1,6 +1,6 @@
 /* cache: see cache.h.
  *
- *   File   head, sites, object.   The head's sum is that of the head, the sum itself being 0, and the rest. */
+ *   File   head, sites, objects.   The head's sum is that of the head, the sum itself being 0, and the rest. */
 #include "back/cache.h"
 
 #include <dirent.h>
@@ -15,13 +15,13 @@
 #include "ir/walk.h"
 
 enum { FILES_MAX = 65536, NAME_BYTES = 2 * CACHE_KEY_BYTES + 3 };
-static const char magic[8] = "attn o1";
+static const char magic[8] = "attn o2";
 static const char suffix[] = ".o";
 
 typedef struct Head {
   char magic[8];
   CacheKey key, sum;
-  uint64_t object, sites;
+  uint64_t sites, object[OBJECT_PARTS]; /* how many, and bytes; 0: no further object */
 } Head;
 
 /* ---- hashes ------------------------------------------------------------------------------------------- */
@@ -134,11 +134,26 @@ static bool read_all(int fd, char *to, size_t n) {
 
 static bool is_sound(const Head *head, const CacheKey *key, size_t rest) {
   if (memcmp(head->magic, magic, sizeof magic) || memcmp(&head->key, key, sizeof *key)) return false;
-  if (head->object > CACHE_BYTES_MAX || head->sites > UINT32_MAX) return false;
-  return head->object + head->sites * sizeof(Span) == rest;
+  if (head->sites > UINT32_MAX) return false;
+  uint64_t bytes = head->sites * sizeof(Span);
+  for (int n = 0; n < OBJECT_PARTS; n++) {
+    if (head->object[n] > CACHE_BYTES_MAX) return false;
+    bytes += head->object[n];
+  }
+  return bytes == rest;
 }
 
-static bool read_entry(Arena *arena, int fd, const CacheKey *key, CacheEntry *entry) {
+static ObjectFiles files_in(const Head *head, char *bytes) {
+  ObjectFiles files = {.sites = (Span *)(void *)bytes, .nsites = (uint32_t)head->sites};
+  bytes += head->sites * sizeof(Span);
+  for (int n = 0; n < OBJECT_PARTS && head->object[n]; n++) {
+    files.at[files.n++] = (ObjectFile){bytes, head->object[n]};
+    bytes += head->object[n];
+  }
+  return files;
+}
+
+static bool read_entry(Arena *arena, int fd, const CacheKey *key, ObjectFiles *files) {
   Head head;
   struct stat st;
   if (fstat(fd, &st) || !S_ISREG(st.st_mode) || st.st_uid != geteuid()) return false;
@@ -149,18 +164,17 @@ static bool read_entry(Arena *arena, int fd, const CacheKey *key, CacheEntry *en
   if (!read_all(fd, bytes, rest)) return false;
   CacheKey sum = sum_of(head, bytes, rest);
   if (memcmp(&sum, &head.sum, sizeof sum)) return false;
-  *entry = (CacheEntry){.sites = (Span *)(void *)bytes, .nsites = (uint32_t)head.sites,
-                        .object = bytes + head.sites * sizeof(Span), .size = head.object};
+  *files = files_in(&head, bytes);
   return true;
 }
 
-bool cache_get(Arena *arena, const char *folder, const CacheKey *key, CacheEntry *entry) {
+bool cache_get(Arena *arena, const char *folder, const CacheKey *key, ObjectFiles *files) {
   char name[NAME_BYTES];
   int dir = open_folder(arena, folder, false);
   if (dir < 0) return false;
   name_of(key, name);
   int fd = openat(dir, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-  bool ok = fd >= 0 && read_entry(arena, fd, key, entry);
+  bool ok = fd >= 0 && read_entry(arena, fd, key, files);
   if (ok) futimens(fd, NULL); /* used now */
   if (fd >= 0) close(fd);
   close(dir);
@@ -180,13 +194,17 @@ static bool write_all(int fd, const void *bytes, size_t n) {
   return true;
 }
 
-static bool write_entry(Arena *arena, int fd, const CacheKey *key, const CacheEntry *entry) {
-  Head head = {.key = *key, .object = entry->size, .sites = entry->nsites};
-  size_t sites = entry->nsites * sizeof(Span), rest = sites + entry->size;
+static bool write_entry(Arena *arena, int fd, const CacheKey *key, const ObjectFiles *files) {
+  Head head = {.key = *key, .sites = files->nsites};
+  size_t rest = files->nsites * sizeof(Span), at = rest;
+  for (uint32_t n = 0; n < files->n; n++) rest += head.object[n] = files->at[n].size;
   char *bytes = arena_alloc(arena, rest);
   memcpy(head.magic, magic, sizeof magic);
-  if (sites) memcpy(bytes, entry->sites, sites);
-  memcpy(bytes + sites, entry->object, entry->size);
+  if (at) memcpy(bytes, files->sites, at);
+  for (uint32_t n = 0; n < files->n; n++) {
+    memcpy(bytes + at, files->at[n].bytes, files->at[n].size);
+    at += files->at[n].size;
+  }
   head.sum = sum_of(head, bytes, rest);
   return write_all(fd, &head, sizeof head) && write_all(fd, bytes, rest);
 }
@@ -234,14 +252,14 @@ static void shrink(Arena *arena, int dir, off_t most) {
     if (unlinkat(dir, files[k].name, 0) == 0) bytes -= files[k].size;
 }
 
-void cache_put(Arena *arena, const char *folder, const CacheKey *key, const CacheEntry *entry) {
+void cache_put(Arena *arena, const char *folder, const CacheKey *key, const ObjectFiles *files) {
   char name[NAME_BYTES];
   int dir = open_folder(arena, folder, true);
   if (dir < 0) return;
   name_of(key, name);
   const char *aside = arena_printf(arena, "%.16s.%ld.tmp", name, (long)getpid());
   int fd = openat(dir, aside, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-  bool ok = fd >= 0 && write_entry(arena, fd, key, entry);
+  bool ok = fd >= 0 && write_entry(arena, fd, key, files);
   if (fd >= 0) ok = close(fd) == 0 && ok;
   if (fd >= 0 && !(ok && renameat(dir, aside, dir, name) == 0)) unlinkat(dir, aside, 0);
   shrink(arena, dir, CACHE_BYTES_MAX);

@@ -7,19 +7,18 @@
 #ifndef ATTN_BACK_CACHE_H
 #define ATTN_BACK_CACHE_H
 
-#include "back/emit.h"
+#include "back/object.h"
 
 enum { CACHE_KEY_BYTES = 32, CACHE_BYTES_MAX = 256 * 1024 * 1024 };
 
 typedef struct CacheKey { uint8_t byte[CACHE_KEY_BYTES]; } CacheKey;
-typedef struct CacheEntry { const char *object; size_t size; Span *sites; uint32_t nsites; } CacheEntry;
 
 /* Of the build of this compiler, LLVM's version, the processor, the options, the printed kernel, and the places in the
  * model file that its checks name.  machine, cpu and features of e are set. */
 CacheKey cache_key(const Emit *e, const BackOptions *o);
-/* False: not there.  The entry lies on the arena. */
-bool cache_get(Arena *arena, const char *folder, const CacheKey *key, CacheEntry *entry);
+/* False: not there.  The files lie on the arena. */
+bool cache_get(Arena *arena, const char *folder, const CacheKey *key, ObjectFiles *files);
 /* Failures do not matter. */
-void cache_put(Arena *arena, const char *folder, const CacheKey *key, const CacheEntry *entry);
+void cache_put(Arena *arena, const char *folder, const CacheKey *key, const ObjectFiles *files);
 
 #endif

@@ -272,6 +272,12 @@ static void set_text(Emit *e, LLVMValueRef f, const char *name, const char *valu
   LLVMAddAttributeAtIndex(f, LLVMAttributeFunctionIndex, a);
 }
 
+static const char brief[] = "attn-brief";
+void function_brief(Emit *e) { set_text(e, e->fn, brief, ""); }
+bool function_is_brief(LLVMValueRef f) {
+  return LLVMGetStringAttributeAtIndex(f, LLVMAttributeFunctionIndex, brief, sizeof brief - 1) != NULL;
+}
+
 void function_begin(Emit *e, const char *name, LLVMTypeRef type) {
   e->fn = LLVMAddFunction(e->module, name, type);
   set_text(e, e->fn, "target-cpu", e->cpu);
@@ -293,6 +299,7 @@ void function_end(Emit *e, LLVMValueRef result) {
 static void emit_workspace(Emit *e) {
   char *name = arena_printf(e->arena, "attn_%s_workspace", e->k->name);
   function_begin(e, name, LLVMFunctionType(e->t.i64, (LLVMTypeRef[]){e->t.ptr, e->t.i32}, 2, false));
+  function_brief(e);
   e->sizes = LLVMGetParam(e->fn, 0);
   LLVMValueRef threads = LLVMBuildSExt(e->b, LLVMGetParam(e->fn, 1), e->t.i64, "");
   threads = op_extreme(e, IR_INT, true, threads, const_int(e, 1));
@@ -305,6 +312,7 @@ static void emit_workspace(Emit *e) {
     most = LLVMBuildSelect(e->b, more, need, most, "");
   }
   function_end(e, most);
+  e->need = e->fn;
 }
 
 LLVMValueRef field_at(Emit *e, LLVMValueRef base, size_t offset) {
@@ -325,6 +333,7 @@ static void emit_fail(Emit *e) {
   e->fail = e->fn;
   LLVMSetLinkage(e->fn, LLVMInternalLinkage);
   function_attribute(e, e->fn, LLVMAttributeFunctionIndex, "cold");
+  function_brief(e);
   function_attribute(e, e->fn, LLVMAttributeFunctionIndex, "noinline");
   LLVMValueRef err = LLVMGetParam(e->fn, 0), none = LLVMConstNull(e->t.i32);
   LLVMBasicBlockRef done = block_when(e, LLVMBuildICmp(e->b, LLVMIntEQ, error_status(e, err), none, ""), "first");
@@ -365,9 +374,13 @@ static void refuse_when(Emit *e, LLVMValueRef cond, attn_status status, int site
   LLVMPositionBuilderAtEnd(e->b, fine);
 }
 
-static void check_workspace(Emit *e, LLVMValueRef need) {
+/* Beyond it nothing overflows that a layout is computed from. */
+static void check_workspace(Emit *e) {
+  LLVMValueRef arg[] = {e->sizes, LLVMBuildTrunc(e->b, e->threads, e->t.i32, "")};
+  LLVMValueRef need = LLVMBuildCall2(e->b, LLVMGlobalGetValueType(e->need), e->need, arg, 2, "");
   LLVMValueRef small = LLVMBuildICmp(e->b, LLVMIntULT, e->workspace_bytes, need, "");
   refuse_when(e, small, ATTN_ERROR_WORKSPACE, -1, e->workspace_bytes, need);
+  e->sized = true;
 }
 
 static void check_sizes(Emit *e) {
@@ -402,12 +415,13 @@ static LLVMValueRef emit_kernel(Emit *e, const char *name) {
   e->sites.n = 0; /* kernels for several processors have the same checks in the same order */
   function_begin(e, name, kernel_type(e));
   take_parameters(e);
+  e->sized = false;
   begin_error(e);
   check_sizes(e);
   e->threads = pool_threads(e);
-  Layout l = layout_workspace(e);
-  check_workspace(e, layout_total(e, &l, e->threads));
-  layout_place(e, &l, const_int(e, 0));
+  check_workspace(e);
+  e->layout = layout_workspace(e);
+  layout_place(e, &e->layout, const_int(e, 0));
   array_views(e);
   emit_code(e, e->k->top, NULL, false);
   function_end(e, error_status(e, e->err));

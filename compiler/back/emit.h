@@ -13,6 +13,7 @@
  *   parallel.c  independent iterations as tasks for threads
  *   dispatch.c  one kernel for several processors
  *   target.c    machines, passes, text
+ *   object.c    object files, made side by side
  *   jit.c       code in memory
  *   cache.c     code kept between processes */
 #ifndef ATTN_BACK_EMIT_H
@@ -34,6 +35,9 @@ typedef struct ArrayPlace {
 enum { LEVELS = 3 }; /* of x86-64 that one object may serve, see dispatch.c */
 
 typedef struct IndexRange { Val lo, hi; } IndexRange;
+
+/* Bytes of the workspace.  local: of `each`, without the tiles; arrays: of `shared`, without the states of spans. */
+typedef struct Layout { LLVMValueRef shared, each, local, arrays; } Layout;
 
 typedef struct Types {
   LLVMTypeRef none, i1, i8, i16, i32, i64, f32, f64, ptr;
@@ -57,21 +61,26 @@ typedef struct Emit {
   LLVMValueRef in, out, sizes, workspace, workspace_bytes, pool, err; /* parameters; err is never NULL */
   const char *name;         /* of the kernel function being emitted */
   bool in_task;             /* inside iterations that threads share */
+  bool sized;               /* the workspace was found large enough, so that sums of sizes do not overflow */
   uint32_t tasks;
   LLVMValueRef zero;        /* the element that is read outside arrays */
   LLVMValueRef fail;        /* the cold function that records an error */
   LLVMValueRef share;       /* the function that hands items to threads */
+  LLVMValueRef need;        /* the function that says how large the workspace must be */
   LLVMValueRef *val;        /* by Val; NULL: not emitted in this function */
   IndexRange *range;        /* by Val: what the variable of an emitted loop or axis runs over */
   ArrayPlace *place;        /* by Array.id */
   VEC(Span) sites;
   const TilePlan *plan;     /* NULL: scalar code alone */
   const TilePlan *level_plan[LEVELS]; /* of the kernels, where there are levels */
+  Layout layout;            /* of the kernel */
   LLVMValueRef tile_space;  /* workspace of the tiles */
   LLVMValueRef threads;     /* of the pool; 1 without one */
   LLVMValueRef split_space; /* states of spans that threads share */
   const TileRows *shared_rows; /* whose blocks are shared out among threads, and how many rows these have; NULL: none */
-  LLVMValueRef block_rows;
+  LLVMValueRef block_rows, row;        /* row: the number of the one being computed */
+  LLVMValueRef odd_rows;               /* the function of those that tiles leave to scalar code; NULL: they are emitted in place */
+  LLVMValueRef pack;                   /* the function that packs a block of columns, likewise */
 } Emit;
 
 /* The module of a kernel: verified, not optimised.  `e` is zeroed but for arena, k, cx and what target_choose sets. */
@@ -96,6 +105,9 @@ void count_leave(Emit *e, const Count *c);
 void function_begin(Emit *e, const char *name, LLVMTypeRef type);
 void function_end(Emit *e, LLVMValueRef result);   /* NULL: of a function without one */
 void function_attribute(Emit *e, LLVMValueRef f, unsigned at, const char *name);
+/* Notes that the function being emitted takes a vanishing share of a kernel's time: code for it is made in a hurry. */
+void function_brief(Emit *e);
+bool function_is_brief(LLVMValueRef f);
 /* A field of a structure, its offset in bytes. */
 LLVMValueRef field_at(Emit *e, LLVMValueRef base, size_t offset);
 /* Records an error unless there is one, and returns. */
@@ -142,9 +154,9 @@ void reduction_end(Emit *e, Reduction *r);
 const char *layout_refusal(Arena *arena, const Kernel *k);
 /* Places of the arrays in the workspace, of dimensions that follow from the sizes; returns the bytes needed
  * for one thread in `shared` and those for each thread in `each`, SIZE_MAX where they exceed it. */
-/* local: of `each`, without the tiles; arrays: of `shared`, without the states of spans */
-typedef struct Layout { LLVMValueRef shared, each, local, arrays; } Layout;
 Layout layout_workspace(Emit *e);
+/* The same where the bytes needed in all are known. */
+Layout layout_within(Emit *e, LLVMValueRef shared, LLVMValueRef each);
 /* shared + threads * each, and the room to align them, saturating. */
 LLVMValueRef layout_total(Emit *e, const Layout *l, LLVMValueRef threads);
 LLVMValueRef layout_size(Emit *e, Val v); /* a value that follows from the sizes */
@@ -179,6 +191,8 @@ bool is_alone(const Region *r);
 void emit_share(Emit *e);
 /* A parallel loop of a region that is_alone, its iterations shared among the threads of the pool. */
 void emit_parallel(Emit *e, const Loop *l);
+void parallel_pack(Emit *e, LLVMValueRef first); /* calls e->pack for the present block and span */
+void parallel_odd_row(Emit *e, LLVMValueRef at); /* calls e->odd_rows for a row of the present block */
 LLVMValueRef parallel_split_bytes(Emit *e); /* of the states of spans that threads share, at e->threads threads */
 
 /* ---- dispatch.c --------------------------------------------------------------------------------- */
@@ -196,6 +210,8 @@ LLVMTargetMachineRef target_machine(Arena *arena, const BackOptions *o, const ch
 bool target_choose(Emit *e, const BackOptions *o, const char **why);
 LLVMContextRef target_context(LLVMContextRef cx); /* errors of LLVM become ICEs; returns cx */
 void target_optimise(const Emit *e);
+void target_hurry(const Emit *e);     /* over functions that are brief; the last step before code is made */
+void target_drop_dead(const Emit *e); /* instructions that nobody reads */
 /* Sets e->plan where the options and the processor allow tiles. */
 void target_plan(Emit *e, const BackOptions *options);
 

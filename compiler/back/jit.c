@@ -62,46 +62,34 @@ static uintptr_t find(LLVMOrcLLJITRef jit, const char *name) {
   return (uintptr_t)address;
 }
 
-/* The object file of the kernel of e. */
-static CacheEntry compile(Emit *e, bool optimise) {
-  char *message = NULL;
-  LLVMMemoryBufferRef buffer;
-  e->cx = target_context(LLVMContextCreate());
-  emit_module(e);
-  if (optimise) target_optimise(e);
-  if (LLVMTargetMachineEmitToMemoryBuffer(e->machine, e->module, LLVMObjectFile, &message, &buffer)) ICE("LLVM: %s", message);
-  CacheEntry entry = {.size = LLVMGetBufferSize(buffer), .sites = e->sites.at, .nsites = e->sites.n};
-  entry.object = memcpy(arena_alloc(e->arena, entry.size), LLVMGetBufferStart(buffer), entry.size);
-  LLVMDisposeMemoryBuffer(buffer);
-  LLVMContextDispose(e->cx);
-  return entry;
+/* From the cache where it is there, else into it. */
+static ObjectFiles objects_for(Emit *e, const BackOptions *o, bool *cached) {
+  ObjectFiles files;
+  if (!o->cache) return object_files(e, o);
+  CacheKey key = cache_key(e, o);
+  *cached = cache_get(e->arena, o->cache, &key, &files);
+  if (*cached) return files;
+  files = object_files(e, o);
+  cache_put(e->arena, o->cache, &key, &files);
+  return files;
 }
 
-/* From the cache where it is there, else into it. */
-static CacheEntry object_for(Emit *e, const BackOptions *o, bool *cached) {
-  CacheEntry entry;
-  if (!o->cache) return compile(e, o->optimise);
-  CacheKey key = cache_key(e, o);
-  *cached = cache_get(e->arena, o->cache, &key, &entry);
-  if (*cached) return entry;
-  entry = compile(e, o->optimise);
-  cache_put(e->arena, o->cache, &key, &entry);
-  return entry;
+static void add_object(LLVMOrcLLJITRef jit, const ObjectFile *f, const char *name) {
+  LLVMMemoryBufferRef bytes = LLVMCreateMemoryBufferWithMemoryRangeCopy(f->bytes, f->size, name);
+  succeed(LLVMOrcLLJITAddObjectFile(jit, LLVMOrcLLJITGetMainJITDylib(jit), bytes));
 }
 
 bool back_compile(Arena *arena, const Kernel *k, const BackOptions *options, Compiled **out, const char **why) {
   Emit e = {.arena = arena, .k = k};
   if (!target_choose(&e, options, why)) return false;
   Compiled *c = NEW(arena, Compiled);
-  CacheEntry entry = object_for(&e, options, &c->cached);
-  LLVMDisposeTargetMachine(e.machine);
-  LLVMOrcLLJITRef jit = jit_create(target_machine(arena, options, why));
-  LLVMMemoryBufferRef object = LLVMCreateMemoryBufferWithMemoryRangeCopy(entry.object, entry.size, k->name);
-  succeed(LLVMOrcLLJITAddObjectFile(jit, LLVMOrcLLJITGetMainJITDylib(jit), object));
+  ObjectFiles files = objects_for(&e, options, &c->cached);
+  LLVMOrcLLJITRef jit = jit_create(e.machine);
+  for (uint32_t n = 0; n < files.n; n++) add_object(jit, &files.at[n], arena_printf(arena, "%s.%u", k->name, n));
   c->run = (attn_kernel_fn)find(jit, arena_printf(arena, "attn_%s", k->name));
   c->workspace = (attn_workspace_fn)find(jit, arena_printf(arena, "attn_%s_workspace", k->name));
-  c->sites = entry.sites;
-  c->nsites = entry.nsites;
+  c->sites = files.sites;
+  c->nsites = files.nsites;
   c->impl = jit;
   *out = c;
   return true;

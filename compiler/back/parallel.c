@@ -8,7 +8,8 @@
  * What the iterations read is either found again from the parameters (views, places in the workspace) or
  * handed over in the context, which lies on the caller's stack:
  *
- *   Context   rows function, in, out, sizes, workspace, threads, lock, item, error, captured values...
+ *   Context   rows function, in, out, sizes, workspace, threads, rows of a block, bytes of the workspace, lock, item, error,
+ *             captured values...
  *
  * Few rows with many columns are shared out by spans of columns (tile.h): first every span of every block is an item,
  * then every block, which merges its spans and finishes.  The same sums come about when one thread goes through the
@@ -20,6 +21,7 @@
 
 #include "back/emit.h"
 #include "back/tile.h"
+#include "base/ice.h"
 #include "ir/build.h"
 #include "ir/walk.h"
 
@@ -32,7 +34,7 @@ enum {
 /* As the generated code sees it; only offsets are used here. */
 typedef struct Context {
   void *rows, *in, *out, *sizes, *workspace;
-  int64_t threads, lock, item;
+  int64_t threads, block_rows, shared, each, lock, item;
   attn_error error;
   int64_t captured[];
 } Context;
@@ -210,15 +212,19 @@ static void store_field(Emit *e, LLVMValueRef v, LLVMValueRef base, size_t offse
 
 /* ---- the rows of an item ---------------------------------------------------------------------------- */
 
-enum { ROW_IN, ROW_OUT, ROW_SIZES, ROW_WORKSPACE, ROW_ERR, ROW_CONTEXT, ROW_ITEM, ROW_THREAD, ROW_SPAN, ROW_STATE, ROW_PARAMS };
+enum { ROW_IN, ROW_OUT, ROW_SIZES, ROW_WORKSPACE, ROW_ERR, ROW_CONTEXT, ROW_ITEM, ROW_THREAD, ROW_SPAN, ROW_AT, ROW_STATE, ROW_FROM, ROW_PARAMS };
 
-/* ROWS_ALL: the rows of an item.  For loops with spans: ROWS_SPAN: of row ROW_ITEM the span ROW_SPAN, into ROW_STATE;
- * ROWS_SPANS: the same, item by item, into the shared states; ROWS_MERGE: what these come to. */
-typedef enum { ROWS_ALL, ROWS_SPAN, ROWS_SPANS, ROWS_MERGE } RowsPart;
+/* ROWS_ALL: the rows of an item.  ROWS_ODD: of the block ROW_ITEM the row ROW_AT, by scalar code.  For loops with spans, whose rows are blocks: ROWS_SPAN: of row ROW_ITEM the span ROW_SPAN, into
+ * ROW_STATE, once ROWS_BEGIN has set that; ROWS_PACK: for it the columns from ROW_AT; ROWS_JOIN: the state ROW_FROM into ROW_STATE; ROWS_FINISH: the results from ROW_STATE; ROWS_SPANS: one span of one
+ * row an item, into the shared states; ROWS_MERGE: what those of a row come to. */
+typedef enum { ROWS_ALL, ROWS_ODD, ROWS_BEGIN, ROWS_PACK, ROWS_SPAN, ROWS_JOIN, ROWS_FINISH, ROWS_SPANS, ROWS_MERGE, ROWS_PARTS } RowsPart;
+
+/* A loop's functions by part; those that other parts call come first. */
+typedef struct RowsFunctions { LLVMValueRef of[ROWS_PARTS]; } RowsFunctions;
 
 static LLVMTypeRef rows_type(const Emit *e) {
   LLVMTypeRef p = e->t.ptr, i = e->t.i64;
-  return LLVMFunctionType(e->t.none, (LLVMTypeRef[]){p, p, p, p, p, p, i, i, i, p}, ROW_PARAMS, false);
+  return LLVMFunctionType(e->t.none, (LLVMTypeRef[]){p, p, p, p, p, p, i, i, i, i, p, p}, ROW_PARAMS, false);
 }
 
 static void rows_parameters(Emit *e) {
@@ -241,7 +247,9 @@ static bool dims_known(const Emit *e, const Array *a) {
 }
 
 static void rows_arrays(Emit *e) {
-  Layout l = layout_workspace(e);
+  LLVMValueRef context = LLVMGetParam(e->fn, ROW_CONTEXT);
+  LLVMValueRef shared = load_field(e, e->t.i64, context, offsetof(Context, shared));
+  Layout l = layout_within(e, shared, load_field(e, e->t.i64, context, offsetof(Context, each)));
   layout_place(e, &l, LLVMGetParam(e->fn, ROW_THREAD));
   array_views(e);
   for (uint32_t n = 0; n < e->k->arrays.n; n++)
@@ -272,6 +280,7 @@ static void emit_around(Emit *e, const Region *r) {
 
 /* Up to the last loop; returns the step of that. */
 static LLVMValueRef enter_row(Emit *e, const Nest *nest, LLVMValueRef row) {
+  e->row = row;
   LLVMValueRef step[NEST_MAX];
   uint32_t last = nest->n - 1;
   split_row(e, nest, row, step);
@@ -282,27 +291,38 @@ static LLVMValueRef enter_row(Emit *e, const Nest *nest, LLVMValueRef row) {
   return step[last];
 }
 
-static void call_span(Emit *e, LLVMValueRef f, LLVMValueRef row, LLVMValueRef span, LLVMValueRef state) {
-  LLVMValueRef arg[ROW_PARAMS] = {e->in, e->out, e->sizes, e->workspace, e->err, LLVMGetParam(e->fn, ROW_CONTEXT), row,
-                                  LLVMGetParam(e->fn, ROW_THREAD), span, state};
+/* What a part is called with beside what all have; NULL: none. */
+typedef struct RowsCall { LLVMValueRef row, span, at, state, from; } RowsCall;
+
+static void call_part(Emit *e, LLVMValueRef f, RowsCall c) {
+  LLVMValueRef none = LLVMConstNull(e->t.ptr), zero = const_int(e, 0);
+  LLVMValueRef arg[ROW_PARAMS] = {e->in, e->out, e->sizes, e->workspace, e->err, LLVMGetParam(e->fn, ROW_CONTEXT), c.row,
+                                  LLVMGetParam(e->fn, ROW_THREAD), c.span ? c.span : zero, c.at ? c.at : zero,
+                                  c.state ? c.state : none, c.from ? c.from : none};
   LLVMBuildCall2(e->b, rows_type(e), f, arg, ROW_PARAMS, "");
 }
 
-/* Span after span, each into the first state or into the second, which is merged into the first. */
-static void emit_spans_of_row(Emit *e, const Nest *nest, LLVMValueRef row, LLVMValueRef span_function) {
-  LLVMValueRef block = enter_row(e, nest, row), zero = const_int(e, 0);
-  LLVMValueRef all = tile_own_state(e, nest->tiled, 0), one = tile_own_state(e, nest->tiled, 1);
-  call_span(e, span_function, row, zero, all);
-  Count c = count_enter(e, const_int(e, 1), tile_spans(e, nest->tiled));
-  call_span(e, span_function, row, c.index, one);
-  tile_merge(e, nest->tiled, block, all, one);
-  count_leave(e, &c);
-  tile_finish(e, nest->tiled, block, all);
+void parallel_odd_row(Emit *e, LLVMValueRef at) { call_part(e, e->odd_rows, (RowsCall){.row = e->row, .at = at}); }
+
+void parallel_pack(Emit *e, LLVMValueRef first) {
+  LLVMValueRef span = LLVMGetParam(e->fn, ROW_SPAN), state = LLVMGetParam(e->fn, ROW_STATE);
+  call_part(e, e->pack, (RowsCall){.row = e->row, .span = span, .at = first, .state = state});
 }
 
-static void emit_row(Emit *e, const Nest *nest, LLVMValueRef row, LLVMValueRef span_function) {
-  if (span_function) {
-    emit_spans_of_row(e, nest, row, span_function);
+/* Span after span, each into the first state or into the second, which is merged into the first. */
+static void emit_spans_of_row(Emit *e, const Nest *nest, LLVMValueRef row, const RowsFunctions *f) {
+  LLVMValueRef all = tile_own_state(e, nest->tiled, 0), one = tile_own_state(e, nest->tiled, 1);
+  call_part(e, f->of[ROWS_SPAN], (RowsCall){.row = row, .state = all});
+  Count c = count_enter(e, const_int(e, 1), tile_spans(e, nest->tiled));
+  call_part(e, f->of[ROWS_SPAN], (RowsCall){.row = row, .span = c.index, .state = one});
+  call_part(e, f->of[ROWS_JOIN], (RowsCall){.row = row, .state = all, .from = one});
+  count_leave(e, &c);
+  call_part(e, f->of[ROWS_FINISH], (RowsCall){.row = row, .state = all});
+}
+
+static void emit_row(Emit *e, const Nest *nest, LLVMValueRef row, const RowsFunctions *f) {
+  if (f->of[ROWS_SPAN]) {
+    emit_spans_of_row(e, nest, row, f);
     return;
   }
   const Loop *last = nest->loop[nest->n - 1];
@@ -315,13 +335,13 @@ static void emit_row(Emit *e, const Nest *nest, LLVMValueRef row, LLVMValueRef s
   emit_code(e, last->body, NULL, false);
 }
 
-static void emit_item(Emit *e, const Nest *nest, LLVMValueRef span_function) {
+static void emit_item(Emit *e, const Nest *nest, const RowsFunctions *f) {
   LLVMValueRef rows = count_rows(e, nest), each = item_rows(e, rows);
   LLVMValueRef lo = LLVMBuildMul(e->b, LLVMGetParam(e->fn, ROW_ITEM), each, "");
   LLVMValueRef left = LLVMBuildSub(e->b, rows, lo, "");
   LLVMValueRef hi = LLVMBuildAdd(e->b, lo, op_extreme(e, IR_INT, false, left, each), "");
   Count c = count_enter(e, lo, hi);
-  emit_row(e, nest, c.index, span_function);
+  emit_row(e, nest, c.index, f);
   count_leave(e, &c);
 }
 
@@ -332,55 +352,73 @@ static LLVMValueRef shared_state(Emit *e, const Nest *nest, LLVMValueRef row, LL
   return LLVMBuildGEP2(e->b, e->t.i8, e->split_space, &at, 1, "");
 }
 
-static void emit_part(Emit *e, const Nest *nest, RowsPart part, LLVMValueRef span_function) {
-  LLVMValueRef item = LLVMGetParam(e->fn, ROW_ITEM), zero = const_int(e, 0), block;
+static void emit_shared_span(Emit *e, const Nest *nest, const RowsFunctions *f) {
+  LLVMValueRef item = LLVMGetParam(e->fn, ROW_ITEM), spans = tile_spans(e, nest->tiled);
+  LLVMValueRef row = LLVMBuildUDiv(e->b, item, spans, ""), span = LLVMBuildURem(e->b, item, spans, "");
+  call_part(e, f->of[ROWS_SPAN], (RowsCall){.row = row, .span = span, .state = shared_state(e, nest, row, span)});
+}
+
+static void merge_shared_spans(Emit *e, const Nest *nest, const RowsFunctions *f) {
+  LLVMValueRef row = LLVMGetParam(e->fn, ROW_ITEM), all = shared_state(e, nest, row, const_int(e, 0));
+  Count c = count_enter(e, const_int(e, 1), tile_spans(e, nest->tiled));
+  call_part(e, f->of[ROWS_JOIN], (RowsCall){.row = row, .state = all, .from = shared_state(e, nest, row, c.index)});
+  count_leave(e, &c);
+  call_part(e, f->of[ROWS_FINISH], (RowsCall){.row = row, .state = all});
+}
+
+static void emit_part(Emit *e, const Nest *nest, RowsPart part, const RowsFunctions *f) {
+  LLVMValueRef item = LLVMGetParam(e->fn, ROW_ITEM), span = LLVMGetParam(e->fn, ROW_SPAN), at = LLVMGetParam(e->fn, ROW_AT),
+               state = LLVMGetParam(e->fn, ROW_STATE);
   switch (part) {
-    case ROWS_ALL: emit_item(e, nest, span_function); return;
+    case ROWS_ALL: emit_item(e, nest, f); return;
+    case ROWS_ODD: tile_odd_row(e, nest->tiled, enter_row(e, nest, item), at); return;
+    case ROWS_BEGIN: tile_span_begin(e, nest->tiled, enter_row(e, nest, item), span, state); return;
+    case ROWS_PACK: tile_span_pack(e, nest->tiled, enter_row(e, nest, item), span, state, at); return;
     case ROWS_SPAN:
-      block = enter_row(e, nest, item);
-      tile_span(e, nest->tiled, block, LLVMGetParam(e->fn, ROW_SPAN), LLVMGetParam(e->fn, ROW_STATE));
+      call_part(e, f->of[ROWS_BEGIN], (RowsCall){.row = item, .span = span, .state = state});
+      tile_span(e, nest->tiled, enter_row(e, nest, item), span, state);
       return;
-    case ROWS_SPANS: {
-      LLVMValueRef spans = tile_spans(e, nest->tiled);
-      LLVMValueRef row = LLVMBuildUDiv(e->b, item, spans, ""), span = LLVMBuildURem(e->b, item, spans, "");
-      call_span(e, span_function, row, span, shared_state(e, nest, row, span));
-      return;
-    }
-    case ROWS_MERGE: {
-      block = enter_row(e, nest, item);
-      LLVMValueRef all = shared_state(e, nest, item, zero);
-      Count c = count_enter(e, const_int(e, 1), tile_spans(e, nest->tiled));
-      tile_merge(e, nest->tiled, block, all, shared_state(e, nest, item, c.index));
-      count_leave(e, &c);
-      tile_finish(e, nest->tiled, block, all);
-      return;
-    }
+    case ROWS_JOIN: tile_merge(e, nest->tiled, enter_row(e, nest, item), state, LLVMGetParam(e->fn, ROW_FROM)); return;
+    case ROWS_FINISH: tile_finish(e, nest->tiled, enter_row(e, nest, item), state); return;
+    case ROWS_SPANS: emit_shared_span(e, nest, f); return;
+    case ROWS_MERGE: merge_shared_spans(e, nest, f); return;
+    case ROWS_PARTS: break;
   }
+  ICE("part %d of a loop over rows", (int)part);
+}
+
+/* Functions that call others for each of many rows, and rows that tiles leave to scalar code, which are rare. */
+static bool is_brief(RowsPart part, const RowsFunctions *f) {
+  return part == ROWS_ODD || part == ROWS_SPANS || part == ROWS_MERGE || (part == ROWS_ALL && f->of[ROWS_SPAN]);
 }
 
 /* Emits a function in the middle of another one. */
-static LLVMValueRef emit_rows(Emit *e, const Nest *nest, const Captured *list, RowsPart part, LLVMValueRef span_function) {
-  static const char *const name[] = {"rows", "span", "spans", "merge"};
+static LLVMValueRef emit_rows(Emit *e, const Nest *nest, const Captured *list, RowsPart part, const RowsFunctions *f) {
+  static const char *const name[ROWS_PARTS] = {"rows", "odd", "begin", "pack", "span", "join", "finish", "spans", "merge"};
   Emit outer = *e;
   LLVMBasicBlockRef at = LLVMGetInsertBlock(e->b), cells = LLVMGetInsertBlock(e->cells);
   e->val = NEW_ARRAY(e->arena, LLVMValueRef, e->k->instrs.n);
   e->place = NEW_ARRAY(e->arena, ArrayPlace, e->k->arrays.n);
   e->in_task = true;
+  e->odd_rows = f->of[ROWS_ODD];
+  e->pack = f->of[ROWS_PACK];
   function_begin(e, arena_printf(e->arena, "%s.%s.%u", e->name, name[part], outer.tasks), rows_type(e));
   LLVMSetLinkage(e->fn, LLVMInternalLinkage);
-  if (part == ROWS_SPAN) function_attribute(e, e->fn, LLVMAttributeFunctionIndex, "noinline");
+  function_attribute(e, e->fn, LLVMAttributeFunctionIndex, "noinline");
+  if (is_brief(part, f)) function_brief(e);
   rows_parameters(e);
   take_over(e, LLVMGetParam(e->fn, ROW_CONTEXT), list, outer.val);
   rows_arrays(e);
-  share_blocks(e, nest);
-  emit_part(e, nest, part, span_function);
+  e->shared_rows = nest->tiled;
+  e->block_rows = load_field(e, e->t.i64, LLVMGetParam(e->fn, ROW_CONTEXT), offsetof(Context, block_rows));
+  emit_part(e, nest, part, f);
   function_end(e, NULL);
-  LLVMValueRef f = e->fn;
+  LLVMValueRef fn = e->fn;
   outer.sites = e->sites;
   *e = outer;
   LLVMPositionBuilderAtEnd(e->b, at);
   LLVMPositionBuilderAtEnd(e->cells, cells);
-  return f;
+  return fn;
 }
 
 /* ---- the call --------------------------------------------------------------------------------------- */
@@ -433,10 +471,10 @@ static void share(Emit *e, LLVMValueRef context, LLVMValueRef rows_function, LLV
   LLVMBuildCall2(e->b, LLVMGlobalGetValueType(e->share), e->share, arg, 4, "");
 }
 
-static void share_spans(Emit *e, const Nest *nest, const Captured *list, LLVMValueRef context, LLVMValueRef span_function) {
+static void share_spans(Emit *e, const Nest *nest, const Captured *list, LLVMValueRef context, const RowsFunctions *f) {
   LLVMValueRef rows = count_rows(e, nest);
-  share(e, context, emit_rows(e, nest, list, ROWS_SPANS, span_function), LLVMBuildMul(e->b, rows, tile_spans(e, nest->tiled), ""));
-  share(e, context, emit_rows(e, nest, list, ROWS_MERGE, span_function), rows);
+  share(e, context, emit_rows(e, nest, list, ROWS_SPANS, f), LLVMBuildMul(e->b, rows, tile_spans(e, nest->tiled), ""));
+  share(e, context, emit_rows(e, nest, list, ROWS_MERGE, f), rows);
 }
 
 void emit_parallel(Emit *e, const Loop *l) {
@@ -445,19 +483,24 @@ void emit_parallel(Emit *e, const Loop *l) {
   LLVMValueRef context = cell_new(e, LLVMArrayType2(e->t.i64, captured_offset(list.n) / sizeof(int64_t)), "context");
   LLVMValueRef field[] = {e->in, e->out, e->sizes, e->workspace, e->threads};
   for (size_t n = 0; n < 5; n++) store_field(e, field[n], context, (n + 1) * sizeof(void *));
+  store_field(e, e->layout.shared, context, offsetof(Context, shared));
+  store_field(e, e->layout.each, context, offsetof(Context, each));
   hand_over(e, context, &list);
   share_blocks(e, &nest);
-  LLVMValueRef rows = count_rows(e, &nest), span = NULL;
+  if (nest.tiled) store_field(e, e->block_rows, context, offsetof(Context, block_rows));
+  LLVMValueRef rows = count_rows(e, &nest);
   LLVMBasicBlockRef done = NULL;
+  RowsFunctions f = {{NULL}};
+  if (nest.tiled) f.of[ROWS_ODD] = emit_rows(e, &nest, &list, ROWS_ODD, &f);
   if (has_spans(e, &nest)) {
-    span = emit_rows(e, &nest, &list, ROWS_SPAN, NULL);
+    for (int part = ROWS_BEGIN; part <= ROWS_FINISH; part++) f.of[part] = emit_rows(e, &nest, &list, (RowsPart)part, &f);
     done = block_new(e, "shared");
     LLVMBasicBlockRef whole = block_when(e, is_split(e, &nest, rows), "split");
-    share_spans(e, &nest, &list, context, span);
+    share_spans(e, &nest, &list, context, &f);
     LLVMBuildBr(e->b, done);
     LLVMPositionBuilderAtEnd(e->b, whole);
   }
-  share(e, context, emit_rows(e, &nest, &list, ROWS_ALL, span), parts(e, rows, item_rows(e, rows)));
+  share(e, context, emit_rows(e, &nest, &list, ROWS_ALL, &f), parts(e, rows, item_rows(e, rows)));
   if (done) block_go(e, done);
   e->tasks++;
 }
@@ -498,11 +541,12 @@ static LLVMValueRef emit_task(Emit *e) {
   LLVMTypeRef type = LLVMFunctionType(e->t.none, (LLVMTypeRef[]){e->t.ptr, e->t.i64, e->t.i32}, 3, false);
   function_begin(e, "task", type);
   LLVMSetLinkage(e->fn, LLVMInternalLinkage);
+  function_brief(e);
   LLVMValueRef context = LLVMGetParam(e->fn, 0), item = LLVMGetParam(e->fn, 1);
   LLVMValueRef own = cell_new(e, LLVMArrayType2(e->t.i64, sizeof(attn_error) / 8), "own_error");
   LLVMBuildStore(e->b, LLVMConstNull(e->t.i64), own);
   LLVMValueRef arg[ROW_PARAMS] = {[ROW_ERR] = own, [ROW_CONTEXT] = context, [ROW_ITEM] = item,
-                                  [ROW_SPAN] = const_int(e, 0), [ROW_STATE] = LLVMConstNull(e->t.ptr)};
+                                  [ROW_SPAN] = const_int(e, 0), [ROW_AT] = const_int(e, 0), [ROW_STATE] = LLVMConstNull(e->t.ptr), [ROW_FROM] = LLVMConstNull(e->t.ptr)};
   for (size_t n = ROW_IN; n <= ROW_WORKSPACE; n++) arg[n] = load_field(e, e->t.ptr, context, (n + 1) * sizeof(void *));
   arg[ROW_THREAD] = LLVMBuildSExt(e->b, LLVMGetParam(e->fn, 2), e->t.i64, "");
   LLVMValueRef rows = load_field(e, e->t.ptr, context, offsetof(Context, rows));
@@ -538,6 +582,7 @@ void emit_share(Emit *e) {
   function_begin(e, "share", LLVMFunctionType(e->t.none, p, 4, false));
   LLVMSetLinkage(e->fn, LLVMInternalLinkage);
   function_attribute(e, e->fn, LLVMAttributeFunctionIndex, "noinline");
+  function_brief(e);
   e->share = e->fn;
   LLVMValueRef context = LLVMGetParam(e->fn, 0), none = const_int(e, INT64_MAX);
   store_field(e, const_int(e, 0), context, offsetof(Context, lock));

@@ -75,7 +75,7 @@ typedef struct Tile {
   WeightSpace *weight;
   AccSpace *acc;
   LLVMValueRef odd;           /* cell, i1 */
-  LLVMValueRef kept_odd;      /* the same, in the states of a span */
+  LLVMValueRef kept_odd;      /* the same, in the states of a span; some_bad is kept behind it */
   LLVMValueRef odd_rows;      /* of single rows, in their states, i32 */
   LLVMValueRef row_odd;       /* cell, i1: of the row being swept */
   VEC(struct TileLeaf *) leaves; /* data in the mask */
@@ -106,6 +106,8 @@ void tile_rows(Emit *e, const TileRows *rows);
 /* The same in pieces: how many rows a block takes; the block of that number. */
 uint32_t tile_block_rows(const TileRows *rows);
 void tile_block(Emit *e, const TileRows *rows, LLVMValueRef block);
+/* A row of that block by scalar code, where Emit.odd_rows asks for one. */
+void tile_odd_row(Emit *e, const TileRows *rows, LLVMValueRef block, LLVMValueRef at);
 
 /* Spans: the columns of a stream cut into runs of the same length, which follows from the target alone.  The state of a
  * row after all columns is that of the first span merged with that of the second, and so on; so its bits do not depend on
@@ -114,7 +116,10 @@ bool tile_has_spans(const Kernel *k, const TileRows *rows);
 LLVMValueRef tile_spans(Emit *e, const TileRows *rows);       /* how many: at least 1 */
 LLVMValueRef tile_state_bytes(Emit *e, const TileRows *rows); /* of a block and a span */
 LLVMValueRef tile_own_state(Emit *e, const TileRows *rows, uint32_t which); /* two places of the thread's own: 0, 1 */
-void tile_span(Emit *e, const TileRows *rows, LLVMValueRef block, LLVMValueRef span, LLVMValueRef state);
+void tile_span_begin(Emit *e, const TileRows *rows, LLVMValueRef block, LLVMValueRef span, LLVMValueRef state);
+void tile_span(Emit *e, const TileRows *rows, LLVMValueRef block, LLVMValueRef span, LLVMValueRef state); /* begun */
+/* The block of columns from `first`, where Emit.pack asks for it. */
+void tile_span_pack(Emit *e, const TileRows *rows, LLVMValueRef block, LLVMValueRef span, LLVMValueRef state, LLVMValueRef first);
 void tile_merge(Emit *e, const TileRows *rows, LLVMValueRef block, LLVMValueRef into, LLVMValueRef from);
 void tile_finish(Emit *e, const TileRows *rows, LLVMValueRef block, LLVMValueRef state);
 
@@ -134,6 +139,7 @@ void tile_put(Emit *e, LLVMValueRef base, LLVMValueRef at, LLVMValueRef value);
 LLVMValueRef tile_address(Emit *e, LLVMTypeRef t, LLVMValueRef base, LLVMValueRef at);
 LLVMValueRef tile_padded(const Tile *t, LLVMValueRef extent);
 void tile_odd(Tile *t, LLVMValueRef cond);
+LLVMValueRef tile_infinite(Emit *e, IrType t, LLVMValueRef x); /* of a scalar */
 
 /* ---- tile_line.c -------------------------------------------------------------------------------- */
 
@@ -163,7 +169,9 @@ void tile_forget(Tile *t, uint32_t mark);
 LLVMValueRef tile_value_affine(Tile *t, Val v, double times, LLVMValueRef plus);
 uint32_t tile_pair_cost(Tile *t); /* about how many instructions a vector of pairs takes, the features apart */
 void tile_carry_factors(Tile *t); /* once, when operands have their places */
-void tile_check_factors(Tile *t); /* of a block of rows */
+void tile_check_factors(Tile *t); /* of a block of rows: uniform values that no pair can be computed with */
+bool tile_adds_logs(const Tile *t, uint32_t w); /* whether rows of which the mass is no number must be computed again */
+bool tile_is_uniform_sum(const Tile *t, const Instr *i); /* a sum of logs, one of them uniform and, after the check, finite */
 LLVMValueRef tile_scaled(Tile *t, Val v, LLVMValueRef x); /* an operand being packed */
 
 /* ---- tile_stream.c ------------------------------------------------------------------------------ */

@@ -53,7 +53,7 @@ static Parts parts_of(const Tile *t, Val v, TileFactor *f) {
   if (i->op == IR_MUL)
     for (int n = 0; n < 2; n++)
       if (!t->rows->dep[i->arg[1 - n]]) return factor_by(f, i->arg[1 - n], false) ? (Parts){MULTIPLE, i->arg[n], 0} : term;
-  if (i->op == IR_ADD) return (Parts){SUM, i->arg[0], i->arg[1]};
+  if (i->op == IR_ADD || i->op == IR_LOGMUL) return (Parts){SUM, i->arg[0], i->arg[1]};
   if (i->op == IR_SUB) return (Parts){DIFFERENCE, i->arg[0], i->arg[1]};
   return term;
 }
@@ -144,6 +144,17 @@ static void scale_sum(const Carry *c, Val v, const TileFactor *f) {
   }
 }
 
+/* Of infinities of both signs the product of weights is 0, the sum of their logs no number.  So where a log weight is such a
+ * sum, a mass that is no number may be wrong. */
+static bool adds_logs(const Tile *t, Val v, uint32_t depth) {
+  TileFactor unused = {0};
+  Parts p = parts_of(t, v, &unused);
+  if (depth > 64 || p.form == TERM) return depth > 64;
+  return ir_at(t->e->k, v)->op == IR_LOGMUL || adds_logs(t, p.one, depth + 1) || (p.two && adds_logs(t, p.two, depth + 1));
+}
+
+bool tile_adds_logs(const Tile *t, uint32_t w) { return adds_logs(t, t->s->weights.at[w].body, 0); }
+
 static void carry(const Carry *c, Val v, TileFactor f) {
   Tile *t = c->t;
   if (c->readers[v] != 1) return;
@@ -165,6 +176,22 @@ void tile_carry_factors(Tile *t) {
   for (uint32_t w = 0; w < t->s->weights.n; w++) carry(&c, t->s->weights.at[w].body, (TileFactor){.number = TILE_LOG2_E});
 }
 
+bool tile_is_uniform_sum(const Tile *t, const Instr *i) {
+  return i->op == IR_LOGMUL && (!t->rows->dep[i->arg[0]] || !t->rows->dep[i->arg[1]]);
+}
+
+static void check_uniform_sums(Tile *t) {
+  Emit *e = t->e;
+  Carry c = {t, NEW_ARRAY(e->arena, uint32_t, e->k->instrs.n)};
+  count_readers(&c);
+  for (uint32_t v = 1; v < e->k->instrs.n; v++) {
+    const Instr *i = ir_at(e->k, v);
+    if (!c.readers[v] || t->operand[v].from || !tile_is_uniform_sum(t, i)) continue;
+    for (int n = 0; n < 2; n++)
+      if (!t->rows->dep[i->arg[n]]) tile_odd(t, tile_infinite(e, ir_at(e->k, i->arg[n])->type, e->val[i->arg[n]]));
+  }
+}
+
 /* A factor that is no number decides also where nothing is packed: 0 products times 1 / 0. */
 void tile_check_factors(Tile *t) {
   Emit *e = t->e;
@@ -173,6 +200,7 @@ void tile_check_factors(Tile *t) {
     V by = factor_value(t, t->operand[v].factor), gap = LLVMBuildFSub(e->b, by, by, "");
     tile_odd(t, LLVMBuildFCmp(e->b, LLVMRealUNO, gap, gap, ""));
   }
+  check_uniform_sums(t);
 }
 
 /* ---- code -------------------------------------------------------------------------------------------------- */

@@ -29,7 +29,7 @@ void tile_odd(Tile *t, LLVMValueRef cond) {
   LLVMBuildStore(e->b, LLVMBuildOr(e->b, before, cond, ""), cell);
 }
 
-static LLVMValueRef is_infinite(Emit *e, IrType t, LLVMValueRef x) {
+LLVMValueRef tile_infinite(Emit *e, IrType t, LLVMValueRef x) {
   LLVMValueRef size = LLVMBuildSelect(e->b, LLVMBuildFCmp(e->b, LLVMRealOLT, x, LLVMConstNull(LLVMTypeOf(x)), ""),
                                       LLVMBuildFNeg(e->b, x, ""), x, "");
   return LLVMBuildFCmp(e->b, LLVMRealOEQ, size, const_float(e, t, INFINITY), "");
@@ -42,7 +42,7 @@ static LLVMValueRef element(Tile *t, Val v) {
   LLVMValueRef x = e->val[v], y = lane_from(e, x, type);
   if (type == IR_BOOL) return LLVMBuildZExt(e->b, y, e->t.i32, "");
   if (type != IR_WIDE) return y;
-  LLVMValueRef over = LLVMBuildAnd(e->b, is_infinite(e, IR_REAL, y), LLVMBuildNot(e->b, is_infinite(e, IR_WIDE, x), ""), "");
+  LLVMValueRef over = LLVMBuildAnd(e->b, tile_infinite(e, IR_REAL, y), LLVMBuildNot(e->b, tile_infinite(e, IR_WIDE, x), ""), "");
   tile_odd(t, over);
   return y;
 }

@@ -480,6 +480,31 @@ static void do_strips(Tile *t) {
   count_leave(e, &c);
 }
 
+static void set_columns(Tile *t, V first, V hi) {
+  t->first_col = first;
+  t->cols_in_block = least(t->e, minus(t->e, hi, first), const_int(t->e, t->s->shape.col_block));
+  t->tiles = ceil_div(t->e, t->cols_in_block, t->width);
+}
+
+/* What is kept in the states of a span from one function to the next. */
+static V kept_bad(const Tile *t) { return field_at(t->e, t->kept_odd, 4); }
+
+static void carry_flag(Emit *e, V from, V to) { LLVMBuildStore(e->b, LLVMBuildLoad2(e->b, e->t.i1, from, ""), to); }
+
+static void pack_here(Tile *t) {
+  tile_pack_columns(t);
+  if (t->s->diagonal.n) tile_pack_diagonals(t);
+}
+
+static void pack_elsewhere(Tile *t) {
+  Emit *e = t->e;
+  carry_flag(e, t->odd, t->kept_odd);
+  parallel_pack(e, t->first_col);
+  carry_flag(e, t->kept_odd, t->odd);
+  t->some_bad = cell_new(e, e->t.i1, "some_bad");
+  carry_flag(e, kept_bad(t), t->some_bad);
+}
+
 /* A block of columns that the mask leaves empty is passed over before anything else of it is computed.  The last block comes
  * first: where weights decay with the distance from the diagonal of a prefix, references then fit from the start. */
 static void do_columns(Tile *t, V lo, V hi) {
@@ -488,30 +513,35 @@ static void do_columns(Tile *t, V lo, V hi) {
   V some = op_extreme(e, IR_INT, true, minus(e, hi, lo), const_int(e, 0));
   V blocks = ceil_div(e, some, block);
   Count c = count_enter(e, const_int(e, 0), blocks);
-  t->first_col = plus(e, lo, times(e, minus(e, minus(e, blocks, c.index), const_int(e, 1)), block));
-  t->cols_in_block = least(e, minus(e, hi, t->first_col), const_int(e, block));
-  t->tiles = ceil_div(e, t->cols_in_block, t->width);
+  set_columns(t, plus(e, lo, times(e, minus(e, minus(e, blocks, c.index), const_int(e, 1)), block)), hi);
   LLVMBasicBlockRef done = NULL;
   if (is_skipped(t)) {
     tile_mask_columns(t);
     done = block_when(e, tile_mask_block(t).may, "block");
   }
-  tile_pack_columns(t);
-  if (t->s->diagonal.n) tile_pack_diagonals(t);
+  if (e->shared_rows == t->rows && e->pack) pack_elsewhere(t);
+  else pack_here(t);
   do_strips(t);
   if (done) block_go(e, done);
   count_leave(e, &c);
 }
 
-static void do_stream(Emit *e, const TileRows *rows, const Block *b, uint32_t n) {
-  Tile *t = b->tiles[n];
+static void set_block(Tile *t, const Block *b) {
   t->first_row = b->first;
   t->rows_in_block = b->rows;
   t->odd = b->odd;
   t->unit = tile_pair_cost(t) > LONG_SWEEP ? t->nvec : 1;
   tile_carry_factors(t);
-  tile_check_factors(t);
+}
+
+static void begin_stream(Emit *e, const TileRows *rows, const Block *b, uint32_t n) {
+  set_block(b->tiles[n], b);
+  tile_check_factors(b->tiles[n]);
   begin_rows(e, rows, b, n);
+}
+
+static void do_stream(Emit *e, const Block *b, uint32_t n) {
+  Tile *t = b->tiles[n];
   if (is_skipped(t)) {
     tile_mask_begin(t);
     tile_mask_rows(t);
@@ -537,27 +567,15 @@ static void scalar_row(Emit *e, const TileRows *rows) {
   e->plan = plan;
 }
 
-/* Of the block, or of the row in any of its streams. */
-static V is_odd(Emit *e, const TileRows *rows, const Block *b, V at) {
-  V odd = LLVMBuildLoad2(e->b, e->t.i1, b->odd, "");
-  for (uint32_t n = 0; n < rows->streams.n; n++) {
-    if (!b->tiles[n]) continue;
-    V own = tile_get(e, e->t.i32, b->tiles[n]->odd_rows, at);
-    odd = LLVMBuildOr(e->b, odd, LLVMBuildICmp(e->b, LLVMIntNE, own, LLVMConstNull(e->t.i32), ""), "");
+static V has_lost_mass(Tile *t, V at) {
+  Emit *e = t->e;
+  V any = LLVMConstNull(e->t.i1);
+  for (uint32_t w = 0; w < t->s->weights.n; w++) {
+    if (!tile_adds_logs(t, w)) continue;
+    V mass = tile_get(e, e->t.f64, t->weight[w].mass, at);
+    any = LLVMBuildOr(e->b, any, LLVMBuildFCmp(e->b, LLVMRealUNO, mass, mass, ""), "");
   }
-  return odd;
-}
-
-static void end_block(Emit *e, const TileRows *rows, const Block *b) {
-  Count c = count_enter(e, const_int(e, 0), b->rows);
-  set_row(e, rows, b, c.index);
-  LLVMBasicBlockRef done = block_new(e, "rows"), usual = block_when(e, is_odd(e, rows, b, c.index), "odd");
-  scalar_row(e, rows);
-  LLVMBuildBr(e->b, done);
-  LLVMPositionBuilderAtEnd(e->b, usual);
-  finish_row(e, rows, b, c.index);
-  block_go(e, done);
-  count_leave(e, &c);
+  return any;
 }
 
 /* All streams take the rows in blocks that fit the smallest. */
@@ -575,6 +593,40 @@ static V block_rows(const Emit *e, const TileRows *rows) {
   return e->shared_rows == rows ? e->block_rows : const_int(e, tile_block_rows(rows));
 }
 
+/* The row at local number `at` of that block. */
+void tile_odd_row(Emit *e, const TileRows *rows, V block, V at) {
+  const Loop *l = rows->loop;
+  V first = plus(e, e->val[l->lo], LLVMBuildMul(e->b, block, block_rows(e, rows), ""));
+  e->val[l->index] = plus(e, first, at);
+  e->range[l->index] = (IndexRange){l->lo, l->hi};
+  scalar_row(e, rows);
+}
+
+/* Of the block, or of the row in any of its streams. */
+static V is_odd(Emit *e, const TileRows *rows, const Block *b, V at) {
+  V odd = LLVMBuildLoad2(e->b, e->t.i1, b->odd, "");
+  for (uint32_t n = 0; n < rows->streams.n; n++) {
+    if (!b->tiles[n]) continue;
+    V own = tile_get(e, e->t.i32, b->tiles[n]->odd_rows, at);
+    odd = LLVMBuildOr(e->b, odd, LLVMBuildICmp(e->b, LLVMIntNE, own, LLVMConstNull(e->t.i32), ""), "");
+    odd = LLVMBuildOr(e->b, odd, has_lost_mass(b->tiles[n], at), "");
+  }
+  return odd;
+}
+
+static void end_block(Emit *e, const TileRows *rows, const Block *b) {
+  Count c = count_enter(e, const_int(e, 0), b->rows);
+  set_row(e, rows, b, c.index);
+  LLVMBasicBlockRef done = block_new(e, "rows"), usual = block_when(e, is_odd(e, rows, b, c.index), "odd");
+  if (e->shared_rows == rows && e->odd_rows) parallel_odd_row(e, c.index);
+  else scalar_row(e, rows);
+  LLVMBuildBr(e->b, done);
+  LLVMPositionBuilderAtEnd(e->b, usual);
+  finish_row(e, rows, b, c.index);
+  block_go(e, done);
+  count_leave(e, &c);
+}
+
 /* The block of that number, whose tiles have their places. */
 static Block block_at(Emit *e, const TileRows *rows, V block) {
   V size = block_rows(e, rows);
@@ -590,7 +642,7 @@ void tile_block(Emit *e, const TileRows *rows, V block) {
   Block b = block_at(e, rows, block);
   LLVMBuildStore(e->b, LLVMConstNull(e->t.i1), b.odd);
   for (uint32_t n = 0; n < rows->streams.n; n++)
-    if (b.tiles[n]) do_stream(e, rows, &b, n);
+    if (b.tiles[n]) begin_stream(e, rows, &b, n), do_stream(e, &b, n);
   end_block(e, rows, &b);
 }
 
@@ -646,23 +698,46 @@ V tile_own_state(Emit *e, const TileRows *rows, uint32_t which) {
   return LLVMBuildGEP2(e->b, e->t.i8, e->tile_space, &at, 1, "");
 }
 
-void tile_span(Emit *e, const TileRows *rows, V block, V span, V state) {
+static Block span_at(Emit *e, const TileRows *rows, V block, V span, V state) {
   Block b = block_at(e, rows, block);
   const Loop *l = only_stream(rows)->loop;
-  Tile *t = b.tiles[0];
-  place_states(e, rows, t, state);
+  place_states(e, rows, b.tiles[0], state);
   b.lo = plus(e, e->val[l->lo], times(e, span, span_columns(rows)));
   b.hi = least(e, e->val[l->hi], plus(e, b.lo, const_int(e, (int64_t)span_columns(rows))));
   b.seeded = LLVMBuildICmp(e->b, LLVMIntEQ, span, const_int(e, 0), "");
+  return b;
+}
+
+void tile_span_begin(Emit *e, const TileRows *rows, V block, V span, V state) {
+  Block b = span_at(e, rows, block, span, state);
   LLVMBuildStore(e->b, LLVMConstNull(e->t.i1), b.odd);
-  do_stream(e, rows, &b, 0);
-  LLVMBuildStore(e->b, LLVMBuildLoad2(e->b, e->t.i1, b.odd, ""), t->kept_odd);
+  begin_stream(e, rows, &b, 0);
+  carry_flag(e, b.odd, b.tiles[0]->kept_odd);
+}
+
+void tile_span_pack(Emit *e, const TileRows *rows, V block, V span, V state, V first) {
+  Block b = span_at(e, rows, block, span, state);
+  Tile *t = b.tiles[0];
+  carry_flag(e, t->kept_odd, b.odd);
+  set_block(t, &b);
+  set_columns(t, first, b.hi);
+  pack_here(t);
+  carry_flag(e, b.odd, t->kept_odd);
+  carry_flag(e, t->some_bad, kept_bad(t));
+}
+
+void tile_span(Emit *e, const TileRows *rows, V block, V span, V state) {
+  Block b = span_at(e, rows, block, span, state);
+  carry_flag(e, b.tiles[0]->kept_odd, b.odd);
+  set_block(b.tiles[0], &b);
+  do_stream(e, &b, 0);
+  carry_flag(e, b.odd, b.tiles[0]->kept_odd);
 }
 
 void tile_finish(Emit *e, const TileRows *rows, V block, V state) {
   Block b = block_at(e, rows, block);
   place_states(e, rows, b.tiles[0], state);
-  LLVMBuildStore(e->b, LLVMBuildLoad2(e->b, e->t.i1, b.tiles[0]->kept_odd, ""), b.odd);
+  carry_flag(e, b.tiles[0]->kept_odd, b.odd);
   end_block(e, rows, &b);
 }
 

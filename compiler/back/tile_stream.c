@@ -199,29 +199,26 @@ static V contract_weights(const Tile *t, uint32_t k) {
   return t->acc[k].x ? t->acc[k].x : t->weight[t->s->accs.at[k].weight].part;
 }
 
-/* nrow x nvec vectors of the sums, from `axis` in the tile of the axis on, += weights [row][column] times panel
- * [column][axis], over the columns of the strip. */
-static void contract_tile(Tile *t, uint32_t k, V axis_tile, V axis, uint32_t nvec) {
+/* sum [row][axis] += weights [row][column] times panel [column][axis], for nrow rows, nvec vectors of the axis and columns
+ * lo .. hi. */
+static void contract_body(Tile *t, uint32_t nvec) {
   Emit *e = t->e;
-  V weights = contract_weights(t, k);
-  uint32_t points = t->nrow * nvec, block = t->s->shape.col_block;
-  V *phi = NEW_ARRAY(e->arena, V, points), *next = NEW_ARRAY(e->arena, V, points), *panel = NEW_ARRAY(e->arena, V, nvec);
+  V weights = LLVMGetParam(e->fn, 0), from_panel = LLVMGetParam(e->fn, 1), sum = LLVMGetParam(e->fn, 2), padded = LLVMGetParam(e->fn, 3);
+  uint32_t points = t->nrow * nvec;
+  V phi[TILE_ROWS * TILE_VECTORS], next[TILE_ROWS * TILE_VECTORS], panel[TILE_VECTORS], zero = lanes_float(&t->l, 0), w = NULL;
   LLVMBasicBlockRef from = LLVMGetInsertBlock(e->b);
-  V zero = lanes_float(&t->l, 0), line = times(e, axis_tile, block);
-  Count c = count_enter(e, times(e, t->vec_lo, t->l.n), least(e, times(e, t->vec_hi, t->l.n), t->cols_in_block));
+  Count c = count_enter(e, LLVMGetParam(e->fn, 4), LLVMGetParam(e->fn, 5));
   for (uint32_t n = 0; n < points; n++) {
     phi[n] = LLVMBuildPhi(e->b, t->l.f32, "");
     LLVMAddIncoming(phi[n], &zero, &from, 1);
   }
-  V place = plus(e, times(e, plus(e, line, c.index), t->width), axis);
-  for (uint32_t v = 0; v < nvec; v++) panel[v] = tile_get(e, t->l.f32, t->acc[k].panel, plus(e, place, const_int(e, v * t->l.n)));
+  V line = times(e, c.index, t->width);
+  for (uint32_t v = 0; v < nvec; v++) panel[v] = tile_get(e, t->l.f32, from_panel, plus(e, line, const_int(e, v * t->l.n)));
   for (uint32_t n = 0; n < points; n++) {
-    if (n % nvec == 0) {
-      V at = plus(e, c.index, const_int(e, (int64_t)(n / nvec) * block));
-      next[n] = lanes_splat(&t->l, tile_get(e, e->t.f32, weights, at));
-    } else next[n] = next[n - 1];
+    V at = plus(e, c.index, const_int(e, (int64_t)(n / nvec) * t->s->shape.col_block));
+    if (n % nvec == 0) w = lanes_splat(&t->l, tile_get(e, e->t.f32, weights, at));
+    next[n] = lanes_fma(&t->l, w, panel[n % nvec], phi[n]);
   }
-  for (uint32_t n = 0; n < points; n++) next[n] = lanes_fma(&t->l, next[n], panel[n % nvec], phi[n]);
   for (uint32_t n = 0; n < points; n++) LLVMAddIncoming(phi[n], &next[n], &c.body, 1);
   count_leave(e, &c);
   for (uint32_t n = 0; n < points; n++) {
@@ -230,11 +227,45 @@ static void contract_tile(Tile *t, uint32_t k, V axis_tile, V axis, uint32_t nve
     next[n] = out;
   }
   for (uint32_t n = 0; n < points; n++) {
-    V row = plus(e, times(e, t->strip, t->nrow), const_int(e, n / nvec));
-    V at = plus(e, LLVMBuildMul(e->b, row, t->acc[k].padded, ""), times(e, axis_tile, t->width));
-    at = plus(e, plus(e, at, axis), const_int(e, n % nvec * t->l.n));
-    tile_put(e, t->acc[k].sum, at, LLVMBuildFAdd(e->b, tile_get(e, t->l.f32, t->acc[k].sum, at), next[n], ""));
+    V at = plus(e, LLVMBuildMul(e->b, padded, const_int(e, n / nvec), ""), const_int(e, n % nvec * t->l.n));
+    tile_put(e, sum, at, LLVMBuildFAdd(e->b, tile_get(e, t->l.f32, sum, at), next[n], ""));
   }
+}
+
+/* A function of its own, so that its registers are its own. */
+static V contract_function(Tile *t, uint32_t nvec) {
+  Emit *e = t->e;
+  const char *name = arena_printf(e->arena, "%s.contract.%ux%u", e->name, t->nrow, nvec);
+  V f = LLVMGetNamedFunction(e->module, name);
+  if (f) return f;
+  LLVMTypeRef p[] = {e->t.ptr, e->t.ptr, e->t.ptr, e->t.i64, e->t.i64, e->t.i64};
+  Emit outer = *e;
+  LLVMBasicBlockRef at = LLVMGetInsertBlock(e->b), cells = LLVMGetInsertBlock(e->cells);
+  e->val = NEW_ARRAY(e->arena, V, e->k->instrs.n);
+  e->place = NEW_ARRAY(e->arena, ArrayPlace, e->k->arrays.n);
+  function_begin(e, name, LLVMFunctionType(e->t.none, p, 6, false));
+  LLVMSetLinkage(e->fn, LLVMInternalLinkage);
+  function_attribute(e, e->fn, LLVMAttributeFunctionIndex, "noinline");
+  for (unsigned n = 0; n < 3; n++) function_attribute(e, e->fn, n + 1, "noalias");
+  contract_body(t, nvec);
+  function_end(e, NULL);
+  f = e->fn;
+  *e = outer;
+  LLVMPositionBuilderAtEnd(e->b, at);
+  LLVMPositionBuilderAtEnd(e->cells, cells);
+  return f;
+}
+
+/* The strip's sums of acc k, from vector `axis` in the tile of the axis on. */
+static void contract_patch(Tile *t, uint32_t k, V axis_tile, V axis, uint32_t nvec) {
+  Emit *e = t->e;
+  V f = contract_function(t, nvec), padded = t->acc[k].padded, row = times(e, t->strip, t->nrow);
+  V line = times(e, times(e, axis_tile, t->s->shape.col_block), t->width);
+  V sum = plus(e, plus(e, LLVMBuildMul(e->b, row, padded, ""), times(e, axis_tile, t->width)), axis);
+  V arg[] = {contract_weights(t, k), tile_address(e, e->t.f32, t->acc[k].panel, plus(e, line, axis)),
+             tile_address(e, e->t.f32, t->acc[k].sum, sum), padded, times(e, t->vec_lo, t->l.n),
+             least(e, times(e, t->vec_hi, t->l.n), t->cols_in_block)};
+  LLVMBuildCall2(e->b, LLVMGlobalGetValueType(f), f, arg, 6, "");
 }
 
 /* Whole tiles of the axis, then what is left vector by vector. */
@@ -242,11 +273,11 @@ static void contract(Tile *t, uint32_t k) {
   Emit *e = t->e;
   V tiles = LLVMBuildUDiv(e->b, t->acc[k].extent, const_int(e, t->width), ""), done = times(e, tiles, t->width);
   Count c = count_enter(e, const_int(e, 0), tiles);
-  contract_tile(t, k, c.index, const_int(e, 0), t->nvec);
+  contract_patch(t, k, c.index, const_int(e, 0), t->nvec);
   count_leave(e, &c);
   V left = plus(e, minus(e, t->acc[k].extent, done), const_int(e, t->l.n - 1));
   c = count_enter(e, const_int(e, 0), LLVMBuildUDiv(e->b, left, const_int(e, t->l.n), ""));
-  contract_tile(t, k, tiles, times(e, c.index, t->l.n), 1);
+  contract_patch(t, k, tiles, times(e, c.index, t->l.n), 1);
   count_leave(e, &c);
 }
 

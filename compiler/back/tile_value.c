@@ -215,6 +215,10 @@ static LLVMValueRef divide_by_uniform(Tile *t, const Instr *i, uint32_t row, uin
 }
 
 static LLVMValueRef special_form(Tile *t, const Instr *i, uint32_t row, uint32_t vec) {
+  if (tile_is_uniform_sum(t, i)) {
+    LLVMValueRef x = tile_value(t, i->arg[0], row, vec);
+    return LLVMBuildFAdd(t->e->b, x, tile_value(t, i->arg[1], row, vec), "");
+  }
   if (i->op == IR_LOG) return log_of_power(t, i, row, vec);
   if (i->op == IR_LT) return power_below_zero(t, i, row, vec);
   return divide_by_uniform(t, i, row, vec);

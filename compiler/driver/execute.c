@@ -36,7 +36,7 @@ bool execute_compile(Arena *arena, const Loaded *l, const Model *m, const Option
   const char *why = "";
   bool ok = back_compile(arena, p->kernel, &options, &p->code, &why);
   if (!ok) wrong("%s", why);
-  p->compile_seconds = seconds_now() - start;
+  p->compile_seconds = l->seconds + seconds_now() - start;
   p->pool = ok && o->threads != 1 ? pool_create(o->threads) : NULL; /* without one, one thread does it all */
   return ok;
 }

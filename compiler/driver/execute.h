@@ -13,7 +13,7 @@ typedef struct Program {
   Compiled *code;
   attn_pool *pool; /* --threads */
   bool f64;
-  double compile_seconds;
+  double compile_seconds; /* from the file to code that can be called */
 } Program;
 
 /* The kernel after all passes.  NULL when the model cannot be compiled; *refusals (never NULL) holds what was

@@ -1,7 +1,7 @@
 /* limit: see limit.h.
  *
  * A component is summed along its elimination tree (infer/plan.h): once for every copy, an edge once for every value of
- * those above it.  A range that depends on indices or edges around it is taken at their middle, a row of a graph at
+ * those above it.  A chain is summed step by step, each over the values that it joins.  A range that depends on indices or edges around it is taken at their middle, a row of a graph at
  * its mean length, what depends on other data as one value: an estimate, and never of what costs nothing. */
 #include "driver/limit.h"
 
@@ -75,6 +75,26 @@ static double cost_below(Limit *l, const Component *c, const Node *n, double tim
   return sum;
 }
 
+/* A count is at most its limit, and no more than there are steps. */
+static double counts(Limit *l, const Component *c, const Counter *k) {
+  int64_t middle;
+  Constant limit;
+  double steps = extent(l, &c->plates.at[c->chain->step]->range, &middle);
+  l->known.steps = 0;
+  if (!k->limit || constant_eval(&l->known, k->limit, &limit) != CONSTANT_KNOWN) return steps + 1;
+  return fmax(fmin((double)limit.i, steps) + 1, 1);
+}
+
+static double cost_along(Limit *l, const Component *c) {
+  double cost = copies(l, &c->plates, 0);
+  for (uint32_t k = 0; k < c->chain->clique.n; k++) {
+    Lagged v = c->chain->clique.at[k];
+    if (v.at < c->edges.n) cost *= values(l, c->edges.at[v.at]);
+    else if (v.lag) cost *= counts(l, c, c->chain->counters.at[v.at - c->edges.n]); /* one count follows from the other */
+  }
+  return cost;
+}
+
 static double size_of(Limit *l, const Term *t) {
   Constant n;
   l->known.steps = 0;
@@ -138,6 +158,7 @@ static double structure_cost(Limit *l, const Edge *e) {
 
 static double component_cost(Limit *l, const Component *c) {
   if (c->structure) return structure_cost(l, c->structure->edge);
+  if (c->chain) return cost_along(l, c);
   return c->root ? cost_below(l, c, c->root, copies(l, &c->plates, 0)) : 0;
 }
 

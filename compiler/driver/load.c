@@ -30,16 +30,21 @@ Loaded *load_syntax(Arena *arena, const char *path) {
   return l ? close_file(l) : NULL;
 }
 
-static Loaded *check_loaded(Arena *arena, Loaded *l) {
+static Loaded *check_loaded(Arena *arena, Loaded *l, double start) {
   if (!l) return NULL;
   l->models = check_file(arena, &l->names, &l->diags, l->source, l->file);
+  l->seconds = seconds_now() - start;
   return close_file(l);
 }
 
-Loaded *load_file(Arena *arena, const char *path) { return check_loaded(arena, open_file(arena, path)); }
+Loaded *load_file(Arena *arena, const char *path) {
+  double start = seconds_now();
+  return check_loaded(arena, open_file(arena, path), start);
+}
 
 Loaded *load_text(Arena *arena, const char *name, const char *text, size_t n) {
-  if (n <= SOURCE_MAX_BYTES) return check_loaded(arena, parse_source(arena, source_from_text(arena, name, text, n)));
+  double start = seconds_now();
+  if (n <= SOURCE_MAX_BYTES) return check_loaded(arena, parse_source(arena, source_from_text(arena, name, text, n)), start);
   wrong("'%s' is larger than %d bytes", name, SOURCE_MAX_BYTES);
   return NULL;
 }

@@ -11,6 +11,7 @@ typedef struct Loaded {
   Diags diags;
   File *file;
   ModelFile *models;
+  double seconds; /* that reading, parsing and checking took */
 } Loaded;
 
 /* Parses and checks; prints all diagnostics.  NULL when the file cannot be read or has errors. */

@@ -6,21 +6,21 @@
 
 typedef VEC(Val) ValVec;
 
-typedef struct Reach {
+typedef struct Flowing {
   Facts *f;
   ValVec stores;
   bool *seen;                                        /* by Val */
   VEC(const Loop *) loops;                           /* whose accumulators are reached */
-} Reach;
+} Flowing;
 
 static void note_store(void *ctx, Val v) {
-  Reach *r = ctx;
+  Flowing *r = ctx;
   if (ir_at(r->f->k, v)->op == IR_STORE) vec_push(r->f->arena, &r->stores, v);
 }
 
-static void reach(Reach *r, Val v);
+static void reach(Flowing *r, Val v);
 
-static void reach_region(Reach *r, const Region *at) {
+static void reach_region(Flowing *r, const Region *at) {
   for (; at; at = at->parent) {
     if (!at->loop) continue;
     reach(r, at->loop->lo);
@@ -28,7 +28,7 @@ static void reach_region(Reach *r, const Region *at) {
   }
 }
 
-static void reach_stores(Reach *r, const Array *a) {
+static void reach_stores(Flowing *r, const Array *a) {
   for (uint32_t i = 0; i < r->stores.n; i++) {
     const Instr *s = ir_at(r->f->k, r->stores.at[i]);
     if (s->array != a) continue;
@@ -37,13 +37,13 @@ static void reach_stores(Reach *r, const Array *a) {
   }
 }
 
-static void reach_acc(Reach *r, const Loop *l, const Acc *a) {
+static void reach_acc(Flowing *r, const Loop *l, const Acc *a) {
   vec_push(r->f->arena, &r->loops, l);
   Val from[] = {l->lo, l->hi, l->mask, l->seed_mask, a->body.log_w, a->body.x, a->seed.log_w, a->seed.x};
   for (uint32_t i = 0; i < sizeof from / sizeof *from; i++) reach(r, from[i]);
 }
 
-static void reach(Reach *r, Val v) {
+static void reach(Flowing *r, Val v) {
   if (!v || r->seen[v]) return;
   r->seen[v] = true;
   const Facts *f = r->f;
@@ -87,7 +87,7 @@ static void note_stream(void *ctx, Val v) {
 
 void find_streams(Facts *f) {
   walk_code(f->k, f->k->top, note_stream, f);
-  Reach r = {.f = f};
+  Flowing r = {.f = f};
   walk_code(f->k, f->k->top, note_store, &r);
   for (uint32_t i = 0; i < f->k->arrays.n; i++) {
     const Array *a = f->k->arrays.at[i];

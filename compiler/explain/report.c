@@ -1,4 +1,5 @@
 /* report: the explanation as JSON, and the choice between the two. */
+#include "explain/along.h"
 #include "explain/report.h"
 
 #include <math.h>
@@ -169,6 +170,18 @@ static void write_order(Json *j, const Facts *f, const char *key, const Node *n)
   json_close(j, '}');
 }
 
+static void write_along(Json *j, const Facts *f, const Component *c) {
+  Along a = along_of(f, c);
+  json_open(j, "chain", '{');
+  json_string(j, "along", a.step);
+  write_texts(j, "joined", &a.joined);
+  write_texts(j, "state", &a.state);
+  write_texts(j, "counts", &a.counts);
+  json_string(j, "work", a.work);
+  json_string(j, "kept", a.kept);
+  json_close(j, '}');
+}
+
 static void write_components(Json *j, const Facts *f) {
   json_open(j, "components", '[');
   for (uint32_t i = 0; i < f->plan->components.n; i++) {
@@ -178,12 +191,15 @@ static void write_components(Json *j, const Facts *f) {
     json_open(j, "edges", '[');
     for (uint32_t k = 0; k < c->edges.n; k++) json_string(j, NULL, name(f, c->edges.at[k]->name));
     json_close(j, ']');
-    write_indices(j, f, "parallel", &c->plates);
+    Along a = {0};
+    if (c->chain) a = along_of(f, c);
+    write_indices(j, f, "parallel", c->chain ? &a.beside : &c->plates);
     json_string(j, "posterior", p.left);
     write_texts(j, "factors", &p.factors);
     json_string(j, "values", p.values);
     json_string(j, "log_z", p.log_z);
     json_string(j, "infer", c->infer ? infer_text(f, c->infer) : "exact");
+    if (c->chain) write_along(j, f, c);
     if (c->root) write_order(j, f, "order", c->root);
     else json_string(j, "order", NULL);
     json_close(j, '}');

@@ -2,6 +2,7 @@
 #include <math.h>
 #include <stdarg.h>
 
+#include "explain/along.h"
 #include "explain/formula.h"
 #include "explain/live.h"
 #include "explain/passes.h"
@@ -204,6 +205,21 @@ static void print_structure(const Text *p, const Component *c) {
     say(p, "    %s depends on no edge: it cancels in every posterior and is counted only in log Z\n", factor_name(p, c->constants.at[i]));
 }
 
+static void print_list(const Text *p, const char *before, const TextVec *list) {
+  say(p, "    %s", before);
+  for (uint32_t i = 0; i < list->n; i++) say(p, "%s%s", i ? ", " : "", list->at[i]);
+  say(p, "\n");
+}
+
+static void print_chain(const Text *p, const Component *c) {
+  Along a = along_of(p->f, c);
+  say(p, ": the copies along %s are joined: a chain%s\n", a.step, a.beside.n ? arena_printf(p->f->arena, " for every %s", binders(p, &a.beside)) : "");
+  print_list(p, "a step joins ", &a.joined);
+  if (a.counts.n) print_list(p, "it counts ", &a.counts);
+  print_list(p, "messages forward and backward along it are functions of ", &a.state);
+  say(p, "    one pass looks at %s values and keeps %s numbers of 8 bytes\n", a.work, a.kept);
+}
+
 static void print_component(const Text *p, const Component *c) {
   if (c->structure) {
     print_structure(p, c);
@@ -211,6 +227,10 @@ static void print_component(const Text *p, const Component *c) {
   }
   say(p, "  ");
   for (uint32_t i = 0; i < c->edges.n; i++) say(p, "%s%s", i ? ", " : "", name(p, c->edges.at[i]->name));
+  if (c->chain) {
+    print_chain(p, c);
+    return;
+  }
   if (c->plates.n) say(p, ": the copies (%s) are independent and run in parallel", binders(p, &c->plates));
   else say(p, ": one copy");
   say(p, "%s\n", c->edges.n > 1 ? "; within a copy these edges are joined" : "");

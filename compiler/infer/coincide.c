@@ -8,7 +8,7 @@ static bool taken_apart(const Context *x, const Decision *d, Val *a, Val *b) {
   return (same_copy(x, d->c, d->x, a) && same_copy(x, d->c, d->y, b)) || (same_copy(x, d->c, d->x, b) && same_copy(x, d->c, d->y, a));
 }
 
-static bool decided(const Context *x, const Component *c, Val *a, Val *b) {
+bool is_decided(const Context *x, const Component *c, Val *a, Val *b) {
   if (same_copy(x, c, a, b)) return true;
   for (const Decision *d = x->decisions; d; d = d->next)
     if (d->c == c && !d->same && taken_apart(x, d, a, b)) return true;
@@ -20,12 +20,12 @@ bool find_coincidence(Context *x, const Mentions *m, Coincidence *found) {
     Component *c = m->list.at[i].copy.c;
     Val *a = m->list.at[i].copy.at;
     for (const Known *k = x->known; k; k = k->next)
-      if (k->c == c && !decided(x, c, a, k->copy)) {
+      if (k->c == c && !is_decided(x, c, a, k->copy)) {
         *found = (Coincidence){c, a, k->copy};
         return true;
       }
     for (uint32_t j = 0; j < i; j++)
-      if (m->list.at[j].copy.c == c && !decided(x, c, a, m->list.at[j].copy.at)) {
+      if (m->list.at[j].copy.c == c && !is_decided(x, c, a, m->list.at[j].copy.at)) {
         *found = (Coincidence){c, a, m->list.at[j].copy.at};
         return true;
       }
@@ -33,7 +33,7 @@ bool find_coincidence(Context *x, const Mentions *m, Coincidence *found) {
   return false;
 }
 
-static Context with_decision(const Context *x, const Coincidence *k, bool same) {
+Context with_decision(const Context *x, const Coincidence *k, bool same) {
   Decision *d = NEW(x->d->arena, Decision);
   *d = (Decision){k->c, named_copy(x, k->c, k->a), named_copy(x, k->c, k->b), same, x->decisions};
   Context y = *x;
@@ -41,10 +41,15 @@ static Context with_decision(const Context *x, const Coincidence *k, bool same) 
   return y;
 }
 
+Val are_one(Context *x, const Coincidence *k) {
+  Val same = 0;
+  for (uint32_t i = 0; i < k->c->plates.n; i++) same = build_and(B(x), same, build_2(B(x), IR_EQ, k->a[i], k->b[i]));
+  return same;
+}
+
 Val expect_coincidence(Context *x, const Coincidence *k, const Term *t) {
   Builder *b = B(x);
-  Val same = 0;
-  for (uint32_t i = 0; i < k->c->plates.n; i++) same = build_and(b, same, build_2(b, IR_EQ, k->a[i], k->b[i]));
+  Val same = are_one(x, k);
   const Instr *i = ir_at(b->k, same);
   bool always = i->op == IR_CONST && i->integer, never = i->op == IR_CONST && !i->integer;
   Context one = with_decision(x, k, true), two = with_decision(x, k, false);

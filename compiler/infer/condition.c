@@ -8,6 +8,7 @@
  * The edges above an edge in the elimination tree come first. */
 #include <math.h>
 
+#include "infer/chain.h"
 #include "infer/expect.h"
 #include "infer/replace.h"
 #include "infer/structure.h"
@@ -208,6 +209,18 @@ static Context with_draw(const Context *x, Copy copy, Edge *e, Val seed, Val dra
   return y;
 }
 
+/* One draw has values for all copies of a chain that t mentions. */
+static Context with_chain_drawn(Context *x, Copy copy, const Term *t, Val seed, Val n, Val number) {
+  Context y = *x;
+  Mentions m = mentions_of(x, t);
+  for (uint32_t i = 0; i < m.list.n; i++) {
+    const Mention *k = &m.list.at[i];
+    if (k->copy.c == copy.c && same_chain(x, copy.c, k->copy.at, copy.at))
+      y = with_known(&y, k->copy, k->edge, chain_draw(x, k->copy, k->edge, seed, n, number));
+  }
+  return y;
+}
+
 static Val over_draws(Context *x, Copy copy, const Term *t) {
   Val under_way = draw_under_way(x, copy);
   if (under_way) {
@@ -224,8 +237,8 @@ static Val over_draws(Context *x, Copy copy, const Term *t) {
   Val n = eval(&top, infer->n), seed = eval(&top, infer->seed), sum = copy_log_sum(x, copy);
   Loop *l = open_loop(x, LOOP_REDUCE, infer->span, build_int(b, 0), n);
   Acc *a = build_acc(b, l, ACC_SUM, IR_WIDE, carry.n, carry.axes);
-  Context y = *x;
-  for (uint32_t i = 0; i < copy.c->edges.n; i++)
+  Context y = copy.c->chain ? with_chain_drawn(x, copy, t, seed, n, l->index) : *x;
+  for (uint32_t i = 0; i < copy.c->edges.n && !copy.c->chain; i++)
     y = with_draw(&y, copy, copy.c->edges.at[i], seed, l->index);
   y = with_weight(&y, sum);
   Contribution c = {0};
@@ -287,8 +300,7 @@ static Val from_memo(Context *x, const Mention *m, const Term *t) {
   Component *c = m->copy.c;
   Mentions all = mentions_of(x, t);
   if (!is_redundant(x, c->plates.n, m->copy.at) || all.reached || !single_part(x, &all)) return 0;
-  for (uint32_t i = 0; i < c->edges.n; i++)
-    if (find_known(x, c, c->edges.at[i], m->copy.at)) return 0;
+  if (is_partly_known(x, m->copy)) return 0;
   IndexVec axes = {0};
   if (!free_axes(x, with_own_plates(x, t, m->copy, true), m->copy, &axes)) return 0;
   Term *own = with_own_plates(x, t, m->copy, false);

@@ -20,6 +20,8 @@
 /* The value of an int term that may be none.  none: bool, 0: never. */
 typedef struct Choice { Val v, none; } Choice;
 
+typedef struct Copy { Component *c; Val *at; } Copy; /* one copy of a component: a value for each plate */
+
 typedef struct BoundIndex {
   Index *index;
   Val v;
@@ -69,6 +71,7 @@ typedef struct Derive {
   Picked *picked;    /* and heaviest values or draws */
   Paired *paired;    /* what is known of two nodes at once */
   Replaced *replaced; /* probabilities in place of posteriors */
+  struct ChainTables **chains; /* by Component.id; NULL until first needed */
   const IndexVec *plates; /* of the output being derived */
   Val seed;          /* of sample() queries; 0: not yet needed */
   bool failed;       /* a refusal was added on the way */
@@ -124,17 +127,27 @@ bool has_fixed_bounds(const Index *i);
 /* Is everything that x knows, beside loop variables, known in the outer region r too? */
 bool context_holds_in(const Context *x, const Region *r);
 
+/* ---- home.c: weights that name other copies than the one they stand in ------------------------------------ */
+
+/* x binds the plates to `home`.  The statement's indices bound, its references known by their own names where the copies are
+ * known; *active: bool, there is an instance whose home this copy is (0: always). */
+Context at_home(const Context *x, Copy home, const Reach *r, Val *active);
+Val reach_meets(Context *x, Copy home, const Reach *r); /* *active alone */
+Copy lagged_copy(Context *x, Copy copy, int64_t lag);   /* of a chain: `lag` steps before */
+/* An error where it names a copy along the chain that does not exist; x binds the other plates to those of the copy. */
+void check_reach(Context *x, Copy copy, const Reach *r);
+
 /* ---- weigh.c: log weights ------------------------------------------------------------------------------ */
 
 Val log_weight(Context *x, const Term *t);           /* L[t]; NaN where t < 0 */
 Val factor_log(Context *x, Component *c, const Factor *f); /* at the values known in x */
 Val range_count(Context *x, const Edge *e); /* int: the size of a range without `where`, none included */
 Val weight_log(Context *x, const Weight *w, const IndexVec *plates); /* product over the plates beyond `plates` */
-Val weight_log_over(Context *x, const Weight *w, const IndexVec *list); /* over the indices of the list */
 Val weight_statement(Context *x, const Weight *w); /* where all its plates are bound */
 /* The product over the list of what fn gives at each point. */
 typedef Val (*StatementFn)(Context *x, const Weight *w, void *arg);
 Val weight_log_each(Context *x, const Weight *w, const IndexVec *list, StatementFn fn, void *arg);
+Val weight_over(Context *x, const Weight *w, const IndexVec *indices);  /* product over the indices */
 
 /* ---- density.c ------------------------------------------------------------------------------------------ */
 
@@ -144,20 +157,21 @@ Val log_dirichlet(Context *x, const Weight *w);
 
 /* ---- sum.c: streaming over the values of one edge ------------------------------------------------------- */
 
-typedef struct Copy { Component *c; Val *at; } Copy; /* one copy of a component */
-
 /* One reduction over the values of an edge of a copy.  fn is called in the context of a value, for the body and for
  * `none`.  axes: carried. */
 Acc *stream_edge(Context *x, Copy copy, Edge *e, AccKind kind, IrType type, uint32_t naxis, const Axis *axes,
                  ContributeFn fn, void *arg);
-/* log weight of a node at the values known, everything below it summed (or maximised) out */
+/* log weight of a node at the values known, everything below it summed (or maximised) out; in a chain the log weight of
+ * all its copies that are known, up to a constant that depends on which they are */
 Val node_log(Context *x, Copy copy, const Node *n, bool maximise);
 Val node_sum(Context *x, Copy copy, const Node *n);     /* log sum over the node's edge and all below */
 typedef struct Split { Val max, mass; } Split; /* log sum = max + mass */
 Split node_split(Context *x, Copy copy, const Node *n); /* of node_sum */
-Val copy_log_sum(Context *x, Copy copy);                /* over all edges, without the constants; stored if worth it */
+Val copy_log_sum(Context *x, Copy copy);                /* over all edges, without the constants; stored if worth it; of a
+                                                           chain: 0 if it is finite */
 Val copy_log_constant(Context *x, Copy copy);           /* factors that mention no edge: normalisers, as a log */
 Val copy_exists(Context *x, Copy copy);                 /* bool: some value has weight (or NaN) */
+bool factor_may_fail(const Factor *f); /* is evaluating it perhaps an error? */
 Context with_known(const Context *x, Copy copy, Edge *e, Choice value);
 const Known *find_known(const Context *x, const Component *c, const Edge *e, Val *copy);
 /* Of all index values that name the same copy, those that stand for it: decisions are an equivalence, and each joins two
@@ -187,6 +201,8 @@ Val query(Context *x, const Term *t);
 /* The joint mode or draw of a copy: value of edge e, -1 as `v` where empty, none separately. */
 Choice mode_value(Context *x, Copy copy, Edge *e);
 Choice draw_value(Context *x, Copy copy, Edge *e, Val seed, Val draw);
+/* The Gumbel variable of a value in a draw. */
+Val gumbel_variable(Context *x, Copy copy, const Edge *e, Val seed, Val number, Choice value);
 /* fn summed over the indices list[from..]; -inf wins over NaN. */
 typedef Val (*CopyFn)(Context *x, Component *c, void *arg);
 

@@ -35,6 +35,8 @@ Mentions mentions_of(Context *x, const Term *t);
 /* The highest node, on the way from the root to the edge, without a value yet. */
 const Node *top_unknown(Context *x, const Mention *m);
 bool same_part(Context *x, const Mention *a, const Mention *b);
+/* Are they perhaps not independent given what is known? */
+bool may_depend(Context *x, const Mention *a, const Mention *b);
 bool single_part(Context *x, const Mentions *m);
 /* Has an edge of the copy a value?  Then it exists. */
 bool is_partly_known(const Context *x, Copy copy);
@@ -55,6 +57,9 @@ Val exists_all(Context *x, const Term *t);
 
 typedef struct Coincidence { Component *c; Val *a, *b; } Coincidence;
 
+bool is_decided(const Context *x, const Component *c, Val *a, Val *b); /* whether they are one copy */
+Context with_decision(const Context *x, const Coincidence *k, bool same);
+Val are_one(Context *x, const Coincidence *k); /* bool: their indices agree */
 /* Two copies of which it is not yet decided whether they are one. */
 bool find_coincidence(Context *x, const Mentions *m, Coincidence *found);
 Val expect_coincidence(Context *x, const Coincidence *k, const Term *t);

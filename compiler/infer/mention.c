@@ -2,6 +2,7 @@
  *
  * A reference names a copy once its index values are known; until then the copy is *reached* through the value of an edge,
  * or named by the variable of a sum.  What is mentioned falls into parts that are independent given what is known. */
+#include "infer/chain.h"
 #include "infer/expect.h"
 #include "infer/structure.h"
 #include "model/term.h"
@@ -97,6 +98,7 @@ static const Node *node_of(const Node *n, const Edge *e) {
 }
 
 const Node *top_unknown(Context *x, const Mention *m) {
+  if (m->copy.c->chain) return m->copy.c->nodes[component_place(m->copy.c, m->edge)];
   const Node *n = node_of(m->copy.c->root, m->edge), *top = n;
   for (; n; n = n->parent)
     if (!find_known(x, m->copy.c, n->edge, m->copy.at)) top = n;
@@ -105,7 +107,14 @@ const Node *top_unknown(Context *x, const Mention *m) {
 
 bool same_part(Context *x, const Mention *a, const Mention *b) {
   if (a->copy.c == b->copy.c && a->copy.c->structure) return may_share_structure(x, a->copy.c, a->copy.at, b->copy.at);
-  return a->copy.c == b->copy.c && same_copy(x, a->copy.c, a->copy.at, b->copy.at) && top_unknown(x, a) == top_unknown(x, b);
+  return a->copy.c == b->copy.c && same_copy(x, a->copy.c, a->copy.at, b->copy.at) &&
+         (a->copy.c->chain || top_unknown(x, a) == top_unknown(x, b));
+}
+
+bool may_depend(Context *x, const Mention *a, const Mention *b) {
+  Component *c = a->copy.c;
+  if (c != b->copy.c) return false;
+  return c->chain ? same_chain(x, c, a->copy.at, b->copy.at) : same_part(x, a, b);
 }
 
 bool single_part(Context *x, const Mentions *m) {
@@ -124,6 +133,7 @@ bool is_logic(const Term *t) { return t->kind == TERM_OP && (t->op == OP_AND || 
 bool left_is_known(Context *x, const Term *t) { return is_logic(t) && is_known_here(x, t->args.at[0]); }
 
 bool is_partly_known(const Context *x, Copy copy) {
+  if (copy.c->chain) return chain_known((Context *)x, copy);
   for (uint32_t i = 0; i < copy.c->edges.n; i++)
     if (find_known(x, copy.c, copy.c->edges.at[i], copy.at)) return true;
   return false;

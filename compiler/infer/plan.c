@@ -10,11 +10,9 @@
 
 /* ---- what a term mentions ----------------------------------------------------------------------------- */
 
-typedef void (*EdgeVisitor)(void *arg, const Term *edge_ref);
-
 static void visit_range(const Range *r, EdgeVisitor visit, void *arg);
 
-static void visit_edges(const Term *t, EdgeVisitor visit, void *arg) {
+void visit_edges(const Term *t, EdgeVisitor visit, void *arg) {
   if (!t) return;
   if (t->kind == TERM_EDGE) visit(arg, t);
   if (t->kind == TERM_REDUCE) visit_range(&t->index->range, visit, arg);
@@ -27,14 +25,16 @@ static void visit_range(const Range *r, EdgeVisitor visit, void *arg) {
   visit_edges(r->row, visit, arg);
 }
 
-static void visit_support(const Edge *e, EdgeVisitor visit, void *arg) {
+void visit_support(const void *edge, EdgeVisitor visit, void *arg) {
+  const Edge *e = edge;
   visit_range(&e->range, visit, arg);
   visit_edges(e->m, visit, arg);
   visit_edges(e->n, visit, arg);
   visit_edges(e->where, visit, arg);
 }
 
-static void visit_weight(const Weight *w, EdgeVisitor visit, void *arg) {
+void visit_weight(const void *weight, EdgeVisitor visit, void *arg) {
+  const Weight *w = weight;
   visit_edges(w->value, visit, arg);
   visit_edges(w->left, visit, arg);
   visit_edges(w->edge_ref, visit, arg);
@@ -96,12 +96,6 @@ static void join_edge(void *arg, const Term *t) {
   const Edge *e = t->edge;
   if (edge_is_structured(e) && e != j->first) {
     plan_refuse(p, j->span, arena_printf(p->arena, "'%s' is joined to another edge: not compiled yet", name(p, e->name)), NULL);
-    return;
-  }
-  if (!refers_to_own_copy(t)) {
-    plan_refuse(p, t->span,
-           arena_printf(p->arena, "a weight that reaches another copy of '%s' is not compiled yet", name(p, e->name)),
-           "weights may use the copy they stand in; copies joined to each other (chains, counts, labels of a grid) come later");
     return;
   }
   if (!j->first) {
@@ -192,7 +186,8 @@ EdgeSet support_scope(const Component *c, const Edge *e) {
 static void add_factor(Plan *p, Component *c, Factor f) {
   Factor *copy = NEW(p->arena, Factor);
   *copy = f;
-  if (f.scope) vec_push(p->arena, &c->factors, copy);
+  plan_mentions(p, c, copy);
+  if (copy->vars.n) vec_push(p->arena, &c->factors, copy);
   else vec_push(p->arena, &c->constants, copy);
 }
 
@@ -212,24 +207,53 @@ static bool is_exact_pmf(const Weight *w) {
   return true;
 }
 
-/* D(edge | rest) / sum over the support of D(. | rest): two factors, the second over the rest alone. */
-static void add_prior(Plan *p, Component *c, Edge *e) {
-  EdgeSet self = (EdgeSet)1 << component_place(c, e);
+/* The reach of a weight that does not simply stand in the copy that it names. */
+static const Reach *foreign_reach(const Plan *p, const Weight *w) {
+  const Reach *r = w ? p->reach_of_weight[w->id] : NULL;
+  return r && !r->own ? r : NULL;
+}
+
+static uint32_t lag_of_prior(const Weight *w, const Reach *r) {
+  for (uint32_t i = 0; r && i < r->refs.n; i++)
+    if (r->refs.at[i].ref == w->edge_ref) return r->refs.at[i].lag;
+  return 0;
+}
+
+/* D(edge | rest) / sum over the support of D(. | rest): two factors, the second over the rest alone.  NULL: uniform, for copies
+ * that no prior line names. */
+static void add_prior(Plan *p, Component *c, Edge *e, Weight *w) {
+  uint32_t place = (uint32_t)component_place(c, e);
+  EdgeSet self = (EdgeSet)1 << place;
   EdgeSet fixed = e->domain == DOMAIN_BIT ? support_scope(c, e) : 0; /* whether a bit is fixed decides if its prior counts */
-  if (e->prior && is_exact_pmf(e->prior)) {
-    add_factor(p, c, (Factor){FACTOR_WEIGHT, e->prior, e, true, weight_scope(c, e->prior) | fixed});
-    return;
+  Factor f = {.weight = w, .edge = e, .is_prior = true, .reach = foreign_reach(p, w)};
+  f.lag = lag_of_prior(w, f.reach);
+  EdgeSet scope = f.scope = (w ? weight_scope(c, w) : 0) | self | fixed;
+  f.kind = w && is_exact_pmf(w) ? FACTOR_WEIGHT : FACTOR_PRIOR;
+  add_factor(p, c, f);
+  if (f.kind == FACTOR_WEIGHT) return;
+  f.kind = FACTOR_NORMALISER;
+  f.scope = (scope | support_scope(c, e)) & ~self;
+  add_factor(p, c, f);
+}
+
+/* Every line, and the uniform prior unless one line is of every copy. */
+static void add_priors(Plan *p, Component *c, Edge *e) {
+  bool all = false;
+  for (uint32_t i = 0; i < e->priors.n; i++) {
+    all |= !foreign_reach(p, e->priors.at[i]);
+    add_prior(p, c, e, e->priors.at[i]);
   }
-  EdgeSet scope = (e->prior ? weight_scope(c, e->prior) : 0) | self | fixed;
-  add_factor(p, c, (Factor){FACTOR_PRIOR, e->prior, e, true, scope});
-  add_factor(p, c, (Factor){FACTOR_NORMALISER, e->prior, e, true, (scope | support_scope(c, e)) & ~self});
+  if (!all) add_prior(p, c, e, NULL);
 }
 
 /* A structure is uniform over all its values, unless some node has a prior of its own. */
 static void add_structure_factors(Plan *p, Component *c) {
   Edge *e = c->structure->edge;
-  add_factor(p, c, (Factor){.kind = FACTOR_MARGINAL, .edge = e, .scope = 1});
-  if (!e->prior) add_factor(p, c, (Factor){.kind = FACTOR_NORMALISER, .edge = e, .is_prior = true});
+  Factor *f = NEW_ARRAY(p->arena, Factor, 2);
+  f[0] = (Factor){.kind = FACTOR_MARGINAL, .edge = e, .scope = 1};
+  f[1] = (Factor){.kind = FACTOR_NORMALISER, .edge = e, .is_prior = true};
+  vec_push(p->arena, &c->factors, &f[0]);
+  if (!e->prior) vec_push(p->arena, &c->constants, &f[1]);
 }
 
 static void make_factors(Plan *p) {
@@ -239,11 +263,12 @@ static void make_factors(Plan *p) {
       add_structure_factors(p, c);
       continue;
     }
-    for (uint32_t k = 0; k < c->edges.n; k++) add_prior(p, c, c->edges.at[k]);
+    for (uint32_t k = 0; k < c->edges.n; k++) add_priors(p, c, c->edges.at[k]);
     for (uint32_t k = 0; k < p->model->weights.n; k++) {
       Weight *w = p->model->weights.at[k];
       EdgeSet scope = weight_scope(c, w);
-      if (w->kind != WEIGHT_PRIOR && scope) add_factor(p, c, (Factor){FACTOR_WEIGHT, w, NULL, false, scope});
+      Factor f = {.kind = FACTOR_WEIGHT, .weight = w, .scope = scope, .reach = foreign_reach(p, w)};
+      if (w->kind != WEIGHT_PRIOR && scope && p->reach_of_weight[w->id]) add_factor(p, c, f);
     }
   }
 }
@@ -372,10 +397,13 @@ Plan *plan_model(Arena *arena, const Model *m) {
   for (uint32_t i = 0; i < m->infers.n; i++) refuse_infer(p, m->infers.at[i]);
   for (uint32_t i = 0; i < m->weights.n; i++) refuse_prior(p, m->weights.at[i]);
   make_components(p);
+  if (!p->refusals.n) plan_reaches(p);
   if (p->refusals.n) return p;
   make_factors(p);
+  plan_chains(p);
   for (uint32_t i = 0; i < p->components.n; i++) {
     Component *c = p->components.at[i];
+    if (c->chain) continue;
     c->root = plan_tree(p, c, 0, false);
     if (!c->root) plan_refuse(p, c->edges.at[0]->span, "the supports of these edges depend on each other in a circle", NULL);
   }

@@ -5,23 +5,29 @@
  * along an elimination tree: a node's edge is summed after (inside) those above it, and subtrees below a
  * node are independent given the edges above.  The tree is chosen to be as low as the supports allow.
  *
+ * Copies joined to their neighbours along one plate form a chain (Chain), one component for all copies along it.
+ *
  * What a plan cannot express yet is a Refusal, which names the construct and its place. */
 #ifndef ATTN_INFER_PLAN_H
 #define ATTN_INFER_PLAN_H
 
+#include "infer/reach.h"
 #include "model/model.h"
 
 enum { COMPONENT_MAX_EDGES = 20 }; /* edges are kept in a 32-bit set and orders searched; no real model is near it */
 
 typedef uint32_t EdgeSet; /* bit k: Component.edges.at[k] */
 
+/* An edge of the copy that lies `lag` steps before the one at hand. */
+typedef struct Lagged { uint32_t at, lag; } Lagged;
+
 /* One factor of a component's joint weight. */
 typedef enum {
   FACTOR_WEIGHT,     /* a potential, require, observe or exact pmf: log weight of `weight` */
   FACTOR_PRIOR,      /* log D(edge | ..) before normalisation; NULL weight: uniform, 0 */
   FACTOR_NORMALISER, /* - log sum of D over the support of `edge`, given the edges in scope */
-  FACTOR_SUPPORT,    /* 0 where `edge` is in its support given the edges in scope, else -inf: only where the edge stands
-                        above edges that its support depends on, and is streamed over all values it may have */
+  FACTOR_SUPPORT,    /* 0 where `edge` is in its support given the edges in scope, else -inf: in chains, and where the edge
+                        stands above edges that its support depends on, and is streamed over all values it may have */
   FACTOR_MARGINAL,   /* log of the marginal of a node of a structure, all other nodes summed out (structure.h) */
 } FactorKind;
 
@@ -30,7 +36,10 @@ typedef struct Factor {
   Weight *weight;
   Edge *edge;    /* PRIOR, NORMALISER */
   bool is_prior; /* part of the prior lines (for kl): all but potentials, requires and observations */
-  EdgeSet scope; /* edges it mentions; empty: a constant of the copy */
+  EdgeSet scope; /* edges it mentions, of whatever copy */
+  const Reach *reach;   /* the copies that `weight` names; NULL: the one it stands in */
+  uint32_t lag;         /* PRIOR, NORMALISER: the copy whose prior it is */
+  VEC(Lagged) vars;     /* what it mentions; empty: a constant of the copy */
 } Factor;
 
 typedef struct Node Node;
@@ -53,27 +62,59 @@ typedef struct Structure {
   VEC(Local) locals;
 } Structure;
 
-typedef struct Component {
+/* sum over an index of 0/1 terms of copies along a plate: how many of them so far is a value of the chain. */
+typedef struct Counter {
+  Term *sum;
+  Index *count;       /* stands for the sum in the weights at the end */
+  const Reach *reach; /* of what is summed; its home is where it is added */
+  Term *limit;        /* the greatest count that is needed; NULL: the number of steps */
+  bool saturates;     /* greater counts are as good as the limit; otherwise they have no weight */
+  VEC(Lagged) vars;   /* what is summed mentions */
+  Span span;
+} Counter;
+
+/* A weight on counts, weighed at the last copy that is counted. */
+typedef struct End {
+  Weight *weight;     /* with counts in place of sums */
+  uint32_t counters;  /* bit k: it mentions Chain.counters.at[k] */
+  const Reach *reach; /* of one of its counters, for the plates beside the chain's */
+  IndexVec beyond;    /* it is a product over these */
+} End;
+
+/* Copies along one plate, each joined to those up to `reach` steps before it. */
+typedef struct Chain {
+  uint32_t step;      /* place of the plate */
+  VEC(Counter *) counters; /* their places come behind those of the edges */
+  VEC(End *) ends;
+  bool may_break;     /* perhaps not all copies along the plate are joined */
+  uint32_t *reach;    /* by place: the greatest lag at which a factor mentions it; counters: 1 */
+  VEC(Lagged) clique; /* all lags 0 .. reach of all places: what the factors of one step mention */
+} Chain;
+
+struct Component {
   uint32_t id;
   VEC(Edge *) edges; /* in order of declaration */
   IndexVec plates;
   Structure *structure; /* NULL: copies are independent */
   VEC(Factor *) factors;
   VEC(Factor *) constants; /* factors with an empty scope */
-  Node *root;
+  Node *root;   /* NULL: a chain */
+  Chain *chain; /* NULL: copies are joined to no others */
+  Node **nodes; /* CHAIN: a node without children for every edge */
   Infer *infer; /* NULL: exact */
-} Component;
+};
 
 typedef struct Refusal { Span span; const char *text, *hint; } Refusal;
 
-typedef struct Plan {
+struct Plan {
   Arena *arena;
   const Model *model;
   VEC(Component *) components;
   Component **of_edge;          /* by Edge.id */
   VEC(Weight *) free_weights;   /* weights that mention no edge */
+  Reach **reach_of_weight;      /* by Weight.id; NULL: it mentions no edge, or is an End */
   VEC(Refusal) refusals;        /* what cannot be compiled; empty: the plan is complete */
-} Plan;
+};
 
 void plan_refuse(Plan *p, Span span, const char *text, const char *hint);
 Plan *plan_model(Arena *arena, const Model *m);
@@ -87,5 +128,26 @@ int component_place(const Component *c, const Edge *e); /* -1: not in it */
 bool refers_to_own_copy(const Term *edge_ref);
 /* Does the support (domain, where) of e mention other edges of c?  The set of them. */
 EdgeSet support_scope(const Component *c, const Edge *e);
+/* Calls visit on every edge reference of an Edge's support, of a Weight. */
+void visit_support(const void *edge, EdgeVisitor visit, void *arg);
+void visit_weight(const void *weight, EdgeVisitor visit, void *arg);
+void visit_edges(const Term *t, EdgeVisitor visit, void *arg);
+void plan_refuse(Plan *p, Span span, const char *text, const char *hint);
+
+/* ---- chain_plan.c: what joins copies to each other ---------------------------------------------------- */
+
+/* The reach of every weight; chains among the components.  Adds refusals. */
+void plan_reaches(Plan *p);
+/* ---- count_plan.c: weights on counts ------------------------------------------------------------------ */
+
+bool is_count_weight(Plan *p, const Weight *w);
+/* Makes c a chain with counters.  NULL, or why not. */
+const char *plan_count(Plan *p, Component *c, const Weight *w);
+void plan_limits(Plan *p, Component *c); /* when all weights have been seen */
+
+/* Fills in what a factor mentions. */
+void plan_mentions(Plan *p, const Component *c, Factor *f);
+/* After the factors are made: of chains the reach of every edge, and supports as factors. */
+void plan_chains(Plan *p);
 
 #endif

@@ -25,7 +25,7 @@ static bool dependent(Context *x, const Mentions *a, const Mentions *b) {
   for (uint32_t i = 0; i < a->list.n; i++) {
     if (reaches(b, a->list.at[i].copy.c)) return true;
     for (uint32_t j = 0; j < b->list.n; j++)
-      if (same_part(x, &a->list.at[i], &b->list.at[j])) return true;
+      if (may_depend(x, &a->list.at[i], &b->list.at[j])) return true;
   }
   for (uint32_t j = 0; j < b->list.n; j++)
     if (reaches(a, b->list.at[j].copy.c)) return true;

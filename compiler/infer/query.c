@@ -10,6 +10,7 @@
 #include <math.h>
 
 #include "base/ice.h"
+#include "infer/named.h"
 #include "infer/structure.h"
 #include "model/term.h"
 
@@ -26,14 +27,14 @@ typedef struct Pick { const Edge *edge; bool draw; Val seed, number; } Pick;
 
 typedef struct PickAt { Copy copy; const Node *n; const Pick *pick; } PickAt;
 
-static Val gumbel(Context *x, const PickAt *p, Choice value) {
+Val gumbel_variable(Context *x, Copy copy, const Edge *edge, Val seed, Val number, Choice value) {
   Builder *b = B(x);
-  uint32_t n = p->copy.c->plates.n;
+  uint32_t n = copy.c->plates.n;
   Val *key = NEW_ARRAY(x->d->arena, Val, n + 4);
-  key[0] = p->pick->seed;
-  key[1] = build_int(b, p->n->edge->id);
-  for (uint32_t i = 0; i < n; i++) key[2 + i] = p->copy.at[i];
-  key[n + 2] = p->pick->number;
+  key[0] = seed;
+  key[1] = build_int(b, edge->id);
+  for (uint32_t i = 0; i < n; i++) key[2 + i] = copy.at[i];
+  key[n + 2] = number;
   key[n + 3] = value.none ? build_int(b, -1) : value.v;
   Val u = build_2(b, IR_ADD, build_op(b, IR_RANDOM, IR_WIDE, n + 4, key), wide(x, 0x1p-54)); /* never 0 */
   Val e = build_1(b, IR_NEG, build_1(b, IR_LOG, u));
@@ -44,7 +45,8 @@ static void contribute_pick(Context *x, void *arg, Contribution *c) {
   PickAt *p = arg;
   Choice value = find_known(x, p->copy.c, p->n->edge, p->copy.at)->value;
   c->log_w = node_log(x, p->copy, p->n, !p->pick->draw);
-  if (p->pick->draw) c->log_w = build_2(B(x), IR_LOGMUL, c->log_w, gumbel(x, p, value));
+  if (p->pick->draw)
+    c->log_w = build_2(B(x), IR_LOGMUL, c->log_w, gumbel_variable(x, p->copy, p->n->edge, p->pick->seed, p->pick->number, value));
   c->x = value.none ? build_int(B(x), NONE_LAST) : value.v;
 }
 
@@ -93,6 +95,7 @@ static Choice stored_pick(Context *x, Copy copy, const Pick *pick, const void *k
 
 Choice mode_value(Context *x, Copy copy, Edge *e) {
   if (copy.c->structure) return structure_mode(x, copy);
+  if (copy.c->chain) return chain_mode(x, copy, e);
   return stored_pick(x, copy, &(Pick){.edge = e}, e);
 }
 
@@ -117,69 +120,12 @@ static Val query_pick(Context *x, const Term *t) {
   Choice c;
   if (t->query == QUERY_MODE) c = mode_value(x, copy, ref->edge);
   else if (copy.c->structure) c = structure_draw(x, copy, seed_of_run(x), build_int(B(x), 0));
+  else if (copy.c->chain) c = chain_draw(x, copy, ref->edge, seed_of_run(x), build_int(B(x), 1), build_int(B(x), 0));
   else {
     Pick p = {.edge = ref->edge, .draw = true, .seed = seed_of_run(x), .number = build_int(B(x), 0)};
     c = stored_pick(x, copy, &p, &ref->edge->plates);
   }
   return c.none ? build_select(B(x), c.none, build_int(B(x), -1), c.v) : c.v;
-}
-
-/* ---- copies named by entropy, kl and count --------------------------------------------------------------- */
-
-typedef Val (*CopyQuery)(Context *x, Copy copy, EdgeSet set, const Term *t);
-
-typedef struct Over { Component *c; Val *at; uint32_t fixed; EdgeSet set; CopyQuery fn; const Term *t; } Over;
-
-/* The reduction of fn over all copies whose leading indices are given. */
-static Val over_copies(Context *x, AccKind kind, const Over *o, uint32_t from);
-
-typedef struct OverStep { AccKind kind; const Over *o; uint32_t from; } OverStep;
-
-static void contribute_copies(Context *x, void *arg, Contribution *c) {
-  OverStep *s = arg;
-  Over o = *s->o;
-  o.at = NEW_ARRAY(x->d->arena, Val, o.c->plates.n);
-  for (uint32_t i = 0; i < s->from; i++) o.at[i] = s->o->at[i];
-  o.at[s->from] = find_bound(x, o.c->plates.at[s->from])->v;
-  c->x = build_convert(B(x), over_copies(x, s->kind, &o, s->from + 1), IR_WIDE);
-}
-
-static Val over_copies(Context *x, AccKind kind, const Over *o, uint32_t from) {
-  if (o->c->structure && from + 1 == o->c->plates.n) return o->fn(x, whole_structure(x, (Copy){o->c, o->at}), o->set, o->t);
-  if (from == o->c->plates.n) return o->fn(x, (Copy){o->c, o->at}, o->set, o->t);
-  return reduce_over(x, o->c->plates.at[from], kind, IR_WIDE, contribute_copies, &(OverStep){kind, o, from});
-}
-
-/* Plates above those being reduced must stand for the given indices. */
-static Context with_plates(const Context *x, const Component *c, const Val *at, uint32_t n) {
-  Context y = *x;
-  for (uint32_t i = 0; i < n; i++) {
-    const BoundIndex *b = find_bound(x, c->plates.at[i]);
-    if (!b || b->v != at[i]) y = with_index(&y, c->plates.at[i], at[i], at[i], 0, false);
-  }
-  return y;
-}
-
-/* Per component named: the set of its edges; then fn over its copies; combined by `combine`. */
-static Val over_components(Context *x, const Term *t, AccKind kind, IrOp combine, CopyQuery fn) {
-  Val total = 0;
-  for (uint32_t i = 0; i < t->copies.n; i++) {
-    const CopySet *s = &t->copies.at[i];
-    Over o = {.c = x->d->plan->of_edge[s->edge->id], .fixed = s->fixed.n, .fn = fn, .t = t};
-    bool first = true;
-    for (uint32_t k = 0; k < t->copies.n; k++) {
-      if (x->d->plan->of_edge[t->copies.at[k].edge->id] != o.c) continue;
-      if (k < i) first = false;
-      o.set |= (EdgeSet)1 << component_place(o.c, t->copies.at[k].edge);
-    }
-    if (!first) continue;
-    o.at = NEW_ARRAY(x->d->arena, Val, o.c->plates.n);
-    copy_indices(x, s->edge, &s->fixed, o.at);
-    Context y = with_plates(x, o.c, o.at, s->fixed.n);
-    Val v = build_convert(B(x), over_copies(&y, kind, &o, s->fixed.n), IR_WIDE);
-    total = total ? build_2(B(x), combine, total, v) : v;
-  }
-  return total;
 }
 
 static EdgeSet all_edges(const Component *c) { return ((EdgeSet)1 << c->edges.n) - 1; }
@@ -207,28 +153,28 @@ static const Node *marginal_tree(Context *x, Component *c, EdgeSet set, const Te
 
 /* ---- entropy ------------------------------------------------------------------------------------------------- */
 
-typedef struct Chain { Copy copy; const Node *n; EdgeSet set; } Chain;
+typedef struct ChainRule { Copy copy; const Node *n; EdgeSet set; } ChainRule;
 
-static Val entropy_below(Context *x, const Chain *c);
+static Val entropy_below(Context *x, const ChainRule *c);
 
-static Val children_entropy(Context *x, const Chain *c) {
+static Val children_entropy(Context *x, const ChainRule *c) {
   Val sum = 0;
   for (uint32_t i = 0; i < c->n->children.n; i++) {
     const Node *child = c->n->children.at[i];
     if (!named(child, c->set)) continue;
-    Val h = entropy_below(x, &(Chain){c->copy, child, c->set});
+    Val h = entropy_below(x, &(ChainRule){c->copy, child, c->set});
     sum = sum ? build_2(B(x), IR_ADD, sum, h) : h;
   }
   return sum;
 }
 
 static void contribute_entropy(Context *x, void *arg, Contribution *c) {
-  Chain *k = arg;
+  ChainRule *k = arg;
   c->log_w = node_log(x, k->copy, k->n, false);
 }
 
 static void contribute_children_entropy(Context *x, void *arg, Contribution *c) {
-  Chain *k = arg;
+  ChainRule *k = arg;
   c->log_w = node_log(x, k->copy, k->n, false);
   c->x = children_entropy(x, k);
 }
@@ -239,7 +185,7 @@ static bool has_named_child(const Node *n, EdgeSet set) {
   return false;
 }
 
-static Val entropy_below(Context *x, const Chain *c) {
+static Val entropy_below(Context *x, const ChainRule *c) {
   Edge *e = c->n->edge;
   Val h = stream_edge(x, c->copy, e, ACC_ENTROPY, IR_WIDE, 0, NULL, contribute_entropy, (void *)c)->result;
   if (!has_named_child(c->n, c->set)) return h;
@@ -262,11 +208,12 @@ static bool names_nodes(Context *x, Copy copy, const Term *t) {
   return n > 1;
 }
 
-static Val entropy_of(Context *x, Copy copy, EdgeSet set, const Term *t) {
-  if (copy.c->structure && names_nodes(x, copy, t)) return wide(x, 0);
-  if (copy.c->structure && is_whole(copy, t)) return structure_entropy(x, copy);
-  const Node *root = marginal_tree(x, copy.c, set, t);
-  return root ? entropy_below(x, &(Chain){copy, root, set}) : wide(x, 0);
+static Val entropy_of(Context *x, Copy copy, const Over *o) {
+  if (copy.c->structure && names_nodes(x, copy, o->t)) return wide(x, 0);
+  if (copy.c->structure && is_whole(copy, o->t)) return structure_entropy(x, copy);
+  if (copy.c->chain) return chain_query(x, copy, o, chain_entropy, copies_entropy);
+  const Node *root = marginal_tree(x, copy.c, o->set, o->t);
+  return root ? entropy_below(x, &(ChainRule){copy, root, o->set}) : wide(x, 0);
 }
 
 /* ---- kl ---------------------------------------------------------------------------------------------------------
@@ -307,29 +254,30 @@ static Val constant_prior(Context *x, Copy copy) {
   return sum;
 }
 
-static Val kl_below(Context *x, const Chain *c);
+static Val kl_below(Context *x, const ChainRule *c);
 
 static void contribute_kl(Context *x, void *arg, Contribution *c) {
-  Chain *k = arg;
+  ChainRule *k = arg;
   c->log_w = node_log(x, k->copy, k->n, false);
   c->x = build_1(B(x), IR_NEG, prior_at(x, k->copy, k->n, k->set));
   for (uint32_t i = 0; i < k->n->children.n; i++)
     if (named(k->n->children.at[i], k->set))
-      c->x = build_2(B(x), IR_ADD, c->x, kl_below(x, &(Chain){k->copy, k->n->children.at[i], k->set}));
+      c->x = build_2(B(x), IR_ADD, c->x, kl_below(x, &(ChainRule){k->copy, k->n->children.at[i], k->set}));
 }
 
-static Val kl_below(Context *x, const Chain *c) {
+static Val kl_below(Context *x, const ChainRule *c) {
   Val cross = stream_edge(x, c->copy, c->n->edge, ACC_EXPECT, IR_WIDE, 0, NULL, contribute_kl, (void *)c)->result;
   Val h = stream_edge(x, c->copy, c->n->edge, ACC_ENTROPY, IR_WIDE, 0, NULL, contribute_entropy, (void *)c)->result;
   return build_2(B(x), IR_SUB, cross, h);
 }
 
-static Val kl_of(Context *x, Copy copy, EdgeSet set, const Term *t) {
-  if (copy.c->structure && names_nodes(x, copy, t)) return wide(x, 0);
-  if (copy.c->structure) return is_whole(copy, t) ? structure_kl(x, copy) : structure_node_kl(x, copy);
-  const Node *root = marginal_tree(x, copy.c, set, t);
+static Val kl_of(Context *x, Copy copy, const Over *o) {
+  if (copy.c->structure && names_nodes(x, copy, o->t)) return wide(x, 0);
+  if (copy.c->structure) return is_whole(copy, o->t) ? structure_kl(x, copy) : structure_node_kl(x, copy);
+  if (copy.c->chain) return chain_query(x, copy, o, chain_kl, copies_kl);
+  const Node *root = marginal_tree(x, copy.c, o->set, o->t);
   if (!root) return wide(x, 0);
-  Val kl = kl_below(x, &(Chain){copy, root, set});
+  Val kl = kl_below(x, &(ChainRule){copy, root, o->set});
   return build_select(B(x), copy_exists(x, copy), build_2(B(x), IR_SUB, kl, constant_prior(x, copy)), wide(x, 0));
 }
 
@@ -401,10 +349,13 @@ static EdgeSet closed_under_support(const Component *c, EdgeSet set) {
 
 /* One name with all its indices asks for the size of that copy's support; anything else for joint values, which
  * requires restrict too. */
-static Val count_of(Context *x, Copy copy, EdgeSet set, const Term *t) {
+static Val count_of(Context *x, Copy copy, const Over *o) {
+  const Term *t = o->t;
+  EdgeSet set = o->set;
   if (copy.c->structure && names_nodes(x, copy, t)) return wide(x, 0);
   if (copy.c->structure) return is_whole(copy, t) ? structure_count(x, copy) : structure_node_count(x, copy);
   bool joint = t->copies.n > 1 || t->copies.at[0].fixed.n < copy.c->plates.n;
+  if (joint && copy.c->chain) return chain_query(x, copy, o, chain_count, NULL);
   EdgeSet closed = closed_under_support(copy.c, set);
   if (closed != set)
     return refuse_query(x, t->span, "the count of an edge whose support depends on another edge: name that edge too");
@@ -420,34 +371,39 @@ static bool has_prefix(const IndexVec *plates, const IndexVec *prefix) {
   return true;
 }
 
-static Val logz_of(Context *x, Copy copy, EdgeSet set, const Term *t) {
-  (void)set, (void)t;
+static Val logz_of(Context *x, Copy copy, const Over *o) {
+  (void)o;
+  if (copy.c->chain) return chain_logz(x, copy);
   return build_2(B(x), IR_LOGMUL, copy_log_sum(x, copy), copy_log_constant(x, copy));
 }
 
-static Val is_empty_copy(Context *x, Copy copy, EdgeSet set, const Term *t) {
-  Val l = logz_of(x, copy, set, t);
+static Val is_empty_copy(Context *x, Copy copy, const Over *o) {
+  Val l = logz_of(x, copy, o);
   return build_select(B(x), build_2(B(x), IR_EQ, l, wide(x, -INFINITY)), wide(x, 1), wide(x, 0));
 }
 
 /* Sum over the copies; -inf where one is empty, whatever the others are. */
-static Val component_logz(Context *x, Component *c) {
+static Val component_logz(Context *x, Component *c, Span span) {
   uint32_t n = x->d->plates->n;
+  if (c->chain && n > c->chain->step)
+    return refuse_query(x, span, arena_printf(x->d->arena, "this evidence is of the plates it stands in, but copies of '%s' outside them are joined to copies inside",
+                                              sym_text(x->d->m->names, c->edges.at[0]->name)));
   Over o = {.c = c, .at = NEW_ARRAY(x->d->arena, Val, c->plates.n), .fixed = n, .fn = logz_of};
   for (uint32_t i = 0; i < n; i++) o.at[i] = find_bound(x, c->plates.at[i])->v;
   Val sum = over_copies(x, ACC_SUM, &o, n);
   if (n + (c->structure ? 1 : 0) == c->plates.n) return sum;
   o.fn = is_empty_copy;
+  if (c->chain && c->plates.n == n + 1) return sum;
   Val empties = over_copies(x, ACC_SUM, &o, n);
   return build_select(B(x), build_2(B(x), IR_GT, empties, wide(x, 0)), wide(x, -INFINITY), sum);
 }
 
-static Val query_logz(Context *x) {
+static Val query_logz(Context *x, Span span) {
   const Plan *p = x->d->plan;
   Val sum = wide(x, 0);
   for (uint32_t i = 0; i < p->components.n; i++)
     if (has_prefix(&p->components.at[i]->plates, x->d->plates))
-      sum = build_2(B(x), IR_LOGMUL, sum, component_logz(x, p->components.at[i]));
+      sum = build_2(B(x), IR_LOGMUL, sum, component_logz(x, p->components.at[i], span));
   for (uint32_t i = 0; i < p->free_weights.n; i++)
     if (has_prefix(&p->free_weights.at[i]->plates, x->d->plates))
       sum = build_2(B(x), IR_LOGMUL, sum, weight_log(x, p->free_weights.at[i], x->d->plates));
@@ -464,7 +420,7 @@ Val query(Context *x, const Term *t) {
     Val n = over_components(x, t, ACC_PROD, IR_MUL, count_of);
     return t->type == TYPE_INT ? build_convert(B(x), n, IR_INT) : n;
   }
-  case QUERY_LOGZ: return query_logz(x);
+  case QUERY_LOGZ: return query_logz(x, t->span);
   case QUERY_ELBO: return refuse_query(x, t->span, "elbo needs latents, which are not compiled yet");
   case QUERY_PARAM: return refuse_query(x, t->span, "param needs latents, which are not compiled yet");
   }

@@ -8,7 +8,7 @@
 #include <math.h>
 
 #include "base/ice.h"
-#include "infer/context.h"
+#include "infer/chain.h"
 #include "infer/structure.h"
 #include "model/term.h"
 
@@ -160,6 +160,8 @@ static Val where_holds(Context *x, const Edge *e, Val value) {
   return e->domain == DOMAIN_BIT ? build_2(B(x), IR_OR, build_2(B(x), IR_EQ, value, build_int(B(x), 0)), cond) : cond;
 }
 
+static bool support_is_known(Context *x, Copy copy, const Edge *e);
+
 Val in_support(Context *x, Copy copy, Edge *e, Choice value) {
   Builder *b = B(x);
   Context y = in_copy(x, copy);
@@ -167,7 +169,7 @@ Val in_support(Context *x, Copy copy, Edge *e, Choice value) {
   Val inside = build_2(b, IR_AND, build_2(b, IR_GE, value.v, r.lo), build_2(b, IR_LT, value.v, r.hi));
   y = with_known(&y, copy, e, value);
   y = with_guard(&y, inside);
-  inside = build_and(b, inside, where_holds(&y, e, value.v));
+  if (support_is_known(x, copy, e)) inside = build_and(b, inside, where_holds(&y, e, value.v)); /* else its weight is -inf */
   return value.none ? build_select(b, value.none, build_bool(b, edge_has_none(e)), inside) : inside;
 }
 
@@ -206,7 +208,7 @@ static Val hull_bound(Context *x, const Hull *h) {
 
 static Bounds values_of(Context *x, Copy copy, const Edge *e) {
   Context own = in_copy(x, copy);
-  if (support_is_known(x, copy, e)) return domain_of(&own, e);
+  if (support_is_known(x, copy, e) || copy.c->chain) return domain_of(&own, e);
   return (Bounds){.lo = hull_bound(x, &(Hull){copy, e, false}), .hi = hull_bound(x, &(Hull){copy, e, true})};
 }
 
@@ -253,7 +255,7 @@ static bool may_fail(const Term *t) {
   return false;
 }
 
-static bool factor_may_fail(const Factor *f) {
+bool factor_may_fail(const Factor *f) {
   if (!f->weight) return false;
   for (uint32_t i = 0; i < f->weight->params.n; i++)
     if (may_fail(f->weight->params.at[i])) return true;
@@ -285,6 +287,7 @@ static Val children_log(Context *x, Copy copy, const Node *n, Val sum, bool maxi
 
 /* Factors that can fail come last: a value that the others, or the edges below, remove is not looked at. */
 Val node_log(Context *x, Copy copy, const Node *n, bool maximise) {
+  if (copy.c->chain) return chain_log(x, copy);
   Val sum = factors_log(x, copy, n, false, wide(x, 0));
   sum = children_log(x, copy, n, sum, maximise);
   return factors_log(x, copy, n, true, sum);
@@ -341,11 +344,13 @@ Split node_split(Context *x, Copy copy, const Node *n) {
     Val sum = structure_log_sum(x, copy);
     return (Split){wide(x, 0), build_select(B(x), build_2(B(x), IR_NE, sum, sum), sum, wide(x, 0))};
   }
+  if (copy.c->chain && !chain_known(x, copy)) return (Split){wide(x, 0), chain_status(x, copy)};
   if (n != copy.c->root) return (Split){node_greatest(x, copy, n), node_mass(x, copy, n)};
   return (Split){of_copy(x, copy, node_greatest, &greatest), of_copy(x, copy, node_mass, &mass)};
 }
 
 Val copy_log_sum(Context *x, Copy copy) {
+  if (copy.c->chain) return chain_status(x, copy);
   static const char key;
   if (copy.c->structure) return structure_log_sum(x, copy);
   return of_copy(x, copy, node_sum, &key);

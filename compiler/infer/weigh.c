@@ -257,7 +257,7 @@ Val weight_log(Context *x, const Weight *w, const IndexVec *plates) {
   return over_indices(x, w, &w->plates, plates->n, w->plates.n, statement);
 }
 
-Val weight_log_over(Context *x, const Weight *w, const IndexVec *list) { return over_indices(x, w, list, 0, list->n, statement); }
+Val weight_over(Context *x, const Weight *w, const IndexVec *indices) { return over_indices(x, w, indices, 0, indices->n, statement); }
 
 Val weight_statement(Context *x, const Weight *w) { return statement(x, w); }
 
@@ -275,7 +275,15 @@ static Val unnormalised_prior(Context *x, const Weight *w) {
 
 static Val prior_log(Context *x, const Factor *f) { return f->weight ? whole_statement(x, f->weight, unnormalised_prior) : wide(x, 0); }
 
-static void contribute_prior(Context *x, void *arg, Contribution *c) { c->log_w = prior_log(x, arg); }
+/* A factor at its home; the plates of x stand for that copy. */
+typedef struct At { Copy home; const Factor *f; } At;
+
+static void contribute_prior(Context *x, void *arg, Contribution *c) {
+  const At *a = arg;
+  Val active;
+  Context y = a->f->reach ? at_home(x, a->home, a->f->reach, &active) : *x;
+  c->log_w = prior_log(&y, a->f);
+}
 
 static void contribute_one(Context *x, void *arg, Contribution *c) {
   (void)arg;
@@ -288,46 +296,71 @@ Val range_count(Context *x, const Edge *e) {
   return e->or_none ? build_2(B(x), IR_ADD, n, build_int(B(x), 1)) : n;
 }
 
-static Val normaliser_log(Context *x, Component *c, const Factor *f) {
-  if (c->structure) return negate(x, structure_log_support(x, f->edge));
-  Copy copy = own_copy(x, c);
+static Val normaliser_log(Context *x, const At *a, Copy owner) {
+  if (owner.c->structure) return negate(x, structure_log_support(x, a->f->edge));
+  const Factor *f = a->f;
   Val sum;
-  if (f->weight) sum = stream_edge(x, copy, f->edge, ACC_LSE, IR_WIDE, 0, NULL, contribute_prior, (void *)f)->result;
+  if (f->weight) sum = stream_edge(x, owner, f->edge, ACC_LSE, IR_WIDE, 0, NULL, contribute_prior, (void *)a)->result;
   else if (f->edge->domain == DOMAIN_RANGE && !f->edge->where)
     sum = build_1(B(x), IR_LOG, build_convert(B(x), range_count(x, f->edge), IR_WIDE));
   else {
-    Val n = stream_edge(x, copy, f->edge, ACC_SUM, IR_INT, 0, NULL, contribute_one, NULL)->result;
+    Val n = stream_edge(x, owner, f->edge, ACC_SUM, IR_INT, 0, NULL, contribute_one, NULL)->result;
     sum = build_1(B(x), IR_LOG, build_convert(B(x), n, IR_WIDE));
   }
   return negate(x, sum);
 }
 
 /* A bit that `where` does not let be 1 has prior 1 at its only value. */
-static Val unless_fixed_bit(Context *x, Component *c, const Factor *f, Val l) {
+static Val unless_fixed_bit(Context *x, Copy owner, const Factor *f, Val l) {
   if (f->edge->domain != DOMAIN_BIT || !f->edge->where) return l;
-  Context y = with_known(x, own_copy(x, c), f->edge, (Choice){build_int(B(x), 1), 0});
+  Context y = in_copy(x, owner);
+  y = with_known(&y, owner, f->edge, (Choice){build_int(B(x), 1), 0});
   return build_select(B(x), eval(&y, f->edge->where), l, wide(x, 0));
 }
 
-static Val support_log(Context *x, Component *c, const Factor *f) {
-  Copy copy = own_copy(x, c);
-  Val inside = in_support(x, copy, f->edge, find_known(x, c, f->edge, copy.at)->value);
+static Val support_log(Context *x, Copy owner, const Factor *f) {
+  Val inside = in_support(x, owner, f->edge, find_known(x, owner.c, f->edge, owner.at)->value);
   return build_select(B(x), inside, wide(x, 0), wide(x, -INFINITY));
 }
 
-Val factor_log(Context *x, Component *c, const Factor *f) {
-  switch (f->kind) {
-  case FACTOR_SUPPORT: return support_log(x, c, f);
-  case FACTOR_MARGINAL: {
-    Copy copy = own_copy(x, c);
-    return structure_log_marginal(x, copy, find_known(x, c, f->edge, copy.at)->value);
+/* The uniform prior is that of copies that no line names: bool, 0: this one. */
+static Val is_unnamed(Context *x, Copy copy, const Edge *e) {
+  Val named = 0;
+  for (uint32_t i = 0; i < e->priors.n; i++) {
+    const Weight *w = e->priors.at[i];
+    const Reach *r = x->d->plan->reach_of_weight[w->id];
+    int64_t lag = 0;
+    for (uint32_t k = 0; k < r->refs.n; k++)
+      if (r->refs.at[k].ref == w->edge_ref) lag = r->refs.at[k].lag;
+    Copy home = lagged_copy(x, copy, -lag);
+    Context y = in_copy(x, home);
+    Val meets = reach_meets(&y, home, r);
+    named = named ? build_2(B(x), IR_OR, named, meets) : meets;
   }
-  case FACTOR_PRIOR: return unless_fixed_bit(x, c, f, prior_log(x, f));
-  case FACTOR_NORMALISER: return unless_fixed_bit(x, c, f, normaliser_log(x, c, f));
+  return named ? build_1(B(x), IR_NOT, named) : 0;
+}
+
+static Val log_of_factor(Context *x, const At *a, Copy owner) {
+  const Factor *f = a->f;
+  switch (f->kind) {
+  case FACTOR_SUPPORT: return support_log(x, owner, f);
+  case FACTOR_MARGINAL: return structure_log_marginal(x, owner, find_known(x, owner.c, f->edge, owner.at)->value);
+  case FACTOR_PRIOR: return unless_fixed_bit(x, owner, f, prior_log(x, f));
+  case FACTOR_NORMALISER: return unless_fixed_bit(x, owner, f, normaliser_log(x, a, owner));
   case FACTOR_WEIGHT: {
-    Val l = weight_log(x, f->weight, &c->plates);
-    return f->edge ? unless_fixed_bit(x, c, f, l) : l;
+    Val l = f->reach ? weight_over(x, f->weight, &f->reach->beyond) : weight_log(x, f->weight, &a->home.c->plates);
+    return f->edge ? unless_fixed_bit(x, owner, f, l) : l;
   }
   }
   ICE("unknown factor");
+}
+
+Val factor_log(Context *x, Component *c, const Factor *f) {
+  Copy home = own_copy(x, c), owner = f->lag ? lagged_copy(x, home, f->lag) : home;
+  Val active = 0;
+  Context y = *x;
+  if (f->reach) y = at_home(x, home, f->reach, &active);
+  else if (f->edge && !f->weight && f->kind != FACTOR_SUPPORT) active = is_unnamed(x, home, f->edge);
+  Val l = log_of_factor(&y, &(At){home, f}, owner);
+  return active ? build_select(B(x), active, l, wide(x, 0)) : l;
 }

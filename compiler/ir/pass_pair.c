@@ -3,7 +3,7 @@
  * With log weights a and b, m = max(a, b) and e = exp(-|b - a|), which never overflows:
  *
  *   mass = log(1 + e)     lse = m + mass     entropy = mass + |b - a| e / (1 + e)
- *   weights: 1 / (1 + e) of the larger, e / (1 + e) of the other
+ *   shares of the weight: 1 / (1 + exp(a - b)) of b, which exp(b - m - mass) is too
  *
  * If neither is there (m = -inf) results are those of an empty reduction; NaN and +inf spoil them by way of m - m, which
  * is 0 for every finite m.
@@ -90,11 +90,13 @@ static Weights weights_of(Builder *b, Pair log_w, Pair on) {
   return w;
 }
 
+static Val share_of(Builder *b, const Weights *w, bool second) {
+  return build_1(b, IR_SIGMOID, second ? w->gap : build_1(b, IR_NEG, w->gap));
+}
+
 /* share * x, where x counts only if its weight is there. */
 static Val term(Builder *b, const Weights *w, bool second, Val x) {
-  Val larger = build_2(b, IR_GE, w->gap, wide(b, 0)), one = wide(b, 1), log_w = second ? w->b : w->a;
-  Val top = second ? build_select(b, larger, one, w->rest) : build_select(b, larger, w->rest, one);
-  Val share = build_2(b, IR_DIV, top, add(b, one, w->rest));
+  Val log_w = second ? w->b : w->a, share = share_of(b, w, second);
   x = build_convert(b, x, IR_WIDE);
   if (is_number(b, x, 1)) return share;
   if (is_constant(b->k, x)) return mul(b, share, x);
@@ -133,6 +135,50 @@ static Val result_of(Builder *b, const Acc *a, Pair log_w, Pair x, Pair on) {
   }
 }
 
+/* ---- results by another name --------------------------------------------------------------------------- */
+
+/* The weights of pairs that were replaced, by which exp(b - m - mass) and m + mass are recognised. */
+typedef struct PairPass { Rebuild rebuild; VEC(Weights) seen; } PairPass;
+
+static bool is_difference(const Builder *b, Val v, Val of, Val less) {
+  const Instr *i = ir_at(b->k, v);
+  return i->op == IR_SUB && i->arg[0] == of && i->arg[1] == less;
+}
+
+/* 0: it is no share. */
+static Val share_by_name(PairPass *p, Val distance) {
+  Builder *b = &p->rebuild.b;
+  const Instr *i = ir_at(b->k, distance);
+  for (uint32_t n = 0; i->op == IR_SUB && n < p->seen.n; n++) {
+    const Weights *w = &p->seen.at[n];
+    if (i->arg[1] != w->mass) continue;
+    for (int second = 0; second < 2; second++)
+      if (is_difference(b, i->arg[0], second ? w->b : w->a, w->max)) return add(b, w->spoil, share_of(b, w, second));
+  }
+  return 0;
+}
+
+/* lse is -inf exactly where m is.  0: v is no such sum. */
+static Val largest_by_name(PairPass *p, Val lse) {
+  const Instr *i = ir_at(p->rebuild.b.k, lse);
+  for (uint32_t n = 0; i->op == IR_ADD && n < p->seen.n; n++)
+    if (i->arg[0] == p->seen.at[n].max && i->arg[1] == p->seen.at[n].mass) return i->arg[0];
+  return 0;
+}
+
+static bool by_other_name(Rebuild *r, Val v) {
+  PairPass *p = (PairPass *)r;
+  const Instr *i = ir_at(r->from, v);
+  Val to = 0;
+  if (i->op == IR_EXP && i->type == IR_WIDE) to = share_by_name(p, r->map[i->arg[0]]);
+  if ((i->op == IR_EQ || i->op == IR_NE) && is_number(&r->b, r->map[i->arg[1]], -INFINITY)) {
+    Val max = largest_by_name(p, r->map[i->arg[0]]);
+    if (max) to = build_2(&r->b, i->op, max, r->map[i->arg[1]]);
+  }
+  if (to) r->map[v] = to;
+  return to;
+}
+
 /* ---- the pass ------------------------------------------------------------------------------------------ */
 
 static void copy_value(Rebuild *r, const Loop *l, int64_t at) {
@@ -150,6 +196,8 @@ static void replace(Rebuild *r, const Loop *l) {
   on.b = r->map[l->mask];
   for (uint32_t k = 0; k < n; k++) log_w[k].b = r->map[l->accs.at[k]->body.log_w], x[k].b = r->map[l->accs.at[k]->body.x];
   if (!l->mask) on = (Pair){0, 0};
+  for (uint32_t k = 0; k < n; k++)
+    if (ir_acc_takes_log_w(l->accs.at[k]->kind)) vec_push(r->b.k->arena, &((PairPass *)r)->seen, weights_of(&r->b, log_w[k], on));
   for (uint32_t k = 0; k < n; k++) r->map[l->accs.at[k]->result] = result_of(&r->b, l->accs.at[k], log_w[k], x[k], on);
 }
 
@@ -157,13 +205,13 @@ static void code(Rebuild *r, const Region *region) {
   for (uint32_t n = 0; n < region->code.n; n++) {
     const Instr *i = ir_at(r->from, region->code.at[n]);
     if (i->op == IR_LOOP && is_pair(r->from, i->loop)) replace(r, i->loop);
-    else rebuild_instr(r, region->code.at[n]);
+    else if (!by_other_name(r, region->code.at[n])) rebuild_instr(r, region->code.at[n]);
   }
 }
 
 Kernel *pass_pair(Arena *arena, const Kernel *k) {
-  Rebuild r;
-  rebuild_init(&r, arena, k);
-  r.code = code;
-  return rebuild_run(&r);
+  PairPass p = {0};
+  rebuild_init(&p.rebuild, arena, k);
+  p.rebuild.code = code;
+  return rebuild_run(&p.rebuild);
 }

@@ -19,7 +19,7 @@ typedef struct TileTarget { uint32_t lanes, registers; } TileTarget;
 /* A register tile: rows x (vectors * lanes) points.  Blocks: multiples of it. */
 typedef struct TileShape { uint32_t lanes, rows, vectors, row_block, col_block; } TileShape;
 
-enum { TILE_ROWS = 4 }; /* of a register tile, at most */
+enum { TILE_ROWS = 4, TILE_VECTORS = 4 }; /* of a register tile, at most */
 enum { TILE_SPAN_BLOCKS = 8 }; /* of columns: what one thread takes of a row at least, where threads share its columns */
 
 /* DEP_DIAGONAL, beside both: it depends on i - j alone, so that a block of rows by columns holds few of its values. */

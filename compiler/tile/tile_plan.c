@@ -389,7 +389,7 @@ static void demand_all(Planner *p) {
 
 /* Two registers hold a panel's vectors, one a broadcast, one what is left over; the rest are accumulators. */
 static TileShape shape_for(const TileTarget *t, uint32_t accs) {
-  TileShape s = {.lanes = t->lanes, .vectors = t->registers >= 32 ? 4 : 2};
+  TileShape s = {.lanes = t->lanes, .vectors = t->registers >= 32 ? TILE_VECTORS : 2};
   uint32_t room = (t->registers - s.vectors - 2) / s.vectors;
   s.rows = room / (accs > 1 ? accs : 1);
   if (s.rows < 2) s.rows = 2;

@@ -17,6 +17,8 @@ from pathlib import Path
 
 import numpy as np
 
+import latency
+
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 EXAMPLES, OWN = ROOT / "examples", HERE / "models"
@@ -145,9 +147,20 @@ def line(name, told):
 
 
 def selected(names):
-    for row in rows():
+    for row in (*rows(), *latency.rows()):
         if not names or any(name in row.name or fnmatch.fnmatch(row.name, name) for name in names):
             yield row
+
+
+def measured(a, row, folder):
+    """What was measured, and the line that says it, the first of a table with its head."""
+    is_latency = isinstance(row, latency.Latency)
+    told = latency.measure(a.attn, row) if is_latency else measure(a, row, folder)
+    if a.json:
+        return told, json.dumps({"row": row.name, **(told if isinstance(told, dict) else {"error": told})})
+    head, text = (latency.HEAD, latency.line(row.name, told)) if is_latency else (HEAD, line(row.name, told))
+    printed, a.head = a.head, head
+    return told, text if printed == head else f"{head}\n{text}"
 
 
 def main():
@@ -167,15 +180,12 @@ def main():
     if a.list:
         print(*(f"{row.name:<20} {row.model.stem} {' '.join(f'{k}={v}' for k, v in row.words.items())}" for row in chosen), sep="\n")
         return 0
-    if not a.json:
-        print(HEAD, flush=True)
-    failed = 0
+    failed, a.head = 0, None
     with tempfile.TemporaryDirectory(prefix="attn_bench_") as folder:
         for row in chosen:
-            told = measure(a, row, Path(folder))
+            told, text = measured(a, row, Path(folder))
             failed += isinstance(told, str)
-            print(json.dumps({"row": row.name, **(told if isinstance(told, dict) else {"error": told})}) if a.json
-                  else line(row.name, told), flush=True)
+            print(text, flush=True)
     return 1 if failed and a.small else 0
 
 

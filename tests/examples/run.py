@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+import joined  # noqa: registers its examples
 import reference
 from cli import DTYPE, Failure, attn, distance, run, tolerance
 

@@ -28,6 +28,8 @@ CASES = {
     "null_edge": [],
     "monte_carlo": [],
     "gatv2_dense": [],
+    "grid": [],
+    "k_subset": ["M=2", "N=100", "K=5", "D=4", "C=3"],
     "linear": ["M=1000", "N=1000", "D=16", "C=16"],
     "linear_causal": [],
     "signed_features": [],

@@ -1,9 +1,10 @@
 /* fuzz_models: random models, or files, through the oracle and the compiler; see judge.h.
  *
- *   fuzz_models --count=N --seed=S [--time=SECONDS] [--keep=DIR] [--print] [--no-fork] [--no-shrink] [--interpret] [--both] [--sums | --structures]
+ *   fuzz_models --count=N --seed=S [--time=SECONDS] [--keep=DIR] [--print] [--no-fork] [--no-shrink] [--interpret] [--both] [--sums | --chains | --structures]
  *   fuzz_models [--trials=N] [--seed=S] FILE...
  *
  * Each model is compiled for f64 or f32, by the parity of its seed; --both does both, --interpret neither.
+ * --chains: models whose copies are joined along a plate.
  * --structures: models of trees, permutations and matchings.
  * --sums: models whose weights are sums of products, which are forced into the other order.
  * Models run in a child process, so that a crash or a hang is a finding like any other: the seed is named and
@@ -27,7 +28,7 @@ typedef struct Options {
   long count, trials;
   double seconds;
   const char *keep;
-  bool print, no_fork, no_shrink, interpret, both, sums, structures;
+  bool print, no_fork, no_shrink, interpret, both, sums, chains, structures;
 } Options;
 
 typedef struct Report { uint64_t seed; Verdict verdict; char why[WHY]; } Report;
@@ -72,7 +73,7 @@ static void count(Tally *t, const Report *r) {
 
 static const char *random_model(Arena *arena, uint64_t seed, const Options *o) {
   if (o->structures) return generate_structures(arena, seed);
-  return o->sums ? generate_sums(arena, seed) : generate_model(arena, seed);
+  return o->chains ? generate_chains(arena, seed) : o->sums ? generate_sums(arena, seed) : generate_model(arena, seed);
 }
 
 static Report judge_seeded(const char *path, const char *text, uint64_t seed, const Options *o, FILE *to) {
@@ -367,6 +368,7 @@ int main(int argc, char **argv) {
     else if (!strcmp(argv[i], "--interpret")) o.interpret = true;
     else if (!strcmp(argv[i], "--sums")) o.sums = true;
     else if (!strcmp(argv[i], "--structures")) o.structures = true;
+    else if (!strcmp(argv[i], "--chains")) o.chains = true;
     else if (!strcmp(argv[i], "--both")) o.both = true;
     else if (argv[i][0] == '-') {
       fprintf(stderr, "fuzz_models: unknown option '%s'\n", argv[i]);

@@ -1,4 +1,5 @@
 /* The cache of kernels: what hits, what misses, and that damage and strange folders do neither harm. */
+#define _GNU_SOURCE 1 /* memmem */
 #include <criterion/criterion.h>
 #include <dirent.h>
 #include <fcntl.h>
@@ -150,6 +151,69 @@ Test(back_cache, folders_that_are_not_used) {
   strcpy(nowhere.cache, "/proc/attn/cache");
   cr_expect(!hits(&nowhere, 7, (BackOptions){0}));
   folder_free(&f);
+}
+
+enum { LOOPS = 24 };
+
+/* Loops enough for more than one object: out n [i] = x[at[i]], checked at n + 1. */
+static void large_kernel(Rig *r, int64_t last) {
+  int64_t at[3] = {0, 1, last};
+  double value[3] = {5, 6, 7};
+  rig_init(r, true);
+  Builder *b = &r->b;
+  Val dim = rig_size(r, 3);
+  Array *index = rig_in(r, STORE_INT, dim, 3, at), *x = rig_reals(r, dim, 3, value);
+  for (uint32_t n = 0; n < LOOPS; n++) {
+    Array *out = rig_out(r, STORE_REAL, dim, 3);
+    Loop *l = build_open(b, LOOP_PAR, build_int(b, 0), dim);
+    Val v = build_load(b, index, &l->index);
+    b->span = (Span){n + 1, n + 2};
+    build_check(b, IR_CHECK_INDEX, build_bool(b, true), v, dim);
+    build_store(b, out, build_load(b, x, &v), &l->index);
+    build_close(b, l);
+  }
+}
+
+static void run_large(const Folder *f, int64_t last, bool cached) {
+  Rig r;
+  const char *why;
+  BackOptions options = {.f64 = true, .optimise = true, .cache = f->cache};
+  large_kernel(&r, last);
+  cr_assert(back_compile(&r.arena, r.b.k, &options, &r.c, &why), "%s", why);
+  cr_expect_eq(r.c->cached, cached);
+  cr_expect_eq(rig_run(&r), last < 3 ? ATTN_OK : ATTN_ERROR_INDEX);
+  if (last >= 3) cr_expect_eq(r.c->sites[r.err.site].lo, 1);
+  for (uint32_t n = 0; n < LOOPS && last < 3; n++) cr_expect_eq(rig_real(&r, n, 2), 5 + (double)last);
+  rig_free(&r);
+}
+
+static size_t bytes_of(const Folder *f, char *bytes, size_t most) {
+  char path[PATH_BYTES];
+  cr_assert_eq(files_in(f->cache, path), 1);
+  FILE *file = fopen(path, "rb");
+  cr_assert(file);
+  size_t n = fread(bytes, 1, most, file);
+  fclose(file);
+  return n;
+}
+
+Test(back_cache, objects_made_side_by_side) {
+  enum { MOST = 1 << 20 };
+  static char first[MOST], second[MOST];
+  Folder f = folder_new(), g = folder_new();
+  run_large(&f, 1, false);
+  run_large(&f, 0, true);
+  run_large(&f, 9, true);
+  run_large(&g, 2, false);
+  size_t n = bytes_of(&f, first, MOST);
+  cr_expect(n < MOST);
+  cr_expect_eq(bytes_of(&g, second, MOST), n);
+  cr_expect(memcmp(first, second, n) == 0, "the same kernel, other bytes");
+  cr_expect(memmem(first, n, "\177ELF", 4) != NULL);
+  char *rest = (char *)memmem(first, n, "\177ELF", 4) + 4;
+  cr_expect(memmem(rest, n - (size_t)(rest - first), "\177ELF", 4) != NULL, "one object alone");
+  folder_free(&f);
+  folder_free(&g);
 }
 
 static void leave(const Folder *f, const char *name, time_t used) {

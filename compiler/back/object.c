@@ -1,0 +1,170 @@
+/* object: see object.h.
+ *
+ * LLVM works on one module in one thread, and what it costs is the sum over the functions.  So every part emits the whole
+ * kernel in a context of its own, which takes a small share of the time, and keeps its share of the functions: those of the
+ * other parts become declarations.  Which functions these are follows from the kernel alone: from the largest to the
+ * smallest, each goes to the part that costs least so far.  No pass looks beyond a function, so a function's
+ * code is the same in whatever part it is, and the same as in an object that holds them all. */
+#include "back/object.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+
+#include "base/ice.h"
+
+enum {
+  PART_COST = 400, /* instructions: a part with fewer would not be worth a thread */
+  BRIEF_SHARE = 4  /* code for brief functions is made in a quarter of the time */
+};
+
+/* emit: of the kernel, its plan chosen; the arena and the machine are the thread's own. */
+typedef struct Part {
+  Emit emit;
+  Arena arena;
+  bool optimise, failed; /* failed: memory ran out */
+  uint32_t number;
+  LLVMMemoryBufferRef object; /* NULL: the part is empty */
+  pthread_t thread;
+} Part;
+
+/* ---- shares of the functions ------------------------------------------------------------------------------- */
+
+typedef struct Function { LLVMValueRef f; uint32_t cost, order; } Function;
+typedef VEC(Function) FunctionVec;
+
+static uint32_t count_instructions(LLVMValueRef f) {
+  uint32_t n = 0;
+  for (LLVMBasicBlockRef b = LLVMGetFirstBasicBlock(f); b; b = LLVMGetNextBasicBlock(b))
+    for (LLVMValueRef i = LLVMGetFirstInstruction(b); i; i = LLVMGetNextInstruction(i)) n++;
+  return n;
+}
+
+static uint32_t cost_of(LLVMValueRef f) {
+  uint32_t n = count_instructions(f);
+  return function_is_brief(f) ? n / BRIEF_SHARE : n;
+}
+
+static int by_cost(const void *a, const void *b) {
+  const Function *x = a, *y = b;
+  if (x->cost != y->cost) return x->cost > y->cost ? -1 : 1;
+  return x->order < y->order ? -1 : 1;
+}
+
+static FunctionVec functions_of(const Emit *e) {
+  FunctionVec list = {0};
+  for (LLVMValueRef f = LLVMGetFirstFunction(e->module); f; f = LLVMGetNextFunction(f)) {
+    Function at = {f, cost_of(f), list.n};
+    if (!LLVMIsDeclaration(f)) vec_push(e->arena, &list, at);
+  }
+  qsort(list.at, list.n, sizeof *list.at, by_cost);
+  return list;
+}
+
+static uint32_t parts_of(const FunctionVec *list) {
+  uint32_t all = 0;
+  for (uint32_t n = 0; n < list->n; n++) all += list->at[n].cost;
+  return 1 + (all / PART_COST < OBJECT_PARTS ? all / PART_COST : OBJECT_PARTS - 1);
+}
+
+/* Parts call each other's functions by name; bodies that are available elsewhere are dropped.  False: no function is left. */
+static bool keep_share(const Emit *e, uint32_t part) {
+  uint32_t load[OBJECT_PARTS] = {0}, kept = 0;
+  FunctionVec list = functions_of(e);
+  uint32_t parts = parts_of(&list);
+  for (uint32_t n = 0; n < list.n; n++) {
+    uint32_t least = 0;
+    for (uint32_t p = 1; p < parts; p++)
+      if (load[p] < load[least]) least = p;
+    load[least] += list.at[n].cost;
+    kept += least == part;
+    LLVMSetLinkage(list.at[n].f, least == part ? LLVMExternalLinkage : LLVMAvailableExternallyLinkage);
+  }
+  return kept;
+}
+
+/* ---- a part ------------------------------------------------------------------------------------------------- */
+
+static LLVMMemoryBufferRef machine_code(const Emit *e) {
+  char *message = NULL;
+  LLVMMemoryBufferRef buffer;
+  if (LLVMTargetMachineEmitToMemoryBuffer(e->machine, e->module, LLVMObjectFile, &message, &buffer)) ICE("LLVM: %s", message);
+  return buffer;
+}
+
+static void *make_part(void *part) {
+  Part *p = part;
+  jmp_buf oom;
+  p->arena.oom = &oom;
+  if (setjmp(oom)) return p->failed = true, NULL;
+  Emit *e = &p->emit;
+  e->cx = target_context(LLVMContextCreate());
+  emit_module(e);
+  target_drop_dead(e);
+  if (keep_share(e, p->number)) {
+    if (p->optimise) target_optimise(e);
+    target_hurry(e);
+    p->object = machine_code(e);
+  }
+  LLVMContextDispose(e->cx);
+  return NULL;
+}
+
+/* ---- all of them ---------------------------------------------------------------------------------------------- */
+
+static void begin_part(Part *p, const Emit *e, const BackOptions *o, uint32_t number) {
+  const char *why;
+  *p = (Part){.emit = *e, .optimise = o->optimise, .number = number};
+  arena_init(&p->arena, NULL);
+  p->emit.arena = &p->arena;
+  p->emit.machine = target_machine(e->arena, o, &why);
+}
+
+/* The first in this thread, the others side by side with it. */
+static void run_parts(Part *part) {
+  bool beside[OBJECT_PARTS] = {false};
+  for (int n = 1; n < OBJECT_PARTS; n++) beside[n] = pthread_create(&part[n].thread, NULL, make_part, &part[n]) == 0;
+  for (int n = 0; n < OBJECT_PARTS; n++)
+    if (!beside[n]) make_part(&part[n]);
+  for (int n = 1; n < OBJECT_PARTS; n++)
+    if (beside[n]) pthread_join(part[n].thread, NULL);
+}
+
+static void end_part(Part *p) {
+  if (p->object) LLVMDisposeMemoryBuffer(p->object);
+  LLVMDisposeTargetMachine(p->emit.machine);
+  arena_free(&p->arena);
+}
+
+static void end_parts(Part *part) {
+  for (int n = 0; n < OBJECT_PARTS; n++) end_part(&part[n]);
+}
+
+static void *copy(Arena *arena, const void *bytes, size_t n) {
+  char *to = arena_alloc(arena, n);
+  return n ? memcpy(to, bytes, n) : to;
+}
+
+static ObjectFiles collect(Arena *arena, const Part *part) {
+  ObjectFiles files = {.nsites = part[0].emit.sites.n};
+  files.sites = copy(arena, part[0].emit.sites.at, files.nsites * sizeof *files.sites);
+  for (int n = 0; n < OBJECT_PARTS; n++) {
+    if (!part[n].object) continue;
+    size_t size = LLVMGetBufferSize(part[n].object);
+    files.at[files.n++] = (ObjectFile){copy(arena, LLVMGetBufferStart(part[n].object), size), size};
+  }
+  return files;
+}
+
+ObjectFiles object_files(const Emit *e, const BackOptions *o) {
+  Part *part = NEW_ARRAY(e->arena, Part, OBJECT_PARTS);
+  for (uint32_t n = 0; n < OBJECT_PARTS; n++) begin_part(&part[n], e, o, n);
+  run_parts(part);
+  for (int n = 0; n < OBJECT_PARTS; n++) {
+    if (!part[n].failed) continue;
+    end_parts(part);
+    arena_alloc(e->arena, SIZE_MAX / 2); /* does not return: there is no memory */
+  }
+  ObjectFiles files = collect(e->arena, part);
+  end_parts(part);
+  return files;
+}

@@ -1,0 +1,189 @@
+/* chain: messages along a plate.
+ *
+ * A chain's factors of step t mention its *clique*: edges of the copy t and of copies up to their reach before.  Its *state*
+ * after step t are those that later steps mention.  With f(t; clique) the product of the factors of step t,
+ *
+ *   forward[r](state)  = sum over what the state forgets of  forward[r - 1](state before) f(t; clique)      r = t - lo + 1
+ *   backward[r - 1](state before) = sum over what is new of  f(t; clique) backward[r](state)
+ *   Z = sum forward[T],   p(clique of t) = forward[r - 1] f(t) backward[r] / Z,   p(state after t) = forward[r] backward[r] / Z
+ *
+ * (Baum 1970; Rabiner 1989), in any of four semirings.  Values are numbered 0 .. count by their place in the edge's range, none
+ * last; the places of copies before the first step hold number 0 alone.  Messages are kept relative to their largest entry, whose
+ * logs add up beside them: scores of any size keep their digits. */
+#ifndef ATTN_INFER_CHAIN_H
+#define ATTN_INFER_CHAIN_H
+
+#include "infer/context.h"
+
+typedef uint32_t VarSet; /* bit k: Chain.clique.at[k] */
+
+enum { CLIQUE_MAX = 16 };
+
+typedef enum {
+  RING_SUM,   /* log-sum-exp of all factors */
+  RING_MAX,   /* maximum of all factors: modes */
+  RING_PRIOR, /* log-sum-exp of the prior lines */
+  RING_COUNT, /* number of values that supports and requires admit; no logs */
+  RING_COUNT_
+} Ring;
+
+/* Values of some of a clique's variables. */
+typedef struct Cell {
+  VarSet known;
+  VarSet settled; /* counts after the step that follow from those before */
+  Choice value[CLIQUE_MAX];
+  Val code[CLIQUE_MAX]; /* their numbers */
+} Cell;
+
+/* One step of one chain: the context of its factors. */
+typedef struct Step {
+  Context own;   /* the plates stand for the copy */
+  Copy copy;     /* the home */
+  Val row;       /* steps done, this one included */
+  Ring ring;
+  Val joined;      /* bool: to the copy before; 0: yes */
+  Array *gamma;    /* not NULL: stands for the forward messages before; see pair.c */
+  Val gamma_at[2];
+  Val held_mass;   /* of gamma before, where the chain starts afresh */
+} Step;
+
+/* What is multiplied into a sum over a clique. */
+typedef struct Terms {
+  bool factors;   /* of the step */
+  bool before;    /* forward[row - 1] of the state before */
+  bool here;      /* forward[row] of the state after */
+  bool after;     /* backward[row] of the state after */
+} Terms;
+
+/* ---- message.c ------------------------------------------------------------------------------------------------ */
+
+Step step_of(Context *x, Copy copy, Ring ring);
+int clique_place(const Chain *ch, uint32_t at, uint32_t lag); /* -1: not in the clique */
+VarSet state_after(const Chain *ch);  /* the variables of the clique that later steps mention */
+VarSet state_before(const Chain *ch); /* those of earlier copies */
+VarSet whole_clique(const Chain *ch);
+VarSet counters_in(const Chain *ch, const Component *c);
+Cell with_value(Context *x, const Component *c, const Cell *cell, uint32_t var, Choice value);
+Cell with_code(Context *x, const Component *c, const Cell *cell, uint32_t var, Val code);
+Choice numbered(Context *x, const Component *c, uint32_t at, Val code); /* the value of number `code` */
+Val value_count(Context *x, const Component *c, uint32_t at);            /* none included; x binds the plates beside the chain */
+/* The cell with the counts after the step, which follow from those before; *ok: bool, they have weight (0: always). */
+Cell with_counts_after(Step *s, const Cell *cell, Val *ok);
+/* The loop over the values of a variable; *inside is the cell within. */
+Loop *open_values(Context *x, const Component *c, uint32_t var, const Cell *cell, LoopKind kind, Cell *inside);
+/* Values of edges as the context of what is evaluated at a step. */
+Context in_cell(const Step *s, const Cell *cell);
+/* The product of the terms, summed over the variables of `sum`; those of the cell are known. */
+Val clique_sum(Step *s, const Cell *cell, VarSet sum, Terms terms);
+/* As clique_sum, as if `before` had been summed over outside: what has been multiplied in there is left out. */
+Val clique_rest(Step *s, const Cell *cell, VarSet before, VarSet sum, Terms terms);
+
+AccKind ring_plus(Ring ring);
+Val ring_times(Context *x, Ring ring, Val a, Val b);
+Val ring_one(Context *x, Ring ring);
+Val ring_zero(Context *x, Ring ring);
+Val edge_count(Context *x, const Edge *e); /* its values, none included */
+
+/* ---- table.c --------------------------------------------------------------------------------------------------- */
+
+/* The tables of a chain, for all copies, filled at the top of the kernel when first asked for. */
+Array *forward_table(Derive *d, Component *c, Ring ring);
+Array *backward_table(Derive *d, Component *c, Ring ring);
+Val chain_total(Context *x, Copy copy, Ring ring); /* log Z; RING_COUNT: the number */
+
+/* ---- table.c: for the files that fill tables of their own ----------------------------------------------------- */
+
+typedef struct ChainTables {
+  Array *forward[RING_COUNT_], *backward[RING_COUNT_], *total[RING_COUNT_];
+  Array *scale[RING_COUNT_]; /* what was taken out of the rows of `forward` up to this one: a log, or a factor */
+  Array *moved[RING_COUNT_]; /* the log of what this row was divided by */
+  Array *status;             /* of every copy, where the chain may break: see chain_status */
+  struct ChainPair *pairs;
+  Array **marginal; /* by edge: log p of every value of every copy */
+  struct ChainPick *picks;
+} ChainTables;
+
+typedef struct Nest { Loop *loops[CLIQUE_MAX + 16]; uint32_t n; } Nest;
+
+ChainTables *tables_of(Derive *d, const Component *c);
+Bounds step_range(Context *x, const Component *c);
+Val step_count(Context *x, const Component *c);
+/* An array over the parallel plates, `rows` (0: none) and the states. */
+Array *chain_array(Derive *d, const Component *c, const char *what, StoreType elem, Val rows, VarSet state);
+/* The same with `n` dimensions between rows and states. */
+Array *chain_array_and(Derive *d, const Component *c, const char *what, Val rows, uint32_t n, const Val *between, VarSet state);
+Val chain_dimension(Context *x, const Component *c, uint32_t at); /* how many values tables have for a place */
+Cell open_state(Context *x, const Component *c, VarSet state, LoopKind kind, Nest *nest);
+/* The element of messages with a copy held (pair.c): of row `row`, or of the row before with the variables `lag` later. */
+Val *held_place(Step *s, Array *gamma, Val i, Val a, Val row, uint32_t lag, const Cell *cell);
+/* Parallel plates, the row, the numbers of the state; `lag`: the variables of the clique that many steps earlier stand for it. */
+Val *table_place(Context *x, Copy copy, Val row, VarSet state, uint32_t lag, const Cell *cell);
+Val *message_place(Step *s, Val row, const Cell *cell); /* of a table of messages */
+/* Its element at a row; the numbers of a state are appended by the caller where it has some. */
+Val *chain_place(Context *x, Copy copy, Val row);
+/* Loops over all chains; x binds their plates, the copy's step is left open. */
+Copy open_chains(Context *x, Component *c, Nest *nest);
+void close_nest(Builder *b, Nest *nest);
+
+/* ---- pair.c: copies that no clique holds --------------------------------------------------------------------------- */
+
+typedef struct ChainPair ChainPair;
+typedef struct PairEnd { Copy copy; uint32_t at; Val code; } PairEnd; /* a copy of the edge in place `at`, and its number */
+/* log p of both up to a constant.  distance: of b's step from a's; 0: not a constant, but not 0. */
+Val pair_log(Context *x, Ring ring, const PairEnd *a, const PairEnd *b, int64_t distance);
+
+/* ---- count.c: places behind those of the edges ------------------------------------------------------------------ */
+
+Val counter_limit(Context *x, const Component *c, uint32_t at);     /* the greatest count; x binds the plates beside the chain */
+Val counter_dimension(Context *x, const Component *c, uint32_t at); /* of tables: given by the sizes */
+Val counter_increment(Context *x, Copy home, uint32_t at);          /* x knows the values that it depends on */
+bool counter_saturates(const Component *c, uint32_t at, Ring ring);
+/* The weights on counts of which this step is the last that is counted, as far as they are complete in `known` and not in `done`. */
+Val ends_in(Step *s, const Cell *cell, VarSet done, bool first);
+Val ends_of_nothing(Context *x, Copy copy); /* log: the weights on counts of no copies */
+
+/* ---- joint.c: where a chain falls apart ----------------------------------------------------------------------- */
+
+/* x binds the plates beside the chain; the copy's step is given. */
+Val is_joined(Context *x, Copy copy); /* bool: some weight joins it to the copy before */
+typedef struct CountedRange { Val first, last, some; } CountedRange; /* the copies that a counter's terms mention; some: bool */
+CountedRange counted_range(Context *x, Copy copy, const Counter *k);
+Val is_last_counted(Context *x, Copy copy, const End *e); /* bool */
+Val counts_nothing(Context *x, Copy copy, const End *e);  /* bool */
+
+/* ---- pick.c: modes and draws of whole chains -------------------------------------------------------------------- */
+
+/* The copy's part of the joint mode or draw. */
+Choice chain_mode(Context *x, Copy copy, Edge *e);
+/* n: draws of the run; number: which of them. */
+Choice chain_draw(Context *x, Copy copy, Edge *e, Val seed, Val n, Val number);
+
+/* ---- chain.c -------------------------------------------------------------------------------------------------- */
+
+/* log p of the values of copies of this chain that x knows, up to a constant that depends on which they are.  A single one: its
+ * normalised marginal. */
+Val chain_log(Context *x, Copy copy);
+Val chain_log_in(Context *x, Copy copy, Ring ring); /* never normalised */
+/* 0 where the copy's component has a value with weight, -inf where it has none, NaN where a weight is no number. */
+Val chain_status(Context *x, Copy copy);
+bool chain_known(Context *x, Copy copy); /* has a copy of this chain a value in x? */
+/* Of all copies of the chain. */
+Val chain_entropy(Context *x, Copy copy);
+Val chain_kl(Context *x, Copy copy);
+Val chain_count(Context *x, Copy copy);
+Val chain_logz(Context *x, Copy copy); /* with the normalisers that depend on no edge */
+typedef Val (*StepFn)(Step *s);
+Val over_steps(Context *x, Copy copy, StepFn fn);          /* the sum of fn over the steps of the chain */
+Val prior_constant(Step *s);                               /* log: the prior's normalisers that depend on no edge */
+Val unless_invalid(Context *x, Copy copy, Val v);          /* 0 where nothing is left, NaN where a weight is no number */
+
+/* ---- some.c: the joint law of some copies of one chain ---------------------------------------------------------- */
+
+typedef struct NamedCopy { Copy copy; Edge *edge; uint32_t fixed; } NamedCopy; /* fixed: leading indices that are written */
+typedef VEC(NamedCopy) NamedCopies;
+Val copies_entropy(Context *x, const NamedCopies *n);
+Val copies_kl(Context *x, const NamedCopies *n);
+/* May the two be copies of one chain?  They are not where an index of another plate differs by a constant. */
+bool same_chain(Context *x, const Component *c, Val *a, Val *b);
+
+#endif

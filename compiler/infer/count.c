@@ -1,0 +1,106 @@
+/* count: counters of a chain, from copy to copy and at the end (count_plan.c).
+ *
+ *   count after = count before + d, d the 0/1 term of the copy
+ * A count is known from the one before it, and all but known from the one after: where counts saturate, the limit has two
+ * predecessors.  A weight on counts is a factor of the step that counts the last copy. */
+#include <math.h>
+
+#include "base/ice.h"
+#include "infer/chain.h"
+#include "model/term.h"
+
+static bool over_sizes(const Term *t) {
+  if (t->kind == TERM_INT || t->kind == TERM_SIZE) return true;
+  if (t->kind != TERM_OP) return false;
+  for (uint32_t i = 0; i < t->args.n; i++)
+    if (!over_sizes(t->args.at[i])) return false;
+  return true;
+}
+
+static const Counter *counter(const Component *c, uint32_t at) { return c->chain->counters.at[at - c->edges.n]; }
+
+/* The indices of a weight at the end stand for those of the chain. */
+static Context beside(const Context *x, const Component *c, const Reach *r) {
+  Context y = *x;
+  for (uint32_t k = 0; k < r->n; k++) {
+    if (k == c->chain->step || r->follows[k] == c->plates.at[k]) continue;
+    const BoundIndex *n = find_bound(x, c->plates.at[k]);
+    y = with_index(&y, r->follows[k], n->v, n->lo, n->hi, false);
+  }
+  return y;
+}
+
+Val counter_limit(Context *x, const Component *c, uint32_t at) {
+  const Counter *k = counter(c, at);
+  Val steps = step_count(x, c);
+  if (!k->limit) return steps;
+  Context y = over_sizes(k->limit) ? *x : beside(x, c, k->reach);
+  Val limit = build_2(B(x), IR_MIN, eval(&y, k->limit), steps);
+  return build_2(B(x), IR_MAX, limit, build_int(B(x), 0)); /* where no copy is counted yet the count is 0 */
+}
+
+Val counter_dimension(Context *x, const Component *c, uint32_t at) {
+  const Counter *k = counter(c, at);
+  Val greatest = k->limit && !over_sizes(k->limit) ? step_count(x, c) : counter_limit(x, c, at);
+  return build_2(B(x), IR_MAX, build_2(B(x), IR_ADD, greatest, build_int(B(x), 1)), build_int(B(x), 0));
+}
+
+Val counter_increment(Context *x, Copy home, uint32_t at) {
+  const Counter *k = counter(home.c, at);
+  Val active;
+  Context y = at_home(x, home, k->reach, &active);
+  Val d = eval(&y, k->sum->args.at[0]);
+  return active ? build_select(B(x), active, d, build_int(B(x), 0)) : d;
+}
+
+bool counter_saturates(const Component *c, uint32_t at, Ring ring) { return counter(c, at)->saturates || ring == RING_PRIOR; }
+
+static Val end_at(Context *x, const Component *c, const End *e, const Val *counts) {
+  Context y = beside(x, c, e->reach);
+  for (uint32_t k = 0; k < c->chain->counters.n; k++)
+    if (counts[k]) y = with_index(&y, c->chain->counters.at[k]->count, counts[k], counts[k], 0, false);
+  return build_convert(B(x), weight_over(&y, e->weight, &e->beyond), IR_WIDE);
+}
+
+static Val end_in(Step *s, const End *e, const Val *counts) {
+  Builder *b = B(&s->own);
+  bool counting = s->ring == RING_COUNT;
+  Val one = build_float(b, IR_WIDE, counting), last = is_last_counted(&s->own, s->copy, e);
+  Context y = with_guard(&s->own, last);
+  Val l = end_at(&y, s->copy.c, e, counts);
+  if (counting) l = build_select(b, build_2(b, IR_EQ, l, build_float(b, IR_WIDE, -INFINITY)), build_float(b, IR_WIDE, 0), one);
+  return build_select(b, last, l, one);
+}
+
+Val ends_in(Step *s, const Cell *cell, VarSet done, bool first) {
+  const Component *c = s->copy.c;
+  const Chain *ch = c->chain;
+  Builder *b = B(&s->own);
+  bool counting = s->ring == RING_COUNT;
+  Val w = build_float(b, IR_WIDE, counting), *counts = NEW_ARRAY(s->own.d->arena, Val, ch->counters.n);
+  for (uint32_t i = 0; i < ch->ends.n; i++) {
+    const End *e = ch->ends.at[i];
+    VarSet scope = 0;
+    for (uint32_t k = 0; k < ch->counters.n; k++) {
+      uint32_t var = (uint32_t)clique_place(ch, c->edges.n + k, 0);
+      counts[k] = cell->known >> var & 1 ? cell->code[var] : 0;
+      if (e->counters >> k & 1) scope |= (VarSet)1 << var;
+    }
+    bool complete = !(scope & ~cell->known) && (first || (scope & ~done));
+    if (!complete || s->ring == RING_PRIOR || (counting && e->weight->kind != WEIGHT_REQUIRE)) continue;
+    w = build_2(b, counting ? IR_MUL : IR_LOGMUL, w, end_in(s, e, counts));
+  }
+  return w;
+}
+
+Val ends_of_nothing(Context *x, Copy copy) {
+  const Chain *ch = copy.c->chain;
+  Val w = build_float(B(x), IR_WIDE, 0), *counts = NEW_ARRAY(x->d->arena, Val, ch->counters.n);
+  for (uint32_t k = 0; k < ch->counters.n; k++) counts[k] = build_int(B(x), 0);
+  for (uint32_t i = 0; i < ch->ends.n; i++) {
+    Val none = counts_nothing(x, copy, ch->ends.at[i]);
+    Context y = with_guard(x, none);
+    w = build_2(B(x), IR_LOGMUL, w, build_select(B(x), none, end_at(&y, copy.c, ch->ends.at[i], counts), build_float(B(x), IR_WIDE, 0)));
+  }
+  return w;
+}

@@ -1,0 +1,23 @@
+/* named: the copies that entropy, kl and count name; see named.c. */
+#ifndef ATTN_INFER_NAMED_H
+#define ATTN_INFER_NAMED_H
+
+#include "infer/chain.h"
+
+typedef struct Over Over;
+typedef Val (*CopyQuery)(Context *x, Copy copy, const Over *o);
+
+/* named: the copies of a chain as they are written, evaluated where the query stands. */
+struct Over { Component *c; Val *at; uint32_t fixed; EdgeSet set; CopyQuery fn; const Term *t; NamedCopies named; };
+
+/* The reduction of fn over all copies whose leading indices are given. */
+Val over_copies(Context *x, AccKind kind, const Over *o, uint32_t from);
+/* Per component named: the set of its edges; then fn over its copies; combined by `combine`. */
+Val over_components(Context *x, const Term *t, AccKind kind, IrOp combine, CopyQuery fn);
+
+typedef Val (*ChainFn)(Context *x, Copy copy);
+typedef Val (*CopiesFn)(Context *x, const NamedCopies *n);
+/* About one chain: `whole` where all its copies are named, `some` (NULL: refused) where some are. */
+Val chain_query(Context *x, Copy copy, const Over *o, ChainFn whole, CopiesFn some);
+
+#endif

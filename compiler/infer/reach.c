@@ -1,0 +1,143 @@
+/* reach: references as a base and an offset along every plate; see reach.h. */
+#include "infer/reach.h"
+
+#include "infer/plan.h"
+#include "model/dim.h"
+#include "model/term.h"
+
+typedef struct Gather {
+  Arena *arena;
+  const Component *c;
+  const IndexVec *plates; /* of the statement */
+  Reach *r;
+  VEC(int64_t) offsets;   /* n for every reference */
+  const char *why;
+} Gather;
+
+static bool over_sizes(const Term *t) {
+  if (t->kind == TERM_INT || t->kind == TERM_SIZE) return true;
+  if (t->kind != TERM_OP) return false;
+  for (uint32_t i = 0; i < t->args.n; i++)
+    if (!over_sizes(t->args.at[i])) return false;
+  return true;
+}
+
+/* The index of the statement from which the term differs by a constant. */
+static Index *followed(Gather *g, const Term *t, int64_t *offset) {
+  for (uint32_t i = 0; i < g->plates->n; i++)
+    if (dim_difference(g->arena, t, term_index(g->arena, g->plates->at[i], t->span), offset)) return g->plates->at[i];
+  return NULL;
+}
+
+static bool take_offset(Gather *g, uint32_t plate, const Term *t, bool first, int64_t *offset) {
+  Reach *r = g->r;
+  Index *q = followed(g, t, offset);
+  if (!q && !over_sizes(t)) {
+    g->why = "names a copy by a value that is neither an index of its own, displaced by a constant, nor given by the sizes";
+    return false;
+  }
+  if (first) {
+    r->follows[plate] = q;
+    r->pin[plate] = q ? NULL : (Term *)t;
+    if (!q) *offset = 0;
+    return true;
+  }
+  bool same = q ? q == r->follows[plate] : r->pin[plate] && dim_difference(g->arena, t, r->pin[plate], offset);
+  if (!same) g->why = "names copies whose distance is not a constant";
+  return same;
+}
+
+static void take_reference(void *arg, const Term *t) {
+  Gather *g = arg;
+  int at = component_place(g->c, t->edge);
+  if (at < 0 || g->why) return;
+  bool first = g->r->refs.n == 0;
+  for (uint32_t i = 0; i < g->r->n; i++) {
+    int64_t offset;
+    if (!take_offset(g, i, t->args.at[i], first, &offset)) return;
+    vec_push(g->arena, &g->offsets, offset);
+  }
+  vec_push(g->arena, &g->r->refs, (ReachRef){t, (uint32_t)at, 0});
+}
+
+static bool mentions_any(const Range *r, const IndexVec *list) {
+  for (uint32_t i = 0; i < list->n; i++)
+    if ((r->lo && term_mentions_index(r->lo, list->at[i])) || (r->hi && term_mentions_index(r->hi, list->at[i])) ||
+        (r->row && term_mentions_index(r->row, list->at[i])))
+      return true;
+  return false;
+}
+
+/* Indices that follow no plate; the ranges of the others may not depend on them. */
+static bool split_indices(Gather *g) {
+  Reach *r = g->r;
+  for (uint32_t i = 0; i < g->plates->n; i++) {
+    bool follows = false;
+    for (uint32_t k = 0; k < r->n; k++) follows |= r->follows[k] == g->plates->at[i];
+    if (!follows) vec_push(g->arena, &r->beyond, g->plates->at[i]);
+  }
+  for (uint32_t k = 0; k < r->n; k++)
+    for (uint32_t j = 0; j < k; j++)
+      if (r->follows[k] && r->follows[k] == r->follows[j]) g->why = "names a copy by one index along two plates";
+  for (uint32_t k = 0; k < r->n; k++) {
+    if (!r->follows[k] || r->follows[k] == g->c->plates.at[k]) continue;
+    if (r->follows[k]->range.kind == RANGE_ROW) g->why = "names copies by an index that runs over a row of a graph";
+    if (mentions_any(&r->follows[k]->range, &r->beyond)) g->why = "names copies by an index whose range depends on an index that names none";
+  }
+  return !g->why;
+}
+
+/* x + c >= y for all sizes? */
+static bool at_least(Arena *a, const Term *x, int64_t c, const Term *y) {
+  int64_t d;
+  return dim_difference(a, x, y, &d) && d + c >= 0;
+}
+
+static bool along_plate_exists(Arena *a, const Reach *r, uint32_t k, const Index *plate) {
+  const Range *p = &plate->range;
+  if (p->kind == RANGE_ROW) return r->follows[k] == plate && r->shift[k] == 0 && r->lowest[k] == 0;
+  if (r->follows[k]) {
+    const Range *q = &r->follows[k]->range;
+    return at_least(a, q->lo, r->lowest[k], p->lo) && at_least(a, p->hi, -r->shift[k], q->hi);
+  }
+  return at_least(a, r->pin[k], r->lowest[k], p->lo) && at_least(a, p->hi, -r->shift[k] - 1, r->pin[k]);
+}
+
+Reach *reach_of(Arena *arena, const Component *c, const IndexVec *plates, const void *statement, Visit visit, Span span,
+                const char **why) {
+  Reach *r = NEW(arena, Reach);
+  uint32_t n = c->plates.n;
+  *r = (Reach){.n = n, .follows = NEW_ARRAY(arena, Index *, n), .pin = NEW_ARRAY(arena, Term *, n), .span = span,
+               .shift = NEW_ARRAY(arena, int64_t, n), .lowest = NEW_ARRAY(arena, int64_t, n)};
+  Gather g = {.arena = arena, .c = c, .plates = plates, .r = r};
+  visit(statement, take_reference, &g);
+  *why = g.why;
+  if (g.why || !split_indices(&g)) {
+    *why = g.why;
+    return NULL;
+  }
+  r->own = true;
+  r->proved = NEW_ARRAY(arena, bool, n);
+  for (uint32_t k = 0; k < n; k++) {
+    for (uint32_t i = 0; i < r->refs.n; i++) {
+      int64_t o = g.offsets.at[i * n + k];
+      if (!i || o > r->shift[k]) r->shift[k] = o;
+      if (!i || o < r->lowest[k]) r->lowest[k] = o;
+    }
+    for (uint32_t i = 0; i < r->refs.n; i++) {
+      int64_t lag = r->shift[k] - g.offsets.at[i * n + k];
+      if (lag > 1000) *why = "reaches too far";
+      r->refs.at[i].lag += (uint32_t)lag;
+    }
+    r->own = r->own && r->follows[k] == c->plates.at[k] && r->shift[k] == 0 && r->lowest[k] == 0;
+    r->proved[k] = along_plate_exists(arena, r, k, c->plates.at[k]);
+  }
+  return *why ? NULL : r;
+}
+
+int reach_joined_plate(const Reach *r) {
+  int joined = -1;
+  for (uint32_t k = 0; k < r->n; k++)
+    if (r->shift[k] != r->lowest[k]) joined = joined == -1 ? (int)k : -2;
+  return joined;
+}

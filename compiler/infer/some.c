@@ -1,0 +1,78 @@
+/* some: the joint law of some copies of a chain: entropy and kl by the chain rule, copy by copy. */
+#include "infer/chain.h"
+
+static Val wide(Context *x, double v) { return build_float(B(x), IR_WIDE, v); }
+
+typedef struct Rest { const NamedCopies *n; uint32_t at; } Rest;
+
+static Val rest_known(Context *x, const Rest *r) {
+  const NamedCopy *k = &r->n->at[r->at];
+  return find_known(x, k->copy.c, k->edge, k->copy.at) ? 1 : 0;
+}
+
+static void contribute_log(Context *x, void *arg, Contribution *c) {
+  const Rest *r = arg;
+  c->log_w = chain_log(x, r->n->at[r->at].copy);
+}
+
+static Val entropy_from(Context *x, const Rest *r);
+
+static void contribute_rest_entropy(Context *x, void *arg, Contribution *c) {
+  const Rest *r = arg;
+  contribute_log(x, arg, c);
+  c->x = entropy_from(x, &(Rest){r->n, r->at + 1});
+}
+
+static Acc *over_copy(Context *x, const Rest *r, AccKind kind, ContributeFn fn) {
+  const NamedCopy *k = &r->n->at[r->at];
+  return stream_edge(x, k->copy, k->edge, kind, IR_WIDE, 0, NULL, fn, (void *)r);
+}
+
+/* H(a, b) = H(a) + E H(b | a). */
+static Val entropy_from(Context *x, const Rest *r) {
+  if (r->at == r->n->n) return wide(x, 0);
+  if (rest_known(x, r)) return entropy_from(x, &(Rest){r->n, r->at + 1});
+  Val h = over_copy(x, r, ACC_ENTROPY, contribute_log)->result;
+  if (r->at + 1 == r->n->n) return h;
+  return build_2(B(x), IR_ADD, h, over_copy(x, r, ACC_EXPECT, contribute_rest_entropy)->result);
+}
+
+Val copies_entropy(Context *x, const NamedCopies *n) { return entropy_from(x, &(Rest){n, 0}); }
+
+static Val prior_mass(Context *x, const Rest *r);
+
+static void contribute_prior_mass(Context *x, void *arg, Contribution *c) {
+  const Rest *r = arg;
+  c->log_w = prior_mass(x, &(Rest){r->n, r->at + 1});
+}
+
+/* The log sum of the prior's weights over the copies not yet known, up to the constant of chain_log. */
+static Val prior_mass(Context *x, const Rest *r) {
+  if (r->at == r->n->n) return chain_log_in(x, r->n->at[0].copy, RING_PRIOR);
+  if (rest_known(x, r)) return prior_mass(x, &(Rest){r->n, r->at + 1});
+  return over_copy(x, r, ACC_LSE, contribute_prior_mass)->result;
+}
+
+static Val cross_from(Context *x, const Rest *r);
+
+static void contribute_cross(Context *x, void *arg, Contribution *c) {
+  const Rest *r = arg;
+  contribute_log(x, arg, c);
+  c->x = cross_from(x, &(Rest){r->n, r->at + 1});
+}
+
+static Val cross_from(Context *x, const Rest *r) {
+  if (r->at == r->n->n) return build_1(B(x), IR_NEG, chain_log_in(x, r->n->at[0].copy, RING_PRIOR));
+  if (rest_known(x, r)) return cross_from(x, &(Rest){r->n, r->at + 1});
+  return over_copy(x, r, ACC_EXPECT, contribute_cross)->result;
+}
+
+/* The prior of the copies is their share of the prior's total, since the constant of chain_log is in both. */
+Val copies_kl(Context *x, const NamedCopies *n) {
+  Copy copy = n->at[0].copy;
+  Rest all = {n, 0};
+  if (copy.c->chain->may_break) return refuse_query(x, B(x)->span, "kl of some copies of a chain that may fall apart is not compiled yet");
+  Val total = build_2(B(x), IR_ADD, chain_total(x, copy, RING_PRIOR), over_steps(x, copy, prior_constant));
+  Val cross = build_2(B(x), IR_SUB, build_2(B(x), IR_ADD, cross_from(x, &all), prior_mass(x, &all)), total);
+  return unless_invalid(x, copy, build_2(B(x), IR_SUB, cross, copies_entropy(x, n)));
+}

@@ -1,0 +1,209 @@
+#!/usr/bin/env python3
+"""Numbers of chains and counts beyond what enumeration reaches, through the command line: published values, counts known in
+closed form, long chains, scores of 1e4 and 1e30, NaN, and draws by their laws.
+
+    joined_numbers.py --attn PATH [--only NAME] [--precision f32|f64]
+"""
+from math import comb
+
+import numpy as np
+
+import numerics
+from joined import NEVER, along, chain, chain_entropy, inclusion
+from numerics import INF, NAN, Trial, check, typed
+
+numerics.CHECKS.clear()
+
+CHAIN = """model m(T, L) {
+  data u: [T, L], w: [L, L]
+  for t in T {
+    edge c in L
+    potential exp(u[t, c])
+    out p[t, l in L] = P[c == l]
+  }
+  for t in 1..T { potential exp(w[c[t - 1], c[t]]) }
+  out z = logZ
+  out h = entropy(c)
+  out k = kl(c)
+  out n = count(c)
+}
+"""
+SUBSET = """model m(N, K) {
+  data s: [N]
+  for j in N {
+    edge a in bit
+    potential if a == 1 then exp(s[j]) else 1
+    out p[j] = P[a == 1]
+  }
+  require sum(j in N) a[j] == K
+  out z = logZ
+  out n = count(a)
+}
+"""
+
+
+def chain_trial(label, u, w, precision, log_w=0.0):
+    u, w = typed(u, precision), typed(w, precision)
+    a, b = u.astype(float), w.astype(float)
+    T, L = u.shape
+    top = np.where(np.isfinite(a.max(1)), a.max(1), 0)               # so that the reference keeps its digits
+    z, p, pair, _ = chain(a - top[:, None], along(b, T))
+    z, h = z + top.sum(), chain_entropy(p, pair)
+    want = dict(p=p, z=z - T * np.log(L), h=h, k=T * np.log(L) - h, n=np.float64(L) ** T)
+    return Trial(label, CHAIN, dict(u=u, w=w), want, log_w=log_w)
+
+
+@check
+def published_values(precision, rng):
+    t = chain_trial("chain", [[0, 1], [.5, 0], [0, -1]], np.eye(2), precision)
+    t.want["z"] = 3.7941521758 - 3 * np.log(2)
+    t.want["p"][:, 1] = .6437663835, .3775406688, .2629693055
+    t.want["p"][:, 0] = 1 - t.want["p"][:, 1]
+    yield t
+    want = dict(p=[.3347590442, .7552715289, .9099694268], z=3.4076059644 - 3 * np.log(2), n=3.0)
+    yield Trial("two of three", SUBSET, dict(s=typed([0, 1, 2], precision), K=2), want)
+
+
+@check
+def counts(precision, rng):
+    """Labelled sequences L^T, subsets, monotone paths, sequences without equal neighbours, without two ones in a row."""
+    def steps(domain, body, n, N, **sizes):
+        text = f"model m(N, K) {{\n  for t in N {{\n    edge c in {domain}\n  }}\n{body}\n  out n = count(c)\n}}\n"
+        return Trial(f"{domain}: {body}, {N} steps", text, dict(N=N, **sizes), dict(n=float(n)))
+    between = "  for t in 1..N {{ require {} }}".format
+    yield steps("K", between("c[t] >= c[t - 1]"), comb(40 + 30 - 1, 40), 40, K=30)
+    yield steps("K", between("c[t] != c[t - 1]"), 7 * 6 ** 299, 300, K=7)
+    yield steps("K", between("c[t] == c[t - 1]"), 11, 500, K=11)
+    fibonacci = [1, 2]
+    while len(fibonacci) <= 90:
+        fibonacci.append(sum(fibonacci[-2:]))
+    yield steps("bit", between("c[t] + c[t - 1] <= 1"), fibonacci[70], 70, K=1)
+    yield steps("bit", "  require sum(t in N) c[t] == K", comb(200, 37), 200, K=37)
+    yield steps("bit", "  require sum(t in N) c[t] <= K", sum(comb(100, k) for k in range(12)), 100, K=11)
+    yield steps("bit", "  require sum(t in N) c[t] >= K", sum(comb(100, k) for k in range(12, 101)), 100, K=12)
+    yield steps("bit", "  require sum(t in N) c[t] == K\n" + between("c[t] + c[t - 1] <= 1"), comb(60 - 20 + 1, 20), 60, K=20)
+    yield steps("K", "  require sum(t in 1..N) (if c[t] != c[t - 1] then 1 else 0) == 5", 4 * 3 ** 5 * comb(79, 5), 80, K=4)
+    yield steps("K", "", 3.0 ** 100, 100, K=3)
+    second = "  for t in 2..N { require c[t] != c[t - 1] or c[t - 1] != c[t - 2] }"      # no three equal in a row: Fibonacci
+    yield steps("bit", second, 2 * fibonacci[59], 60, K=1)
+
+
+@check
+def long_chains(precision, rng):
+    yield chain_trial("500 steps", rng.standard_normal((500, 20)), rng.standard_normal((20, 20)), precision, log_w=500)
+    yield chain_trial("2000 steps", rng.standard_normal((2000, 3)), rng.standard_normal((3, 3)), precision, log_w=2000)
+
+
+@check
+def huge_scores(precision, rng):
+    for label, size in (("1e4", 1e4), ("-1e4", -1e4)):
+        t = chain_trial(label, size + rng.standard_normal((60, 4)), rng.standard_normal((4, 4)), precision, log_w=60e4)
+        yield t
+    u = np.where(rng.random((40, 5)) < .3, -1e30, rng.standard_normal((40, 5)))
+    u[:, 0] = rng.standard_normal(40)
+    t = chain_trial("-1e30 at some values", u, rng.standard_normal((5, 5)), precision, log_w=100)
+    yield t
+    u = np.where(u < -1e29, NEVER, u)
+    t = chain_trial("-inf", u, rng.standard_normal((5, 5)), precision, log_w=100)
+    yield t
+    t = chain_trial("NaN", rng.standard_normal((9, 3)), rng.standard_normal((3, 3)), precision)
+    t.inputs["u"][4, 1] = NAN
+    t.want = {n: np.full_like(np.asarray(v, float), NAN) for n, v in t.want.items()} | dict(n=t.want["n"])
+    yield t
+    t = chain_trial("nothing is left", np.full((9, 3), NEVER), rng.standard_normal((3, 3)), precision)
+    t.want.update(p=np.zeros((9, 3)), z=-INF, h=0.0, k=0.0)
+    yield t
+
+
+@check
+def subsets_of_many(precision, rng):
+    def trial(label, s, K, log_w):
+        s = typed(s, precision)
+        p, z = inclusion(s.astype(float), K, True)
+        return Trial(label, SUBSET, dict(s=s, K=K), dict(p=p, z=z - len(s) * np.log(2), n=float(comb(len(s), K))), log_w=log_w)
+    yield trial("5 of 400", rng.standard_normal(400), 5, 5)
+    yield trial("200 of 300", rng.standard_normal(300), 200, 200)
+    yield trial("all but one", rng.standard_normal(50), 49, 50)
+    yield trial("none", rng.standard_normal(50), 0, 1)
+    yield trial("scores of 1e4", rng.uniform(-1e4, 1e4, 200), 20, 20e4)
+    s = rng.standard_normal(100)
+    s[:30] = -INF
+    yield trial("-inf", s, 20, 20)
+
+
+@check
+def draws(precision, rng):
+    """Many chains with the same weights: relative frequencies are within 5 standard errors of marginals and pairs; each draw
+    has the count that is required."""
+    B, T, L = 3000, 5, 3
+    u, w = typed(rng.standard_normal((T, L)), precision), typed(rng.standard_normal((L, L)), precision)
+    z, p, pair, _ = chain(u.astype(float), along(w.astype(float), T))
+    text = """model m(B, T, L) {
+  data u: [T, L], w: [L, L]
+  for b in B {
+    for t in T {
+      edge c in L
+      potential exp(u[t, c])
+      out s[b, t] = sample(c)
+    }
+    for t in 1..T { potential exp(w[c[b, t - 1], c[b, t]]) }
+  }
+}
+"""
+    yield Drawn("chain", text, dict(B=B, u=u, w=w), lambda s: frequencies(s, p, pair))
+    K, N = 2, 6
+    s = typed(rng.standard_normal(N), precision)
+    want, _ = inclusion(s.astype(float), K, True)
+    text = """model m(B, N, K) {
+  data score: [N]
+  for b in B {
+    for j in N {
+      edge a in bit
+      potential exp(score[j] * a)
+      out s[b, j] = sample(a)
+    }
+    require sum(j in N) a[b, j] == K
+  }
+}
+"""
+    yield Drawn("subset", text, dict(B=B, score=s, K=K), lambda got: subset_frequencies(got, want, K))
+
+
+class Drawn(Trial):
+    """A trial whose one output `s` is judged by a function of it."""
+    def __init__(self, label, model, inputs, law):
+        super().__init__(label, model, inputs, {})
+        self.law = law
+
+
+def near(share, p, n, what):
+    if (np.abs(share - p) > 5 * np.sqrt(p * (1 - p) / n) + 1 / n).any():
+        raise numerics.Failure(f"{what} are off: {share} against {p}")
+
+
+def frequencies(s, p, pair):
+    L = p.shape[1]
+    near(np.stack([(s == l).mean(0) for l in range(L)], 1), p, len(s), "frequencies")
+    both = np.stack([[((s[:, :-1] == a) & (s[:, 1:] == b)).mean(0) for b in range(L)] for a in range(L)])
+    near(both.transpose(2, 0, 1), pair, len(s), "frequencies of pairs")
+
+
+def subset_frequencies(s, p, K):
+    if (s.sum(1) != K).any():
+        raise numerics.Failure("a draw has another size")
+    near(s.mean(0), p, len(s), "frequencies")
+
+
+def judge(program, trial, precision, folder):
+    if not isinstance(trial, Drawn):
+        return plain_judge(program, trial, precision, folder)
+    path = folder / "m.attn"
+    folder.mkdir()
+    path.write_text(trial.model)
+    trial.law(numerics.run(program, path, trial.inputs, folder, f"--precision={precision}")["s"])
+
+
+plain_judge, numerics.judge = numerics.judge, judge
+
+if __name__ == "__main__":
+    numerics.main()

@@ -1,0 +1,269 @@
+/* chains: random models whose copies are joined along a plate; see generate.h.
+ *
+ * Steps t, perhaps a plate of chains around or inside them, one or two edges a step with all that supports and priors may be,
+ * weights between neighbours at one or two distances, counts of what happens along the steps, and questions about one copy,
+ * neighbouring copies and whole chains. */
+#include <stdbool.h>
+#include <stdio.h>
+
+#include "base/vec.h"
+#include "generate.h"
+
+typedef struct Made { const char *name; char size; bool bit, none; } Made;
+
+typedef struct Gen {
+  Arena *arena;
+  Random r;
+  bool plate, inner; /* chains b in M, outside or inside the steps */
+  Made edges[2];
+  uint32_t n;
+  bool two_back; /* distances 1 and 2 */
+  bool nasty;
+  uint32_t outs;
+  const char *data;
+} Gen;
+
+#define TEXT(g, ...) arena_printf((g)->arena, __VA_ARGS__)
+
+static uint32_t below(Gen *g, uint32_t n) { return random_below(&g->r, n); }
+static bool chance(Gen *g, uint32_t percent) { return below(g, 100) < percent; }
+
+static const char *copy(Gen *g, const Made *e, const char *step) {
+  if (!g->plate) return TEXT(g, "%s[%s]", e->name, step);
+  return g->inner ? TEXT(g, "%s[%s, b]", e->name, step) : TEXT(g, "%s[b, %s]", e->name, step);
+}
+
+static const Made *some_edge(Gen *g) { return &g->edges[below(g, g->n)]; }
+
+/* A real of one value: by the step, the chain or neither. */
+static const char *of_one(Gen *g, const Made *e, const char *at, const char *step) {
+  char letter = g->nasty && chance(g, 15) ? "nbh"[below(g, 3)] : 'x';
+  switch (below(g, 3)) {
+  case 0: return TEXT(g, "%c_n%c[%s, %s]", letter, e->size, step, at);
+  case 1: if (g->plate) return TEXT(g, "%c_m%c[b, %s]", letter, e->size, at); /* fallthrough */
+  default: return TEXT(g, "%c_%c[%s]", letter, e->size, at);
+  }
+}
+
+static const char *of_two(Gen *g, const Made *e, const char *at, const Made *f, const char *before) {
+  return TEXT(g, "%c_%c%c[%s, %s]", g->nasty && chance(g, 10) ? 'h' : 'v', f->size, e->size, before, at);
+}
+
+static const char *relation(Gen *g, const char *a, const char *b) {
+  switch (below(g, 6)) {
+  case 0: return TEXT(g, "%s <= %s", a, b);
+  case 1: return TEXT(g, "%s != %s", a, b);
+  case 2: return TEXT(g, "abs(%s - %s) <= 1", a, b);
+  case 3: return TEXT(g, "not (%s == %s) or z_0 > 0", a, b);
+  case 4: return TEXT(g, "%s + %s < K", a, b);
+  default: return TEXT(g, "%s >= %s", a, b);
+  }
+}
+
+/* ---- statements in the steps ----------------------------------------------------------------------------- */
+
+static const char *edge(Gen *g, Made *e, uint32_t n) {
+  static const char *const names[] = {"c", "m"};
+  *e = (Made){names[n], "LK2"[below(g, 3)], false, chance(g, 15)};
+  e->bit = e->size == '2';
+  if (e->bit) e->none = false;
+  const char *domain = e->bit ? "bit" : chance(g, 15) ? TEXT(g, "1..%c", e->size) : TEXT(g, "%c", e->size);
+  const char *where = "";
+  if (chance(g, 20)) where = chance(g, 50) ? TEXT(g, " where (%s + t) %% 3 != 1", e->name) : TEXT(g, " where z_n%c[t, %s] > 0", e->size, e->name);
+  if (n && !g->edges[0].none && chance(g, 20)) where = TEXT(g, " where %s != %s", e->name, g->edges[0].name);
+  return TEXT(g, "edge %s in %s%s%s\n", e->name, domain, e->none ? " or none" : "", where);
+}
+
+static const char *own_prior(Gen *g, const Made *e) {
+  if (e->bit && chance(g, 40)) return TEXT(g, "prior %s ~ bernoulli(u_n[t])\n", e->name);
+  if (chance(g, 40)) return TEXT(g, "prior %s ~ weights(p_%c[%s])\n", e->name, e->size, e->name);
+  if (chance(g, 30)) return TEXT(g, "prior %s ~ geometric(u_0)\n", e->name);
+  return TEXT(g, "prior %s ~ logits(%s)\n", e->name, of_one(g, e, e->name, "t"));
+}
+
+static const char *own_weight(Gen *g) {
+  const Made *e = some_edge(g);
+  if (g->n == 2 && chance(g, 40)) {
+    const char *w = of_two(g, &g->edges[0], "c", &g->edges[1], "m");
+    return TEXT(g, "potential exp(%s)\n", w);
+  }
+  if (chance(g, 15)) return TEXT(g, "observe v_n[t] ~ normal(x_%c[%s], 1)\n", e->size, e->name);
+  return TEXT(g, "potential exp(%s)\n", of_one(g, e, e->name, "t"));
+}
+
+/* ---- statements between steps ------------------------------------------------------------------------------ */
+
+static const char *joint(Gen *g, const char *now, const char *then) {
+  const Made *e = some_edge(g), *f = chance(g, 70) ? e : some_edge(g);
+  const char *a = copy(g, e, now), *b = copy(g, f, then);
+  if (chance(g, 25)) return TEXT(g, "require %s\n", relation(g, a, b));
+  if (chance(g, 15)) return TEXT(g, "potential if %s == %s then p_0 else p_%c[%s]\n", a, b, e->size, a);
+  return TEXT(g, "potential exp(%s)\n", of_two(g, e, a, f, b));
+}
+
+static const char *transition(Gen *g, const Made *e) {
+  const char *a = copy(g, e, "t"), *b = copy(g, e, "t - 1");
+  if (!e->bit && !e->none && chance(g, 25)) return TEXT(g, "prior %s - %s ~ geometric(u_0)\n", a, b);
+  return TEXT(g, "prior %s ~ logits(%s)\n", a, of_two(g, e, a, e, b));
+}
+
+static const char *count(Gen *g) {
+  const Made *e = some_edge(g);
+  const char *range = chance(g, 80) ? "N" : chance(g, 50) ? "1..N" : "0..tN_0", *a = copy(g, e, "s"), *body = a;
+  if (!e->bit || chance(g, 20)) body = TEXT(g, "(if %s then 1 else 0)", chance(g, 50) ? TEXT(g, "%s == 0", a) : TEXT(g, "%s > s", a));
+  const char *sum = TEXT(g, "sum(s in %s) %s", range, body), *limit = chance(g, 50) ? "K" : chance(g, 50) ? "2" : g->plate ? "tN_M[b]" : "tN_0";
+  switch (below(g, 8)) {
+  case 0: return TEXT(g, "potential exp(-sq((%s) - 1))\n", sum);
+  case 1: return TEXT(g, "require %s >= (%s)\n", limit, sum);
+  case 2: return TEXT(g, "require (%s) >= %s\n", sum, limit);
+  case 3: return TEXT(g, "require (%s) > 0 and (%s) < %s\n", sum, sum, limit);
+  case 4: return TEXT(g, "require (%s) %% 2 == 0\n", sum);
+  case 5: return TEXT(g, "require (%s) <= %s\n", sum, limit);
+  default: return TEXT(g, "require (%s) == %s\n", sum, limit);
+  }
+}
+
+/* ---- outputs --------------------------------------------------------------------------------------------------- */
+
+static const char *target(Gen *g, bool step) {
+  const char *b = g->plate ? "b" : "", *both = g->inner ? "t, b" : "b, t";
+  return TEXT(g, "out o%u%s", g->outs++, step ? (g->plate ? TEXT(g, "[%s]", both) : "[t]") : g->plate ? TEXT(g, "[%s]", b) : "");
+}
+
+static const char *single(Gen *g) {
+  const Made *e = some_edge(g);
+  const char *o = target(g, true), *all = g->n == 2 && chance(g, 50) ? "c, m" : e->name;
+  switch (below(g, 9)) {
+  case 0: return TEXT(g, "%s = P[%s == %u]\n", o, e->name, below(g, 3));
+  case 1: return TEXT(g, "%s = mode(%s)\n", o, e->name);
+  case 2: return TEXT(g, "%s = entropy(%s)\n", o, all);
+  case 3: return TEXT(g, "%s = kl(%s)\n", o, all);
+  case 4: return TEXT(g, "%s = count(%s)\n", o, e->name);
+  case 5: return TEXT(g, "%s = sample(%s)\n", o, e->name);
+  case 6: if (g->n == 2) return TEXT(g, "%s = E[v_%c%c[m, c] + 1]\n", o, g->edges[1].size, g->edges[0].size); /* fallthrough */
+  default: return TEXT(g, "%s = E[v_%cC[%s]]\n", o, e->size, e->name);
+  }
+}
+
+static const char *pair(Gen *g, const char *now, const char *then) {
+  const Made *e = some_edge(g), *f = g->n == 2 ? some_edge(g) : e;
+  const char *a = copy(g, e, now), *b = copy(g, f, then), *o = target(g, true);
+  switch (below(g, 5)) {
+  case 0: return TEXT(g, "%s = P[%s]\n", o, relation(g, a, b));
+  case 1: return TEXT(g, "%s = entropy(%s, %s)\n", o, a, b);
+  case 2: return TEXT(g, "%s = kl(%s, %s)\n", o, b, a);
+  case 3: return TEXT(g, "%s = E[x_%c[%s] + x_%c[%s]]\n", o, e->size, a, f->size, b);
+  default: return TEXT(g, "%s = E[%s * x_%c[%s]]\n", o, of_two(g, e, a, f, b), e->size, a);
+  }
+}
+
+static const char *whole(Gen *g) {
+  const char *o = target(g, false), *all = g->n == 2 ? "c, m" : "c";
+  if (g->inner) all = g->n == 2 ? "c, m" : "c";
+  const Made *e = some_edge(g);
+  switch (below(g, 6)) {
+  case 0: return TEXT(g, "%s = %s\n", o, g->inner ? TEXT(g, "E[sum(s in N) x_%c[%s]]", e->size, copy(g, e, "s")) : "logZ");
+  case 1: if (!g->inner) return TEXT(g, "%s = entropy(%s)\n", o, all); /* fallthrough */
+  case 2: if (!g->inner) return TEXT(g, "%s = kl(%s)\n", o, all);      /* fallthrough */
+  case 3: if (!g->inner) return TEXT(g, "%s = count(%s)\n", o, all);   /* fallthrough */
+  default: return TEXT(g, "%s = E[sum(s in N) x_n[s] * x_%c[%s]]\n", o, e->size, copy(g, e, "s"));
+  }
+}
+
+static const char *outside(Gen *g) {
+  static const char *const queries[] = {"logZ", "entropy", "kl", "count"};
+  uint32_t q = below(g, 4);
+  return TEXT(g, "out o%u = %s%s\n", g->outs++, queries[q], q ? g->n == 2 ? "(c, m)" : "(c)" : "");
+}
+
+/* ---- the model ---------------------------------------------------------------------------------------------------- */
+
+static const char *in_steps(Gen *g, const char *range, const char *body) {
+  if (!g->plate) return TEXT(g, "for t in %s {\n%s}\n", range, body);
+  return g->inner ? TEXT(g, "for t in %s, b in M {\n%s}\n", range, body) : TEXT(g, "for b in M, t in %s {\n%s}\n", range, body);
+}
+
+static const char *first_step(Gen *g) {
+  g->n = chance(g, 35) ? 2 : 1;
+  const char *body = "";
+  for (uint32_t k = 0; k < g->n; k++) body = TEXT(g, "%s%s", body, edge(g, &g->edges[k], k));
+  return body;
+}
+
+/* Either every copy has the same line, or the first has one of its own and others depend on the one before. */
+static const char *priors(Gen *g, const char **body) {
+  const char *later = "";
+  for (uint32_t k = 0; k < g->n; k++) {
+    const Made *e = &g->edges[k];
+    if (chance(g, 35)) *body = TEXT(g, "%s%s", *body, own_prior(g, e));
+    else if (chance(g, 50)) {
+      const char *first = TEXT(g, "prior %s ~ logits(x_%c[%s])\n", copy(g, e, "0"), e->size, copy(g, e, "0"));
+      if (g->plate) first = TEXT(g, "for b in M {\n%s}\n", first);
+      later = TEXT(g, "%s%s%s", later, chance(g, 60) ? TEXT(g, "require N > 0\n%s", first) : "", in_steps(g, "1..N", transition(g, e)));
+    }
+  }
+  return later;
+}
+
+static const char *steps(Gen *g) {
+  const char *body = first_step(g), *later = priors(g, &body);
+  for (uint32_t n = 1 + below(g, 2); n; n--) body = TEXT(g, "%s%s", body, own_weight(g));
+  for (uint32_t n = 1 + below(g, 3); n; n--) body = TEXT(g, "%s%s", body, single(g));
+  return TEXT(g, "%s%s", in_steps(g, "N", body), later);
+}
+
+static const char *between(Gen *g) {
+  const char *text = "";
+  for (uint32_t n = 1 + chance(g, 30); n; n--) {
+    bool ahead = chance(g, 20), two = g->two_back && chance(g, 50);
+    const char *now = ahead ? two ? "t + 2" : "t + 1" : "t", *then = ahead ? "t" : two ? "t - 2" : "t - 1";
+    const char *range = ahead ? two ? "0..N - 2" : "0..N - 1" : two ? "2..N" : chance(g, 15) ? "1..max(1, tN_0)" : "1..N";
+    const char *body = joint(g, now, then);
+    if (range[3] != 'm' && chance(g, 60) && !ahead) body = TEXT(g, "%s%s", body, pair(g, now, then));
+    text = TEXT(g, "%s%s", text, in_steps(g, range, body));
+  }
+  return text;
+}
+
+static const char *dimension(Gen *g, char c) { return TEXT(g, "%c", c == 'n' ? 'N' : c == 'm' ? 'M' : c); }
+
+/* Inputs are named by their dimensions; those that are used are declared. */
+static const char *declarations(Gen *g, const char *body) {
+  const char *text = "";
+  VEC(const char *) seen = {0};
+  for (const char *p = body; *p; p++) {
+    if (p[1] != '_' || (p > body && (p[-1] == '_' || (p[-1] >= 'a' && p[-1] <= 'z')))) continue;
+    uint32_t n = 2;
+    while (p[n] && (p[n] == '_' || (p[n] >= '0' && p[n] <= '9') || (p[n] >= 'a' && p[n] <= 'z') || (p[n] >= 'A' && p[n] <= 'Z'))) n++;
+    const char *name = TEXT(g, "%.*s", (int)n, p), *dims = "";
+    bool old = false;
+    for (uint32_t k = 0; k < seen.n; k++) old |= !__builtin_strcmp(seen.at[k], name);
+    if (old) continue;
+    vec_push(g->arena, &seen, name);
+    for (uint32_t k = 2; k < n && name[k] != '0'; k++) dims = TEXT(g, "%s%s%s", dims, *dims ? ", " : "", dimension(g, name[k]));
+    text = TEXT(g, "%s  data %s: %s\n", text, name, *dims ? TEXT(g, "[%s]", dims) : "real");
+  }
+  return TEXT(g, "%s  data tN_0: int, tN_M: int[M]\n", text);
+}
+
+const char *generate_chains(Arena *arena, uint64_t seed) {
+  Gen gen = {.arena = arena, .r = {seed * 0x2545F4914F6CDD1Du + 123}}, *g = &gen;
+  g->plate = chance(g, 50);
+  g->inner = g->plate && chance(g, 25);
+  g->two_back = chance(g, 20);
+  g->nasty = chance(g, 20);
+  const char *body = steps(g);
+  bool counted = chance(g, 40);
+  if (!counted || chance(g, 40)) body = TEXT(g, "%s%s", body, between(g));
+  if (counted) {
+    const char *statement = count(g);
+    body = TEXT(g, "%s%s", body, g->plate ? TEXT(g, "for b in M {\n%s}\n", statement) : statement);
+  }
+  if (chance(g, 70)) {
+    const char *o = whole(g);
+    body = TEXT(g, "%s%s", body, g->plate ? TEXT(g, "for b in M {\n%s}\n", o) : o);
+  }
+  for (uint32_t n = below(g, 3); n; n--) body = TEXT(g, "%s%s", body, outside(g));
+  if (chance(g, 8)) body = TEXT(g, "%sinfer %s by %s\n", body, g->n == 2 ? "c, m" : "c", chance(g, 60) ? "mode" : "sample(n = 3)");
+  return TEXT(g, "model m(M, N, K, L, C) {\n%s%s}\n", declarations(g, body), body);
+}
