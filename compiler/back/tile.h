@@ -165,8 +165,7 @@ void tile_forget(Tile *t, uint32_t mark);
 
 /* ---- tile_affine.c ------------------------------------------------------------------------------ */
 
-/* v * times + plus, of one vector of pairs, a float; plus: NULL: 0. */
-LLVMValueRef tile_value_affine(Tile *t, Val v, double times, LLVMValueRef plus);
+LLVMValueRef tile_value_affine(Tile *t, Val v, double times); /* v * times, of one vector of pairs, a float */
 uint32_t tile_pair_cost(Tile *t); /* about how many instructions a vector of pairs takes, the features apart */
 void tile_carry_factors(Tile *t); /* once, when operands have their places */
 void tile_check_factors(Tile *t); /* of a block of rows: uniform values that no pair can be computed with */

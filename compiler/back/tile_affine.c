@@ -1,4 +1,4 @@
-/* tile_affine: a log weight times a number, less a reference: v * times + plus.
+/* tile_affine: a log weight times a number.
  *
  * Multiplication distributes over sums, and is associative with what is the same for all pairs: so the factor is carried
  * to the terms of v.  A term that is an operand read there alone takes the factor where it is packed, once for a row
@@ -233,4 +233,4 @@ static V affine(Tile *t, Val v, TileFactor f, V plus) {
   return plus ? lanes_fma(&t->l, x, by, plus) : LLVMBuildFMul(e->b, x, by, "");
 }
 
-V tile_value_affine(Tile *t, Val v, double times, V plus) { return affine(t, v, (TileFactor){.number = times}, plus); }
+V tile_value_affine(Tile *t, Val v, double times) { return affine(t, v, (TileFactor){.number = times}, NULL); }

@@ -172,18 +172,16 @@ static void except_here(Tile *t, Val condition, V alive) {
   tile_odd(t, tile_line_any(t, alive ? LLVMBuildAnd(t->e->b, any, alive, "") : any));
 }
 
-/* In base 2.  height: what the largest is sought of: the log weight itself where someone asks for it, else the distance. */
-typedef struct Weighed { V height, distance, part; } Weighed; /* distance: less the reference; part: 2^that */
+/* In base 2.  distance: less the reference; part: 2^that.  A height is rounded before the reference is taken off: of the
+ * largest, from which that reference came, nothing is left, whatever its size. */
+typedef struct Weighed { V height, distance, part; } Weighed;
 
 static Weighed weigh(Sweep *s, uint32_t w, V alive) {
   Tile *t = s->t;
   Emit *e = t->e;
-  Val body = t->s->weights.at[w].body;
-  bool absolute = asks_for_maximum(t->s, w);
-  V reference = lanes_splat(&t->l, s->reference[w]);
-  Weighed r = {.height = tile_value_affine(t, body, TILE_LOG2_E, absolute ? NULL : LLVMBuildFNeg(e->b, reference, ""))};
+  Weighed r = {.height = tile_value_affine(t, t->s->weights.at[w].body, TILE_LOG2_E)};
   if (alive) r.height = choose(e, alive, r.height, lanes_float(&t->l, -INFINITY));
-  r.distance = absolute ? LLVMBuildFSub(e->b, r.height, reference, "") : r.height;
+  r.distance = LLVMBuildFSub(e->b, r.height, lanes_splat(&t->l, s->reference[w]), "");
   V over;
   r.part = lanes_exp2_weight(&t->l, r.distance, SLACK, &over);
   s->next.max[w] = is_flag(t, w, s->beside) ? LLVMBuildOr(e->b, s->phi.max[w], over, "") : bigger(e, s->phi.max[w], r.height);
@@ -315,12 +313,9 @@ static void raise(Tile *t, uint32_t w, V row, V old, V top) {
 
 static V reference_of(Tile *t, uint32_t w, V row) { return tile_get(t->e, t->e->t.f32, t->weight[w].max, row); }
 
-/* Heights above this one call for another reference: `reference` is 0 in place of -inf, `old` is not. */
+/* Heights above this one call for another reference. */
 static V limit_of(Tile *t, uint32_t w, V old) {
-  Emit *e = t->e;
-  if (asks_for_maximum(t->s, w)) return old;
-  V first = compare(e, LLVMRealOEQ, old, none_scalar(e));
-  return choose(e, first, none_scalar(e), LLVMConstReal(e->t.f32, SLACK));
+  return asks_for_maximum(t->s, w) ? old : LLVMBuildFAdd(t->e->b, old, LLVMConstReal(t->e->t.f32, SLACK), "");
 }
 
 /* Whether some log weight of the sweep is above the limit of its reference. */
@@ -342,7 +337,6 @@ static void raise_all(Sweep *s) {
   for (uint32_t w = 0; w < t->s->weights.n; w++) {
     V top = lanes_fold(&t->l, s->next.max[w], bigger), old = reference_of(t, w, s->row);
     LLVMBasicBlockRef done = block_when(e, compare(e, LLVMRealOGT, top, limit_of(t, w, old)), "raise");
-    if (!asks_for_maximum(t->s, w)) top = LLVMBuildFAdd(e->b, top, s->reference[w], "");
     raise(t, w, s->row, old, top);
     block_go(e, done);
   }
@@ -559,7 +553,7 @@ static void find_largest(Tile *t, V *line, V lo, V hi) {
   t->here_column = times(e, c.index, t->l.n);
   V alive = t->alive = alive_here(t);
   for (uint32_t w = 0; w < t->s->weights.n; w++) {
-    V log_w = choose(e, alive, tile_value_affine(t, t->s->weights.at[w].body, TILE_LOG2_E, NULL), none);
+    V log_w = choose(e, alive, tile_value_affine(t, t->s->weights.at[w].body, TILE_LOG2_E), none);
     line_put(t, line[w], bigger(e, line_get(t, line[w], t->l.f32), log_w));
   }
   t->here_column = NULL;
@@ -573,8 +567,7 @@ static void raise_row(Tile *t, V *top, V new_only) {
   V row = row_of_block(t);
   for (uint32_t w = 0; w < t->s->weights.n; w++) {
     V old = reference_of(t, w, row), is_new = compare(e, LLVMRealOEQ, old, none_scalar(e));
-    V limit = asks_for_maximum(t->s, w) ? old : LLVMBuildFAdd(e->b, old, LLVMConstReal(e->t.f32, SLACK), "");
-    V above = compare(e, LLVMRealOGT, line_get(t, top[w], e->t.f32), limit);
+    V above = compare(e, LLVMRealOGT, line_get(t, top[w], e->t.f32), limit_of(t, w, old));
     LLVMBasicBlockRef done = block_when(e, LLVMBuildAnd(e->b, above, LLVMBuildOr(e->b, is_new, LLVMBuildNot(e->b, new_only, ""), ""), ""), "raise");
     raise(t, w, row, old, line_get(t, top[w], e->t.f32));
     block_go(e, done);
