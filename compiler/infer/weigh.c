@@ -360,7 +360,7 @@ Val factor_log(Context *x, Component *c, const Factor *f) {
   Val active = 0;
   Context y = *x;
   if (f->reach) y = at_home(x, home, f->reach, &active);
-  else if (f->edge && !f->weight && f->kind != FACTOR_SUPPORT) active = is_unnamed(x, home, f->edge);
+  else if (f->edge && !f->weight && f->kind != FACTOR_SUPPORT && !c->structure) active = is_unnamed(x, home, f->edge);
   Val l = log_of_factor(&y, &(At){home, f}, owner);
   return active ? build_select(B(x), active, l, wide(x, 0)) : l;
 }
