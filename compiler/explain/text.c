@@ -197,6 +197,14 @@ static void print_node(const Text *p, const Node *n, int indent) {
   for (uint32_t i = 0; i < n->children.n; i++) print_node(p, n->children.at[i], indent + 2);
 }
 
+static void print_structure(const Text *p, const Component *c) {
+  const Edge *e = c->structure->edge;
+  say(p, "  %s: %s", name(p, e->name), e->plates.n ? arena_printf(p->f->arena, "the copies (%s) are independent; within each ", binders(p, &e->plates)) : "");
+  say(p, "the nodes are joined\n%s", family_text(p->f, c));
+  for (uint32_t i = 0; i < c->constants.n; i++)
+    say(p, "    %s depends on no edge: it cancels in every posterior and is counted only in log Z\n", factor_name(p, c->constants.at[i]));
+}
+
 static void print_list(const Text *p, const char *before, const TextVec *list) {
   say(p, "    %s", before);
   for (uint32_t i = 0; i < list->n; i++) say(p, "%s%s", i ? ", " : "", list->at[i]);
@@ -210,14 +218,6 @@ static void print_chain(const Text *p, const Component *c) {
   if (a.counts.n) print_list(p, "it counts ", &a.counts);
   print_list(p, "messages forward and backward along it are functions of ", &a.state);
   say(p, "    one pass looks at %s values and keeps %s numbers of 8 bytes\n", a.work, a.kept);
-}
-
-static void print_structure(const Text *p, const Component *c) {
-  const Edge *e = c->structure->edge;
-  say(p, "  %s: %s", name(p, e->name), e->plates.n ? arena_printf(p->f->arena, "the copies (%s) are independent; within each ", binders(p, &e->plates)) : "");
-  say(p, "the nodes are joined\n%s", family_text(p->f, c));
-  for (uint32_t i = 0; i < c->constants.n; i++)
-    say(p, "    %s depends on no edge: it cancels in every posterior and is counted only in log Z\n", factor_name(p, c->constants.at[i]));
 }
 
 static void print_component(const Text *p, const Component *c) {

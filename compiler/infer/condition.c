@@ -197,18 +197,6 @@ static Val at_mode(Context *x, Copy copy, const Term *t) {
   return where_exists(x, sum, build_convert(B(x), part(&y, t), IR_WIDE));
 }
 
-/* One draw has values for all copies of a chain that t mentions. */
-static Context with_chain_drawn(Context *x, Copy copy, const Term *t, Val seed, Val n, Val number) {
-  Context y = *x;
-  Mentions m = mentions_of(x, t);
-  for (uint32_t i = 0; i < m.list.n; i++) {
-    const Mention *k = &m.list.at[i];
-    if (k->copy.c == copy.c && same_chain(x, copy.c, k->copy.at, copy.at))
-      y = with_known(&y, k->copy, k->edge, chain_draw(x, k->copy, k->edge, seed, n, number));
-  }
-  return y;
-}
-
 /* The draw at which another node of the structure was looked at; 0: none was. */
 static Val draw_under_way(const Context *x, Copy copy) {
   for (const Known *k = x->known; k && copy.c->structure; k = k->next)
@@ -219,6 +207,18 @@ static Val draw_under_way(const Context *x, Copy copy) {
 static Context with_draw(const Context *x, Copy copy, Edge *e, Val seed, Val draw) {
   Context y = with_known(x, copy, e, draw_value((Context *)x, copy, e, seed, draw));
   y.known->draw = draw;
+  return y;
+}
+
+/* One draw has values for all copies of a chain that t mentions. */
+static Context with_chain_drawn(Context *x, Copy copy, const Term *t, Val seed, Val n, Val number) {
+  Context y = *x;
+  Mentions m = mentions_of(x, t);
+  for (uint32_t i = 0; i < m.list.n; i++) {
+    const Mention *k = &m.list.at[i];
+    if (k->copy.c == copy.c && same_chain(x, copy.c, k->copy.at, copy.at))
+      y = with_known(&y, k->copy, k->edge, chain_draw(x, k->copy, k->edge, seed, n, number));
+  }
   return y;
 }
 

@@ -147,11 +147,11 @@ Val log_weight(Context *x, const Term *t);           /* L[t]; NaN where t < 0 */
 Val factor_log(Context *x, Component *c, const Factor *f); /* at the values known in x */
 Val range_count(Context *x, const Edge *e); /* int: the size of a range without `where`, none included */
 Val weight_log(Context *x, const Weight *w, const IndexVec *plates); /* product over the plates beyond `plates` */
-Val weight_over(Context *x, const Weight *w, const IndexVec *list); /* over the indices of the list */
 Val weight_statement(Context *x, const Weight *w); /* where all its plates are bound */
 /* The product over the list of what fn gives at each point. */
 typedef Val (*StatementFn)(Context *x, const Weight *w, void *arg);
 Val weight_log_each(Context *x, const Weight *w, const IndexVec *list, StatementFn fn, void *arg);
+Val weight_over(Context *x, const Weight *w, const IndexVec *indices);  /* product over the indices */
 
 /* ---- density.c ------------------------------------------------------------------------------------------ */
 

@@ -123,7 +123,7 @@ Val over_components(Context *x, const Term *t, AccKind kind, IrOp combine, CopyQ
     o.at = NEW_ARRAY(x->d->arena, Val, o.c->plates.n);
     copy_indices(x, s->edge, &s->fixed, o.at);
     o.named = named_copies(x, o.c, t);
-    Val v = o.c->chain || names_one_copy(&o) ? of_copies(x, kind, &o) : of_each_copy(x, kind, combine, &o);
+    Val v = o.c->chain || o.c->structure || names_one_copy(&o) ? of_copies(x, kind, &o) : of_each_copy(x, kind, combine, &o);
     total = total ? build_2(B(x), combine, total, v) : v;
   }
   return total;

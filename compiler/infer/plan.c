@@ -247,8 +247,11 @@ static void add_priors(Plan *p, Component *c, Edge *e) {
 /* A structure is uniform over all its values, unless some node has a prior of its own. */
 static void add_structure_factors(Plan *p, Component *c) {
   Edge *e = c->structure->edge;
-  add_factor(p, c, (Factor){.kind = FACTOR_MARGINAL, .edge = e, .scope = 1});
-  if (!e->prior) add_factor(p, c, (Factor){.kind = FACTOR_NORMALISER, .edge = e, .is_prior = true});
+  Factor *f = NEW_ARRAY(p->arena, Factor, 2);
+  f[0] = (Factor){.kind = FACTOR_MARGINAL, .edge = e, .scope = 1};
+  f[1] = (Factor){.kind = FACTOR_NORMALISER, .edge = e, .is_prior = true};
+  vec_push(p->arena, &c->factors, &f[0]);
+  if (!e->prior) vec_push(p->arena, &c->constants, &f[1]);
 }
 
 static void make_factors(Plan *p) {

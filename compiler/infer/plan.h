@@ -52,6 +52,16 @@ struct Node {
   VEC(Factor *) factors; /* those whose scope is complete once this edge has a value */
 };
 
+/* A weight of one node of a structure: `up[node]`.  plate: which of the weight's plates the node is; UINT32_MAX: none. */
+typedef struct Local { Weight *weight; const Term *node; uint32_t plate; } Local;
+
+/* A structured edge, alone in its component. */
+typedef struct Structure {
+  Edge *edge;
+  Index *node; /* the component's last plate */
+  VEC(Local) locals;
+} Structure;
+
 /* sum over an index of 0/1 terms of copies along a plate: how many of them so far is a value of the chain. */
 typedef struct Counter {
   Term *sum;
@@ -81,25 +91,15 @@ typedef struct Chain {
   VEC(Lagged) clique; /* all lags 0 .. reach of all places: what the factors of one step mention */
 } Chain;
 
-/* A weight of one node of a structure: `up[node]`.  plate: which of the weight's plates the node is; UINT32_MAX: none. */
-typedef struct Local { Weight *weight; const Term *node; uint32_t plate; } Local;
-
-/* A structured edge, alone in its component. */
-typedef struct Structure {
-  Edge *edge;
-  Index *node; /* the component's last plate */
-  VEC(Local) locals;
-} Structure;
-
 struct Component {
   uint32_t id;
   VEC(Edge *) edges; /* in order of declaration */
   IndexVec plates;
+  Structure *structure; /* NULL: copies are independent */
   VEC(Factor *) factors;
   VEC(Factor *) constants; /* factors with an empty scope */
   Node *root;   /* NULL: a chain */
   Chain *chain; /* NULL: copies are joined to no others */
-  Structure *structure; /* NULL: copies are no nodes of one */
   Node **nodes; /* CHAIN: a node without children for every edge */
   Infer *infer; /* NULL: exact */
 };

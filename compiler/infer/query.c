@@ -95,8 +95,8 @@ static Choice stored_pick(Context *x, Copy copy, const Pick *pick, const void *k
 }
 
 Choice mode_value(Context *x, Copy copy, Edge *e) {
-  if (copy.c->chain) return chain_mode(x, copy, e);
   if (copy.c->structure) return structure_mode(x, copy);
+  if (copy.c->chain) return chain_mode(x, copy, e);
   return stored_pick(x, copy, &(Pick){.edge = e}, e);
 }
 
@@ -120,8 +120,8 @@ static Val query_pick(Context *x, const Term *t) {
   Copy copy = copy_of(x, ref);
   Choice c;
   if (t->query == QUERY_MODE) c = mode_value(x, copy, ref->edge);
-  else if (copy.c->chain) c = chain_draw(x, copy, ref->edge, seed_of_run(x), build_int(B(x), 1), build_int(B(x), 0));
   else if (copy.c->structure) c = structure_draw(x, copy, seed_of_run(x), build_int(B(x), 0));
+  else if (copy.c->chain) c = chain_draw(x, copy, ref->edge, seed_of_run(x), build_int(B(x), 1), build_int(B(x), 0));
   else {
     Pick p = {.edge = ref->edge, .draw = true, .seed = seed_of_run(x), .number = build_int(B(x), 0)};
     c = stored_pick(x, copy, &p, &ref->edge->plates);
@@ -210,9 +210,9 @@ static bool names_nodes(Context *x, Copy copy, const Term *t) {
 }
 
 static Val entropy_of(Context *x, Copy copy, const Over *o) {
-  if (copy.c->chain) return chain_query(x, copy, o, chain_entropy, copies_entropy);
   if (copy.c->structure && names_nodes(x, copy, o->t)) return wide(x, 0);
   if (copy.c->structure && is_whole(copy, o->t)) return structure_entropy(x, copy);
+  if (copy.c->chain) return chain_query(x, copy, o, chain_entropy, copies_entropy);
   const Node *root = marginal_tree(x, copy.c, o->set, o->t);
   return root ? entropy_below(x, &(ChainRule){copy, root, o->set}) : wide(x, 0);
 }
@@ -273,9 +273,9 @@ static Val kl_below(Context *x, const ChainRule *c) {
 }
 
 static Val kl_of(Context *x, Copy copy, const Over *o) {
-  if (copy.c->chain) return chain_query(x, copy, o, chain_kl, copies_kl);
   if (copy.c->structure && names_nodes(x, copy, o->t)) return wide(x, 0);
   if (copy.c->structure) return is_whole(copy, o->t) ? structure_kl(x, copy) : structure_node_kl(x, copy);
+  if (copy.c->chain) return chain_query(x, copy, o, chain_kl, copies_kl);
   const Node *root = marginal_tree(x, copy.c, o->set, o->t);
   if (!root) return wide(x, 0);
   Val kl = kl_below(x, &(ChainRule){copy, root, o->set});

@@ -44,7 +44,7 @@ static void fill(Derive *d, Component *c, Array *to, const Bounds *r) {
   Builder *b = &d->b;
   Edge *e = c->edges.at[0];
   uint32_t n = c->plates.n;
-  CopyNest nest = structure_open(d, c, n, 1);
+  Plates nest = structure_open(d, c, n, 1);
   Copy copy = own_copy(&nest.x, c);
   Loop *l = open_loop(&nest.x, LOOP_PAR, e->span, r->lo, r->hi);
   Choice value = {l->index, 0};
@@ -81,7 +81,7 @@ static Array *replace_stage(Derive *d, Component *c) {
     alpha = build_array(b, ARRAY_TEMP, arena_printf(d->arena, "alpha%u", b->k->arrays.n), STORE_WIDE, 1, (Val[]){build_int(b, 1)});
     build_store(b, alpha, eval(&top, f->alpha), (Val[]){build_int(b, 0)});
   }
-  CopyNest nest = structure_open(d, c, n, 0);
+  Plates nest = structure_open(d, c, n, 0);
   b->span = f->span;
   if (alpha) build_solve(b, FAMILY_ENTMAX, n, nest.place, (Array *[]){local, alpha, log_p}, (Val[]){values}, values);
   else build_solve(b, FAMILY_TOP, n, nest.place, (Array *[]){local, log_p}, (Val[]){values, eval(&top, f->k)}, values);

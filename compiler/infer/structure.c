@@ -98,8 +98,8 @@ static const char *array_name(const Derive *d, const Component *c, const char *w
   return arena_printf(d->arena, "%s.%s%u", sym_text(d->m->names, c->edges.at[0]->name), what, d->b.k->arrays.n);
 }
 
-CopyNest structure_open(Derive *d, const Component *c, uint32_t n, uint32_t room) {
-  CopyNest nest = {n, NEW_ARRAY(d->arena, Loop *, n), NEW_ARRAY(d->arena, Val, n + room), {.d = d}};
+Plates structure_open(Derive *d, const Component *c, uint32_t n, uint32_t room) {
+  Plates nest = {n, NEW_ARRAY(d->arena, Loop *, n), NEW_ARRAY(d->arena, Val, n + room), {.d = d}};
   for (uint32_t i = 0; i < n; i++) {
     Index *plate = c->plates.at[i];
     Bounds r = eval_range(&nest.x, &plate->range);
@@ -110,7 +110,7 @@ CopyNest structure_open(Derive *d, const Component *c, uint32_t n, uint32_t room
   return nest;
 }
 
-void structure_close(Derive *d, CopyNest *nest) {
+void structure_close(Derive *d, Plates *nest) {
   while (nest->n) build_close(&d->b, nest->loops[--nest->n]);
 }
 
@@ -136,7 +136,7 @@ static Val tempered(Context *x, const Component *c, WeightSet set, Val log_w) {
 static void fill_local(Derive *d, Component *c, WeightSet set, Array *to, const Shape *s) {
   Builder *b = &d->b;
   uint32_t n = c->plates.n;
-  CopyNest nest = structure_open(d, c, n, 1);
+  Plates nest = structure_open(d, c, n, 1);
   Edge *e = c->structure->edge;
   Copy copy = own_copy(&nest.x, c);
   Loop *l = open_loop(&nest.x, LOOP_PAR, e->span, build_int(b, 0), s->targets);
@@ -263,7 +263,7 @@ static void solve_stage(Derive *d, Component *c, WeightSet set, Solved *v) {
   uint32_t outer = e->plates.n;
   v->log_p = structure_array(d, c, "log_p", STORE_WIDE, outer, 2, (Val[]){s.nodes, s.choices});
   v->z = structure_array(d, c, "z", STORE_WIDE, outer, 1, (Val[]){build_int(b, 2)});
-  CopyNest nest = structure_open(d, c, outer, 0);
+  Plates nest = structure_open(d, c, outer, 0);
   b->span = e->span;
   Routine r = structure_sum_routine(&nest.x, c, &s, set);
   build_solve(b, r.family, outer, nest.place, (Array *[]){local, v->log_p, v->z}, r.ints, r.work);

@@ -14,7 +14,7 @@ struct Paired {
   Paired *next;
 };
 
-typedef struct Given { Loop *node, *choice; CopyNest nest; } Given;
+typedef struct Given { Loop *node, *choice; Plates nest; } Given;
 
 /* Loops over a node and its choice, then the first n plates; place has the two in front. */
 static Given open_given(Derive *d, const Component *c, uint32_t n, const Shape *s, uint32_t room) {

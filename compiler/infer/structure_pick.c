@@ -15,7 +15,7 @@ struct Picked {
 };
 
 /* Uniform numbers of the draw `number`, [line, 2] at the nest's place. */
-static void fill_uniform(Derive *d, CopyNest *nest, const Edge *e, Array *u, Val lines, Val seed, Val number, const Val *copy) {
+static void fill_uniform(Derive *d, Plates *nest, const Edge *e, Array *u, Val lines, Val seed, Val number, const Val *copy) {
   Builder *b = &d->b;
   uint32_t n = nest->n, plates = e->plates.n;
   Loop *line = build_open(b, LOOP_PAR, build_int(b, 0), lines);
@@ -45,21 +45,21 @@ static Array *picks_array(Derive *d, const Component *c, const char *what, Store
   return build_array(&d->b, ARRAY_TEMP, arena_printf(d->arena, "%s.all", like->name), elem, like->rank + 1, dims);
 }
 
-static CopyNest open_picks(Derive *d, const Component *c, Val draws, Loop **outermost, uint32_t room) {
+static Plates open_picks(Derive *d, const Component *c, Val draws, Loop **outermost, uint32_t room) {
   if (draws) *outermost = build_open(&d->b, LOOP_PAR, build_int(&d->b, 0), draws);
-  CopyNest nest = structure_open(d, c, c->structure->edge->plates.n, room + 1);
+  Plates nest = structure_open(d, c, c->structure->edge->plates.n, room + 1);
   if (!draws) return nest;
   for (uint32_t i = nest.n; i > 0; i--) nest.place[i] = nest.place[i - 1];
   nest.place[0] = (*outermost)->index;
   return nest;
 }
 
-static void close_picks(Derive *d, CopyNest *nest, Loop *outermost) {
+static void close_picks(Derive *d, Plates *nest, Loop *outermost) {
   structure_close(d, nest);
   if (outermost) build_close(&d->b, outermost);
 }
 
-static Val *copy_in(const CopyNest *nest, const Component *c, Derive *d) {
+static Val *copy_in(const Plates *nest, const Component *c, Derive *d) {
   uint32_t n = c->structure->edge->plates.n;
   Val *copy = NEW_ARRAY(d->arena, Val, n + 1);
   for (uint32_t i = 0; i < n; i++) copy[i] = find_bound(&nest->x, c->plates.at[i])->v;
@@ -70,7 +70,7 @@ static Array *uniform_stage(Derive *d, const Component *c, Val draws, Val lines,
   Builder *b = &d->b;
   Array *u = picks_array(d, c, "u", STORE_WIDE, draws, 2, (Val[]){lines, build_int(b, 2)});
   Loop *outermost = NULL;
-  CopyNest nest = open_picks(d, c, draws, &outermost, 2);
+  Plates nest = open_picks(d, c, draws, &outermost, 2);
   uint32_t loops = nest.n;
   nest.n += draws ? 1 : 0; /* place has the draw in front */
   fill_uniform(d, &nest, c->structure->edge, u, lines, p->seed, draws ? outermost->index : p->number, copy_in(&nest, c, d));
@@ -90,7 +90,7 @@ static void pick_stage(Derive *d, const Component *c, Val draws, Picked *p) {
   Array *u = p->seed ? uniform_stage(d, c, draws, s.line, p) : NULL;
   p->choice = picks_array(d, c, "choice", STORE_INT, draws, 1, &s.nodes);
   Loop *outermost = NULL;
-  CopyNest nest = open_picks(d, c, draws, &outermost, 0);
+  Plates nest = open_picks(d, c, draws, &outermost, 0);
   b->span = e->span;
   Routine r = p->seed ? structure_draw_routine(&nest.x, e, &s) : structure_best_routine(&nest.x, e, &s);
   Array *arrays[] = {local, u ? u : p->choice, p->choice};

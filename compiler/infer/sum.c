@@ -341,11 +341,11 @@ static Val of_copy(Context *x, Copy copy, NodeFn fn, const void *key) {
 
 Split node_split(Context *x, Copy copy, const Node *n) {
   static const char greatest, mass;
-  if (copy.c->chain && !chain_known(x, copy)) return (Split){wide(x, 0), chain_status(x, copy)};
   if (copy.c->structure) { /* marginals sum to 1 */
     Val sum = structure_log_sum(x, copy);
     return (Split){wide(x, 0), build_select(B(x), build_2(B(x), IR_NE, sum, sum), sum, wide(x, 0))};
   }
+  if (copy.c->chain && !chain_known(x, copy)) return (Split){wide(x, 0), chain_status(x, copy)};
   if (n != copy.c->root) return (Split){node_greatest(x, copy, n), node_mass(x, copy, n)};
   return (Split){of_copy(x, copy, node_greatest, &greatest), of_copy(x, copy, node_mass, &mass)};
 }

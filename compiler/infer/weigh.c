@@ -260,7 +260,7 @@ Val weight_log(Context *x, const Weight *w, const IndexVec *plates) {
   return over_indices(x, w, &w->plates, plates->n, w->plates.n, statement);
 }
 
-Val weight_over(Context *x, const Weight *w, const IndexVec *list) { return over_indices(x, w, list, 0, list->n, statement); }
+Val weight_over(Context *x, const Weight *w, const IndexVec *indices) { return over_indices(x, w, indices, 0, indices->n, statement); }
 
 Val weight_statement(Context *x, const Weight *w) { return statement(x, w); }
 
@@ -300,8 +300,8 @@ Val range_count(Context *x, const Edge *e) {
 }
 
 static Val normaliser_log(Context *x, const At *a, Copy owner) {
+  if (owner.c->structure) return negate(x, structure_log_support(x, a->f->edge));
   const Factor *f = a->f;
-  if (owner.c->structure) return negate(x, structure_log_support(x, f->edge));
   Val sum;
   if (f->weight && x->d->plan->latents && x->d->plan->latents->correction[f->weight->id])
     return wide(x, 0); /* plan_latent.c: only where it is 1 for every value of the latent */
@@ -365,7 +365,7 @@ Val factor_log(Context *x, Component *c, const Factor *f) {
   Val active = 0;
   Context y = *x;
   if (f->reach) y = at_home(x, home, f->reach, &active);
-  else if (f->edge && !f->weight && (f->kind == FACTOR_PRIOR || f->kind == FACTOR_NORMALISER)) active = is_unnamed(x, home, f->edge);
+  else if (f->edge && !f->weight && f->kind != FACTOR_SUPPORT && !c->structure) active = is_unnamed(x, home, f->edge);
   Val l = log_of_factor(&y, &(At){home, f}, owner);
   return active ? build_select(B(x), active, l, wide(x, 0)) : l;
 }
