@@ -122,7 +122,7 @@ int attn_call_output(attn_call *call, const char *name, const attn_array *array,
 /* The type and shape of an output, once the inputs are bound; data is NULL, strides are those of C order. */
 int attn_call_shape(attn_call *call, const char *name, attn_array *array, attn_message *why);
 
-/* Computes the outputs.  ATTN_ERROR_INDEX and ATTN_ERROR_DIVISOR come from data: the message tells the place in the model.
+/* Computes the outputs.  ATTN_ERROR_INDEX, ATTN_ERROR_DIVISOR and ATTN_ERROR_CONCAVE come from data: the message tells the place in the model.
  * After an error outputs may be partly written. */
 int attn_call_run(attn_call *call, attn_message *why);
 /* An output of the last run that went well.  Memory of the call is valid until its next run or question

@@ -45,7 +45,7 @@ typedef struct Spans { const Kernel *k; llvm_blake3_hasher *h; } Spans;
 static void add_check(void *ctx, Val v) {
   Spans *s = ctx;
   const Instr *i = ir_at(s->k, v);
-  if (i->op != IR_CHECK_INDEX && i->op != IR_CHECK_NONZERO) return;
+  if (!ir_is_check(i->op)) return;
   add_number(s->h, i->span.lo);
   add_number(s->h, i->span.hi);
 }

@@ -185,7 +185,7 @@ static LLVMValueRef wanted(Emit *e, const Region *r) {
     LLVMValueRef one = NULL;
     if (i->op == IR_LOOP && i->loop->kind != LOOP_REDUCE) one = wanted(e, i->loop->body);
     if (i->op == IR_STORE) one = e->place[i->array->id].present;
-    if (i->op == IR_STORE && !one) one = LLVMConstInt(e->t.i1, 1, false);
+    if ((i->op == IR_STORE && !one) || i->op == IR_SOLVE) one = LLVMConstInt(e->t.i1, 1, false);
     if (one) any = any ? LLVMBuildOr(e->b, any, one, "") : one;
   }
   return any;
@@ -217,7 +217,7 @@ static void emit_loop(Emit *e, const Loop *l) {
 
 LLVMValueRef check_fails(Emit *e, const Instr *i) {
   LLVMValueRef x = e->val[i->arg[1]], zero = const_int(e, 0);
-  if (i->op == IR_CHECK_NONZERO) return LLVMBuildICmp(e->b, LLVMIntEQ, x, zero, "");
+  if (i->op != IR_CHECK_INDEX) return LLVMBuildICmp(e->b, LLVMIntEQ, x, zero, "");
   LLVMValueRef low = LLVMBuildICmp(e->b, LLVMIntSLT, x, zero, "");
   return LLVMBuildOr(e->b, low, LLVMBuildICmp(e->b, LLVMIntSGE, x, e->val[i->arg[2]], ""), "");
 }
@@ -231,14 +231,15 @@ static void set_unlikely(Emit *e, LLVMValueRef branch) {
 }
 
 static void emit_check(Emit *e, const Instr *i) {
-  bool divisor = i->op == IR_CHECK_NONZERO;
+  bool index = i->op == IR_CHECK_INDEX;
+  int status = index ? ATTN_ERROR_INDEX : i->op == IR_CHECK_NONZERO ? ATTN_ERROR_DIVISOR : ATTN_ERROR_CONCAVE;
   LLVMValueRef fails = check_fails(e, i);
   if (i->arg[0]) fails = LLVMBuildAnd(e->b, e->val[i->arg[0]], fails, "");
   LLVMBasicBlockRef from = LLVMGetInsertBlock(e->b), done = block_when(e, fails, "fails");
   set_unlikely(e, LLVMGetBasicBlockTerminator(from));
-  emit_failure(e, LLVMConstInt(e->t.i32, divisor ? ATTN_ERROR_DIVISOR : ATTN_ERROR_INDEX, false),
+  emit_failure(e, LLVMConstInt(e->t.i32, (unsigned)status, false),
                LLVMConstInt(e->t.i32, e->sites.n, false), e->val[i->arg[1]],
-               divisor ? const_int(e, 0) : e->val[i->arg[2]]);
+               index ? e->val[i->arg[2]] : const_int(e, 0));
   block_go(e, done);
   vec_push(e->arena, &e->sites, i->span);
 }
@@ -250,7 +251,8 @@ static void emit_instr(Emit *e, Val v) {
   if (i->op == IR_LOOP) emit_loop(e, i->loop);
   else if (i->op == IR_ARRAY) array_declare(e, i->array);
   else if (i->op == IR_STORE) array_store(e, i);
-  else if (i->op == IR_CHECK_INDEX || i->op == IR_CHECK_NONZERO) emit_check(e, i);
+  else if (i->op == IR_SOLVE) emit_solve(e, i);
+  else if (ir_is_check(i->op)) emit_check(e, i);
   else e->val[v] = i->op == IR_LOAD ? array_load(e, i) : emit_op(e, i);
 }
 

@@ -9,6 +9,7 @@
  *   emit_op.c   scalar operations
  *   emit_acc.c  accumulators
  *   array.c     where arrays lie: views, workspace; loads and stores
+ *   solve.c     calls of routines of the runtime
  *   parallel.c  independent iterations as tasks for threads
  *   dispatch.c  one kernel for several processors
  *   target.c    machines, passes, text
@@ -168,6 +169,7 @@ void array_views(Emit *e);                        /* IN and OUT: data and stride
 void array_declare(Emit *e, const Array *a);      /* dimensions, from the values */
 LLVMValueRef array_load(Emit *e, const Instr *i); /* IR_LOAD */
 void array_store(Emit *e, const Instr *i);        /* IR_STORE */
+void emit_solve(Emit *e, const Instr *i);         /* IR_SOLVE; solve.c */
 /* Elements of a workspace array without test of range. */
 /* A run: consecutive elements along one dimension of a load. */
 bool array_has_runs(const Array *a); /* of floats */

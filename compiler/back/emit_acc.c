@@ -346,7 +346,7 @@ static bool in_pass(const Reduction *r, uint32_t first, uint32_t n, bool seed) {
 static bool may_check(const Kernel *k, const Region *r) {
   for (uint32_t n = 0; n < r->code.n; n++) {
     const Instr *i = ir_at(k, r->code.at[n]);
-    if (i->op == IR_CHECK_INDEX || i->op == IR_CHECK_NONZERO || i->op == IR_LOOP) return true;
+    if (ir_is_check(i->op) || i->op == IR_LOOP) return true;
   }
   return false;
 }

@@ -317,8 +317,10 @@ LLVMValueRef emit_op(Emit *e, const Instr *i) {
     case IR_LOAD:
     case IR_ARRAY:
     case IR_STORE:
+    case IR_SOLVE:
     case IR_CHECK_INDEX:
     case IR_CHECK_NONZERO:
+    case IR_CHECK_CONCAVE:
     case IR_LOOP:
     case IR_OP_COUNT_: break;
   }

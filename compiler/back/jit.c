@@ -9,6 +9,7 @@
 
 #include "back/cache.h"
 #include "base/ice.h"
+#include "family.h"
 #include "random.h"
 #include "special.h"
 
@@ -22,6 +23,9 @@ static const Symbol symbols[] = {
     BOTH(roundeven), BOTH(ldexp), BOTH(cbrt),
     BOTH(attn_rt_lgamma), BOTH(attn_rt_lbeta), BOTH(attn_rt_digamma),
     {"attn_rt_random_uniform", (AnyFunction)attn_rt_random_uniform},
+#define FAMILY(ID, name, function, ints, inputs, outputs) {#function, (AnyFunction)(function)},
+#include "ir/family.def"
+#undef FAMILY
     {"memset", (AnyFunction)memset}, {"memcpy", (AnyFunction)memcpy}, {"memmove", (AnyFunction)memmove},
 };
 #undef BOTH

@@ -62,7 +62,7 @@ static const Loop *only_loop(const Kernel *k, const Region *r) {
   const Loop *only = NULL;
   for (uint32_t n = 0; n < r->code.n; n++) {
     const Instr *i = ir_at(k, r->code.at[n]);
-    bool effect = i->op == IR_STORE || i->op == IR_ARRAY || i->op == IR_CHECK_INDEX || i->op == IR_CHECK_NONZERO;
+    bool effect = i->op == IR_STORE || i->op == IR_SOLVE || i->op == IR_ARRAY || ir_is_check(i->op);
     if (effect || (i->op == IR_LOOP && (only || i->loop->kind != LOOP_PAR))) return NULL;
     if (i->op == IR_LOOP) only = i->loop;
   }

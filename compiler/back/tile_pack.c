@@ -66,7 +66,7 @@ static void store_all(Tile *t, const ValVec *values, LLVMValueRef at) {
 
 /* ---- checks ------------------------------------------------------------------------------------- */
 
-static bool is_check(const Instr *i) { return i->op == IR_CHECK_INDEX || i->op == IR_CHECK_NONZERO; }
+static bool is_check(const Instr *i) { return ir_is_check(i->op); }
 
 static uint8_t check_dep(const Tile *t, const Instr *i) { return t->rows->dep[i->arg[1]] | t->rows->dep[i->arg[2]]; }
 

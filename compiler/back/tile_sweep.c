@@ -157,7 +157,7 @@ static V alive_here(Tile *t) {
 static void check_here(Tile *t, const Instr *i) {
   Emit *e = t->e;
   V x = tile_value(t, i->arg[1], 0, 0), zero = LLVMConstNull(t->l.i64), fails;
-  if (i->op == IR_CHECK_NONZERO) fails = LLVMBuildICmp(e->b, LLVMIntEQ, x, zero, "");
+  if (i->op != IR_CHECK_INDEX) fails = LLVMBuildICmp(e->b, LLVMIntEQ, x, zero, "");
   else {
     V low = LLVMBuildICmp(e->b, LLVMIntSLT, x, zero, "");
     fails = LLVMBuildOr(e->b, low, LLVMBuildICmp(e->b, LLVMIntSGE, x, tile_value(t, i->arg[2], 0, 0), ""), "");

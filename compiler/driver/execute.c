@@ -144,6 +144,10 @@ void execute_report(Arena *arena, const Program *p, const attn_error *err) {
     ICE("a kernel failed with status %d at site %d", (int)err->status, (int)err->site);
   Span at = p->code->sites[err->site];
   if (err->status == ATTN_ERROR_DIVISOR) diag_error(diags, at, "division by zero");
+  else if (err->status == ATTN_ERROR_CONCAVE) {
+    Diag *d = diag_error(diags, at, "no closed step here: the expected log weight has no maximum in the latents of this line, or its exponential no integral");
+    diag_hint(diags, d, "a prior with a smaller spread holds the latent; with 'method = gradient' and a point it moves in any case");
+  }
   else if (err->limit <= 0) diag_error(diags, at, "index %lld is out of range: there is nothing to index here", (long long)err->value);
   else
     diag_error(diags, at, "index %lld is out of range: it must be at least 0 and less than %lld", (long long)err->value,

@@ -12,8 +12,11 @@
 #include "driver/message.h"
 #include "driver/precheck.h"
 #include "infer/plan.h"
+#include "model/term.h"
 
 static const double DEFAULT_LIMIT = 1e12;
+static const double MOST_PAIRS = 1e8;
+enum { MOST_BITS = 20 };
 
 typedef struct Limit {
   const Inputs *in;
@@ -92,6 +95,73 @@ static double cost_along(Limit *l, const Component *c) {
   return cost;
 }
 
+static double size_of(Limit *l, const Term *t) {
+  Constant n;
+  l->known.steps = 0;
+  return constant_eval(&l->known, t, &n) == CONSTANT_KNOWN ? (double)n.i : 1;
+}
+
+/* Is something asked that takes the sum over all matchings: more than the heaviest one, or an approximation of it? */
+typedef struct Asked { const Edge *e; const Term *ref; bool sum, pairs; } Asked;
+
+/* Two references that are not the same: two nodes at once. */
+static void note_reference(const Term *t, void *ctx) {
+  Asked *a = ctx;
+  if (t->kind != TERM_EDGE || t->edge != a->e) return;
+  if (!a->ref) a->ref = t;
+  a->pairs |= !term_equal(t, a->ref);
+}
+
+static void note_query(const Term *t, void *ctx) {
+  Asked *a = ctx;
+  if (t->kind != TERM_QUERY) return;
+  InferMethod method = a->e->infer ? a->e->infer->method : INFER_EXACT;
+  bool by_sum = method == INFER_EXACT || method == INFER_SAMPLE;
+  switch (t->query) {
+  case QUERY_E: case QUERY_P:
+    a->sum |= by_sum && term_mentions_edge(t->args.at[0], a->e);
+    a->ref = NULL;
+    if (method == INFER_EXACT) term_walk(t->args.at[0], note_reference, a);
+    break;
+  case QUERY_SAMPLE: a->sum |= t->args.at[0]->edge == a->e; break;
+  case QUERY_ENTROPY: case QUERY_KL: case QUERY_COUNT:
+    for (uint32_t i = 0; i < t->copies.n; i++) a->sum |= t->copies.at[i].edge == a->e;
+    break;
+  case QUERY_LOGZ: a->sum = true; break;
+  case QUERY_MODE: case QUERY_ELBO: case QUERY_PARAM: break;
+  }
+}
+
+static Asked asked_of(const Model *m, const Edge *e) {
+  Asked a = {.e = e};
+  for (uint32_t i = 0; i < m->outs.n; i++) term_walk(m->outs.at[i]->value, note_query, &a);
+  for (uint32_t i = 0; i < m->lets.n; i++)
+    if (m->lets.at[i]->has_query) term_walk(m->lets.at[i]->value, note_query, &a);
+  return a;
+}
+
+static double matching_cost(double m, double n) { return 2 * m * n * pow(2, fmin(m, n)); }
+
+/* What the family's algorithm takes, for every copy. */
+static double structure_cost(Limit *l, const Edge *e) {
+  double n = size_of(l, e->n), m = e->m ? size_of(l, e->m) : n, times = copies(l, &e->plates, 0);
+  Asked asked = asked_of(l->in->model, e);
+  if (asked.pairs) times *= m * (n + edge_has_none(e)); /* once for every choice of every node */
+  switch (e->domain) {
+  case DOMAIN_TREE: return times * 1.5 * n * n * n;
+  case DOMAIN_PROJECTIVE_TREE: return times * 4 * n * n * n;
+  case DOMAIN_PERMUTATION: case DOMAIN_MATCHING: return asked.sum ? times * matching_cost(m, n) : 0;
+  case DOMAIN_RANGE: case DOMAIN_BIT: break;
+  }
+  return 0;
+}
+
+static double component_cost(Limit *l, const Component *c) {
+  if (c->structure) return structure_cost(l, c->structure->edge);
+  if (c->chain) return cost_along(l, c);
+  return c->root ? cost_below(l, c, c->root, copies(l, &c->plates, 0)) : 0;
+}
+
 static void refuse(Arena *arena, Diags *to, const Inputs *in, const Component *c, double cost, double max) {
   const char *names = "";
   for (uint32_t i = 0; i < c->edges.n; i++)
@@ -101,11 +171,38 @@ static void refuse(Arena *arena, Diags *to, const Inputs *in, const Component *c
   diag_hint(to, d, "%s; --max-cost=%.0e allows it", precheck_sizes(arena, in->model, in->sizes), pow(10, ceil(log10(cost))));
 }
 
+/* The joint law of two nodes has a number for every choice of both. */
+static bool pairs_fit(Diags *to, Limit *l, const Component *c) {
+  const Edge *e = c->structure->edge;
+  double n = size_of(l, e->n), choices = (e->m ? size_of(l, e->m) : n) * (n + edge_has_none(e)) , all = choices * choices * copies(l, &e->plates, 0);
+  if (!asked_of(l->in->model, e).pairs || all <= MOST_PAIRS) return true;
+  Diag *d = diag_error(to, e->span, "queries about two nodes of '%s' at once keep %.2g numbers; the limit is %.1g",
+                       sym_text(l->in->model->names, e->name), all, MOST_PAIRS);
+  diag_hint(to, d, "'infer %s by sample(n = ..)' estimates them from draws of the whole", sym_text(l->in->model->names, e->name));
+  return false;
+}
+
+/* Sums over matchings keep a number for every subset of the smaller side: memory is what ends first. */
+static bool subsets_fit(Arena *arena, Diags *to, Limit *l, const Component *c, double cost) {
+  const Edge *e = c->structure->edge;
+  if ((e->domain != DOMAIN_PERMUTATION && e->domain != DOMAIN_MATCHING) || !cost) return true;
+  double n = size_of(l, e->n), bits = e->m ? fmin(size_of(l, e->m), n) : n;
+  if (bits <= MOST_BITS) return true;
+  const char *name = sym_text(l->in->model->names, e->name);
+  Diag *d = diag_error(to, e->span, "the exact sum over '%s' goes through the subsets of %.0f targets, about %.2g steps; the limit is %d targets", name,
+                       bits, cost, MOST_BITS);
+  const char *way = e->domain == DOMAIN_PERMUTATION
+      ? arena_printf(arena, "'infer %s by sinkhorn(steps = 20)' and '.. by bethe(steps = 20)' approximate E and P; ", name) : "";
+  diag_hint(to, d, "%s'mode(%s[..])' is exact at any size; --max-cost=%.0e allows the sum", way, name, pow(10, ceil(log10(cost))));
+  return false;
+}
+
 bool limit_holds(Arena *arena, const Loaded *file, const Inputs *in, double max) {
   const Model *m = in->model;
   Plan *p = plan_model(arena, m);
   if (p->refusals.n) return true;
-  if (max == 0) max = DEFAULT_LIMIT;
+  bool is_default = max == 0;
+  if (is_default) max = DEFAULT_LIMIT;
   Diags *to = load_messages(arena, file);
   Limit l = {.in = in, .known = constant_known(arena, m, in->sizes), .edge = NEW_ARRAY(arena, int64_t, m->edges.n + 1),
              .has_edge = NEW_ARRAY(arena, bool, m->edges.n + 1)};
@@ -113,7 +210,9 @@ bool limit_holds(Arena *arena, const Loaded *file, const Inputs *in, double max)
   l.known.has_edge = l.has_edge;
   for (uint32_t i = 0; i < p->components.n; i++) {
     const Component *c = p->components.at[i];
-    double cost = c->chain ? cost_along(&l, c) : c->root ? cost_below(&l, c, c->root, copies(&l, &c->plates, 0)) : 0;
+    double cost = component_cost(&l, c);
+    if (c->structure && !pairs_fit(to, &l, c)) continue;
+    if (c->structure && is_default && !subsets_fit(arena, to, &l, c, cost)) continue;
     if (cost > max) refuse(arena, to, in, c, cost, max);
   }
   diag_print(to, message_stream());

@@ -6,10 +6,10 @@
 #include "driver/measure.h"
 #include "model/term.h"
 
-typedef enum { ANY, POSITIVE, NONNEGATIVE, UNIT, FINITE } Demand;
+typedef enum { ANY, POSITIVE, NONNEGATIVE, UNIT, FINITE, FROM_ONE } Demand;
 
 static const char *const DEMANDS[] = {
-  [ANY] = "", [POSITIVE] = "positive", [NONNEGATIVE] = "at least 0", [UNIT] = "between 0 and 1", [FINITE] = "a number",
+  [ANY] = "", [POSITIVE] = "positive", [NONNEGATIVE] = "at least 0", [UNIT] = "between 0 and 1", [FINITE] = "a number", [FROM_ONE] = "at least 1",
 };
 
 /* Of parameter `k`.  What is normalised (weights, logits) is a weight like others, not a parameter. */
@@ -34,6 +34,7 @@ static bool holds(Demand d, double x) {
   case NONNEGATIVE: return x >= 0;
   case UNIT: return x >= 0 && x <= 1;
   case FINITE: return !isnan(x);
+  case FROM_ONE: return x >= 1;
   }
   return true;
 }
@@ -73,6 +74,7 @@ static void check_require(Precheck *p, const Weight *w) {
 static void check_infer(Precheck *p, const Infer *f) {
   if (f->n) check_value(p, f->n, POSITIVE, "the number of draws");
   if (f->k) check_value(p, f->k, POSITIVE, "the number of values kept");
+  if (f->alpha) check_value(p, f->alpha, FROM_ONE, "alpha");
   if (f->tau) check_value(p, f->tau, POSITIVE, "the temperature");
   if (f->steps) check_value(p, f->steps, NONNEGATIVE, "the number of steps");
   if (f->rate) check_value(p, f->rate, POSITIVE, "the rate");

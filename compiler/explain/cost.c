@@ -6,6 +6,7 @@
 #include <math.h>
 
 #include "explain/facts.h"
+#include "ir/solve.h"
 #include "ir/walk.h"
 
 typedef enum { CLASS_FREE, CLASS_ARITHMETIC, CLASS_DIVISION, CLASS_TRANSCENDENTAL, CLASS_SELECTION } CostClass;
@@ -13,7 +14,7 @@ typedef enum { CLASS_FREE, CLASS_ARITHMETIC, CLASS_DIVISION, CLASS_TRANSCENDENTA
 static CostClass class_of(IrOp op) {
   switch (op) {
   case IR_CONST: case IR_SIZE: case IR_INDEX: case IR_RESULT: case IR_CONVERT: case IR_LOAD: case IR_ARRAY: case IR_STORE:
-  case IR_CHECK_INDEX: case IR_CHECK_NONZERO: case IR_LOOP: case IR_OP_COUNT_: return CLASS_FREE;
+  case IR_SOLVE: case IR_CHECK_INDEX: case IR_CHECK_NONZERO: case IR_CHECK_CONCAVE: case IR_LOOP: case IR_OP_COUNT_: return CLASS_FREE;
   case IR_ADD: case IR_SUB: case IR_MUL: case IR_NEG: case IR_ABS: case IR_SIGN: case IR_MIN: case IR_MAX: case IR_FLOOR:
   case IR_CEIL: case IR_ROUND: case IR_LOGMUL: case IR_RANDOM: return CLASS_ARITHMETIC;
   case IR_DIV: case IR_SQRT: return CLASS_DIVISION;
@@ -173,13 +174,15 @@ void count_cost(Facts *f) {
 
 /* ---- memory -------------------------------------------------------------------------------------------------- */
 
-typedef struct Access { const Facts *f; bool *is_read; Val *stored; } Access; /* by Array.id */
+typedef struct Access { const Facts *f; bool *is_read; Val *stored; const char **solved; } Access; /* by Array.id */
 
 static void note_access(void *ctx, Val v) {
   Access *a = ctx;
   const Instr *i = ir_at(a->f->k, v);
   if (i->op == IR_LOAD) a->is_read[i->array->id] = true;
   if (i->op == IR_STORE) a->stored[i->array->id] = i->arg[0];
+  for (uint32_t k = 0; i->op == IR_SOLVE && k < ir_solve_arrays(i); k++)
+    if (ir_solve_writes(i, k)) a->solved[i->solve->array[k]->id] = ir_family_name(i->solve->family);
 }
 
 /* copies times domain of some edge: the size of the matrix of all its probabilities */
@@ -214,13 +217,14 @@ static void count_array(Facts *f, const Array *a, const Access *use) {
   f->bytes_kept = poly_add(&f->polys, &f->bytes_kept, &bytes);
   const Let *let = let_of(f, a);
   Val v = use->stored[a->id];
+  const char *made_by = use->solved[a->id];
   vec_push(f->arena, &f->kept,
-           (Kept){a, let ? a->name + 4 : a->name, v ? value_text(f, v) : "...", let, n, bytes, is_pairwise(f, &n)});
+           (Kept){a, let ? a->name + 4 : a->name, v ? value_text(f, v) : made_by ? arena_printf(f->arena, "what %s leaves", made_by) : "...", let, n, bytes, is_pairwise(f, &n)});
 }
 
 void count_memory(Facts *f) {
   uint32_t n = f->k->arrays.n;
-  Access use = {f, NEW_ARRAY(f->arena, bool, n + 1), NEW_ARRAY(f->arena, Val, n + 1)};
+  Access use = {f, NEW_ARRAY(f->arena, bool, n + 1), NEW_ARRAY(f->arena, Val, n + 1), NEW_ARRAY(f->arena, const char *, n + 1)};
   walk_code(f->k, f->k->top, note_access, &use);
   for (uint32_t i = 0; i < n; i++) count_array(f, f->k->arrays.at[i], &use);
 }

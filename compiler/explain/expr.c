@@ -32,7 +32,7 @@ static const char *name_by_bound(const Facts *f, Val hi) {
 
 const char *loop_name(const Facts *f, const Loop *l) {
   const LoopName *n = find_name(f, l);
-  return n ? n->name : name_by_bound(f, l->hi);
+  return n ? n->name : l->kind == LOOP_SEQ ? "step" : name_by_bound(f, l->hi);
 }
 
 Edge *loop_edge(const Facts *f, const Loop *l) {

@@ -97,8 +97,31 @@ static void print_reference(Say *s, const Term *t, FILE *to) {
 
 static void print_query(Say *s, const Term *t, FILE *to);
 
+static const char *moment_text(const Term *t) {
+  switch (t->moment) {
+  case MOMENT_VALUE: case MOMENT_MEAN: return NULL;
+  case MOMENT_VARIANCE: return "Var[%s]";
+  case MOMENT_LOG: return "E[log %s]";
+  case MOMENT_LOG1M: return "E[log(1 - %s)]";
+  }
+  return NULL;
+}
+
+static void print_moment(Say *s, const Term *t, FILE *to) {
+  Term plain = *t;
+  plain.moment = MOMENT_VALUE;
+  const char *text = moment_text(t), *hole = strstr(text, "%s");
+  fprintf(to, "%.*s", (int)(hole - text), text);
+  print(s, &plain, NULL, to);
+  fputs(hole + 2, to);
+}
+
 static bool special(void *ctx, const Term *t, FILE *to) {
   Say *s = ctx;
+  if (t->kind == TERM_LATENT && moment_text(t)) {
+    print_moment(s, t, to);
+    return true;
+  }
   if (t->kind == TERM_EDGE) {
     const char *letter = reference_letter(s, t);
     if (letter) fputs(letter, to);

@@ -19,6 +19,8 @@ const char *weight_text(const Facts *f, const Weight *w); /* "weighted by exp(..
 const char *prior_text(const Facts *f, const Edge *e);    /* "uniform", "logits(-slope * (i - phi))" */
 /* "one of M keys j in 0 .. N-1 ..." without the edge's name */
 const char *support_text(const Facts *f, const Edge *e);
+/* How a structure is summed, and what that costs; lines indented by 4.  family.c */
+const char *family_text(const Facts *f, const Component *c);
 const char *infer_text(const Facts *f, const Infer *i);   /* what replaces the exact posterior */
 
 typedef struct Posterior {

@@ -178,6 +178,7 @@ static const char *factor_name(const Text *p, const Factor *f) {
     return plain_text(p->f, f->weight->value ? f->weight->value : f->weight->left, NULL);
   case FACTOR_PRIOR: return arena_printf(p->f->arena, "the prior of %s", edge);
   case FACTOR_SUPPORT: return arena_printf(p->f->arena, "the support of %s", edge);
+  case FACTOR_MARGINAL: return arena_printf(p->f->arena, "the marginals of %s", edge);
   case FACTOR_NORMALISER: return arena_printf(p->f->arena, "the normaliser of the prior of %s", edge);
   }
   return "?";
@@ -196,6 +197,14 @@ static void print_node(const Text *p, const Node *n, int indent) {
   for (uint32_t i = 0; i < n->children.n; i++) print_node(p, n->children.at[i], indent + 2);
 }
 
+static void print_structure(const Text *p, const Component *c) {
+  const Edge *e = c->structure->edge;
+  say(p, "  %s: %s", name(p, e->name), e->plates.n ? arena_printf(p->f->arena, "the copies (%s) are independent; within each ", binders(p, &e->plates)) : "");
+  say(p, "the nodes are joined\n%s", family_text(p->f, c));
+  for (uint32_t i = 0; i < c->constants.n; i++)
+    say(p, "    %s depends on no edge: it cancels in every posterior and is counted only in log Z\n", factor_name(p, c->constants.at[i]));
+}
+
 static void print_list(const Text *p, const char *before, const TextVec *list) {
   say(p, "    %s", before);
   for (uint32_t i = 0; i < list->n; i++) say(p, "%s%s", i ? ", " : "", list->at[i]);
@@ -212,6 +221,10 @@ static void print_chain(const Text *p, const Component *c) {
 }
 
 static void print_component(const Text *p, const Component *c) {
+  if (c->structure) {
+    print_structure(p, c);
+    return;
+  }
   say(p, "  ");
   for (uint32_t i = 0; i < c->edges.n; i++) say(p, "%s%s", i ? ", " : "", name(p, c->edges.at[i]->name));
   if (c->chain) {
@@ -251,7 +264,9 @@ static void print_plan(const Text *p) {
   if (!p->f->k) return;
   heading(p, "Passes over the values");
   for (uint32_t i = 0; i < p->f->streams.n; i++) print_stream(p, &p->f->streams.at[i]);
-  if (!p->f->streams.n) say(p, "  none: no output needs the posterior\n");
+  bool solved = false;
+  for (uint32_t i = 0; i < plan->components.n; i++) solved |= plan->components.at[i]->structure != NULL;
+  if (!p->f->streams.n) say(p, "  none: %s\n", solved ? "marginals are read where they are asked for" : "no output needs the posterior");
 }
 
 static const char *order_law(const Order *o) {
@@ -355,6 +370,7 @@ static void print_memory(const Text *p) {
   print_amount(p, "bytes kept", &f->bytes_kept);
   if (passes_any_scalar(f)) print_carried(p);
   workspace_text(f, p->to);
+  for (uint32_t i = 0; i < f->plan->components.n; i++) pairwise |= f->plan->components.at[i]->structure != NULL;
   if (!f->m->edges.n) return;
   say(p, "  %s\n", pairwise ? "an array as large as copies times values is kept (above)"
                          : "no array of copies times values is ever stored: weights are made and used as they stream by");
@@ -389,6 +405,7 @@ void explain_text(Facts *f, FILE *to) {
   print_inputs(&p);
   print_graph(&p);
   print_formulas(&p);
+  latents_text(f, to);
   if (f->k || !f->plan->refusals.n) print_plan(&p);
   if (f->k) {
     print_orders(&p);

@@ -18,6 +18,7 @@ static double apply(IrOp op, double x, double y) {
   switch ((int)op) {
   case IR_MAX: return isnan(x) || isnan(y) ? NAN : fmax(x, y);
   case IR_MIN: return isnan(x) || isnan(y) ? NAN : fmin(x, y);
+  case IR_POW: return pow(x, y);
   case IR_FLOORDIV: return y == 0 ? NAN : floor(x / y);
   case IR_MOD: return y == 0 ? NAN : x - floor(x / y) * y;
   default: return NAN;
@@ -27,6 +28,7 @@ static double apply(IrOp op, double x, double y) {
 static const char *op_text(Facts *f, IrOp op, const Poly *a, const Poly *b) {
   const char *x = poly_text(&f->polys, a), *y = poly_text(&f->polys, b);
   if (op == IR_MAX || op == IR_MIN) return arena_printf(f->arena, "%s(%s, %s)", ir_op_name(op), x, y);
+  if (op == IR_POW) return arena_printf(f->arena, "%s^%s", x, y);
   const char *open = a->terms.n > 1 ? "(" : "", *close = a->terms.n > 1 ? ")" : "";
   return arena_printf(f->arena, op == IR_MOD ? "(%s%s%s %% %s)" : "(%s%s%s // %s)", open, x, close, y);
 }
@@ -120,7 +122,7 @@ static Poly compute(Facts *f, Val v) {
   case IR_NEG:
     a = int_poly(f, i->arg[0]);
     return poly_scale(&f->polys, &a, -1);
-  case IR_ADD: case IR_SUB: case IR_MUL: case IR_MAX: case IR_MIN: case IR_FLOORDIV: case IR_MOD: break;
+  case IR_ADD: case IR_SUB: case IR_MUL: case IR_MAX: case IR_MIN: case IR_POW: case IR_FLOORDIV: case IR_MOD: break;
   default: return varying(f, v, &none);
   }
   a = int_poly(f, i->arg[0]), b = int_poly(f, i->arg[1]);

@@ -71,6 +71,7 @@ void plan_reaches(Plan *p) {
     Weight *w = m->weights.at[i];
     First f = {0};
     visit_weight(w, note_edge, &f);
+    if (f.edge && edge_is_structured(f.edge)) continue; /* structure_plan.c */
     if (f.edge && is_count_weight(p, w)) {
       const char *why = plan_count(p, p->of_edge[f.edge->id], w);
       if (why) refuse_reach(p, p->of_edge[f.edge->id], w->span, why);

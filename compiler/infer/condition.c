@@ -10,6 +10,8 @@
 
 #include "infer/chain.h"
 #include "infer/expect.h"
+#include "infer/replace.h"
+#include "infer/structure.h"
 #include "model/term.h"
 
 static Val wide(Context *x, double v) { return build_float(B(x), IR_WIDE, v); }
@@ -31,6 +33,7 @@ static bool find_carry(Context *x, Copy copy, const Term *t, Carry *carry) {
   *carry = (Carry){.base = build_deepest(b, copy.c->plates.n, copy.at)};
   for (const Known *k = x->known; k; k = k->next)
     if (k->c == copy.c && ir_at(b->k, k->value.v)->home->depth > carry->base->depth) carry->base = ir_at(b->k, k->value.v)->home;
+  if (x->d->stage->depth > carry->base->depth) carry->base = x->d->stage; /* what is summed may be read from latents */
   if (carry->base == b->at || !context_holds_in(x, carry->base)) return false;
   for (BoundIndex *n = x->bound; n; n = n->next) {
     if (n->region->depth <= carry->base->depth || find_bound(x, n->index) != n || !term_mentions_index(t, n->index)) continue;
@@ -78,9 +81,30 @@ static Val has_weight(Context *x, Val log_w) {
 
 typedef struct Streamed { Copy copy; const Node *n; const Term *t; const Carry *carry; } Streamed;
 
+/* The node of the same structure that has a value already.  others: how many may have. */
+static const Known *other_node(const Context *x, Copy copy, uint32_t *others) {
+  const Known *found = NULL;
+  *others = 0;
+  for (const Known *k = x->known; k && copy.c->structure; k = k->next)
+    if (k->c == copy.c && !same_copy(x, copy.c, k->copy, copy.at) && may_share_structure(x, copy.c, k->copy, copy.at)) {
+      found = k;
+      ++*others;
+    }
+  return found;
+}
+
+/* The log weight of the value known in x, or of what is put in its place. */
+static Val value_log(Context *x, Copy copy, const Node *n) {
+  uint32_t others;
+  const Known *given = other_node(x, copy, &others);
+  if (!given && !is_replaced(copy.c)) return node_log(x, copy, n, false);
+  Choice value = find_known(x, copy.c, n->edge, copy.at)->value;
+  return given ? structure_log_conditional(x, copy, value, given) : replaced_log(x, copy, value);
+}
+
 static void contribute_expected(Context *x, void *arg, Contribution *c) {
   Streamed *s = arg;
-  c->log_w = node_log(x, s->copy, s->n, false);
+  c->log_w = value_log(x, s->copy, s->n);
   Context y = with_guard(x, has_weight(x, c->log_w));
   c->x = bracket_on_axes(&y, s->carry, s->t, c);
 }
@@ -93,8 +117,11 @@ static Val stream(Context *x, Copy copy, const Node *n, const Term *t) {
   else carry.n = 0;
   Streamed s = {copy, n, t, &carry};
   Acc *a = stream_edge(x, copy, n->edge, ACC_EXPECT, IR_WIDE, carry.n, carry.axes, contribute_expected, &s);
+  bool approximate = copy.c->structure && structure_is_approximate(copy.c); /* then the weights need not sum to 1 */
+  Val mass = approximate ? build_1(b, IR_EXP, node_sum(x, copy, n)) : 0;
   b->at = back;
-  return carried_result(x, &carry, a);
+  Val v = carried_result(x, &carry, a);
+  return mass ? build_2(b, IR_MUL, v, mass) : v;
 }
 
 /* ---- sifting -------------------------------------------------------------------------------------------------- */
@@ -122,15 +149,21 @@ static const Term *find_sift(Context *x, const Mention *m, const Edge *e, const 
   return NULL;
 }
 
+/* They sum to 1, or none is a number. */
+static Split of_probabilities(Context *x, Copy copy) {
+  Val one = replaced_any(x, copy);
+  return (Split){wide(x, 0), build_select(B(x), build_2(B(x), IR_NE, one, one), one, wide(x, 0))};
+}
+
 static Val sift(Context *x, Copy copy, const Node *n, const Term *value, const Term *rest) {
   Builder *b = B(x);
   Choice v = eval_choice(x, value);
-  Split total = node_split(x, copy, n);
+  Split total = is_replaced(copy.c) ? of_probabilities(x, copy) : node_split(x, copy, n);
   Val inside = in_support(x, copy, n->edge, v);
   if (v.none && ir_at(b->k, v.none)->op == IR_CONST) v.v = build_int(b, -1);
   Context y = with_known(x, copy, n->edge, v);
   y = with_guard(&y, inside);
-  Val log_w = node_log(&y, copy, n, false);
+  Val log_w = value_log(&y, copy, n);
   Val there = build_and(b, inside, has_weight(x, log_w));
   Val p = build_1(b, IR_EXP, build_2(b, IR_SUB, build_2(b, IR_SUB, log_w, total.max), total.mass));
   if (rest) {
@@ -164,6 +197,19 @@ static Val at_mode(Context *x, Copy copy, const Term *t) {
   return where_exists(x, sum, build_convert(B(x), part(&y, t), IR_WIDE));
 }
 
+/* The draw at which another node of the structure was looked at; 0: none was. */
+static Val draw_under_way(const Context *x, Copy copy) {
+  for (const Known *k = x->known; k && copy.c->structure; k = k->next)
+    if (k->c == copy.c && k->draw && may_share_structure(x, copy.c, k->copy, copy.at)) return k->draw;
+  return 0;
+}
+
+static Context with_draw(const Context *x, Copy copy, Edge *e, Val seed, Val draw) {
+  Context y = with_known(x, copy, e, draw_value((Context *)x, copy, e, seed, draw));
+  y.known->draw = draw;
+  return y;
+}
+
 /* One draw has values for all copies of a chain that t mentions. */
 static Context with_chain_drawn(Context *x, Copy copy, const Term *t, Val seed, Val n, Val number) {
   Context y = *x;
@@ -177,6 +223,11 @@ static Context with_chain_drawn(Context *x, Copy copy, const Term *t, Val seed, 
 }
 
 static Val over_draws(Context *x, Copy copy, const Term *t) {
+  Val under_way = draw_under_way(x, copy);
+  if (under_way) {
+    Context z = with_draw(x, copy, copy.c->edges.at[0], 0, under_way);
+    return build_convert(B(x), part(&z, t), IR_WIDE);
+  }
   Builder *b = B(x);
   Region *back = b->at;
   const Infer *infer = copy.c->infer;
@@ -189,7 +240,7 @@ static Val over_draws(Context *x, Copy copy, const Term *t) {
   Acc *a = build_acc(b, l, ACC_SUM, IR_WIDE, carry.n, carry.axes);
   Context y = copy.c->chain ? with_chain_drawn(x, copy, t, seed, n, l->index) : *x;
   for (uint32_t i = 0; i < copy.c->edges.n && !copy.c->chain; i++)
-    y = with_known(&y, copy, copy.c->edges.at[i], draw_value(x, copy, copy.c->edges.at[i], seed, l->index));
+    y = with_draw(&y, copy, copy.c->edges.at[i], seed, l->index);
   y = with_weight(&y, sum);
   Contribution c = {0};
   c.x = bracket_on_axes(&y, &carry, t, &c);
@@ -217,7 +268,7 @@ static Term *with_own_plates(Context *x, const Term *t, Copy copy, bool blank) {
   *r = *t;
   r->args = (TermVec){0};
   for (uint32_t i = 0; i < t->args.n; i++)
-    vec_push(arena, &r->args, here ? term_index(arena, t->edge->plates.at[i], t->span) : with_own_plates(x, t->args.at[i], copy, blank));
+    vec_push(arena, &r->args, here ? term_index(arena, copy.c->plates.at[i], t->span) : with_own_plates(x, t->args.at[i], copy, blank));
   return term_finish(r);
 }
 
@@ -258,11 +309,24 @@ static Val from_memo(Context *x, const Mention *m, const Term *t) {
   return a ? memo_load(x, a, m->copy, &axes) : 0;
 }
 
+static bool equal_prefix(Copy copy, const Known *other) {
+  for (uint32_t i = 0; i + 1 < copy.c->plates.n; i++)
+    if (copy.at[i] != other->copy[i]) return false;
+  return true;
+}
+
 Val condition(Context *x, const Mention *m, const Term *t) {
   const Node *n = top_unknown(x, m);
   const Infer *infer = m->copy.c->infer;
   copy_of(x, m->ref); /* for its checks */
-  Val kept = from_memo(x, m, t);
+  uint32_t others;
+  const Known *other = other_node(x, m->copy, &others);
+  bool joint = other != NULL, by_value = infer && (infer->method == INFER_MODE || infer->method == INFER_SAMPLE);
+  if (joint && !by_value && (others > 1 || structure_is_approximate(m->copy.c)))
+    return refuse_query(x, m->ref->span, "the joint law of these nodes of one structure is not compiled yet");
+  if (joint && !by_value && !equal_prefix(m->copy, other))
+    return refuse_query(x, m->ref->span, "two nodes that may belong to one structure or to two are not compiled yet");
+  Val kept = joint ? 0 : from_memo(x, m, t);
   if (kept) return kept;
   if (infer && infer->method == INFER_MODE) return at_mode(x, m->copy, t);
   if (infer && infer->method == INFER_SAMPLE) return over_draws(x, m->copy, t);

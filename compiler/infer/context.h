@@ -37,6 +37,7 @@ typedef struct Known {
   Edge *edge;
   Val *copy; /* index values of the copy, one a plate */
   Choice value;
+  Val draw; /* of which draw that is its value; 0: of none */
   struct Known *next;
 } Known;
 
@@ -52,6 +53,11 @@ typedef struct Decision {
 enum { DERIVE_MAX_INSTRS = 1 << 16 };
 
 typedef struct Memo Memo;
+typedef struct Solved Solved;
+typedef struct Picked Picked;
+typedef struct Replaced Replaced;
+typedef struct Paired Paired;
+typedef struct Iteration Iteration;
 
 typedef struct Derive {
   Arena *arena;
@@ -62,7 +68,14 @@ typedef struct Derive {
   Array **neighbours; /* and here its indices */
   Array **lets;      /* by Let.id: stored arrays, NULL until first needed */
   Memo *memos;
+  Region *stage;     /* where results for every copy are put: the kernel's top, or the step of inference under way */
+  Iteration *iteration; /* infer/iterate.c; NULL: no latents */
+  bool keep_sums;    /* log Z of every copy by a parallel loop over the copies, also where it is asked for once */
   struct ChainTables **chains; /* by Component.id; NULL until first needed */
+  Solved *solved;    /* structures whose marginals are there, */
+  Picked *picked;    /* and heaviest values or draws */
+  Paired *paired;    /* what is known of two nodes at once */
+  Replaced *replaced; /* probabilities in place of posteriors */
   const IndexVec *plates; /* of the output being derived */
   Val seed;          /* of sample() queries; 0: not yet needed */
   bool failed;       /* a refusal was added on the way */
@@ -134,6 +147,10 @@ Val log_weight(Context *x, const Term *t);           /* L[t]; NaN where t < 0 */
 Val factor_log(Context *x, Component *c, const Factor *f); /* at the values known in x */
 Val range_count(Context *x, const Edge *e); /* int: the size of a range without `where`, none included */
 Val weight_log(Context *x, const Weight *w, const IndexVec *plates); /* product over the plates beyond `plates` */
+Val weight_statement(Context *x, const Weight *w); /* where all its plates are bound */
+/* The product over the list of what fn gives at each point. */
+typedef Val (*StatementFn)(Context *x, const Weight *w, void *arg);
+Val weight_log_each(Context *x, const Weight *w, const IndexVec *list, StatementFn fn, void *arg);
 Val weight_over(Context *x, const Weight *w, const IndexVec *indices);  /* product over the indices */
 
 /* ---- density.c ------------------------------------------------------------------------------------------ */
@@ -164,8 +181,12 @@ const Known *find_known(const Context *x, const Component *c, const Edge *e, Val
 /* Of all index values that name the same copy, those that stand for it: decisions are an equivalence, and each joins two
  * that stood for themselves. */
 Val *named_copy(const Context *x, const Component *c, Val *at);
+/* The index values `other` name the copy `at`, whatever they look like. */
+Context with_same_copy(const Context *x, Component *c, Val *other, Val *at);
 bool same_copy(const Context *x, const Component *c, Val *a, Val *b);
 Copy own_copy(Context *x, Component *c);
+/* The index value that names a copy: any will do where it is none, for nothing is made of it. */
+Val index_of_copy(Context *x, Choice named);
 /* Values of the leading indices of a copy of e, into `at`: checked, for a plate 1..T has no copy 0. */
 void copy_indices(Context *x, const Edge *e, const TermVec *args, Val *at);
 /* The copy an edge reference names; its index values are checked. */
@@ -189,6 +210,21 @@ Val gumbel_variable(Context *x, Copy copy, const Edge *e, Val seed, Val number, 
 /* fn summed over the indices list[from..]; -inf wins over NaN. */
 typedef Val (*CopyFn)(Context *x, Component *c, void *arg);
 
+/* log evidence of what lies wholly in the plates one stands in (Derive.plates), and with `entropy` H[q]: F */
+Val model_evidence(Context *x, bool entropy, Span span);
+
+/* ---- iterate.c: latents ---------------------------------------------------------------------------------- */
+
+/* The loops of inference, at the top of the kernel; then the latents stand at their final q. */
+void derive_iteration(Derive *d);
+/* The array of the number of q that a LATENT term asks for. */
+Array *latent_array(const Derive *d, const Term *t);
+Val latent_entropy(Context *x, const IndexVec *plates);
+Val query_elbo(Context *x, const Term *t);
+Val query_param(Context *x, const Term *t);
+/* A new state of the latents: what was kept for every copy is out of date where it depends on them. */
+void begin_stage(Derive *d, Region *stage);
+
 /* ---- memo.c: results kept for every copy of a component ----------------------------------------------- */
 
 /* The array, over the component's plates then `axes`, of fn at each copy; made once for equal keys.  NULL when
@@ -196,6 +232,8 @@ typedef Val (*CopyFn)(Context *x, Component *c, void *arg);
 typedef Val (*MemoFn)(Context *x, Copy copy, void *arg);
 Array *memo(Context *x, Component *c, const void *key, const Term *term, const IndexVec *axes, StoreType elem,
             MemoFn fn, void *arg);
+bool component_depends_on_latents(const Component *c);
+void forget_stage(Derive *d); /* drops what was kept since the last change of a latent */
 Val memo_load(Context *x, Array *a, Copy copy, const IndexVec *axes);
 
 #endif

@@ -127,6 +127,7 @@ Kernel *derive_kernel(Arena *arena, Plan *plan) {
   ICE_UNLESS(plan->refusals.n == 0);
   Derive d = {.arena = arena, .plan = plan, .m = m};
   build_init(&d.b, arena, sym_text(m->names, m->name));
+  d.stage = d.b.k->top;
   for (uint32_t i = 0; i < m->sizes.n; i++) vec_push(arena, &d.b.k->sizes, sym_text(m->names, m->sizes.at[i]->name));
   d.inputs = NEW_ARRAY(arena, Array *, m->inputs.n);
   d.neighbours = NEW_ARRAY(arena, Array *, m->inputs.n);
@@ -135,6 +136,7 @@ Kernel *derive_kernel(Arena *arena, Plan *plan) {
   bool *done = NEW_ARRAY(arena, bool, m->outs.n);
   declare_inputs(&d);
   for (uint32_t i = 0; i < m->outs.n; i++) outs[i] = declare_output(&d, m->outs.at[i]);
+  if (m->latents.n) derive_iteration(&d);
   derive_plates(&d, (Context){.d = &d}, outs, done, NULL, 0);
   return d.failed ? NULL : d.b.k;
 }

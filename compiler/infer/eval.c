@@ -6,6 +6,7 @@
 #include "infer/context.h"
 
 #include "base/ice.h"
+#include "infer/latent.h"
 #include "model/term.h"
 
 Val refuse_query(const Context *x, Span span, const char *why) {
@@ -61,7 +62,10 @@ static bool is_component_loop(const Context *x, const Loop *l) {
 
 bool is_redundant(const Context *x, uint32_t n, const Val *v) {
   const Kernel *k = B(x)->k;
-  for (Region *r = build_deepest(B(x), n, v); r->parent; r = r->parent) {
+  Region *r = build_deepest(B(x), n, v), *storing = B(x)->at;
+  while (storing->loop && storing->loop->kind == LOOP_REDUCE) storing = storing->parent;
+  if (x->d->iteration && storing->depth > r->depth) r = storing; /* what reads latents does not leave it */
+  for (; r != x->d->stage && r->parent; r = r->parent) {
     bool depends = r->loop->body != r || is_component_loop(x, r->loop); /* nor does an axis region or a seed */
     for (uint32_t i = 0; i < n && !depends; i++) depends = depends_on(k, v[i], r->loop->index);
     if (!depends) return true;
@@ -157,6 +161,22 @@ static Val eval_input(Context *x, const Term *t) {
   for (uint32_t i = 0; i < t->args.n; i++) {
     Choice c = eval_choice(x, t->args.at[i]);
     index[i] = c.v;
+    none = or_none(x, none, c.none);
+  }
+  Context read = none ? with_guard(x, not_none(x, none)) : *x;
+  for (uint32_t i = 0; i < t->args.n; i++) check_index(&read, t->args.at[i], index[i], a->dims[i]);
+  return unless_none(x, none, build_load(B(x), a, index));
+}
+
+/* As eval_input; indices count from where the latent's ranges begin. */
+static Val eval_latent(Context *x, const Term *t) {
+  Array *a = latent_array(x->d, t);
+  Context top = {.d = x->d};
+  Val *index = NEW_ARRAY(x->d->arena, Val, t->args.n), none = 0;
+  for (uint32_t i = 0; i < t->args.n; i++) {
+    Choice c = eval_choice(x, t->args.at[i]);
+    Bounds r = eval_range(&top, &latent_index(t->latent, i)->range);
+    index[i] = build_2(B(x), IR_SUB, c.v, r.lo);
     none = or_none(x, none, c.none);
   }
   Context read = none ? with_guard(x, not_none(x, none)) : *x;
@@ -559,7 +579,7 @@ static Choice eval_edge(Context *x, const Term *t) {
   Val *copy = NEW_ARRAY(x->d->arena, Val, t->args.n), none = 0;
   for (uint32_t i = 0; i < t->args.n; i++) {
     Choice a = eval_choice(x, t->args.at[i]);
-    copy[i] = a.v;
+    copy[i] = index_of_copy(x, a);
     none = or_none(x, none, a.none);
   }
   const Known *k = find_known(x, c, t->edge, copy);
@@ -589,7 +609,7 @@ Choice eval_choice(Context *x, const Term *t) {
   case TERM_INPUT: return (Choice){eval_input(x, t), 0};
   case TERM_LET: return (Choice){eval_let(x, t), 0};
   case TERM_EDGE: return eval_edge(x, t);
-  case TERM_LATENT: return (Choice){refuse_query(x, t->span, "latents are not compiled yet"), 0};
+  case TERM_LATENT: return (Choice){eval_latent(x, t), 0};
   case TERM_OP: return eval_op(x, t);
   case TERM_IF: return eval_if(x, t);
   case TERM_REDUCE: return (Choice){eval_reduce(x, t), 0};

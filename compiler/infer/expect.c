@@ -32,11 +32,20 @@ static bool is_choice_pending(Context *x, const Term *t) {
   return false;
 }
 
+/* phi == phi: 1 where the copy exists. */
+static const Term *asks_for_existence(Context *x, const Term *t) {
+  if (t->kind == TERM_OP && t->op == OP_TO_REAL) return asks_for_existence(x, t->args.at[0]);
+  bool same = t->kind == TERM_OP && t->op == OP_EQ && t->args.at[0]->kind == TERM_EDGE && term_equal(t->args.at[0], t->args.at[1]);
+  return same && !args_unresolved(x, t->args.at[0]) && !args_unbound(x, t->args.at[0]) ? t->args.at[0] : NULL;
+}
+
 static Val as_wide(Context *x, const Term *t) { return build_convert(B(x), eval(x, t), IR_WIDE); }
 
 Val expect(Context *x, const Term *t) {
   if (B(x)->k->instrs.n > DERIVE_MAX_INSTRS) return refuse_query(x, t->span, "this expectation has too many cases to be compiled");
   if (!unresolved(x, t)) return as_wide(x, t);
+  const Term *lone = asks_for_existence(x, t);
+  if (lone) return build_convert(B(x), copy_exists(x, copy_of(x, lone)), IR_WIDE);
   const Term *choice = find_choice(x, t);
   if (choice) return expect_choice(x, t, choice);
   Mentions m = mentions_of(x, t);

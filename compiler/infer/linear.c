@@ -16,7 +16,7 @@ static bool may_be_none(const Term *t) {
   if (t->kind == TERM_OP && t->op == OP_TO_REAL) return may_be_none(t->args.at[0]);
   if (t->kind == TERM_IF) return may_be_none(t->args.at[1]) || may_be_none(t->args.at[2]);
   if (t->kind != TERM_EDGE) return false;
-  bool none = t->edge->or_none;
+  bool none = edge_has_none(t->edge);
   for (uint32_t i = 0; i < t->args.n; i++) none |= may_be_none(t->args.at[i]);
   return none;
 }
@@ -38,6 +38,8 @@ static bool names_copies_apart(const Term *t, const Index *j) {
 
 static bool all_under_binder(Context *x, const Term *t) {
   Mentions m = mentions_of(x, t);
+  for (uint32_t i = 0; i < m.reached_in.n; i++)
+    if (m.reached_in.at[i]->structure) return false; /* its nodes are not independent */
   return m.list.n == 0 && !m.reached;
 }
 

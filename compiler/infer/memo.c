@@ -12,6 +12,7 @@ struct Memo {
   const Term *term;
   IndexVec axes;
   Array *array;
+  bool staged; /* depends on latents */
   Memo *next;
 };
 
@@ -26,7 +27,8 @@ static Index *memo_index(Component *c, const IndexVec *axes, uint32_t i) {
   return i < c->plates.n ? c->plates.at[i] : axes->at[i - c->plates.n];
 }
 
-static Array *fill(Derive *d, Component *c, const IndexVec *axes, StoreType elem, MemoFn fn, void *arg) {
+/* The array is the kernel's; the loops that fill it stand where its latents have their values. */
+static Array *fill(Derive *d, Component *c, const IndexVec *axes, StoreType elem, MemoFn fn, void *arg, Region *stage) {
   Builder *b = &d->b;
   Region *back = b->at;
   b->at = b->k->top;
@@ -40,6 +42,7 @@ static Array *fill(Derive *d, Component *c, const IndexVec *axes, StoreType elem
     dims[i] = build_2(b, IR_SUB, r[i].hi, r[i].lo);
   }
   Array *a = build_array(b, ARRAY_TEMP, arena_printf(d->arena, "each%u", b->k->arrays.n), elem, n, dims);
+  b->at = stage;
   for (uint32_t i = 0; i < n; i++) {
     loops[i] = open_loop(&x, LOOP_PAR, memo_index(c, axes, i)->span, r[i].lo, r[i].hi);
     x = with_index(&x, memo_index(c, axes, i), loops[i]->index, r[i].lo, r[i].hi, true);
@@ -58,6 +61,33 @@ static bool worth_storing(const Component *c) {
   return false;
 }
 
+static bool weight_mentions_latent(const Weight *w) {
+  if (!w) return false;
+  uint8_t mentions = (w->value ? w->value->mentions : 0) | (w->left ? w->left->mentions : 0);
+  for (uint32_t i = 0; i < w->params.n; i++) mentions |= w->params.at[i]->mentions;
+  return mentions & MENTIONS_LATENT;
+}
+
+bool component_depends_on_latents(const Component *c) {
+  for (uint32_t i = 0; i < c->factors.n; i++)
+    if (weight_mentions_latent(c->factors.at[i]->weight)) return true;
+  for (uint32_t i = 0; c->chain && i < c->chain->ends.n; i++)
+    if (weight_mentions_latent(c->chain->ends.at[i]->weight)) return true;
+  return false;
+}
+
+static bool depends_on_latents(const Component *c, const Term *t) {
+  return (t && (t->mentions & MENTIONS_LATENT)) || component_depends_on_latents(c);
+}
+
+void forget_stage(Derive *d) {
+  for (uint32_t i = 0; d->chains && i < d->plan->components.n; i++)
+    if (component_depends_on_latents(d->plan->components.at[i])) d->chains[i] = NULL;
+  for (Memo **m = &d->memos; *m;)
+    if ((*m)->staged) *m = (*m)->next;
+    else m = &(*m)->next;
+}
+
 Array *memo(Context *x, Component *c, const void *key, const Term *term, const IndexVec *axes, StoreType elem, MemoFn fn, void *arg) {
   Derive *d = x->d;
   if (!worth_storing(c)) return NULL;
@@ -66,9 +96,10 @@ Array *memo(Context *x, Component *c, const void *key, const Term *term, const I
   for (Memo *m = d->memos; m; m = m->next)
     if (m->c == c && m->key == key && same_axes(&m->axes, axes) && (term == m->term || (term && m->term && term_equal(term, m->term))))
       return m->array;
-  Array *a = fill(d, c, axes, elem, fn, arg);
+  bool staged = depends_on_latents(c, term);
+  Array *a = fill(d, c, axes, elem, fn, arg, staged ? d->stage : d->b.k->top);
   Memo *m = NEW(d->arena, Memo);
-  *m = (Memo){c, key, term, *axes, a, d->memos};
+  *m = (Memo){c, key, term, *axes, a, staged, d->memos};
   d->memos = m;
   return a;
 }

@@ -4,6 +4,7 @@
  * or named by the variable of a sum.  What is mentioned falls into parts that are independent given what is known. */
 #include "infer/chain.h"
 #include "infer/expect.h"
+#include "infer/structure.h"
 #include "model/term.h"
 
 /* ---- what a bracket mentions ----------------------------------------------------------------------------- */
@@ -105,6 +106,7 @@ const Node *top_unknown(Context *x, const Mention *m) {
 }
 
 bool same_part(Context *x, const Mention *a, const Mention *b) {
+  if (a->copy.c == b->copy.c && a->copy.c->structure) return may_share_structure(x, a->copy.c, a->copy.at, b->copy.at);
   return a->copy.c == b->copy.c && same_copy(x, a->copy.c, a->copy.at, b->copy.at) &&
          (a->copy.c->chain || top_unknown(x, a) == top_unknown(x, b));
 }

@@ -5,6 +5,7 @@
 #include "infer/named.h"
 
 #include "infer/expect.h"
+#include "infer/structure.h"
 
 typedef struct OverStep { AccKind kind; const Over *o; uint32_t from; } OverStep;
 
@@ -25,6 +26,7 @@ Val over_copies(Context *x, AccKind kind, const Over *o, uint32_t from) {
     chain.at[from] = step_range(x, o->c).lo;
     return over_copies(x, kind, &chain, from + 1);
   }
+  if (o->c->structure && from + 1 == o->c->plates.n) return o->fn(x, whole_structure(x, (Copy){o->c, o->at}), o);
   if (from == o->c->plates.n) return o->fn(x, (Copy){o->c, o->at}, o);
   return reduce_over(x, o->c->plates.at[from], kind, IR_WIDE, contribute_copies, &(OverStep){kind, o, from});
 }
@@ -121,7 +123,7 @@ Val over_components(Context *x, const Term *t, AccKind kind, IrOp combine, CopyQ
     o.at = NEW_ARRAY(x->d->arena, Val, o.c->plates.n);
     copy_indices(x, s->edge, &s->fixed, o.at);
     o.named = named_copies(x, o.c, t);
-    Val v = o.c->chain || names_one_copy(&o) ? of_copies(x, kind, &o) : of_each_copy(x, kind, combine, &o);
+    Val v = o.c->chain || o.c->structure || names_one_copy(&o) ? of_copies(x, kind, &o) : of_each_copy(x, kind, combine, &o);
     total = total ? build_2(B(x), combine, total, v) : v;
   }
   return total;

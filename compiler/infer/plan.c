@@ -4,6 +4,9 @@
 #include <stdlib.h>
 
 #include "base/ice.h"
+#include "infer/latent.h"
+#include "infer/replace.h"
+#include "infer/structure.h"
 #include "model/term.h"
 
 /* ---- what a term mentions ----------------------------------------------------------------------------- */
@@ -56,30 +59,12 @@ void plan_refuse(Plan *p, Span span, const char *text, const char *hint) {
 
 static const char *name(const Plan *p, Sym s) { return sym_text(p->model->names, s); }
 
-static void refuse_domain(Plan *p, const Edge *e) {
-  const char *what = NULL;
-  switch (e->domain) {
-  case DOMAIN_RANGE: case DOMAIN_BIT: return;
-  case DOMAIN_TREE: what = "tree"; break;
-  case DOMAIN_PROJECTIVE_TREE: what = "projective_tree"; break;
-  case DOMAIN_PERMUTATION: what = "permutation"; break;
-  case DOMAIN_MATCHING: what = "matching"; break;
-  }
-  plan_refuse(p, e->span, arena_printf(p->arena, "edges in '%s' are not compiled yet ('%s')", what, name(p, e->name)),
-         "attn verify evaluates small sizes of it by enumeration");
-}
-
-static void refuse_infer(Plan *p, const Infer *f) {
-  const char *what = NULL;
+static void check_infer(Plan *p, const Infer *f) {
   switch (f->method) {
-  case INFER_EXACT: case INFER_MODE: case INFER_SAMPLE: return;
-  case INFER_TOP: what = "top"; break;
-  case INFER_ENTMAX: what = "entmax"; break;
-  case INFER_SINKHORN: what = "sinkhorn"; break;
-  case INFER_BETHE: what = "bethe"; break;
-  case INFER_COLLAPSED: what = "collapsed"; break;
+  case INFER_EXACT: case INFER_MODE: case INFER_SAMPLE: case INFER_COLLAPSED: return;
+  case INFER_TOP: case INFER_ENTMAX: replace_check(p, f); return;
+  case INFER_SINKHORN: case INFER_BETHE: structure_check_infer(p, f); return;
   }
-  plan_refuse(p, f->span, arena_printf(p->arena, "'infer .. by %s' is not compiled yet", what), NULL);
 }
 
 static void refuse_prior(Plan *p, const Weight *w) {
@@ -107,6 +92,10 @@ static void join_edge(void *arg, const Term *t) {
   Join *j = arg;
   Plan *p = j->p;
   const Edge *e = t->edge;
+  if (edge_is_structured(e) && e != j->first) {
+    plan_refuse(p, j->span, arena_printf(p->arena, "'%s' is joined to another edge: not compiled yet", name(p, e->name)), NULL);
+    return;
+  }
   if (!j->first) {
     j->first = e;
     return;
@@ -131,6 +120,7 @@ static uint32_t *join_edges(Plan *p) {
   }
   for (uint32_t i = 0; i < m->weights.n; i++) {
     Join j = {.p = p, .leader = leader, .span = m->weights.at[i]->span};
+    if (structure_of_weight(m->weights.at[i])) continue; /* make_components */
     visit_weight(m->weights.at[i], join_edge, &j);
     if (!j.first) vec_push(p->arena, &p->free_weights, m->weights.at[i]);
   }
@@ -141,6 +131,16 @@ int component_place(const Component *c, const Edge *e) {
   for (uint32_t i = 0; i < c->edges.n; i++)
     if (c->edges.at[i] == e) return (int)i;
   return -1;
+}
+
+/* Its nodes are the copies; every weight belongs to one of them. */
+static void add_structure(Plan *p, Component *c, Edge *e) {
+  c->structure = structure_new(p, e);
+  c->plates = (IndexVec){0};
+  for (uint32_t i = 0; i < e->plates.n; i++) vec_push(p->arena, &c->plates, e->plates.at[i]);
+  vec_push(p->arena, &c->plates, c->structure->node);
+  for (uint32_t i = 0; i < p->model->weights.n; i++)
+    if (structure_of_weight(p->model->weights.at[i]) == e) structure_add_weight(p, c->structure, p->model->weights.at[i]);
 }
 
 static void make_components(Plan *p) {
@@ -154,6 +154,7 @@ static void make_components(Plan *p) {
       *c = NEW(p->arena, Component);
       (*c)->id = p->components.n;
       (*c)->plates = e->plates;
+      if (edge_is_structured(e)) add_structure(p, *c, e);
       vec_push(p->arena, &p->components, *c);
     }
     p->of_edge[i] = *c;
@@ -243,9 +244,23 @@ static void add_priors(Plan *p, Component *c, Edge *e) {
   if (!all) add_prior(p, c, e, NULL);
 }
 
+/* A structure is uniform over all its values, unless some node has a prior of its own. */
+static void add_structure_factors(Plan *p, Component *c) {
+  Edge *e = c->structure->edge;
+  Factor *f = NEW_ARRAY(p->arena, Factor, 2);
+  f[0] = (Factor){.kind = FACTOR_MARGINAL, .edge = e, .scope = 1};
+  f[1] = (Factor){.kind = FACTOR_NORMALISER, .edge = e, .is_prior = true};
+  vec_push(p->arena, &c->factors, &f[0]);
+  if (!e->prior) vec_push(p->arena, &c->constants, &f[1]);
+}
+
 static void make_factors(Plan *p) {
   for (uint32_t i = 0; i < p->components.n; i++) {
     Component *c = p->components.at[i];
+    if (c->structure) {
+      add_structure_factors(p, c);
+      continue;
+    }
     for (uint32_t k = 0; k < c->edges.n; k++) add_priors(p, c, c->edges.at[k]);
     for (uint32_t k = 0; k < p->model->weights.n; k++) {
       Weight *w = p->model->weights.at[k];
@@ -365,18 +380,22 @@ Node *plan_tree(Plan *p, Component *c, EdgeSet first, bool hull) {
   return root;
 }
 
+static void check_replaced(Plan *p, const Component *c) {
+  if (c->chain || c->edges.n > 1) plan_refuse(p, c->infer->span, "this method is for edges joined to nothing", NULL);
+  if (component_depends_on_latents(c))
+    plan_refuse(p, c->infer->span, "this method of edges whose weights mention a latent is not compiled yet",
+                "attn verify evaluates small sizes of it by enumeration");
+}
+
 /* ---- the plan ------------------------------------------------------------------------------------------ */
 
 Plan *plan_model(Arena *arena, const Model *m) {
   Plan *p = NEW(arena, Plan);
   p->arena = arena;
   p->model = m;
-  for (uint32_t i = 0; i < m->latents.n; i++)
-    plan_refuse(p, m->latents.at[i]->span,
-           arena_printf(arena, "latents are not compiled yet ('%s')", name(p, m->latents.at[i]->name)),
-           "attn verify evaluates small sizes of it by enumeration");
-  for (uint32_t i = 0; i < m->edges.n; i++) refuse_domain(p, m->edges.at[i]);
-  for (uint32_t i = 0; i < m->infers.n; i++) refuse_infer(p, m->infers.at[i]);
+  for (uint32_t i = 0; i < m->edges.n; i++)
+    if (edge_is_structured(m->edges.at[i])) structure_check(p, m->edges.at[i]);
+  for (uint32_t i = 0; i < m->infers.n; i++) check_infer(p, m->infers.at[i]);
   for (uint32_t i = 0; i < m->weights.n; i++) refuse_prior(p, m->weights.at[i]);
   make_components(p);
   if (!p->refusals.n) plan_reaches(p);
@@ -385,9 +404,11 @@ Plan *plan_model(Arena *arena, const Model *m) {
   plan_chains(p);
   for (uint32_t i = 0; i < p->components.n; i++) {
     Component *c = p->components.at[i];
+    if (is_replaced(c)) check_replaced(p, c);
     if (c->chain) continue;
     c->root = plan_tree(p, c, 0, false);
     if (!c->root) plan_refuse(p, c->edges.at[0]->span, "the supports of these edges depend on each other in a circle", NULL);
   }
+  plan_latents(p);
   return p;
 }

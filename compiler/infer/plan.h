@@ -28,6 +28,7 @@ typedef enum {
   FACTOR_NORMALISER, /* - log sum of D over the support of `edge`, given the edges in scope */
   FACTOR_SUPPORT,    /* 0 where `edge` is in its support given the edges in scope, else -inf: in chains, and where the edge
                         stands above edges that its support depends on, and is streamed over all values it may have */
+  FACTOR_MARGINAL,   /* log of the marginal of a node of a structure, all other nodes summed out (structure.h) */
 } FactorKind;
 
 typedef struct Factor {
@@ -50,6 +51,16 @@ struct Node {
   VEC(Node *) children;
   VEC(Factor *) factors; /* those whose scope is complete once this edge has a value */
 };
+
+/* A weight of one node of a structure: `up[node]`.  plate: which of the weight's plates the node is; UINT32_MAX: none. */
+typedef struct Local { Weight *weight; const Term *node; uint32_t plate; } Local;
+
+/* A structured edge, alone in its component. */
+typedef struct Structure {
+  Edge *edge;
+  Index *node; /* the component's last plate */
+  VEC(Local) locals;
+} Structure;
 
 /* sum over an index of 0/1 terms of copies along a plate: how many of them so far is a value of the chain. */
 typedef struct Counter {
@@ -84,6 +95,7 @@ struct Component {
   uint32_t id;
   VEC(Edge *) edges; /* in order of declaration */
   IndexVec plates;
+  Structure *structure; /* NULL: copies are independent */
   VEC(Factor *) factors;
   VEC(Factor *) constants; /* factors with an empty scope */
   Node *root;   /* NULL: a chain */
@@ -100,10 +112,12 @@ struct Plan {
   VEC(Component *) components;
   Component **of_edge;          /* by Edge.id */
   VEC(Weight *) free_weights;   /* weights that mention no edge */
-  Reach **reach_of_weight;      /* by Weight.id; NULL: it mentions no edge, or is an End */
+  struct Latents *latents;      /* infer/latent.h; NULL: the model has none */
+  Reach **reach_of_weight;      /* by Weight.id; NULL: it mentions no edge, is an End or of a structure */
   VEC(Refusal) refusals;        /* what cannot be compiled; empty: the plan is complete */
 };
 
+void plan_refuse(Plan *p, Span span, const char *text, const char *hint);
 Plan *plan_model(Arena *arena, const Model *m);
 
 /* An elimination tree with the edges of `first` above others where supports allow it, or, `hull`, wherever possible:

@@ -10,7 +10,9 @@
 #include <math.h>
 
 #include "base/ice.h"
+#include "infer/latent.h"
 #include "infer/named.h"
+#include "infer/structure.h"
 #include "model/term.h"
 
 static Val wide(Context *x, double v) { return build_float(B(x), IR_WIDE, v); }
@@ -70,7 +72,7 @@ static Val pick_below(Context *x, Copy copy, const Node *n, const Pick *pick) {
   Val code = pick_at(x, copy, n, pick);
   if (n->edge == pick->edge) return code;
   Val empty = build_2(b, IR_EQ, code, build_int(b, -1));
-  Context y = with_known(x, copy, n->edge, decode(x, code, NONE_LAST, n->edge->or_none));
+  Context y = with_known(x, copy, n->edge, decode(x, code, NONE_LAST, edge_has_none(n->edge)));
   y = with_guard(&y, build_1(b, IR_NOT, empty));
   for (uint32_t i = 0; i < n->children.n; i++)
     if (is_below(n->children.at[i], pick->edge))
@@ -89,17 +91,19 @@ static Choice stored_pick(Context *x, Copy copy, const Pick *pick, const void *k
   if (is_redundant(x, copy.c->plates.n, copy.at))
     a = memo(x, copy.c, key, NULL, &(IndexVec){0}, STORE_INT, pick_code, (void *)pick);
   Val code = a ? memo_load(x, a, copy, &(IndexVec){0}) : pick_code(x, copy, (void *)pick);
-  return decode(x, code, NONE_CODE, pick->edge->or_none);
+  return decode(x, code, NONE_CODE, edge_has_none(pick->edge));
 }
 
 Choice mode_value(Context *x, Copy copy, Edge *e) {
+  if (copy.c->structure) return structure_mode(x, copy);
   if (copy.c->chain) return chain_mode(x, copy, e);
   return stored_pick(x, copy, &(Pick){.edge = e}, e);
 }
 
 Choice draw_value(Context *x, Copy copy, Edge *e, Val seed, Val draw) {
+  if (copy.c->structure) return structure_draw_of(x, copy, draw);
   Pick p = {.edge = e, .draw = true, .seed = seed, .number = draw};
-  return decode(x, pick_code(x, copy, &p), NONE_CODE, e->or_none);
+  return decode(x, pick_code(x, copy, &p), NONE_CODE, edge_has_none(e));
 }
 
 static Val seed_of_run(Context *x) {
@@ -116,6 +120,7 @@ static Val query_pick(Context *x, const Term *t) {
   Copy copy = copy_of(x, ref);
   Choice c;
   if (t->query == QUERY_MODE) c = mode_value(x, copy, ref->edge);
+  else if (copy.c->structure) c = structure_draw(x, copy, seed_of_run(x), build_int(B(x), 0));
   else if (copy.c->chain) c = chain_draw(x, copy, ref->edge, seed_of_run(x), build_int(B(x), 1), build_int(B(x), 0));
   else {
     Pick p = {.edge = ref->edge, .draw = true, .seed = seed_of_run(x), .number = build_int(B(x), 0)};
@@ -189,7 +194,24 @@ static Val entropy_below(Context *x, const ChainRule *c) {
   return build_2(B(x), IR_ADD, h, below);
 }
 
+/* Of a structure as a whole, or of one of its nodes? */
+static bool is_whole(Copy copy, const Term *t) {
+  for (uint32_t i = 0; i < t->copies.n; i++)
+    if (t->copies.at[i].edge == copy.c->structure->edge && t->copies.at[i].fixed.n < copy.c->plates.n) return true;
+  return false;
+}
+
+/* Several nodes are neither. */
+static bool names_nodes(Context *x, Copy copy, const Term *t) {
+  uint32_t n = 0;
+  for (uint32_t i = 0; i < t->copies.n; i++) n += t->copies.at[i].edge == copy.c->structure->edge;
+  if (n > 1) refuse_query(x, t->span, "the joint law of several nodes of one structure is not compiled yet");
+  return n > 1;
+}
+
 static Val entropy_of(Context *x, Copy copy, const Over *o) {
+  if (copy.c->structure && names_nodes(x, copy, o->t)) return wide(x, 0);
+  if (copy.c->structure && is_whole(copy, o->t)) return structure_entropy(x, copy);
   if (copy.c->chain) return chain_query(x, copy, o, chain_entropy, copies_entropy);
   const Node *root = marginal_tree(x, copy.c, o->set, o->t);
   return root ? entropy_below(x, &(ChainRule){copy, root, o->set}) : wide(x, 0);
@@ -251,6 +273,8 @@ static Val kl_below(Context *x, const ChainRule *c) {
 }
 
 static Val kl_of(Context *x, Copy copy, const Over *o) {
+  if (copy.c->structure && names_nodes(x, copy, o->t)) return wide(x, 0);
+  if (copy.c->structure) return is_whole(copy, o->t) ? structure_kl(x, copy) : structure_node_kl(x, copy);
   if (copy.c->chain) return chain_query(x, copy, o, chain_kl, copies_kl);
   const Node *root = marginal_tree(x, copy.c, o->set, o->t);
   if (!root) return wide(x, 0);
@@ -329,6 +353,8 @@ static EdgeSet closed_under_support(const Component *c, EdgeSet set) {
 static Val count_of(Context *x, Copy copy, const Over *o) {
   const Term *t = o->t;
   EdgeSet set = o->set;
+  if (copy.c->structure && names_nodes(x, copy, t)) return wide(x, 0);
+  if (copy.c->structure) return is_whole(copy, t) ? structure_count(x, copy) : structure_node_count(x, copy);
   bool joint = t->copies.n > 1 || t->copies.at[0].fixed.n < copy.c->plates.n;
   if (joint && copy.c->chain) return chain_query(x, copy, o, chain_count, NULL);
   EdgeSet closed = closed_under_support(copy.c, set);
@@ -366,14 +392,14 @@ static Val component_logz(Context *x, Component *c, Span span) {
   Over o = {.c = c, .at = NEW_ARRAY(x->d->arena, Val, c->plates.n), .fixed = n, .fn = logz_of};
   for (uint32_t i = 0; i < n; i++) o.at[i] = find_bound(x, c->plates.at[i])->v;
   Val sum = over_copies(x, ACC_SUM, &o, n);
-  if (n == c->plates.n) return sum;
+  if (n + (c->structure ? 1 : 0) == c->plates.n) return sum;
   o.fn = is_empty_copy;
   if (c->chain && c->plates.n == n + 1) return sum;
   Val empties = over_copies(x, ACC_SUM, &o, n);
   return build_select(B(x), build_2(B(x), IR_GT, empties, wide(x, 0)), wide(x, -INFINITY), sum);
 }
 
-static Val query_logz(Context *x, Span span) {
+Val model_evidence(Context *x, bool entropy, Span span) {
   const Plan *p = x->d->plan;
   Val sum = wide(x, 0);
   for (uint32_t i = 0; i < p->components.n; i++)
@@ -382,12 +408,20 @@ static Val query_logz(Context *x, Span span) {
   for (uint32_t i = 0; i < p->free_weights.n; i++)
     if (has_prefix(&p->free_weights.at[i]->plates, x->d->plates))
       sum = build_2(B(x), IR_LOGMUL, sum, weight_log(x, p->free_weights.at[i], x->d->plates));
+  if (entropy && x->d->iteration) sum = build_2(B(x), IR_LOGMUL, sum, latent_entropy(x, x->d->plates));
   return sum;
+}
+
+/* E is over q too. */
+static Val expectation_under_q(Context *x, const Term *t) {
+  Obstacle why = {0};
+  const Term *e = x->d->iteration ? expected_term(x->d->plan, (Term *)t, &why) : t;
+  return e ? expectation(x, e) : refuse_query(x, why.span, why.text);
 }
 
 Val query(Context *x, const Term *t) {
   switch (t->query) {
-  case QUERY_E: case QUERY_P: return expectation(x, t->args.at[0]);
+  case QUERY_E: case QUERY_P: return expectation_under_q(x, t->args.at[0]);
   case QUERY_MODE: case QUERY_SAMPLE: return query_pick(x, t);
   case QUERY_ENTROPY: return over_components(x, t, ACC_SUM, IR_ADD, entropy_of);
   case QUERY_KL: return over_components(x, t, ACC_SUM, IR_ADD, kl_of);
@@ -395,9 +429,9 @@ Val query(Context *x, const Term *t) {
     Val n = over_components(x, t, ACC_PROD, IR_MUL, count_of);
     return t->type == TYPE_INT ? build_convert(B(x), n, IR_INT) : n;
   }
-  case QUERY_LOGZ: return query_logz(x, t->span);
-  case QUERY_ELBO: return refuse_query(x, t->span, "elbo needs latents, which are not compiled yet");
-  case QUERY_PARAM: return refuse_query(x, t->span, "param needs latents, which are not compiled yet");
+  case QUERY_LOGZ: return model_evidence(x, false, t->span);
+  case QUERY_ELBO: return query_elbo(x, t);
+  case QUERY_PARAM: return query_param(x, t);
   }
   ICE("unknown query");
 }

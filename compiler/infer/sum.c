@@ -9,6 +9,7 @@
 
 #include "base/ice.h"
 #include "infer/chain.h"
+#include "infer/structure.h"
 #include "model/term.h"
 
 static Val wide(Context *x, double v) { return build_float(B(x), IR_WIDE, v); }
@@ -42,9 +43,19 @@ const Known *find_known(const Context *x, const Component *c, const Edge *e, Val
 
 Context with_known(const Context *x, Copy copy, Edge *e, Choice value) {
   Known *k = NEW(x->d->arena, Known);
-  *k = (Known){copy.c, e, copy.at, value, x->known};
+  *k = (Known){copy.c, e, copy.at, value, 0, x->known};
   Context y = *x;
   y.known = k;
+  return y;
+}
+
+Context with_same_copy(const Context *x, Component *c, Val *other, Val *at) {
+  Val *from = named_copy(x, c, other), *to = named_copy(x, c, at);
+  if (equal_vals(c->plates.n, from, to)) return *x;
+  Decision *d = NEW(x->d->arena, Decision);
+  *d = (Decision){c, from, to, true, x->decisions};
+  Context y = *x;
+  y.decisions = d;
   return y;
 }
 
@@ -108,16 +119,22 @@ static void check_copy_index(Context *y, const Term *arg, Val v, const Index *pl
   build_check(B(y), IR_CHECK_INDEX, y->guard, build_2(B(y), IR_SUB, v, r.lo), build_2(B(y), IR_SUB, r.hi, r.lo));
 }
 
+Val index_of_copy(Context *x, Choice named) {
+  return named.none ? build_select(B(x), named.none, build_int(B(x), 0), named.v) : named.v;
+}
+
 void copy_indices(Context *x, const Edge *e, const TermVec *args, Val *at) {
   Context y = *x;
   bool own = true; /* so far these are the indices of the plates one stands in */
   for (uint32_t i = 0; i < args->n; i++) {
-    Index *plate = e->plates.at[i];
-    at[i] = eval(x, args->at[i]);
+    Index *plate = x->d->plan->of_edge[e->id]->plates.at[i];
+    Choice named = eval_choice(x, args->at[i]);
+    at[i] = index_of_copy(x, named);
+    Context there = named.none ? with_guard(&y, build_1(B(x), IR_NOT, named.none)) : y;
     const BoundIndex *n = find_bound(x, plate);
     own = own && n && n->v == at[i];
     if (own) continue;
-    check_copy_index(&y, args->at[i], at[i], plate);
+    check_copy_index(&there, args->at[i], at[i], plate);
     y = with_index(&y, plate, at[i], at[i], 0, false);
   }
 }
@@ -131,6 +148,7 @@ Copy copy_of(Context *x, const Term *t) {
 /* ---- supports --------------------------------------------------------------------------------------------- */
 
 static Bounds domain_of(Context *x, const Edge *e) {
+  if (edge_is_structured(e)) return (Bounds){build_int(B(x), 0), eval(x, e->n), NULL, 0};
   if (e->domain == DOMAIN_BIT) return (Bounds){build_int(B(x), 0), build_int(B(x), 2), NULL, 0};
   return eval_range(x, &e->range);
 }
@@ -152,7 +170,7 @@ Val in_support(Context *x, Copy copy, Edge *e, Choice value) {
   y = with_known(&y, copy, e, value);
   y = with_guard(&y, inside);
   if (support_is_known(x, copy, e)) inside = build_and(b, inside, where_holds(&y, e, value.v)); /* else its weight is -inf */
-  return value.none ? build_select(b, value.none, build_bool(b, e->or_none), inside) : inside;
+  return value.none ? build_select(b, value.none, build_bool(b, edge_has_none(e)), inside) : inside;
 }
 
 /* ---- an edge above what its support depends on -----------------------------------------------------------------
@@ -213,7 +231,7 @@ Acc *stream_edge(Context *x, Copy copy, Edge *e, AccKind kind, IrType type, uint
   Contribution c = {0};
   fn(&y, arg, &c);
   acc->body = c;
-  if (e->or_none) {
+  if (edge_has_none(e)) {
     build_seed(b, l);
     Context none = with_known(x, copy, e, (Choice){build_int(b, -1), build_bool(b, true)});
     Contribution s = {0};
@@ -316,12 +334,17 @@ static Val root_of(Context *x, Copy copy, void *fn) { return (*(NodeFn *)fn)(x, 
 
 /* fn at the root of the copy, kept for all copies if that is worth it. */
 static Val of_copy(Context *x, Copy copy, NodeFn fn, const void *key) {
-  Array *a = is_redundant(x, copy.c->plates.n, copy.at) ? memo(x, copy.c, key, NULL, &(IndexVec){0}, STORE_WIDE, root_of, &fn) : NULL;
+  bool keep = (x->d->keep_sums && copy.c->plates.n) || is_redundant(x, copy.c->plates.n, copy.at);
+  Array *a = keep ? memo(x, copy.c, key, NULL, &(IndexVec){0}, STORE_WIDE, root_of, &fn) : NULL;
   return a ? memo_load(x, a, copy, &(IndexVec){0}) : fn(x, copy, copy.c->root);
 }
 
 Split node_split(Context *x, Copy copy, const Node *n) {
   static const char greatest, mass;
+  if (copy.c->structure) { /* marginals sum to 1 */
+    Val sum = structure_log_sum(x, copy);
+    return (Split){wide(x, 0), build_select(B(x), build_2(B(x), IR_NE, sum, sum), sum, wide(x, 0))};
+  }
   if (copy.c->chain && !chain_known(x, copy)) return (Split){wide(x, 0), chain_status(x, copy)};
   if (n != copy.c->root) return (Split){node_greatest(x, copy, n), node_mass(x, copy, n)};
   return (Split){of_copy(x, copy, node_greatest, &greatest), of_copy(x, copy, node_mass, &mass)};
@@ -330,6 +353,7 @@ Split node_split(Context *x, Copy copy, const Node *n) {
 Val copy_log_sum(Context *x, Copy copy) {
   if (copy.c->chain) return chain_status(x, copy);
   static const char key;
+  if (copy.c->structure) return structure_log_sum(x, copy);
   return of_copy(x, copy, node_sum, &key);
 }
 

@@ -48,6 +48,7 @@ Array *chain_array_and(Derive *d, const Component *c, const char *what, Val rows
 
 /* Loops over all chains; x binds their plates, copy.at[step] is left open. */
 Copy open_chains(Context *x, Component *c, Nest *nest) {
+  if (component_depends_on_latents(c)) B(x)->at = x->d->stage; /* the arrays are the kernel's, what is in them the stage's */
   Copy copy = {c, NEW_ARRAY(x->d->arena, Val, c->plates.n)};
   for (uint32_t k = 0; k < c->plates.n; k++) {
     if (k == c->chain->step) continue;

@@ -12,6 +12,8 @@
 
 #include "base/ice.h"
 #include "infer/context.h"
+#include "infer/latent.h"
+#include "infer/structure.h"
 #include "model/term.h"
 
 typedef struct Signed { Val log_abs, negative; } Signed; /* negative: bool, 0: never */
@@ -193,6 +195,8 @@ static Val whole_statement(Context *x, const Weight *w, LogFn fn) {
   Context y = *x;
   y.used_none = &used;
   Val l = build_convert(B(x), fn(&y, w), IR_WIDE);
+  const Latents *q = x->d->plan->latents;
+  if (q && q->correction[w->id]) l = build_2(B(x), IR_LOGMUL, l, build_convert(B(x), eval(&y, q->correction[w->id]), IR_WIDE));
   return used ? build_select(B(x), used, wide(x, 0), l) : l;
 }
 
@@ -202,23 +206,38 @@ static Val density_at(Context *x, const Weight *w) {
   return log_density(x, w->dist, eval(x, w->left), params);
 }
 
-static Val over_indices(Context *x, const Weight *w, const IndexVec *list, uint32_t from, uint32_t until, LogFn fn);
+/* A product over the indices list[from..until) of what fn gives, a statement at each point. */
+typedef struct Product { const Weight *w; const IndexVec *list; uint32_t from, until; StatementFn fn; void *arg; bool removed; } Product;
 
-typedef struct OverArg { const Weight *w; const IndexVec *list; uint32_t from, until; LogFn fn; bool removed; } OverArg;
+static Val product_over(Context *x, const Product *p);
 
 static void contribute_over(Context *x, void *arg, Contribution *c) {
-  OverArg *o = arg;
-  c->x = over_indices(x, o->w, o->list, o->from + 1, o->until, o->fn);
-  if (o->removed) c->x = build_2(B(x), IR_EQ, c->x, wide(x, -INFINITY));
+  const Product *p = arg;
+  Product next = *p;
+  next.from++;
+  next.removed = false;
+  c->x = product_over(x, &next);
+  if (p->removed) c->x = build_2(B(x), IR_EQ, c->x, wide(x, -INFINITY));
 }
 
-/* The product over the indices list[from..until) of what fn gives, a statement at each point. */
-static Val over_indices(Context *x, const Weight *w, const IndexVec *list, uint32_t from, uint32_t until, LogFn fn) {
-  if (from == until) return fn(x, w);
-  OverArg removed = {w, list, from, until, fn, true}, sum = {w, list, from, until, fn, false};
-  Val gone = reduce_over(x, list->at[from], ACC_ANY, IR_BOOL, contribute_over, &removed);
-  Val total = reduce_over(x, list->at[from], ACC_SUM, IR_WIDE, contribute_over, &sum);
+static Val product_over(Context *x, const Product *p) {
+  if (p->from == p->until) return p->fn(x, p->w, p->arg);
+  Product removed = *p, sum = *p;
+  removed.removed = true;
+  sum.removed = false;
+  Val gone = reduce_over(x, p->list->at[p->from], ACC_ANY, IR_BOOL, contribute_over, &removed);
+  Val total = reduce_over(x, p->list->at[p->from], ACC_SUM, IR_WIDE, contribute_over, &sum);
   return build_select(B(x), gone, wide(x, -INFINITY), total);
+}
+
+static Val plain_statement(Context *x, const Weight *w, void *fn) { return (*(LogFn *)fn)(x, w); }
+
+static Val over_indices(Context *x, const Weight *w, const IndexVec *list, uint32_t from, uint32_t until, LogFn fn) {
+  return product_over(x, &(Product){w, list, from, until, plain_statement, &fn, false});
+}
+
+Val weight_log_each(Context *x, const Weight *w, const IndexVec *list, StatementFn fn, void *arg) {
+  return product_over(x, &(Product){w, list, 0, list->n, fn, arg, false});
 }
 
 static Val components_of_density(Context *x, const Weight *w) {
@@ -242,6 +261,8 @@ Val weight_log(Context *x, const Weight *w, const IndexVec *plates) {
 }
 
 Val weight_over(Context *x, const Weight *w, const IndexVec *indices) { return over_indices(x, w, indices, 0, indices->n, statement); }
+
+Val weight_statement(Context *x, const Weight *w) { return statement(x, w); }
 
 /* ---- priors --------------------------------------------------------------------------------------------------- */
 
@@ -279,8 +300,11 @@ Val range_count(Context *x, const Edge *e) {
 }
 
 static Val normaliser_log(Context *x, const At *a, Copy owner) {
+  if (owner.c->structure) return negate(x, structure_log_support(x, a->f->edge));
   const Factor *f = a->f;
   Val sum;
+  if (f->weight && x->d->plan->latents && x->d->plan->latents->correction[f->weight->id])
+    return wide(x, 0); /* plan_latent.c: only where it is 1 for every value of the latent */
   if (f->weight) sum = stream_edge(x, owner, f->edge, ACC_LSE, IR_WIDE, 0, NULL, contribute_prior, (void *)a)->result;
   else if (f->edge->domain == DOMAIN_RANGE && !f->edge->where)
     sum = build_1(B(x), IR_LOG, build_convert(B(x), range_count(x, f->edge), IR_WIDE));
@@ -325,6 +349,7 @@ static Val log_of_factor(Context *x, const At *a, Copy owner) {
   const Factor *f = a->f;
   switch (f->kind) {
   case FACTOR_SUPPORT: return support_log(x, owner, f);
+  case FACTOR_MARGINAL: return structure_log_marginal(x, owner, find_known(x, owner.c, f->edge, owner.at)->value);
   case FACTOR_PRIOR: return unless_fixed_bit(x, owner, f, prior_log(x, f));
   case FACTOR_NORMALISER: return unless_fixed_bit(x, owner, f, normaliser_log(x, a, owner));
   case FACTOR_WEIGHT: {
@@ -340,7 +365,7 @@ Val factor_log(Context *x, Component *c, const Factor *f) {
   Val active = 0;
   Context y = *x;
   if (f->reach) y = at_home(x, home, f->reach, &active);
-  else if (f->edge && !f->weight && f->kind != FACTOR_SUPPORT) active = is_unnamed(x, home, f->edge);
+  else if (f->edge && !f->weight && f->kind != FACTOR_SUPPORT && !c->structure) active = is_unnamed(x, home, f->edge);
   Val l = log_of_factor(&y, &(At){home, f}, owner);
   return active ? build_select(B(x), active, l, wide(x, 0)) : l;
 }

@@ -24,7 +24,7 @@ bool ir_axes_check_beyond(const Kernel *k, const Loop *l, bool seed, Val mask) {
 }
 
 bool ir_checked_beyond(const Kernel *k, const Instr *i, Val mask) {
-  if (i->op == IR_CHECK_INDEX || i->op == IR_CHECK_NONZERO) return !i->arg[0] || !implies(k, i->arg[0], mask);
+  if (ir_is_check(i->op)) return !i->arg[0] || !implies(k, i->arg[0], mask);
   if (i->op != IR_LOOP) return false;
   const Loop *l = i->loop;
   return checks_beyond(k, l->body, mask) || checks_beyond(k, l->seed, mask) ||

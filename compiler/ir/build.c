@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "base/ice.h"
+#include "ir/solve.h"
 
 /* ---- values --------------------------------------------------------------------------------------- */
 
@@ -114,8 +115,8 @@ static void own_arguments(Builder *b, Instr *i) {
 
 /* A pure instruction: shared if it exists, else placed in the outermost region possible. */
 static Val pure(Builder *b, Instr i) {
-  Val found = table_find(b, &i);
-  if (found) return found;
+  Val found = table_find(b, &i); /* of a temporary it may stand in a loop that was left for the region around it */
+  if (found && region_contains(ir_at(b->k, found)->home, b->at)) return found;
   Region *home = build_deepest(b, i.narg, i.arg);
   if (i.array) home = deeper(home, i.array->home);
   if (i.array && i.array->kind == ARRAY_TEMP) home = deeper(home, storing_region(b->at));
@@ -318,6 +319,19 @@ void build_store(Builder *b, Array *a, Val value, const Val *index) {
   b->writes++;
 }
 
+void build_solve(Builder *b, Family f, uint32_t nat, const Val *at, Array *const *arrays, const Val *ints, Val work) {
+  Arena *arena = b->k->arena;
+  Solve *s = NEW(arena, Solve);
+  *s = (Solve){.family = f, .nat = nat, .array = NEW_ARRAY(arena, Array *, ir_family_arrays(f))};
+  memcpy(s->array, arrays, ir_family_arrays(f) * sizeof *arrays);
+  s->work = build_array(b, ARRAY_LOCAL, arena_printf(arena, "w.%u", b->k->arrays.n), STORE_WIDE, 1, &work);
+  uint32_t n = nat + ir_family_ints(f);
+  Val *args = NEW_ARRAY(arena, Val, n);
+  for (uint32_t i = 0; i < n; i++) args[i] = i < nat ? at[i] : ints[i - nat];
+  effect(b, (Instr){.op = IR_SOLVE, .solve = s, .narg = n, .arg = args}, b->at);
+  b->writes++;
+}
+
 void build_check(Builder *b, IrOp check, Val guard, Val x, Val y) {
   if (!guard) guard = build_bool(b, true);
   if (is_truth(b, guard, false)) return;
@@ -392,7 +406,7 @@ static void need_loop(Needs *n, const Loop *l);
 static void need_code(Needs *n, const Region *r) {
   for (uint32_t c = 0; c < r->code.n; c++) {
     const Instr *i = ir_at(n->b->k, r->code.at[c]);
-    if (i->op == IR_CHECK_INDEX || i->op == IR_CHECK_NONZERO) n->check = true;
+    if (ir_is_check(i->op)) n->check = true;
     for (uint32_t k = 0; k < i->narg; k++) need(n, i->arg[k]);
     if (i->array) need_region(n, i->array->home);
     if (i->array && i->array->kind == ARRAY_TEMP) n->temp = true;

@@ -2,6 +2,7 @@
 #include "ir/demand.h"
 
 #include "ir/walk.h"
+#include "ir/solve.h"
 
 typedef struct Note { const Kernel *k; Makers m; } Note;
 
@@ -9,6 +10,8 @@ static void note(void *ctx, Val v) {
   Note *n = ctx;
   const Instr *i = ir_at(n->k, v);
   if (i->op == IR_STORE) n->m.stored[i->array->id] = true;
+  for (uint32_t a = 0; i->op == IR_SOLVE && a < ir_solve_arrays(i); a++)
+    if (ir_solve_writes(i, a)) n->m.stored[i->solve->array[a]->id] = true;
   if (i->op != IR_LOOP) return;
   n->m.loop[i->loop->index] = v;
   for (uint32_t a = 0; a < i->loop->accs.n; a++)

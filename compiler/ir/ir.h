@@ -23,6 +23,8 @@
  * `axes` (the weight is shared): the expectation of a vector.  Its x is computed in the region `at`.
  * A reduction may have a `seed` region, evaluated once: one more element that is not in the range.
  *
+ * What no loop over single elements computes (determinants, matchings) is a `solve`: one call of a routine on temporaries.
+ *
  * Types: bool; int (64 bits); real, the build's precision; wide, always f64.  Sums of reductions are
  * carried in wide. */
 #ifndef ATTN_IR_IR_H
@@ -50,7 +52,7 @@ typedef enum { ARRAY_IN, ARRAY_OUT, ARRAY_TEMP, ARRAY_LOCAL } ArrayKind;
 
 /* IN: an input; `elem` is as the caller stores it.  OUT: an output.  TEMP: of the whole kernel, written by
  * par loops before it is read.  LOCAL: the results of an accumulator with axes, valid until the
- * iteration of the region it is declared in ends. */
+ * iteration of the region it is declared in ends; or the work space of a `solve`. */
 typedef enum { STORE_BOOL, STORE_INT, STORE_REAL, STORE_WIDE, STORE_F16, STORE_BF16, STORE_F32 } StoreType;
 
 typedef struct Region Region;
@@ -69,6 +71,22 @@ typedef struct Array {
   enum { PART_DATA, PART_INDPTR, PART_INDICES } part; /* IN: which array of a graph input */
 } Array;
 
+typedef enum {
+#define FAMILY(ID, name, function, ints, inputs, outputs) FAMILY_##ID,
+#include "ir/family.def"
+#undef FAMILY
+  FAMILY_COUNT_
+} Family;
+
+/* SOLVE: a routine of the runtime on parts of temporaries, those at the leading indices arg[0 .. nat); the integers that it
+ * takes are the arguments behind.  `work`: a LOCAL array of its own, that nobody else reads. */
+typedef struct Solve {
+  Family family;
+  uint32_t nat;
+  Array **array; /* inputs, then outputs */
+  Array *work;
+} Solve;
+
 typedef struct Instr {
   IrOp op;
   IrType type;
@@ -79,6 +97,7 @@ typedef struct Instr {
   int64_t integer; /* CONST int or bool; SIZE */
   double number;   /* CONST real, wide */
   Array *array;    /* LOAD STORE ARRAY */
+  Solve *solve;    /* SOLVE */
   Loop *loop;      /* LOOP; RESULT and INDEX: the loop that defines it (NULL: an axis) */
 } Instr;
 
@@ -135,6 +154,8 @@ typedef struct Kernel {
 } Kernel;
 
 static inline Instr *ir_at(const Kernel *k, Val v) { return &k->instrs.at[v]; }
+
+static inline bool ir_is_check(IrOp op) { return op == IR_CHECK_INDEX || op == IR_CHECK_NONZERO || op == IR_CHECK_CONCAVE; }
 
 const char *ir_op_name(IrOp op);
 int ir_op_arity(IrOp op);

@@ -5,6 +5,7 @@
 #include <inttypes.h>
 
 #include "ir/eval_parts.h"
+#include "ir/solve.h"
 
 enum { MAX_ELEMENTS = 1 << 28 }; /* of one array: a test that needs more is a mistake */
 
@@ -134,11 +135,47 @@ static bool store(Eval *e, const Instr *i) {
   return true;
 }
 
+/* The part of an array at the leading indices of a solve; false where it has another shape than the routine takes. */
+static bool part_of(Eval *e, const Instr *i, uint32_t k, void **part) {
+  const Solve *s = i->solve;
+  const Storage *a = &e->storage[s->array[k]->id];
+  FamilyArray want = ir_family_array(s->family, k);
+  int64_t at = 0, size = 1;
+  uint32_t leading = s->array[k]->rank - want.rank; /* the last so many of the indices */
+  for (uint32_t d = 0; d < leading; d++) {
+    int64_t x = int_of(e, i->arg[s->nat - leading + d]);
+    if (x < 0 || x >= a->dims[d]) return fail(e, i->span, "a part that is not there");
+    at = at * a->dims[d] + x;
+  }
+  for (uint32_t d = 0; d < want.rank; d++) {
+    FamilyDim f = want.dim[d];
+    int64_t dim = f.literal ? f.number : int_of(e, i->arg[s->nat + f.number]) + f.plus_one;
+    if (a->dims[leading + d] != dim) return fail(e, i->span, "an array of another shape than the routine takes");
+    size *= dim;
+  }
+  *part = want.type == IR_WIDE ? (void *)(a->own_real + at * size) : (void *)(a->own_integer + at * size);
+  return true;
+}
+
+static bool solve(Eval *e, const Instr *i) {
+  const Solve *s = i->solve;
+  uint32_t inputs = ir_family_inputs(s->family), n = ir_family_arrays(s->family);
+  if (!e->args->functions.solve) return fail(e, i->span, "the routines of the runtime are not given");
+  void **part = NEW_ARRAY(e->arena, void *, n);
+  int64_t *ints = NEW_ARRAY(e->arena, int64_t, i->narg);
+  for (uint32_t k = 0; k < n; k++)
+    if (!part_of(e, i, k, &part[k])) return false;
+  for (uint32_t k = s->nat; k < i->narg; k++) ints[k - s->nat] = int_of(e, i->arg[k]);
+  e->args->functions.solve[s->family](ints, (const void *const *)part, part + inputs, e->storage[s->work->id].own_real);
+  return true;
+}
+
 static bool check(Eval *e, const Instr *i) {
   int64_t x = int_of(e, i->arg[1]), y = int_of(e, i->arg[2]);
   bool index = i->op == IR_CHECK_INDEX;
   if (!int_of(e, i->arg[0]) || (index ? x >= 0 && x < y : x != 0)) return true;
-  return fail(e, i->span, index ? arena_printf(e->arena, "index %" PRId64 " is not in 0..%" PRId64, x, y) : "division by zero");
+  if (index) return fail(e, i->span, arena_printf(e->arena, "index %" PRId64 " is not in 0..%" PRId64, x, y));
+  return fail(e, i->span, i->op == IR_CHECK_NONZERO ? "division by zero" : "no maximum");
 }
 
 /* ---- reductions -------------------------------------------------------------------------------- */
@@ -279,8 +316,9 @@ static bool run_instr(Eval *e, Val v) {
   switch ((int)i->op) {
   case IR_ARRAY: return declare(e, i);
   case IR_STORE: return store(e, i);
+  case IR_SOLVE: return solve(e, i);
   case IR_CHECK_INDEX:
-  case IR_CHECK_NONZERO: return check(e, i);
+  case IR_CHECK_NONZERO: case IR_CHECK_CONCAVE: return check(e, i);
   case IR_LOOP: return run_loop(e, v);
   }
   return run_pure(e, v);

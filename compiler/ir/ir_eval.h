@@ -36,6 +36,7 @@ typedef struct EvalFunctions {
   double (*lgamma)(double);
   double (*digamma)(double);
   double (*lbeta)(double, double);
+  void (*const *solve)(const int64_t *n, const void *const *in, void *const *out, double *work); /* by Family */
 } EvalFunctions;
 
 enum { EVAL_PARTS = 3 }; /* of an input: as the constants of Array.part */

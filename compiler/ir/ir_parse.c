@@ -14,6 +14,7 @@
 #include "base/intern.h"
 #include "ir/air_token.h"
 #include "ir/ir.h"
+#include "ir/solve.h"
 
 enum {
   MAX_NESTING = 256,   /* loops within loops: far above any model, far below the C stack */
@@ -359,6 +360,41 @@ static void parse_store(Parser *p, Region *r, Span span) {
   if (!p->failed) append(p, i, r);
 }
 
+static Family parse_family(Parser *p) {
+  for (int f = 0; f < FAMILY_COUNT_; f++)
+    if (accept_name(p, ir_family_name((Family)f))) return (Family)f;
+  fail(p, "the name of a routine");
+  return FAMILY_TREE_SUM;
+}
+
+/* solve NAME [at] (integers) in arrays out arrays work array */
+static void parse_solve(Parser *p, Region *r, Span span) {
+  Instr i = {.op = IR_SOLVE, .span = span, .solve = NEW(p->arena, Solve)};
+  Solve *s = i.solve;
+  Vals args = {0};
+  s->family = parse_family(p);
+  expect(p, '[');
+  parse_uses(p, &args, ']');
+  expect(p, ']');
+  s->nat = args.n;
+  expect(p, '(');
+  parse_uses(p, &args, ')');
+  expect(p, ')');
+  expect_name(p, "in");
+  uint32_t n = ir_family_arrays(s->family);
+  s->array = NEW_ARRAY(p->arena, Array *, n);
+  for (uint32_t k = 0; k < n && !p->failed; k++) {
+    if (k == ir_family_inputs(s->family)) expect_name(p, "out");
+    else if (k) expect(p, ',');
+    s->array[k] = parse_array(p);
+  }
+  expect_name(p, "work");
+  s->work = parse_array(p);
+  i.narg = args.n;
+  i.arg = args.at;
+  if (!p->failed) append(p, i, r);
+}
+
 static void parse_check(Parser *p, IrOp op, Region *r, Span span) {
   Instr i = {.op = op, .span = span};
   parse_arguments(p, &i);
@@ -535,8 +571,10 @@ static void parse_statement(Parser *p, Region *r) {
   Span span = p->tok.span;
   if (p->tok.kind == TOK_VALUE) parse_value(p, r, span);
   else if (accept_name(p, "store")) parse_store(p, r, span);
+  else if (accept_name(p, "solve")) parse_solve(p, r, span);
   else if (accept_name(p, "check.index")) parse_check(p, IR_CHECK_INDEX, r, span);
   else if (accept_name(p, "check.nonzero")) parse_check(p, IR_CHECK_NONZERO, r, span);
+  else if (accept_name(p, "check.concave")) parse_check(p, IR_CHECK_CONCAVE, r, span);
   else if (!parse_if_loop(p, r, span) && !parse_if_array(p, r, span)) fail(p, "a statement or '}'");
 }
 

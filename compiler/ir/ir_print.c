@@ -27,6 +27,7 @@
 #include <stdlib.h>
 
 #include "ir/ir.h"
+#include "ir/solve.h"
 
 typedef struct Printer {
   const Kernel *k;
@@ -208,6 +209,22 @@ static void print_loop(Printer *p, const Loop *l, int indent) {
   fputs("}\n", p->to);
 }
 
+/* solve NAME [at] (integers) in arrays out arrays work array */
+static void print_solve(Printer *p, const Instr *i, int indent) {
+  const Solve *s = i->solve;
+  start_line(p, indent);
+  fprintf(p->to, "solve %s [", ir_family_name(s->family));
+  print_uses(p, i->arg, s->nat);
+  fputs("] (", p->to);
+  print_uses(p, i->arg + s->nat, i->narg - s->nat);
+  fputs(") in ", p->to);
+  for (uint32_t k = 0; k < ir_family_arrays(s->family); k++) {
+    bool first_out = k == ir_family_inputs(s->family);
+    fprintf(p->to, "%s%s", first_out ? " out " : k ? ", " : "", s->array[k]->name);
+  }
+  fprintf(p->to, " work %s\n", s->work->name);
+}
+
 static void print_effect(Printer *p, const Instr *i, int indent) {
   start_line(p, indent);
   fputs(ir_op_name(i->op), p->to);
@@ -239,6 +256,7 @@ static void print_code(Printer *p, const Region *r, int indent) {
     const Instr *i = ir_at(p->k, r->code.at[n]);
     if (i->op == IR_LOOP) print_loop(p, i->loop, indent);
     else if (i->op == IR_ARRAY) print_array(p, i->array, indent);
+    else if (i->op == IR_SOLVE) print_solve(p, i, indent);
     else if (ir_op_rule(i->op) == 'v') print_effect(p, i, indent);
     else print_value(p, r->code.at[n], indent);
   }

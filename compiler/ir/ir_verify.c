@@ -22,8 +22,11 @@
  *      child of the body or seed, with a variable an axis; without axes there is none.
  *  15  The result is a RESULT of the loop in the loop's region; with axes a LOCAL array declared there, one
  *      dimension an axis, that no other accumulator makes.
- *  16  Checks take a bool guard and ints. */
+ *  16  Checks take a bool guard and ints.
+ *  17  A solve stands in no reduction, on TEMP arrays that a store or solve above fills (what it reads) and of the types and
+ *      ranks that its routine takes; its work space is a LOCAL array declared beside it, that nothing else makes. */
 #include "ir/verify.h"
+#include "ir/solve.h"
 
 typedef struct ArrayState { const Region *declared, *filled; bool stored; } ArrayState;
 
@@ -189,12 +192,31 @@ static void check_store(Verifier *v, Val at) {
   v->arrays[a->id].stored = true;
 }
 
+/* What it reads was stored, what it writes counts as stored, and its work space is declared beside it for it alone. */
+static void check_solve(Verifier *v, Val at, const Region *r) {
+  const Instr *i = ir_at(v->k, at);
+  if (v->reductions) fail(v, at, 17, "a solve inside a reduction");
+  for (uint32_t n = 0; !v->error && n < ir_solve_arrays(i); n++) {
+    const Array *a = i->solve->array[n];
+    if (!known_array(v, a) || !v->arrays[a->id].declared) fail(v, at, 7, "of an array that is not declared above");
+    else if (ir_solve_writes(i, n)) v->arrays[a->id].stored = true;
+    else if (!v->arrays[a->id].stored) fail_array(v, a, 17, "holds nothing to read here");
+  }
+  const Array *w = i->solve->work;
+  if (v->error) return;
+  if (!known_array(v, w) || v->arrays[w->id].declared != r || v->arrays[w->id].filled) {
+    fail(v, at, 17, "its work space is not declared beside it, or is another's");
+    return;
+  }
+  v->arrays[w->id].filled = r;
+}
+
 static void check_arrays_made(Verifier *v) {
   for (uint32_t i = 0; i < v->k->arrays.n; i++) {
     const Array *a = v->k->arrays.at[i];
     if (a->kind == ARRAY_OUT && !v->arrays[i].stored) fail_array(v, a, 10, "an output that is never stored");
     if (a->kind == ARRAY_LOCAL && v->arrays[i].declared && !v->arrays[i].filled)
-      fail_array(v, a, 15, "a local array that no reduction makes");
+      fail_array(v, a, 15, "a local array that nothing makes");
   }
 }
 
@@ -392,6 +414,7 @@ static void check_instr(Verifier *v, Val at, const Region *r) {
   if (i->op == IR_ARRAY) check_declaration(v, at, r);
   if (i->op == IR_LOAD) check_load(v, at, r);
   if (i->op == IR_STORE) check_store(v, at);
+  if (i->op == IR_SOLVE) check_solve(v, at, r);
   if (i->op == IR_LOOP) check_loop(v, at, r);
 }
 

@@ -3,12 +3,13 @@
  * Marks backwards from the stores into outputs and from the checks.  Being needed spreads
  *   to operands; to the loops around an instruction, their bounds and masks;
  *   from a result to its accumulator: its contributions and axes, and with that its loop;
- *   from a load to the array: of a temporary to every store into it, of a local array to its accumulator.
+ *   from a load to the array: of a temporary to every store into it, or solve, of a local array to its accumulator.
  * A temporary that only feeds itself is never reached.  Inputs and outputs stay declared, used or not: they
  * are the kernel's face. */
 #include "ir/pass.h"
 #include "ir/rebuild.h"
 #include "ir/walk.h"
+#include "ir/solve.h"
 
 typedef VEC(Val) Vals;
 
@@ -68,6 +69,11 @@ static void mark_loop(Dce *d, const Loop *l) {
   mark(d, l->seed_mask);
 }
 
+static void mark_solve(Dce *d, const Instr *i) {
+  for (uint32_t n = 0; n < ir_solve_arrays(i); n++) mark_array(d, i->solve->array[n]);
+  mark(d, i->solve->work->dims[0]);
+}
+
 /* A loop's own operands are marked one by one: its accumulators may be dead. */
 static void spread(Dce *d, Val v) {
   const Instr *i = ir_at(d->k, v);
@@ -75,6 +81,7 @@ static void spread(Dce *d, Val v) {
   if (i->op == IR_LOOP) mark_loop(d, i->loop);
   else walk_operands(d->k, v, mark, d);
   if (i->array) mark_array(d, i->array);
+  if (i->op == IR_SOLVE) mark_solve(d, i);
   if (i->op == IR_RESULT) mark_acc(d, d->acc_of[v], i->loop);
 }
 
@@ -88,6 +95,8 @@ static void note(void *ctx, Val v) {
   const Instr *i = ir_at(d->k, v);
   if (i->op == IR_ARRAY) d->declaration[i->array->id] = v;
   if (i->op == IR_STORE) vec_push(d->arena, &d->stores[i->array->id], v);
+  for (uint32_t n = 0; i->op == IR_SOLVE && n < ir_solve_arrays(i); n++)
+    if (ir_solve_writes(i, n)) vec_push(d->arena, &d->stores[i->solve->array[n]->id], v);
   if (i->op != IR_LOOP) return;
   d->loop_of[i->loop->index] = v;
   for (uint32_t n = 0; n < i->loop->accs.n; n++) note_acc(d, i->loop->accs.at[n]);
@@ -97,7 +106,7 @@ static void mark_root(void *ctx, Val v) {
   Dce *d = ctx;
   const Instr *i = ir_at(d->k, v);
   bool face = i->array && (i->array->kind == ARRAY_IN || i->array->kind == ARRAY_OUT);
-  bool check = i->op == IR_CHECK_INDEX || i->op == IR_CHECK_NONZERO;
+  bool check = ir_is_check(i->op);
   if (check || (face && (i->op == IR_ARRAY || i->op == IR_STORE))) mark(d, v);
 }
 

@@ -14,6 +14,7 @@
 #include "ir/pass.h"
 #include "ir/rebuild.h"
 #include "ir/walk.h"
+#include "ir/solve.h"
 
 typedef VEC(uint32_t) List;
 
@@ -90,12 +91,22 @@ static void use_declaration(Fuse *f, const Array *a) {
   if (a->home == f->region) vec_push(f->arena, &f->item->uses, f->declared_at[a->id]);
 }
 
+static void use_solve(Fuse *f, const Instr *i) {
+  for (uint32_t n = 0; n < ir_solve_arrays(i); n++) {
+    const Array *a = i->solve->array[n];
+    vec_push(f->arena, ir_solve_writes(i, n) ? &f->item->stores : &f->item->loads, a->id);
+    use_declaration(f, a);
+  }
+  use_declaration(f, i->solve->work);
+}
+
 static void use_instr(void *ctx, Val v) {
   Fuse *f = ctx;
   const Instr *i = ir_at(f->k, v);
   walk_operands(f->k, v, use_value, f);
   if (i->array) use_array(f, i);
   if (i->array && i->op != IR_ARRAY) use_declaration(f, i->array);
+  if (i->op == IR_SOLVE) use_solve(f, i);
 }
 
 static void collect_item(Fuse *f, Val v, Item *to) {

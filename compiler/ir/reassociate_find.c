@@ -359,7 +359,7 @@ bool reassociate_takes(const Reassociation *x, const Acc *a) {
 static void note_check(void *ctx, Val v) {
   Find *f = ctx;
   IrOp op = ir_at(f->k, v)->op;
-  if (op == IR_CHECK_INDEX || op == IR_CHECK_NONZERO) refuse(f, "an index in it has to be checked");
+  if (ir_is_check(op)) refuse(f, "an index in it has to be checked");
 }
 
 static void take_surroundings(Find *f) {

@@ -2,6 +2,7 @@
  * contributions of each accumulator with their axis regions, then the loop is closed; only then, because the
  * builder may have found an equal loop, is it known what the results are called. */
 #include "ir/rebuild.h"
+#include "ir/solve.h"
 
 #include "base/ice.h"
 
@@ -32,7 +33,7 @@ static void rebuild_code(Rebuild *r, const Region *region) {
 /* ---- instructions ------------------------------------------------------------------------------ */
 
 static void copy_array(Rebuild *r, const Array *a) {
-  if (a->kind == ARRAY_LOCAL) return; /* its reduction makes it */
+  if (a->kind == ARRAY_LOCAL) return; /* its reduction, or solve, makes it */
   Array *to = build_array(&r->b, a->kind, a->name, a->elem, a->rank, mapped_list(r, a->dims, a->rank));
   to->external = a->external;
   to->part = a->part;
@@ -70,6 +71,15 @@ static void copy_check(Rebuild *r, const Instr *i) {
   build_check(&r->b, i->op, mapped(r, i->arg[0]), mapped(r, i->arg[1]), mapped(r, i->arg[2]));
 }
 
+static void copy_solve(Rebuild *r, const Instr *i) {
+  const Solve *s = i->solve;
+  uint32_t n = ir_family_arrays(s->family);
+  Array **arrays = NEW_ARRAY(r->b.k->arena, Array *, n);
+  for (uint32_t k = 0; k < n; k++) arrays[k] = mapped_array(r, s->array[k]);
+  const Val *arg = mapped_list(r, i->arg, i->narg);
+  build_solve(&r->b, s->family, s->nat, arg, arrays, arg + s->nat, mapped(r, s->work->dims[0]));
+}
+
 void rebuild_instr(Rebuild *r, Val v) {
   if (r->keep && !r->keep(r, v)) return;
   const Instr *i = ir_at(r->from, v);
@@ -77,8 +87,9 @@ void rebuild_instr(Rebuild *r, Val v) {
   switch ((int)i->op) {
   case IR_ARRAY: copy_array(r, i->array); return;
   case IR_STORE: copy_store(r, i); return;
+  case IR_SOLVE: copy_solve(r, i); return;
   case IR_CHECK_INDEX:
-  case IR_CHECK_NONZERO: copy_check(r, i); return;
+  case IR_CHECK_NONZERO: case IR_CHECK_CONCAVE: copy_check(r, i); return;
   case IR_LOOP: rebuild_merged(r, 1, (const Loop *const[]){i->loop}); return;
   }
   r->map[v] = copy_pure(r, i);

@@ -1,6 +1,7 @@
 /* verify_types: the type rules of ir/op.def, one function a rule letter, and those of the operations that
  * have a rule of their own.  Looks at one instruction and its arguments only. */
 #include "ir/verify.h"
+#include "ir/solve.h"
 
 static IrType arg_type(const Kernel *k, const Instr *i, uint32_t n) { return ir_at(k, i->arg[n])->type; }
 
@@ -98,10 +99,31 @@ static const char *check_check(const Kernel *k, const Instr *i) {
   return all_args(k, i, 1, IR_INT) ? NULL : "what is checked is not int";
 }
 
+static const char *check_part(const Instr *i, const Array *a, const FamilyArray *want) {
+  if (!a || a->kind != ARRAY_TEMP) return "it takes temporaries";
+  if (a->type != want->type || (a->elem != STORE_WIDE && a->elem != STORE_INT)) return "an array of another type than the routine takes";
+  bool fits = a->rank >= want->rank && a->rank <= i->solve->nat + want->rank;
+  return fits ? NULL : "an array of another rank than the routine takes";
+}
+
+static const char *check_solve(const Kernel *k, const Instr *i) {
+  const Solve *s = i->solve;
+  if (!s || i->narg != s->nat + ir_family_ints(s->family)) return "wrong number of arguments";
+  for (uint32_t n = 0; n < ir_family_arrays(s->family); n++) {
+    FamilyArray want = ir_family_array(s->family, n);
+    const char *e = check_part(i, s->array[n], &want);
+    if (e) return e;
+  }
+  if (!s->work || s->work->kind != ARRAY_LOCAL || s->work->rank != 1 || s->work->elem != STORE_WIDE)
+    return "its work space is no local array of doubles";
+  return all_args(k, i, 0, IR_INT) ? NULL : "it takes ints";
+}
+
 static const char *check_effect(const Kernel *k, const Instr *i) {
   if (i->type != IR_VOID) return "it has no result, but a type";
   if (i->op == IR_STORE) return check_store(k, i);
-  if (i->op == IR_CHECK_INDEX || i->op == IR_CHECK_NONZERO) return check_check(k, i);
+  if (ir_is_check(i->op)) return check_check(k, i);
+  if (i->op == IR_SOLVE) return check_solve(k, i);
   return NULL; /* ARRAY and LOOP: rules of their own */
 }
 

@@ -113,6 +113,10 @@ static inline bool edge_is_structured(const Edge *e) {
   return e->domain == DOMAIN_TREE || e->domain == DOMAIN_PROJECTIVE_TREE || e->domain == DOMAIN_PERMUTATION ||
          e->domain == DOMAIN_MATCHING;
 }
+/* The root of a tree has no parent. */
+static inline bool edge_has_none(const Edge *e) {
+  return e->or_none || e->domain == DOMAIN_TREE || e->domain == DOMAIN_PROJECTIVE_TREE;
+}
 static inline uint32_t edge_rank(const Edge *e) { return e->plates.n + (edge_is_structured(e) ? 1 : 0); }
 
 typedef struct Latent {
@@ -230,6 +234,10 @@ typedef enum {
 /* Which copies entropy, kl and count are about: the leading indices fixed, those not given: all copies. */
 typedef struct CopySet { Edge *edge; TermVec fixed; Span span; } CopySet;
 
+/* Which number of q a LATENT term stands for.  VALUE is the variable itself, as models have it; the derivation writes the
+ * others: E[z], Var[z], E[log z], E[log(1 - z)] under q. */
+typedef enum { MOMENT_VALUE, MOMENT_MEAN, MOMENT_VARIANCE, MOMENT_LOG, MOMENT_LOG1M } Moment;
+
 struct Term {
   TermKind kind;
   ScalarType type;
@@ -248,6 +256,8 @@ struct Term {
   };
   OpKind op;             /* OP */
   ReduceKind reduce;     /* REDUCE */
+  Moment moment;         /* LATENT; */
+  bool fresh;            /* and: as far as the step under way has come, instead of before it */
   TermVec args;          /* indices of INPUT LET EDGE LATENT; arguments of the rest.
                             QUERY: E, P: the bracket; MODE, SAMPLE: one EDGE; ELBO: the step, or none;
                             PARAM: the LATENT component, then an INT literal (0 is the first) */

@@ -1,6 +1,7 @@
 /* latent_start: q before the first step: at `init`, else at the prior. */
 #include <math.h>
 
+#include "model/term.h"
 #include "oracle/latent.h"
 
 LatentRange latent_range(const Latent *l) {
@@ -157,6 +158,45 @@ static void find_latents(World *w) {
   }
 }
 
+/* Does the start of a, its prior's parameters, need that of b? */
+static bool waits_for(const World *w, const Latent *a, const Latent *b) {
+  const Infer *line = latent_line(w, a);
+  if (init_of(line, a) && line->q == Q_POINT) return false;
+  for (uint32_t i = 0; i < a->priors.n; i++)
+    for (uint32_t k = 0; k < a->priors.at[i]->params.n; k++)
+      if (term_mentions_latent(a->priors.at[i]->params.at[k], b)) return true;
+  return false;
+}
+
+static void start_one(World *w, const Latent *l, PriorOf *priors) {
+  for (uint32_t i = 0; i < w->factors.n; i++)
+    if (w->factors.at[i].weight->kind == WEIGHT_PRIOR && w->factors.at[i].weight->latent == l)
+      note_factor_prior(w, &w->factors.at[i], priors);
+  for (uint32_t i = w->q->latent_first[l->id]; i < w->q->latent_first[l->id + 1] && !w->failed; i++) start_place(w, i, priors);
+  for (uint32_t k = 0; k < w->q->blocks.n; k++)
+    if (w->places.at[w->q->blocks.at[k].first].latent == l) latent_block_mean(w, &w->q->blocks.at[k]);
+}
+
+/* A latent comes after those that its start depends on. */
+static void start_all(World *w, PriorOf *priors) {
+  const Model *m = w->model;
+  bool *started = NEW_ARRAY(w->arena, bool, m->latents.n);
+  uint32_t left = m->latents.n;
+  for (bool moved = true; moved && !w->failed;) {
+    moved = false;
+    for (uint32_t k = 0; k < m->latents.n && !w->failed; k++) {
+      bool ready = !started[k];
+      for (uint32_t i = 0; ready && i < m->latents.n; i++) ready = started[i] || !waits_for(w, m->latents.at[k], m->latents.at[i]);
+      if (!ready) continue;
+      start_one(w, m->latents.at[k], priors);
+      started[k] = moved = true;
+      left--;
+    }
+  }
+  for (uint32_t k = 0; left && !w->failed && k < m->latents.n; k++)
+    if (!started[k]) world_refuse(w, m->latents.at[k]->span, "the start of '%s' depends on itself", sym_text(m->names, m->latents.at[k]->name));
+}
+
 bool latent_start(World *w) {
   LatentState *q = w->q = NEW(w->arena, LatentState);
   const Model *m = w->model;
@@ -174,11 +214,7 @@ bool latent_start(World *w) {
       return false;
     }
     make_blocks(w, l, line);
-    for (uint32_t i = 0; i < w->factors.n; i++)
-      if (w->factors.at[i].weight->kind == WEIGHT_PRIOR && w->factors.at[i].weight->latent == l)
-        note_factor_prior(w, &w->factors.at[i], priors);
-    for (uint32_t i = q->latent_first[k]; i < q->latent_first[k + 1] && !w->failed; i++) start_place(w, i, priors);
   }
-  for (uint32_t k = 0; k < q->blocks.n; k++) latent_block_mean(w, &q->blocks.at[k]);
+  if (!w->failed) start_all(w, priors);
   return !w->failed;
 }

@@ -347,7 +347,7 @@ static void demand(Planner *p, Val v) {
   for (uint32_t n = 0; n < i->narg; n++) demand(p, i->arg[n]);
 }
 
-static bool is_check(IrOp op) { return op == IR_CHECK_INDEX || op == IR_CHECK_NONZERO; }
+static bool is_check(IrOp op) { return ir_is_check(op); }
 
 /* A check on tiles is one of the stream's own body whose index depends on the pair, or on the column under a guard
  * of the pair; all others are decided where their operands are made. */

@@ -610,6 +610,57 @@ class Descriptions(Cli):
         self.fails("compile", path, "Z=3", "-o", "stem", says="Z")
 
 
+class Latents(Cli):
+    """Steps that have no answer are errors with their place; golden numbers of the rest."""
+    HEAD = "model m(N) {\n  data x: [N], g: real\n  latent a: real, b: real\n  prior a ~ normal(0, 1)\n  prior b ~ normal(0, 1)\n"
+
+    def model(self, *lines):
+        return self.file("m.attn", self.HEAD + "".join(f"  {line}\n" for line in lines) + "  out y = a\n}\n")
+
+    def refused(self, *lines, says):
+        self.fails("run", self.model(*lines), self.save("x", np.ones(3)), "g=2", says=says)
+
+    def test_no_maximum(self):
+        at = r"m\.attn:7:3: error: no closed step here"
+        self.refused("potential exp(3 * a * b)", "infer a, b by collapsed(steps = 1)", says=at)
+        self.refused("potential exp(g * sq(a) + sq(b))", "infer a, b by collapsed(steps = 1, method = closed)", says=at)
+        self.refused("potential exp(g * sq(a))", "infer a, b by collapsed(steps = 1, q = gaussian)", says=at)
+
+    def test_no_posterior(self):
+        text = "model m(N) {\n  data c: [N]\n  latent t: real\n  prior t ~ beta(1, 1)\n  for j in N { potential t ^ c[j] }\n"
+        text += "  infer t by collapsed(steps = 1, q = conjugate)\n  out y = t\n}\n"
+        path = self.file("m.attn", text)
+        self.fails("run", path, self.save("c", np.array([-3.0])), says=r"m\.attn:6:3: error: no closed step")
+        self.attn("run", path, self.save("c", np.array([3.0])))
+
+    def test_no_closed_form(self):
+        self.refused("potential exp(tanh(a))", "infer a by collapsed(steps = 1, method = closed)", "infer b by collapsed(steps = 1)",
+                     says=("m.attn:7:3", "no closed step for 'a'", "'tanh' of a latent", "method = gradient"))
+        self.refused("potential exp(tanh(a))", "infer a by collapsed(steps = 1, q = gaussian)", "infer b by collapsed(steps = 1)",
+                     says=("m.attn:6:17", "no expectation in closed form", "q = point"))
+
+    def test_a_start_that_needs_itself(self):
+        text = "model m(N) {\n  data x: [N]\n  latent z[k in 2]: real\n  for k in 2 { prior z[k] ~ normal(z[1 - k], 1) }\n"
+        path = self.file("m.attn", text + "  infer z by collapsed(steps = 1)\n  out y = z[0]\n}\n")
+        self.fails("run", path, self.save("x", np.ones(3)), says=("m.attn:5:3", "no start", "init"))
+
+    def test_golden(self):
+        x, q = self.save("x", np.array([[1.0, 0], [0, 1], [-1, 0]])), self.save("q", np.array([[0.5, 0.2]]))
+        self.attn("run", EXAMPLES / "hopfield.attn", x, q, "beta=2", "--precision=f64", "-o", "out/")
+        np.testing.assert_allclose(np.load(self.path("out/y.npy"))[0], [0.4348818311, 0.4158139195], rtol=1e-9)
+        text = "model e(N) {\n data s: [N]\n latent t: real\n prior t ~ beta(1, 1)\n edge phi in N\n"
+        text += " prior N - 1 - phi ~ geometric(t)\n potential exp(s[phi])\n infer t by collapsed(steps = 60, q = conjugate)\n"
+        text += " out a = param(t, 1)\n out b = param(t, 2)\n out r[j in N] = P[phi == j]\n}\n"
+        s = self.save("s", np.array([2.0, 0, 0, 1]))
+        self.attn("run", self.file("e.attn", text), s, "--precision=f64", "-o", "expanding/")
+        got = [np.load(self.path(f"expanding/{name}.npy")) for name in "abr"]
+        np.testing.assert_allclose(got[0], 2, rtol=1e-9)
+        np.testing.assert_allclose(got[1], 1.3519227470, rtol=1e-9)
+        np.testing.assert_allclose(got[2], [0.0669277662, 0.0290345120, 0.0930704246, 0.8109672973], rtol=1e-8)
+        want = [-0.6267001386, -0.6303704603, -0.6338489235]
+        np.testing.assert_allclose(np.load(self.path("out/energy.npy"))[0, 1:], want, rtol=1e-9)
+
+
 def main():
     global ATTN
     words = sys.argv[1:]

@@ -559,6 +559,165 @@ def digits(train_x, train_y, x, beta=5.0):
     return Answer(dict(prob=prob, nearest=s.argmax(1)), largest(s), modes=dict(nearest=s))
 
 
+@example(cases(qkv, [(1, 1, 3, 2), (3, 2, 1, 1), (5, 3, 4, 2), (7, 90, 8, 5)]))
+def top_k(q, k, v, count=3):
+    s = scaled(q, k)
+    p, h = np.zeros_like(s), np.zeros(len(s))
+    for i, row in enumerate(s):
+        h[i] = entropy(posterior(row)[0])
+        kept = np.sort(np.argsort(-row, kind="stable")[:count])
+        p[i, kept] = posterior(row[kept])[0]
+    return Answer(dict(o=p @ v, p=p, h=h), abs(s).max())
+
+
+def simplex(row):
+    """Martins & Astudillo 2016, algorithm 1: the threshold from the sorted scores."""
+    z = np.sort(row)[::-1]
+    sums = np.cumsum(z)
+    size = np.nonzero(1 + np.arange(1, len(z) + 1) * z > sums)[0].max() + 1
+    return np.maximum(row - (sums[size - 1] - 1) / size, 0)
+
+
+@example(cases(qkv, [(1, 1, 3, 2), (3, 2, 1, 1), (5, 33, 4, 2), (7, 90, 8, 5)]))
+def sparsemax(q, k, v):
+    s = scaled(q, k)
+    p = np.array([simplex(row) for row in s])
+    return Answer(dict(o=p @ v, p=p), abs(s).max())
+
+
+def with_alpha(rng, N, D, C, alpha):
+    return dict(draw(rng, q=(N, D), k=(N, D), v=(N, C)), alpha=alpha)
+
+
+@example(cases(with_alpha, [(1, 3, 2, 1.5), (7, 3, 1, 1.2), (40, 4, 3, 1.5), (9, 2, 2, 2.5), (6, 2, 2, 1.0)]))
+def entmax(q, k, v, alpha=1.5):
+    s = np.where(past(len(q), len(q)), scaled(q, k), -np.inf)
+    p = np.zeros_like(s)
+    for i, row in enumerate(s):
+        if alpha == 1:
+            p[i] = posterior(row)[0]
+            continue
+        x, lo, hi = (alpha - 1) * (row - row.max()), -1.0, 0.0
+        for _ in range(100):
+            t = (lo + hi) / 2
+            lo, hi = (t, hi) if (np.maximum(x - t, 0) ** (1 / (alpha - 1))).sum() >= 1 else (lo, t)
+        p[i] = np.maximum(x - lo, 0) ** (1 / (alpha - 1))
+    return Answer(dict(o=p @ v, p=p), abs(s[np.isfinite(s)]).max())
+
+
+
+# Structures: every node one choice, all choices together a tree, a permutation or a matching.
+
+def with_roots(rng, N, D, C):
+    return dict(draw(rng, q=(N, D), k=(N, D), root=(N,), v=(N, C)))
+
+
+@example(cases(with_roots, [(1, 2, 1), (2, 3, 2), (5, 1, 3), (17, 4, 2), (41, 8, 3)]))
+def dependency_tree(q, k, root, v):
+    """Tutte 1948: Z is the determinant of the Laplacian with a row of root weights; marginals from its inverse."""
+    s = q @ k.T / np.sqrt(q.shape[1])                              # [child, head]
+    n, a, r = len(s), np.exp(s).T, np.exp(root)
+    np.fill_diagonal(a, 0)
+    laplacian = np.diag(a.sum(0)) - a
+    laplacian[0] = r
+    inverse = np.linalg.inv(laplacian)
+    head = np.zeros((n, n))
+    for i in range(n):
+        for j in range(n):
+            head[i, j] = a[j, i] * ((inverse[i, i] if i else 0) - (inverse[i, j] if j else 0))
+    first = r * inverse[:, 0]
+    e = np.linalg.slogdet(laplacian)[1]
+    h = e - (head * s).sum() - first @ root
+    logs = max(abs(s).max(), abs(root).max())
+    return Answer(dict(o=head @ v, head=head, first=first, e=np.array(e - (n - 1) * np.log(n)), h=np.array(h)), logs)
+
+
+def all_choices(n, choices, admitted):
+    return [c for c in product(range(choices), repeat=n) if admitted(c)]
+
+
+def is_projective(c):
+    n = len(c)
+    up = [-1 if x == n else x for x in c]
+    for i in range(n):
+        at, steps = i, 0
+        while at >= 0 and steps <= n:
+            at, steps = up[at], steps + 1
+        if at >= 0:
+            return False
+    spans = [sorted((i, up[i])) for i in range(n)]
+    return not any(a < c < b < d for a, b in spans for c, d in spans)
+
+
+def sum_over(structures, log_w):
+    """(marginals, log of the mean weight) of structures with the log weights [node, choice] of their choices."""
+    rows = np.arange(len(log_w))
+    total = np.array([log_w[rows, list(c)].sum() for c in structures])
+    p, lse = posterior(total)
+    mu = np.zeros_like(log_w)
+    for weight, c in zip(p, structures):
+        mu[rows, list(c)] += weight
+    return mu, lse - np.log(len(structures)), total
+
+
+def with_scores(rng, B, N, C):
+    return draw(rng, score=(B, N, N), root=(B, N), v=(B, N, C))
+
+
+@example(cases(with_scores, [(1, 1, 1), (3, 2, 2), (2, 4, 3), (2, 5, 1)]))
+def projective_tree(score, root, v):
+    B, N = root.shape
+    structures = all_choices(N, N + 1, is_projective)
+    out = dict(o=np.zeros_like(v), children=np.zeros((B, N)), e=np.zeros(B), h=np.zeros((B, N)))
+    for b in range(B):
+        mu, out["e"][b], _ = sum_over(structures, np.concatenate([score[b].T, root[b][:, None]], 1))
+        out["o"][b], out["children"][b] = mu[:, :N] @ v[b], mu[:, :N].sum(0)
+        out["h"][b] = [entropy(row) for row in mu]
+    return Answer(out, max(abs(score).max(), abs(root).max()))
+
+
+def square(rng, N, D, C):
+    return draw(rng, q=(N, D), k=(N, D), v=(N, C))
+
+
+@example(cases(square, [(1, 3, 2), (2, 1, 1), (5, 3, 2), (7, 4, 3)]))
+def matching(q, k, v):
+    s, n = q @ k.T, len(q)
+    structures = all_choices(n, n, lambda c: len(set(c)) == n)
+    mu, e, total = sum_over(structures, s)
+    best = np.full((n, n), -1e9)
+    best[np.arange(n), structures[total.argmax()]] = 0
+    return Answer(dict(o=mu @ v, p=mu, best=np.array(structures[total.argmax()]), e=np.array(e)), abs(s).max(), modes=dict(best=best))
+
+
+def two_sets(rng, M, N, D):
+    return draw(rng, x=(M, D), y=(N, D), alone=(M,))
+
+
+@example(cases(two_sets, [(1, 1, 2), (3, 2, 1), (2, 5, 3), (4, 4, 3)]))
+def partial_matching(x, y, alone):
+    s = np.concatenate([x @ y.T / np.sqrt(x.shape[1]), alone[:, None]], 1)
+    M, N = len(x), len(y)
+
+    def at_most_once(c):
+        taken = [j for j in c if j < N]
+        return len(set(taken)) == len(taken)
+
+    mu, e, _ = sum_over(all_choices(M, N + 1, at_most_once), s)
+    return Answer(dict(p=mu[:, :N], idle=mu[:, N], matched=np.array(mu[:, :N].sum()), e=np.array(e)), abs(s).max())
+
+
+@example(cases(square, [(1, 3, 2), (2, 1, 1), (5, 3, 2), (33, 8, 3)]))
+def sinkhorn(q, k, v, steps=8):
+    s = q @ k.T / np.sqrt(q.shape[1]) / 0.5
+    p = np.exp(s)
+    for _ in range(steps):
+        p = p / p.sum(1, keepdims=True)
+        p = p / p.sum(0, keepdims=True)
+    return Answer(dict(o=p @ v, p=p), abs(s).max())
+
+
+
 # The formulas against each other.
 
 def close(a, b, tolerance=1e-12):
@@ -735,6 +894,43 @@ def check_structures(rng):
     close(out("two_edges", "h", **apart), out("attention", "h", q=b["q"], k=b["k"], v=b["u"]) + np.log(5))
     mirror = dict(q=b["q"], k=b["l"], l=b["k"], u=b["v"], v=b["u"])
     close(out("two_edges", **b), out("two_edges", **mirror))
+
+
+def check_trees(rng):
+    """Trees by enumeration; how many there are; without crossings and of two nodes all of them; scaling in the limit."""
+    a = with_roots(rng, 4, 3, 2)
+    s = np.concatenate([a["q"] @ a["k"].T / np.sqrt(3), a["root"][:, None]], 1)
+
+    def is_tree(c):
+        steps = [i for i in range(4)]
+        for _ in range(4):
+            steps = [c[i] if i < 4 else i for i in steps]
+        return steps == [4] * 4 and sum(x == 4 for x in c) == 1
+
+    trees = all_choices(4, 5, is_tree)
+    assert len(trees) == 4 ** 3
+    mu, e, total = sum_over(trees, s)
+    close(out("dependency_tree", "head", **a), mu[:, :4])
+    close(out("dependency_tree", "e", **a), e)
+    close(out("dependency_tree", "h", **a), entropy(posterior(total)[0]))
+    assert [len(all_choices(n, n + 1, is_projective)) for n in (1, 2, 3, 4, 5)] == [1, 3, 12, 55, 273]
+    b = square(rng, 6, 3, 2)
+    p = sinkhorn(**b, steps=500).outputs["p"]
+    close(p.sum(1), np.ones(6))
+    close(p.sum(0), np.ones(6))
+    pair = dict(q=np.diag([1.0, 0.5]), k=np.eye(2), v=np.eye(2))
+    close(out("matching", "p", **pair)[0, 0], 0.8175744762, 1e-9)
+
+
+def check_sparse(rng):
+    """Entmax meets softmax and sparsemax at its ends; all k are the posterior."""
+    a = dict(qkv(rng, 6, 6, 3, 2))
+    last = {n: x for n, x in a.items()}
+    close(entmax(**last, alpha=2.0).outputs["p"][5], sparsemax(**a).outputs["p"][5], 1e-9)
+    close(entmax(**last, alpha=1 + 1e-7).outputs["p"][5], entmax(**last, alpha=1.0).outputs["p"][5], 1e-5)
+    close(top_k(**a, count=6).outputs["o"], out("attention", **a))
+    close(simplex(np.array([0.0, 1.0, 2.0])), np.array([0, 0, 1]))
+    close(simplex(np.array([0.2, 0.5, 0.1])), np.array([0.2, 0.5, 0.1]) + 0.2 / 3)
 
 
 def check_networks(rng):

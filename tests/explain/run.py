@@ -33,8 +33,16 @@ CASES = {
     "linear": ["M=1000", "N=1000", "D=16", "C=16"],
     "linear_causal": [],
     "signed_features": [],
+    "gaussian_slots": ["K=7", "N=1024", "D=64"],
+    "bayesian_gmm": [],
+    "predictive_coding": [],
+    "energy_transformer": [],
     "chain": [],
     "graph": [],
+    "dependency_tree": ["N=20", "D=8", "C=4"],
+    "partial_matching": [],
+    "sinkhorn": [],
+    "top_k": [],
 }
 
 GOLDEN = ["--no-tiles"]

@@ -17,8 +17,13 @@
 const char *generate_model(Arena *arena, uint64_t seed);
 /* The same of models whose weights are sums of products. */
 const char *generate_sums(Arena *arena, uint64_t seed);
+/* The same of models with latents. */
+const char *generate_latents(Arena *arena, uint64_t seed);
 /* The same of models whose copies are joined along a plate. */
 const char *generate_chains(Arena *arena, uint64_t seed);
+
+/* The same of trees, permutations and matchings. */
+const char *generate_structures(Arena *arena, uint64_t seed);
 
 /* The stream of numbers behind it: splitmix64. */
 typedef struct Random { uint64_t state; } Random;

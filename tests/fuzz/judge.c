@@ -14,8 +14,16 @@
 #include "model/check.h"
 #include "oracle/distance.h"
 #include "oracle/oracle.h"
+#include "family.h"
 #include "random.h"
 #include "special.h"
+
+/* By Family. */
+static attn_family_fn *const routines[] = {
+#define FAMILY(ID, name, function, ints, inputs, outputs) function,
+#include "ir/family.def"
+#undef FAMILY
+};
 
 enum { CANARY = 64, SENSITIVITY_RUNS = 5, TIE_RUNS = 24 };
 
@@ -167,7 +175,7 @@ static bool interpret(Case *c, const Kernel *k, const Binding *bound, bool f64, 
                    .inputs = eval_inputs(c, bound),
                    .noutput = c->m->outs.n,
                    .outputs = NEW_ARRAY(c->arena, EvalOutput, c->m->outs.n),
-                   .functions = {attn_rt_random_uniform, attn_rt_lgamma, attn_rt_digamma, attn_rt_lbeta},
+                   .functions = {attn_rt_random_uniform, attn_rt_lgamma, attn_rt_digamma, attn_rt_lbeta, routines},
                    .max_steps = 400000000};
   bool ok = ir_eval(c->arena, k, &args);
   *error = ok ? NULL : args.error;

@@ -1,11 +1,14 @@
 /* fuzz_models: random models, or files, through the oracle and the compiler; see judge.h.
  *
- *   fuzz_models --count=N --seed=S [--time=SECONDS] [--keep=DIR] [--print] [--no-fork] [--no-shrink] [--interpret] [--both] [--sums | --chains]
+ *   fuzz_models --count=N --seed=S [--time=SECONDS] [--keep=DIR] [--print] [--no-fork] [--no-shrink] [--interpret] [--both]
+ *               [--sums | --chains | --structures | --latents]
  *   fuzz_models [--trials=N] [--seed=S] FILE...
  *
  * Each model is compiled for f64 or f32, by the parity of its seed; --both does both, --interpret neither.
  * --chains: models whose copies are joined along a plate.
+ * --structures: models of trees, permutations and matchings.
  * --sums: models whose weights are sums of products, which are forced into the other order.
+ * --latents: models with continuous unknowns.
  * Models run in a child process, so that a crash or a hang is a finding like any other: the seed is named and
  * the text shrunk while the verdict stays the same.  Exit status 1 if there was any finding. */
 #include <signal.h>
@@ -27,7 +30,7 @@ typedef struct Options {
   long count, trials;
   double seconds;
   const char *keep;
-  bool print, no_fork, no_shrink, interpret, both, sums, chains;
+  bool print, no_fork, no_shrink, interpret, both, sums, chains, structures, latents;
 } Options;
 
 typedef struct Report { uint64_t seed; Verdict verdict; char why[WHY]; } Report;
@@ -71,7 +74,10 @@ static void count(Tally *t, const Report *r) {
 /* ---- one text in a child ------------------------------------------------------------------------------------ */
 
 static const char *random_model(Arena *arena, uint64_t seed, const Options *o) {
-  return o->chains ? generate_chains(arena, seed) : o->sums ? generate_sums(arena, seed) : generate_model(arena, seed);
+  if (o->latents) return generate_latents(arena, seed);
+  if (o->chains) return generate_chains(arena, seed);
+  if (o->structures) return generate_structures(arena, seed);
+  return o->sums ? generate_sums(arena, seed) : generate_model(arena, seed);
 }
 
 static Report judge_seeded(const char *path, const char *text, uint64_t seed, const Options *o, FILE *to) {
@@ -365,7 +371,9 @@ int main(int argc, char **argv) {
     else if (!strcmp(argv[i], "--no-shrink")) o.no_shrink = true;
     else if (!strcmp(argv[i], "--interpret")) o.interpret = true;
     else if (!strcmp(argv[i], "--sums")) o.sums = true;
+    else if (!strcmp(argv[i], "--latents")) o.latents = true;
     else if (!strcmp(argv[i], "--chains")) o.chains = true;
+    else if (!strcmp(argv[i], "--structures")) o.structures = true;
     else if (!strcmp(argv[i], "--both")) o.both = true;
     else if (argv[i][0] == '-') {
       fprintf(stderr, "fuzz_models: unknown option '%s'\n", argv[i]);

@@ -15,12 +15,13 @@ MAY_INCLUDE = {
     "front": ["base"],
     "model": ["base", "front"],
     "oracle": ["base", "model"],
+    "algebra": ["base", "model"],
     "ir": ["base"],
-    "infer": ["base", "model", "ir"],
+    "infer": ["base", "model", "algebra", "ir"],
     "tile": ["base", "ir"],
     "back": ["base", "ir", "tile"],
-    "explain": ["base", "model", "infer", "ir", "tile"],
-    "driver": ["base", "front", "model", "oracle", "ir", "infer", "tile", "back", "explain"],
+    "explain": ["base", "model", "algebra", "infer", "ir", "tile"],
+    "driver": ["base", "front", "model", "oracle", "algebra", "ir", "infer", "tile", "back", "explain"],
     "api": ["base", "model", "driver"],
 }
 

@@ -7,8 +7,16 @@
 #include <stdlib.h>
 
 #include "base/diag.h"
+#include "family.h"
 #include "random.h"
 #include "special.h"
+
+/* By Family. */
+static attn_family_fn *const routines[] = {
+#define FAMILY(ID, name, function, ints, inputs, outputs) function,
+#include "ir/family.def"
+#undef FAMILY
+};
 
 static Kernel *parse(Arena *arena, const char *text, size_t n, const char **error) {
   Source *s = source_from_text(arena, "test.air", text, n);
@@ -99,7 +107,7 @@ Run *random_run(Arena *arena, const Kernel *k, uint64_t seed) {
   }
   r->args = (EvalArgs){.f64 = seed % 2, .sizes = sizes, .ninput = RUN_ARRAYS, .inputs = inputs, .noutput = RUN_ARRAYS,
                        .outputs = r->outputs, .max_steps = 10000000};
-  r->args.functions = (EvalFunctions){attn_rt_random_uniform, attn_rt_lgamma, attn_rt_digamma, attn_rt_lbeta};
+  r->args.functions = (EvalFunctions){attn_rt_random_uniform, attn_rt_lgamma, attn_rt_digamma, attn_rt_lbeta, routines};
   return r;
 }
 

@@ -51,8 +51,8 @@ static bool agrees(const char *name, uint64_t seed) {
 }
 
 Test(back_files, agree_with_the_evaluator, .timeout = 300) {
-  static const char *const names[] = {"attention", "dead", "fuse", "seed", "steps"};
-  for (int n = 0; n < 5; n++) {
+  static const char *const names[] = {"attention", "dead", "fuse", "seed", "steps", "solve"};
+  for (int n = 0; n < 6; n++) {
     int done = 0;
     for (uint64_t seed = 1; seed <= 16; seed++) done += agrees(names[n], seed);
     cr_expect(done > 0, "%s never ran", names[n]);

@@ -5,7 +5,7 @@
 #include "ir/build.h"
 #include "random.h"
 
-static const char *const files[] = {"attention", "seed", "steps", "fuse", "dead", "factored", "factored_reassociated", "pair"};
+static const char *const files[] = {"attention", "seed", "steps", "fuse", "dead", "factored", "factored_reassociated", "pair", "solve"};
 enum { FILES = sizeof files / sizeof files[0], SHORT = 5 /* the first ones */ };
 
 static const char *read_whole(Arena *arena, const char *name) {

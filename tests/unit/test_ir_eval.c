@@ -185,6 +185,7 @@ Test(eval, errors) {
   static const struct { const char *code, *message; } bad[] = {
     {"check.index %3, %1, %1 check.index %2, %1, %1 }", "index 3 is not in 0..3"},
     {"check.nonzero %2, %0, %0 }", "division by zero"},
+    {"check.concave %3, %0, %0 check.concave %2, %1, %0 check.concave %2, %0, %0 }", "no maximum"},
     {"in x: real[] input 0 }", "input 'x' is not given"},
     {"out x: real[] output 9 store x[], %4 }", "no place for output 'x'"},
     {"temp x: wide[%5, %5, %5, %5] }", "array 'x' is too large"},

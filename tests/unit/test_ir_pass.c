@@ -3,7 +3,7 @@
 
 #include "ir_testing.h"
 
-static const char *const files[] = {"attention", "seed", "steps", "fuse", "dead", "factored"};
+static const char *const files[] = {"attention", "seed", "steps", "fuse", "dead", "factored", "solve"};
 enum { FILES = sizeof files / sizeof files[0] };
 
 static uint32_t count(const char *text, const char *what) {

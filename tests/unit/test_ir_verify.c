@@ -155,3 +155,22 @@ BREAK(seed_without_seed, "rule 13", l->accs.at[0]->seed.x = k->top->code.at[2])
 BREAK(weight_that_is_not_taken, "rule 13", l->accs.at[0]->body.log_w = l->accs.at[0]->body.x)
 BREAK(result_of_another_type, "rule 15", ir_at(k, l->accs.at[0]->result)->type = IR_REAL)
 BREAK(parallel_with_accumulator, "rule 11", l->kind = LOOP_PAR)
+
+#define TREE                                                                                                            \
+  HEAD "%4 = const 2 : int %5 = add %0, %4 : int temp l: wide[%0, %5] temp p: wide[%0, %5] temp z: wide[%4] temp o: int[%0] " \
+       "local w: wide[%5] "
+#define FILLED TREE "%6 = const 0.5 : wide store l[%1, %1], %6 "
+
+Test(verify, rule_17_routines) {
+  Arena a;
+  arena_init(&a, NULL);
+  cr_assert_null(ir_verify(read_text(&a, FILLED "solve tree.sum [] (%0, %1) in l out p, z work w %7 = load z[%1] : wide }")));
+  arena_free(&a);
+  EXPECT_BROKEN({17, TREE "solve tree.sum [] (%0, %1) in l out p, z work w }"},
+                {17, FILLED "par %7 in %1..%0 { solve tree.sum [] (%0, %1) in l out p, z work w } }"},
+                {17, FILLED "solve tree.sum [] (%0, %1) in l out p, z work w solve tree.sum [] (%0, %1) in l out p, z work w }"},
+                {17, FILLED "reduce %7 in %1..%0 { solve tree.sum [] (%0, %1) in l out p, z work w } acc { %8 = sum %7 : int } }"},
+                {5, FILLED "solve tree.sum [] (%0) in l out p, z work w }"}, {5, FILLED "solve tree.sum [] (%0, %2) in l out p, z work w }"},
+                {5, FILLED "solve tree.sum [] (%0, %1) in l out p, o work w }"}, {5, FILLED "solve tree.sum [] (%0, %1) in z out p, z work w }"},
+                {5, FILLED "solve tree.sum [] (%0, %1) in l out p, z work z }"}, {5, FILLED "solve tree.sum [] (%0, %1) in x out p, z work w }"});
+}

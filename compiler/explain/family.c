@@ -1,0 +1,47 @@
+/* family: how sums over structures are done, and what they cost. */
+#include "explain/formula.h"
+
+static const char *how(const Edge *e) {
+  switch (e->domain) {
+  case DOMAIN_TREE:
+    return "the sum over all trees is a determinant (matrix-tree theorem); nodes are eliminated one after\n"
+           "    another, in log space and without a subtraction, so that scores of any size keep their digits";
+  case DOMAIN_PROJECTIVE_TREE: return "the sum over all trees goes over spans of nodes, from the shortest to the longest, and back";
+  case DOMAIN_PERMUTATION: return "the sum over all permutations is a permanent, by dynamic programming over subsets of the targets";
+  case DOMAIN_MATCHING: return "the sum over all matchings is taken by dynamic programming over subsets of the smaller side";
+  case DOMAIN_RANGE: case DOMAIN_BIT: break;
+  }
+  return "";
+}
+
+static const char *cost(const Facts *f, const Edge *e) {
+  const char *n = plain_text(f, e->n, NULL);
+  switch (e->domain) {
+  case DOMAIN_TREE: return arena_printf(f->arena, "1.5 (%s)^3 additions in log space", n);
+  case DOMAIN_PROJECTIVE_TREE: return arena_printf(f->arena, "4 (%s)^3 additions in log space", n);
+  case DOMAIN_PERMUTATION: return arena_printf(f->arena, "2 %s 2^(%s) multiply-adds", n, n);
+  case DOMAIN_MATCHING: {
+    const char *m = plain_text(f, e->m, NULL);
+    return arena_printf(f->arena, "about 2 (%s) (%s) 2^min(%s, %s) multiply-adds", m, n, m, n);
+  }
+  case DOMAIN_RANGE: case DOMAIN_BIT: break;
+  }
+  return "";
+}
+
+static const char *approximation(const Facts *f, const Component *c) {
+  const char *n = plain_text(f, c->structure->edge->n, NULL), *steps = plain_text(f, c->infer->steps, NULL);
+  const char *what = c->infer->method == INFER_SINKHORN
+      ? "E and P use rows and columns scaled in turn: entries that are independent but for their sums.\n"
+        "    These are not the marginals of permutations: of two nodes with scores that differ by D, s(D / 2) in place of s(D)"
+      : "E and P use beliefs, exact where rows and columns met in no circle.\n"
+        "    These are not the marginals of permutations: of two nodes all weight goes to the better permutation";
+  return arena_printf(f->arena, "    %s;\n    no log Z, entropy or joint law follows from them.  They cost %s times (%s)^2 operations for every copy\n",
+                      what, steps, n);
+}
+
+const char *family_text(const Facts *f, const Component *c) {
+  const Edge *e = c->structure->edge;
+  if (c->infer && (c->infer->method == INFER_SINKHORN || c->infer->method == INFER_BETHE)) return approximation(f, c);
+  return arena_printf(f->arena, "    %s;\n    it costs %s for every copy, and leaves the marginal of every choice\n", how(e), cost(f, e));
+}

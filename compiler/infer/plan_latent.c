@@ -1,0 +1,284 @@
+/* plan_latent: what a step does to each latent; see latent.h. */
+#include "base/ice.h"
+#include "infer/latent_plan.h"
+
+Index *latent_index(const Latent *z, uint32_t i) {
+  if (i < z->plates.n) return z->plates.at[i];
+  i -= z->plates.n;
+  return i < z->own.n ? z->own.at[i] : z->axes.at[i - z->own.n];
+}
+
+uint32_t latent_rank(const Latent *z) { return z->plates.n + z->own.n + z->axes.n; }
+
+static const char *name(const Plan *p, const Latent *z) { return sym_text(p->model->names, z->name); }
+
+/* ---- the range of a latent, and its q -------------------------------------------------------------------------- */
+
+Form form_of_latent(const Latent *z) {
+  Form f = FORM_QUADRATIC;
+  for (uint32_t i = 0; i < z->priors.n; i++) {
+    Dist d = z->priors.at[i]->dist;
+    if (d == DIST_BETA) f = FORM_BETA;
+    if (d == DIST_GAMMA || d == DIST_EXPONENTIAL) f = FORM_GAMMA;
+    if (d == DIST_DIRICHLET) f = FORM_DIRICHLET;
+  }
+  return f;
+}
+
+static bool set_family(Plan *p, LatentPlan *l) {
+  Dist prior = l->z->prior ? l->z->prior->dist : DIST_NORMAL;
+  l->family = Q_FAMILY_POINT;
+  if (l->line->q == Q_POINT) return true;
+  bool normal = l->form == FORM_QUADRATIC && (l->line->q == Q_GAUSSIAN || prior == DIST_NORMAL);
+  if (normal)
+    l->family = Q_FAMILY_NORMAL;
+  else if (l->line->q == Q_CONJUGATE && l->form == FORM_BETA)
+    l->family = Q_FAMILY_BETA;
+  else if (l->line->q == Q_CONJUGATE && l->form == FORM_GAMMA)
+    l->family = Q_FAMILY_GAMMA;
+  else if (l->line->q == Q_CONJUGATE && l->form == FORM_DIRICHLET)
+    l->family = Q_FAMILY_DIRICHLET;
+  if (l->family != Q_FAMILY_POINT) return true;
+  const char *q = l->line->q == Q_GAUSSIAN ? "gaussian" : "conjugate";
+  plan_refuse(p, l->line->span,
+              arena_printf(p->arena, "'q = %s' for '%s', whose prior is %s, is not compiled yet", q, name(p, l->z),
+                           dist_name(prior)),
+              "a point q has no such limit");
+  return false;
+}
+
+/* ---- sums of statistics
+ * ------------------------------------------------------------------------------------------------ */
+
+static bool in_range_above_zero(const Plan *p, const Term *t) {
+  return t->kind == TERM_LATENT && p->latents->of[t->latent->id].form != FORM_QUADRATIC && t->moment <= MOMENT_VARIANCE;
+}
+
+static bool is_nonnegative(const Plan *p, const Term *t) {
+  if (t->nonnegative || in_range_above_zero(p, t)) return true;
+  if (t->kind != TERM_OP || (t->op != OP_MUL && t->op != OP_DIV && t->op != OP_ADD)) return false;
+  return is_nonnegative(p, t->args.at[0]) && is_nonnegative(p, t->args.at[1]);
+}
+
+/* Which coefficient of its form the statistic belongs to; -1: to none. */
+static int coefficient_of(Form form, const Stat *s) {
+  bool first = s->kind == STAT_POWER && s->power == 1;
+  switch (form) {
+  case FORM_NONE: return -1;
+  case FORM_QUADRATIC: return first ? 0 : s->kind == STAT_POWER && s->power == 2 ? 1 : -1;
+  case FORM_BETA: return s->kind == STAT_LOG ? 0 : s->kind == STAT_LOG1M ? 1 : -1;
+  case FORM_GAMMA: return s->kind == STAT_LOG ? 0 : first ? 1 : -1;
+  case FORM_DIRICHLET: return s->kind == STAT_LOG ? 0 : -1;
+  }
+  ICE("unknown form");
+}
+
+static void not_closed(LatentPlan *l, Span span, const char *text) {
+  l->closed = false;
+  if (!l->why.text) l->why = (Obstacle){span, text};
+}
+
+/* ---- is there a closed step?
+ * ----------------------------------------------------------------------------------------------- */
+
+static uint32_t count_of(const Monomial *x, const Latent *z) {
+  uint32_t n = 0;
+  for (uint32_t i = 0; i < x->stats.n; i++) n += x->stats.at[i].ref->latent == z;
+  return n;
+}
+
+static void judge_monomial(LatentPlan *l, const Monomial *x) {
+  for (uint32_t i = 0; i < x->stats.n; i++) {
+    const Stat *s = &x->stats.at[i];
+    if (s->ref->latent != l->z) continue;
+    bool alone = count_of(x, l->z) == 1, pair = l->form == FORM_QUADRATIC && count_of(x, l->z) == 2 && s->power == 1;
+    if (coefficient_of(l->form, s) < 0)
+      not_closed(l, s->ref->span, "this function of the latent");
+    else if (!alone && !pair)
+      not_closed(l, s->ref->span, "a product of components");
+  }
+}
+
+static void judge(LatentPlan *l, const Statements *all) {
+  for (uint32_t i = 0; i < all->n; i++) {
+    const Statement *s = &all->at[i];
+    if (!statement_mentions(s, l->z)) continue;
+    if (!s->collected)
+      not_closed(l, s->why.span, s->why.text);
+    else
+      for (uint32_t k = 0; k < s->poly.n; k++) judge_monomial(l, &s->poly.at[k]);
+  }
+}
+
+/* ---- coefficients
+ * -------------------------------------------------------------------------------------------------------------- */
+
+/* What is still a variable is the number it has: for the latents of this line that have made their step, the new one.
+ */
+static Term *settle(const Plan *p, Term *t, const Infer *line) {
+  if (!(t->mentions & MENTIONS_LATENT)) return t;
+  Term *u = NEW(p->arena, Term);
+  *u = *t;
+  u->args = (TermVec){0};
+  for (uint32_t i = 0; i < t->args.n; i++) vec_push(p->arena, &u->args, settle(p, t->args.at[i], line));
+  if (t->kind == TERM_LATENT) {
+    const LatentPlan *l = &p->latents->of[t->latent->id];
+    if (t->moment == MOMENT_VALUE) u->moment = MOMENT_MEAN;
+    u->fresh = l->line == line && !l->gradient;
+  }
+  return term_finish(u);
+}
+
+static void push(Plan *p, LatentPlan *l, int k, Term *t) { vec_push(p->arena, &l->sum[k], settle(p, t, l->line)); }
+
+/* The statistics of members of a joint form in a monomial, at most two. */
+static uint32_t members_in(const Plan *p, const Monomial *x, const Joint *j, int *at) {
+  uint32_t n = 0;
+  for (uint32_t i = 0; i < x->stats.n; i++)
+    if (p->latents->of[x->stats.at[i].ref->latent->id].joint == j) {
+      if (n < 2) at[n] = (int)i;
+      n++;
+    }
+  return n;
+}
+
+static void add_pair(Plan *p, LatentPlan *l, const Statement *s, const Monomial *x, uint32_t i, uint32_t k) {
+  LatentPlan *other = &p->latents->of[x->stats.at[k].ref->latent->id];
+  Term *rest;
+  Monomial without = *x;
+  Obstacle why = {0};
+  without.stats.n = 0;
+  for (uint32_t n = 0; n < x->stats.n; n++)
+    if (n != i && n != k) vec_push(p->arena, &without.stats, x->stats.at[n]);
+  if (without.stats.n == 0) without.stats.at = NULL;
+  if (!expected_stats(p, &without, -1, &rest, &why)) {
+    plan_refuse(p, why.span, why.text, NULL);
+    return;
+  }
+  Target targets[2] = {{i, NULL}, {k, &other->other}};
+  Term *t = targets_statistic((Model *)p->model, &s->w->plates, x, targets, 2, rest);
+  vec_push(p->arena, &l->joint->pairs, ((Pair){l, other, settle(p, t, l->line)}));
+}
+
+/* Does the statement pull at z without bending it?  Then a component with no other weight has a slope, and no top. */
+static bool only_pulls(const LatentPlan *l, const Statement *s) {
+  bool pulls = false;
+  for (uint32_t m = 0; m < s->poly.n; m++)
+    for (uint32_t i = 0; i < s->poly.at[m].stats.n; i++) {
+      const Stat *t = &s->poly.at[m].stats.at[i];
+      if (t->ref->latent != l->z) continue;
+      if (t->power == 2) return false;
+      pulls = true;
+    }
+  return pulls;
+}
+
+static bool has_normal_prior(const Latent *z) { return z->priors.n == 1 && z->prior->dist == DIST_NORMAL; }
+
+static void add_closed(Plan *p, LatentPlan *l, const Statement *s) {
+  if (l->form == FORM_QUADRATIC && only_pulls(l, s) && !has_normal_prior(l->z)) l->concave = false;
+  for (uint32_t m = 0; m < s->poly.n; m++) {
+    const Monomial *x = &s->poly.at[m];
+    for (uint32_t i = 0; i < x->stats.n; i++) {
+      if (x->stats.at[i].ref->latent != l->z) continue;
+      int k = coefficient_of(l->form, &x->stats.at[i]), at[2];
+      if (l->joint && members_in(p, x, l->joint, at) == 2) {
+        add_pair(p, l, s, x, i, (uint32_t)(at[0] == (int)i ? at[1] : at[0]));
+        continue;
+      }
+      Term *others;
+      Obstacle why = {0};
+      if (!expected_stats(p, x, (int)i, &others, &why)) {
+        plan_refuse(p, why.span, why.text, NULL);
+        return;
+      }
+      if (l->form == FORM_QUADRATIC && k == 1)
+        l->concave &=
+            x->scale <= 0 && (!x->coef || is_nonnegative(p, x->coef)) && (!others || is_nonnegative(p, others));
+      push(p, l, k, component_statistic((Model *)p->model, &s->w->plates, x, i, others));
+    }
+  }
+}
+
+static void add_slope(Plan *p, LatentPlan *l, const Statement *s) {
+  Monomials d;
+  Obstacle why = {0};
+  Term *t = s->random ? expected_over_random(p, &s->poly, &why) : s->t;
+  if (!t && s->t && !why.text) return; /* nothing moves it */
+  if (!t || !differentiate((Model *)p->model, t, &d, &why)) {
+    if (!why.text) why = s->why;
+    plan_refuse(p, why.span, arena_printf(p->arena, "no step for '%s' is known here: %s", name(p, l->z), why.text),
+                NULL);
+    return;
+  }
+  only_where_it_exists(p, s->w, &d);
+  for (uint32_t m = 0; m < d.n; m++)
+    if (d.at[m].stats.at[0].ref->latent == l->z)
+      push(p, l, 0, component_statistic((Model *)p->model, &s->w->plates, &d.at[m], 0, NULL));
+}
+
+/* ---- the plan
+ * ------------------------------------------------------------------------------------------------------------ */
+
+const char *form_text(Form f) {
+  switch (f) {
+  case FORM_NONE: break;
+  case FORM_QUADRATIC: return "a quadratic in each component";
+  case FORM_BETA: return "a log z + b log(1 - z)";
+  case FORM_GAMMA: return "a log z + b z";
+  case FORM_DIRICHLET: return "a sum of a log z";
+  }
+  return "of a known form";
+}
+
+static void choose_step(Plan *p, LatentPlan *l) {
+  l->gradient = !l->closed || l->line->step == STEP_GRADIENT;
+  if (!l->gradient) return;
+  if (l->line->step == STEP_CLOSED) {
+    const char *text = arena_printf(p->arena, "no closed step for '%s': its log weight is not %s (%s)", name(p, l->z),
+                                    form_text(l->form), l->why.text);
+    plan_refuse(p, l->line->span, text, "with 'method = gradient' it takes gradient steps");
+  } else if (is_random(l)) {
+    plan_refuse(
+        p, l->line->span,
+        arena_printf(p->arena, "gradient steps of a q that is no point are not compiled yet ('%s')", name(p, l->z)),
+        "with 'q = point' the step is along the gradient");
+  }
+}
+
+static bool prepare(Plan *p) {
+  const Model *m = p->model;
+  bool good = true;
+  p->latents = NEW(p->arena, struct Latents);
+  p->latents->of = NEW_ARRAY(p->arena, LatentPlan, m->latents.n);
+  p->latents->correction = NEW_ARRAY(p->arena, Term *, m->weights.n);
+  for (uint32_t i = 0; i < m->latents.n; i++) {
+    LatentPlan *l = &p->latents->of[i];
+    *l = (LatentPlan){.z = m->latents.at[i], .line = m->latents.at[i]->infer, .closed = true, .concave = true};
+    l->form = form_of_latent(l->z);
+    good &= set_family(p, l);
+  }
+  return good;
+}
+
+void plan_latents(Plan *p) {
+  const Model *m = p->model;
+  if (!m->latents.n || !prepare(p)) return;
+  Statements all = collect_statements(p);
+  for (uint32_t i = 0; i < m->latents.n; i++) {
+    judge(&p->latents->of[i], &all);
+    choose_step(p, &p->latents->of[i]);
+  }
+  if (p->refusals.n) return;
+  find_joints(p, &all);
+  for (uint32_t i = 0; i < m->latents.n; i++) {
+    LatentPlan *l = &p->latents->of[i];
+    for (uint32_t k = 0; k < all.n; k++)
+      if (statement_mentions(&all.at[k], l->z)) {
+        if (l->gradient)
+          add_slope(p, l, &all.at[k]);
+        else
+          add_closed(p, l, &all.at[k]);
+      }
+  }
+}

@@ -1,0 +1,331 @@
+/* structure: sums over trees, bijections and matchings.
+ *
+ *   local[.., node, choice]  log weights of single choices; the last choice is none, where a node may have none
+ *   solve                    log Z, entropy and the logs of all marginals, by the family's own algorithm (runtime/family)
+ * once for every copy, before the outputs.  The same with other weights gives what depends on the support alone: all weights
+ * for the posterior, the prior lines for the prior, the requires for counts. (structure_prior.c). */
+#include "infer/structure.h"
+
+#include <math.h>
+
+#include "base/ice.h"
+#include "ir/solve.h"
+#include "model/term.h"
+
+static Val wide(Context *x, double v) { return build_float(B(x), IR_WIDE, v); }
+
+/* Arrays of one component under some of its weights. */
+struct Solved {
+  const Component *c;
+  WeightSet set;
+  Array *local, *log_p, *z;
+  Solved *next;
+};
+
+/* ---- local weights --------------------------------------------------------------------------------------------------- */
+
+static bool counts(const Weight *w, WeightSet set) {
+  return set == WEIGHTS_ALL || (w->kind == WEIGHT_PRIOR && set == WEIGHTS_PRIOR) || (w->kind == WEIGHT_REQUIRE && set == WEIGHTS_REQUIRE);
+}
+
+/* The plates beyond the copy's but for the one that is the node. */
+static IndexVec other_plates(Context *x, const Component *c, const Local *l) {
+  IndexVec list = {0};
+  for (uint32_t i = c->structure->edge->plates.n; i < l->weight->plates.n; i++)
+    if (i != l->plate) vec_push(x->d->arena, &list, l->weight->plates.at[i]);
+  return list;
+}
+
+/* The node is one of the weight's plates, if that reaches it. */
+static Val local_at_plate(Context *x, Copy copy, const Local *l) {
+  Index *plate = l->weight->plates.at[l->plate];
+  Val n = copy.at[copy.c->plates.n - 1];
+  Bounds r = eval_range(x, &plate->range);
+  if (r.row) return refuse_query(x, l->weight->span, "a weight over a row of a graph is not compiled for structured edges");
+  bool within = provably_within(x, n, r.lo, r.hi);
+  Val inside = within ? build_bool(B(x), true)
+                      : build_2(B(x), IR_AND, build_2(B(x), IR_GE, n, r.lo), build_2(B(x), IR_LT, n, r.hi));
+  Context y = with_index(x, plate, n, r.lo, r.hi, false);
+  y = with_guard(&y, inside);
+  IndexVec rest = other_plates(x, copy.c, l);
+  Val log_w = weight_over(&y, l->weight, &rest);
+  return build_select(B(x), inside, log_w, wide(x, 0));
+}
+
+/* Of all statements the one whose node this is. */
+typedef struct Named { Copy copy; const Local *l; } Named;
+
+static Val statement_if_named(Context *x, const Weight *w, void *arg) {
+  Named *s = arg;
+  uint32_t n = s->copy.c->plates.n;
+  Val *at = NEW_ARRAY(x->d->arena, Val, n);
+  memcpy(at, s->copy.at, n * sizeof *at);
+  at[n - 1] = eval(x, s->l->node);
+  Context y = with_same_copy(x, s->copy.c, at, s->copy.at);
+  Val here = build_2(B(x), IR_EQ, at[n - 1], s->copy.at[n - 1]);
+  y = with_guard(&y, here);
+  return build_select(B(x), here, weight_statement(&y, w), wide(x, 0));
+}
+
+Val structure_local_log(Context *x, Copy copy, WeightSet set) {
+  const Structure *s = copy.c->structure;
+  Context y = in_copy(x, copy);
+  Val sum = wide(x, 0);
+  for (uint32_t i = 0; i < s->locals.n; i++) {
+    const Local *l = &s->locals.at[i];
+    if (!counts(l->weight, set)) continue;
+    Val log_w;
+    if (l->plate != UINT32_MAX) log_w = local_at_plate(&y, copy, l);
+    else {
+      IndexVec rest = other_plates(x, copy.c, l);
+      log_w = weight_log_each(&y, l->weight, &rest, statement_if_named, &(Named){copy, l});
+    }
+    sum = build_2(B(x), IR_LOGMUL, sum, log_w);
+  }
+  return sum;
+}
+
+/* ---- the stage that solves -------------------------------------------------------------------------------------------- */
+
+Shape structure_shape(Context *x, const Edge *e) {
+  Context top = {.d = x->d};
+  Val n = eval(&top, e->n), m = e->m ? eval(&top, e->m) : n;
+  bool none = edge_has_none(e);
+  return (Shape){m, n, none ? build_2(B(x), IR_ADD, n, build_int(B(x), 1)) : n, build_2(B(x), IR_MAX, m, n), none};
+}
+
+static const char *array_name(const Derive *d, const Component *c, const char *what) {
+  return arena_printf(d->arena, "%s.%s%u", sym_text(d->m->names, c->edges.at[0]->name), what, d->b.k->arrays.n);
+}
+
+Plates structure_open(Derive *d, const Component *c, uint32_t n, uint32_t room) {
+  Plates nest = {n, NEW_ARRAY(d->arena, Loop *, n), NEW_ARRAY(d->arena, Val, n + room), {.d = d}};
+  for (uint32_t i = 0; i < n; i++) {
+    Index *plate = c->plates.at[i];
+    Bounds r = eval_range(&nest.x, &plate->range);
+    nest.loops[i] = open_loop(&nest.x, LOOP_PAR, plate->span, r.lo, r.hi);
+    nest.x = with_index(&nest.x, plate, nest.loops[i]->index, r.lo, r.hi, true);
+    nest.place[i] = build_2(&d->b, IR_SUB, nest.loops[i]->index, r.lo);
+  }
+  return nest;
+}
+
+void structure_close(Derive *d, Plates *nest) {
+  while (nest->n) build_close(&d->b, nest->loops[--nest->n]);
+}
+
+/* An array over the first n plates and the dimensions given. */
+Array *structure_array(Derive *d, const Component *c, const char *what, StoreType elem, uint32_t n, uint32_t rank, const Val *more) {
+  Context x = {.d = d};
+  Val *dims = NEW_ARRAY(d->arena, Val, n + rank);
+  for (uint32_t i = 0; i < n; i++) {
+    Bounds r = eval_range(&x, &c->plates.at[i]->range);
+    dims[i] = build_2(&d->b, IR_SUB, r.hi, r.lo);
+  }
+  for (uint32_t i = 0; i < rank; i++) dims[n + i] = more[i];
+  return build_array(&d->b, ARRAY_TEMP, array_name(d, c, what), elem, n + rank, dims);
+}
+
+/* The scores that are scaled are divided by its temperature first. */
+static Val tempered(Context *x, const Component *c, WeightSet set, Val log_w) {
+  Context top = {.d = x->d};
+  if (set != WEIGHTS_ALL || !c->infer || c->infer->method != INFER_SINKHORN) return log_w;
+  return build_2(B(x), IR_DIV, log_w, build_convert(B(x), eval(&top, c->infer->tau), IR_WIDE));
+}
+
+static void fill_local(Derive *d, Component *c, WeightSet set, Array *to, const Shape *s) {
+  Builder *b = &d->b;
+  uint32_t n = c->plates.n;
+  Plates nest = structure_open(d, c, n, 1);
+  Edge *e = c->structure->edge;
+  Copy copy = own_copy(&nest.x, c);
+  Loop *l = open_loop(&nest.x, LOOP_PAR, e->span, build_int(b, 0), s->targets);
+  Context y = with_known(&nest.x, copy, e, (Choice){l->index, 0});
+  if (e->domain == DOMAIN_TREE || e->domain == DOMAIN_PROJECTIVE_TREE)
+    y = with_guard(&y, build_2(b, IR_NE, l->index, copy.at[n - 1])); /* no node is its own parent */
+  nest.place[n] = l->index;
+  build_store(b, to, tempered(&y, c, set, structure_local_log(&y, copy, set)), nest.place);
+  build_close(b, l);
+  if (s->none) {
+    Context none = with_known(&nest.x, copy, e, (Choice){build_int(b, -1), build_bool(b, true)});
+    nest.place[n] = s->targets;
+    build_store(b, to, tempered(&none, c, set, structure_local_log(&none, copy, set)), nest.place);
+  }
+  structure_close(d, &nest);
+}
+
+/* a n^2 + b n + c */
+static Val quadratic(Builder *b, Val n, int64_t p, int64_t q, int64_t r) {
+  Val v = build_2(b, IR_ADD, build_2(b, IR_MUL, build_int(b, p), n), build_int(b, q));
+  return build_2(b, IR_ADD, build_2(b, IR_MUL, v, n), build_int(b, r));
+}
+
+/* Doubles for the tables of subsets, at least 2 T 2^bits (runtime/family.h); huge where 2^bits is. */
+static Val subset_tables(Context *x, const Edge *e, const Shape *s) {
+  Builder *b = B(x);
+  Val bits = e->m ? build_2(b, IR_MIN, s->nodes, s->targets) : s->targets;
+  Val subsets = build_2(b, IR_POW, build_int(b, 2), build_2(b, IR_MIN, bits, build_int(b, 50)));
+  Val both = build_2(b, IR_MUL, build_int(b, 2), subsets);
+  return e->m ? build_2(b, IR_MUL, build_2(b, IR_ADD, s->line, build_int(b, 1)), both) : both;
+}
+
+static Val matching_work(Context *x, const Edge *e, const Shape *s, bool tables) {
+  Builder *b = B(x);
+  Val sides = build_2(b, IR_MUL, build_int(b, 8), build_2(b, IR_ADD, s->nodes, s->targets));
+  Val plain = build_2(b, IR_ADD, build_2(b, IR_ADD, build_2(b, IR_MUL, s->nodes, s->targets), sides), build_int(b, 32));
+  return tables ? build_2(b, IR_ADD, plain, subset_tables(x, e, s)) : plain;
+}
+
+static Routine routine_for(Context *x, const Edge *e, const Shape *s, Family tree, Family projective, Family matching, bool tables) {
+  Builder *b = B(x);
+  switch (e->domain) {
+  case DOMAIN_TREE: return (Routine){tree, {s->nodes, build_int(b, !e->many_roots)}, quadratic(b, s->nodes, 6, 32, 600)};
+  case DOMAIN_PROJECTIVE_TREE: return (Routine){projective, {s->nodes}, quadratic(b, s->nodes, 10, 40, 64)};
+  case DOMAIN_PERMUTATION: case DOMAIN_MATCHING:
+    return (Routine){matching, {s->nodes, s->targets, s->choices, s->line}, matching_work(x, e, s, tables)};
+  case DOMAIN_RANGE: case DOMAIN_BIT: break;
+  }
+  ICE("no structure");
+}
+
+bool structure_is_approximate(const Component *c) {
+  return c->infer && (c->infer->method == INFER_SINKHORN || c->infer->method == INFER_BETHE);
+}
+
+Routine structure_sum_routine(Context *x, const Component *c, const Shape *s, WeightSet set) {
+  Context top = {.d = x->d};
+  if (set != WEIGHTS_ALL || !structure_is_approximate(c))
+    return routine_for(x, c->structure->edge, s, FAMILY_TREE_SUM, FAMILY_PROJECTIVE_SUM, FAMILY_MATCHING_SUM, true);
+  Family f = c->infer->method == INFER_SINKHORN ? FAMILY_SCALED : FAMILY_BETHE;
+  return (Routine){f, {s->nodes, eval(&top, c->infer->steps)}, quadratic(B(x), s->nodes, 3, 16, 32)};
+}
+
+Routine structure_best_routine(Context *x, const Edge *e, const Shape *s) {
+  return routine_for(x, e, s, FAMILY_TREE_BEST, FAMILY_PROJECTIVE_BEST, FAMILY_MATCHING_BEST, false);
+}
+
+Routine structure_draw_routine(Context *x, const Edge *e, const Shape *s) {
+  return routine_for(x, e, s, FAMILY_TREE_DRAW, FAMILY_PROJECTIVE_DRAW, FAMILY_MATCHING_DRAW, true);
+}
+
+static Solved *find_solved(Derive *d, Component *c, WeightSet set) {
+  for (Solved *s = d->solved; s; s = s->next)
+    if (s->c == c && s->set == set) return s;
+  Solved *v = NEW(d->arena, Solved);
+  *v = (Solved){.c = c, .set = set, .next = d->solved};
+  return d->solved = v;
+}
+
+/* A weight that names a node which is not there is an error, whether or not that node has other weights. */
+static void check_nodes(Derive *d, Component *c, WeightSet set, const Shape *s) {
+  for (uint32_t k = 0; k < c->structure->locals.n; k++) {
+    const Local *l = &c->structure->locals.at[k];
+    const IndexVec *plates = &l->weight->plates;
+    if (!counts(l->weight, set)) continue;
+    Loop **loops = NEW_ARRAY(d->arena, Loop *, plates->n);
+    Context x = {.d = d};
+    for (uint32_t i = 0; i < plates->n; i++) {
+      Bounds r = eval_range(&x, &plates->at[i]->range);
+      loops[i] = open_loop(&x, LOOP_PAR, plates->at[i]->span, r.lo, r.hi);
+      x = with_index(&x, plates->at[i], range_value(&x, &r, loops[i]->index), r.lo, r.hi, !r.row);
+    }
+    Val node = eval(&x, l->node);
+    d->b.span = l->node->span;
+    if (!provably_below(&x, node, s->nodes)) build_check(&d->b, IR_CHECK_INDEX, 0, node, s->nodes);
+    for (uint32_t i = plates->n; i-- > 0;) build_close(&d->b, loops[i]);
+  }
+}
+
+static Array *local_array(Derive *d, Component *c, WeightSet set) {
+  Solved *v = find_solved(d, c, set);
+  if (v->local) return v->local;
+  Region *back = d->b.at;
+  d->b.at = d->b.k->top;
+  Context x = {.d = d};
+  Shape s = structure_shape(&x, c->structure->edge);
+  check_nodes(d, c, set, &s);
+  v->local = structure_array(d, c, "local", STORE_WIDE, c->structure->edge->plates.n, 2, (Val[]){s.nodes, s.choices});
+  fill_local(d, c, set, v->local, &s);
+  d->b.at = back;
+  return v->local;
+}
+
+Array *structure_local(Context *x, const Component *c) { return local_array(x->d, (Component *)c, WEIGHTS_ALL); }
+
+static void solve_stage(Derive *d, Component *c, WeightSet set, Solved *v) {
+  Builder *b = &d->b;
+  Array *local = local_array(d, c, set);
+  Region *back = b->at;
+  b->at = b->k->top;
+  Context x = {.d = d};
+  Edge *e = c->structure->edge;
+  Shape s = structure_shape(&x, e);
+  uint32_t outer = e->plates.n;
+  v->log_p = structure_array(d, c, "log_p", STORE_WIDE, outer, 2, (Val[]){s.nodes, s.choices});
+  v->z = structure_array(d, c, "z", STORE_WIDE, outer, 1, (Val[]){build_int(b, 2)});
+  Plates nest = structure_open(d, c, outer, 0);
+  b->span = e->span;
+  Routine r = structure_sum_routine(&nest.x, c, &s, set);
+  build_solve(b, r.family, outer, nest.place, (Array *[]){local, v->log_p, v->z}, r.ints, r.work);
+  structure_close(d, &nest);
+  b->at = back;
+}
+
+static Solved *solved(Context *x, const Component *c, WeightSet set) {
+  Solved *v = find_solved(x->d, (Component *)c, set);
+  if (!v->log_p) solve_stage(x->d, (Component *)c, set, v);
+  return v;
+}
+
+Val structure_column(Context *x, const Shape *s, Choice value) {
+  return value.none ? build_select(B(x), value.none, s->targets, value.v) : value.v;
+}
+
+/* ---- what it leaves ------------------------------------------------------------------------------------------------------- */
+
+/* The place of a copy in an array over its plates, `more` behind. */
+Val *structure_place(Context *x, Copy copy, uint32_t n) {
+  Context top = {.d = x->d};
+  Val *place = NEW_ARRAY(x->d->arena, Val, n + 2);
+  for (uint32_t i = 0; i < n; i++)
+    place[i] = build_2(B(x), IR_SUB, copy.at[i], eval_range(&top, &copy.c->plates.at[i]->range).lo);
+  return place;
+}
+
+Val structure_marginal_under(Context *x, Copy copy, WeightSet set, Choice value) {
+  Solved *s = solved(x, copy.c, set);
+  uint32_t n = copy.c->plates.n;
+  Val *place = structure_place(x, copy, n);
+  Shape shape = structure_shape(x, copy.c->structure->edge);
+  place[n] = structure_column(x, &shape, value);
+  return build_load(B(x), s->log_p, place);
+}
+
+Val structure_sum_under(Context *x, Copy copy, WeightSet set, int64_t which) {
+  Solved *s = solved(x, copy.c, set);
+  uint32_t n = copy.c->plates.n - 1;
+  Val *place = structure_place(x, copy, n);
+  place[n] = build_int(B(x), which);
+  return build_load(B(x), s->z, place);
+}
+
+Copy whole_structure(Context *x, Copy copy) {
+  Copy whole = {copy.c, NEW_ARRAY(x->d->arena, Val, copy.c->plates.n)};
+  memcpy(whole.at, copy.at, (copy.c->plates.n - 1) * sizeof *whole.at);
+  whole.at[copy.c->plates.n - 1] = build_int(B(x), 0);
+  return whole;
+}
+
+Val structure_log_marginal(Context *x, Copy copy, Choice value) { return structure_marginal_under(x, copy, WEIGHTS_ALL, value); }
+
+Val structure_log_sum(Context *x, Copy copy) { return structure_sum_under(x, copy, WEIGHTS_ALL, 0); }
+
+Val structure_entropy(Context *x, Copy copy) { return structure_sum_under(x, copy, WEIGHTS_ALL, 1); }
+
+bool may_share_structure(const Context *x, const Component *c, const Val *a, const Val *b) {
+  for (uint32_t i = 0; i + 1 < c->plates.n; i++) {
+    const Instr *p = ir_at(B(x)->k, a[i]), *q = ir_at(B(x)->k, b[i]);
+    if (p->op == IR_CONST && q->op == IR_CONST && p->integer != q->integer) return false;
+  }
+  return true;
+}

@@ -1,0 +1,69 @@
+/* structure: edges whose nodes are joined by what they form: trees, bijections, matchings.
+ *
+ * In a plan such an edge is a component of its own, whose plates are those of the edge and then its node: a copy of the
+ * component is one node's choice.  The weights of a structure are local: each mentions one node.  Then the marginal of a node
+ * is all that an expectation about it needs, and the other chapters treat it as the weight of an edge joined to nothing. */
+#ifndef ATTN_INFER_STRUCTURE_H
+#define ATTN_INFER_STRUCTURE_H
+
+#include "infer/context.h"
+
+/* ---- structure_plan.c ------------------------------------------------------------------------------------------- */
+
+/* The structured edge that a weight mentions; NULL: none. */
+Edge *structure_of_weight(const Weight *w);
+/* Adds w to the structure's weights, or refuses it. */
+void structure_add_weight(Plan *p, Structure *s, Weight *w);
+/* What of the edge itself is not compiled. */
+void structure_check(Plan *p, const Edge *e);
+void structure_check_infer(Plan *p, const Infer *f); /* sinkhorn, bethe */
+Structure *structure_new(Plan *p, Edge *e);
+
+typedef enum { WEIGHTS_ALL, WEIGHTS_PRIOR, WEIGHTS_REQUIRE } WeightSet;
+
+/* ---- structure.c: sums -------------------------------------------------------------------------------------------- */
+
+/* Is the copy meant as a whole, its node being of no matter? */
+Copy whole_structure(Context *x, Copy copy);
+/* Log of the marginal probability of a value of the copy's node. */
+Val structure_log_marginal(Context *x, Copy copy, Choice value);
+/* The same, given the value of another node of the same structure. */
+Val structure_log_conditional(Context *x, Copy copy, Choice value, const Known *given);
+Val structure_log_sum(Context *x, Copy copy); /* of all weights, priors not normalised */
+Val structure_entropy(Context *x, Copy copy);
+Val structure_kl(Context *x, Copy copy);
+Val structure_node_kl(Context *x, Copy copy);
+Val structure_count(Context *x, Copy copy);      /* values that require statements admit */
+Val structure_node_count(Context *x, Copy copy); /* of one node, likewise */
+Val structure_log_support(Context *x, const Edge *e); /* log of the number of all values */
+/* structure_pick.c: the value of the copy's node in the heaviest structure; in a draw; -1 where empty. */
+Choice structure_mode(Context *x, Copy copy);
+Choice structure_draw(Context *x, Copy copy, Val seed, Val number);
+/* The mean over the draws of its `infer` line; draws of one structure are the same wherever it is asked of. */
+Choice structure_draw_of(Context *x, Copy copy, Val which);
+bool structure_is_approximate(const Component *c); /* marginals that need not sum to 1 */
+/* Shared by the two. */
+typedef struct Shape { Val nodes, targets, choices, line; bool none; } Shape;
+typedef struct Routine { Family family; Val ints[4], work; } Routine;
+typedef struct Plates { uint32_t n; Loop **loops; Val *place; Context x; } Plates;
+Shape structure_shape(Context *x, const Edge *e);
+Array *structure_local(Context *x, const Component *c); /* log weights [.., node, choice] under all weights */
+Routine structure_sum_routine(Context *x, const Component *c, const Shape *s, WeightSet set);
+Val structure_column(Context *x, const Shape *s, Choice value); /* the place of a choice */
+Routine structure_best_routine(Context *x, const Edge *e, const Shape *s);
+Routine structure_draw_routine(Context *x, const Edge *e, const Shape *s);
+Plates structure_open(Derive *d, const Component *c, uint32_t n, uint32_t room); /* loops over the first n plates */
+void structure_close(Derive *d, Plates *nest);
+Array *structure_array(Derive *d, const Component *c, const char *what, StoreType elem, uint32_t n, uint32_t rank, const Val *more);
+/* Place of a copy in an array over its first n plates, with room for 2 more. */
+Val *structure_place(Context *x, Copy copy, uint32_t n);
+
+/* The log weight of the choice known in x; its log marginal; 0: log sum of all, 1: entropy: under some of the weights. */
+Val structure_local_log(Context *x, Copy copy, WeightSet set);
+Val structure_marginal_under(Context *x, Copy copy, WeightSet set, Choice value);
+Val structure_sum_under(Context *x, Copy copy, WeightSet set, int64_t which);
+
+/* May a and b belong to one structure? */
+bool may_share_structure(const Context *x, const Component *c, const Val *a, const Val *b);
+
+#endif

@@ -1,0 +1,139 @@
+/* structure_prior: how many values a structure has, and what its prior makes of them.
+ *
+ *   log of their number   a closed form; under requires, the log sum with these alone as weights
+ *   kl of all nodes       E[log posterior - log prior] = -H - sum over nodes E[log prior choice] + log normaliser
+ *   kl of one             the same of its marginals */
+#include <math.h>
+
+#include "base/ice.h"
+#include "infer/structure.h"
+
+static Val wide(Context *x, double v) { return build_float(B(x), IR_WIDE, v); }
+
+/* ---- supports ----------------------------------------------------------------------------------------------------------------- */
+
+static Val add(Context *x, Val p, Val q) { return build_2(B(x), IR_ADD, p, q); }
+static Val sub(Context *x, Val p, Val q) { return build_2(B(x), IR_SUB, p, q); }
+static Val mul(Context *x, Val p, Val q) { return build_2(B(x), IR_MUL, p, q); }
+
+static Val log_factorial(Context *x, Val n) { return build_1(B(x), IR_LGAMMA, add(x, n, wide(x, 1))); }
+
+static Val log_choose(Context *x, Val n, Val k) {
+  return sub(x, sub(x, log_factorial(x, n), log_factorial(x, k)), log_factorial(x, sub(x, n, k)));
+}
+
+typedef struct Sides { Val m, n; } Sides;
+
+static void contribute_matched(Context *x, const Sides *s, Val matched, Contribution *c) {
+  Val k = build_convert(B(x), matched, IR_WIDE);
+  c->log_w = add(x, add(x, log_choose(x, s->m, k), log_choose(x, s->n, k)), log_factorial(x, k));
+}
+
+/* sum over k of C(m, k) C(n, k) k! */
+static Val log_partial_matchings(Context *x, const Shape *shape, const Sides *s) {
+  Builder *b = B(x);
+  Val most = build_2(b, IR_MAX, build_2(b, IR_MIN, shape->nodes, shape->targets), build_int(b, 0));
+  Loop *l = build_open(b, LOOP_REDUCE, build_int(b, 0), build_2(b, IR_ADD, most, build_int(b, 1)));
+  Acc *a = build_acc(b, l, ACC_LSE, IR_WIDE, 0, NULL);
+  Contribution c = {0};
+  contribute_matched(x, s, l->index, &c);
+  a->body = c;
+  return build_close(b, l)->accs.at[0]->result;
+}
+
+/* n^(n - 1) rooted trees, (n + 1)^(n - 1) rooted forests (Cayley 1889), C(3n, n) / (2n + 1) without crossing arcs;
+ * n! / (n - m)! matchings of all of m rows. */
+Val structure_log_support(Context *x, const Edge *e) {
+  Builder *b = B(x);
+  Shape s = structure_shape(x, e);
+  Val n = build_convert(b, s.targets, IR_WIDE), m = build_convert(b, s.nodes, IR_WIDE), one = wide(x, 1);
+  Val some = build_2(b, IR_GT, n, wide(x, 0));
+  switch (e->domain) {
+  case DOMAIN_TREE: {
+    Val base = e->many_roots ? add(x, n, one) : n;
+    return build_select(b, some, mul(x, sub(x, n, one), build_1(b, IR_LOG, base)), wide(x, 0));
+  }
+  case DOMAIN_PROJECTIVE_TREE: {
+    Val twice = mul(x, n, wide(x, 2));
+    return sub(x, log_choose(x, add(x, twice, n), n), build_1(b, IR_LOG, add(x, twice, one)));
+  }
+  case DOMAIN_PERMUTATION: return log_factorial(x, n);
+  case DOMAIN_MATCHING:
+    if (e->or_none) return log_partial_matchings(x, &s, &(Sides){m, n});
+    return build_select(b, build_2(b, IR_GT, m, n), wide(x, -INFINITY), sub(x, log_factorial(x, n), log_factorial(x, sub(x, n, m))));
+  case DOMAIN_RANGE: case DOMAIN_BIT: break;
+  }
+  ICE("no structure");
+}
+
+Val structure_count(Context *x, Copy copy) {
+  Val count = build_1(B(x), IR_EXP, structure_sum_under(x, copy, WEIGHTS_REQUIRE, 0));
+  return build_1(B(x), IR_ROUND, count);
+}
+
+typedef struct OfNode { Copy copy; WeightSet set; } OfNode;
+
+static Choice value_of(Context *x, Copy copy) { return find_known(x, copy.c, copy.c->structure->edge, copy.at)->value; }
+
+static void contribute_possible(Context *x, void *arg, Contribution *c) {
+  OfNode *o = arg;
+  Val log_p = structure_marginal_under(x, o->copy, o->set, value_of(x, o->copy));
+  c->x = build_select(B(x), build_2(B(x), IR_GT, log_p, wide(x, -INFINITY)), build_int(B(x), 1), build_int(B(x), 0));
+}
+
+Val structure_node_count(Context *x, Copy copy) {
+  OfNode o = {copy, WEIGHTS_REQUIRE};
+  return stream_edge(x, copy, copy.c->structure->edge, ACC_SUM, IR_INT, 0, NULL, contribute_possible, &o)->result;
+}
+
+/* ---- kl ------------------------------------------------------------------------------------------------------------------------- */
+
+/* Has the structure the uniform prior, none of its nodes having one of its own? */
+static bool is_uniform(const Component *c) { return !c->structure->edge->prior; }
+
+static Val where_exists(Context *x, Copy copy, Val v) { return build_select(B(x), copy_exists(x, copy), v, wide(x, 0)); }
+
+static void contribute_prior_choice(Context *x, void *arg, Contribution *c) {
+  OfNode *o = arg;
+  c->log_w = structure_log_marginal(x, o->copy, value_of(x, o->copy));
+  c->x = structure_local_log(x, o->copy, WEIGHTS_PRIOR);
+}
+
+static void contribute_node_prior(Context *x, void *arg, Contribution *c) {
+  OfNode *o = arg;
+  Copy copy = {o->copy.c, NEW_ARRAY(x->d->arena, Val, o->copy.c->plates.n)};
+  memcpy(copy.at, o->copy.at, copy.c->plates.n * sizeof *copy.at);
+  copy.at[copy.c->plates.n - 1] = find_bound(x, copy.c->structure->node)->v;
+  OfNode own = {copy, o->set};
+  c->x = stream_edge(x, copy, copy.c->structure->edge, ACC_EXPECT, IR_WIDE, 0, NULL, contribute_prior_choice, &own)->result;
+}
+
+/* Of the prior, as far as it is not uniform: summed over the nodes. */
+Val structure_kl(Context *x, Copy copy) {
+  Val minus_h = build_1(B(x), IR_NEG, structure_entropy(x, copy));
+  if (is_uniform(copy.c)) return where_exists(x, copy, add(x, minus_h, structure_log_support(x, copy.c->structure->edge)));
+  OfNode o = {copy, WEIGHTS_PRIOR};
+  Val cross = reduce_over(x, copy.c->structure->node, ACC_SUM, IR_WIDE, contribute_node_prior, &o);
+  return where_exists(x, copy, sub(x, minus_h, cross));
+}
+
+static void contribute_marginal(Context *x, void *arg, Contribution *c) {
+  OfNode *o = arg;
+  c->log_w = structure_log_marginal(x, o->copy, value_of(x, o->copy));
+}
+
+static void contribute_prior_marginal(Context *x, void *arg, Contribution *c) {
+  contribute_marginal(x, arg, c);
+  OfNode *o = arg;
+  Val log_p = structure_marginal_under(x, o->copy, WEIGHTS_PRIOR, value_of(x, o->copy));
+  c->x = log_p;
+}
+
+Val structure_node_kl(Context *x, Copy copy) {
+  Edge *e = copy.c->structure->edge;
+  OfNode o = {copy, WEIGHTS_ALL};
+  Val h = stream_edge(x, copy, e, ACC_ENTROPY, IR_WIDE, 0, NULL, contribute_marginal, &o)->result;
+  Val cross = stream_edge(x, copy, e, ACC_EXPECT, IR_WIDE, 0, NULL, contribute_prior_marginal, &o)->result;
+  Val lost = is_uniform(copy.c) ? wide(x, 0) : structure_sum_under(x, copy, WEIGHTS_PRIOR, 0); /* exact pmfs need not sum to 1 */
+  return where_exists(x, copy, sub(x, sub(x, build_1(B(x), IR_NEG, h), cross), lost));
+}

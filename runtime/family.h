@@ -1,0 +1,59 @@
+/* family: sums, best values and draws of joint structures, for compiled kernels and their evaluator.
+ *
+ * A structure is an assignment of one choice to each of a number of nodes, out of a set that the family admits (trees,
+ * bijections, ..).  `in[0]`, local[node, choice], holds log weights: a structure weighs e^(sum over nodes of its choices').
+ * -inf removes a choice, other values may be of any size; where one that could be chosen is NaN or +inf all results
+ * are NaN (choices: -1).
+ *
+ *   NAME_sum    out[0] log_p[node, choice]: logs of the marginal probabilities, -inf exactly for what no admitted structure
+ *               with weight has; out[1] z[2]: log of the sum of all weights, and the entropy in nats (0 when empty)
+ *   NAME_best   out[0] choice[node], int64: the heaviest structure; of weights that differ by less than rounding does, the
+ *               first in lexicographic order, a missing choice (none) behind all others
+ *   NAME_draw   in[1] u[.., 2]: uniform numbers in [0, 1); out[0] choice[node], int64: an exact draw, a function of u
+ * Choices are targets 0, 1, ..; FAMILY_NONE: none; FAMILY_EMPTY, for all nodes: no structure has weight.
+ *
+ * All arrays are dense in C order.  `n` holds the family's integers, `work` as many doubles as NAME's comment says; nothing
+ * is allocated, kept or written elsewhere, so calls on different arrays may run at once.  Results are the same bits
+ * for the same arguments. */
+#ifndef ATTN_RT_FAMILY_H
+#define ATTN_RT_FAMILY_H
+
+#include <stdint.h>
+
+enum { FAMILY_EMPTY = -1, FAMILY_NONE = -2 };
+
+typedef void attn_family_fn(const int64_t *n, const void *const *in, void *const *out, double *work);
+
+/* ---- arborescences: tree.c, tree_best.c, tree_draw.c ------------------------------------------------------------------
+ * n: nodes, one_root.  Choices of a node: a parent, or, the last column, none: it is a root; exactly one node is where
+ * one_root, else at least one; of no nodes there is one tree.  local, log_p: [nodes, nodes + 1]; the diagonal is not read.
+ * Time nodes^3 (draw: nodes^4 / 12).  u: [nodes, 2].
+ * work: 6 nodes^2 + 32 nodes + 600. */
+attn_family_fn attn_rt_tree_sum, attn_rt_tree_best, attn_rt_tree_draw;
+
+/* ---- trees without crossing arcs: projective.c ----------------------------------------------------------------------------
+ * n: nodes.  Choices as above, any number of roots, the roots hanging from a place left of node 0.  Time nodes^3 (best:
+ * nodes^4 where trees are equally heavy).  u: [nodes, 2].
+ * work: 10 nodes^2 + 40 nodes + 64. */
+attn_family_fn attn_rt_projective_sum, attn_rt_projective_best, attn_rt_projective_draw;
+
+/* ---- matchings: matching.c, best ones: assign.c --------------------------------------------------------------------------
+ * n: rows, columns, choices, line.  Row i takes a column, no column is taken twice; choices is columns + 1 where a row may
+ * have none (the last choice), else columns; line = max(rows, columns) is looked at by draw alone.
+ * local, log_p: [rows, choices]; log_p is -inf also for what has a probability below 1e-300.  u: [line, 2].
+ * With bits = min(rows, columns), time line 2^bits bits (best: rows^2 (rows + columns)).
+ * work: rows columns + 8 rows + 8 columns + 32, and, but for best, 2 T 2^bits, T = 1 for bijections, else line + 1; nothing
+ * beside the first where rows > columns and no row may have none. */
+attn_family_fn attn_rt_matching_sum, attn_rt_matching_best, attn_rt_matching_draw;
+
+/* ---- approximations of the marginals of bijections: scale.c -------------------------------------------------------------------
+ * n: nodes, steps.  out[1] z: 0 where some bijection has weight, else -inf; and 0.  Time steps nodes^2.
+ * Rows of e^log_p need not sum to 1.  work: 3 nodes^2 + 16 nodes + 32. */
+attn_family_fn attn_rt_scaled, attn_rt_bethe;
+
+/* ---- other probabilities of a single choice: choice.c ---------------------------------------------------------------------------
+ * n: values, and, for top, k.  in[0] log_w[values]; entmax: in[1] alpha[1], at least 1.  out[0] log_p[values].
+ * Time values (entmax: 64 times).  work: values. */
+attn_family_fn attn_rt_top, attn_rt_entmax;
+
+#endif

@@ -1,0 +1,17 @@
+/* tree_parts: what sums over and draws of arborescences share; see tree.c. */
+#ifndef ATTN_RT_TREE_PARTS_H
+#define ATTN_RT_TREE_PARTS_H
+
+#include "leading.h"
+
+/* Takes k out of the chain: rest[0..n) are the nodes left, rest[n] the root's column.  Row k becomes the p_k; returns the
+ * pivot.  Where that is zero, nothing changes. */
+Leading attn_rt_tree_eliminate(Leading *a, int64_t stride, int64_t k, const int64_t *rest, int64_t n);
+/* Log probabilities of node i's choices, from q, all being eliminated but i. */
+void attn_rt_tree_choose(const double *local, int64_t nodes, bool one_root, int64_t i, const Leading *q, double *log_p);
+/* NaN or +inf off the diagonal. */
+bool attn_rt_tree_is_spoilt(const double *local, int64_t nodes);
+/* The chain at the start, [nodes, nodes + 1]. */
+void attn_rt_tree_start(const double *local, int64_t nodes, bool one_root, Leading *to);
+
+#endif
