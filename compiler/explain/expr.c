@@ -40,10 +40,15 @@ Edge *loop_edge(const Facts *f, const Loop *l) {
   return n ? n->edge : NULL;
 }
 
+static bool runs_once(const Facts *f, const Loop *l) {
+  const Instr *lo = ir_at(f->k, l->lo), *hi = ir_at(f->k, l->hi);
+  return lo->op == IR_CONST && hi->op == IR_CONST && hi->integer - lo->integer == 1;
+}
+
 static void add_loop(const Facts *f, const Region *r, FILE *to, bool *first) {
   if (!r) return;
   add_loop(f, r->parent, to, first);
-  if (!r->loop || r != r->loop->body) return;
+  if (!r->loop || r != r->loop->body || runs_once(f, r->loop)) return;
   fprintf(to, "%s%s", *first ? "" : ", ", loop_name(f, r->loop));
   *first = false;
 }

@@ -347,8 +347,30 @@ static void print_cost(const Text *p) {
   for (uint32_t i = 0; i < f->m->edges.n; i++) print_live(p, f->m->edges.at[i]);
 }
 
+/* What the derivation keeps along chains, by the names it gives its arrays; a number tells them apart. */
+static const char *kept_along(const char *name) {
+  static const char *const kinds[][2] = {
+    {"forward", "messages along the chain, of the copies so far"},
+    {"backward", "messages along the chain, of the copies to come"},
+    {"scale", "what the messages are relative to"},
+    {"moved", "by how much that changes from step to step"},
+    {"total", "the log of the sum over each chain"},
+    {"marginal", "log probabilities of every value of every copy"},
+    {"status", "whether the component of each copy has a value"},
+    {"pick", "the mode, or the draws, of all copies"},
+    {"pair", "log weights of pairs of copies"},
+    {"held", "messages with one copy held at each of its values"},
+  };
+  for (uint32_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+    size_t n = strlen(kinds[i][0]);
+    if (!strncmp(name, kinds[i][0], n) && name[n] >= '0' && name[n] <= '9') return kinds[i][1];
+  }
+  return NULL;
+}
+
 static void print_kept(const Text *p, const Kept *k) {
-  const char *why = k->let ? "a derived array, stored" : "results for every copy, asked for by other copies or by every value";
+  const char *along = k->let ? NULL : kept_along(k->array->name);
+  const char *why = k->let ? "a derived array, stored" : along ? along : "results for every copy, asked for by other copies or by every value";
   say(p, "  %s: %s numbers; %s\n", k->name, poly(p, &k->elements), why);
   say(p, "      = %s\n", k->what);
 }

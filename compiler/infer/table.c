@@ -46,10 +46,13 @@ Array *chain_array_and(Derive *d, const Component *c, const char *what, Val rows
   return array_of(d, c, what, STORE_WIDE, rows, n, between, state);
 }
 
-/* Loops over all chains; x binds their plates, copy.at[step] is left open. */
+/* Loops over all chains; x binds their plates, copy.at[step] is left open.  A single chain is a loop of one iteration: one thread
+ * takes its steps, where threads that meet at every step would spend their time waiting. */
 Copy open_chains(Context *x, Component *c, Nest *nest) {
   if (component_depends_on_latents(c)) B(x)->at = x->d->stage; /* the arrays are the kernel's, what is in them the stage's */
   Copy copy = {c, NEW_ARRAY(x->d->arena, Val, c->plates.n)};
+  Builder *b = B(x);
+  if (c->plates.n == 1) nest->loops[nest->n++] = open_loop(x, LOOP_PAR, c->plates.at[0]->span, build_int(b, 0), build_int(b, 1));
   for (uint32_t k = 0; k < c->plates.n; k++) {
     if (k == c->chain->step) continue;
     Context top = {.d = x->d};

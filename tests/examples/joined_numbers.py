@@ -169,6 +169,34 @@ def draws(precision, rng):
     yield Drawn("subset", text, dict(B=B, score=s, K=K), lambda got: subset_frequencies(got, want, K))
 
 
+@check
+def joint_draws(precision, rng):
+    """Under `infer .. by sample` all copies of a chain come from one draw: what every draw obeys, their mean obeys."""
+    text = """model m(N, K, T, L) {
+  data score: [N], u: [T, L]
+  for j in N {
+    edge a in bit
+    potential exp(score[j] * a)
+  }
+  require sum(j in N) a[j] == K
+  infer a by sample(n = 7)
+  out n = sum(j in N) E[a[j]]
+  for t in T {
+    edge c in L
+    potential exp(u[t, c])
+  }
+  for t in 1..T {
+    require c[t] != c[t - 1]
+    out apart[t] = P[c[t] != c[t - 1]]
+    out gap[t] = E[c[t] - c[t - 1]] - E[c[t]] + E[c[t - 1]]
+  }
+  infer c by sample(n = 5, seed = 3)
+}
+"""
+    inputs = dict(score=typed(rng.standard_normal(9), precision), u=typed(rng.standard_normal((6, 3)), precision), K=4)
+    yield Trial("one draw", text, inputs, dict(n=4.0, apart=np.ones(5), gap=np.zeros(5)))
+
+
 class Drawn(Trial):
     """A trial whose one output `s` is judged by a function of it."""
     def __init__(self, label, model, inputs, law):

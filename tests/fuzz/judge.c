@@ -381,7 +381,7 @@ static bool is_cost(const char *why) { return strstr(why, "enumeration") || strs
 /* Sizes and inputs on which the oracle gets through. */
 static bool find_case(Case *c, uint64_t seed, char **why) {
   OracleLimits limits = {.max_values = 3e4, .max_steps = 2e6};
-  for (uint32_t attempt = 0; attempt < 4; attempt++) {
+  for (uint32_t attempt = c->options->no_large; attempt < 4; attempt++) {
     if (!bind_model(c->arena, c->m, seed, attempt, &c->bound, why)) return false;
     c->bound.seed = seed;
     c->fault = false;

@@ -32,6 +32,7 @@ typedef struct JudgeOptions {
   FILE *to;       /* where differences are explained; NULL: nowhere */
   bool interpret_only;
   Reassociate reassociate; /* ALWAYS: the machine runs the kernel after the passes, else before */
+  bool no_large;   /* no size far beyond the usual: work grows with their cubes */
   bool one_native; /* compile for f64 or f32, by the seed, not both: LLVM takes most of the time */
 } JudgeOptions;
 

@@ -83,6 +83,7 @@ static const char *random_model(Arena *arena, uint64_t seed, const Options *o) {
 static Report judge_seeded(const char *path, const char *text, uint64_t seed, const Options *o, FILE *to) {
   Report r = {.seed = seed};
   JudgeOptions options = {.to = to, .interpret_only = o->interpret, .one_native = !o->both};
+  options.no_large = o->chains;
   if (o->sums) options.reassociate = REASSOCIATE_ALWAYS;
   r.verdict = judge_text(path, text, seed, &options, r.why, WHY);
   return r;
