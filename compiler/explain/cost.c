@@ -166,10 +166,37 @@ static void walk_region(Walk *w, const Region *r, const Poly *times) {
   }
 }
 
+/* The loop of collapsed inference is named by the model as a whole. */
+static const Loop *step_loop(const Facts *f) {
+  for (uint32_t i = 0; i < f->k->top->code.n; i++) {
+    const Instr *in = ir_at(f->k, f->k->top->code.at[i]);
+    if (in->op == IR_LOOP && in->loop->kind == LOOP_SEQ && in->loop->span.lo == f->m->span.lo) return in->loop;
+  }
+  return NULL;
+}
+
+static void count_step(Walk *w, const Poly *once) {
+  Facts *f = w->f;
+  const Loop *l = step_loop(f);
+  if (!l) return;
+  Cost all = f->cost, none = {0};
+  uint32_t items = f->items.n;
+  Poly *kept = NEW_ARRAY(f->arena, Poly, items);
+  for (uint32_t i = 0; i < items; i++) kept[i] = f->items.at[i].flops;
+  f->cost = none;
+  f->has_steps = true;
+  walk_region(w, l->body, once);
+  f->step = f->cost;
+  f->cost = all;
+  for (uint32_t i = 0; i < items; i++) f->items.at[i].flops = kept[i];
+  f->items.n = items;
+}
+
 void count_cost(Facts *f) {
   Walk w = {f, NEW_ARRAY(f->arena, bool, f->k->instrs.n)};
   Poly once = poly_constant(&f->polys, 1);
   walk_region(&w, f->k->top, &once);
+  count_step(&w, &once);
 }
 
 /* ---- memory -------------------------------------------------------------------------------------------------- */

@@ -78,6 +78,8 @@ typedef struct Facts {
   const Loop **loop_at; /* by Array.id: its loop */
 
   Cost cost;
+  Cost step;            /* of one step of inference */
+  bool has_steps;
   VEC(CostItem) items;  /* of the contractions */
   bool is_bound;        /* some loop's length was replaced by its largest */
   bool is_masked;       /* some loop has a condition: not all its iterations count */

@@ -335,6 +335,12 @@ static void print_cost(const Text *p) {
   print_amount(p, "divisions, roots", &f->cost.division);
   print_amount(p, "exp, log, ...", &f->cost.transcendental);
   print_amount(p, "tests and selects", &f->cost.selection);
+  if (f->has_steps) {
+    say(p, "  of these, in each step of inference:\n");
+    print_amount(p, "  contractions, flop", &f->step.contraction);
+    print_amount(p, "  other arithmetic", &f->step.arithmetic);
+    print_amount(p, "  exp, log, ...", &f->step.transcendental);
+  }
   print_amount(p, "bytes read", &f->bytes_read);
   print_amount(p, "bytes written", &f->bytes_written);
   double flops = poly_value(&f->polys, &f->cost.contraction);

@@ -48,7 +48,7 @@ static Term *expected_stat(const Plan *p, const Stat *s, Obstacle *why) {
     if (family != Q_FAMILY_BETA) break;
     return moment(p, s, MOMENT_LOG1M);
   }
-  cannot(s->ref, why, "the expectation of this function of a latent under its q has no closed form");
+  cannot(s->ref, why, "this power or logarithm of a latent");
   return NULL;
 }
 
@@ -167,7 +167,7 @@ Term *expected_term(const Plan *p, Term *t, Obstacle *why) {
   Monomials poly;
   if (t->type != TYPE_REAL || !collect_monomials((Model *)p->model, t, &poly, why)) {
     if (!why->text)
-      *why = (Obstacle){t->span, "the expectation of this function of a latent under its q has no closed form"};
+      *why = (Obstacle){t->span, "no polynomial, logarithm or product of them"};
     return NULL;
   }
   Term *c = mean_correction(p, &poly, why);

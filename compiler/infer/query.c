@@ -416,7 +416,9 @@ Val model_evidence(Context *x, bool entropy, Span span) {
 static Val expectation_under_q(Context *x, const Term *t) {
   Obstacle why = {0};
   const Term *e = x->d->iteration ? expected_term(x->d->plan, (Term *)t, &why) : t;
-  return e ? expectation(x, e) : refuse_query(x, why.span, why.text);
+  if (e) return expectation(x, e);
+  const char *text = "no closed form for the expectation of this under the q of its latents, which is no point: %s";
+  return refuse_query(x, why.span, arena_printf(x->d->arena, text, why.text));
 }
 
 Val query(Context *x, const Term *t) {
