@@ -3,6 +3,8 @@
  * Outputs that stand in the same plates share their loops; each is evaluated at the innermost point, and the
  * builder moves what does not depend on the inner loops outward.  The kernel's sizes are the model's, then
  * NAME.nnz for every graph input, then, where sample() is asked for, "seed." */
+#include <string.h>
+
 #include "infer/derive.h"
 
 #include "base/ice.h"
@@ -59,6 +61,14 @@ static void declare_inputs(Derive *d) {
 
 static Index *out_index(const Out *o, uint32_t i) { return i < o->slots.n ? o->slots.at[i] : o->axes.at[i - o->slots.n]; }
 
+/* Outputs and inputs are apart in the language, arrays of a kernel are not. */
+static const char *output_name(Derive *d, const Out *o) {
+  const char *name = sym_text(d->m->names, o->name);
+  for (uint32_t k = 0; k < d->b.k->arrays.n; k++)
+    if (!strcmp(d->b.k->arrays.at[k]->name, name)) return arena_printf(d->arena, "%s.out", name);
+  return name;
+}
+
 static Array *declare_output(Derive *d, const Out *o) {
   Context x = {.d = d};
   uint32_t n = o->slots.n + o->axes.n;
@@ -68,7 +78,7 @@ static Array *declare_output(Derive *d, const Out *o) {
     dims[i] = build_2(&d->b, IR_MAX, build_2(&d->b, IR_SUB, r.hi, r.lo), build_int(&d->b, 0));
   }
   StoreType elem = o->is_count ? STORE_WIDE : o->type == TYPE_REAL ? STORE_REAL : o->type == TYPE_INT ? STORE_INT : STORE_BOOL;
-  Array *a = build_array(&d->b, ARRAY_OUT, sym_text(d->m->names, o->name), elem, n, dims);
+  Array *a = build_array(&d->b, ARRAY_OUT, output_name(d, o), elem, n, dims);
   a->external = o->id;
   return a;
 }

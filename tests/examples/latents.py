@@ -302,11 +302,12 @@ def kmeans(x, z0):
 def sequence(rng, T, K, D):
     a = blobs(rng, K, T, D)
     rows = rng.random((K, K)) + 0.5
-    return dict(x=a["x"], mu0=a["z0"], move0=rows / rows.sum(1, keepdims=True), s=1.3, r=8.0, a=1.5)
+    return dict(x=a["x"], mu0=a["z0"], score=np.log(rows), s=1.3, r=8.0, a=1.5)
 
 
 @example(cases(sequence, [(1, 1, 1), (9, 3, 2), (70, 4, 5)]))
-def hmm_em(x, mu0, move0, s, r, a):
+def hmm_em(x, mu0, score, s, r, a):
+    move0 = np.exp(score) / np.exp(score).sum(1, keepdims=True)
     T, K = len(x), len(mu0)
     mu, move, first, bound = mu0.copy(), move0.copy(), np.full(K, 1 / K), []
 
