@@ -118,15 +118,7 @@ void plan_mentions(Plan *p, const Component *c, Factor *f) {
 
 /* ---- chains ---------------------------------------------------------------------------------------------- */
 
-static bool over_sizes(const Term *t) {
-  if (t->kind == TERM_INT || t->kind == TERM_SIZE) return true;
-  if (t->kind != TERM_OP) return false;
-  for (uint32_t i = 0; i < t->args.n; i++)
-    if (!over_sizes(t->args.at[i])) return false;
-  return true;
-}
-
-static bool fixed_range(const Range *r) { return r->kind == RANGE_INTERVAL && over_sizes(r->lo) && over_sizes(r->hi); }
+static bool fixed_range(const Range *r) { return r->kind == RANGE_INTERVAL && term_is_of_sizes(r->lo) && term_is_of_sizes(r->hi); }
 
 static void check_tables(Plan *p, const Component *c) {
   for (uint32_t k = 0; k < c->plates.n; k++)

@@ -9,14 +9,6 @@
 #include "infer/chain.h"
 #include "model/term.h"
 
-static bool over_sizes(const Term *t) {
-  if (t->kind == TERM_INT || t->kind == TERM_SIZE) return true;
-  if (t->kind != TERM_OP) return false;
-  for (uint32_t i = 0; i < t->args.n; i++)
-    if (!over_sizes(t->args.at[i])) return false;
-  return true;
-}
-
 static const Counter *counter(const Component *c, uint32_t at) { return c->chain->counters.at[at - c->edges.n]; }
 
 /* The indices of a weight at the end stand for those of the chain. */
@@ -34,14 +26,14 @@ Val counter_limit(Context *x, const Component *c, uint32_t at) {
   const Counter *k = counter(c, at);
   Val steps = step_count(x, c);
   if (!k->limit) return steps;
-  Context y = over_sizes(k->limit) ? *x : beside(x, c, k->reach);
+  Context y = term_is_of_sizes(k->limit) ? *x : beside(x, c, k->reach);
   Val limit = build_2(B(x), IR_MIN, eval(&y, k->limit), steps);
   return build_2(B(x), IR_MAX, limit, build_int(B(x), 0)); /* where no copy is counted yet the count is 0 */
 }
 
 Val counter_dimension(Context *x, const Component *c, uint32_t at) {
   const Counter *k = counter(c, at);
-  Val greatest = k->limit && !over_sizes(k->limit) ? step_count(x, c) : counter_limit(x, c, at);
+  Val greatest = k->limit && !term_is_of_sizes(k->limit) ? step_count(x, c) : counter_limit(x, c, at);
   return build_2(B(x), IR_MAX, build_2(B(x), IR_ADD, greatest, build_int(B(x), 1)), build_int(B(x), 0));
 }
 

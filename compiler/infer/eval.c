@@ -198,16 +198,8 @@ static Index *let_index(const Let *l, uint32_t i) {
   return i < l->own.n ? l->own.at[i] : l->axes.at[i - l->own.n];
 }
 
-static bool only_sizes(const Term *t) {
-  if (t->kind == TERM_INT || t->kind == TERM_SIZE) return true;
-  if (t->kind != TERM_OP) return false;
-  for (uint32_t i = 0; i < t->args.n; i++)
-    if (!only_sizes(t->args.at[i])) return false;
-  return true;
-}
-
 bool has_fixed_bounds(const Index *i) {
-  return i->range.kind == RANGE_INTERVAL && only_sizes(i->range.lo) && only_sizes(i->range.hi);
+  return i->range.kind == RANGE_INTERVAL && term_is_of_sizes(i->range.lo) && term_is_of_sizes(i->range.hi);
 }
 
 static bool let_can_be_stored(const Let *l) {

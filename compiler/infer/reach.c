@@ -14,14 +14,6 @@ typedef struct Gather {
   const char *why;
 } Gather;
 
-static bool over_sizes(const Term *t) {
-  if (t->kind == TERM_INT || t->kind == TERM_SIZE) return true;
-  if (t->kind != TERM_OP) return false;
-  for (uint32_t i = 0; i < t->args.n; i++)
-    if (!over_sizes(t->args.at[i])) return false;
-  return true;
-}
-
 /* The index of the statement from which the term differs by a constant. */
 static Index *followed(Gather *g, const Term *t, int64_t *offset) {
   for (uint32_t i = 0; i < g->plates->n; i++)
@@ -32,7 +24,7 @@ static Index *followed(Gather *g, const Term *t, int64_t *offset) {
 static bool take_offset(Gather *g, uint32_t plate, const Term *t, bool first, int64_t *offset) {
   Reach *r = g->r;
   Index *q = followed(g, t, offset);
-  if (!q && !over_sizes(t)) {
+  if (!q && !term_is_of_sizes(t)) {
     g->why = "names a copy by a value that is neither an index of its own, displaced by a constant, nor given by the sizes";
     return false;
   }

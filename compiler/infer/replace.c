@@ -8,6 +8,7 @@
 #include <math.h>
 
 #include "infer/structure.h"
+#include "model/term.h"
 
 struct Replaced { const Component *c; Array *log_p; Replaced *next; };
 
@@ -15,19 +16,11 @@ bool is_replaced(const Component *c) {
   return c->infer && (c->infer->method == INFER_TOP || c->infer->method == INFER_ENTMAX);
 }
 
-static bool only_sizes(const Term *t) {
-  if (t->kind == TERM_INT || t->kind == TERM_SIZE) return true;
-  if (t->kind != TERM_OP) return false;
-  for (uint32_t i = 0; i < t->args.n; i++)
-    if (!only_sizes(t->args.at[i])) return false;
-  return true;
-}
-
 void replace_check(Plan *p, const Infer *f) {
   for (uint32_t k = 0; k < f->edges.n; k++) {
     const Edge *e = f->edges.at[k];
     bool interval = e->domain == DOMAIN_RANGE && e->range.kind == RANGE_INTERVAL;
-    bool fixed = e->domain == DOMAIN_BIT || (interval && only_sizes(e->range.lo) && only_sizes(e->range.hi));
+    bool fixed = e->domain == DOMAIN_BIT || (interval && term_is_of_sizes(e->range.lo) && term_is_of_sizes(e->range.hi));
     for (uint32_t i = 0; i < e->plates.n; i++) fixed = fixed && has_fixed_bounds(e->plates.at[i]);
     if (!fixed)
       plan_refuse(p, f->span, "this method is compiled for edges whose values, and whose plates, have sizes as bounds",

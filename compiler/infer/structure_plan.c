@@ -93,19 +93,11 @@ void structure_add_weight(Plan *p, Structure *s, Weight *w) {
   }
 }
 
-static bool only_sizes(const Term *t) {
-  if (t->kind == TERM_INT || t->kind == TERM_SIZE) return true;
-  if (t->kind != TERM_OP) return false;
-  for (uint32_t i = 0; i < t->args.n; i++)
-    if (!only_sizes(t->args.at[i])) return false;
-  return true;
-}
-
 void structure_check(Plan *p, const Edge *e) {
   for (uint32_t i = 0; i < e->plates.n; i++)
     if (!has_fixed_bounds(e->plates.at[i]))
       plan_refuse(p, e->span, arena_printf(p->arena, "'%s' stands in plates whose bounds are not sizes: not compiled yet", name(p, e)), NULL);
-  if (!only_sizes(e->n) || (e->m && !only_sizes(e->m)))
+  if (!term_is_of_sizes(e->n) || (e->m && !term_is_of_sizes(e->m)))
     plan_refuse(p, e->span, arena_printf(p->arena, "the number of nodes of '%s' is not a size: not compiled yet", name(p, e)), NULL);
 }
 

@@ -443,6 +443,14 @@ static bool is_latent(const Term *t, const void *z) { return t->kind == TERM_LAT
 static bool is_index(const Term *t, const void *i) { return t->kind == TERM_INDEX && t->index == i; }
 static bool is_kind(const Term *t, const void *k) { return t->kind == *(const TermKind *)k; }
 
+bool term_is_of_sizes(const Term *t) {
+  if (t->kind == TERM_INT || t->kind == TERM_SIZE) return true;
+  if (t->kind != TERM_OP) return false;
+  for (uint32_t i = 0; i < t->args.n; i++)
+    if (!term_is_of_sizes(t->args.at[i])) return false;
+  return true;
+}
+
 bool term_mentions_edge(const Term *t, const Edge *e) {
   return (t->mentions & MENTIONS_EDGE) && (!e || find(t, is_edge, e));
 }
