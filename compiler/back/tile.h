@@ -6,7 +6,8 @@
  *       columns  scalar code computes what belongs to a column, into panels
  *       for every strip of rows:
  *         features  the inner loops of each pair, tile by tile, into buffers that fit in L1
- *         sweep     row by row: log weights and other values of the pairs from these; e^(log_w - max) is summed and kept
+ *         sweep     vector by vector: log weights and other values of the pairs from these; 2^(log_w - m), m the row's
+ *                   reference, is summed and kept; of one tile between parts of the next one's features
  *         contract  the kept weights times the panels of x
  *     results  the scalar code of the row's body, the streams' results being read from the states
  *
@@ -55,7 +56,7 @@ typedef struct TileFactor { double number; uint32_t n; TileFactorBy by[TILE_FACT
 #define TILE_LN_2 0.69314718055994530942
 #define TILE_SUM_LEAST 1e-30 /* of products of numbers up to 1: far from where f32 ends */
 
-/* Buffers of one weight.  part: e^(log_w - max), [row of the strip][column of the block]; NULL: nobody contracts it. */
+/* Buffers of one weight.  part: 2^(log_w - m), m the row's reference, which is kept in max; [row of the strip][column of the block]; NULL: nobody contracts it. */
 typedef struct WeightSpace { LLVMValueRef part, max, mass; } WeightSpace;
 
 /* x: values of the pairs times their weight, as part.  panel: [axis / width][column][width].  sum: [row of the block][axis, padded].

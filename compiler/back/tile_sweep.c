@@ -1,9 +1,13 @@
 /* tile_sweep: the pairs of one row of a strip with the columns of a block, vector by vector.
  *
- * Weights are e^(log_w - m) relative to a reference m of the row, and stay below e^(slack): m need not be the largest log
- * weight, only near it.  One sweep sums weights and finds the largest log weight; only if that is above m + slack, which
- * soon is rare, m becomes it, the row's states are rescaled by e^(old - new), and the row is swept again.  Where someone
- * asks for the maximum itself (the mass relative to it, the place where it is) there is no slack.
+ * Weights are 2^(log_w - m) relative to a reference m of the row, and stay below 2^slack: m need not be the largest log
+ * weight, only near it.  Only if a log weight is above m + slack, which soon is rare, the largest becomes m, the row's states
+ * are rescaled by 2^(old - new), and the row is swept again.  Where someone asks for the maximum itself (the mass relative
+ * to it, the place where it is) there is no slack.
+ *
+ * Two forms share the code of a vector.  tile_sweep takes a row whole, its sums in registers.  tile_aside_* takes the vectors of a
+ * strip one at a time, wherever the caller has room for one, what they come to lying in memory; so little room is there that
+ * instead of the largest log weight it keeps whether the slack was exceeded.
  *
  * A log weight that is NaN, or +inf, makes the mass NaN, which every result is made from; -inf gives the weight 0. */
 #include <math.h>
