@@ -53,4 +53,7 @@ void step_joint(Derive *d, const Joint *j);
 /* The top of a quadratic at one component, where it is, and the curvature there less than 0; damped. */
 void store_quadratic_top(Context *x, const LatentPlan *l, Val top, Val precision, const Val *place);
 
+/* The place of the vector at `place`, at the component that a loop over its last index is at; ints, on the arena. */
+Val *component_of_vector(Context *x, const Latent *z, const Val *place);
+
 #endif

@@ -69,6 +69,15 @@ static void store(Context *x, Array *const *parts, QPart part, Val v, const Val 
   if (parts[part]) build_store(B(x), parts[part], v, place);
 }
 
+Val *component_of_vector(Context *x, const Latent *z, const Val *place) {
+  uint32_t last = latent_rank(z) - 1;
+  const BoundIndex *i = find_bound(x, latent_index(z, last));
+  Val *at = NEW_ARRAY(x->d->arena, Val, last + 1);
+  for (uint32_t k = 0; k < last; k++) at[k] = place[k];
+  at[last] = build_2(B(x), IR_SUB, i->v, i->lo);
+  return at;
+}
+
 typedef struct Total {
   const Latent *z;
   Array *alpha;
@@ -77,11 +86,7 @@ typedef struct Total {
 
 static void contribute_total(Context *x, void *arg, Contribution *c) {
   Total *t = arg;
-  uint32_t last = latent_rank(t->z) - 1;
-  const BoundIndex *i = find_bound(x, latent_index(t->z, last));
-  Val *place = NEW_ARRAY(x->d->arena, Val, last + 1);
-  for (uint32_t k = 0; k < last; k++) place[k] = t->place[k];
-  place[last] = build_2(B(x), IR_SUB, i->v, i->lo);
+  Val *place = component_of_vector(x, t->z, t->place);
   c->x = build_load(B(x), t->alpha, place);
 }
 

@@ -267,11 +267,7 @@ typedef struct Row {
 
 static void contribute_positive(Context *x, void *arg, Contribution *c) {
   Row *r = arg;
-  uint32_t last = latent_rank(r->z) - 1;
-  const BoundIndex *i = find_bound(x, latent_index(r->z, last));
-  Val *place = NEW_ARRAY(x->d->arena, Val, last + 1);
-  for (uint32_t k = 0; k < last; k++) place[k] = r->place[k];
-  place[last] = sub(x, i->v, i->lo);
+  Val *place = component_of_vector(x, r->z, r->place);
   c->x = build_2(B(x), IR_MAX, build_load(B(x), r->a, place), wide(x, 0));
 }
 
@@ -319,11 +315,7 @@ typedef struct Along {
 /* v, or v times the mean, of one component of the vector */
 static void contribute_along(Context *x, void *arg, Contribution *c) {
   Along *r = arg;
-  uint32_t last = latent_rank(r->z) - 1;
-  const BoundIndex *i = find_bound(x, latent_index(r->z, last));
-  Val *place = NEW_ARRAY(x->d->arena, Val, last + 1);
-  for (uint32_t k = 0; k < last; k++) place[k] = r->place[k];
-  place[last] = sub(x, i->v, i->lo);
+  Val *place = component_of_vector(x, r->z, r->place);
   c->x = build_load(B(x), r->v, place);
   if (r->mean) c->x = mul(x, c->x, build_convert(B(x), build_load(B(x), r->mean, place), IR_WIDE));
 }
