@@ -26,7 +26,7 @@ typedef struct Compiled {
   Span *sites;     /* Compiled.sites[attn_error.site]: place of the check in the model file */
   uint32_t nsites;
   bool cached; /* its code came out of the cache */
-  void *impl;
+  void *impl;      /* the JIT, which the arena owns */
 } Compiled;
 
 /* False with *why (on the arena) when the CPU name is unknown, when a dimension of a TEMP or LOCAL array does
@@ -38,7 +38,7 @@ void back_dispose(Compiled *c);
 /* What the code calls: the C library's mathematics; attn_rt_* of the runtime (runtime/special.h, random.h). */
 typedef struct BackNeeds { bool libm, runtime; } BackNeeds;
 
-/* The LLVM IR, the assembly or the object file of a kernel (malloc'd, *size bytes and a NUL; the caller frees).
+/* The LLVM IR, the assembly or the object file of a kernel (*size bytes and a NUL, on the arena).
  * needs may be NULL.  NULL with *why as for back_compile. */
 typedef enum { BACK_LLVM, BACK_LLVM_OPTIMISED, BACK_ASM, BACK_OBJECT } BackForm;
 char *back_emit(Arena *arena, const Kernel *k, const BackOptions *options, BackForm form, size_t *size, BackNeeds *needs,

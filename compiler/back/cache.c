@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/text.h"
 #include "build_id.h"
 #include "ir/walk.h"
 
@@ -51,13 +52,11 @@ static void add_check(void *ctx, Val v) {
 }
 
 static void add_kernel(llvm_blake3_hasher *h, const Kernel *k) {
-  char *text = NULL;
-  size_t n = 0;
-  FILE *to = open_memstream(&text, &n);
-  if (to) ir_print(k, to);
-  if (!to || fclose(to)) arena_alloc(k->arena, SIZE_MAX / 2); /* does not return: there is no memory */
-  add(h, text, n);
-  free(text);
+  size_t n;
+  Text *text = text_open(k->arena);
+  ir_print(k, text->to);
+  const char *printed = text_close(text, &n);
+  add(h, printed, n);
   walk_code(k, k->top, add_check, &(Spans){k, h});
 }
 

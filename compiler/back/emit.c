@@ -480,19 +480,32 @@ static void verify(const Emit *e) {
   LLVMDisposeMessage(message);
 }
 
+typedef struct Builders { LLVMBuilderRef b, cells; } Builders;
+
+static void dispose_builders(void *builders) {
+  Builders *two = builders;
+  if (two->b) LLVMDisposeBuilder(two->b);
+  if (two->cells) LLVMDisposeBuilder(two->cells);
+}
+
+static void create_builders(Emit *e) {
+  e->own_builders = arena_own(e->arena, dispose_builders);
+  Builders *two = e->own_builders->what = NEW(e->arena, Builders);
+  e->b = two->b = LLVMCreateBuilderInContext(e->cx);
+  e->cells = two->cells = LLVMCreateBuilderInContext(e->cx);
+}
+
 void emit_begin(Emit *e) {
   e->val = NEW_ARRAY(e->arena, LLVMValueRef, e->k->instrs.n);
   e->range = NEW_ARRAY(e->arena, IndexRange, e->k->instrs.n);
   e->place = NEW_ARRAY(e->arena, ArrayPlace, e->k->arrays.n);
   open_module(e);
   machine_names(e);
-  e->b = LLVMCreateBuilderInContext(e->cx);
-  e->cells = LLVMCreateBuilderInContext(e->cx);
+  create_builders(e);
 }
 
 void emit_finish(Emit *e) {
-  LLVMDisposeBuilder(e->b);
-  LLVMDisposeBuilder(e->cells);
+  arena_drop(e->own_builders);
   verify(e);
 }
 

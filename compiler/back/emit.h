@@ -50,6 +50,7 @@ typedef struct Emit {
   LLVMContextRef cx;
   LLVMModuleRef module;
   LLVMTargetMachineRef machine;
+  ArenaOwned *own_machine, *own_context, *own_builders; /* a jump for want of memory loses nothing */
   const char *cpu, *features; /* of the functions being emitted */
   const int64_t *fixed;       /* by place in Kernel.sizes: the one value compiled for; -1: any.  NULL: all any */
   bool levels;                /* one kernel for each of several processors, chosen when first called */
@@ -204,11 +205,12 @@ void emit_dispatch(Emit *e, const char *name, const LLVMValueRef *kernel);
 /* ---- target.c ----------------------------------------------------------------------------------- */
 
 void target_init(void);
-/* For BackOptions.triple and cpu; NULL with *why when they are unknown. */
-LLVMTargetMachineRef target_machine(Arena *arena, const BackOptions *o, const char **why);
+/* Sets e->machine, which the arena owns, for BackOptions.triple and cpu; false with *why when they are unknown. */
+bool target_machine(Emit *e, const BackOptions *o, const char **why);
 /* Sets what follows from the options, arena and k being set; false with *why where they cannot be followed. */
 bool target_choose(Emit *e, const BackOptions *o, const char **why);
-LLVMContextRef target_context(LLVMContextRef cx); /* errors of LLVM become ICEs; returns cx */
+void target_context(Emit *e); /* sets e->cx, which the arena owns; errors of LLVM become ICEs */
+void target_end(Emit *e);     /* gives back the context, if any, and the machine */
 void target_optimise(const Emit *e);
 void target_hurry(const Emit *e);     /* over functions that are brief; the last step before code is made */
 void target_drop_dead(const Emit *e); /* instructions that nobody reads */

@@ -46,12 +46,17 @@ static void define_symbols(LLVMOrcLLJITRef jit) {
   succeed(LLVMOrcJITDylibDefine(LLVMOrcLLJITGetMainJITDylib(jit), LLVMOrcAbsoluteSymbols(pair, SYMBOLS)));
 }
 
-/* Code is made for `machine`, which it takes. */
-static LLVMOrcLLJITRef jit_create(LLVMTargetMachineRef machine) {
+static void dispose_jit(void *jit) { succeed(LLVMOrcDisposeLLJIT(jit)); }
+
+/* Code is made for e's machine, which it takes. */
+static LLVMOrcLLJITRef jit_create(const Emit *e, Compiled *c) {
+  ArenaOwned *own = c->impl = arena_own(e->arena, dispose_jit);
   LLVMOrcLLJITBuilderRef builder = LLVMOrcCreateLLJITBuilder();
-  LLVMOrcLLJITBuilderSetJITTargetMachineBuilder(builder, LLVMOrcJITTargetMachineBuilderCreateFromTargetMachine(machine));
+  LLVMOrcLLJITBuilderSetJITTargetMachineBuilder(builder, LLVMOrcJITTargetMachineBuilderCreateFromTargetMachine(e->machine));
+  e->own_machine->what = NULL;
   LLVMOrcLLJITRef jit;
   succeed(LLVMOrcCreateLLJIT(&jit, builder));
+  own->what = jit;
   define_symbols(jit);
   return jit;
 }
@@ -84,17 +89,16 @@ bool back_compile(Arena *arena, const Kernel *k, const BackOptions *options, Com
   if (!target_choose(&e, options, why)) return false;
   Compiled *c = NEW(arena, Compiled);
   ObjectFiles files = objects_for(&e, options, &c->cached);
-  LLVMOrcLLJITRef jit = jit_create(e.machine);
+  LLVMOrcLLJITRef jit = jit_create(&e, c);
   for (uint32_t n = 0; n < files.n; n++) add_object(jit, &files.at[n], arena_printf(arena, "%s.%u", k->name, n));
   c->run = (attn_kernel_fn)find(jit, arena_printf(arena, "attn_%s", k->name));
   c->workspace = (attn_workspace_fn)find(jit, arena_printf(arena, "attn_%s_workspace", k->name));
   c->sites = files.sites;
   c->nsites = files.nsites;
-  c->impl = jit;
   *out = c;
   return true;
 }
 
 void back_dispose(Compiled *c) {
-  if (c) succeed(LLVMOrcDisposeLLJIT(c->impl));
+  if (c) arena_drop(c->impl);
 }

@@ -21,6 +21,7 @@ enum {
 typedef struct Part {
   Emit emit;
   Arena arena;
+  ArenaOwned *own; /* the object and the arena; by the arena of whoever asked */
   bool optimise, failed; /* failed: memory ran out */
   uint32_t number;
   LLVMMemoryBufferRef object; /* NULL: the part is empty */
@@ -97,7 +98,7 @@ static void *make_part(void *part) {
   p->arena.oom = &oom;
   if (setjmp(oom)) return p->failed = true, NULL;
   Emit *e = &p->emit;
-  e->cx = target_context(LLVMContextCreate());
+  target_context(e);
   emit_module(e);
   target_drop_dead(e);
   if (keep_share(e, p->number)) {
@@ -105,18 +106,26 @@ static void *make_part(void *part) {
     target_hurry(e);
     p->object = machine_code(e);
   }
-  LLVMContextDispose(e->cx);
+  arena_drop(e->own_context);
   return NULL;
 }
 
 /* ---- all of them ---------------------------------------------------------------------------------------------- */
 
+static void end_part(void *part) {
+  Part *p = part;
+  if (p->object) LLVMDisposeMemoryBuffer(p->object);
+  arena_free(&p->arena);
+}
+
 static void begin_part(Part *p, const Emit *e, const BackOptions *o, uint32_t number) {
   const char *why;
   *p = (Part){.emit = *e, .optimise = o->optimise, .number = number};
+  target_machine(&p->emit, o, &why);
+  p->own = arena_own(e->arena, end_part);
+  p->own->what = p;
   arena_init(&p->arena, NULL);
   p->emit.arena = &p->arena;
-  p->emit.machine = target_machine(e->arena, o, &why);
 }
 
 /* The first in this thread, the others side by side with it. */
@@ -129,14 +138,11 @@ static void run_parts(Part *part) {
     if (beside[n]) pthread_join(part[n].thread, NULL);
 }
 
-static void end_part(Part *p) {
-  if (p->object) LLVMDisposeMemoryBuffer(p->object);
-  LLVMDisposeTargetMachine(p->emit.machine);
-  arena_free(&p->arena);
-}
-
 static void end_parts(Part *part) {
-  for (int n = 0; n < OBJECT_PARTS; n++) end_part(&part[n]);
+  for (int n = 0; n < OBJECT_PARTS; n++) {
+    arena_drop(part[n].own);
+    arena_drop(part[n].emit.own_machine);
+  }
 }
 
 static void *copy(Arena *arena, const void *bytes, size_t n) {
@@ -161,8 +167,7 @@ ObjectFiles object_files(const Emit *e, const BackOptions *o) {
   run_parts(part);
   for (int n = 0; n < OBJECT_PARTS; n++) {
     if (!part[n].failed) continue;
-    end_parts(part);
-    arena_alloc(e->arena, SIZE_MAX / 2); /* does not return: there is no memory */
+    arena_out_of_memory(e->arena);
   }
   ObjectFiles files = collect(e->arena, part);
   end_parts(part);

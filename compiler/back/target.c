@@ -48,9 +48,18 @@ void target_init(void) {
   pthread_once(&once, init_once);
 }
 
-LLVMContextRef target_context(LLVMContextRef cx) {
-  LLVMContextSetDiagnosticHandler(cx, on_diagnostic, NULL);
-  return cx;
+static void dispose_context(void *cx) { LLVMContextDispose(cx); }
+
+void target_context(Emit *e) {
+  e->own_context = arena_own(e->arena, dispose_context);
+  e->own_context->what = e->cx = LLVMContextCreate();
+  LLVMContextSetDiagnosticHandler(e->cx, on_diagnostic, NULL);
+}
+
+void target_end(Emit *e) {
+  if (e->own_context) arena_drop(e->own_context);
+  if (e->own_machine) arena_drop(e->own_machine);
+  e->own_context = e->own_machine = NULL;
 }
 
 /* ---- processors --------------------------------------------------------------------------------- */
@@ -124,7 +133,7 @@ static LLVMTargetMachineRef create_native(const char *triple) {
   return m;
 }
 
-LLVMTargetMachineRef target_machine(Arena *arena, const BackOptions *o, const char **why) {
+static LLVMTargetMachineRef machine_for(Arena *arena, const BackOptions *o, const char **why) {
   target_init();
   const char *triple = o->triple ? o->triple : host_triple(arena);
   Arch arch = arch_of(triple);
@@ -135,6 +144,14 @@ LLVMTargetMachineRef target_machine(Arena *arena, const BackOptions *o, const ch
   if (o->levels && arch != ARCH_X86_64) return *why = "only x86-64 has levels to choose from", NULL;
   if (o->levels || (!o->cpu && !here)) return create(triple, arch_cpu[arch], "");
   return is_native(o->cpu) ? create_native(triple) : create(triple, o->cpu, "");
+}
+
+static void dispose_machine(void *m) { LLVMDisposeTargetMachine(m); }
+
+bool target_machine(Emit *e, const BackOptions *o, const char **why) {
+  e->own_machine = arena_own(e->arena, dispose_machine);
+  e->own_machine->what = e->machine = machine_for(e->arena, o, why);
+  return e->machine != NULL;
 }
 
 const char *back_version(void) { return "LLVM " LLVM_VERSION_STRING; }
@@ -188,10 +205,10 @@ void target_plan(Emit *e, const BackOptions *options) {
 
 const struct TilePlan *back_tile_plan(Arena *arena, const Kernel *k, const BackOptions *options) {
   const char *why;
-  Emit e = {.arena = arena, .k = k, .f64 = options->f64, .machine = target_machine(arena, options, &why)};
-  if (!e.machine) return NULL;
+  Emit e = {.arena = arena, .k = k, .f64 = options->f64};
+  if (!target_machine(&e, options, &why)) return NULL;
   target_plan(&e, options);
-  LLVMDisposeTargetMachine(e.machine);
+  target_end(&e);
   return e.plan;
 }
 
@@ -233,18 +250,14 @@ void target_drop_dead(const Emit *e) { run_passes(e, "function(adce)"); }
 
 /* ---- text --------------------------------------------------------------------------------------- */
 
-/* LLVM's strings are freed by LLVM. */
-static char *heap_copy(const char *s, size_t n) {
-  char *copy = malloc(n + 1);
-  if (!copy) return NULL;
-  memcpy(copy, s, n);
-  copy[n] = 0;
-  return copy;
-}
+static void dispose_string(void *text) { LLVMDisposeMessage(text); }
+static void dispose_buffer(void *buffer) { LLVMDisposeMemoryBuffer(buffer); }
+
 
 static char *module_text(const Emit *e) {
-  char *text = LLVMPrintModuleToString(e->module), *copy = heap_copy(text, strlen(text));
-  LLVMDisposeMessage(text);
+  ArenaOwned *own = arena_own(e->arena, dispose_string);
+  char *text = own->what = LLVMPrintModuleToString(e->module), *copy = arena_strndup(e->arena, text, strlen(text));
+  arena_drop(own);
   return copy;
 }
 
@@ -252,22 +265,24 @@ static char *module_text(const Emit *e) {
 static char *machine_code(const Emit *e, LLVMCodeGenFileType type, size_t *size) {
   char *message = NULL;
   LLVMMemoryBufferRef buffer;
+  ArenaOwned *own = arena_own(e->arena, dispose_buffer);
   if (LLVMTargetMachineEmitToMemoryBuffer(e->machine, e->module, type, &message, &buffer)) ICE("LLVM: %s", message);
+  own->what = buffer;
   *size = LLVMGetBufferSize(buffer);
-  char *copy = heap_copy(LLVMGetBufferStart(buffer), *size);
-  LLVMDisposeMemoryBuffer(buffer);
+  char *copy = arena_strndup(e->arena, LLVMGetBufferStart(buffer), *size);
+  arena_drop(own);
   return copy;
 }
 
 bool target_choose(Emit *e, const BackOptions *o, const char **why) {
   const char *refusal = layout_refusal(e->arena, e->k);
   if (refusal) return *why = refusal, false;
-  e->machine = target_machine(e->arena, o, why);
+  bool ok = target_machine(e, o, why);
   e->f64 = o->f64;
   e->fixed = o->sizes;
   e->levels = o->levels;
-  if (e->machine) target_plan(e, o);
-  return e->machine != NULL;
+  if (ok) target_plan(e, o);
+  return ok;
 }
 
 static char *form_text(const Emit *e, BackForm form, size_t *size) {
@@ -276,7 +291,7 @@ static char *form_text(const Emit *e, BackForm form, size_t *size) {
     case BACK_LLVM:
     case BACK_LLVM_OPTIMISED:
       text = module_text(e);
-      *size = text ? strlen(text) : 0;
+      *size = strlen(text);
       return text;
     case BACK_ASM: return machine_code(e, LLVMAssemblyFile, size);
     case BACK_OBJECT: return machine_code(e, LLVMObjectFile, size);
@@ -301,15 +316,13 @@ char *back_emit(Arena *arena, const Kernel *k, const BackOptions *options, BackF
                 const char **why) {
   Emit e = {.arena = arena, .k = k};
   if (!target_choose(&e, options, why)) return NULL;
-  e.cx = target_context(LLVMContextCreate());
+  target_context(&e);
   emit_module(&e);
   if (form != BACK_LLVM && options->optimise) target_optimise(&e);
   if (form != BACK_LLVM) target_hurry(&e);
   note_calls(&e, needs);
   char *text = form_text(&e, form, size);
-  LLVMContextDispose(e.cx);
-  LLVMDisposeTargetMachine(e.machine);
-  if (!text) *why = "out of memory";
+  target_end(&e);
   return text;
 }
 

@@ -32,13 +32,12 @@ bool back_workspace(Arena *arena, const Kernel *k, const BackOptions *options, B
   Emit e = {.arena = arena, .k = k};
   *w = (BackWorkspace){-1, -1};
   if (!target_choose(&e, options, why)) return false;
-  e.cx = target_context(LLVMContextCreate());
+  target_context(&e);
   emit_begin(&e);
   LLVMValueRef shared = emit_bytes(&e, "shared", false), each = emit_bytes(&e, "each", true);
   emit_finish(&e);
   target_optimise(&e);
   *w = (BackWorkspace){constant_of(shared), constant_of(each)};
-  LLVMContextDispose(e.cx);
-  LLVMDisposeTargetMachine(e.machine);
+  target_end(&e);
   return true;
 }

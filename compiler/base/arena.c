@@ -29,7 +29,37 @@ struct ArenaChunk {
 
 void arena_init(Arena *a, jmp_buf *oom) { *a = (Arena){.oom = oom}; }
 
+ArenaOwned *arena_own(Arena *a, void (*dispose)(void *what)) {
+  ArenaOwned *o = NEW(a, ArenaOwned);
+  *o = (ArenaOwned){.older = a->owned, .owner = a, .dispose = dispose};
+  if (a->owned) a->owned->newer = o;
+  return a->owned = o;
+}
+
+void arena_drop(ArenaOwned *o) {
+  if (o->newer) o->newer->older = o->older;
+  else o->owner->owned = o->older;
+  if (o->older) o->older->newer = o->newer;
+  if (o->what) o->dispose(o->what);
+}
+
+typedef struct Child { Arena arena; ArenaOwned *own; } Child; /* the arena first: one is the other */
+
+static void free_child(void *child) { arena_free(child); }
+
+Arena *arena_child(Arena *a) {
+  ArenaOwned *own = arena_own(a, free_child);
+  Child *c = NEW(a, Child);
+  arena_init(&c->arena, a->oom);
+  c->own = own;
+  own->what = c;
+  return &c->arena;
+}
+
+void arena_child_free(Arena *child) { arena_drop(((Child *)child)->own); }
+
 void arena_free(Arena *a) {
+  while (a->owned) arena_drop(a->owned);
   for (ArenaChunk *c = a->head; c;) {
     ArenaChunk *prev = c->prev;
     ASAN_UNPOISON_MEMORY_REGION(c->bytes, c->size);
@@ -40,7 +70,7 @@ void arena_free(Arena *a) {
   a->used = 0;
 }
 
-static void out_of_memory(Arena *a) {
+_Noreturn void arena_out_of_memory(Arena *a) {
   if (a->oom) longjmp(*a->oom, 1);
   fputs("attn: out of memory\n", stderr);
   abort();
@@ -51,16 +81,16 @@ static void grow(Arena *a, size_t need) {
   if (size > CHUNK_MAX) size = CHUNK_MAX;
   if (size < need) size = need;
   ArenaChunk *c = malloc(sizeof *c + size);
-  if (!c) out_of_memory(a);
+  if (!c) arena_out_of_memory(a);
   *c = (ArenaChunk){.prev = a->head, .size = size};
   ASAN_POISON_MEMORY_REGION(c->bytes, size);
   a->head = c;
 }
 
 void *arena_alloc(Arena *a, size_t bytes) {
-  if (bytes > SIZE_MAX / 2) out_of_memory(a);
+  if (bytes > SIZE_MAX / 2) arena_out_of_memory(a);
   size_t need = (bytes + ALIGN) & ~(size_t)(ALIGN - 1); /* at least a byte of red zone behind each */
-  if (a->limit && need > a->limit - a->used) out_of_memory(a);
+  if (a->limit && need > a->limit - a->used) arena_out_of_memory(a);
   if (!a->head || a->head->size - a->head->fill < need) grow(a, need);
   unsigned char *p = a->head->bytes + a->head->fill;
   a->head->fill += need;
@@ -71,7 +101,7 @@ void *arena_alloc(Arena *a, size_t bytes) {
 }
 
 void *arena_array(Arena *a, size_t n, size_t size) {
-  if (size && n > SIZE_MAX / 2 / size) out_of_memory(a);
+  if (size && n > SIZE_MAX / 2 / size) arena_out_of_memory(a);
   return arena_alloc(a, n * size);
 }
 

@@ -43,6 +43,9 @@ int bind_inputs(Arena *arena, const Model *m, bool f64, const char *const *words
  * the kernel's element type, in any strides; graphs in C order), then bind_finish, as for BIND_ALL. */
 void bind_begin(Arena *arena, const Model *m, bool f64, Inputs *in);
 bool bind_finish(Arena *arena, Inputs *in);
+/* An empty array (AttnArray, in `what`) that the arena owns; arena_drop frees its data. */
+ArenaOwned *bind_own_array(Arena *arena);
+
 /* Whether an array binds to an input, and its elements as the kernel's: the same memory where they are of its type
  * already and `copy` is not asked for, else a copy on the arena, in C order. */
 bool bind_array(Arena *arena, const Inputs *in, const Input *x, const char *name, const AttnArray *from, bool copy, AttnArray *to);

@@ -11,21 +11,30 @@
 
 static const char *name_of(const Inputs *in, const Input *x) { return sym_text(in->model->names, x->name); }
 
+static void dispose_array(void *a) { array_free(a); }
+
+ArenaOwned *bind_own_array(Arena *arena) {
+  ArenaOwned *own = arena_own(arena, dispose_array);
+  own->what = NEW(arena, AttnArray);
+  return own;
+}
+
 /* Rank, shape and elements of `from` as type `to`, on the arena. */
 static bool take(Arena *arena, const AttnArray *from, ElemType to, const char *name, AttnArray *result) {
-  AttnArray converted = {0};
+  ArenaOwned *own = bind_own_array(arena);
+  AttnArray *converted = own->what;
   RtError err;
   bool same = from->type == to;
-  if (!same && !array_convert(from, to, &converted, name, &err)) {
+  if (!same && !array_convert(from, to, converted, name, &err)) {
     wrong("input %s", err.message);
     return false;
   }
-  const AttnArray *source = same ? from : &converted;
+  const AttnArray *source = same ? from : converted;
   int64_t count = array_count(source);
   void *data = arena_array(arena, (size_t)count, elem_size(to));
   array_pack(source, 0, count, data);
   array_view(result, data, to, source->rank, source->shape);
-  array_free(&converted);
+  arena_drop(own);
   return true;
 }
 
@@ -56,15 +65,16 @@ bool bind_array(Arena *arena, const Inputs *in, const Input *x, const char *name
 }
 
 static bool read_file(Arena *arena, const Inputs *in, const Input *x, const char *name, const char *path, AttnArray *result) {
-  AttnArray raw = {0};
+  ArenaOwned *own = bind_own_array(arena);
+  AttnArray *raw = own->what;
   RtError err;
-  if (!npy_read(path, &raw, &err)) {
+  if (!npy_read(path, raw, &err)) {
     wrong("input '%s': %s", name, err.message);
     return false;
   }
-  bool ok = check_type(x, name, arena_printf(arena, "'%s'", path), raw.type);
-  ok = ok && take(arena, &raw, bind_elem_type(x->elem, in->f64), name, result);
-  array_free(&raw);
+  bool ok = check_type(x, name, arena_printf(arena, "'%s'", path), raw->type);
+  ok = ok && take(arena, raw, bind_elem_type(x->elem, in->f64), name, result);
+  arena_drop(own);
   return ok;
 }
 

@@ -87,8 +87,7 @@ static bool emit(Build *b, Emitted what, BackForm form) {
   Piece *p = &b->piece[what];
   char *bytes = back_emit(b->d->arena, b->kernel, &b->options, form, &p->n, &b->needs, &why);
   if (!bytes) return wrong("%s", why), false;
-  p->bytes = memcpy(arena_alloc(b->d->arena, p->n + 1), bytes, p->n);
-  free(bytes);
+  p->bytes = bytes;
   return true;
 }
 

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "base/ice.h"
+#include "base/text.h"
 #include "driver/compile.h"
 #include "driver/embed.h"
 #include "driver/measure.h"
@@ -157,13 +158,8 @@ static void print_header(Header *h, const BackNeeds *needs) {
 }
 
 const char *compile_header(Arena *arena, const Model *m, const Kernel *k, const BackOptions *o, const BackNeeds *needs) {
-  char *text = NULL;
-  size_t n = 0;
-  Header h = {.to = open_memstream(&text, &n), .arena = arena, .m = m, .k = k, .o = o, .name = sym_text(m->names, m->name)};
-  if (!h.to) arena_alloc(arena, SIZE_MAX / 2); /* does not return: there is no memory */
+  Text *text = text_open(arena);
+  Header h = {.to = text->to, .arena = arena, .m = m, .k = k, .o = o, .name = sym_text(m->names, m->name)};
   print_header(&h, needs);
-  fclose(h.to);
-  const char *copy = arena_strndup(arena, text, n);
-  free(text);
-  return copy;
+  return text_close(text, NULL);
 }

@@ -53,7 +53,6 @@ static int dump_kernel(Driver *d, const Kernel *k, const char *after) {
     char *text = back_text(d->arena, ir_run_passes_with(d->arena, k, &passes, NULL), &options, (BackForm)i, &why);
     if (!text) return wrong("%s", why);
     fputs(text, stdout);
-    free(text);
     return STATUS_DONE;
   }
   if (!strcmp(after, "tile")) {

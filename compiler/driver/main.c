@@ -47,6 +47,7 @@ int main(int argc, char **argv) {
   arena_init(&arena, &no_memory);
   if (setjmp(no_memory)) {
     wrong("out of memory");
+    arena_free(&arena);
     exit(close_stdout(STATUS_WRONG));
   }
   Driver d = {.arena = &arena};

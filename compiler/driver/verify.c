@@ -197,13 +197,12 @@ static void progress(const Verify *v, int done, double start) {
 }
 
 static bool run_trials(Verify *v) {
-  Arena arena;
   double start = seconds_now();
   bool ok = true;
   for (int t = 0; t < v->trials && ok; t++) {
-    arena_init(&arena, v->d->arena->oom);
-    ok = run_trial(v, &arena, v->d->options.seed + (uint64_t)t);
-    arena_free(&arena);
+    Arena *arena = arena_child(v->d->arena);
+    ok = run_trial(v, arena, v->d->options.seed + (uint64_t)t);
+    arena_child_free(arena);
     progress(v, t + 1, start);
   }
   return ok;

@@ -10,14 +10,15 @@ static void fix_dims(Arena *arena, const AttnArray *a, BoundInput *to) {
 
 static void fix_array(Arena *arena, const AttnArray *a, BoundInput *to) {
   RtError err;
-  AttnArray wide;
+  ArenaOwned *own = bind_own_array(arena);
+  AttnArray *wide = own->what;
   bool real = elem_is_float(a->type);
   fix_dims(arena, a, to);
-  if (!array_convert(a, real ? ELEMTYPE_F64 : ELEMTYPE_I64, &wide, NULL, &err)) return;
+  if (!array_convert(a, real ? ELEMTYPE_F64 : ELEMTYPE_I64, wide, NULL, &err)) return;
   if (real) to->real = NEW_ARRAY(arena, double, to->count);
   else to->integer = NEW_ARRAY(arena, int64_t, to->count);
-  array_pack(&wide, 0, to->count, real ? (void *)to->real : (void *)to->integer);
-  array_free(&wide);
+  array_pack(wide, 0, to->count, real ? (void *)to->real : (void *)to->integer);
+  arena_drop(own);
 }
 
 void verify_fix_inputs(Arena *arena, const Inputs *given, Binding *b) {
@@ -39,16 +40,18 @@ static AttnArray view(void *data, ElemType t, uint32_t rank, const int64_t *dims
 }
 
 static AttnArray real_array(Arena *arena, const BoundInput *b, ElemType to, double noise, int64_t seed) {
-  AttnArray wide, result = {0};
+  AttnArray wide;
+  ArenaOwned *own = bind_own_array(arena);
+  AttnArray *result = own->what;
   RtError err;
   double *x = NEW_ARRAY(arena, double, b->count);
   for (int64_t i = 0; i < b->count; i++)
     x[i] = noise == 0 ? b->real[i] : b->real[i] * (1 + noise * (2 * attn_rt_random_uniform(seed, 1, &i) - 1));
   wide = view(x, ELEMTYPE_F64, b->rank, b->dims);
-  if (to == ELEMTYPE_F64 || !array_convert(&wide, to, &result, NULL, &err)) return wide;
+  if (to == ELEMTYPE_F64 || !array_convert(&wide, to, result, NULL, &err)) return wide;
   void *data = arena_array(arena, (size_t)b->count, elem_size(to));
-  array_pack(&result, 0, b->count, data);
-  array_free(&result);
+  array_pack(result, 0, b->count, data);
+  arena_drop(own);
   return view(data, to, b->rank, b->dims);
 }
 

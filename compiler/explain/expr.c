@@ -6,6 +6,7 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "base/text.h"
 #include "explain/facts.h"
 #include "model/term.h"
 
@@ -53,21 +54,11 @@ static void add_loop(const Facts *f, const Region *r, FILE *to, bool *first) {
   *first = false;
 }
 
-static const char *close_text(const Facts *f, FILE *to, char **buf, size_t *n) {
-  fclose(to);
-  const char *text = arena_strndup(f->arena, *buf, *n);
-  free(*buf);
-  return text;
-}
-
 const char *loops_text(const Facts *f, const Region *r) {
-  char *buf = NULL;
-  size_t n = 0;
-  FILE *to = open_memstream(&buf, &n);
-  if (!to) return "";
+  Text *text = text_open(f->arena);
   bool first = true;
-  add_loop(f, r, to, &first);
-  return close_text(f, to, &buf, &n);
+  add_loop(f, r, text->to, &first);
+  return text_close(text, NULL);
 }
 
 /* ---- values ---------------------------------------------------------------------------------------------------- */
@@ -210,12 +201,9 @@ static void say(const Facts *f, Val v, int depth, bool brackets, FILE *to) {
 }
 
 const char *value_text(const Facts *f, Val v) {
-  char *buf = NULL;
-  size_t n = 0;
-  FILE *to = open_memstream(&buf, &n);
-  if (!to) return "?";
-  say(f, v, DEEPEST, false, to);
-  return close_text(f, to, &buf, &n);
+  Text *text = text_open(f->arena);
+  say(f, v, DEEPEST, false, text->to);
+  return text_close(text, NULL);
 }
 
 static const char *vector(const Facts *f, const Acc *a) {

@@ -2,8 +2,7 @@
  * and queries. */
 #include "explain/formula.h"
 
-#include <stdlib.h>
-
+#include "base/text.h"
 #include "model/term.h"
 
 typedef VEC(const Term *) RefVec;
@@ -15,20 +14,6 @@ typedef struct Say {
   const Term *root;         /* a query here needs no brackets */
   const IndexVec *axes;     /* left off everywhere; NULL: none */
 } Say;
-
-typedef struct Buffer { FILE *to; char *at; size_t n; } Buffer;
-
-static FILE *open_buffer(Buffer *b) {
-  *b = (Buffer){0};
-  return b->to = open_memstream(&b->at, &b->n);
-}
-
-static const char *close_buffer(const Facts *f, Buffer *b) {
-  fclose(b->to);
-  const char *text = arena_strndup(f->arena, b->at, b->n);
-  free(b->at);
-  return text;
-}
 
 static const char *name(const Facts *f, Sym s) { return sym_text(f->m->names, s); }
 
@@ -142,10 +127,9 @@ static void print(Say *s, const Term *t, const IndexVec *axes, FILE *to) {
 }
 
 const char *plain_text(const Facts *f, const Term *t, const IndexVec *axes) {
-  Buffer b;
-  if (!open_buffer(&b)) return "?";
-  print(&(Say){.f = f}, t, axes, b.to);
-  return close_buffer(f, &b);
+  Text *text = text_open(f->arena);
+  print(&(Say){.f = f}, t, axes, text->to);
+  return text_close(text, NULL);
 }
 
 const char *range_text(const Facts *f, const Range *r) {
@@ -169,10 +153,9 @@ const char *edge_ref_text(const Facts *f, const Edge *e) {
 /* ---- weights and supports -------------------------------------------------------------------------------------------- */
 
 static const char *letters_text(const Facts *f, const Component *c, const Term *t) {
-  Buffer b;
-  if (!open_buffer(&b)) return "?";
-  print(&(Say){.f = f, .letters = c}, t, NULL, b.to);
-  return close_buffer(f, &b);
+  Text *text = text_open(f->arena);
+  print(&(Say){.f = f, .letters = c}, t, NULL, text->to);
+  return text_close(text, NULL);
 }
 
 static const char *params_text(const Facts *f, const Component *c, const Weight *w) {
@@ -519,10 +502,9 @@ static void print_query(Say *s, const Term *t, FILE *to) {
 }
 
 const char *out_text(const Facts *f, const Out *o) {
-  Buffer b;
-  if (!open_buffer(&b)) return "?";
+  Text *text = text_open(f->arena);
   IndexVec axes = term_trailing_axes(f->arena, o->value, &o->axes);
   Say s = {.f = f, .root = o->value, .axes = &axes};
-  print(&s, o->value, NULL, b.to);
-  return close_buffer(f, &b);
+  print(&s, o->value, NULL, text->to);
+  return text_close(text, NULL);
 }

@@ -4,6 +4,8 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "base/text.h"
+
 static bool same_atoms(const PolyTerm *a, const PolyTerm *b) {
   return a->degree == b->degree && (!a->degree || !memcmp(a->atoms, b->atoms, a->degree * sizeof *a->atoms));
 }
@@ -228,13 +230,7 @@ const char *poly_text(PolyTable *t, const Poly *p) {
   PolyTerm *sorted = NEW_ARRAY(t->arena, PolyTerm, p->terms.n);
   memcpy(sorted, p->terms.at, p->terms.n * sizeof *sorted);
   qsort(sorted, p->terms.n, sizeof *sorted, by_degree);
-  char *buf = NULL;
-  size_t n = 0;
-  FILE *f = open_memstream(&buf, &n);
-  if (!f) return "?";
-  for (uint32_t i = 0; i < p->terms.n; i++) print_term(t, &sorted[i], i == 0, f);
-  fclose(f);
-  const char *text = arena_strndup(t->arena, buf, n);
-  free(buf);
-  return text;
+  Text *text = text_open(t->arena);
+  for (uint32_t i = 0; i < p->terms.n; i++) print_term(t, &sorted[i], i == 0, text->to);
+  return text_close(text, NULL);
 }

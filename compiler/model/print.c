@@ -8,6 +8,8 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "base/text.h"
+
 /* An axis that is left off: the vector's components are meant all at once. */
 typedef struct Dropped { const Index *index; const struct Dropped *next; } Dropped;
 typedef struct Printer { const Model *m; FILE *to; const TermStyle *style; const Dropped *dropped; } Printer;
@@ -275,15 +277,9 @@ IndexVec term_trailing_axes(Arena *a, const Term *t, const IndexVec *axes) {
 }
 
 char *term_text(const Model *m, Arena *a, const Term *t) {
-  char *buf = NULL;
-  size_t n = 0;
-  FILE *f = open_memstream(&buf, &n);
-  if (!f) return arena_strndup(a, "?", 1);
-  term_print(m, t, f);
-  fclose(f);
-  char *copy = arena_strndup(a, buf, n);
-  free(buf);
-  return copy;
+  Text *text = text_open(a);
+  term_print(m, t, text->to);
+  return text_close(text, NULL);
 }
 
 /* ---- the whole model ---------------------------------------------------------------------------- */

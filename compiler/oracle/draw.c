@@ -195,13 +195,12 @@ static bool preconditions_hold(Drawing *d) {
 
 static bool model_runs(Drawing *d, char **why) {
   if (!d->options->runs) return true;
-  Arena arena;
   OutputArray **outs;
   char *message;
-  arena_init(&arena, d->w.arena->oom);
-  bool ok = oracle_run(&arena, d->w.model, d->bound, d->options->runs, &outs, NULL, &message);
+  Arena *arena = arena_child(d->w.arena);
+  bool ok = oracle_run(arena, d->w.model, d->bound, d->options->runs, &outs, NULL, &message);
   if (!ok) *why = arena_printf(d->w.arena, "%s", message);
-  arena_free(&arena);
+  arena_child_free(arena);
   return ok;
 }
 
@@ -222,9 +221,8 @@ static bool try_draw(Drawing *d, char **why) {
 }
 
 bool draw_binding(Arena *arena, const Model *m, uint64_t seed, const DrawOptions *options, Binding *bound, char **why) {
-  Arena scratch;
-  arena_init(&scratch, arena->oom);
-  Drawing d = {.w = {.arena = arena, .scratch = &scratch, .model = m, .bound = bound,
+  Arena *scratch = arena_child(arena);
+  Drawing d = {.w = {.arena = arena, .scratch = scratch, .model = m, .bound = bound,
                      .limits = oracle_default_limits(), .need = NEED_NOTHING},
                .options = options, .bound = bound, .seed = (int64_t)seed};
   d.w.index = NEW_ARRAY(arena, int64_t, m->index_count);
@@ -236,7 +234,7 @@ bool draw_binding(Arena *arena, const Model *m, uint64_t seed, const DrawOptions
   *why = NULL;
   bool ok = false;
   for (int k = 0; k < MAX_TRIES && !ok; k++) ok = try_draw(&d, why);
-  arena_free(&scratch);
+  arena_child_free(scratch);
   if (ok) *why = NULL;
   return ok;
 }

@@ -66,19 +66,18 @@ static void check_input(World *w, const Input *x) {
 }
 
 bool oracle_input_dims(const Model *m, const int64_t *sizes, const Input *input, int64_t *dims) {
-  Arena arena;
-  arena_init(&arena, m->arena->oom);
+  Arena *arena = arena_child(m->arena);
   Binding bound = {.sizes = (int64_t *)(uintptr_t)sizes};
-  World w = {.arena = &arena, .scratch = &arena, .model = m, .bound = &bound, .limits = oracle_default_limits(),
+  World w = {.arena = arena, .scratch = arena, .model = m, .bound = &bound, .limits = oracle_default_limits(),
              .need = NEED_NOTHING};
-  w.index = NEW_ARRAY(&arena, int64_t, m->index_count);
-  w.loose = NEW_ARRAY(&arena, bool, m->index_count);
+  w.index = NEW_ARRAY(arena, int64_t, m->index_count);
+  w.loose = NEW_ARRAY(arena, bool, m->index_count);
   bool ok = true;
   for (uint32_t k = 0; k < input->dims.n && ok; k++) {
     dims[k] = world_int(&w, input->dims.at[k]);
     ok = !w.failed && dims[k] >= 0;
   }
-  arena_free(&arena);
+  arena_child_free(arena);
   return ok;
 }
 
@@ -157,9 +156,8 @@ static void run_world(World *w, OutputArray **outs) {
 
 bool oracle_run(Arena *arena, const Model *m, const Binding *bound, const OracleLimits *limits, OutputArray ***outs,
                 double *max_log_w, char **why) {
-  Arena scratch;
-  arena_init(&scratch, arena->oom);
-  World w = {.arena = arena, .scratch = &scratch, .model = m, .bound = bound, .limits = *limits, .need = NEED_NOTHING};
+  Arena *scratch = arena_child(arena);
+  World w = {.arena = arena, .scratch = scratch, .model = m, .bound = bound, .limits = *limits, .need = NEED_NOTHING};
   w.index = NEW_ARRAY(arena, int64_t, m->index_count);
   w.loose = NEW_ARRAY(arena, bool, m->index_count);
   w.columns = NEW_ARRAY(arena, int64_t *, m->inputs.n);
@@ -167,7 +165,7 @@ bool oracle_run(Arena *arena, const Model *m, const Binding *bound, const Oracle
   *why = NULL;
   run_world(&w, *outs);
   if (max_log_w) *max_log_w = w.max_log_w;
-  arena_free(&scratch);
+  arena_child_free(scratch);
   if (!w.failed) return true;
   Place p = source_place(m->source, w.fault_span.lo);
   *why = arena_printf(arena, "%s:%u:%u: %s", m->source->path, p.line, p.column, w.fault);

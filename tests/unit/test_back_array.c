@@ -415,7 +415,6 @@ Test(back_array, names_of_cpus) {
     char *text = back_text(&r.arena, r.b.k, &good, (BackForm)form, &why);
     cr_assert_not_null(text);
     cr_expect(strstr(text, has[form]) && strstr(text, "attn_test"), "form %d", form);
-    free(text);
   }
   rig_free(&r);
 }
@@ -454,7 +453,6 @@ Test(back_array, proved_ranges) {
   char *text = back_text(&r.arena, b->k, &options, BACK_LLVM, &why);
   cr_assert_not_null(text);
   cr_expect_null(strstr(text, "ptr @zero"));
-  free(text);
   cr_assert_eq(rig_run(&r), ATTN_OK);
   cr_expect(wide_out(&r, 0)[2] == 3 && wide_out(&r, 0)[3] == 0);
   rig_free(&r);
