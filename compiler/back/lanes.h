@@ -45,9 +45,10 @@ LLVMValueRef lanes_fold(const Lanes *l, LLVMValueRef x, LLVMValueRef (*combine)(
 LLVMValueRef lanes_fold_all(const Lanes *l, const LLVMValueRef *x, unsigned count, LLVMValueRef (*combine)(Emit *, LLVMValueRef, LLVMValueRef));
 
 LLVMValueRef lanes_exp(const Lanes *l, LLVMValueRef x);
-/* 2^x of x < 120, -inf or NaN; 0 from -127 down; absolute error 2^-23.  over: NULL, or for integers (i32) that are negative
- * where x > limit, an integer, and may be so where x is NaN. */
-LLVMValueRef lanes_exp2_weight(const Lanes *l, LLVMValueRef x, double limit, LLVMValueRef *over);
+/* 2^x of x < 120, -inf or NaN; 0 from -127 down; absolute error 2^-23.  steps: NULL, or for integers (i32) that rise with x. */
+LLVMValueRef lanes_exp2_weight(const Lanes *l, LLVMValueRef x, LLVMValueRef *steps);
+/* Of these, or the largest of some: i1, whether x is above limit, an integer; of NaN either. */
+LLVMValueRef lanes_steps_above(const Lanes *l, LLVMValueRef steps, double limit);
 LLVMValueRef lanes_exp_negative(const Lanes *l, LLVMValueRef x); /* of x <= 0 or NaN; 0 from -88.03 down */
 LLVMValueRef lanes_reciprocal(const Lanes *l, LLVMValueRef x);   /* of 2^-120 < x < 2^120, or NaN; 2 ulp */
 LLVMValueRef lanes_expm1(const Lanes *l, LLVMValueRef x);

@@ -30,6 +30,8 @@ static V polynomial(const Lanes *l, V x, const double *c, unsigned n) {
 
 /* ---- exponentials ------------------------------------------------------------------------------- */
 
+enum { LANES_PARTS = 8 };
+
 static const double SHIFT = 0x1.8p23; /* adding it leaves an integer in the low bits */
 
 typedef struct Reduced { V value, shifted; } Reduced; /* e^r; n in the low bits */
@@ -52,36 +54,54 @@ static V power_of_two(const Lanes *l, V n) {
 /* x plus a shift that leaves the integer nearest to x times the steps in the low bits. */
 typedef struct Shifted { V sum; double shift; } Shifted;
 
-static double steps_shift(const Lanes *l) { return l->step == 16 ? 0x1.8p18 : SHIFT; } /* steps of 1/32, or of 1 */
+/* Steps of 1/32 or 1/8 where there is a table of so many powers, else of 1. */
+static double steps_shift(const Lanes *l) { return l->step == 16 ? 0x1.8p18 : l->step == 8 ? 0x1.8p20 : SHIFT; }
 
 static Shifted shifted(const Lanes *l, V x) { return (Shifted){add(l, x, number(l, steps_shift(l))), steps_shift(l)}; }
 
-/* 2^x = 2^(k/32) 2^f with k the integer nearest to 32 x.  The fraction of k/32 selects one of 32 powers, which two vectors
- * of 16 hold; its integer part is added to their exponents, and what k << 18 adds beyond it is taken off the table;
- * |f| <= 1/64 leaves a polynomial of degree 2, the best one for the cubic term left out.  Three operations of
- * multiply-add units, which are what such a loop waits for. */
+/* What is left of x beyond the integer of steps; the order of the terms lets both use one register for the shift. */
+static V beyond_steps(const Lanes *l, V x, const Shifted *s) { return add(l, sub(l, number(l, s->shift), s->sum), x); }
+
+/* Entry k of n = 2^bits: 2^(k/n), less what k << (23 - bits) adds to its bits. */
+static V power_entry(const Lanes *l, unsigned k, unsigned bits) {
+  float power = (float)exp2(k / (double)(1u << bits));
+  uint32_t word;
+  memcpy(&word, &power, sizeof word);
+  return LLVMConstInt(l->e->t.i32, word - (k << (23 - bits)), false);
+}
+
+static V power_table(const Lanes *l, unsigned first, unsigned count, unsigned bits) {
+  V entry[16];
+  for (unsigned k = 0; k < count; k++) entry[k] = power_entry(l, first + k, bits);
+  return LLVMConstBitCast(LLVMConstVector(entry, count), LLVMVectorType(l->e->t.f32, count));
+}
+
+/* Two vectors of 16 hold 32 entries, one of 8 holds 8; other bits of the index are passed over. */
+static V look_up(const Lanes *l, const char *name, const V *table, V index) {
+  V f = LLVMGetIntrinsicDeclaration(l->e->module, LLVMLookupIntrinsicID(name, strlen(name)), NULL, 0), part[LANES_PARTS];
+  for (unsigned n = 0; n < l->n / l->step; n++) {
+    V own = lanes_part(l, index, l->step * n, l->step), one[] = {table[0], own}, two[] = {table[0], own, table[1]};
+    part[n] = LLVMBuildCall2(l->e->b, LLVMGlobalGetValueType(f), f, l->step == 16 ? two : one, l->step == 16 ? 3 : 2, "");
+  }
+  return lanes_joined(l, part, l->n / l->step);
+}
+
+/* 2^x = 2^(k/n) 2^f with k the integer nearest to n x, and a table of n powers.  The fraction of k/n selects one of them; its integer part
+ * is added to their exponents, and what k << (23 - bits) adds beyond it is taken off the table.  n = 32: |f| <= 1/64 leaves a
+ * polynomial of degree 2, the best one for the cubic term left out, three operations of multiply-add units, which are what
+ * such a loop waits for.  n = 8: |f| <= 1/16 leaves degree 3, the best for the quartic term left out, four of them. */
 static V exp2_by_table(const Lanes *l, V shifted_x, V f) {
-  const double ln2 = log(2.0), cubic = ln2 * ln2 * ln2 / 6, h = 1.0 / 64;
-  V entry[2][16], table[2];
-  for (unsigned k = 0; k < 32; k++) {
-    float power = (float)exp2(k / 32.0);
-    uint32_t bits;
-    memcpy(&bits, &power, sizeof bits);
-    entry[k / 16][k % 16] = LLVMConstInt(l->e->t.i32, bits - (k << 18), false);
-  }
-  for (unsigned n = 0; n < 2; n++) table[n] = LLVMConstBitCast(LLVMConstVector(entry[n], 16), LLVMVectorType(l->e->t.f32, 16));
-  V k = as_bits(l, shifted_x);
-  unsigned id = LLVMLookupIntrinsicID("llvm.x86.avx512.vpermi2var.ps.512", 33);
-  V permute = LLVMGetIntrinsicDeclaration(l->e->module, id, NULL, 0);
-  V part[4];
-  for (unsigned n = 0; n < l->n / 16; n++) {
-    V arg[] = {table[0], lanes_part(l, k, 16 * n, 16), table[1]};
-    part[n] = LLVMBuildCall2(l->e->b, LLVMGlobalGetValueType(permute), permute, arg, 3, "");
-  }
-  V power = lanes_joined(l, part, l->n / 16);
-  V whole = LLVMBuildShl(l->e->b, k, lanes_bits(l, 18), "");
+  const double ln2 = log(2.0), square = ln2 * ln2 / 2, cubic = square * ln2 / 3, quartic = cubic * ln2 / 4;
+  bool wide = l->step == 16;
+  unsigned bits = wide ? 5 : 3;
+  double h = wide ? 1.0 / 64 : 1.0 / 16;
+  V k = as_bits(l, shifted_x), table[2] = {power_table(l, 0, l->step, bits)};
+  if (wide) table[1] = power_table(l, 16, 16, bits);
+  V power = look_up(l, wide ? "llvm.x86.avx512.vpermi2var.ps.512" : "llvm.x86.avx2.permps", table, k);
+  V whole = LLVMBuildShl(l->e->b, k, lanes_bits(l, 23 - bits), "");
   power = as_float(l, LLVMBuildAdd(l->e->b, as_bits(l, power), whole, ""));
-  V slope = lanes_fma(l, f, number(l, ln2 * ln2 / 2), number(l, ln2 + 0.75 * h * h * cubic));
+  V slope = wide ? lanes_fma(l, f, number(l, square), number(l, ln2 + 0.75 * h * h * cubic))
+                 : polynomial(l, f, (double[]){cubic, square + 2 * (sqrt(2.0) - 1) * h * h * quartic, ln2}, 3);
   return lanes_fma(l, mul(l, f, slope), power, power);
 }
 
@@ -94,15 +114,19 @@ static V exp2_by_polynomial(const Lanes *l, V shifted_x, V f) {
 
 /* 2 to the integer of steps, times 2^f. */
 static V exp2_of(const Lanes *l, const Shifted *s, V f) {
-  return l->step == 16 ? exp2_by_table(l, s->sum, f) : exp2_by_polynomial(l, s->sum, f);
+  return l->step >= 8 ? exp2_by_table(l, s->sum, f) : exp2_by_polynomial(l, s->sum, f);
 }
 
 /* -127 is where the exponent's bits are 0, and 2^0 has no other: so it becomes 0, and so does all below. */
-V lanes_exp2_weight(const Lanes *l, V x, double limit, V *over) {
+V lanes_exp2_weight(const Lanes *l, V x, V *steps) {
   x = choose(l, compare(l, LLVMRealOLT, x, number(l, -127)), number(l, -127), x);
   Shifted s = shifted(l, x);
-  if (over) *over = LLVMBuildSub(l->e->b, as_bits(l, number(l, s.shift + limit)), as_bits(l, s.sum), "");
-  return exp2_of(l, &s, sub(l, x, sub(l, s.sum, number(l, s.shift))));
+  if (steps) *steps = as_bits(l, s.sum);
+  return exp2_of(l, &s, beyond_steps(l, x, &s));
+}
+
+V lanes_steps_above(const Lanes *l, V steps, double limit) {
+  return LLVMBuildICmp(l->e->b, LLVMIntSGT, steps, as_bits(l, number(l, steps_shift(l) + limit)), "");
 }
 
 /* e^x = 2^(x log2 e), the product being taken in two parts. */
@@ -111,7 +135,7 @@ V lanes_exp_negative(const Lanes *l, V x) {
   x = choose(l, compare(l, LLVMRealOLT, x, number(l, least)), number(l, least), x); /* rounds to 2^-127, which is 0 */
   double shift = steps_shift(l);
   Shifted s = {lanes_fma(l, x, number(l, log2e), number(l, shift)), shift};
-  V f = lanes_fma(l, x, number(l, high), LLVMBuildFNeg(l->e->b, sub(l, s.sum, number(l, shift)), ""));
+  V f = lanes_fma(l, x, number(l, high), sub(l, number(l, shift), s.sum));
   return exp2_of(l, &s, lanes_fma(l, x, number(l, log2e - high), f));
 }
 

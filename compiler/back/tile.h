@@ -59,7 +59,7 @@ typedef struct TileFactor { double number; uint32_t n; TileFactorBy by[TILE_FACT
 /* Buffers of one weight.  part: 2^(log_w - m), m the row's reference, which is kept in max; [row of the strip][column of the block]; NULL: nobody contracts it. */
 typedef struct WeightSpace { LLVMValueRef part, max, mass; } WeightSpace;
 
-/* x: values of the pairs times their weight, as part.  panel: [axis / width][column][width].  sum: [row of the block][axis, padded].
+/* x: values of the pairs times their weight, as part.  panel: [axis / panel_width][column][panel_width].  sum: [row of the block][axis, padded].
  * state: one a row of the block. */
 typedef struct AccSpace { LLVMValueRef x, panel, sum, state, extent, padded; } AccSpace;
 
@@ -68,8 +68,9 @@ typedef struct Tile {
   const TileRows *rows;
   const TileStream *s;
   Lanes l;
-  uint32_t nrow, nvec, width; /* of the register tile; width: its columns */
-  uint32_t unit;              /* vectors of a row that are swept side by side: divides nvec */
+  uint32_t nrow, nvec, width; /* of the tile; width: its columns */
+  uint32_t panel_width;       /* of a line of a panel: what registers hold sums of */
+  uint32_t unit;              /* vectors of a row that are swept side by side: 1 or nvec */
   TileOperand *operand;       /* by Val */
   LLVMValueRef *extent;       /* of feature loops, as TileStream.features: at least 0 */
   LLVMValueRef *padded;       /* the same, up to a multiple of the lanes: how lines lie */
@@ -88,7 +89,7 @@ typedef struct Tile {
   LLVMValueRef all, partial;  /* i1: all pairs of the strip are there; else cells of i1 by tile: some pair is missing */
   LLVMValueRef strip;         /* number of the strip in the block of rows */
   LLVMValueRef column;        /* number of the register tile in the block of columns */
-  LLVMValueRef vector;        /* of a narrow tile, which has one: its number in the tile; else NULL */
+  LLVMValueRef vector;        /* of the block, the first of those that are computed; NULL: the tile's */
   LLVMValueRef feature;       /* d - lo */
   LLVMValueRef alive;         /* which pairs of that vector are there; NULL: all */
   struct TileAside *aside;    /* NULL: the stream has no feature loops */

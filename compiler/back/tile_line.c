@@ -120,7 +120,7 @@ V tile_line_value(Tile *t, Val v, Val feature) {
 }
 
 V tile_line_any(Tile *t, V lanes) {
-  LLVMTypeRef bits = LLVMIntTypeInContext(t->e->cx, t->l.n);
+  LLVMTypeRef bits = LLVMIntTypeInContext(t->e->cx, LLVMGetVectorSize(LLVMTypeOf(lanes)));
   return LLVMBuildICmp(t->e->b, LLVMIntNE, LLVMBuildBitCast(t->e->b, lanes, bits, ""), LLVMConstNull(bits), "");
 }
 

@@ -170,9 +170,9 @@ static void store_line(Tile *t, const Line *l, Val v, LLVMValueRef d, LLVMValueR
   if (!l->columns) tile_put(e, o->at, plus(e, LLVMBuildMul(e->b, l->at, l->padded, ""), d), x);
   else if (o->scratch) tile_put(e, o->scratch, plus(e, LLVMBuildMul(e->b, l->slot, l->padded, ""), d), x);
   else {
-    LLVMValueRef w = const_int(e, t->width), tile = LLVMBuildUDiv(e->b, l->at, w, ""), lane = LLVMBuildURem(e->b, l->at, w, "");
+    LLVMValueRef w = const_int(e, t->panel_width), tile = LLVMBuildUDiv(e->b, l->at, w, ""), lane = LLVMBuildURem(e->b, l->at, w, "");
     LLVMValueRef line = plus(e, LLVMBuildMul(e->b, tile, l->padded, ""), d);
-    tile_put(e, o->at, plus(e, times(e, line, t->width), lane), x);
+    tile_put(e, o->at, plus(e, times(e, line, t->panel_width), lane), x);
   }
 }
 
@@ -265,7 +265,7 @@ static void exponentiate(Tile *t, const Line *l, Val v) {
   LLVMValueRef less = lanes_splat(&t->l, LLVMBuildSelect(e->b, empty, LLVMConstReal(e->t.f32, 0), most, ""));
   c = count_enter(e, const_int(e, 0), vectors);
   d = times(e, c.index, t->l.n), x = LLVMBuildFSub(e->b, tile_get(e, t->l.f32, base, plus(e, first, d)), less, "");
-  x = lanes_exp2_weight(&t->l, LLVMBuildFMul(e->b, x, lanes_float(&t->l, TILE_LOG2_E), ""), 0, NULL);
+  x = lanes_exp2_weight(&t->l, LLVMBuildFMul(e->b, x, lanes_float(&t->l, TILE_LOG2_E), ""), NULL);
   tile_put(e, base, plus(e, first, d), LLVMBuildSelect(e->b, is_feature(t, l, d), x, lanes_float(&t->l, 0), ""));
   count_leave(e, &c);
 }
@@ -282,7 +282,7 @@ static void pack_lines(Tile *t, const Packing *p, LLVMValueRef at, LLVMValueRef 
 /* The scratch of columns at .. at + n becomes a vector of every line of the panel. */
 static void transpose_scratch(Tile *t, const TileOperand *o, LLVMValueRef group) {
   Emit *e = t->e;
-  LLVMValueRef padded = t->padded[o->feature], row[64], vectors = const_int(e, t->nvec);
+  LLVMValueRef padded = t->padded[o->feature], row[64], vectors = const_int(e, t->s->shape.at_once);
   LLVMValueRef tile = LLVMBuildUDiv(e->b, group, vectors, ""), lane = times(e, LLVMBuildURem(e->b, group, vectors, ""), t->l.n);
   Count c = count_enter(e, const_int(e, 0), LLVMBuildUDiv(e->b, padded, const_int(e, t->l.n), ""));
   LLVMValueRef d = times(e, c.index, t->l.n);
@@ -291,7 +291,7 @@ static void transpose_scratch(Tile *t, const TileOperand *o, LLVMValueRef group)
   tile_transpose(&t->l, row);
   LLVMValueRef first = plus(e, LLVMBuildMul(e->b, tile, padded, ""), d);
   for (unsigned r = 0; r < t->l.n; r++)
-    tile_put(e, o->at, plus(e, times(e, plus(e, first, const_int(e, r)), t->width), lane), row[r]);
+    tile_put(e, o->at, plus(e, times(e, plus(e, first, const_int(e, r)), t->panel_width), lane), row[r]);
   count_leave(e, &c);
 }
 
@@ -322,12 +322,12 @@ static LLVMValueRef number_of(Tile *t, LLVMValueRef x, LLVMValueRef column) {
   return LLVMBuildSelect(e->b, bad, LLVMConstNull(LLVMTypeOf(x)), x, "");
 }
 
-/* panel[axis / width][column][axis % width] */
+/* panel[axis / panel_width][column][axis % panel_width] */
 static LLVMValueRef panel_address(Tile *t, LLVMValueRef axis, LLVMValueRef column) {
   Emit *e = t->e;
-  LLVMValueRef w = const_int(e, t->width), block = LLVMBuildUDiv(e->b, axis, w, "");
+  LLVMValueRef w = const_int(e, t->panel_width), block = LLVMBuildUDiv(e->b, axis, w, "");
   LLVMValueRef line = plus(e, times(e, block, t->s->shape.col_block), column);
-  return plus(e, times(e, line, t->width), LLVMBuildURem(e->b, axis, w, ""));
+  return plus(e, times(e, line, t->panel_width), LLVMBuildURem(e->b, axis, w, ""));
 }
 
 typedef struct AxisLine { uint32_t acc; LLVMValueRef at; } AxisLine; /* `at`: the column */

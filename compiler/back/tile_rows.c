@@ -66,7 +66,7 @@ static void take_acc(Tile *t, Taker *s, uint32_t k) {
   if (a->use != USE_CONTRACT) return;
   if (a->factor || a->acc->kind == ACC_SUM) x->x = take(s, pairs, 4);
   x->extent = extent_of(e, a->acc->axes[0].lo, a->acc->axes[0].hi);
-  x->padded = times(e, ceil_div(e, x->extent, t->width), t->width);
+  x->padded = times(e, ceil_div(e, x->extent, t->panel_width), t->panel_width);
   x->panel = take(s, layout_multiply(e, x->padded, const_int(e, shape->col_block)), 4);
 }
 
@@ -117,7 +117,7 @@ static void take_states(Tile *t, Taker *s, V rows) {
 static Tile *tile_new(Emit *e, const TileRows *rows, const TileStream *s) {
   Tile *t = NEW(e->arena, Tile);
   *t = (Tile){.e = e, .rows = rows, .s = s, .l = lanes_of(e, s->shape.lanes), .nrow = s->shape.rows, .nvec = s->shape.vectors};
-  t->width = t->nvec * s->shape.lanes;
+  t->width = t->nvec * s->shape.lanes, t->panel_width = s->shape.at_once * s->shape.lanes;
   t->operand = NEW_ARRAY(e->arena, TileOperand, e->k->instrs.n);
   t->memo = NEW_ARRAY(e->arena, V *, e->k->instrs.n);
   t->extent = NEW_ARRAY(e->arena, V, s->features.n + 1);
@@ -530,7 +530,7 @@ static void set_block(Tile *t, const Block *b) {
   t->first_row = b->first;
   t->rows_in_block = b->rows;
   t->odd = b->odd;
-  t->unit = tile_pair_cost(t) > LONG_SWEEP ? t->nvec : 1;
+  t->unit = tile_pair_cost(t) > LONG_SWEEP || !t->s->shape.hosts ? t->nvec : 1;
   tile_carry_factors(t);
 }
 

@@ -19,6 +19,7 @@ static V either(Emit *e, V x, V y) { return LLVMBuildOr(e->b, x, y, ""); }
 static V negate(Emit *e, V x) { return LLVMBuildNot(e->b, x, ""); }
 static V least(Emit *e, V x, V y) { return op_extreme(e, IR_INT, false, x, y); }
 static V greatest(Emit *e, V x, V y) { return op_extreme(e, IR_INT, true, x, y); }
+static V ceil_div(Emit *e, V x, uint64_t n) { return LLVMBuildUDiv(e->b, plus(e, x, const_int(e, (int64_t)n - 1)), const_int(e, (int64_t)n), ""); }
 static V equal(Emit *e, V x, V y) { return LLVMBuildICmp(e->b, LLVMIntEQ, x, y, ""); }
 
 /* Calls f for every row of the strip. */
@@ -80,14 +81,15 @@ static void sweep_beside(Tile *t, V part) {
   block_go(e, alone);
 }
 
-/* Features of vectors of the tile, one by one. */
-static void features_narrow(Tile *t, const Live *live) {
+/* Features of the tile's live vectors, `each` at a time, which divides those of a tile; there may be more than are live. */
+static void features_of(Tile *t, const Live *live, uint32_t each) {
   Emit *e = t->e;
   uint32_t nvec = t->nvec;
-  Count c = count_enter(e, live->lo, live->hi);
+  V lo = LLVMBuildUDiv(e->b, live->lo, const_int(e, each), ""), hi = ceil_div(e, live->hi, each);
+  Count c = count_enter(e, lo, hi);
   uint32_t mark = tile_mark(t);
-  t->vector = minus(e, c.index, times(e, t->column, nvec));
-  t->nvec = 1;
+  t->vector = times(e, c.index, each);
+  t->nvec = each;
   tile_features(t, NULL);
   t->nvec = nvec;
   t->vector = NULL;
@@ -97,17 +99,22 @@ static void features_narrow(Tile *t, const Live *live) {
 
 static void features(Tile *t, const Live *live, V wide) {
   Emit *e = t->e;
+  if (t->s->shape.at_once < t->nvec) {
+    features_of(t, live, t->s->shape.at_once);
+    return;
+  }
   LLVMBasicBlockRef done = block_new(e, "summed"), narrow = block_when(e, wide, "wide");
   uint32_t mark = tile_mark(t);
-  tile_features(t, sweep_beside);
+  tile_features(t, t->s->shape.hosts ? sweep_beside : NULL);
   tile_forget(t, mark);
   LLVMBuildBr(e->b, done);
   LLVMPositionBuilderAtEnd(e->b, narrow);
-  features_narrow(t, live);
+  features_of(t, live, 1);
   block_go(e, done);
 }
 
-static void sweep_tile(Tile *t, V tile) {
+/* Those of the tile that may hold a pair. */
+static void sweep_cut(Tile *t, V tile) {
   Emit *e = t->e;
   Live live = live_of(t, tile);
   Count r = count_enter(e, const_int(e, 0), const_int(e, t->nrow));
@@ -118,6 +125,30 @@ static void sweep_tile(Tile *t, V tile) {
   count_leave(e, &c);
   t->here_row = NULL;
   count_leave(e, &r);
+}
+
+static void sweep_whole(Tile *t, V tile) {
+  Emit *e = t->e;
+  V first = times(e, tile, t->width);
+  Count r = count_enter(e, const_int(e, 0), const_int(e, t->nrow));
+  t->here_row = r.index;
+  for (uint32_t n = 0; n < t->nvec; n += t->unit) tile_aside_sweep(t, plus(e, first, const_int(e, n * t->l.n)), false);
+  t->here_row = NULL;
+  count_leave(e, &r);
+}
+
+static void sweep_tile(Tile *t, V tile) {
+  Emit *e = t->e;
+  if (t->s->shape.hosts) {
+    sweep_cut(t, tile);
+    return;
+  }
+  LLVMBasicBlockRef done = block_new(e, "swept"), cut = block_when(e, both(e, is_full(t, tile), negate(e, some_are_bad(t))), "whole");
+  sweep_whole(t, tile);
+  LLVMBuildBr(e->b, done);
+  LLVMPositionBuilderAtEnd(e->b, cut);
+  sweep_cut(t, tile);
+  block_go(e, done);
 }
 
 /* What changes from turn to turn.  tile, swept: i64, cells: the tile whose features come next; the first that has not been
@@ -145,8 +176,9 @@ static void turn(Tile *t, const Turns *r, V tile) {
   Live live = live_of(t, tile);
   V wide = both(e, is_wide(t, &live), negate(e, at_end)), from = LLVMBuildLoad2(e->b, e->t.i64, r->swept, "");
   V good = both(e, is_full(t, greatest(e, before, const_int(e, 0))), negate(e, some_are_bad(t)));
-  t->hosts = both(e, both(e, ready, wide), both(e, equal(e, from, before), good));
-  V limit = LLVMBuildSelect(e->b, ready, LLVMBuildSelect(e->b, t->hosts, before, tile, ""), from, "");
+  t->hosts = t->s->shape.hosts ? both(e, both(e, ready, wide), both(e, equal(e, from, before), good)) : LLVMConstNull(e->t.i1);
+  V lags = t->s->shape.hosts ? t->hosts : negate(e, at_end);
+  V limit = LLVMBuildSelect(e->b, ready, LLVMBuildSelect(e->b, lags, greatest(e, before, from), tile, ""), from, "");
   Count c = count_enter(e, from, limit);
   sweep_tile(t, c.index);
   count_leave(e, &c);
@@ -212,7 +244,7 @@ static void contract_body(Tile *t, uint32_t nvec) {
     phi[n] = LLVMBuildPhi(e->b, t->l.f32, "");
     LLVMAddIncoming(phi[n], &zero, &from, 1);
   }
-  V line = times(e, c.index, t->width);
+  V line = times(e, c.index, t->panel_width);
   for (uint32_t v = 0; v < nvec; v++) panel[v] = tile_get(e, t->l.f32, from_panel, plus(e, line, const_int(e, v * t->l.n)));
   for (uint32_t n = 0; n < points; n++) {
     V at = plus(e, c.index, const_int(e, (int64_t)(n / nvec) * t->s->shape.col_block));
@@ -260,8 +292,8 @@ static V contract_function(Tile *t, uint32_t nvec) {
 static void contract_patch(Tile *t, uint32_t k, V axis_tile, V axis, uint32_t nvec) {
   Emit *e = t->e;
   V f = contract_function(t, nvec), padded = t->acc[k].padded, row = times(e, t->strip, t->nrow);
-  V line = times(e, times(e, axis_tile, t->s->shape.col_block), t->width);
-  V sum = plus(e, plus(e, LLVMBuildMul(e->b, row, padded, ""), times(e, axis_tile, t->width)), axis);
+  V line = times(e, times(e, axis_tile, t->s->shape.col_block), t->panel_width);
+  V sum = plus(e, plus(e, LLVMBuildMul(e->b, row, padded, ""), times(e, axis_tile, t->panel_width)), axis);
   V arg[] = {contract_weights(t, k), tile_address(e, e->t.f32, t->acc[k].panel, plus(e, line, axis)),
              tile_address(e, e->t.f32, t->acc[k].sum, sum), padded, times(e, t->vec_lo, t->l.n),
              least(e, times(e, t->vec_hi, t->l.n), t->cols_in_block)};
@@ -271,9 +303,9 @@ static void contract_patch(Tile *t, uint32_t k, V axis_tile, V axis, uint32_t nv
 /* Whole tiles of the axis, then what is left vector by vector. */
 static void contract(Tile *t, uint32_t k) {
   Emit *e = t->e;
-  V tiles = LLVMBuildUDiv(e->b, t->acc[k].extent, const_int(e, t->width), ""), done = times(e, tiles, t->width);
+  V tiles = LLVMBuildUDiv(e->b, t->acc[k].extent, const_int(e, t->panel_width), ""), done = times(e, tiles, t->panel_width);
   Count c = count_enter(e, const_int(e, 0), tiles);
-  contract_patch(t, k, c.index, const_int(e, 0), t->nvec);
+  contract_patch(t, k, c.index, const_int(e, 0), t->s->shape.at_once);
   count_leave(e, &c);
   V left = plus(e, minus(e, t->acc[k].extent, done), const_int(e, t->l.n - 1));
   c = count_enter(e, const_int(e, 0), LLVMBuildUDiv(e->b, left, const_int(e, t->l.n), ""));

@@ -26,17 +26,18 @@ static V compare(Emit *e, LLVMRealPredicate p, V x, V y) { return LLVMBuildFCmp(
 static V bigger(Emit *e, V x, V y) { return choose(e, compare(e, LLVMRealOGT, y, x), y, x); }
 static V sum_two(Emit *e, V x, V y) { return LLVMBuildFAdd(e->b, x, y, ""); }
 static V smaller_int(Emit *e, V x, V y) { return choose(e, LLVMBuildICmp(e->b, LLVMIntSLT, y, x, ""), y, x); }
+static V bigger_int(Emit *e, V x, V y) { return choose(e, LLVMBuildICmp(e->b, LLVMIntSGT, y, x, ""), y, x); }
 static V none_scalar(Emit *e) { return LLVMConstReal(e->t.f32, -INFINITY); }
 
 /* ---- accumulators of a pair each ------------------------------------------------------------------ */
 
-static V none_of(const Tile *t, const Acc *a) {
-  if (a->type == IR_BOOL) return lanes_splat(&t->l, LLVMConstInt(t->e->t.i1, a->kind == ACC_ALL, false));
+static V none_of(const Lanes *l, const Acc *a) {
+  if (a->type == IR_BOOL) return lanes_splat(l, LLVMConstInt(l->e->t.i1, a->kind == ACC_ALL, false));
   if (a->type == IR_INT) {
     int64_t v = a->kind == ACC_PROD ? 1 : a->kind == ACC_MAX ? INT64_MIN : a->kind == ACC_MIN ? INT64_MAX : 0;
-    return lanes_splat(&t->l, const_int(t->e, v));
+    return lanes_splat(l, const_int(l->e, v));
   }
-  return lanes_float(&t->l, a->kind == ACC_MAX ? -INFINITY : a->kind == ACC_MIN ? INFINITY : 0);
+  return lanes_float(l, a->kind == ACC_MAX ? -INFINITY : a->kind == ACC_MIN ? INFINITY : 0);
 }
 
 V tile_combine(Emit *e, const Acc *a, V x, V y) {
@@ -62,7 +63,7 @@ LLVMTypeRef tile_state_type(const Emit *e, const Acc *a) {
 /* ---- what goes around the loop ---------------------------------------------------------------------- */
 
 /* The vectors of a sweep.  max, sum: of each weight; acc: of each accumulator that has one, else NULL.  Where it is enough to
- * know that a weight's slack was exceeded, max is integers, negative in that case. */
+ * know whether a weight's slack was exceeded, max is the largest of the exponential's steps. */
 typedef struct Vectors { V *max, *sum, *acc; } Vectors;
 
 static bool asks_for_maximum(const TileStream *s, uint32_t w) {
@@ -78,7 +79,7 @@ typedef struct Sweep {
   bool masked;       /* pairs may be missing, and columns bad */
   bool beside;       /* beside another loop: the fewest operations of its units */
   V row;             /* of the block */
-  V *reference;      /* of each weight, a scalar, and 0 in place of -inf */
+  V *depth;          /* of each weight, a scalar: less its reference, and 0 where that is -inf */
   Vectors phi, next;
 } Sweep;
 
@@ -89,9 +90,26 @@ static bool has_vector(const TileAcc *a) {
   return a->use == USE_WEIGHTED && (a->acc->kind == ACC_EXPECT || a->acc->kind == ACC_ENTROPY || a->acc->kind == ACC_ARGMAX);
 }
 
+/* An accumulator whose states are sums over the lanes. */
+static bool is_summed(const TileAcc *a) {
+  if (a->use == USE_REDUCE) return a->acc->kind == ACC_SUM && a->acc->type != IR_INT;
+  return has_vector(a) && a->acc->kind != ACC_ARGMAX;
+}
+
+/* Lanes of a register, where t->l has those of several side by side. */
+static Lanes one_register(const Tile *t) { return lanes_of(t->e, t->l.step); }
+
+/* Registers side by side as one. */
+static V into_one(const Tile *t, V x, V (*combine)(Emit *, V, V)) {
+  for (unsigned n = t->l.n / 2; n >= t->l.step; n /= 2) x = combine(t->e, lanes_part(&t->l, x, 0, n), lanes_part(&t->l, x, n, n));
+  return x;
+}
+
 static V first_of(const Tile *t, const TileAcc *a) {
-  if (a->use == USE_REDUCE) return none_of(t, a->acc);
-  return a->acc->kind == ACC_ARGMAX ? lanes_splat(&t->l, const_int(t->e, INT64_MAX)) : lanes_float(&t->l, 0);
+  Lanes one = one_register(t);
+  if (a->use == USE_REDUCE) return none_of(&one, a->acc);
+  if (is_summed(a)) return lanes_float(&one, 0);
+  return lanes_splat(&t->l, const_int(t->e, INT64_MAX));
 }
 
 static Vectors vectors_new(const Tile *t) {
@@ -101,9 +119,10 @@ static Vectors vectors_new(const Tile *t) {
 
 static Vectors vectors_first(const Tile *t, bool beside) {
   Vectors v = vectors_new(t);
+  Lanes one = one_register(t);
   for (uint32_t w = 0; w < t->s->weights.n; w++) {
-    v.max[w] = is_flag(t, w, beside) ? lanes_bits(&t->l, 0) : lanes_float(&t->l, -INFINITY);
-    v.sum[w] = lanes_float(&t->l, 0);
+    v.max[w] = is_flag(t, w, beside) ? lanes_bits(&one, INT32_MIN) : lanes_float(&t->l, -INFINITY);
+    v.sum[w] = lanes_float(&one, 0);
   }
   for (uint32_t k = 0; k < t->s->accs.n; k++)
     if (has_vector(&t->s->accs.at[k])) v.acc[k] = first_of(t, &t->s->accs.at[k]);
@@ -176,6 +195,14 @@ static void except_here(Tile *t, Val condition, V alive) {
   tile_odd(t, tile_line_any(t, alive ? LLVMBuildAnd(t->e->b, any, alive, "") : any));
 }
 
+static V all_into_one(const Tile *t, const Acc *a, V x) {
+  for (unsigned n = t->l.n / 2; n >= t->l.step; n /= 2)
+    x = tile_combine(t->e, a, lanes_part(&t->l, x, 0, n), lanes_part(&t->l, x, n, n));
+  return x;
+}
+
+static V add_vector(const Tile *t, V sum, V x) { return sum_two(t->e, sum, into_one(t, x, sum_two)); }
+
 /* In base 2.  distance: less the reference; part: 2^that.  A height is rounded before the reference is taken off: of the
  * largest, from which that reference came, nothing is left, whatever its size. */
 typedef struct Weighed { V height, distance, part; } Weighed;
@@ -185,11 +212,11 @@ static Weighed weigh(Sweep *s, uint32_t w, V alive) {
   Emit *e = t->e;
   Weighed r = {.height = tile_value_affine(t, t->s->weights.at[w].body, TILE_LOG2_E)};
   if (alive) r.height = choose(e, alive, r.height, lanes_float(&t->l, -INFINITY));
-  r.distance = LLVMBuildFSub(e->b, r.height, lanes_splat(&t->l, s->reference[w]), "");
-  V over;
-  r.part = lanes_exp2_weight(&t->l, r.distance, SLACK, &over);
-  s->next.max[w] = is_flag(t, w, s->beside) ? LLVMBuildOr(e->b, s->phi.max[w], over, "") : bigger(e, s->phi.max[w], r.height);
-  s->next.sum[w] = LLVMBuildFAdd(e->b, s->phi.sum[w], r.part, "");
+  r.distance = LLVMBuildFAdd(e->b, r.height, lanes_splat(&t->l, s->depth[w]), "");
+  V steps;
+  r.part = lanes_exp2_weight(&t->l, r.distance, &steps);
+  s->next.max[w] = is_flag(t, w, s->beside) ? bigger_int(e, s->phi.max[w], into_one(t, steps, bigger_int)) : bigger(e, s->phi.max[w], r.height);
+  s->next.sum[w] = add_vector(t, s->phi.sum[w], r.part);
   if (t->weight[w].part) tile_put(e, t->weight[w].part, tile_pair_place(t, 0, 0), r.part);
   return r;
 }
@@ -223,7 +250,8 @@ static void accumulate(Sweep *s, uint32_t k, const Weighed *weighed, V alive) {
   V zero = lanes_float(&t->l, 0), x;
   if (a->use == USE_REDUCE) {
     x = x_of(t, a);
-    s->next.acc[k] = tile_combine(e, a->acc, s->phi.acc[k], alive ? choose(e, alive, x, none_of(t, a->acc)) : x);
+    if (alive) x = choose(e, alive, x, none_of(&t->l, a->acc));
+    s->next.acc[k] = tile_combine(e, a->acc, s->phi.acc[k], all_into_one(t, a->acc, x));
   } else if (a->use == USE_CONTRACT && a->acc->kind == ACC_SUM) {
     x = a->factor ? x_of(t, a) : lanes_float(&t->l, 1);
     tile_put(e, t->acc[k].x, tile_pair_place(t, 0, 0), alive ? choose(e, alive, x, zero) : x);
@@ -234,8 +262,8 @@ static void accumulate(Sweep *s, uint32_t k, const Weighed *weighed, V alive) {
   else if (a->acc->kind == ACC_ARGMAX) s->next.acc[k] = argmax_here(s, k, w);
   else if (a->acc->kind == ACC_ENTROPY) {
     V some = compare(e, LLVMRealUNE, w->part, zero);
-    s->next.acc[k] = sum_two(e, s->phi.acc[k], choose(e, some, LLVMBuildFMul(e->b, w->part, w->distance, ""), zero));
-  } else s->next.acc[k] = sum_two(e, s->phi.acc[k], choose(e, is_there(t, w), LLVMBuildFMul(e->b, w->part, x_of(t, a), ""), zero));
+    s->next.acc[k] = add_vector(t, s->phi.acc[k], choose(e, some, LLVMBuildFMul(e->b, w->part, w->distance, ""), zero));
+  } else s->next.acc[k] = add_vector(t, s->phi.acc[k], choose(e, is_there(t, w), LLVMBuildFMul(e->b, w->part, x_of(t, a), ""), zero));
 }
 
 static void sweep_vector(Sweep *s) {
@@ -327,10 +355,8 @@ static V is_above(Sweep *s) {
   Tile *t = s->t;
   V any = LLVMConstNull(t->e->t.i1);
   for (uint32_t w = 0; w < t->s->weights.n; w++) {
-    V limit = lanes_splat(&t->l, limit_of(t, w, reference_of(t, w, s->row))), above;
-    if (is_flag(t, w, s->beside)) above = LLVMBuildICmp(t->e->b, LLVMIntSLT, s->next.max[w], lanes_bits(&t->l, 0), "");
-    else above = compare(t->e, LLVMRealOGT, s->next.max[w], limit);
-    any = LLVMBuildOr(t->e->b, any, tile_line_any(t, above), "");
+    V limit = lanes_splat(&t->l, limit_of(t, w, reference_of(t, w, s->row)));
+    any = LLVMBuildOr(t->e->b, any, tile_line_any(t, compare(t->e, LLVMRealOGT, s->next.max[w], limit)), "");
   }
   return any;
 }
@@ -370,18 +396,12 @@ static void keep_plain(Sweep *s, uint32_t k) {
   Emit *e = t->e;
   const Acc *a = t->s->accs.at[k].acc;
   V x = s->next.acc[k], old = tile_get(e, tile_state_type(e, a), t->acc[k].state, s->row), sum = NULL;
-  if (a->type == IR_BOOL) x = LLVMBuildZExt(e->b, x, t->l.i32, "");
-  for (unsigned n = t->l.n; n > 1; n /= 2)
+  if (a->type == IR_BOOL) x = LLVMBuildZExt(e->b, x, LLVMVectorType(e->t.i32, t->l.step), "");
+  for (unsigned n = t->l.step; n > 1; n /= 2)
     x = tile_combine(e, a, lanes_part(&t->l, x, 0, n / 2), lanes_part(&t->l, x, n / 2, n / 2));
   sum = LLVMBuildExtractElement(e->b, x, LLVMConstInt(e->t.i32, 0, false), "");
   if (a->type != IR_BOOL && a->type != IR_INT) sum = LLVMBuildFPExt(e->b, sum, e->t.f64, "");
   tile_put(e, t->acc[k].state, s->row, tile_combine(e, a, old, sum));
-}
-
-/* An accumulator whose states are sums over the lanes. */
-static bool is_summed(const TileAcc *a) {
-  if (a->use == USE_REDUCE) return a->acc->kind == ACC_SUM && a->acc->type != IR_INT;
-  return has_vector(a) && a->acc->kind != ACC_ARGMAX;
 }
 
 static void keep_acc(Sweep *s, uint32_t k, bool but_sums) {
@@ -407,14 +427,17 @@ static void read_row(Tile *t) {
   for (uint32_t n = 0; n < t->s->row.n; n++) tile_value(t, t->s->row.at[n], 0, 0);
 }
 
+static V depth_of(Tile *t, uint32_t w, V row) {
+  Emit *e = t->e;
+  V m = reference_of(t, w, row);
+  V zero = LLVMConstReal(e->t.f32, 0);
+  return choose(e, compare(e, LLVMRealOEQ, m, none_scalar(e)), zero, LLVMBuildFNeg(e->b, m, ""));
+}
+
 static void read_references(Sweep *s) {
   Tile *t = s->t;
-  Emit *e = t->e;
-  s->reference = NEW_ARRAY(e->arena, V, t->s->weights.n + 1);
-  for (uint32_t w = 0; w < t->s->weights.n; w++) {
-    V m = reference_of(t, w, s->row);
-    s->reference[w] = choose(e, compare(e, LLVMRealOEQ, m, none_scalar(e)), LLVMConstReal(e->t.f32, 0), m);
-  }
+  s->depth = NEW_ARRAY(t->e->arena, V, t->s->weights.n + 1);
+  for (uint32_t w = 0; w < t->s->weights.n; w++) s->depth[w] = depth_of(t, w, s->row);
 }
 
 static V row_of_block(Tile *t) { return plus(t->e, times(t->e, t->strip, t->nrow), t->here_row); }
@@ -454,8 +477,8 @@ static Lanes many_lanes(Tile *t) {
   return single;
 }
 
-/* The vectors of all rows of a strip while its tiles are swept one by one: [row] each. */
-struct TileAside { Vectors at; V odd; };
+/* The vectors of all rows of a strip while its tiles are swept one by one, and what is read of the rows: [row] each. */
+struct TileAside { Vectors at; V *depth, odd; };
 
 static V line_of(Tile *t, V first) {
   LLVMTypeRef row = LLVMTypeOf(first);
@@ -475,7 +498,7 @@ static Vectors load_vectors(Tile *t, const Vectors *first) {
   Vectors v = vectors_new(t);
   for (uint32_t w = 0; w < t->s->weights.n; w++) {
     v.max[w] = line_get(t, at->max[w], LLVMTypeOf(first->max[w]));
-    v.sum[w] = line_get(t, at->sum[w], t->l.f32);
+    v.sum[w] = line_get(t, at->sum[w], LLVMTypeOf(first->sum[w]));
   }
   for (uint32_t k = 0; k < t->s->accs.n; k++)
     if (first->acc[k]) v.acc[k] = line_get(t, at->acc[k], LLVMTypeOf(first->acc[k]));
@@ -493,11 +516,16 @@ void tile_aside_new(Tile *t) {
   Lanes single = many_lanes(t);
   Vectors first = vectors_first(t, true);
   TileAside *a = t->aside = NEW(t->e->arena, TileAside);
-  *a = (TileAside){vectors_new(t), cell_new(t->e, LLVMArrayType2(t->e->t.i1, t->nrow), "odd")};
+  *a = (TileAside){vectors_new(t), NEW_ARRAY(t->e->arena, V, t->s->weights.n + 1), cell_new(t->e, LLVMArrayType2(t->e->t.i1, t->nrow), "odd")};
+  for (uint32_t w = 0; w < t->s->weights.n; w++) a->depth[w] = line_of(t, none_scalar(t->e));
   for (uint32_t w = 0; w < t->s->weights.n; w++) a->at.max[w] = line_of(t, first.max[w]), a->at.sum[w] = line_of(t, first.sum[w]);
   for (uint32_t k = 0; k < t->s->accs.n; k++)
     if (first.acc[k]) a->at.acc[k] = line_of(t, first.acc[k]);
   t->l = single;
+}
+
+static void note_references(Tile *t) {
+  for (uint32_t w = 0; w < t->s->weights.n; w++) line_put(t, t->aside->depth[w], depth_of(t, w, row_of_block(t)));
 }
 
 void tile_aside_begin(Tile *t) {
@@ -505,6 +533,7 @@ void tile_aside_begin(Tile *t) {
   Vectors first = vectors_first(t, true);
   store_vectors(t, &first);
   line_put(t, t->aside->odd, LLVMConstNull(t->e->t.i1));
+  note_references(t);
   t->l = single;
 }
 
@@ -515,7 +544,8 @@ void tile_aside_sweep(Tile *t, V column, bool masked) {
   Vectors first = vectors_first(t, true);
   t->row_odd = line_at(t, t->aside->odd, t->e->t.i1);
   t->here_column = column;
-  read_references(&s);
+  s.depth = NEW_ARRAY(t->e->arena, V, t->s->weights.n + 1);
+  for (uint32_t w = 0; w < t->s->weights.n; w++) s.depth[w] = line_get(t, t->aside->depth[w], t->e->t.f32);
   s.phi = load_vectors(t, &first);
   s.next = vectors_new(t);
   sweep_vector(&s);
@@ -596,6 +626,7 @@ void tile_aside_prime(Tile *t, V lo, V hi, V new_only) {
   r = count_enter(e, const_int(e, 0), const_int(e, t->nrow));
   t->here_row = r.index;
   raise_row(t, top, new_only);
+  note_references(t);
   t->here_row = NULL;
   count_leave(e, &r);
   t->l = single;
@@ -606,31 +637,32 @@ V tile_aside_exceeds(Tile *t) {
   Lanes single = many_lanes(t);
   Emit *e = t->e;
   Vectors first = vectors_first(t, true);
-  V any = LLVMConstNull(LLVMVectorType(e->t.i1, t->l.n)), row[TILE_ROWS];
+  Lanes one = one_register(t);
+  V any = LLVMConstNull(e->t.i1), row[TILE_ROWS];
   for (uint32_t w = 0; w < t->s->weights.n; w++) {
     lines_of(t, t->aside->at.max[w], LLVMTypeOf(first.max[w]), row);
     if (is_flag(t, w, true)) {
-      for (uint32_t n = 1; n < t->nrow; n++) row[0] = LLVMBuildOr(e->b, row[0], row[n], "");
-      any = LLVMBuildOr(e->b, any, LLVMBuildICmp(e->b, LLVMIntSLT, row[0], lanes_bits(&t->l, 0), ""), "");
+      for (uint32_t n = 1; n < t->nrow; n++) row[0] = bigger_int(e, row[0], row[n]);
+      any = LLVMBuildOr(e->b, any, tile_line_any(t, lanes_steps_above(&one, row[0], SLACK)), "");
       continue;
     }
     for (uint32_t n = 0; n < t->nrow; n++) {
       V limit = limit_of(t, w, reference_of(t, w, plus(e, times(e, t->strip, t->nrow), const_int(e, n))));
-      any = LLVMBuildOr(e->b, any, compare(e, LLVMRealOGT, row[n], lanes_splat(&t->l, limit)), "");
+      any = LLVMBuildOr(e->b, any, tile_line_any(t, compare(e, LLVMRealOGT, row[n], lanes_splat(&t->l, limit))), "");
     }
   }
-  V result = t->s->weights.n ? tile_line_any(t, any) : LLVMConstNull(e->t.i1);
   t->l = single;
-  return result;
+  return any;
 }
 
 /* Adds the sums of the rows' vectors to their states, which lie side by side. */
 static void add_lines(Tile *t, V cell, V line) {
   Emit *e = t->e;
   V row[TILE_ROWS], at = times(e, t->strip, t->nrow);
-  lines_of(t, line, t->l.f32, row);
+  Lanes one = one_register(t);
+  lines_of(t, line, one.f32, row);
   LLVMTypeRef states = LLVMVectorType(e->t.f64, t->nrow);
-  V sums = LLVMBuildFPExt(e->b, lanes_fold_all(&t->l, row, t->nrow, sum_two), states, "");
+  V sums = LLVMBuildFPExt(e->b, lanes_fold_all(&one, row, t->nrow, sum_two), states, "");
   tile_put(e, cell, at, LLVMBuildFAdd(e->b, tile_get(e, states, cell, at), sums, ""));
 }
 

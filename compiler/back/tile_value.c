@@ -21,7 +21,7 @@ static LLVMValueRef remember(Tile *t, LLVMValueRef *cell, LLVMValueRef v) {
 
 static LLVMValueRef *cell_of(Tile *t, Val v, uint32_t row, uint32_t vec) {
   uint8_t d = t->rows->dep[v];
-  if (!t->memo[v]) t->memo[v] = NEW_ARRAY(t->e->arena, LLVMValueRef, t->nrow * t->nvec);
+  if (!t->memo[v]) t->memo[v] = NEW_ARRAY(t->e->arena, LLVMValueRef, t->nrow * t->s->shape.vectors);
   if (!(d & DEP_ROW) && t->operand[v].from != FROM_ROW_FEATURE) row = 0;
   if (!(d & DEP_COL)) vec = 0;
   return &t->memo[v][row * t->nvec + vec];
@@ -52,14 +52,22 @@ static LLVMValueRef vector(Tile *t, Val v, LLVMValueRef at) {
 /* Row of the strip, and first column of the block, of a vector. */
 static LLVMValueRef row_here(Tile *t, uint32_t row) { return t->here_row ? t->here_row : const_int(t->e, row); }
 
-/* Where a vector begins in its tile. */
-static LLVMValueRef lane_in_tile(Tile *t, uint32_t vec) {
-  return t->vector ? times(t->e, t->vector, t->l.n) : const_int(t->e, vec * t->l.n);
+/* The number of a vector in the block of columns. */
+static LLVMValueRef vector_here(Tile *t, uint32_t vec) {
+  return plus(t->e, t->vector ? t->vector : times(t->e, t->column, t->nvec), const_int(t->e, vec));
 }
 
 static LLVMValueRef column_here(Tile *t, uint32_t vec) {
+  return t->here_column ? t->here_column : times(t->e, vector_here(t, vec), t->l.n);
+}
+
+/* In a panel of columns: [column / panel_width][feature][column % panel_width]. */
+static LLVMValueRef panel_place(Tile *t, const TileOperand *o, uint32_t vec) {
   Emit *e = t->e;
-  return t->here_column ? t->here_column : plus(e, times(e, t->column, t->width), lane_in_tile(t, vec));
+  LLVMValueRef once = const_int(e, t->s->shape.at_once), first = vector_here(t, 0);
+  LLVMValueRef panel = LLVMBuildUDiv(e->b, first, once, ""), lane = times(e, LLVMBuildURem(e->b, first, once, ""), t->l.n);
+  LLVMValueRef line = plus(e, LLVMBuildMul(e->b, panel, t->padded[o->feature], ""), t->feature);
+  return plus(e, times(e, line, t->panel_width), plus(e, lane, const_int(e, vec * t->l.n)));
 }
 
 LLVMValueRef tile_pair_place(Tile *t, uint32_t row, uint32_t vec) {
@@ -93,9 +101,7 @@ static LLVMValueRef operand(Tile *t, Val v, uint32_t row, uint32_t vec) {
     case FROM_PAIR: return vector(t, v, tile_pair_place(t, row, vec));
     case FROM_LOG_PAIR: return log_of_sum(t, v, r, row, vec);
     case FROM_ROW_FEATURE: return broadcast(t, v, plus(e, LLVMBuildMul(e->b, r, t->padded[o->feature], ""), t->feature));
-    case FROM_COL_FEATURE:
-      line = plus(e, LLVMBuildMul(e->b, t->column, t->padded[o->feature], ""), t->feature);
-      return vector(t, v, plus(e, times(e, line, t->width), lane_in_tile(t, vec)));
+    case FROM_COL_FEATURE: return vector(t, v, panel_place(t, o, vec));
     case FROM_DIAGONAL:
       line = LLVMBuildSub(e->b, column_here(t, vec), r, "");
       return vector(t, v, plus(e, line, const_int(e, t->s->shape.row_block - 1)));

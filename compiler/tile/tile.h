@@ -16,10 +16,11 @@
 /* Registers of `lanes` floats each. */
 typedef struct TileTarget { uint32_t lanes, registers; } TileTarget;
 
-/* A register tile: rows x (vectors * lanes) points.  Blocks: multiples of it. */
-typedef struct TileShape { uint32_t lanes, rows, vectors, row_block, col_block; } TileShape;
+/* A tile: rows x (vectors * lanes) points, of which registers hold rows x (at_once * lanes); at_once divides vectors.  Blocks:
+ * multiples of it.  hosts: registers are left for the sweep of another tile beside the features of one. */
+typedef struct TileShape { uint32_t lanes, rows, vectors, at_once, row_block, col_block; bool hosts; } TileShape;
 
-enum { TILE_ROWS = 4, TILE_VECTORS = 4 }; /* of a register tile, at most */
+enum { TILE_ROWS = 6, TILE_VECTORS = 4 }; /* of a register tile, at most */
 enum { TILE_SPAN_BLOCKS = 8 }; /* of columns: what one thread takes of a row at least, where threads share its columns */
 
 /* DEP_DIAGONAL, beside both: it depends on i - j alone, so that a block of rows by columns holds few of its values. */
