@@ -366,6 +366,16 @@ static void merge_shared_spans(Emit *e, const Nest *nest, const RowsFunctions *f
   call_part(e, f->of[ROWS_FINISH], (RowsCall){.row = row, .state = all});
 }
 
+/* Where the span must be taken again from panels, the function calls itself for that. */
+static void take_span(Emit *e, const Nest *nest, LLVMValueRef row, LLVMValueRef span, LLVMValueRef state, LLVMValueRef panels) {
+  LLVMValueRef only = LLVMBuildICmp(e->b, LLVMIntNE, panels, const_int(e, 0), "");
+  LLVMValueRef again = tile_span(e, nest->tiled, enter_row(e, nest, row), span, state, only);
+  if (!again) return;
+  LLVMBasicBlockRef done = block_when(e, again, "again");
+  call_part(e, e->fn, (RowsCall){.row = row, .span = span, .at = const_int(e, 1), .state = state});
+  block_go(e, done);
+}
+
 static void emit_part(Emit *e, const Nest *nest, RowsPart part, const RowsFunctions *f) {
   LLVMValueRef item = LLVMGetParam(e->fn, ROW_ITEM), span = LLVMGetParam(e->fn, ROW_SPAN), at = LLVMGetParam(e->fn, ROW_AT),
                state = LLVMGetParam(e->fn, ROW_STATE);
@@ -376,7 +386,7 @@ static void emit_part(Emit *e, const Nest *nest, RowsPart part, const RowsFuncti
     case ROWS_PACK: tile_span_pack(e, nest->tiled, enter_row(e, nest, item), span, state, at); return;
     case ROWS_SPAN:
       call_part(e, f->of[ROWS_BEGIN], (RowsCall){.row = item, .span = span, .state = state});
-      tile_span(e, nest->tiled, enter_row(e, nest, item), span, state);
+      take_span(e, nest, item, span, state, at);
       return;
     case ROWS_JOIN: tile_merge(e, nest->tiled, enter_row(e, nest, item), state, LLVMGetParam(e->fn, ROW_FROM)); return;
     case ROWS_FINISH: tile_finish(e, nest->tiled, enter_row(e, nest, item), state); return;

@@ -21,6 +21,7 @@
  *   tile_pack.c    operands of rows and columns, by scalar code
  *   tile_line.c    an operand along its feature, in vectors
  *   tile_value.c   values of a register tile
+ *   tile_place.c   columns that are read where they lie
  *   tile_affine.c  log weights, their factors being carried into operands
  *   tile_stream.c  strips: features, sweep, contract
  *   tile_sweep.c   the sweep over the pairs of a row
@@ -87,6 +88,7 @@ typedef struct Tile {
   LLVMValueRef bad, some_bad; /* columns of the block with an x that is no number, i32; cell, i1: whether there are */
   LLVMValueRef vec_lo, vec_hi; /* vectors of the block that may hold a pair of the strip: vec_lo..vec_hi, not empty */
   LLVMValueRef all, partial;  /* i1: all pairs of the strip are there; else cells of i1 by tile: some pair is missing */
+  LLVMValueRef in_place, lost; /* NULL, or i1: columns are read where they lie; cell, i1: the span must be taken from panels */
   LLVMValueRef strip;         /* number of the strip in the block of rows */
   LLVMValueRef column;        /* number of the register tile in the block of columns */
   LLVMValueRef vector;        /* of the block, the first of those that are computed; NULL: the tile's */
@@ -119,7 +121,9 @@ LLVMValueRef tile_spans(Emit *e, const TileRows *rows);       /* how many: at le
 LLVMValueRef tile_state_bytes(Emit *e, const TileRows *rows); /* of a block and a span */
 LLVMValueRef tile_own_state(Emit *e, const TileRows *rows, uint32_t which); /* two places of the thread's own: 0, 1 */
 void tile_span_begin(Emit *e, const TileRows *rows, LLVMValueRef block, LLVMValueRef span, LLVMValueRef state);
-void tile_span(Emit *e, const TileRows *rows, LLVMValueRef block, LLVMValueRef span, LLVMValueRef state); /* begun */
+/* One that has begun.  panels: i1: nothing is to be read in place.  Returns NULL, or i1: it must be begun and done once more,
+ * from panels. */
+LLVMValueRef tile_span(Emit *e, const TileRows *rows, LLVMValueRef block, LLVMValueRef span, LLVMValueRef state, LLVMValueRef panels);
 /* The block of columns from `first`, where Emit.pack asks for it. */
 void tile_span_pack(Emit *e, const TileRows *rows, LLVMValueRef block, LLVMValueRef span, LLVMValueRef state, LLVMValueRef first);
 void tile_merge(Emit *e, const TileRows *rows, LLVMValueRef block, LLVMValueRef into, LLVMValueRef from);
@@ -133,6 +137,8 @@ void tile_merge_row(Tile *into, Tile *from, LLVMValueRef row);
 
 void tile_pack_row(Tile *t, LLVMValueRef at);  /* operands of the row e->val[rows->index], local number `at` */
 void tile_pack_columns(Tile *t);               /* panels and operands of the block of columns */
+void tile_pack_columns_bare(Tile *t);         /* the same without what is read in place */
+bool tile_columns_unchecked(const Tile *t);
 void tile_pack_column_values(Tile *t, const ValVec *values); /* some operands of columns alone */
 void tile_pack_diagonals(Tile *t);             /* operands of i - j in the block of rows and columns */
 void tile_need_row(const Tile *t, Need *n);    /* what tile_pack_row reads from the body of the rows */
@@ -162,8 +168,19 @@ LLVMValueRef tile_pair_place(Tile *t, uint32_t row, uint32_t vec); /* in buffers
 /* Evaluates the feature loops of the tile t->column; before each part of the first of them calls beside(t, part), for as
  * many parts as a tile has vectors; NULL: nothing. */
 void tile_features(Tile *t, void (*beside)(Tile *t, LLVMValueRef part));
+LLVMValueRef tile_feature_step(Tile *t, const TileFeature *f, const Acc *a, LLVMValueRef old, uint32_t row, uint32_t vec);
+LLVMValueRef tile_identity(const Tile *t, const Acc *a); /* before the first feature */
+void tile_keep_result(Tile *t, Val v, uint32_t row, uint32_t vec, LLVMValueRef x); /* in its buffer of pairs */
+void tile_preset(Tile *t, Val v, LLVMValueRef x); /* an operand of columns, of the first vector, until it is forgotten */
 uint32_t tile_mark(const Tile *t);
 void tile_forget(Tile *t, uint32_t mark);
+
+/* ---- tile_place.c ------------------------------------------------------------------------------- */
+
+bool tile_place_can(const Tile *t); /* whether the stream's columns may be read in place */
+LLVMValueRef tile_place_holds(Tile *t, LLVMValueRef lo, LLVMValueRef hi); /* i1: whether those of the block should be: columns lo .. hi */
+void tile_place_features(Tile *t);  /* of the strip, into buffers of pairs */
+void tile_place_contract(Tile *t, uint32_t k);
 
 /* ---- tile_affine.c ------------------------------------------------------------------------------ */
 

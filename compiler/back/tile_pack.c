@@ -403,7 +403,6 @@ void tile_pack_columns(Tile *t) {
   Emit *e = t->e;
   Need n = need_new(t);
   Packing p = packing(t, true, &n);
-  t->some_bad = cell_new(e, e->t.i1, "some_bad");
   LLVMBuildStore(e->b, LLVMConstNull(e->t.i1), t->some_bad);
   LLVMValueRef groups = LLVMBuildUDiv(e->b, plus(e, t->cols_in_block, const_int(e, t->l.n - 1)), const_int(e, t->l.n), "");
   Count group = count_enter(e, const_int(e, 0), groups);
@@ -418,6 +417,39 @@ void tile_pack_columns(Tile *t) {
       if (o->scratch) transpose_scratch(t, o, group.index);
     }
   count_leave(e, &group);
+}
+
+/* Whether no check is decided where columns are packed along a feature or an axis. */
+bool tile_columns_unchecked(const Tile *t) {
+  for (uint32_t k = 0; k < t->s->features.n; k++) {
+    const Region *r = t->s->features.at[k].loop->body;
+    if (has_decided_checks(t, r, true, true) || has_decided_checks(t, r, true, false)) return false;
+  }
+  for (uint32_t k = 0; k < t->s->accs.n; k++) {
+    const Region *r = t->s->accs.at[k].acc->body.at;
+    if (t->s->accs.at[k].use != USE_CONTRACT) continue;
+    if (has_decided_checks(t, r, true, true) || has_decided_checks(t, r, true, false) || has_decided_checks(t, r, false, true)) return false;
+  }
+  return true;
+}
+
+void tile_pack_columns_bare(Tile *t) {
+  Emit *e = t->e;
+  Count c = count_enter(e, const_int(e, 0), LLVMBuildUDiv(e->b, plus(e, t->cols_in_block, const_int(e, t->l.n - 1)), const_int(e, t->l.n), ""));
+  tile_put(e, t->bad, times(e, c.index, t->l.n), LLVMConstNull(t->l.i32));
+  count_leave(e, &c);
+  LLVMBuildStore(e->b, LLVMConstNull(e->t.i1), t->some_bad);
+  if (!t->s->col.n && !has_decided_checks(t, t->s->loop->body, true, false)) return;
+  Need n = need_new(t);
+  need_values(&n, &t->s->col);
+  need_checks(t, t->s->loop->body, true, false, &n);
+  bool *body = need_slice(e, &n, t->s->loop->body);
+  c = count_enter(e, const_int(e, 0), times(e, t->tiles, t->width));
+  set_column(t, c.index);
+  emit_code(e, t->s->loop->body, body, true);
+  store_all(t, &t->s->col, c.index);
+  emit_checks(t, t->s->loop->body, true, false);
+  count_leave(e, &c);
 }
 
 void tile_pack_column_values(Tile *t, const ValVec *values) {

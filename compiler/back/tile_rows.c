@@ -501,8 +501,27 @@ static void pack_elsewhere(Tile *t) {
   carry_flag(e, t->odd, t->kept_odd);
   parallel_pack(e, t->first_col);
   carry_flag(e, t->kept_odd, t->odd);
-  t->some_bad = cell_new(e, e->t.i1, "some_bad");
   carry_flag(e, kept_bad(t), t->some_bad);
+}
+
+/* Whether what is packed of columns is packed elsewhere. */
+static bool packs_elsewhere(const Tile *t) { return t->e->shared_rows == t->rows && t->e->pack; }
+
+/* What strips read of a block of columns. */
+static void get_columns(Tile *t) {
+  Emit *e = t->e;
+  t->some_bad = cell_new(e, e->t.i1, "some_bad");
+  LLVMBasicBlockRef done = t->in_place ? block_new(e, "packed") : NULL;
+  if (t->in_place) {
+    LLVMBasicBlockRef packs = block_when(e, t->in_place, "bare");
+    tile_pack_columns_bare(t);
+    if (t->s->diagonal.n) tile_pack_diagonals(t);
+    LLVMBuildBr(e->b, done);
+    LLVMPositionBuilderAtEnd(e->b, packs);
+  }
+  if (packs_elsewhere(t)) pack_elsewhere(t);
+  else pack_here(t);
+  if (done) block_go(e, done);
 }
 
 /* A block of columns that the mask leaves empty is passed over before anything else of it is computed.  The last block comes
@@ -519,8 +538,7 @@ static void do_columns(Tile *t, V lo, V hi) {
     tile_mask_columns(t);
     done = block_when(e, tile_mask_block(t).may, "block");
   }
-  if (e->shared_rows == t->rows && e->pack) pack_elsewhere(t);
-  else pack_here(t);
+  get_columns(t);
   do_strips(t);
   if (done) block_go(e, done);
   count_leave(e, &c);
@@ -721,17 +739,25 @@ void tile_span_pack(Emit *e, const TileRows *rows, V block, V span, V state, V f
   carry_flag(e, t->kept_odd, b.odd);
   set_block(t, &b);
   set_columns(t, first, b.hi);
+  t->some_bad = cell_new(e, e->t.i1, "some_bad");
   pack_here(t);
   carry_flag(e, b.odd, t->kept_odd);
   carry_flag(e, t->some_bad, kept_bad(t));
 }
 
-void tile_span(Emit *e, const TileRows *rows, V block, V span, V state) {
+V tile_span(Emit *e, const TileRows *rows, V block, V span, V state, V panels) {
   Block b = span_at(e, rows, block, span, state);
-  carry_flag(e, b.tiles[0]->kept_odd, b.odd);
-  set_block(b.tiles[0], &b);
+  Tile *t = b.tiles[0];
+  carry_flag(e, t->kept_odd, b.odd);
+  set_block(t, &b);
+  if (tile_place_can(t)) {
+    t->lost = cell_new(e, e->t.i1, "lost");
+    LLVMBuildStore(e->b, LLVMConstNull(e->t.i1), t->lost);
+    t->in_place = LLVMBuildAnd(e->b, LLVMBuildNot(e->b, panels, ""), tile_place_holds(t, b.lo, b.hi), "");
+  }
   do_stream(e, &b, 0);
-  carry_flag(e, b.odd, b.tiles[0]->kept_odd);
+  carry_flag(e, b.odd, t->kept_odd);
+  return t->in_place ? LLVMBuildLoad2(e->b, e->t.i1, t->lost, "") : NULL;
 }
 
 void tile_finish(Emit *e, const TileRows *rows, V block, V state) {

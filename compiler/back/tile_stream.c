@@ -177,6 +177,7 @@ static void turn(Tile *t, const Turns *r, V tile) {
   V wide = both(e, is_wide(t, &live), negate(e, at_end)), from = LLVMBuildLoad2(e->b, e->t.i64, r->swept, "");
   V good = both(e, is_full(t, greatest(e, before, const_int(e, 0))), negate(e, some_are_bad(t)));
   t->hosts = t->s->shape.hosts ? both(e, both(e, ready, wide), both(e, equal(e, from, before), good)) : LLVMConstNull(e->t.i1);
+  if (t->in_place) t->hosts = both(e, t->hosts, negate(e, t->in_place));
   V lags = t->s->shape.hosts ? t->hosts : negate(e, at_end);
   V limit = LLVMBuildSelect(e->b, ready, LLVMBuildSelect(e->b, lags, greatest(e, before, from), tile, ""), from, "");
   Count c = count_enter(e, from, limit);
@@ -185,7 +186,9 @@ static void turn(Tile *t, const Turns *r, V tile) {
   LLVMBuildStore(e->b, LLVMBuildSelect(e->b, t->hosts, tile, limit, ""), r->swept);
   LLVMBasicBlockRef last = block_when(e, negate(e, at_end), "features");
   t->column = tile;
+  LLVMBasicBlockRef there = t->in_place ? block_when(e, negate(e, t->in_place), "panels") : NULL;
   features(t, &live, wide);
+  if (there) block_go(e, there);
   block_go(e, last);
 }
 
@@ -313,9 +316,28 @@ static void contract(Tile *t, uint32_t k) {
   count_leave(e, &c);
 }
 
+static void contract_here(Tile *t, uint32_t k) {
+  Emit *e = t->e;
+  LLVMBasicBlockRef done = NULL;
+  if (t->in_place) {
+    done = block_new(e, "contracted");
+    LLVMBasicBlockRef panels = block_when(e, t->in_place, "place");
+    tile_place_contract(t, k);
+    LLVMBuildBr(e->b, done);
+    LLVMPositionBuilderAtEnd(e->b, panels);
+  }
+  contract(t, k);
+  if (done) block_go(e, done);
+}
+
 void tile_strip(Tile *t) {
+  if (t->in_place) {
+    LLVMBasicBlockRef panels = block_when(t->e, t->in_place, "place");
+    tile_place_features(t);
+    block_go(t->e, panels);
+  }
   if (t->s->features.n) features_and_sweep(t);
   else sweep_alone(t);
   for (uint32_t k = 0; k < t->s->accs.n; k++)
-    if (t->s->accs.at[k].use == USE_CONTRACT) contract(t, k);
+    if (t->s->accs.at[k].use == USE_CONTRACT) contract_here(t, k);
 }

@@ -21,11 +21,13 @@ static LLVMValueRef remember(Tile *t, LLVMValueRef *cell, LLVMValueRef v) {
 
 static LLVMValueRef *cell_of(Tile *t, Val v, uint32_t row, uint32_t vec) {
   uint8_t d = t->rows->dep[v];
-  if (!t->memo[v]) t->memo[v] = NEW_ARRAY(t->e->arena, LLVMValueRef, t->nrow * t->s->shape.vectors);
+  if (!t->memo[v]) t->memo[v] = NEW_ARRAY(t->e->arena, LLVMValueRef, t->s->shape.rows * t->s->shape.vectors);
   if (!(d & DEP_ROW) && t->operand[v].from != FROM_ROW_FEATURE) row = 0;
   if (!(d & DEP_COL)) vec = 0;
   return &t->memo[v][row * t->nvec + vec];
 }
+
+void tile_preset(Tile *t, Val v, LLVMValueRef x) { remember(t, cell_of(t, v, 0, 0), x); }
 
 static LLVMValueRef plus(Emit *e, LLVMValueRef x, LLVMValueRef y) { return LLVMBuildAdd(e->b, x, y, ""); }
 static LLVMValueRef times(Emit *e, LLVMValueRef x, uint64_t n) { return LLVMBuildMul(e->b, x, const_int(e, (int64_t)n), ""); }
@@ -252,7 +254,9 @@ LLVMValueRef tile_value(Tile *t, Val v, uint32_t row, uint32_t vec) {
 
 /* ---- feature loops ------------------------------------------------------------------------------ */
 
-static LLVMValueRef identity(const Tile *t, AccKind k, IrType type) {
+LLVMValueRef tile_identity(const Tile *t, const Acc *a) {
+  AccKind k = a->kind;
+  IrType type = a->type;
   if (type == IR_BOOL) return lanes_splat(&t->l, LLVMConstInt(t->e->t.i1, k == ACC_ALL, false));
   if (type == IR_INT) {
     int64_t v = k == ACC_PROD ? 1 : k == ACC_MAX ? INT64_MIN : k == ACC_MIN ? INT64_MAX : 0;
@@ -287,7 +291,7 @@ static LLVMValueRef combine(Tile *t, const Acc *a, LLVMValueRef old, LLVMValueRe
 }
 
 /* A sum of products is fused. */
-static LLVMValueRef feature_step(Tile *t, const TileFeature *f, const Acc *a, LLVMValueRef old, uint32_t row, uint32_t vec) {
+LLVMValueRef tile_feature_step(Tile *t, const TileFeature *f, const Acc *a, LLVMValueRef old, uint32_t row, uint32_t vec) {
   if (f->is_log) return lanes_fma(&t->l, tile_value(t, f->log_row, row, vec), tile_value(t, f->log_col, row, vec), old);
   Val product = through_converts(t->e->k, a->body.x);
   const Instr *i = ir_at(t->e->k, product);
@@ -298,7 +302,7 @@ static LLVMValueRef feature_step(Tile *t, const TileFeature *f, const Acc *a, LL
   return combine(t, a, old, x);
 }
 
-static void keep_result(Tile *t, Val v, uint32_t row, uint32_t vec, LLVMValueRef x) {
+void tile_keep_result(Tile *t, Val v, uint32_t row, uint32_t vec, LLVMValueRef x) {
   if (ir_at(t->e->k, v)->type == IR_BOOL) x = LLVMBuildZExt(t->e->b, x, t->l.i32, "");
   tile_put(t->e, t->operand[v].at, tile_pair_place(t, row, vec), x);
 }
@@ -332,7 +336,7 @@ static Points feature_range(Tile *t, uint32_t k, LLVMValueRef lo, LLVMValueRef h
   t->feature = c.index;
   Points phi = points_phi(t, l, &first), next = {NEW_ARRAY(e->arena, LLVMValueRef, points_of(t, l) + 1), NULL};
   for (uint32_t n = 0; n < points_of(t, l); n++)
-    next.at[n] = feature_step(t, f, l->accs.at[n / points], phi.at[n], n % points / t->nvec, n % t->nvec);
+    next.at[n] = tile_feature_step(t, f, l->accs.at[n / points], phi.at[n], n % points / t->nvec, n % t->nvec);
   next.from = LLVMGetInsertBlock(e->b);
   points_incoming(t, l, &phi, &next);
   tile_forget(t, mark);
@@ -345,7 +349,7 @@ static Points feature_range(Tile *t, uint32_t k, LLVMValueRef lo, LLVMValueRef h
 static Points no_features(Tile *t, const Loop *l) {
   uint32_t points = t->nrow * t->nvec;
   Points p = {NEW_ARRAY(t->e->arena, LLVMValueRef, points_of(t, l) + 1), NULL};
-  for (uint32_t n = 0; n < points_of(t, l); n++) p.at[n] = identity(t, l->accs.at[n / points]->kind, l->accs.at[n / points]->type);
+  for (uint32_t n = 0; n < points_of(t, l); n++) p.at[n] = tile_identity(t, l->accs.at[n / points]);
   return p;
 }
 
@@ -377,7 +381,7 @@ static void tile_feature(Tile *t, uint32_t k, void (*beside)(Tile *t, LLVMValueR
   const Loop *l = t->s->features.at[k].loop;
   uint32_t points = t->nrow * t->nvec;
   Points p = beside ? features_beside(t, k, beside) : feature_range(t, k, const_int(t->e, 0), t->extent[k], no_features(t, l));
-  for (uint32_t n = 0; n < points_of(t, l); n++) keep_result(t, l->accs.at[n / points]->result, n % points / t->nvec, n % t->nvec, p.at[n]);
+  for (uint32_t n = 0; n < points_of(t, l); n++) tile_keep_result(t, l->accs.at[n / points]->result, n % points / t->nvec, n % t->nvec, p.at[n]);
 }
 
 void tile_features(Tile *t, void (*beside)(Tile *t, LLVMValueRef part)) {

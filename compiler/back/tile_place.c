@@ -1,0 +1,270 @@
+/* tile_place: columns that are read where they lie.
+ *
+ * Packing writes and reads again what it has read; each element is then used once for every row of the block.  Where rows
+ * are few that is most of the work, and memory gives its lines more slowly than it could.  So a stream all of whose
+ * operands of a column and a feature, and of a column and an axis, are elements of arrays is then computed from these:
+ *
+ *     features  as many columns as a vector has lanes: their lines are loaded vector by vector, squares of them transposed in
+ *               registers, and each feature's vector of columns is used by the rows of the strip
+ *     contract  a column's weights, broadcast, times its vector along the axis, for runs of columns that L1 holds
+ *
+ * Every sum has the terms, and the order, that it has from panels, so the bits are the same, and which way a block goes
+ * may depend on anything.
+ *
+ * An element along an axis that is no number would spoil the sums of rows that give it no weight.  Then the span has lost
+ * its way (Tile.lost), and is taken again from panels, which know such columns one by one. */
+#include "back/tile.h"
+#include "ir/build.h"
+
+typedef LLVMValueRef V;
+
+enum {
+  PLACE_ROWS = 8,     /* of a block, at most: with more of them panels cost less */
+  PLACE_RUN = 32,     /* columns that are contracted together */
+  FEATURES_AHEAD = 1, /* squares that are fetched before they are needed */
+  AXIS_AHEAD = 32     /* the same of columns */
+};
+
+static V plus(Emit *e, V x, V y) { return LLVMBuildAdd(e->b, x, y, ""); }
+static V minus(Emit *e, V x, V y) { return LLVMBuildSub(e->b, x, y, ""); }
+static V times(Emit *e, V x, uint64_t n) { return LLVMBuildMul(e->b, x, const_int(e, (int64_t)n), ""); }
+static V both(Emit *e, V x, V y) { return LLVMBuildAnd(e->b, x, y, ""); }
+static V least(Emit *e, V x, V y) { return op_extreme(e, IR_INT, false, x, y); }
+static V over(Emit *e, V x, uint64_t n) { return LLVMBuildUDiv(e->b, x, const_int(e, (int64_t)n), ""); }
+
+/* ---- which streams, and where --------------------------------------------------------------------------- */
+
+/* An element of an array at the column, at the feature, and else at what neither the rows nor the stream change. */
+static bool lies(const Tile *t, Val v, Val feature) {
+  const Instr *i = ir_at(t->e->k, v);
+  const Val column = t->s->loop->index;
+  uint32_t at_column = 0, at_feature = 0;
+  if (i->op != IR_LOAD || i->type != IR_REAL || !array_has_runs(i->array)) return false;
+  for (uint32_t n = 0; n < i->narg; n++) {
+    Val a = i->arg[n];
+    if (a == column) at_column++;
+    else if (a == feature) at_feature++;
+    else if (t->rows->dep[a] || region_contains(t->rows->loop->body, ir_at(t->e->k, a)->home)) return false;
+  }
+  return at_column == 1 && at_feature == 1;
+}
+
+bool tile_place_can(const Tile *t) {
+  const TileStream *s = t->s;
+  if (!s->features.n || !tile_columns_unchecked(t)) return false;
+  for (uint32_t k = 0; k < s->features.n; k++) {
+    const TileFeature *f = &s->features.at[k];
+    if (f->is_log) return false;
+    for (uint32_t n = 0; n < f->col.n; n++)
+      if (!lies(t, f->col.at[n], f->loop->index)) return false;
+  }
+  for (uint32_t k = 0; k < s->accs.n; k++) {
+    const TileAcc *a = &s->accs.at[k];
+    if (a->use == USE_CONTRACT && (!a->panel || !lies(t, a->panel, a->acc->body.index[0]))) return false;
+  }
+  return true;
+}
+
+static V is_whole(Tile *t, V extent) {
+  V rest = LLVMBuildAnd(t->e->b, extent, const_int(t->e, t->l.n - 1), "");
+  return LLVMBuildICmp(t->e->b, LLVMIntEQ, rest, const_int(t->e, 0), "");
+}
+
+/* Whether the elements are there, those along the feature side by side, for columns first .. last. */
+static V holds(Tile *t, Val v, Val feature, V lo, V extent, V first, V last) {
+  Emit *e = t->e;
+  const Instr *i = ir_at(e->k, v);
+  V all = is_whole(t, extent), column[] = {first, last};
+  uint32_t along = 0;
+  while (i->arg[along] != feature) along++;
+  for (int n = 0; n < 2; n++) {
+    e->val[t->s->loop->index] = column[n];
+    all = both(e, all, array_run_holds(e, i, along, lo, plus(e, lo, extent)));
+  }
+  return all;
+}
+
+V tile_place_holds(Tile *t, V lo, V hi) {
+  Emit *e = t->e;
+  V all = LLVMBuildICmp(e->b, LLVMIntSLE, t->rows_in_block, const_int(e, PLACE_ROWS), ""), last = minus(e, hi, const_int(e, 1));
+  for (uint32_t k = 0; k < t->s->features.n; k++) {
+    const TileFeature *f = &t->s->features.at[k];
+    for (uint32_t n = 0; n < f->col.n; n++)
+      all = both(e, all, holds(t, f->col.at[n], f->loop->index, e->val[f->loop->lo], t->extent[k], lo, last));
+  }
+  for (uint32_t k = 0; k < t->s->accs.n; k++) {
+    const TileAcc *a = &t->s->accs.at[k];
+    if (a->use != USE_CONTRACT) continue;
+    all = both(e, all, holds(t, a->panel, a->acc->body.index[0], e->val[a->acc->axes[0].lo], t->acc[k].extent, lo, last));
+  }
+  return all;
+}
+
+static void set_index(Emit *e, Val index, Val lo, Val hi, V offset) {
+  e->val[index] = plus(e, e->val[lo], offset);
+  e->range[index] = (IndexRange){lo, hi};
+}
+
+/* A vector along `feature`, and the one that lies `ahead` columns further on its way. */
+static V run_of(Tile *t, Val v, Val feature, int64_t ahead) {
+  Emit *e = t->e;
+  const Instr *i = ir_at(e->k, v);
+  uint32_t along = 0, across = 0;
+  while (i->arg[along] != feature) along++;
+  while (i->arg[across] != t->s->loop->index) across++;
+  V x = array_run(e, i, along, t->l.n);
+  array_run_ahead(e, i, along, across, ahead);
+  return tile_scaled(t, v, x);
+}
+
+/* ---- features ------------------------------------------------------------------------------------------- */
+
+/* The square of columns at t->here_column and features from d: a vector of columns for every feature. */
+static void load_square(Tile *t, const TileFeature *f, Val v, V d, const V *column, V *square) {
+  Emit *e = t->e;
+  for (unsigned r = 0; r < t->l.n; r++) {
+    e->val[t->s->loop->index] = column[r];
+    set_index(e, f->loop->index, f->loop->lo, f->loop->hi, d);
+    square[r] = run_of(t, v, f->loop->index, (int64_t)t->l.n * FEATURES_AHEAD);
+  }
+  tile_transpose(&t->l, square);
+}
+
+static void feature_loop(Tile *t, uint32_t k, const V *column) {
+  Emit *e = t->e;
+  const TileFeature *f = &t->s->features.at[k];
+  const Loop *l = f->loop;
+  uint32_t points = t->nrow * l->accs.n;
+  V *phi = NEW_ARRAY(e->arena, V, points + 1), *now = NEW_ARRAY(e->arena, V, points + 1);
+  V(*square)[64] = (V(*)[64])NEW_ARRAY(e->arena, V, (size_t)64 * (f->col.n + 1));
+  V *first = NEW_ARRAY(e->arena, V, points + 1);
+  for (uint32_t n = 0; n < points; n++) first[n] = tile_identity(t, l->accs.at[n / t->nrow]);
+  LLVMBasicBlockRef from = LLVMGetInsertBlock(e->b);
+  Count c = count_enter(e, const_int(e, 0), over(e, t->extent[k], t->l.n));
+  for (uint32_t n = 0; n < points; n++) {
+    now[n] = phi[n] = LLVMBuildPhi(e->b, LLVMTypeOf(first[n]), "");
+    LLVMAddIncoming(phi[n], &first[n], &from, 1);
+  }
+  V d = times(e, c.index, t->l.n);
+  uint32_t mark = tile_mark(t);
+  for (uint32_t n = 0; n < f->col.n; n++) load_square(t, f, f->col.at[n], d, column, square[n]);
+  for (unsigned m = 0; m < t->l.n; m++) {
+    uint32_t inner = tile_mark(t);
+    t->feature = plus(e, d, const_int(e, m));
+    for (uint32_t n = 0; n < f->col.n; n++) tile_preset(t, f->col.at[n], square[n][m]);
+    for (uint32_t n = 0; n < points; n++) now[n] = tile_feature_step(t, f, l->accs.at[n / t->nrow], now[n], n % t->nrow, 0);
+    tile_forget(t, inner);
+  }
+  tile_forget(t, mark);
+  LLVMBasicBlockRef body = LLVMGetInsertBlock(e->b);
+  for (uint32_t n = 0; n < points; n++) LLVMAddIncoming(phi[n], &now[n], &body, 1);
+  count_leave(e, &c);
+  for (uint32_t n = 0; n < points; n++) {
+    V out = LLVMBuildPhi(e->b, LLVMTypeOf(first[n]), "");
+    LLVMAddIncoming(out, (V[]){first[n], now[n]}, (LLVMBasicBlockRef[]){from, body}, 2);
+    now[n] = out;
+  }
+  for (uint32_t n = 0; n < points; n++) tile_keep_result(t, l->accs.at[n / t->nrow]->result, n % t->nrow, 0, now[n]);
+}
+
+/* Columns behind the last one repeat it. */
+void tile_place_features(Tile *t) {
+  Emit *e = t->e;
+  const Loop *l = t->s->loop;
+  Count c = count_enter(e, t->vec_lo, t->vec_hi);
+  V at = times(e, c.index, t->l.n), last = minus(e, t->cols_in_block, const_int(e, 1)), column[64];
+  for (unsigned r = 0; r < t->l.n; r++) column[r] = plus(e, t->first_col, least(e, plus(e, at, const_int(e, r)), last));
+  e->range[l->index] = (IndexRange){l->lo, l->hi};
+  t->here_column = at;
+  uint32_t mark = tile_mark(t);
+  for (uint32_t k = 0; k < t->s->features.n; k++) feature_loop(t, k, column);
+  tile_forget(t, mark);
+  t->here_column = NULL;
+  count_leave(e, &c);
+}
+
+/* ---- contract ------------------------------------------------------------------------------------------- */
+
+/* Where the sums of the block are: [row of the strip][axis, padded], in the panel, which nobody else needs. */
+static V sums_at(Tile *t, uint32_t k, uint32_t row, V axis) {
+  return plus(t->e, LLVMBuildMul(t->e->b, t->acc[k].padded, const_int(t->e, row), ""), axis);
+}
+
+/* Columns lo .. hi, nvec vectors of the axis from `axis`. */
+static void contract_patch(Tile *t, uint32_t k, V lo, V hi, V axis, uint32_t nvec) {
+  Emit *e = t->e;
+  const TileAcc *a = &t->s->accs.at[k];
+  const Axis *range = &a->acc->axes[0];
+  Val index = a->acc->body.index[0];
+  V weights = t->acc[k].x ? t->acc[k].x : t->weight[a->weight].part;
+  V phi[TILE_ROWS * TILE_VECTORS], now[TILE_ROWS * TILE_VECTORS], first[TILE_ROWS * TILE_VECTORS], x[TILE_VECTORS], w = NULL;
+  uint32_t points = t->nrow * nvec;
+  for (uint32_t n = 0; n < points; n++)
+    first[n] = tile_get(e, t->l.f32, t->acc[k].panel, sums_at(t, k, n / nvec, plus(e, axis, const_int(e, n % nvec * t->l.n))));
+  LLVMBasicBlockRef from = LLVMGetInsertBlock(e->b);
+  Count c = count_enter(e, lo, hi);
+  for (uint32_t n = 0; n < points; n++) {
+    phi[n] = LLVMBuildPhi(e->b, t->l.f32, "");
+    LLVMAddIncoming(phi[n], &first[n], &from, 1);
+  }
+  e->val[t->s->loop->index] = plus(e, t->first_col, c.index);
+  for (uint32_t v = 0; v < nvec; v++) {
+    set_index(e, index, range->lo, range->hi, plus(e, axis, const_int(e, v * t->l.n)));
+    x[v] = run_of(t, a->panel, index, AXIS_AHEAD);
+  }
+  for (uint32_t n = 0; n < points; n++) {
+    V at = plus(e, c.index, const_int(e, (int64_t)(n / nvec) * t->s->shape.col_block));
+    if (n % nvec == 0) w = lanes_splat(&t->l, tile_get(e, e->t.f32, weights, at));
+    now[n] = lanes_fma(&t->l, w, x[n % nvec], phi[n]);
+  }
+  for (uint32_t n = 0; n < points; n++) LLVMAddIncoming(phi[n], &now[n], &c.body, 1);
+  count_leave(e, &c);
+  for (uint32_t n = 0; n < points; n++) {
+    V out = LLVMBuildPhi(e->b, t->l.f32, "");
+    LLVMAddIncoming(out, (V[]){first[n], now[n]}, (LLVMBasicBlockRef[]){from, c.body}, 2);
+    now[n] = out;
+  }
+  for (uint32_t n = 0; n < points; n++)
+    tile_put(e, t->acc[k].panel, sums_at(t, k, n / nvec, plus(e, axis, const_int(e, n % nvec * t->l.n))), now[n]);
+}
+
+/* For every vector of the strip's sums: f. */
+static void for_sums(Tile *t, uint32_t k, void (*f)(Tile *, uint32_t, uint32_t, V)) {
+  Emit *e = t->e;
+  Count c = count_enter(e, const_int(e, 0), over(e, t->acc[k].extent, t->l.n));
+  V axis = times(e, c.index, t->l.n);
+  for (uint32_t row = 0; row < t->nrow; row++) f(t, k, row, axis);
+  count_leave(e, &c);
+}
+
+static void clear_sum(Tile *t, uint32_t k, uint32_t row, V axis) {
+  tile_put(t->e, t->acc[k].panel, sums_at(t, k, row, axis), lanes_float(&t->l, 0));
+}
+
+static void add_sum(Tile *t, uint32_t k, uint32_t row, V axis) {
+  Emit *e = t->e;
+  V x = tile_get(e, t->l.f32, t->acc[k].panel, sums_at(t, k, row, axis)), gap = LLVMBuildFSub(e->b, x, x, "");
+  V bad = tile_line_any(t, LLVMBuildFCmp(e->b, LLVMRealUNO, gap, gap, ""));
+  LLVMBuildStore(e->b, LLVMBuildOr(e->b, LLVMBuildLoad2(e->b, e->t.i1, t->lost, ""), bad, ""), t->lost);
+  V at = plus(e, LLVMBuildMul(e->b, plus(e, times(e, t->strip, t->nrow), const_int(e, row)), t->acc[k].padded, ""), axis);
+  tile_put(e, t->acc[k].sum, at, LLVMBuildFAdd(e->b, tile_get(e, t->l.f32, t->acc[k].sum, at), x, ""));
+}
+
+void tile_place_contract(Tile *t, uint32_t k) {
+  Emit *e = t->e;
+  const Loop *l = t->s->loop;
+  e->range[l->index] = (IndexRange){l->lo, l->hi};
+  for_sums(t, k, clear_sum);
+  V lo = times(e, t->vec_lo, t->l.n), hi = least(e, times(e, t->vec_hi, t->l.n), t->cols_in_block);
+  V tiles = over(e, t->acc[k].extent, t->width), done = times(e, tiles, t->width);
+  Count run = count_enter(e, const_int(e, 0), over(e, plus(e, minus(e, hi, lo), const_int(e, PLACE_RUN - 1)), PLACE_RUN));
+  V from = plus(e, lo, times(e, run.index, PLACE_RUN)), to = least(e, hi, plus(e, from, const_int(e, PLACE_RUN)));
+  Count c = count_enter(e, const_int(e, 0), tiles);
+  contract_patch(t, k, from, to, times(e, c.index, t->width), t->nvec);
+  count_leave(e, &c);
+  c = count_enter(e, const_int(e, 0), over(e, minus(e, t->acc[k].extent, done), t->l.n));
+  contract_patch(t, k, from, to, plus(e, done, times(e, c.index, t->l.n)), 1);
+  count_leave(e, &c);
+  count_leave(e, &run);
+  for_sums(t, k, add_sum);
+}
