@@ -362,7 +362,7 @@ void array_run_ahead(Emit *e, const Instr *i, uint32_t along, uint32_t across, i
   LLVMValueRef f = LLVMGetIntrinsicDeclaration(e->module, LLVMLookupIntrinsicID(name, sizeof name - 1), &e->t.ptr, 1);
   LLVMValueRef far = LLVMBuildMul(e->b, e->place[i->array->id].stride[across], const_int(e, ahead), "");
   LLVMValueRef at = LLVMBuildGEP2(e->b, stored_type(e, i->array->elem), run_address(e, i, along), &far, 1, "");
-  LLVMValueRef arg[] = {at, LLVMConstInt(e->t.i32, 0, false), LLVMConstInt(e->t.i32, 3, false), LLVMConstInt(e->t.i32, 1, false)};
+  LLVMValueRef arg[] = {at, LLVMConstInt(e->t.i32, 0, false), LLVMConstInt(e->t.i32, 2, false), LLVMConstInt(e->t.i32, 1, false)};
   LLVMBuildCall2(e->b, LLVMGlobalGetValueType(f), f, arg, 4, "");
 }
 

@@ -90,6 +90,7 @@ typedef struct Tile {
   LLVMValueRef all, partial;  /* i1: all pairs of the strip are there; else cells of i1 by tile: some pair is missing */
   LLVMValueRef in_place, lost; /* NULL, or i1: columns are read where they lie; cell, i1: the span must be taken from panels */
   LLVMValueRef strip;         /* number of the strip in the block of rows */
+  LLVMValueRef live_rows;     /* of the strip: how many are swept; others are there for the registers' sake */
   LLVMValueRef column;        /* number of the register tile in the block of columns */
   LLVMValueRef vector;        /* of the block, the first of those that are computed; NULL: the tile's */
   LLVMValueRef feature;       /* d - lo */

@@ -21,8 +21,8 @@ typedef LLVMValueRef V;
 enum {
   PLACE_ROWS = 8,     /* of a block, at most: with more of them panels cost less */
   PLACE_RUN = 32,     /* columns that are contracted together */
-  FEATURES_AHEAD = 1, /* squares that are fetched before they are needed */
-  AXIS_AHEAD = 32     /* the same of columns */
+  FEATURES_AHEAD = 2, /* squares that are fetched before they are needed */
+  AXIS_AHEAD = 64     /* the same of columns */
 };
 
 static V plus(Emit *e, V x, V y) { return LLVMBuildAdd(e->b, x, y, ""); }
@@ -186,21 +186,28 @@ void tile_place_features(Tile *t) {
 /* ---- contract ------------------------------------------------------------------------------------------- */
 
 /* Where the sums of the block are: [row of the strip][axis, padded], in the panel, which nobody else needs. */
-static V sums_at(Tile *t, uint32_t k, uint32_t row, V axis) {
-  return plus(t->e, LLVMBuildMul(t->e->b, t->acc[k].padded, const_int(t->e, row), ""), axis);
+static V sums_at(Tile *t, uint32_t k, V row, V axis) { return plus(t->e, LLVMBuildMul(t->e->b, t->acc[k].padded, row, ""), axis); }
+
+enum { PATCH = TILE_ROWS * TILE_VECTORS };
+
+/* A part of the strip's sums that registers hold: nrow rows from `row`, nvec vectors of the axis from `axis`. */
+typedef struct Patch { uint32_t nrow, nvec; V row, axis; } Patch;
+
+static V patch_at(Tile *t, uint32_t k, const Patch *p, uint32_t n) {
+  Emit *e = t->e;
+  return sums_at(t, k, plus(e, p->row, const_int(e, n / p->nvec)), plus(e, p->axis, const_int(e, n % p->nvec * t->l.n)));
 }
 
-/* Columns lo .. hi, nvec vectors of the axis from `axis`. */
-static void contract_patch(Tile *t, uint32_t k, V lo, V hi, V axis, uint32_t nvec) {
+/* Columns lo .. hi. */
+static void contract_patch(Tile *t, uint32_t k, V lo, V hi, const Patch *p) {
   Emit *e = t->e;
   const TileAcc *a = &t->s->accs.at[k];
   const Axis *range = &a->acc->axes[0];
   Val index = a->acc->body.index[0];
   V weights = t->acc[k].x ? t->acc[k].x : t->weight[a->weight].part;
-  V phi[TILE_ROWS * TILE_VECTORS], now[TILE_ROWS * TILE_VECTORS], first[TILE_ROWS * TILE_VECTORS], x[TILE_VECTORS], w = NULL;
-  uint32_t points = t->nrow * nvec;
-  for (uint32_t n = 0; n < points; n++)
-    first[n] = tile_get(e, t->l.f32, t->acc[k].panel, sums_at(t, k, n / nvec, plus(e, axis, const_int(e, n % nvec * t->l.n))));
+  V phi[PATCH], now[PATCH], first[PATCH], x[PATCH], w = NULL;
+  uint32_t points = p->nrow * p->nvec;
+  for (uint32_t n = 0; n < points; n++) first[n] = tile_get(e, t->l.f32, t->acc[k].panel, patch_at(t, k, p, n));
   LLVMBasicBlockRef from = LLVMGetInsertBlock(e->b);
   Count c = count_enter(e, lo, hi);
   for (uint32_t n = 0; n < points; n++) {
@@ -208,14 +215,15 @@ static void contract_patch(Tile *t, uint32_t k, V lo, V hi, V axis, uint32_t nve
     LLVMAddIncoming(phi[n], &first[n], &from, 1);
   }
   e->val[t->s->loop->index] = plus(e, t->first_col, c.index);
-  for (uint32_t v = 0; v < nvec; v++) {
-    set_index(e, index, range->lo, range->hi, plus(e, axis, const_int(e, v * t->l.n)));
+  for (uint32_t v = 0; v < p->nvec; v++) {
+    set_index(e, index, range->lo, range->hi, plus(e, p->axis, const_int(e, v * t->l.n)));
     x[v] = run_of(t, a->panel, index, AXIS_AHEAD);
   }
   for (uint32_t n = 0; n < points; n++) {
-    V at = plus(e, c.index, const_int(e, (int64_t)(n / nvec) * t->s->shape.col_block));
-    if (n % nvec == 0) w = lanes_splat(&t->l, tile_get(e, e->t.f32, weights, at));
-    now[n] = lanes_fma(&t->l, w, x[n % nvec], phi[n]);
+    V row = plus(e, p->row, const_int(e, n / p->nvec));
+    V at = plus(e, c.index, times(e, row, t->s->shape.col_block));
+    if (n % p->nvec == 0) w = lanes_splat(&t->l, tile_get(e, e->t.f32, weights, at));
+    now[n] = lanes_fma(&t->l, w, x[n % p->nvec], phi[n]);
   }
   for (uint32_t n = 0; n < points; n++) LLVMAddIncoming(phi[n], &now[n], &c.body, 1);
   count_leave(e, &c);
@@ -224,47 +232,59 @@ static void contract_patch(Tile *t, uint32_t k, V lo, V hi, V axis, uint32_t nve
     LLVMAddIncoming(out, (V[]){first[n], now[n]}, (LLVMBasicBlockRef[]){from, c.body}, 2);
     now[n] = out;
   }
-  for (uint32_t n = 0; n < points; n++)
-    tile_put(e, t->acc[k].panel, sums_at(t, k, n / nvec, plus(e, axis, const_int(e, n % nvec * t->l.n))), now[n]);
+  for (uint32_t n = 0; n < points; n++) tile_put(e, t->acc[k].panel, patch_at(t, k, p, n), now[n]);
 }
 
-/* For every vector of the strip's sums: f. */
-static void for_sums(Tile *t, uint32_t k, void (*f)(Tile *, uint32_t, uint32_t, V)) {
+/* For every vector of the sums of the strip's rows that are there: f. */
+static void for_sums(Tile *t, uint32_t k, void (*f)(Tile *, uint32_t, V, V)) {
   Emit *e = t->e;
+  Count r = count_enter(e, const_int(e, 0), const_int(e, t->nrow));
   Count c = count_enter(e, const_int(e, 0), over(e, t->acc[k].extent, t->l.n));
-  V axis = times(e, c.index, t->l.n);
-  for (uint32_t row = 0; row < t->nrow; row++) f(t, k, row, axis);
+  f(t, k, r.index, times(e, c.index, t->l.n));
   count_leave(e, &c);
+  count_leave(e, &r);
 }
 
-static void clear_sum(Tile *t, uint32_t k, uint32_t row, V axis) {
+static void clear_sum(Tile *t, uint32_t k, V row, V axis) {
   tile_put(t->e, t->acc[k].panel, sums_at(t, k, row, axis), lanes_float(&t->l, 0));
 }
 
-static void add_sum(Tile *t, uint32_t k, uint32_t row, V axis) {
+static void add_sum(Tile *t, uint32_t k, V row, V axis) {
   Emit *e = t->e;
   V x = tile_get(e, t->l.f32, t->acc[k].panel, sums_at(t, k, row, axis)), gap = LLVMBuildFSub(e->b, x, x, "");
   V bad = tile_line_any(t, LLVMBuildFCmp(e->b, LLVMRealUNO, gap, gap, ""));
   LLVMBuildStore(e->b, LLVMBuildOr(e->b, LLVMBuildLoad2(e->b, e->t.i1, t->lost, ""), bad, ""), t->lost);
-  V at = plus(e, LLVMBuildMul(e->b, plus(e, times(e, t->strip, t->nrow), const_int(e, row)), t->acc[k].padded, ""), axis);
+  V at = plus(e, LLVMBuildMul(e->b, plus(e, times(e, t->strip, t->nrow), row), t->acc[k].padded, ""), axis);
   tile_put(e, t->acc[k].sum, at, LLVMBuildFAdd(e->b, tile_get(e, t->l.f32, t->acc[k].sum, at), x, ""));
 }
 
+/* The rows of the strip, of a run of columns, for as much of the axis from `axis` as nvec vectors divide. */
+static V contract_along(Tile *t, uint32_t k, V lo, V hi, V axis, uint32_t nvec) {
+  Emit *e = t->e;
+  uint32_t nrow = t->nrow > 1 ? t->nrow / 2 : 1, width = nvec * t->l.n;
+  V tiles = over(e, minus(e, t->acc[k].extent, axis), width);
+  Count c = count_enter(e, const_int(e, 0), tiles);
+  V first = plus(e, axis, times(e, c.index, width));
+  Count r = count_enter(e, const_int(e, 0), over(e, plus(e, t->live_rows, const_int(e, nrow - 1)), nrow));
+  Patch p = {nrow, nvec, times(e, r.index, nrow), first};
+  contract_patch(t, k, lo, hi, &p);
+  count_leave(e, &r);
+  count_leave(e, &c);
+  return plus(e, axis, times(e, tiles, width));
+}
+
+/* Wide patches of few rows: memory then is read in its order. */
 void tile_place_contract(Tile *t, uint32_t k) {
   Emit *e = t->e;
   const Loop *l = t->s->loop;
   e->range[l->index] = (IndexRange){l->lo, l->hi};
   for_sums(t, k, clear_sum);
   V lo = times(e, t->vec_lo, t->l.n), hi = least(e, times(e, t->vec_hi, t->l.n), t->cols_in_block);
-  V tiles = over(e, t->acc[k].extent, t->width), done = times(e, tiles, t->width);
   Count run = count_enter(e, const_int(e, 0), over(e, plus(e, minus(e, hi, lo), const_int(e, PLACE_RUN - 1)), PLACE_RUN));
   V from = plus(e, lo, times(e, run.index, PLACE_RUN)), to = least(e, hi, plus(e, from, const_int(e, PLACE_RUN)));
-  Count c = count_enter(e, const_int(e, 0), tiles);
-  contract_patch(t, k, from, to, times(e, c.index, t->width), t->nvec);
-  count_leave(e, &c);
-  c = count_enter(e, const_int(e, 0), over(e, minus(e, t->acc[k].extent, done), t->l.n));
-  contract_patch(t, k, from, to, plus(e, done, times(e, c.index, t->l.n)), 1);
-  count_leave(e, &c);
+  V axis = contract_along(t, k, from, to, const_int(e, 0), 2 * t->nvec);
+  axis = contract_along(t, k, from, to, axis, t->nvec);
+  contract_along(t, k, from, to, axis, 1);
   count_leave(e, &run);
   for_sums(t, k, add_sum);
 }

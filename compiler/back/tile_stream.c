@@ -117,7 +117,7 @@ static void features(Tile *t, const Live *live, V wide) {
 static void sweep_cut(Tile *t, V tile) {
   Emit *e = t->e;
   Live live = live_of(t, tile);
-  Count r = count_enter(e, const_int(e, 0), const_int(e, t->nrow));
+  Count r = count_enter(e, const_int(e, 0), t->live_rows);
   t->here_row = r.index;
   V unit = const_int(e, t->unit), end = LLVMBuildUDiv(e->b, plus(e, live.hi, const_int(e, t->unit - 1)), unit, "");
   Count c = count_enter(e, LLVMBuildUDiv(e->b, live.lo, unit, ""), end);
@@ -330,7 +330,15 @@ static void contract_here(Tile *t, uint32_t k) {
   if (done) block_go(e, done);
 }
 
+/* Rows that repeat the last one are swept only beside features. */
+static V live_rows(Tile *t) {
+  Emit *e = t->e;
+  V all = const_int(e, t->nrow), there = minus(e, t->rows_in_block, times(e, t->strip, t->nrow));
+  return t->in_place ? LLVMBuildSelect(e->b, t->in_place, least(e, there, all), all, "") : all;
+}
+
 void tile_strip(Tile *t) {
+  t->live_rows = live_rows(t);
   if (t->in_place) {
     LLVMBasicBlockRef panels = block_when(t->e, t->in_place, "place");
     tile_place_features(t);

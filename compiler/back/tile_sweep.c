@@ -572,6 +572,9 @@ V tile_aside_is_new(Tile *t) {
     V max = tile_get(e, LLVMVectorType(e->t.f32, t->nrow), t->weight[w].max, times(e, t->strip, t->nrow));
     any = LLVMBuildOr(e->b, any, compare(e, LLVMRealOEQ, max, LLVMConstVector(none, t->nrow)), "");
   }
+  Lanes rows = lanes_of(e, t->nrow);
+  V there = LLVMBuildTrunc(e->b, t->live_rows, e->t.i32, "");
+  any = LLVMBuildAnd(e->b, any, LLVMBuildICmp(e->b, LLVMIntSLT, lanes_iota(&rows, e->t.i32), lanes_splat(&rows, there), ""), "");
   LLVMTypeRef bits = LLVMIntTypeInContext(e->cx, t->nrow);
   return LLVMBuildICmp(e->b, LLVMIntNE, LLVMBuildBitCast(e->b, any, bits, ""), LLVMConstNull(bits), "");
 }
@@ -613,7 +616,7 @@ void tile_aside_prime(Tile *t, V lo, V hi, V new_only) {
   Emit *e = t->e;
   V *line = NEW_ARRAY(e->arena, V, t->s->weights.n + 1), *top = NEW_ARRAY(e->arena, V, t->s->weights.n + 1), row[TILE_ROWS];
   for (uint32_t w = 0; w < t->s->weights.n; w++) line[w] = line_of(t, lanes_float(&t->l, -INFINITY)), top[w] = line_of(t, none_scalar(e));
-  Count r = count_enter(e, const_int(e, 0), const_int(e, t->nrow));
+  Count r = count_enter(e, const_int(e, 0), t->live_rows);
   t->here_row = r.index;
   t->row_odd = line_at(t, t->aside->odd, e->t.i1);
   find_largest(t, line, lo, hi);
@@ -623,7 +626,7 @@ void tile_aside_prime(Tile *t, V lo, V hi, V new_only) {
     lines_of(t, line[w], t->l.f32, row);
     LLVMSetAlignment(LLVMBuildStore(e->b, lanes_fold_all(&t->l, row, t->nrow, bigger), top[w]), 4);
   }
-  r = count_enter(e, const_int(e, 0), const_int(e, t->nrow));
+  r = count_enter(e, const_int(e, 0), t->live_rows);
   t->here_row = r.index;
   raise_row(t, top, new_only);
   note_references(t);
