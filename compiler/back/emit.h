@@ -80,6 +80,7 @@ typedef struct Emit {
   LLVMValueRef split_space; /* states of spans that threads share */
   const TileRows *shared_rows; /* whose blocks are shared out among threads, and how many rows these have; NULL: none */
   LLVMValueRef block_rows, row;        /* row: the number of the one being computed */
+  LLVMValueRef group; /* iterations of the loop around the rows that share a block (tile_group.c); NULL: none do */
   LLVMValueRef odd_rows;               /* the function of those that tiles leave to scalar code; NULL: they are emitted in place */
   LLVMValueRef pack;                   /* the function that packs a block of columns, likewise */
 } Emit;

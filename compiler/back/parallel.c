@@ -8,7 +8,7 @@
  * What the iterations read is either found again from the parameters (views, places in the workspace) or
  * handed over in the context, which lies on the caller's stack:
  *
- *   Context   rows function, in, out, sizes, workspace, threads, rows of a block, bytes of the workspace, lock, item, error,
+ *   Context   rows function, in, out, sizes, workspace, threads, rows of a block, iterations in one, bytes of the workspace, lock, item, error,
  *             captured values...
  *
  * Few rows with many columns are shared out by spans of columns (tile.h): first every span of every block is an item,
@@ -34,7 +34,7 @@ enum {
 /* As the generated code sees it; only offsets are used here. */
 typedef struct Context {
   void *rows, *in, *out, *sizes, *workspace;
-  int64_t threads, block_rows, shared, each, lock, item;
+  int64_t threads, block_rows, group, shared, each, lock, item;
   attn_error error;
   int64_t captured[];
 } Context;
@@ -113,9 +113,15 @@ static LLVMValueRef parts(Emit *e, LLVMValueRef rows, LLVMValueRef by) {
   return LLVMBuildAdd(e->b, whole, LLVMBuildZExt(e->b, more, e->t.i64, ""), "");
 }
 
+/* Whether blocks may have rows of several iterations of the loop before the last. */
+static bool is_grouped(const Nest *nest) {
+  return nest->tiled && nest->tiled->around && nest->n >= 2 && nest->loop[nest->n - 2] == nest->tiled->around;
+}
+
 /* How many rows loop n of a nest stands for. */
 static LLVMValueRef steps(Emit *e, const Nest *nest, uint32_t n) {
   LLVMValueRef all = extent(e, nest->loop[n]);
+  if (is_grouped(nest) && n + 2 == nest->n) return parts(e, all, e->group);
   bool blocks = nest->tiled && n + 1 == nest->n;
   return blocks ? parts(e, all, e->block_rows) : all;
 }
@@ -127,14 +133,31 @@ static bool is_uneven(const TileRows *rows) {
   return false;
 }
 
+/* Sets how many iterations share a block: all that may, as long as blocks stay small, and threads have one each, or a span. */
+static void share_iterations(Emit *e, const Nest *nest) {
+  e->group = NULL;
+  if (!is_grouped(nest)) return;
+  const TileRows *rows = nest->tiled;
+  LLVMValueRef one = const_int(e, 1), each = op_extreme(e, IR_INT, true, extent(e, nest->loop[nest->n - 1]), one), outer = one;
+  LLVMValueRef room = op_extreme(e, IR_INT, true, LLVMBuildUDiv(e->b, const_int(e, SMALL_BLOCK), each, ""), one);
+  LLVMValueRef many = op_extreme(e, IR_INT, true, rows->share ? layout_size(e, rows->share) : extent(e, rows->around), one);
+  LLVMValueRef fits = LLVMBuildICmp(e->b, LLVMIntSLE, many, room, "");
+  e->group = LLVMBuildSelect(e->b, fits, many, rows->share ? one : room, "");
+  for (uint32_t n = 0; n + 1 < nest->n; n++) outer = product(e, outer, steps(e, nest, n));
+  if (tile_has_spans(e->k, rows)) outer = product(e, outer, tile_spans(e, rows));
+  e->group = LLVMBuildSelect(e->b, LLVMBuildICmp(e->b, LLVMIntSGE, outer, e->threads, ""), e->group, one, "");
+}
+
 /* Sets how many rows a block takes: the most that the tiles allow, or less where that would leave threads without
  * work: the number of blocks becomes a multiple of the threads, or 8 times as many where they are uneven. */
 static void share_blocks(Emit *e, const Nest *nest) {
+  share_iterations(e, nest);
   if (!nest->tiled) return;
   uint32_t strip = nest->tiled->streams.at[0]->shape.rows;
   LLVMValueRef most = const_int(e, tile_block_rows(nest->tiled)), one = const_int(e, 1);
   LLVMValueRef rows = op_extreme(e, IR_INT, true, extent(e, nest->loop[nest->n - 1]), one), outer = one;
-  for (uint32_t n = 0; n + 1 < nest->n; n++) outer = product(e, outer, extent(e, nest->loop[n]));
+  if (e->group) rows = product(e, rows, e->group);
+  for (uint32_t n = 0; n + 1 < nest->n; n++) outer = product(e, outer, steps(e, nest, n));
   outer = op_extreme(e, IR_INT, true, outer, one);
   LLVMValueRef all = product(e, outer, parts(e, rows, most)), many = LLVMBuildShl(e->b, e->threads, const_int(e, 3), "");
   LLVMValueRef even = LLVMBuildMul(e->b, parts(e, all, e->threads), e->threads, "");
@@ -285,6 +308,7 @@ static LLVMValueRef enter_row(Emit *e, const Nest *nest, LLVMValueRef row) {
   uint32_t last = nest->n - 1;
   split_row(e, nest, row, step);
   for (uint32_t n = 0; n < last; n++) {
+    if (is_grouped(nest) && n + 1 == last) step[n] = LLVMBuildMul(e->b, step[n], e->group, "");
     set_index(e, nest->loop[n], step[n]);
     emit_around(e, nest->loop[n]->body);
   }
@@ -421,6 +445,7 @@ static LLVMValueRef emit_rows(Emit *e, const Nest *nest, const Captured *list, R
   rows_arrays(e);
   e->shared_rows = nest->tiled;
   e->block_rows = load_field(e, e->t.i64, LLVMGetParam(e->fn, ROW_CONTEXT), offsetof(Context, block_rows));
+  e->group = is_grouped(nest) ? load_field(e, e->t.i64, LLVMGetParam(e->fn, ROW_CONTEXT), offsetof(Context, group)) : NULL;
   emit_part(e, nest, part, f);
   function_end(e, NULL);
   LLVMValueRef fn = e->fn;
@@ -498,6 +523,7 @@ void emit_parallel(Emit *e, const Loop *l) {
   hand_over(e, context, &list);
   share_blocks(e, &nest);
   if (nest.tiled) store_field(e, e->block_rows, context, offsetof(Context, block_rows));
+  if (e->group) store_field(e, e->group, context, offsetof(Context, group));
   LLVMValueRef rows = count_rows(e, &nest);
   LLVMBasicBlockRef done = NULL;
   RowsFunctions f = {{NULL}};

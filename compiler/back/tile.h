@@ -19,6 +19,7 @@
  *
  *   tile_rows.c    blocks of rows, states, results, the workspace
  *   tile_pack.c    operands of rows and columns, by scalar code
+ *   tile_group.c   blocks with rows of several iterations of the loop around
  *   tile_line.c    an operand along its feature, in vectors
  *   tile_value.c   values of a register tile
  *   tile_place.c   columns that are read where they lie
@@ -84,6 +85,7 @@ typedef struct Tile {
   VEC(struct TileLeaf *) leaves; /* data in the mask */
   /* where the code being emitted stands */
   LLVMValueRef first_row, rows_in_block; /* the block of rows; rows: at least 1 */
+  LLVMValueRef period;        /* NULL, or after how many rows of the block their index begins again */
   LLVMValueRef first_col, cols_in_block, tiles;
   LLVMValueRef bad, some_bad; /* columns of the block with an x that is no number, i32; cell, i1: whether there are */
   LLVMValueRef vec_lo, vec_hi; /* vectors of the block that may hold a pair of the strip: vec_lo..vec_hi, not empty */
@@ -129,6 +131,17 @@ LLVMValueRef tile_span(Emit *e, const TileRows *rows, LLVMValueRef block, LLVMVa
 void tile_span_pack(Emit *e, const TileRows *rows, LLVMValueRef block, LLVMValueRef span, LLVMValueRef state, LLVMValueRef first);
 void tile_merge(Emit *e, const TileRows *rows, LLVMValueRef block, LLVMValueRef into, LLVMValueRef from);
 void tile_finish(Emit *e, const TileRows *rows, LLVMValueRef block, LLVMValueRef state);
+
+/* ---- tile_group.c ------------------------------------------------------------------------------- */
+
+bool group_is(const Emit *e, const TileRows *rows); /* whether blocks may have rows of several iterations, Emit.group of them */
+LLVMValueRef group_rows(Emit *e, const TileRows *rows);   /* from the iteration that the loop around is at */
+LLVMValueRef group_period(Emit *e, const TileRows *rows); /* rows of one iteration; at least 1 */
+/* Between begin and end the loop around may be at another iteration: that of the row of that number, counted from the first
+ * row of the iteration that it was at. */
+LLVMValueRef *group_begin(Emit *e, const TileRows *rows);
+void group_row(Emit *e, const TileRows *rows, LLVMValueRef *kept, LLVMValueRef number);
+void group_end(Emit *e, const TileRows *rows, LLVMValueRef *kept);
 
 /* ---- tile_merge.c ------------------------------------------------------------------------------- */
 

@@ -336,15 +336,18 @@ static V last_of(Emit *e, V first, V count) { return minus(e, plus(e, first, cou
 
 static Reach whole_block(Tile *t) {
   Emit *e = t->e;
-  return (Reach){t->first_row, last_of(e, t->first_row, t->rows_in_block), t->first_col, last_of(e, t->first_col, t->cols_in_block), NULL, NULL};
+  V rows = t->period ? smaller(e, false, t->rows_in_block, t->period) : t->rows_in_block;
+  return (Reach){t->first_row, last_of(e, t->first_row, rows), t->first_col, last_of(e, t->first_col, t->cols_in_block), NULL, NULL};
 }
 
 static Reach whole_strip(Tile *t) {
   Emit *e = t->e;
   Reach w = whole_block(t);
+  V first = plus(e, t->first_row, times(e, t->strip, t->nrow)), last = plus(e, first, const_int(e, t->nrow - 1));
+  V again = t->period ? less(e, false, t->period, t->rows_in_block) : truth(e, false); /* then the strip may have any of its rows */
   w.strip = t->strip;
-  w.row_lo = plus(e, t->first_row, times(e, t->strip, t->nrow));
-  w.row_hi = smaller(e, false, w.row_hi, plus(e, w.row_lo, const_int(e, t->nrow - 1)));
+  w.row_lo = LLVMBuildSelect(e->b, again, w.row_lo, first, "");
+  w.row_hi = LLVMBuildSelect(e->b, again, w.row_hi, smaller(e, false, w.row_hi, last), "");
   return w;
 }
 

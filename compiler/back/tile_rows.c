@@ -374,8 +374,8 @@ static void load_results(Tile *t, V at) {
 
 /* ---- blocks ------------------------------------------------------------------------------------- */
 
-/* Of rows.  lo .. hi: its columns, of one stream alone; NULL: all. */
-typedef struct Block { Tile **tiles; V first, rows, odd, lo, hi, seeded; } Block;
+/* Of rows.  before: how many come before it, from the first on; lo .. hi: its columns, of one stream alone; NULL: all. */
+typedef struct Block { Tile **tiles; V before, first, rows, odd, lo, hi, seeded; } Block;
 
 static Val loop_instr(const Kernel *k, const Region *r, const Loop *l) {
   for (uint32_t n = 0; n < r->code.n; n++)
@@ -383,10 +383,8 @@ static Val loop_instr(const Kernel *k, const Region *r, const Loop *l) {
   ICE("a loop is not in its region");
 }
 
-static void set_row(Emit *e, const TileRows *rows, const Block *b, V at) {
-  const Loop *l = rows->loop;
-  e->val[l->index] = plus(e, b->first, least(e, at, minus(e, b->rows, const_int(e, 1))));
-  e->range[l->index] = (IndexRange){l->lo, l->hi};
+static void set_row(Emit *e, const TileRows *rows, const Block *b, V *around, V at) {
+  group_row(e, rows, around, plus(e, b->before, least(e, at, minus(e, b->rows, const_int(e, 1)))));
 }
 
 /* What stream n reads from the body of its rows; the streams before it have been computed. */
@@ -404,15 +402,16 @@ static bool *row_slice(Emit *e, const TileRows *rows, const Block *b, uint32_t n
 
 static void begin_rows(Emit *e, const TileRows *rows, const Block *b, uint32_t n) {
   Tile *t = b->tiles[n];
-  V strips = ceil_div(e, b->rows, t->nrow);
+  V strips = ceil_div(e, b->rows, t->nrow), *around = group_begin(e, rows);
   Count c = count_enter(e, const_int(e, 0), times(e, strips, t->nrow));
-  set_row(e, rows, b, c.index);
+  set_row(e, rows, b, around, c.index);
   for (uint32_t k = 0; k < n; k++)
     if (b->tiles[k]) load_results(b->tiles[k], least(e, c.index, minus(e, b->rows, const_int(e, 1))));
   emit_code(e, rows->loop->body, row_slice(e, rows, b, n), true);
   tile_pack_row(t, c.index);
   begin_row(t, c.index, b->seeded);
   count_leave(e, &c);
+  group_end(e, rows, around);
 }
 
 /* Whether what the mask leaves out may be passed over. */
@@ -547,6 +546,7 @@ static void do_columns(Tile *t, V lo, V hi) {
 static void set_block(Tile *t, const Block *b) {
   t->first_row = b->first;
   t->rows_in_block = b->rows;
+  t->period = group_is(t->e, t->rows) ? group_period(t->e, t->rows) : NULL;
   t->odd = b->odd;
   t->unit = tile_pair_cost(t) > LONG_SWEEP || !t->s->shape.hosts ? t->nvec : 1;
   tile_carry_factors(t);
@@ -613,10 +613,7 @@ static V block_rows(const Emit *e, const TileRows *rows) {
 
 /* The row at local number `at` of that block. */
 void tile_odd_row(Emit *e, const TileRows *rows, V block, V at) {
-  const Loop *l = rows->loop;
-  V first = plus(e, e->val[l->lo], LLVMBuildMul(e->b, block, block_rows(e, rows), ""));
-  e->val[l->index] = plus(e, first, at);
-  e->range[l->index] = (IndexRange){l->lo, l->hi};
+  group_row(e, rows, group_begin(e, rows), plus(e, LLVMBuildMul(e->b, block, block_rows(e, rows), ""), at));
   scalar_row(e, rows);
 }
 
@@ -633,8 +630,9 @@ static V is_odd(Emit *e, const TileRows *rows, const Block *b, V at) {
 }
 
 static void end_block(Emit *e, const TileRows *rows, const Block *b) {
+  V *around = group_begin(e, rows);
   Count c = count_enter(e, const_int(e, 0), b->rows);
-  set_row(e, rows, b, c.index);
+  set_row(e, rows, b, around, c.index);
   LLVMBasicBlockRef done = block_new(e, "rows"), usual = block_when(e, is_odd(e, rows, b, c.index), "odd");
   if (e->shared_rows == rows && e->odd_rows) parallel_odd_row(e, c.index);
   else scalar_row(e, rows);
@@ -643,6 +641,7 @@ static void end_block(Emit *e, const TileRows *rows, const Block *b) {
   finish_row(e, rows, b, c.index);
   block_go(e, done);
   count_leave(e, &c);
+  group_end(e, rows, around);
 }
 
 /* The block of that number, whose tiles have their places. */
@@ -651,8 +650,9 @@ static Block block_at(Emit *e, const TileRows *rows, V block) {
   Block b = {.tiles = NEW_ARRAY(e->arena, Tile *, rows->streams.n), .odd = cell_new(e, e->t.i1, "odd")};
   V around = bytes_around(e, rows);
   tiles_of(e, rows, LLVMBuildGEP2(e->b, e->t.i8, e->tile_space, &around, 1, ""), b.tiles);
-  b.first = plus(e, e->val[rows->loop->lo], LLVMBuildMul(e->b, block, size, ""));
-  b.rows = least(e, minus(e, e->val[rows->loop->hi], b.first), size);
+  b.before = LLVMBuildMul(e->b, block, size, "");
+  b.first = plus(e, e->val[rows->loop->lo], b.before);
+  b.rows = least(e, minus(e, group_rows(e, rows), b.before), size);
   return b;
 }
 
@@ -694,6 +694,10 @@ V tile_spans(Emit *e, const TileRows *rows) {
 /* No block has more rows than that, nor than the loop. */
 static V most_rows(Emit *e, const TileRows *rows) {
   V all = extent_of(e, rows->loop->lo, rows->loop->hi);
+  if (rows->around) {
+    V many = rows->share ? op_extreme(e, IR_INT, true, layout_size(e, rows->share), const_int(e, 1)) : extent_of(e, rows->around->lo, rows->around->hi);
+    all = least(e, LLVMBuildMul(e->b, least(e, all, const_int(e, tile_block_rows(rows))), least(e, many, const_int(e, tile_block_rows(rows))), ""), const_int(e, tile_block_rows(rows)));
+  }
   uint32_t strip = only_stream(rows)->shape.rows;
   return least(e, times(e, ceil_div(e, all, strip), strip), const_int(e, tile_block_rows(rows)));
 }

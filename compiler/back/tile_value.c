@@ -105,6 +105,7 @@ static LLVMValueRef operand(Tile *t, Val v, uint32_t row, uint32_t vec) {
     case FROM_ROW_FEATURE: return broadcast(t, v, plus(e, LLVMBuildMul(e->b, r, t->padded[o->feature], ""), t->feature));
     case FROM_COL_FEATURE: return vector(t, v, panel_place(t, o, vec));
     case FROM_DIAGONAL:
+      if (t->period) r = LLVMBuildURem(e->b, r, t->period, "");
       line = LLVMBuildSub(e->b, column_here(t, vec), r, "");
       return vector(t, v, plus(e, line, const_int(e, t->s->shape.row_block - 1)));
     case FROM_NOWHERE: break;

@@ -68,6 +68,8 @@ typedef struct TileRows {
   uint8_t *dep;              /* by Val, of values inside the loop; 0 for those around it */
   VEC(TileStream *) streams; /* in the order of the text */
   uint32_t tiled;
+  const Loop *around; /* the parallel loop around, rows of whose iterations may share a block, from 0 on; NULL: may not */
+  Val share;          /* as many iterations as this in turn do; 0: all of them */
 } TileRows;
 
 typedef struct TilePlan {
@@ -77,6 +79,8 @@ typedef struct TilePlan {
 
 /* Of a verified kernel after the passes, in the precision f32.  Lives on the arena, refers to the kernel. */
 TilePlan *tile_plan(Arena *arena, const Kernel *k, const TileTarget *target);
+/* Sets rows->around and rows->share; the streams are planned.  tile_gather.c */
+void tile_gather(Arena *arena, const Kernel *k, TileRows *rows);
 /* NULL: no such loop, or nothing in it is tiled. */
 const TileRows *tile_rows_of(const TilePlan *p, const Loop *l);
 /* As text: operands, accumulators, shapes; for streams that are not tiled, why. */

@@ -467,6 +467,7 @@ static void plan_rows(Planner *p, const Loop *l, const TileTarget *target) {
     vec_push(p->arena, &rows->streams, s);
     rows->tiled += !s->why;
   }
+  tile_gather(p->arena, p->k, rows);
   vec_push(p->arena, &p->plan->rows, rows);
 }
 
