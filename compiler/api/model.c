@@ -70,7 +70,7 @@ static int load(attn_model *m, const Given *from) {
   m->file = from->text ? load_text(&m->arena, "model", from->text, from->bytes) : load_file(&m->arena, from->path);
   if (!m->file) return ATTN_ERROR_MODEL;
   m->model = load_pick(&m->arena, m->file, from->name);
-  if (!m->model || !execute_compile(&m->arena, m->file, m->model, &o, &m->program)) return ATTN_ERROR_MODEL;
+  if (!m->model || !execute_compile(&m->arena, m->file, m->model, &o, NULL, &m->program)) return ATTN_ERROR_MODEL;
   describe(m);
   return ATTN_OK;
 }

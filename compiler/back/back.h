@@ -16,6 +16,7 @@ typedef struct BackOptions {
   const char *triple;   /* NULL: this machine; else as back_target_known, and cpu NULL is the oldest of its kind */
   bool levels;          /* x86-64: one kernel for each of the levels v2, v3, v4, the best chosen when first called; no cpu */
   const int64_t *sizes; /* by place in Kernel.sizes: the one value that the kernel takes; -1: any.  NULL: all any */
+  const int64_t *expected; /* in the same way: the sizes of the next calls; code for others may be slower.  NULL: any may come */
   const char *cache;    /* a folder for compiled kernels, made if need be; NULL: none is used */
 } BackOptions;
 

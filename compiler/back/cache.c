@@ -76,6 +76,11 @@ CacheKey cache_key(const Emit *e, const BackOptions *o) {
   add_machine(&h, e->machine);
   add_number(&h, o->f64 | o->optimise << 1 | o->levels << 2 | o->tile << 3);
   for (uint32_t n = 0; n < e->k->sizes.n; n++) add_number(&h, o->sizes ? o->sizes[n] : -1);
+  for (uint32_t n = 0; e->plan && n < e->plan->rows.n; n++) {
+    const TileRows *rows = e->plan->rows.at[n];
+    add_number(&h, rows->around != NULL);
+    for (uint32_t m = 0; m < rows->streams.n; m++) add_number(&h, rows->streams.at[m]->few);
+  }
   add_kernel(&h, e->k);
   return finish(&h);
 }

@@ -139,7 +139,7 @@ static void share_iterations(Emit *e, const Nest *nest) {
   if (!is_grouped(nest)) return;
   const TileRows *rows = nest->tiled;
   LLVMValueRef one = const_int(e, 1), each = op_extreme(e, IR_INT, true, extent(e, nest->loop[nest->n - 1]), one), outer = one;
-  LLVMValueRef room = op_extreme(e, IR_INT, true, LLVMBuildUDiv(e->b, const_int(e, SMALL_BLOCK), each, ""), one);
+  LLVMValueRef room = op_extreme(e, IR_INT, true, LLVMBuildUDiv(e->b, const_int(e, TILE_GROUPED), each, ""), one);
   LLVMValueRef many = op_extreme(e, IR_INT, true, rows->share ? layout_size(e, rows->share) : extent(e, rows->around), one);
   LLVMValueRef fits = LLVMBuildICmp(e->b, LLVMIntSLE, many, room, "");
   e->group = LLVMBuildSelect(e->b, fits, many, rows->share ? one : room, "");

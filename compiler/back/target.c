@@ -187,17 +187,20 @@ static bool tile_target(const char *triple, const char *cpu, const char *feature
   return avx512 || avx2 || neon;
 }
 
-static const TilePlan *plan_for(const Emit *e, const char *triple, const char *cpu, const char *features) {
+static const TilePlan *plan_for(const Emit *e, const char *triple, const char *cpu, const char *features, const int64_t *expected) {
   TileTarget t;
-  return tile_target(triple, cpu, features, &t) ? tile_plan(e->arena, e->k, &t) : NULL;
+  if (!tile_target(triple, cpu, features, &t)) return NULL;
+  TilePlan *plan = tile_plan(e->arena, e->k, &t);
+  tile_expect(plan, expected);
+  return plan;
 }
 
 void target_plan(Emit *e, const BackOptions *options) {
   if (!options->tile || options->f64) return;
   LLVMTargetMachineRef m = e->machine;
   char *cpu = LLVMGetTargetMachineCPU(m), *features = LLVMGetTargetMachineFeatureString(m), *triple = LLVMGetTargetMachineTriple(m);
-  e->plan = plan_for(e, triple, cpu, features);
-  for (int n = 0; n < LEVELS && e->levels; n++) e->level_plan[n] = plan_for(e, triple, level_cpu[n], "");
+  e->plan = plan_for(e, triple, cpu, features, options->expected);
+  for (int n = 0; n < LEVELS && e->levels; n++) e->level_plan[n] = plan_for(e, triple, level_cpu[n], "", options->expected);
   LLVMDisposeMessage(cpu);
   LLVMDisposeMessage(features);
   LLVMDisposeMessage(triple);

@@ -19,7 +19,6 @@
 typedef LLVMValueRef V;
 
 enum {
-  PLACE_ROWS = 8,     /* of a block, at most: with more of them panels cost less */
   PLACE_RUN = 32,     /* columns that are contracted together */
   FEATURES_AHEAD = 2, /* squares that are fetched before they are needed */
   AXIS_AHEAD = 64     /* the same of columns */
@@ -51,7 +50,7 @@ static bool lies(const Tile *t, Val v, Val feature) {
 
 bool tile_place_can(const Tile *t) {
   const TileStream *s = t->s;
-  if (!s->features.n || !tile_columns_unchecked(t)) return false;
+  if (!s->few || !s->features.n || !tile_columns_unchecked(t)) return false;
   for (uint32_t k = 0; k < s->features.n; k++) {
     const TileFeature *f = &s->features.at[k];
     if (f->is_log) return false;
@@ -86,7 +85,7 @@ static V holds(Tile *t, Val v, Val feature, V lo, V extent, V first, V last) {
 
 V tile_place_holds(Tile *t, V lo, V hi) {
   Emit *e = t->e;
-  V all = LLVMBuildICmp(e->b, LLVMIntSLE, t->rows_in_block, const_int(e, PLACE_ROWS), ""), last = minus(e, hi, const_int(e, 1));
+  V all = LLVMBuildICmp(e->b, LLVMIntSLE, t->rows_in_block, const_int(e, TILE_FEW), ""), last = minus(e, hi, const_int(e, 1));
   for (uint32_t k = 0; k < t->s->features.n; k++) {
     const TileFeature *f = &t->s->features.at[k];
     for (uint32_t n = 0; n < f->col.n; n++)

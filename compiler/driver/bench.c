@@ -120,7 +120,7 @@ int verb_bench(Driver *d) {
   if (!load_model(d, &c, &status)) return status;
   status = bind_inputs(d->arena, c.model, d->options.f64, words->at + c.used, words->n - c.used, BIND_RANDOM, &in);
   if (status || !precheck(d->arena, c.file, &in) || !limit_holds(d->arena, c.file, &in, d->options.max_cost)) return STATUS_WRONG;
-  if (!execute_compile(d->arena, c.file, c.model, &d->options, &p)) return STATUS_WRONG;
+  if (!execute_compile(d->arena, c.file, c.model, &d->options, in.sizes, &p)) return STATUS_WRONG;
   bool ok = bench(d, &p, &in);
   execute_dispose(&p);
   return ok ? STATUS_DONE : STATUS_WRONG;

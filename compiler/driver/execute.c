@@ -25,7 +25,14 @@ Kernel *execute_derive(Arena *arena, const Loaded *l, const Model *m, const Opti
   return k ? ir_run_passes_with(arena, k, &(PassOptions){.reassociate = o->reassociate}, NULL) : NULL;
 }
 
-bool execute_compile(Arena *arena, const Loaded *l, const Model *m, const Options *o, Program *p) {
+/* By place in Kernel.sizes, of which the model's come first. */
+static const int64_t *expected_sizes(Arena *arena, const Kernel *k, const Model *m, const int64_t *sizes) {
+  int64_t *expected = NEW_ARRAY(arena, int64_t, k->sizes.n + 1);
+  for (uint32_t n = 0; n < k->sizes.n; n++) expected[n] = n < m->sizes.n ? sizes[n] : -1;
+  return expected;
+}
+
+bool execute_compile(Arena *arena, const Loaded *l, const Model *m, const Options *o, const int64_t *sizes, Program *p) {
   double start = seconds_now();
   Diags *refusals;
   *p = (Program){.file = l, .model = m, .f64 = o->f64};
@@ -33,6 +40,7 @@ bool execute_compile(Arena *arena, const Loaded *l, const Model *m, const Option
   diag_print(refusals, message_stream());
   if (!p->kernel) return false;
   BackOptions options = {.f64 = o->f64, .cpu = o->cpu, .optimise = true, .tile = !o->no_tiles, .cache = o->cache};
+  if (sizes) options.expected = expected_sizes(arena, p->kernel, m, sizes);
   const char *why = "";
   bool ok = back_compile(arena, p->kernel, &options, &p->code, &why);
   if (!ok) wrong("%s", why);

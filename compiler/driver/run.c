@@ -24,7 +24,7 @@ int verb_run(Driver *d) {
   status = bind_inputs(d->arena, c.model, d->options.f64, words->at + c.used, words->n - c.used, BIND_ALL, &in);
   if (status || !precheck(d->arena, c.file, &in) || !limit_holds(d->arena, c.file, &in, d->options.max_cost)) return STATUS_WRONG;
   if (!d->options.no_cache) d->options.cache = cache_folder(d->arena);
-  if (!execute_compile(d->arena, c.file, c.model, &d->options, &p)) return STATUS_WRONG;
+  if (!execute_compile(d->arena, c.file, c.model, &d->options, in.sizes, &p)) return STATUS_WRONG;
   status = run_program(d, &p, &in);
   execute_dispose(&p);
   return status;

@@ -186,7 +186,7 @@ static bool compile(Verify *v) {
   for (int p = 0; p < 2; p++) {
     Options o = v->d->options;
     o.f64 = p == 1;
-    if (!execute_compile(arena, v->chosen.file, v->model, &o, &v->program[p])) return false;
+    if (!execute_compile(arena, v->chosen.file, v->model, &o, NULL, &v->program[p])) return false;
   }
   v->compiled = true;
   return true;

@@ -21,6 +21,8 @@ typedef struct TileTarget { uint32_t lanes, registers; } TileTarget;
 typedef struct TileShape { uint32_t lanes, rows, vectors, at_once, row_block, col_block; bool hosts; } TileShape;
 
 enum { TILE_ROWS = 6, TILE_VECTORS = 4 }; /* of a register tile, at most */
+enum { TILE_FEW = 8 }; /* rows of a block, at most, whose columns are read where they lie: packing costs more */
+enum { TILE_GROUPED = 96 }; /* rows of a block, at most, that has those of several iterations */
 enum { TILE_SPAN_BLOCKS = 8 }; /* of columns: what one thread takes of a row at least, where threads share its columns */
 
 /* DEP_DIAGONAL, beside both: it depends on i - j alone, so that a block of rows by columns holds few of its values. */
@@ -61,6 +63,7 @@ typedef struct TileStream {
   ValVec checks;         /* CHECK instructions that depend on both, evaluated on tiles */
   ValVec exceptions;     /* conditions of pairs that the scalar code decides: see tile_plan.c */
   TileShape shape;
+  bool few;              /* blocks of few rows have code of their own */
 } TileStream;
 
 typedef struct TileRows {
@@ -79,6 +82,8 @@ typedef struct TilePlan {
 
 /* Of a verified kernel after the passes, in the precision f32.  Lives on the arena, refers to the kernel. */
 TilePlan *tile_plan(Arena *arena, const Kernel *k, const TileTarget *target);
+/* Sets TileStream.few, and TileRows.around to NULL where that serves for nothing: sizes: by place in Kernel.sizes, those of the next calls, -1 where not known; NULL: any may come. */
+void tile_expect(TilePlan *p, const int64_t *sizes);
 /* Sets rows->around and rows->share; the streams are planned.  tile_gather.c */
 void tile_gather(Arena *arena, const Kernel *k, TileRows *rows);
 /* NULL: no such loop, or nothing in it is tiled. */
