@@ -32,7 +32,8 @@ typedef enum attn_status {
   ATTN_ERROR_WORKSPACE = 3, /* workspace_bytes is too small: `limit` says how many are needed */
   ATTN_ERROR_SIZE = 4, /* the kernel was compiled for another size: sizes[site] is `value`, must be `limit` */
   ATTN_ERROR_CPU = 5,  /* the processor is older than any the kernel was compiled for */
-  ATTN_ERROR_CONCAVE = 6 /* a closed step for a latent where the log weight has no maximum, at `site` */
+  ATTN_ERROR_CONCAVE = 6, /* a closed step for a latent where the log weight has no maximum, at `site` */
+  ATTN_ERROR_CLIQUE = 7   /* an exact sum whose tables take `value` numbers, at `site`; fewer than `limit` are allowed */
 } attn_status;
 
 /* site: number of the check in the kernel, which the compiler maps to a place in the model file.

@@ -217,7 +217,7 @@ static void emit_loop(Emit *e, const Loop *l) {
 
 LLVMValueRef check_fails(Emit *e, const Instr *i) {
   LLVMValueRef x = e->val[i->arg[1]], zero = const_int(e, 0);
-  if (i->op != IR_CHECK_INDEX) return LLVMBuildICmp(e->b, LLVMIntEQ, x, zero, "");
+  if (i->op != IR_CHECK_INDEX && i->op != IR_CHECK_CLIQUE) return LLVMBuildICmp(e->b, LLVMIntEQ, x, zero, "");
   LLVMValueRef low = LLVMBuildICmp(e->b, LLVMIntSLT, x, zero, "");
   return LLVMBuildOr(e->b, low, LLVMBuildICmp(e->b, LLVMIntSGE, x, e->val[i->arg[2]], ""), "");
 }
@@ -230,9 +230,18 @@ static void set_unlikely(Emit *e, LLVMValueRef branch) {
   LLVMSetMetadata(branch, LLVMGetMDKindIDInContext(e->cx, "prof", 4), LLVMMetadataAsValue(e->cx, node));
 }
 
+static int status_of(IrOp check) {
+  switch ((int)check) {
+  case IR_CHECK_INDEX: return ATTN_ERROR_INDEX;
+  case IR_CHECK_NONZERO: return ATTN_ERROR_DIVISOR;
+  case IR_CHECK_CLIQUE: return ATTN_ERROR_CLIQUE;
+  default: return ATTN_ERROR_CONCAVE;
+  }
+}
+
 static void emit_check(Emit *e, const Instr *i) {
-  bool index = i->op == IR_CHECK_INDEX;
-  int status = index ? ATTN_ERROR_INDEX : i->op == IR_CHECK_NONZERO ? ATTN_ERROR_DIVISOR : ATTN_ERROR_CONCAVE;
+  bool index = i->op == IR_CHECK_INDEX || i->op == IR_CHECK_CLIQUE;
+  int status = status_of(i->op);
   LLVMValueRef fails = check_fails(e, i);
   if (i->arg[0]) fails = LLVMBuildAnd(e->b, e->val[i->arg[0]], fails, "");
   LLVMBasicBlockRef from = LLVMGetInsertBlock(e->b), done = block_when(e, fails, "fails");

@@ -321,6 +321,7 @@ LLVMValueRef emit_op(Emit *e, const Instr *i) {
     case IR_CHECK_INDEX:
     case IR_CHECK_NONZERO:
     case IR_CHECK_CONCAVE:
+    case IR_CHECK_CLIQUE:
     case IR_LOOP:
     case IR_OP_COUNT_: break;
   }

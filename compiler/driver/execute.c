@@ -146,6 +146,8 @@ bool execute_prepare_for(Arena *arena, const Program *p, const Inputs *in, uint6
   return true;
 }
 
+static const long long TOO_MANY = 1000000000000000;
+
 void execute_report(Arena *arena, const Program *p, const attn_error *err) {
   Diags *diags = load_messages(arena, p->file);
   if (err->status == ATTN_ERROR_WORKSPACE || err->site < 0 || (uint32_t)err->site >= p->code->nsites)
@@ -155,6 +157,11 @@ void execute_report(Arena *arena, const Program *p, const attn_error *err) {
   else if (err->status == ATTN_ERROR_CONCAVE) {
     Diag *d = diag_error(diags, at, "no closed step here: the expected log weight has no maximum in the latents of this line, or its exponential no integral");
     diag_hint(diags, d, "a prior with a smaller spread holds the latent; with 'method = gradient' and a point it moves in any case");
+  }
+  else if (err->status == ATTN_ERROR_CLIQUE) {
+    Diag *d = err->value > TOO_MANY ? diag_error(diags, at, "the copies that are joined here form cliques of more than 24 copies; an exact sum keeps at most %lld numbers", (long long)err->limit)
+                                    : diag_error(diags, at, "the exact sum over the copies that are joined here keeps %lld numbers; the limit is %lld", (long long)err->value, (long long)err->limit);
+    diag_hint(diags, d, "the number of values to the power of how many copies the sum passes through at once: fewer rows, or fewer values");
   }
   else if (err->limit <= 0) diag_error(diags, at, "index %lld is out of range: there is nothing to index here", (long long)err->value);
   else

@@ -37,7 +37,7 @@ static Val base_of(const Kernel *k, Val v, int64_t *offset) {
   }
 }
 
-static bool constant_distance(const Kernel *k, Val a, Val b, int64_t *d) {
+bool constant_distance(const Kernel *k, Val a, Val b, int64_t *d) {
   int64_t p, q;
   if (base_of(k, a, &p) != base_of(k, b, &q)) return false;
   *d = p - q;

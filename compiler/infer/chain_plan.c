@@ -14,22 +14,17 @@ enum { CHAIN_MAX_VARS = 12 }; /* edges of copies that one step joins */
 
 static const char *edge_name(const Plan *p, const Component *c) { return sym_text(p->model->names, c->edges.at[0]->name); }
 
-static void refuse_reach(Plan *p, const Component *c, Span span, const char *why) {
-  plan_refuse(p, span, arena_printf(p->arena, "this weight %s, which is not compiled yet ('%s')", why, edge_name(p, c)),
-              "weights may join the copies of an edge whose index along one plate differs by constants");
-}
-
 static bool has_range_plate(const Component *c, int plate) { return c->plates.at[plate]->range.kind == RANGE_INTERVAL; }
 
 static void join_along(Plan *p, Component *c, const Reach *r) {
   int plate = reach_joined_plate(r);
   if (plate == -1) return;
   if (plate == -2 || (c->chain && c->chain->step != (uint32_t)plate)) {
-    refuse_reach(p, c, r->span, "joins copies along a second plate");
+    plan_beyond(c, r->span, "joins copies along a second plate");
     return;
   }
   if (!has_range_plate(c, plate)) {
-    refuse_reach(p, c, r->span, "joins copies along the rows of a graph");
+    plan_beyond(c, r->span, "joins copies along the rows of a graph");
     return;
   }
   if (c->chain) return;
@@ -40,7 +35,7 @@ static void join_along(Plan *p, Component *c, const Reach *r) {
 static Reach *reach_checked(Plan *p, Component *c, const IndexVec *plates, const void *statement, Visit visit, Span span) {
   const char *why = NULL;
   Reach *r = reach_of(p->arena, c, plates, statement, visit, span, &why);
-  if (!r) refuse_reach(p, c, span, why);
+  if (!r) plan_beyond(c, span, why);
   else join_along(p, c, r);
   return r;
 }
@@ -55,12 +50,11 @@ static void note_edge(void *arg, const Term *t) {
 static void reach_support(Plan *p, Component *c, Edge *e) {
   First f = {0};
   visit_support(e, note_edge, &f);
-  if (!f.edge) return;
+  if (!f.edge || c->beyond) return;
   const char *why = NULL;
   Reach *r = reach_of(p->arena, c, &e->plates, e, visit_support, e->span, &why);
   bool own = r && r->own;
-  if (!own) plan_refuse(p, e->span, "a support that depends on other copies is not compiled yet",
-                        "a 'require' restricts copies that are joined to each other");
+  if (!own) plan_beyond(c, e->span, "gives a support that depends on other copies");
 }
 
 void plan_reaches(Plan *p) {
@@ -71,18 +65,18 @@ void plan_reaches(Plan *p) {
     Weight *w = m->weights.at[i];
     First f = {0};
     visit_weight(w, note_edge, &f);
-    if (f.edge && edge_is_structured(f.edge)) continue; /* structure_plan.c */
+    if (f.edge && (edge_is_structured(f.edge) || p->of_edge[f.edge->id]->beyond)) continue; /* structure_plan.c, network_plan.c */
     if (f.edge && is_count_weight(p, w)) {
       const char *why = plan_count(p, p->of_edge[f.edge->id], w);
-      if (why) refuse_reach(p, p->of_edge[f.edge->id], w->span, why);
+      if (why) plan_beyond(p->of_edge[f.edge->id], w->span, why);
     } else if (f.edge) p->reach_of_weight[w->id] = reach_checked(p, p->of_edge[f.edge->id], &w->plates, w, visit_weight, w->span);
   }
   for (uint32_t i = 0; i < m->weights.n; i++) { /* along its plate a chain looks at this when it runs */
     const Reach *r = p->reach_of_weight[i];
     if (!r || r->own) continue;
     Component *c = p->of_edge[r->refs.at[0].ref->edge->id];
-    for (uint32_t k = 0; k < r->n; k++)
-      if (!r->proved[k] && !(c->chain && c->chain->step == k)) refuse_reach(p, c, r->span, "names copies of which it is not known that they exist");
+    for (uint32_t k = 0; k < r->n && !c->beyond; k++)
+      if (!r->proved[k] && !(c->chain && c->chain->step == k)) plan_beyond(c, r->span, "names copies of which it is not known that they exist");
   }
 }
 

@@ -10,6 +10,7 @@
 
 #include "infer/chain.h"
 #include "infer/expect.h"
+#include "infer/network.h"
 #include "infer/replace.h"
 #include "infer/structure.h"
 #include "model/term.h"
@@ -210,12 +211,14 @@ static Context with_draw(const Context *x, Copy copy, Edge *e, Val seed, Val dra
   return y;
 }
 
-/* One draw has values for all copies of a chain that t mentions. */
+/* One draw has values for all copies of a chain, or network, that t mentions. */
 static Context with_chain_drawn(Context *x, Copy copy, const Term *t, Val seed, Val n, Val number) {
   Context y = *x;
   Mentions m = mentions_of(x, t);
   for (uint32_t i = 0; i < m.list.n; i++) {
     const Mention *k = &m.list.at[i];
+    if (copy.c->network && network_may_share(x, &k->copy, &copy)) y = with_known(&y, k->copy, k->edge, network_draw(x, k->copy, seed, n, number));
+    if (copy.c->network) continue;
     if (k->copy.c == copy.c && same_chain(x, copy.c, k->copy.at, copy.at))
       y = with_known(&y, k->copy, k->edge, chain_draw(x, k->copy, k->edge, seed, n, number));
   }
@@ -238,8 +241,8 @@ static Val over_draws(Context *x, Copy copy, const Term *t) {
   Val n = eval(&top, infer->n), seed = eval(&top, infer->seed), sum = copy_log_sum(x, copy);
   Loop *l = open_loop(x, LOOP_REDUCE, infer->span, build_int(b, 0), n);
   Acc *a = build_acc(b, l, ACC_SUM, IR_WIDE, carry.n, carry.axes);
-  Context y = copy.c->chain ? with_chain_drawn(x, copy, t, seed, n, l->index) : *x;
-  for (uint32_t i = 0; i < copy.c->edges.n && !copy.c->chain; i++)
+  Context y = copy.c->chain || copy.c->network ? with_chain_drawn(x, copy, t, seed, n, l->index) : *x;
+  for (uint32_t i = 0; i < copy.c->edges.n && !copy.c->chain && !copy.c->network; i++)
     y = with_draw(&y, copy, copy.c->edges.at[i], seed, l->index);
   y = with_weight(&y, sum);
   Contribution c = {0};

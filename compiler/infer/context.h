@@ -73,6 +73,8 @@ typedef struct Derive {
   bool keep_sums;    /* log Z of every copy by a parallel loop over the copies, also where it is asked for once */
   struct ChainTables **chains; /* by Component.id; NULL until first needed */
   Solved *solved;    /* structures whose marginals are there, */
+  struct NetworkStages *networks;     /* the same of networks, */
+  struct NetworkPicked *network_picks; /* and their heaviest values or draws */
   Picked *picked;    /* and heaviest values or draws */
   Paired *paired;    /* what is known of two nodes at once */
   Replaced *replaced; /* probabilities in place of posteriors */
@@ -93,6 +95,9 @@ typedef struct Context {
 #define B(x) (&(x)->d->b)
 
 Val refuse_query(const Context *x, Span span, const char *why);
+
+/* a - b where that is a constant whatever the rest is. */
+bool constant_distance(const Kernel *k, Val a, Val b, int64_t *d);
 
 /* ---- eval.c: terms to values --------------------------------------------------------------------------- */
 
@@ -145,6 +150,8 @@ void check_reach(Context *x, Copy copy, const Reach *r);
 
 Val log_weight(Context *x, const Term *t);           /* L[t]; NaN where t < 0 */
 Val factor_log(Context *x, Component *c, const Factor *f); /* at the values known in x */
+/* SUPPORT, PRIOR, NORMALISER, and a pmf with the product over its reach's `beyond`, of a copy whose plates x binds. */
+Val owned_factor_log(Context *x, Copy owner, const Factor *f);
 Val range_count(Context *x, const Edge *e); /* int: the size of a range without `where`, none included */
 Val weight_log(Context *x, const Weight *w, const IndexVec *plates); /* product over the plates beyond `plates` */
 Val weight_statement(Context *x, const Weight *w); /* where all its plates are bound */

@@ -4,6 +4,7 @@
  * or named by the variable of a sum.  What is mentioned falls into parts that are independent given what is known. */
 #include "infer/chain.h"
 #include "infer/expect.h"
+#include "infer/network.h"
 #include "infer/structure.h"
 #include "model/term.h"
 
@@ -113,6 +114,7 @@ bool same_part(Context *x, const Mention *a, const Mention *b) {
 
 bool may_depend(Context *x, const Mention *a, const Mention *b) {
   Component *c = a->copy.c;
+  if (c->network) return network_may_share(x, &a->copy, &b->copy);
   if (c != b->copy.c) return false;
   return c->chain ? same_chain(x, c, a->copy.at, b->copy.at) : same_part(x, a, b);
 }
@@ -134,6 +136,7 @@ bool left_is_known(Context *x, const Term *t) { return is_logic(t) && is_known_h
 
 bool is_partly_known(const Context *x, Copy copy) {
   if (copy.c->chain) return chain_known((Context *)x, copy);
+  if (copy.c->network) return network_known((Context *)x, copy);
   for (uint32_t i = 0; i < copy.c->edges.n; i++)
     if (find_known(x, copy.c, copy.c->edges.at[i], copy.at)) return true;
   return false;

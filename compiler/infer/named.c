@@ -115,7 +115,9 @@ Val over_components(Context *x, const Term *t, AccKind kind, IrOp combine, CopyQ
     Over o = {.c = x->d->plan->of_edge[s->edge->id], .fixed = s->fixed.n, .fn = fn, .t = t};
     bool first = true;
     for (uint32_t k = 0; k < t->copies.n; k++) {
-      if (x->d->plan->of_edge[t->copies.at[k].edge->id] != o.c) continue;
+      const Component *other = x->d->plan->of_edge[t->copies.at[k].edge->id];
+      if (k < i && o.c->network && other->network == o.c->network) first = false;
+      if (other != o.c) continue;
       if (k < i) first = false;
       o.set |= (EdgeSet)1 << component_place(o.c, t->copies.at[k].edge);
     }
@@ -123,7 +125,7 @@ Val over_components(Context *x, const Term *t, AccKind kind, IrOp combine, CopyQ
     o.at = NEW_ARRAY(x->d->arena, Val, o.c->plates.n);
     copy_indices(x, s->edge, &s->fixed, o.at);
     o.named = named_copies(x, o.c, t);
-    Val v = o.c->chain || o.c->structure || names_one_copy(&o) ? of_copies(x, kind, &o) : of_each_copy(x, kind, combine, &o);
+    Val v = o.c->network ? fn(x, (Copy){o.c, o.at}, &o) : o.c->chain || o.c->structure || names_one_copy(&o) ? of_copies(x, kind, &o) : of_each_copy(x, kind, combine, &o);
     total = total ? build_2(B(x), combine, total, v) : v;
   }
   return total;
@@ -131,21 +133,21 @@ Val over_components(Context *x, const Term *t, AccKind kind, IrOp combine, CopyQ
 
 /* ---- chains: of all copies, or of the joint law of some ----------------------------------------------------- */
 
-/* Whether two of the copies are one is decided first, each case under its decision. */
-static Val some_copies(Context *x, const NamedCopies *n, CopiesFn fn) {
+Val decided_copies(Context *x, const NamedCopies *n, CopiesFn fn) {
   for (uint32_t i = 0; i < n->n; i++)
     for (uint32_t k = 0; k < i; k++) {
       Component *c = n->at[i].copy.c;
+      if (n->at[k].copy.c != c) continue;
       Coincidence two = {c, n->at[i].copy.at, n->at[k].copy.at};
       if (is_decided(x, c, two.a, two.b)) continue;
       Val same = are_one(x, &two);
       Context y = with_decision(x, &two, true), z = with_decision(x, &two, false);
       const Instr *v = ir_at(B(x)->k, same);
-      if (v->op == IR_CONST) return some_copies(v->integer ? &y : &z, n, fn);
+      if (v->op == IR_CONST) return decided_copies(v->integer ? &y : &z, n, fn);
       y = with_guard(&y, same);
       z = with_guard(&z, build_1(B(x), IR_NOT, same));
-      Val if_same = some_copies(&y, n, fn);
-      return build_select(B(x), same, if_same, some_copies(&z, n, fn));
+      Val if_same = decided_copies(&y, n, fn);
+      return build_select(B(x), same, if_same, decided_copies(&z, n, fn));
     }
   return fn(x, n);
 }
@@ -161,7 +163,7 @@ Val chain_query(Context *x, Copy copy, const Over *o, ChainFn whole, CopiesFn so
     k.copy.at = at;
     vec_push(x->d->arena, &n, k);
   }
-  if (!outside && some) return some_copies(x, &n, some);
+  if (!outside && some) return decided_copies(x, &n, some);
   for (uint32_t k = 0; k < copy.c->edges.n; k++) names += o->set >> k & 1;
   if (names == copy.c->edges.n && outside == names) return whole(x, copy);
   return refuse_query(x, o->t->span, "of a chain this query is about one or more of its copies, or about all copies of all its edges; others are not compiled yet");

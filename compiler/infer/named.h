@@ -10,6 +10,8 @@ typedef Val (*CopyQuery)(Context *x, Copy copy, const Over *o);
 /* named: the copies of a chain as they are written, evaluated where the query stands. */
 struct Over { Component *c; Val *at; uint32_t fixed; EdgeSet set; CopyQuery fn; const Term *t; NamedCopies named; };
 
+/* fn of the copies, whether two of them are one being decided first, each case under its decision. */
+Val decided_copies(Context *x, const NamedCopies *n, Val (*fn)(Context *x, const NamedCopies *n));
 /* The reduction of fn over all copies whose leading indices are given. */
 Val over_copies(Context *x, AccKind kind, const Over *o, uint32_t from);
 /* Per component named: the set of its edges; then fn over its copies; combined by `combine`. */

@@ -5,6 +5,7 @@
 
 #include "base/ice.h"
 #include "infer/latent.h"
+#include "infer/network.h"
 #include "infer/replace.h"
 #include "infer/structure.h"
 #include "model/term.h"
@@ -72,9 +73,17 @@ static void refuse_prior(Plan *p, const Weight *w) {
     plan_refuse(p, w->span, "the prior 'stick_breaking' is not compiled yet", NULL);
 }
 
+void plan_beyond(Component *c, Span span, const char *why) {
+  if (c->beyond) return;
+  c->beyond = why;
+  c->beyond_span = span;
+}
+
 /* ---- components --------------------------------------------------------------------------------------- */
 
-typedef struct Join { Plan *p; uint32_t *leader; const Edge *first; Span span; } Join;
+typedef struct Joins { uint32_t *leader; bool *mixed; Span *span; } Joins; /* mixed: joined to an edge in other plates, by what */
+
+typedef struct Join { Plan *p; Joins *joins; const Edge *first; Span span; } Join;
 
 static uint32_t find(uint32_t *leader, uint32_t e) {
   while (leader[e] != e) e = leader[e] = leader[leader[e]];
@@ -100,31 +109,29 @@ static void join_edge(void *arg, const Term *t) {
     j->first = e;
     return;
   }
-  if (!same_plates(&j->first->plates, &e->plates)) {
-    plan_refuse(p, j->span,
-           arena_printf(p->arena, "'%s' and '%s' are joined but stand in different plates: not compiled yet",
-                        name(p, j->first->name), name(p, e->name)),
-           "edges joined by a weight must be declared in the same 'for'");
-    return;
+  if (!same_plates(&j->first->plates, &e->plates) && !j->joins->mixed[e->id]) {
+    j->joins->mixed[e->id] = true;
+    j->joins->span[e->id] = j->span;
   }
-  j->leader[find(j->leader, e->id)] = find(j->leader, j->first->id);
+  j->joins->leader[find(j->joins->leader, e->id)] = find(j->joins->leader, j->first->id);
 }
 
-static uint32_t *join_edges(Plan *p) {
+static Joins join_edges(Plan *p) {
   const Model *m = p->model;
-  uint32_t *leader = NEW_ARRAY(p->arena, uint32_t, m->edges.n);
-  for (uint32_t i = 0; i < m->edges.n; i++) leader[i] = i;
+  uint32_t n = m->edges.n;
+  Joins joins = {NEW_ARRAY(p->arena, uint32_t, n + 1), NEW_ARRAY(p->arena, bool, n + 1), NEW_ARRAY(p->arena, Span, n + 1)};
+  for (uint32_t i = 0; i < n; i++) joins.leader[i] = i;
   for (uint32_t i = 0; i < m->edges.n; i++) {
-    Join j = {.p = p, .leader = leader, .first = m->edges.at[i], .span = m->edges.at[i]->span};
+    Join j = {.p = p, .joins = &joins, .first = m->edges.at[i], .span = m->edges.at[i]->span};
     visit_support(m->edges.at[i], join_edge, &j);
   }
   for (uint32_t i = 0; i < m->weights.n; i++) {
-    Join j = {.p = p, .leader = leader, .span = m->weights.at[i]->span};
+    Join j = {.p = p, .joins = &joins, .span = m->weights.at[i]->span};
     if (structure_of_weight(m->weights.at[i])) continue; /* make_components */
     visit_weight(m->weights.at[i], join_edge, &j);
     if (!j.first) vec_push(p->arena, &p->free_weights, m->weights.at[i]);
   }
-  return leader;
+  return joins;
 }
 
 int component_place(const Component *c, const Edge *e) {
@@ -145,11 +152,11 @@ static void add_structure(Plan *p, Component *c, Edge *e) {
 
 static void make_components(Plan *p) {
   const Model *m = p->model;
-  uint32_t *leader = join_edges(p);
+  Joins joins = join_edges(p);
   p->of_edge = NEW_ARRAY(p->arena, Component *, m->edges.n);
   for (uint32_t i = 0; i < m->edges.n; i++) {
     Edge *e = m->edges.at[i];
-    Component **c = &p->of_edge[find(leader, i)];
+    Component **c = &p->of_edge[find(joins.leader, i)];
     if (!*c) {
       *c = NEW(p->arena, Component);
       (*c)->id = p->components.n;
@@ -160,6 +167,7 @@ static void make_components(Plan *p) {
     p->of_edge[i] = *c;
     vec_push(p->arena, &(*c)->edges, e);
     if (e->infer) (*c)->infer = e->infer;
+    if (joins.mixed[i]) plan_beyond(*c, joins.span[i], "joins edges that stand in different plates");
     if ((*c)->edges.n > COMPONENT_MAX_EDGES)
       plan_refuse(p, e->span, arena_printf(p->arena, "more than %d edges are joined in one copy", COMPONENT_MAX_EDGES), NULL);
   }
@@ -257,6 +265,7 @@ static void add_structure_factors(Plan *p, Component *c) {
 static void make_factors(Plan *p) {
   for (uint32_t i = 0; i < p->components.n; i++) {
     Component *c = p->components.at[i];
+    if (c->network) continue;
     if (c->structure) {
       add_structure_factors(p, c);
       continue;
@@ -399,13 +408,14 @@ Plan *plan_model(Arena *arena, const Model *m) {
   for (uint32_t i = 0; i < m->weights.n; i++) refuse_prior(p, m->weights.at[i]);
   make_components(p);
   if (!p->refusals.n) plan_reaches(p);
+  if (!p->refusals.n) plan_networks(p);
   if (p->refusals.n) return p;
   make_factors(p);
   plan_chains(p);
   for (uint32_t i = 0; i < p->components.n; i++) {
     Component *c = p->components.at[i];
     if (is_replaced(c)) check_replaced(p, c);
-    if (c->chain) continue;
+    if (c->chain || c->network) continue;
     c->root = plan_tree(p, c, 0, false);
     if (!c->root) plan_refuse(p, c->edges.at[0]->span, "the supports of these edges depend on each other in a circle", NULL);
   }

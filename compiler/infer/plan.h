@@ -91,6 +91,8 @@ typedef struct Chain {
   VEC(Lagged) clique; /* all lags 0 .. reach of all places: what the factors of one step mention */
 } Chain;
 
+typedef struct Network Network;
+
 struct Component {
   uint32_t id;
   VEC(Edge *) edges; /* in order of declaration */
@@ -101,6 +103,9 @@ struct Component {
   Node *root;   /* NULL: a chain */
   Chain *chain; /* NULL: copies are joined to no others */
   Node **nodes; /* CHAIN: a node without children for every edge */
+  Network *network;   /* infer/network.h; NULL: it is part of none */
+  const char *beyond; /* why it is more than a chain; NULL: it is not */
+  Span beyond_span;
   Infer *infer; /* NULL: exact */
 };
 
@@ -134,6 +139,8 @@ void visit_support(const void *edge, EdgeVisitor visit, void *arg);
 void visit_weight(const void *weight, EdgeVisitor visit, void *arg);
 void visit_edges(const Term *t, EdgeVisitor visit, void *arg);
 void plan_refuse(Plan *p, Span span, const char *text, const char *hint);
+
+void plan_beyond(Component *c, Span span, const char *why); /* the first reason is kept */
 
 /* ---- chain_plan.c: what joins copies to each other ---------------------------------------------------- */
 

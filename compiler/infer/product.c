@@ -17,7 +17,7 @@ void flatten(Context *x, Factors *f, const Term *t) {
 
 static bool reaches(const Mentions *m, const Component *c) {
   for (uint32_t i = 0; i < m->reached_in.n; i++)
-    if (m->reached_in.at[i] == c) return true;
+    if (m->reached_in.at[i] == c || (c->network && m->reached_in.at[i]->network == c->network)) return true;
   return false;
 }
 

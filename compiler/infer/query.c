@@ -12,6 +12,7 @@
 #include "base/ice.h"
 #include "infer/latent.h"
 #include "infer/named.h"
+#include "infer/network.h"
 #include "infer/structure.h"
 #include "model/term.h"
 
@@ -97,6 +98,7 @@ static Choice stored_pick(Context *x, Copy copy, const Pick *pick, const void *k
 Choice mode_value(Context *x, Copy copy, Edge *e) {
   if (copy.c->structure) return structure_mode(x, copy);
   if (copy.c->chain) return chain_mode(x, copy, e);
+  if (copy.c->network) return network_mode(x, copy);
   return stored_pick(x, copy, &(Pick){.edge = e}, e);
 }
 
@@ -121,6 +123,7 @@ static Val query_pick(Context *x, const Term *t) {
   Choice c;
   if (t->query == QUERY_MODE) c = mode_value(x, copy, ref->edge);
   else if (copy.c->structure) c = structure_draw(x, copy, seed_of_run(x), build_int(B(x), 0));
+  else if (copy.c->network) c = network_draw(x, copy, seed_of_run(x), build_int(B(x), 1), build_int(B(x), 0));
   else if (copy.c->chain) c = chain_draw(x, copy, ref->edge, seed_of_run(x), build_int(B(x), 1), build_int(B(x), 0));
   else {
     Pick p = {.edge = ref->edge, .draw = true, .seed = seed_of_run(x), .number = build_int(B(x), 0)};
@@ -213,6 +216,7 @@ static Val entropy_of(Context *x, Copy copy, const Over *o) {
   if (copy.c->structure && names_nodes(x, copy, o->t)) return wide(x, 0);
   if (copy.c->structure && is_whole(copy, o->t)) return structure_entropy(x, copy);
   if (copy.c->chain) return chain_query(x, copy, o, chain_entropy, copies_entropy);
+  if (copy.c->network) return network_entropy_of(x, o->t, copy.c);
   const Node *root = marginal_tree(x, copy.c, o->set, o->t);
   return root ? entropy_below(x, &(ChainRule){copy, root, o->set}) : wide(x, 0);
 }
@@ -276,6 +280,7 @@ static Val kl_of(Context *x, Copy copy, const Over *o) {
   if (copy.c->structure && names_nodes(x, copy, o->t)) return wide(x, 0);
   if (copy.c->structure) return is_whole(copy, o->t) ? structure_kl(x, copy) : structure_node_kl(x, copy);
   if (copy.c->chain) return chain_query(x, copy, o, chain_kl, copies_kl);
+  if (copy.c->network) return network_kl_of(x, o->t, copy.c);
   const Node *root = marginal_tree(x, copy.c, o->set, o->t);
   if (!root) return wide(x, 0);
   Val kl = kl_below(x, &(ChainRule){copy, root, o->set});
@@ -357,6 +362,7 @@ static Val count_of(Context *x, Copy copy, const Over *o) {
   if (copy.c->structure) return is_whole(copy, t) ? structure_count(x, copy) : structure_node_count(x, copy);
   bool joint = t->copies.n > 1 || t->copies.at[0].fixed.n < copy.c->plates.n;
   if (joint && copy.c->chain) return chain_query(x, copy, o, chain_count, NULL);
+  if (joint && copy.c->network) return network_count_of(x, t, copy.c);
   EdgeSet closed = closed_under_support(copy.c, set);
   if (closed != set)
     return refuse_query(x, t->span, "the count of an edge whose support depends on another edge: name that edge too");
@@ -402,9 +408,12 @@ static Val component_logz(Context *x, Component *c, Span span) {
 Val model_evidence(Context *x, bool entropy, Span span) {
   const Plan *p = x->d->plan;
   Val sum = wide(x, 0);
-  for (uint32_t i = 0; i < p->components.n; i++)
-    if (has_prefix(&p->components.at[i]->plates, x->d->plates))
-      sum = build_2(B(x), IR_LOGMUL, sum, component_logz(x, p->components.at[i], span));
+  for (uint32_t i = 0; i < p->components.n; i++) {
+    Component *c = p->components.at[i];
+    if (!has_prefix(&c->plates, x->d->plates)) continue;
+    if (c->network && c != c->network->parts.at[0] && x->d->plates->n <= c->network->outer) continue; /* its first part is all of it */
+    sum = build_2(B(x), IR_LOGMUL, sum, c->network ? network_logz(x, c, span) : component_logz(x, c, span));
+  }
   for (uint32_t i = 0; i < p->free_weights.n; i++)
     if (has_prefix(&p->free_weights.at[i]->plates, x->d->plates))
       sum = build_2(B(x), IR_LOGMUL, sum, weight_log(x, p->free_weights.at[i], x->d->plates));

@@ -9,6 +9,7 @@
 
 #include "base/ice.h"
 #include "infer/chain.h"
+#include "infer/network.h"
 #include "infer/structure.h"
 #include "model/term.h"
 
@@ -288,6 +289,7 @@ static Val children_log(Context *x, Copy copy, const Node *n, Val sum, bool maxi
 /* Factors that can fail come last: a value that the others, or the edges below, remove is not looked at. */
 Val node_log(Context *x, Copy copy, const Node *n, bool maximise) {
   if (copy.c->chain) return chain_log(x, copy);
+  if (copy.c->network) return network_log(x, copy);
   Val sum = factors_log(x, copy, n, false, wide(x, 0));
   sum = children_log(x, copy, n, sum, maximise);
   return factors_log(x, copy, n, true, sum);
@@ -346,7 +348,8 @@ Split node_split(Context *x, Copy copy, const Node *n) {
     return (Split){wide(x, 0), build_select(B(x), build_2(B(x), IR_NE, sum, sum), sum, wide(x, 0))};
   }
   if (copy.c->chain && !chain_known(x, copy)) return (Split){wide(x, 0), chain_status(x, copy)};
-  if (n != copy.c->root) return (Split){node_greatest(x, copy, n), node_mass(x, copy, n)};
+  if (copy.c->network && !network_known(x, copy)) return (Split){wide(x, 0), network_status(x, copy)};
+  if (n != copy.c->root || copy.c->network) return (Split){node_greatest(x, copy, n), node_mass(x, copy, n)};
   return (Split){of_copy(x, copy, node_greatest, &greatest), of_copy(x, copy, node_mass, &mass)};
 }
 
@@ -354,6 +357,7 @@ Val copy_log_sum(Context *x, Copy copy) {
   if (copy.c->chain) return chain_status(x, copy);
   static const char key;
   if (copy.c->structure) return structure_log_sum(x, copy);
+  if (copy.c->network) return network_status(x, copy);
   return of_copy(x, copy, node_sum, &key);
 }
 

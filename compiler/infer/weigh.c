@@ -360,6 +360,8 @@ static Val log_of_factor(Context *x, const At *a, Copy owner) {
   ICE("unknown factor");
 }
 
+Val owned_factor_log(Context *x, Copy owner, const Factor *f) { return log_of_factor(x, &(At){owner, f}, owner); }
+
 Val factor_log(Context *x, Component *c, const Factor *f) {
   Copy home = own_copy(x, c), owner = f->lag ? lagged_copy(x, home, f->lag) : home;
   Val active = 0;

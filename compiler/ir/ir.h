@@ -155,7 +155,7 @@ typedef struct Kernel {
 
 static inline Instr *ir_at(const Kernel *k, Val v) { return &k->instrs.at[v]; }
 
-static inline bool ir_is_check(IrOp op) { return op == IR_CHECK_INDEX || op == IR_CHECK_NONZERO || op == IR_CHECK_CONCAVE; }
+static inline bool ir_is_check(IrOp op) { return op == IR_CHECK_INDEX || op == IR_CHECK_NONZERO || op == IR_CHECK_CONCAVE || op == IR_CHECK_CLIQUE; }
 
 const char *ir_op_name(IrOp op);
 int ir_op_arity(IrOp op);

@@ -173,6 +173,7 @@ static bool solve(Eval *e, const Instr *i) {
 static bool check(Eval *e, const Instr *i) {
   int64_t x = int_of(e, i->arg[1]), y = int_of(e, i->arg[2]);
   bool index = i->op == IR_CHECK_INDEX;
+  if (i->op == IR_CHECK_CLIQUE) return !int_of(e, i->arg[0]) || x < y || fail(e, i->span, "a clique of too many values");
   if (!int_of(e, i->arg[0]) || (index ? x >= 0 && x < y : x != 0)) return true;
   if (index) return fail(e, i->span, arena_printf(e->arena, "index %" PRId64 " is not in 0..%" PRId64, x, y));
   return fail(e, i->span, i->op == IR_CHECK_NONZERO ? "division by zero" : "no maximum");
@@ -318,7 +319,7 @@ static bool run_instr(Eval *e, Val v) {
   case IR_STORE: return store(e, i);
   case IR_SOLVE: return solve(e, i);
   case IR_CHECK_INDEX:
-  case IR_CHECK_NONZERO: case IR_CHECK_CONCAVE: return check(e, i);
+  case IR_CHECK_NONZERO: case IR_CHECK_CONCAVE: case IR_CHECK_CLIQUE: return check(e, i);
   case IR_LOOP: return run_loop(e, v);
   }
   return run_pure(e, v);

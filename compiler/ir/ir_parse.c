@@ -574,6 +574,7 @@ static void parse_statement(Parser *p, Region *r) {
   else if (accept_name(p, "solve")) parse_solve(p, r, span);
   else if (accept_name(p, "check.index")) parse_check(p, IR_CHECK_INDEX, r, span);
   else if (accept_name(p, "check.nonzero")) parse_check(p, IR_CHECK_NONZERO, r, span);
+  else if (accept_name(p, "check.clique")) parse_check(p, IR_CHECK_CLIQUE, r, span);
   else if (accept_name(p, "check.concave")) parse_check(p, IR_CHECK_CONCAVE, r, span);
   else if (!parse_if_loop(p, r, span) && !parse_if_array(p, r, span)) fail(p, "a statement or '}'");
 }

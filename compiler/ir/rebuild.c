@@ -89,7 +89,7 @@ void rebuild_instr(Rebuild *r, Val v) {
   case IR_STORE: copy_store(r, i); return;
   case IR_SOLVE: copy_solve(r, i); return;
   case IR_CHECK_INDEX:
-  case IR_CHECK_NONZERO: case IR_CHECK_CONCAVE: copy_check(r, i); return;
+  case IR_CHECK_NONZERO: case IR_CHECK_CONCAVE: case IR_CHECK_CLIQUE: copy_check(r, i); return;
   case IR_LOOP: rebuild_merged(r, 1, (const Loop *const[]){i->loop}); return;
   }
   r->map[v] = copy_pure(r, i);

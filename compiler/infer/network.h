@@ -1,0 +1,94 @@
+/* network: copies that weights join in any pattern: along two plates, through data, or of edges in different plates.
+ *
+ * In a plan each edge of a network is a component of its own, so that to the other chapters a copy looks like an edge joined to
+ * nothing; `Component.network` tells which of them are never independent.  The weights are *groups*: a statement's instances, each
+ * with the copies that it *names*.  A stage before the outputs fills the log weights of every instance for all values of what it
+ * names, and who they are; routines of the runtime (runtime/family/network.c) order the variables and sum them out.
+ *
+ * Plates that all copies and weights share on the outside are *outer*: one network for each of their values. */
+#ifndef ATTN_INFER_NETWORK_H
+#define ATTN_INFER_NETWORK_H
+
+#include "infer/named.h"
+
+enum { NETWORK_MAX_NAMES = 8 }; /* runtime/family/network.h */
+
+typedef enum {
+  GROUP_WEIGHT,  /* a potential, require or observe */
+  GROUP_PRIOR,   /* a prior line, with its normaliser */
+  GROUP_UNIFORM, /* of the copies that no prior line names: one over the size of the support */
+  GROUP_SUPPORT, /* 0 where `where` does not hold */
+} GroupKind;
+
+typedef struct Group {
+  GroupKind kind;
+  Weight *weight; /* WEIGHT, PRIOR */
+  Edge *edge;     /* all but WEIGHT: whose; its copy is names.at[0] */
+  TermVec names;
+  IndexVec outer;  /* the indices that stand for the outer plates */
+  IndexVec loops;  /* an instance for every value of these, */
+  IndexVec beyond; /* a product over these */
+} Group;
+
+struct Network {
+  VEC(Component *) parts; /* one an edge, in order of declaration */
+  VEC(Group *) groups;
+  uint32_t outer; /* how many plates */
+  Span span;      /* of the weight that makes it more than a chain */
+};
+
+typedef enum { NETWORK_ALL, NETWORK_PRIORS, NETWORK_REQUIRES, NETWORK_SET_COUNT_ } NetworkSet;
+
+/* ---- network_plan.c ----------------------------------------------------------------------------------------------- */
+
+/* Components that are more than chains (Component.beyond) become networks, or refusals. */
+void plan_networks(Plan *p);
+
+/* ---- network.c: stages ---------------------------------------------------------------------------------------------- */
+
+/* Numbers of variables, names and cells; x binds nothing. */
+typedef struct NetworkLayout {
+  Val *values, *copies, *var, *place;     /* by part: values and copies of an edge, its first variable and marginal */
+  Val *instances, *names, *cells, *table; /* by group: its instances, first name, cells of one, first cell */
+  Val vars, all_names, all_cells, marginals;
+} NetworkLayout;
+
+NetworkLayout network_layout(Derive *d, const Network *net);
+uint32_t network_part(const Network *net, const Component *c);
+Val network_flat(Context *x, Copy copy);              /* the copy's number among those of its edge, outer plates apart */
+Val network_number(Context *x, const Component *c, Choice value); /* a value's place among the edge's */
+Choice network_choice(Context *x, const Component *c, Val number);
+/* The number of the instance at which x binds the loops of the group; *ok: bool, they are in their ranges (0: always). */
+Val network_instance(Context *x, const Group *g, Val *ok);
+/* Are instances numbered by the values of the loops alone?  Else by a place in a row. */
+bool network_is_countable(const Group *g);
+
+/* Elements of what a set's stage leaves. */
+Val network_marginal(Context *x, Copy copy, NetworkSet set, Choice value); /* log */
+Val network_joint(Context *x, Copy copy, const Network *net, uint32_t group, Val instance, const Val *numbers);
+Val network_state(Context *x, Copy copy, NetworkSet set); /* log sum of the copy's component; -inf: empty; NaN */
+Val network_total(Context *x, Copy copy, NetworkSet set, int64_t which); /* z of runtime/family.h */
+/* log p of a value of `b`, given that `a` has the value of number `held`. */
+Val network_given(Context *x, Copy a, Val held, Copy b, Choice value);
+/* The solve of the heaviest value or a draw at the leading indices `at`, of arrays with one more: [variables], [4]. */
+void network_pick_stage(Context *x, const Network *net, Family family, uint32_t n, Val *at, Array *u, Array *choice, Array *z);
+void network_prepare(Derive *d, const Network *net); /* what the stage reads is there before it is opened */
+
+/* ---- network_query.c -------------------------------------------------------------------------------------------------- */
+
+bool network_known(Context *x, Copy copy); /* has a copy of this network a value in x? */
+bool network_may_share(Context *x, const Copy *a, const Copy *b); /* may they be of one network? */
+/* log p of the values of copies of this network that x knows. */
+Val network_log(Context *x, Copy copy);
+Val network_status(Context *x, Copy copy); /* 0 where the copy's component has a value with weight, -inf, or NaN */
+Val network_entropy_of(Context *x, const Term *t, const Component *c); /* as entropy, kl and count name its copies */
+Val network_kl_of(Context *x, const Term *t, const Component *c);
+Val network_count_of(Context *x, const Term *t, const Component *c);
+Val network_logz(Context *x, const Component *c, Span span); /* in the plates of the output */
+
+/* ---- network_pick.c ----------------------------------------------------------------------------------------------------- */
+
+Choice network_mode(Context *x, Copy copy);
+Choice network_draw(Context *x, Copy copy, Val seed, Val n, Val number); /* one of n draws */
+
+#endif

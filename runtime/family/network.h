@@ -1,0 +1,52 @@
+/* network: what the order, the sums and the picks of a network share; see family.h for what a network is. */
+#ifndef ATTN_RT_NETWORK_H
+#define ATTN_RT_NETWORK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum {
+  NETWORK_MAX_SCOPE = 8, /* names in one factor */
+  NETWORK_MAX_CLIQUE = 24, /* variables of two or more values in one clique: more have more cells than NETWORK_MAX_CELLS */
+  NETWORK_SEARCHES = 8,  /* min-fill orders with ties broken at random, where there are few variables */
+};
+/* Cells of one clique, 32 MiB, and of all tables that are kept, 128 MiB twice: what a machine has beside the arrays. */
+#define NETWORK_MAX_CELLS ((double)(1 << 22))
+#define NETWORK_MAX_KEPT ((double)(1 << 24))
+
+/* Memory is taken from the caller's work space; `lacking`: there was not enough. */
+typedef struct NetworkWork { double *next; int64_t left; bool lacking; } NetworkWork;
+
+void *attn_rt_network_take(NetworkWork *w, int64_t count, int64_t bytes);
+
+/* A network as it is given, and how its variables are put in order.  Variables of fewer than two values, and the one that is
+ * held, are in no clique. */
+typedef struct Network {
+  int64_t vars, groups, factors, names;
+  const int64_t *group;  /* [groups, 4]: factors, names of each, is it a prior, 0 */
+  const int64_t *scope;  /* names of all factors, -1: the factor is absent */
+  const int64_t *var;    /* [vars, 3]: values, two keys */
+  const double *table;   /* of all factors */
+  int64_t held, held_value; /* held -1: none */
+  /* order.c */
+  int64_t *size;         /* [vars] values; 1: held */
+  int64_t *order, *at;   /* variables in the order of their elimination; the inverse */
+  int64_t *first, *len;  /* of the separator of every variable in `member`: those that its table mentions, last eliminated first */
+  int32_t *member;
+  double *scratch;
+  double cells, kept, steps; /* of the largest clique, of all separators, of all cliques */
+  int64_t clique;        /* variables in the largest clique, */
+  int64_t centre;        /* and the one that it is eliminated with */
+} Network;
+
+/* One factor: its place among scopes and tables. */
+typedef struct NetworkFactor { const int64_t *scope; int64_t names, table, cells; bool is_prior; } NetworkFactor;
+typedef struct NetworkFactors { const Network *net; int64_t group, in_group, scope, table; } NetworkFactors;
+
+/* Goes through the factors that are there; false: no more. */
+bool attn_rt_network_next(NetworkFactors *f, NetworkFactor *to);
+
+/* False: no order was found within the limits; cells, kept, clique and centre then say what the best one takes. */
+bool attn_rt_network_order(Network *net, NetworkWork *work);
+
+#endif
