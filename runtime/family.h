@@ -61,15 +61,16 @@ attn_family_fn attn_rt_top, attn_rt_entmax;
  * all factors, J = that or 0, marginals = the sum of all numbers of values, held variable (-1: none), its value, ring (0: sums of
  * products, 2: numbers of values), doubles of work.
  * in[0] log weights [cells], factor after factor, in C order over the names' values; in[1] names [names]: variables, -1: the
- * factor is absent, a variable twice: its diagonal; in[2] groups [groups, 4]: factors, names of each, is it a prior, cells of
- * each; in[3] variables [variables, 3]: values, and two numbers by which orders of elimination are tried.
+ * factor is absent, -2: there is no such variable, its value is 0, a variable twice: its diagonal; in[2] groups [groups, 4]:
+ * factors, names of each, is it a prior, cells of each; in[3] [groups, 8]: values of each name; in[4] variables [variables, 3]:
+ * values, and two numbers by which orders of elimination are tried.
  *   sum    out[0] log_p [marginals], variable after variable; out[1] [J] logs of the marginal probabilities of factors' names;
  *          out[2] z[4]: log of the sum of all weights, entropy, - E[log of the factors that are priors], and, where above the
  *          limits of network.h, how many cells are needed (else 0; the rest is NaN then); out[3] [variables]: the log sum
  *          of its component, -inf where that has no value with weight, NaN where a weight is NaN or +inf.  Ring 2: z[0] is the number of values, out[0],
  *          out[1], out[3] are NaN
  *   best   out[0] choice[variables]; out[1] z[4], of which z[3] alone is used
- *   draw   in[4] u[variables]; out as best
+ *   draw   in[5] u[variables]; out as best
  * Marginals below 1e-308 are -inf.  Time: the cells of all cliques.
  * work: 64 variables + 24 groups' factors + 6 names + marginals + 1000, and the tables. */
 attn_family_fn attn_rt_network_sum, attn_rt_network_best, attn_rt_network_draw;

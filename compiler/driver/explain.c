@@ -1,4 +1,5 @@
 /* attn explain, and the plan alone for attn dump. */
+#include "driver/network.h"
 #include "driver/explain.h"
 
 #include "back/back.h"
@@ -93,6 +94,16 @@ static ExplainBuild build_of(const Driver *d, const Kernel *k, const int64_t *gi
   return build;
 }
 
+static const char *const *words_of(Arena *arena, const Plan *p, const int64_t *sizes) {
+  const char **words = NEW_ARRAY(arena, const char *, p->components.n + 1);
+  Known known = constant_known(arena, p->model, sizes);
+  for (uint32_t i = 0; i < p->components.n; i++) {
+    const Component *c = p->components.at[i];
+    if (c->network && c->network->parts.at[0] == c) words[c->id] = network_words(arena, p, c->network, &known);
+  }
+  return words;
+}
+
 int verb_explain(Driver *d) {
   Chosen c;
   Inputs in;
@@ -105,6 +116,7 @@ int verb_explain(Driver *d) {
   Kernel *k = p->refusals.n ? NULL : derive_kernel(d->arena, p); /* what it cannot express becomes a refusal */
   ExplainBuild build = {.shared = -1, .each = -1};
   if (k) build = build_of(d, k, in.sizes, c.model->sizes.n);
+  if (!p->refusals.n) build.networks = words_of(d->arena, p, in.sizes);
   if (k) k = ir_run_passes_with(d->arena, k, &(PassOptions){.as_derived = true}, NULL);
   return explain_model(c.model, p, k, in.sizes, &build, d->options.json, stdout) ? STATUS_DONE : wrong("cannot write the explanation");
 }

@@ -10,7 +10,9 @@
 #include "driver/constant.h"
 #include "driver/load.h"
 #include "driver/message.h"
+#include "driver/network.h"
 #include "driver/precheck.h"
+#include "family/network.h"
 #include "infer/plan.h"
 #include "model/term.h"
 
@@ -156,6 +158,19 @@ static double structure_cost(Limit *l, const Edge *e) {
   return 0;
 }
 
+/* The tables of a network: memory is what ends first. */
+static bool network_fits(Arena *arena, Diags *to, Limit *l, const Plan *p, const Component *c, double *cost) {
+  NetworkOrder o;
+  *cost = 0;
+  if (c->network->parts.at[0] != c || !network_order_at(arena, p, c->network, &l->known, &o)) return true;
+  *cost = o.steps * network_outer_copies(c->network, &l->known);
+  if (o.fits) return true;
+  Diag *d = diag_error(to, c->network->span, "the exact sum over these copies joins %lld of them in one clique (%s), %.2g values, and keeps %.2g numbers; the limits are %.2g and %.2g",
+                       (long long)o.copies, o.who, o.cells, o.kept, NETWORK_MAX_CELLS, NETWORK_MAX_KEPT);
+  diag_hint(to, d, "%s", precheck_sizes(arena, l->in->model, l->in->sizes));
+  return false;
+}
+
 static double component_cost(Limit *l, const Component *c) {
   if (c->structure) return structure_cost(l, c->structure->edge);
   if (c->chain) return cost_along(l, c);
@@ -210,7 +225,9 @@ bool limit_holds(Arena *arena, const Loaded *file, const Inputs *in, double max)
   l.known.has_edge = l.has_edge;
   for (uint32_t i = 0; i < p->components.n; i++) {
     const Component *c = p->components.at[i];
-    double cost = component_cost(&l, c);
+    double cost = 0;
+    if (c->network && !network_fits(arena, to, &l, p, c, &cost)) continue;
+    if (!c->network) cost = component_cost(&l, c);
     if (c->structure && !pairs_fit(to, &l, c)) continue;
     if (c->structure && is_default && !subsets_fit(arena, to, &l, c, cost)) continue;
     if (cost > max) refuse(arena, to, in, c, cost, max);

@@ -16,6 +16,7 @@ typedef struct ExplainBuild {
   const Kernel *k;              /* as it is compiled, but for REASSOCIATE_NEVER */
   const struct TilePlan *tiles; /* of k; NULL: scalar code alone, since `scalar` */
   const char *scalar;
+  const char *const *networks;  /* by Component.id of a network's first part: how it is summed; NULL: nothing is said */
   double shared, each; /* bytes of workspace for one thread: shared by all threads, and its own; -1: not known */
 } ExplainBuild;
 

@@ -146,13 +146,17 @@ static void say_if(const Facts *f, const Instr *i, int depth, bool brackets, FIL
 }
 
 /* max(N, 0), which guards against ranges that run backwards, is N for a size. */
+static bool is_beyond(const Facts *f, const Instr *i) {
+  return i->op == IR_MIN && is_op(f, i->arg[1], IR_CONST) && ir_at(f->k, i->arg[1])->type == IR_INT && ir_at(f->k, i->arg[1])->integer >= (1 << 30);
+}
+
 static bool is_guarded_size(const Facts *f, const Instr *i) {
   return i->op == IR_MAX && is_op(f, i->arg[0], IR_SIZE) && is_op(f, i->arg[1], IR_CONST) && ir_at(f->k, i->arg[1])->integer == 0;
 }
 
 static void say_op(const Facts *f, const Instr *i, int depth, bool brackets, FILE *to) {
   const char *between = infix(i->op);
-  if (is_guarded_size(f, i)) {
+  if (is_guarded_size(f, i) || is_beyond(f, i)) {
     say(f, i->arg[0], depth, brackets, to);
     return;
   }

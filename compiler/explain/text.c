@@ -3,10 +3,12 @@
 #include <stdarg.h>
 
 #include "explain/along.h"
+#include "explain/explain.h"
 #include "explain/formula.h"
 #include "explain/live.h"
 #include "explain/passes.h"
 #include "explain/report.h"
+#include "infer/network_plan.h"
 #include "model/term.h"
 
 typedef struct Text { Facts *f; FILE *to; } Text;
@@ -220,7 +222,18 @@ static void print_chain(const Text *p, const Component *c) {
   say(p, "    one pass looks at %s values and keeps %s numbers of 8 bytes\n", a.work, a.kept);
 }
 
+/* Of all its edges at the first of them. */
+static void print_network(const Text *p, const Component *c) {
+  const Network *net = c->network;
+  for (uint32_t i = 1; i < net->parts.n; i++) say(p, ", %s", name(p, net->parts.at[i]->edges.at[0]->name));
+  IndexVec outer = {.at = c->plates.at, .n = net->outer};
+  say(p, ": the copies are joined in a network%s\n", net->outer ? arena_printf(p->f->arena, " for every %s", binders(p, &outer)) : "");
+  const ExplainBuild *build = p->f->build;
+  if (build && build->networks && build->networks[c->id]) say(p, "%s", build->networks[c->id]);
+}
+
 static void print_component(const Text *p, const Component *c) {
+  if (c->network && c->network->parts.at[0] != c) return;
   if (c->structure) {
     print_structure(p, c);
     return;
@@ -229,6 +242,10 @@ static void print_component(const Text *p, const Component *c) {
   for (uint32_t i = 0; i < c->edges.n; i++) say(p, "%s%s", i ? ", " : "", name(p, c->edges.at[i]->name));
   if (c->chain) {
     print_chain(p, c);
+    return;
+  }
+  if (c->network) {
+    print_network(p, c);
     return;
   }
   if (c->plates.n) say(p, ": the copies (%s) are independent and run in parallel", binders(p, &c->plates));
@@ -366,7 +383,22 @@ static const char *kept_along(const char *name) {
     {"pick", "the mode, or the draws, of all copies"},
     {"pair", "log weights of pairs of copies"},
     {"held", "messages with one copy held at each of its values"},
+    {"groups", "how many instances the weights of a network have"},
+    {"dims", "how many values their copies have"},
+    {"vars", "the copies of a network, and in which orders they are tried"},
   };
+  const char *dot = strchr(name, '.');
+  static const char *const of_edge[][2] = {
+    {"names", "which copies every instance of a weight of the network names"},
+    {"table", "log weights of every instance, for all values of what it names"},
+    {"joint", "log probabilities of the same"},
+    {"state", "the log of the sum over the component of each copy"},
+    {"named", "the copies that have a prior of their own"},
+  };
+  for (uint32_t i = 0; dot && i < sizeof of_edge / sizeof *of_edge; i++) {
+    size_t n = strlen(of_edge[i][0]);
+    if (!strncmp(dot + 1, of_edge[i][0], n) && dot[1 + n] >= '0' && dot[1 + n] <= '9') return of_edge[i][1];
+  }
   for (uint32_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
     size_t n = strlen(kinds[i][0]);
     if (!strncmp(name, kinds[i][0], n) && name[n] >= '0' && name[n] <= '9') return kinds[i][1];

@@ -83,7 +83,14 @@ static Poly varying(Facts *f, Val v, const Range2 *r) {
   return poly_varying(&f->polys, text, r->has_lo ? &r->lo : NULL, r->has_hi ? &r->hi : NULL);
 }
 
+/* The least of a count and a number that no count reaches. */
+static bool is_beyond(const Poly *p) {
+  double v;
+  return poly_is_constant(p, &v) && v >= 0x1p30;
+}
+
 static Poly extreme(Facts *f, Val v, IrOp op, const Poly *a, const Poly *b) {
+  if (op == IR_MIN && (is_beyond(a) || is_beyond(b))) return is_beyond(b) ? *a : *b;
   if (not_below(f, a, b)) return op == IR_MAX ? *a : op == IR_MIN ? *b : fixed_op(f, op, a, b);
   if (not_below(f, b, a)) return op == IR_MAX ? *b : op == IR_MIN ? *a : fixed_op(f, op, a, b);
   if (!poly_varies(&f->polys, a) && !poly_varies(&f->polys, b)) return fixed_op(f, op, a, b);

@@ -10,39 +10,9 @@
 #define ATTN_INFER_NETWORK_H
 
 #include "infer/named.h"
-
-enum { NETWORK_MAX_NAMES = 8 }; /* runtime/family/network.h */
-
-typedef enum {
-  GROUP_WEIGHT,  /* a potential, require or observe */
-  GROUP_PRIOR,   /* a prior line, with its normaliser */
-  GROUP_UNIFORM, /* of the copies that no prior line names: one over the size of the support */
-  GROUP_SUPPORT, /* 0 where `where` does not hold */
-} GroupKind;
-
-typedef struct Group {
-  GroupKind kind;
-  Weight *weight; /* WEIGHT, PRIOR */
-  Edge *edge;     /* all but WEIGHT: whose; its copy is names.at[0] */
-  TermVec names;
-  IndexVec outer;  /* the indices that stand for the outer plates */
-  IndexVec loops;  /* an instance for every value of these, */
-  IndexVec beyond; /* a product over these */
-} Group;
-
-struct Network {
-  VEC(Component *) parts; /* one an edge, in order of declaration */
-  VEC(Group *) groups;
-  uint32_t outer; /* how many plates */
-  Span span;      /* of the weight that makes it more than a chain */
-};
+#include "infer/network_plan.h"
 
 typedef enum { NETWORK_ALL, NETWORK_PRIORS, NETWORK_REQUIRES, NETWORK_SET_COUNT_ } NetworkSet;
-
-/* ---- network_plan.c ----------------------------------------------------------------------------------------------- */
-
-/* Components that are more than chains (Component.beyond) become networks, or refusals. */
-void plan_networks(Plan *p);
 
 /* ---- network.c: stages ---------------------------------------------------------------------------------------------- */
 
@@ -76,6 +46,8 @@ void network_prepare(Derive *d, const Network *net); /* what the stage reads is 
 
 /* ---- network_query.c -------------------------------------------------------------------------------------------------- */
 
+/* Has all that the support of a copy depends on a value in x? */
+bool network_support_known(Context *x, Copy copy, const Edge *e);
 bool network_known(Context *x, Copy copy); /* has a copy of this network a value in x? */
 bool network_may_share(Context *x, const Copy *a, const Copy *b); /* may they be of one network? */
 /* log p of the values of copies of this network that x knows. */

@@ -3,7 +3,7 @@
  * A statement names copies by indices of its own and data: `x[i - 1, j]`, `c[parent[t]]`, `g[0]`.  It has an instance for every
  * value of the indices that occur in such a name; of the others it is a product.  What an instance names must be a fixed number of
  * copies, and known before any edge has a value. */
-#include "infer/network.h"
+#include "infer/network_plan.h"
 #include "model/dim.h"
 #include "model/term.h"
 

@@ -4,6 +4,7 @@
  *   p(any two copies)     p(a) p(b | a), the latter from one more sum for every value of every copy of a's edge
  *   entropy, kl           of all copies from the stage; of some by the chain rule
  *   log Z, count          the stage's total */
+#include "infer/expect.h"
 #include "infer/network.h"
 
 #include <math.h>
@@ -44,6 +45,14 @@ bool network_known(Context *x, Copy copy) {
   for (const Known *k = x->known; k; k = k->next)
     if (k->c->network && sharing(x, k->c, k->copy, copy.c, copy.at) != APART) return true;
   return false;
+}
+
+bool network_support_known(Context *x, Copy copy, const Edge *e) {
+  if (!e->where) return true;
+  Context y = in_copy(x, copy);
+  y = with_guard(&y, build_bool(B(x), false));
+  y = with_known(&y, copy, (Edge *)e, (Choice){build_int(B(x), 0), 0});
+  return !unresolved(&y, e->where);
 }
 
 static Evidence evidence(Context *x, Copy copy) {

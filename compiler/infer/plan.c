@@ -5,7 +5,7 @@
 
 #include "base/ice.h"
 #include "infer/latent.h"
-#include "infer/network.h"
+#include "infer/network_plan.h"
 #include "infer/replace.h"
 #include "infer/structure.h"
 #include "model/term.h"

@@ -363,6 +363,8 @@ static Val count_of(Context *x, Copy copy, const Over *o) {
   bool joint = t->copies.n > 1 || t->copies.at[0].fixed.n < copy.c->plates.n;
   if (joint && copy.c->chain) return chain_query(x, copy, o, chain_count, NULL);
   if (joint && copy.c->network) return network_count_of(x, t, copy.c);
+  if (copy.c->network && !network_support_known(x, copy, copy.c->edges.at[0]))
+    return refuse_query(x, t->span, "the count of an edge whose support depends on another edge: name that edge too");
   EdgeSet closed = closed_under_support(copy.c, set);
   if (closed != set)
     return refuse_query(x, t->span, "the count of an edge whose support depends on another edge: name that edge too");

@@ -179,6 +179,7 @@ Val in_support(Context *x, Copy copy, Edge *e, Choice value) {
  * removes those that it has not. */
 
 static bool support_is_known(Context *x, Copy copy, const Edge *e) {
+  if (copy.c->network) return network_support_known(x, copy, e);
   EdgeSet scope = support_scope(copy.c, e);
   for (uint32_t k = 0; k < copy.c->edges.n; k++)
     if ((scope >> k & 1) && !find_known(x, copy.c, copy.c->edges.at[k], copy.at)) return false;
@@ -209,7 +210,7 @@ static Val hull_bound(Context *x, const Hull *h) {
 
 static Bounds values_of(Context *x, Copy copy, const Edge *e) {
   Context own = in_copy(x, copy);
-  if (support_is_known(x, copy, e) || copy.c->chain) return domain_of(&own, e);
+  if (support_is_known(x, copy, e) || copy.c->chain || copy.c->network) return domain_of(&own, e);
   return (Bounds){.lo = hull_bound(x, &(Hull){copy, e, false}), .hi = hull_bound(x, &(Hull){copy, e, true})};
 }
 

@@ -26,13 +26,21 @@ static int64_t find(int64_t *leader, int64_t v) {
   return v;
 }
 
+/* A variable that the factor names; -1: none. */
+static int64_t some_name(const NetworkFactor *f) {
+  for (int64_t k = 0; k < f->names; k++)
+    if (f->scope[k] >= 0) return f->scope[k];
+  return -1;
+}
+
 static void find_components(NetworkSums *s) {
   NetworkFactors all = {.net = &s->net};
   NetworkFactor f;
   for (int64_t v = 0; v < s->net.vars; v++) s->component[v] = v;
   while (attn_rt_network_next(&all, &f))
-    for (int64_t k = 1; k < f.names; k++) {
-      int64_t a = find(s->component, f.scope[0]), b = find(s->component, f.scope[k]);
+    for (int64_t k = 0; k < f.names; k++) {
+      if (f.scope[k] < 0) continue;
+      int64_t a = find(s->component, some_name(&f)), b = find(s->component, f.scope[k]);
       s->component[a > b ? a : b] = a > b ? b : a;
     }
   for (int64_t v = 0; v < s->net.vars; v++) s->component[v] = find(s->component, v);
@@ -51,16 +59,17 @@ static void add_source(NetworkSums *s, int32_t *used, int64_t v, NetworkSource s
 }
 
 /* Where a factor goes: to a variable without values, else to the first one that is eliminated. */
-static int64_t turn(const Network *net, int64_t v) { return net->size[v] == 0 ? -1 : net->size[v] == 1 ? net->vars : net->at[v]; }
+static int64_t turn(const NetworkGraph *net, int64_t v) { return net->size[v] == 0 ? -1 : net->size[v] == 1 ? net->vars : net->at[v]; }
 
 static void place_factors(NetworkSums *s, int32_t *used) {
   NetworkFactors all = {.net = &s->net};
   NetworkFactor f;
   while (attn_rt_network_next(&all, &f)) {
-    int64_t first = f.scope[0];
-    for (int64_t k = 1; k < f.names; k++)
-      if (turn(&s->net, f.scope[k]) < turn(&s->net, first)) first = f.scope[k];
-    add_source(s, used, first, (NetworkSource){s->net.table + f.table, f.scope - s->net.scope, (int32_t)f.names, -1, f.is_prior});
+    int64_t first = some_name(&f);
+    if (first < 0) continue; /* totals */
+    for (int64_t k = 0; k < f.names; k++)
+      if (f.scope[k] >= 0 && turn(&s->net, f.scope[k]) < turn(&s->net, first)) first = f.scope[k];
+    add_source(s, used, first, (NetworkSource){s->net.table + f.table, f.dims, f.scope - s->net.scope, (int32_t)f.names, -1, f.is_prior});
   }
 }
 
@@ -68,14 +77,14 @@ static void place_messages(NetworkSums *s, int32_t *used) {
   for (int64_t v = 0; v < s->net.vars; v++)
     if (s->net.len[v]) {
       int64_t above = s->net.member[s->net.first[v] + s->net.len[v] - 1];
-      add_source(s, used, above, (NetworkSource){s->message + s->table[v], -1 - v, 0, -1, false});
+      add_source(s, used, above, (NetworkSource){s->message + s->table[v], NULL, -1 - v, 0, -1, false});
     }
 }
 
 bool attn_rt_network_prepare(NetworkSums *s, NetworkRing ring, const int64_t *n, const void *const *in, NetworkWork *work, double *over) {
-  Network *net = &s->net;
+  NetworkGraph *net = &s->net;
   *s = (NetworkSums){.ring = ring};
-  *net = (Network){.vars = n[N_VARS], .groups = n[N_GROUPS], .names = n[N_NAMES], .table = in[0], .scope = in[1], .group = in[2], .var = in[3],
+  *net = (NetworkGraph){.vars = n[N_VARS], .groups = n[N_GROUPS], .names = n[N_NAMES], .table = in[0], .scope = in[1], .group = in[2], .dims = in[3], .var = in[4],
                    .held = n[N_HELD], .held_value = n[N_HELD_VALUE]};
   for (int64_t g = 0; g < net->groups; g++) net->factors += net->group[4 * g];
   s->component = take(work, net->vars, sizeof *s->component);
@@ -115,33 +124,33 @@ bool attn_rt_network_prepare(NetworkSums *s, NetworkRing ring, const int64_t *n,
 /* ---- one clique ------------------------------------------------------------------------------------------------------------ */
 
 void attn_rt_network_enter(NetworkSums *s, int64_t v) {
-  const Network *net = &s->net;
+  const NetworkGraph *net = &s->net;
   for (int64_t k = 0; k < net->len[v]; k++) s->slot[net->member[net->first[v] + k]] = k;
   s->slot[v] = net->len[v];
 }
 
 void attn_rt_network_leave(NetworkSums *s, int64_t v) {
-  const Network *net = &s->net;
+  const NetworkGraph *net = &s->net;
   for (int64_t k = 0; k < net->len[v]; k++) s->slot[net->member[net->first[v] + k]] = -1;
   s->slot[v] = -1;
 }
 
 /* A variable that a factor names twice moves along both of its dimensions: the diagonal. */
 static void view_name(const NetworkSums *s, NetworkView *view, int64_t var, int64_t stride) {
+  if (var < 0) return; /* its value is 0 */
   if (var == s->net.held) view->start += stride * s->net.held_value;
   else if (s->slot[var] >= 0) view->stride[s->slot[var]] += stride;
 }
 
 NetworkView attn_rt_network_view(const NetworkSums *s, const NetworkSource *source, int64_t v) {
-  const Network *net = &s->net;
+  const NetworkGraph *net = &s->net;
   NetworkView view = {0};
   (void)v;
   int64_t stride = 1;
   if (source->scope >= 0) {
     for (int64_t k = source->names; k-- > 0;) {
-      int64_t var = net->scope[source->scope + k];
-      view_name(s, &view, var, stride);
-      stride *= net->var[3 * var];
+      view_name(s, &view, net->scope[source->scope + k], stride);
+      stride *= source->dims[k];
     }
     return view;
   }
@@ -373,7 +382,8 @@ static double status_of(double total) { return isfinite(total) ? 0 : total == -I
 static void joint_logs(const NetworkSums *s, double *joint) {
   NetworkFactors all = {.net = &s->net};
   NetworkFactor f;
-  while (attn_rt_network_next(&all, &f)) logs(joint + f.table, f.cells, status_of(s->total[s->component[f.scope[0]]]));
+  while (attn_rt_network_next(&all, &f))
+    if (some_name(&f) >= 0) logs(joint + f.table, f.cells, status_of(s->total[s->component[some_name(&f)]]));
 }
 
 static void totals(const NetworkSums *s, double *z) {
@@ -385,6 +395,14 @@ static void totals(const NetworkSums *s, double *z) {
       spoilt |= isnan(status_of(s->total[v])) && s->ring != NETWORK_COUNT;
     }
   if (spoilt) z[1] = z[2] = NAN;
+  NetworkFactors all = {.net = &s->net};
+  NetworkFactor f;
+  while (attn_rt_network_next(&all, &f)) { /* factors of nothing */
+    if (some_name(&f) >= 0) continue;
+    double w = s->net.table[f.table];
+    if (s->ring == NETWORK_COUNT) z[0] *= w == -INFINITY ? 0 : 1;
+    else z[0] = network_logmul(z[0], w);
+  }
 }
 
 void attn_rt_network_sum(const int64_t *n, const void *const *in, void *const *out, double *work) {

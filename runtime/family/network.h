@@ -7,6 +7,7 @@
 
 enum {
   NETWORK_MAX_SCOPE = 8, /* names in one factor */
+  NETWORK_NOBODY = -2,
   NETWORK_MAX_CLIQUE = 24, /* variables of two or more values in one clique: more have more cells than NETWORK_MAX_CELLS */
   NETWORK_SEARCHES = 8,  /* min-fill orders with ties broken at random, where there are few variables */
 };
@@ -21,10 +22,11 @@ void *attn_rt_network_take(NetworkWork *w, int64_t count, int64_t bytes);
 
 /* A network as it is given, and how its variables are put in order.  Variables of fewer than two values, and the one that is
  * held, are in no clique. */
-typedef struct Network {
+typedef struct NetworkGraph {
   int64_t vars, groups, factors, names;
-  const int64_t *group;  /* [groups, 4]: factors, names of each, is it a prior, 0 */
-  const int64_t *scope;  /* names of all factors, -1: the factor is absent */
+  const int64_t *group;  /* [groups, 4]: factors, names of each, is it a prior, cells of each */
+  const int64_t *dims;   /* [groups, NETWORK_MAX_SCOPE]: values of each name */
+  const int64_t *scope;  /* names of all factors, -1: the factor is absent, NETWORK_NOBODY: a name without variable */
   const int64_t *var;    /* [vars, 3]: values, two keys */
   const double *table;   /* of all factors */
   int64_t held, held_value; /* held -1: none */
@@ -36,17 +38,18 @@ typedef struct Network {
   double *scratch;
   double cells, kept, steps; /* of the largest clique, of all separators, of all cliques */
   int64_t clique;        /* variables in the largest clique, */
-  int64_t centre;        /* and the one that it is eliminated with */
-} Network;
+  int32_t *in_clique;    /* and who they are */
+  int64_t widest;        /* variables that a clique may have; 0: NETWORK_MAX_CLIQUE, as all but a look at the order needs */
+} NetworkGraph;
 
 /* One factor: its place among scopes and tables. */
-typedef struct NetworkFactor { const int64_t *scope; int64_t names, table, cells; bool is_prior; } NetworkFactor;
-typedef struct NetworkFactors { const Network *net; int64_t group, in_group, scope, table; } NetworkFactors;
+typedef struct NetworkFactor { const int64_t *scope, *dims; int64_t names, table, cells; bool is_prior; } NetworkFactor;
+typedef struct NetworkFactors { const NetworkGraph *net; int64_t group, in_group, scope, table; } NetworkFactors;
 
 /* Goes through the factors that are there; false: no more. */
 bool attn_rt_network_next(NetworkFactors *f, NetworkFactor *to);
 
-/* False: no order was found within the limits; cells, kept, clique and centre then say what the best one takes. */
-bool attn_rt_network_order(Network *net, NetworkWork *work);
+/* False: no order was found within the limits; cells, kept, steps and clique then say what the best one takes. */
+bool attn_rt_network_order(NetworkGraph *net, NetworkWork *work);
 
 #endif

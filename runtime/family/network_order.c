@@ -28,16 +28,16 @@ void *attn_rt_network_take(NetworkWork *w, int64_t count, int64_t bytes) {
 }
 
 bool attn_rt_network_next(NetworkFactors *f, NetworkFactor *to) {
-  const Network *net = f->net;
+  const NetworkGraph *net = f->net;
   for (; f->group < net->groups; f->group++, f->in_group = 0) {
     const int64_t *g = net->group + 4 * f->group;
     while (f->in_group < g[0]) {
       const int64_t *scope = net->scope + f->scope;
       int64_t cells = 1;
       bool absent = false;
-      for (int64_t k = 0; k < g[1]; k++) absent |= scope[k] < 0;
+      for (int64_t k = 0; k < g[1]; k++) absent |= scope[k] == -1;
       cells = g[3];
-      *to = (NetworkFactor){scope, g[1], f->table, cells, g[2] != 0};
+      *to = (NetworkFactor){scope, net->dims + NETWORK_MAX_SCOPE * f->group, g[1], f->table, cells, g[2] != 0};
       f->in_group++;
       f->scope += g[1];
       f->table += cells;
@@ -53,7 +53,7 @@ bool attn_rt_network_next(NetworkFactors *f, NetworkFactor *to) {
 typedef struct Incidence { int32_t var, element, before, after, in_element; } Incidence;
 
 typedef struct Graph {
-  Network *net;
+  NetworkGraph *net;
   Incidence *inc;
   int32_t *of_var, *count;       /* by variable: its first incidence, how many */
   int32_t *of_element;           /* by element: its first incidence; -1: dead */
@@ -62,10 +62,11 @@ typedef struct Graph {
   double *key;
   int64_t *mark, stamp, *mark2, stamp2;
   int32_t heap_count;
-  int32_t *near;                 /* neighbours of the variable at hand */
+  int32_t *near, *taken;         /* neighbours of the variable at hand; of the one that is eliminated */
+  int32_t widest;
 } Graph;
 
-static bool takes_part(const Network *net, int64_t v) { return net->size[v] > 1; }
+static bool takes_part(const NetworkGraph *net, int64_t v) { return v >= 0 && net->size[v] > 1; }
 
 static void link_incidence(Graph *g, int32_t i, int32_t var, int32_t element) {
   Incidence *x = &g->inc[i];
@@ -97,7 +98,7 @@ static void kill_element(Graph *g, int32_t e) {
 
 /* Elements of one variable join nothing and are left out. */
 static void fill_graph(Graph *g) {
-  Network *net = g->net;
+  NetworkGraph *net = g->net;
   NetworkFactors all = {.net = net};
   NetworkFactor f;
   int32_t used = 0, element = 0;
@@ -137,7 +138,7 @@ static int32_t neighbours(Graph *g, int64_t v) {
       int32_t u = g->inc[k].var;
       if (g->mark[u] == g->stamp) continue;
       g->mark[u] = g->stamp;
-      if (n == NETWORK_MAX_CLIQUE) return -1;
+      if (n == g->widest) return -1;
       g->near[n++] = u;
     }
   return n;
@@ -173,7 +174,7 @@ static double random_unit(uint64_t x) {
 }
 
 static double key_of(Graph *g, int64_t v, Rule rule, int64_t round) {
-  const Network *net = g->net;
+  const NetworkGraph *net = g->net;
   if (rule == BY_FIRST_KEY || rule == BY_SECOND_KEY) return (double)net->var[3 * v + (rule == BY_FIRST_KEY ? 1 : 2)];
   if (g->count[v] > MANY) return 1e12 + g->count[v];
   int32_t n = neighbours(g, v);
@@ -233,7 +234,7 @@ static void change_key(Graph *g, int32_t v, double key) {
 
 /* ---- one order ------------------------------------------------------------------------------------------------------------------ */
 
-typedef struct Tally { double cells, kept, steps; int64_t clique, centre; bool fits; } Tally;
+typedef struct Tally { double cells, kept, steps; int64_t clique; int32_t *in_clique; bool fits; } Tally;
 
 static void tally(Tally *t, const Graph *g, int64_t v, int32_t n) {
   double kept = 1;
@@ -244,7 +245,8 @@ static void tally(Tally *t, const Graph *g, int64_t v, int32_t n) {
   if (cells > t->cells) {
     t->cells = cells;
     t->clique = n + 1;
-    t->centre = v;
+    memcpy(t->in_clique, g->near, (size_t)n * sizeof *g->near);
+    t->in_clique[n] = (int32_t)v;
   }
 }
 
@@ -259,9 +261,9 @@ static void eliminate(Graph *g, int32_t v, int32_t n, int32_t element) {
 }
 
 /* Variables in no clique come first.  Stops where the order takes more than `best`. */
-static Tally try_order(Graph *g, Rule rule, int64_t round, double best, int64_t *order) {
-  Network *net = g->net;
-  Tally t = {.fits = true};
+static Tally try_order(Graph *g, Rule rule, int64_t round, double best, int64_t *order, int32_t *in_clique) {
+  NetworkGraph *net = g->net;
+  Tally t = {.fits = true, .in_clique = in_clique};
   int64_t done = 0;
   int32_t element = (int32_t)net->factors;
   fill_graph(g);
@@ -276,12 +278,12 @@ static Tally try_order(Graph *g, Rule rule, int64_t round, double best, int64_t 
     sift_up(g, g->heap_count++);
   }
   while (g->heap_count) {
-    int32_t v = pop(g), near[NETWORK_MAX_CLIQUE];
-    int32_t n = neighbours(g, v);
+    int32_t v = pop(g), n = neighbours(g, v);
     if (n < 0) {
       t.fits = false;
-      t.clique = NETWORK_MAX_CLIQUE + 1;
-      t.centre = v;
+      t.clique = g->widest + 1;
+      memcpy(t.in_clique, g->near, (size_t)g->widest * sizeof *g->near);
+      t.in_clique[g->widest] = v;
       t.cells = t.steps = t.kept = INFINITY;
       return t;
     }
@@ -289,9 +291,9 @@ static Tally try_order(Graph *g, Rule rule, int64_t round, double best, int64_t 
     if (t.steps > best) t.fits = false;
     if (!t.fits && isfinite(best)) return t;
     order[done++] = v;
-    memcpy(near, g->near, (size_t)n * sizeof *near);
+    memcpy(g->taken, g->near, (size_t)n * sizeof *g->taken);
     eliminate(g, v, n, element++);
-    for (int32_t k = 0; k < n && rule <= BY_CELLS; k++) change_key(g, near[k], key_of(g, near[k], rule, round));
+    for (int32_t k = 0; k < n && rule <= BY_CELLS; k++) change_key(g, g->taken[k], key_of(g, g->taken[k], rule, round));
   }
   return t;
 }
@@ -300,7 +302,7 @@ static bool within_limits(const Tally *t) { return t->fits && t->cells <= NETWOR
 
 /* ---- separators of the order taken ---------------------------------------------------------------------------------------------- */
 
-static void sort_separator(const Network *net, int32_t *s, int32_t n) {
+static void sort_separator(const NetworkGraph *net, int32_t *s, int32_t n) {
   for (int32_t a = 1; a < n; a++)
     for (int32_t b = a; b > 0 && net->at[s[b]] > net->at[s[b - 1]]; b--) {
       int32_t t = s[b];
@@ -309,8 +311,9 @@ static void sort_separator(const Network *net, int32_t *s, int32_t n) {
     }
 }
 
+/* Within the limits no clique has more than NETWORK_MAX_CLIQUE. */
 static void find_separators(Graph *g) {
-  Network *net = g->net;
+  NetworkGraph *net = g->net;
   int64_t used = 0;
   int32_t element = (int32_t)net->factors;
   fill_graph(g);
@@ -332,7 +335,7 @@ static void find_separators(Graph *g) {
 
 static void *take(NetworkWork *w, int64_t n, size_t bytes) { return attn_rt_network_take(w, n, (int64_t)bytes); }
 
-static bool prepare(Graph *g, Network *net, NetworkWork *w) {
+static bool prepare(Graph *g, NetworkGraph *net, NetworkWork *w) {
   int64_t v = net->vars, e = net->factors + net->vars;
   g->net = net;
   g->inc = take(w, net->names, sizeof *g->inc);
@@ -344,23 +347,29 @@ static bool prepare(Graph *g, Network *net, NetworkWork *w) {
   g->key = take(w, v, sizeof *g->key);
   g->mark = take(w, v, sizeof *g->mark);
   g->mark2 = take(w, v, sizeof *g->mark2);
-  g->near = take(w, NETWORK_MAX_CLIQUE + 1, sizeof *g->near);
+  g->widest = net->widest ? (int32_t)net->widest : NETWORK_MAX_CLIQUE;
+  g->near = take(w, g->widest + 1, sizeof *g->near);
+  g->taken = take(w, g->widest + 1, sizeof *g->taken);
+  net->in_clique = take(w, g->widest + 2, sizeof *net->in_clique);
   if (w->lacking) return false;
   memset(g->mark, 0, (size_t)v * sizeof *g->mark);
   memset(g->mark2, 0, (size_t)v * sizeof *g->mark2);
   return true;
 }
 
-static void keep_if_better(Network *net, Tally *best, const Tally *t, const int64_t *order) {
+static void keep_if_better(NetworkGraph *net, Tally *best, const Tally *t, const int64_t *order, int64_t widest) {
   bool first = best->steps == INFINITY && !best->fits;
   if (!first && !(t->fits && t->steps < best->steps)) return;
+  int32_t *in_clique = best->in_clique;
   *best = *t;
+  best->in_clique = in_clique;
+  if (t->clique <= widest + 1) memcpy(in_clique, t->in_clique, (size_t)t->clique * sizeof *in_clique);
   memcpy(net->order, order, (size_t)net->vars * sizeof *order);
 }
 
 enum { SEARCH_MAX_VARS = 512 };
 
-bool attn_rt_network_order(Network *net, NetworkWork *work) {
+bool attn_rt_network_order(NetworkGraph *net, NetworkWork *work) {
   int64_t n = net->vars;
   Graph g = {0};
   net->size = take(work, n, sizeof *net->size);
@@ -372,20 +381,21 @@ bool attn_rt_network_order(Network *net, NetworkWork *work) {
   int64_t *order = take(work, n, sizeof *order);
   if (work->lacking || !prepare(&g, net, work)) return false;
   for (int64_t v = 0; v < n; v++) net->size[v] = v == net->held ? 1 : net->var[3 * v];
-  Tally best = {.steps = INFINITY, .fits = false};
+  int32_t *in_clique = take(work, g.widest + 2, sizeof *in_clique);
+  if (!in_clique) return false;
+  Tally best = {.steps = INFINITY, .fits = false, .in_clique = net->in_clique};
   for (Rule rule = BY_FILL; rule <= BY_SECOND_KEY; rule++) {
-    Tally t = try_order(&g, rule, 0, best.fits ? best.steps : INFINITY, order);
-    keep_if_better(net, &best, &t, order);
+    Tally t = try_order(&g, rule, 0, best.fits ? best.steps : INFINITY, order, in_clique);
+    keep_if_better(net, &best, &t, order, g.widest);
   }
   for (int64_t round = 1; round <= NETWORK_SEARCHES && n <= SEARCH_MAX_VARS && best.cells > 64; round++) {
-    Tally t = try_order(&g, BY_FILL, round, best.fits ? best.steps : INFINITY, order);
-    keep_if_better(net, &best, &t, order);
+    Tally t = try_order(&g, BY_FILL, round, best.fits ? best.steps : INFINITY, order, in_clique);
+    keep_if_better(net, &best, &t, order, g.widest);
   }
   net->cells = best.cells;
   net->kept = best.kept;
   net->steps = best.steps;
   net->clique = best.clique;
-  net->centre = best.centre;
   if (!within_limits(&best)) return false;
   for (int64_t k = 0; k < n; k++) net->at[net->order[k]] = k;
   find_separators(&g);

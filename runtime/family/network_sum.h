@@ -9,6 +9,7 @@ typedef enum { NETWORK_SUM, NETWORK_MAX, NETWORK_COUNT } NetworkRing;
 /* What a variable's clique is the product of: a factor, or the table of a variable eliminated before. */
 typedef struct NetworkSource {
   const double *table;
+  const int64_t *dims; /* of a factor: values of its names */
   int64_t scope;    /* of a factor: its place among the scopes; of a table: -1 - variable */
   int32_t names, next; /* of the same clique; -1: the last */
   bool is_prior;
@@ -18,7 +19,7 @@ typedef struct NetworkSource {
 typedef struct NetworkView { int64_t start, stride[NETWORK_MAX_CLIQUE + 1]; } NetworkView;
 
 typedef struct NetworkSums {
-  Network net;
+  NetworkGraph net;
   NetworkRing ring;
   NetworkSource *source;
   int32_t *of_var;         /* [vars] first source */

@@ -1,0 +1,301 @@
+/* network: see network.h.
+ *
+ * Which copies the instances of a weight name follows from sizes, and perhaps from arrays of integers: then the routine that the
+ * kernel calls for an order (runtime/family/network_order.c) is asked here. */
+#include "driver/network.h"
+
+#include <math.h>
+
+#include "family/network.h"
+#include "model/dim.h"
+#include "model/term.h"
+
+enum { MOST_NAMES = 400000, MOST_LISTED = 8, WIDEST = 200 };
+
+typedef struct Look {
+  Arena *arena;
+  const Plan *p;
+  const Network *net;
+  Known *known;
+  int64_t *first, *values; /* by part */
+  VEC(int64_t) scope, count;
+  bool failed;
+} Look;
+
+static bool value_of(Look *l, const Term *t, int64_t *v) {
+  Constant c;
+  l->known->steps = 0;
+  if (constant_eval(l->known, t, &c) != CONSTANT_KNOWN) return false;
+  *v = c.i;
+  return true;
+}
+
+static bool range_of(Look *l, const Range *r, int64_t *lo, int64_t *hi) {
+  return r->kind == RANGE_INTERVAL && value_of(l, r->lo, lo) && value_of(l, r->hi, hi);
+}
+
+static uint32_t part_of(const Look *l, const Edge *e) {
+  uint32_t k = 0;
+  while (l->net->parts.at[k]->edges.at[0] != e) k++;
+  return k;
+}
+
+/* Copies of an edge, outer plates apart; -1: not known. */
+static int64_t copies_of(Look *l, const Component *c) {
+  int64_t n = 1, lo, hi;
+  for (uint32_t k = l->net->outer; k < c->plates.n; k++) {
+    if (!range_of(l, &c->plates.at[k]->range, &lo, &hi)) return -1;
+    if (__builtin_mul_overflow(n, hi > lo ? hi - lo : 0, &n) || n > MOST_NAMES) return -1;
+  }
+  return n;
+}
+
+/* The number of the variable that t names; NETWORK_NOBODY: there is none. */
+static bool variable(Look *l, const Term *t, int64_t *var) {
+  const Component *c = l->net->parts.at[part_of(l, t->edge)];
+  int64_t at = 0;
+  bool there = true;
+  for (uint32_t k = l->net->outer; k < c->plates.n; k++) {
+    int64_t v, lo, hi;
+    if (!value_of(l, t->args.at[k], &v) || !range_of(l, &c->plates.at[k]->range, &lo, &hi)) return false;
+    there = there && v >= lo && v < hi;
+    at = at * (hi - lo) + (v - lo);
+  }
+  *var = there ? l->first[part_of(l, t->edge)] + at : NETWORK_NOBODY;
+  return true;
+}
+
+static void instances(Look *l, const Group *g, uint32_t from, int64_t *count) {
+  if (l->failed) return;
+  if (from < g->loops.n) {
+    const Index *i = g->loops.at[from];
+    int64_t lo, hi;
+    l->failed = !range_of(l, &i->range, &lo, &hi);
+    for (int64_t v = lo; !l->failed && v < hi; v++) {
+      l->known->index[i->id] = v;
+      l->known->bound[i->id] = true;
+      instances(l, g, from + 1, count);
+    }
+    l->known->bound[i->id] = false;
+    return;
+  }
+  for (uint32_t k = 0; k < g->names.n; k++) {
+    int64_t var;
+    if (!variable(l, g->names.at[k], &var) || l->scope.n > MOST_NAMES) {
+      l->failed = true;
+      return;
+    }
+    vec_push(l->arena, &l->scope, var);
+  }
+  ++*count;
+}
+
+static bool bind_outer(Look *l) {
+  for (uint32_t k = 0; k < l->net->outer; k++) {
+    const Index *plate = l->net->parts.at[0]->plates.at[k];
+    int64_t lo, hi;
+    if (!range_of(l, &plate->range, &lo, &hi)) return false;
+    l->known->index[plate->id] = lo;
+    l->known->bound[plate->id] = true;
+    for (uint32_t i = 0; i < l->net->groups.n; i++) {
+      uint32_t id = l->net->groups.at[i]->outer.at[k]->id;
+      l->known->index[id] = lo;
+      l->known->bound[id] = true;
+    }
+  }
+  return true;
+}
+
+/* ---- as the runtime takes it ------------------------------------------------------------------------------------------------- */
+
+static int64_t values_of(Look *l, const Edge *e) {
+  int64_t lo = 0, hi = 2;
+  if (e->domain != DOMAIN_BIT && !range_of(l, &e->range, &lo, &hi)) return -1;
+  return (hi > lo ? hi - lo : 0) + e->or_none;
+}
+
+static bool number_variables(Look *l, int64_t *vars) {
+  *vars = 0;
+  for (uint32_t k = 0; k < l->net->parts.n; k++) {
+    int64_t n = copies_of(l, l->net->parts.at[k]);
+    l->values[k] = values_of(l, l->net->parts.at[k]->edges.at[0]);
+    l->first[k] = *vars;
+    if (n < 0 || l->values[k] < 0) return false;
+    *vars += n;
+  }
+  return true;
+}
+
+/* Line by line, and column by column; what has no plates of its own last: as the kernel has it. */
+static void fill_variables(Look *l, int64_t *var) {
+  for (uint32_t p = 0; p < l->net->parts.n; p++) {
+    const Component *c = l->net->parts.at[p];
+    int64_t n = copies_of(l, c);
+    bool plain = c->plates.n == l->net->outer;
+    for (int64_t i = 0; i < n; i++) {
+      int64_t rest = i, column = 0, lo = 0, hi = 0;
+      for (uint32_t k = c->plates.n; k-- > l->net->outer;) {
+        range_of(l, &c->plates.at[k]->range, &lo, &hi);
+        column = column * (hi - lo) + rest % (hi - lo);
+        rest /= hi - lo;
+      }
+      int64_t *row = var + 3 * (l->first[p] + i);
+      row[0] = l->values[p];
+      row[1] = plain ? INT32_MAX : i;
+      row[2] = plain ? INT32_MAX : column;
+    }
+  }
+}
+
+static const char *copy_name(Look *l, int64_t var) {
+  uint32_t p = l->net->parts.n - 1;
+  while (l->first[p] > var) p--;
+  const Component *c = l->net->parts.at[p];
+  int64_t at[16] = {0}, rest = var - l->first[p], lo = 0, hi = 0;
+  for (uint32_t k = c->plates.n; k-- > l->net->outer;) {
+    range_of(l, &c->plates.at[k]->range, &lo, &hi);
+    at[k] = lo + rest % (hi - lo);
+    rest /= hi - lo;
+  }
+  const char *text = sym_text(l->p->model->names, c->edges.at[0]->name);
+  for (uint32_t k = l->net->outer; k < c->plates.n; k++)
+    text = arena_printf(l->arena, "%s%s%lld", text, k == l->net->outer ? "[" : ", ", (long long)at[k]);
+  return c->plates.n > l->net->outer ? arena_printf(l->arena, "%s]", text) : text;
+}
+
+static const char *members(Look *l, const int32_t *member, int64_t n) {
+  const char *text = "";
+  for (int64_t k = 0; k < n && k < MOST_LISTED; k++) text = arena_printf(l->arena, "%s%s%s", text, k ? ", " : "", copy_name(l, member[k]));
+  return n > MOST_LISTED ? arena_printf(l->arena, "%s, ..", text) : text;
+}
+
+static void *zeros(Arena *arena, int64_t n, size_t size) { return arena_alloc(arena, (size_t)(n + 1) * size); }
+
+bool network_order_at(Arena *arena, const Plan *p, const Network *net, Known *known, NetworkOrder *to) {
+  Look l = {.arena = arena, .p = p, .net = net, .known = known};
+  l.first = zeros(arena, net->parts.n, sizeof *l.first);
+  l.values = zeros(arena, net->parts.n, sizeof *l.values);
+  if (!number_variables(&l, &to->vars) || !bind_outer(&l)) return false;
+  int64_t *group = zeros(arena, 4 * net->groups.n, sizeof *group), *dims = zeros(arena, NETWORK_MAX_SCOPE * net->groups.n, sizeof *dims), factors = 0;
+  for (uint32_t k = 0; k < net->groups.n; k++) {
+    int64_t count = 0;
+    instances(&l, net->groups.at[k], 0, &count);
+    if (l.failed) return false;
+    group[4 * k] = count;
+    group[4 * k + 1] = net->groups.at[k]->names.n;
+    factors += count;
+  }
+  int64_t *var = zeros(arena, 3 * to->vars, sizeof *var);
+  fill_variables(&l, var);
+  NetworkGraph g = {.vars = to->vars, .groups = net->groups.n, .factors = factors, .names = l.scope.n, .group = group, .dims = dims,
+                    .scope = l.scope.at, .var = var, .held = -1, .widest = WIDEST};
+  int64_t work = 2000 + 64 * to->vars + (WIDEST + 40) * (to->vars + 4) + 24 * factors + 6 * (int64_t)l.scope.n;
+  NetworkWork w = {zeros(arena, work, sizeof(double)), work, false};
+  to->fits = attn_rt_network_order(&g, &w);
+  if (w.lacking) return false;
+  to->cells = g.cells;
+  to->kept = g.kept;
+  to->steps = g.steps;
+  to->copies = g.clique;
+  to->who = members(&l, g.in_clique, g.clique);
+  return true;
+}
+
+double network_outer_copies(const Network *net, Known *known) {
+  double n = 1;
+  for (uint32_t k = 0; k < net->outer; k++) {
+    const Range *r = &net->parts.at[0]->plates.at[k]->range;
+    Constant lo, hi;
+    known->steps = 0;
+    if (constant_eval(known, r->lo, &lo) != CONSTANT_KNOWN || constant_eval(known, r->hi, &hi) != CONSTANT_KNOWN) return 1;
+    n *= fmax((double)hi.i - (double)lo.i, 0);
+  }
+  return n;
+}
+
+/* ---- in words ------------------------------------------------------------------------------------------------------------------ */
+
+enum { MOST_PLATES = 2 };
+
+/* The copies of an instance are at most line[0] lines and line[1] columns apart when counted line by line, and column[1] columns
+ * and column[0] lines when counted column by column; false: by no constant. */
+typedef struct Apart { int64_t line[MOST_PLATES], column[MOST_PLATES]; } Apart;
+
+static void note_distance(Apart *a, int64_t d, int64_t e) {
+  int64_t by_line = d < 0 || (d == 0 && e < 0) ? -1 : 1, by_column = e < 0 || (e == 0 && d < 0) ? -1 : 1;
+  int64_t line[] = {d * by_line, e * by_line}, column[] = {d * by_column, e * by_column};
+  if (line[0] > a->line[0] || (line[0] == a->line[0] && line[1] > a->line[1])) memcpy(a->line, line, sizeof line);
+  if (column[1] > a->column[1] || (column[1] == a->column[1] && column[0] > a->column[0])) memcpy(a->column, column, sizeof column);
+}
+
+static bool distances(Arena *arena, const Network *net, Apart *to) {
+  for (uint32_t k = 0; k < net->parts.n; k++)
+    if (net->parts.at[k]->plates.n != net->outer + MOST_PLATES) return false;
+  for (uint32_t i = 0; i < net->groups.n; i++) {
+    const Group *g = net->groups.at[i];
+    for (uint32_t a = 0; a < g->names.n; a++)
+      for (uint32_t b = 0; b < a; b++) {
+        const Term *const *p = (const Term *const *)g->names.at[a]->args.at + net->outer, *const *q = (const Term *const *)g->names.at[b]->args.at + net->outer;
+        int64_t d, e;
+        if (!dim_difference(arena, p[0], q[0], &d) || !dim_difference(arena, p[1], q[1], &e)) return false;
+        note_distance(to, d, e);
+      }
+  }
+  return true;
+}
+
+static const char *size_text(Arena *arena, const Model *m, const Range *r) {
+  int64_t zero;
+  bool from_zero = dim_difference(arena, r->lo, term_int(arena, 0, r->span), &zero) && !zero;
+  const char *hi = term_text(m, arena, r->hi);
+  return from_zero ? hi : arena_printf(arena, "(%s - %s)", hi, term_text(m, arena, r->lo));
+}
+
+static const char *number(Arena *arena, double x) { return x < 1e15 ? arena_printf(arena, "%.0f", x) : arena_printf(arena, "%.2g", x); }
+
+/* d * size + e + 1, times n */
+static const char *copies_words(Arena *arena, int64_t d, const char *size, int64_t e, int64_t n) {
+  const char *text = d == 0 ? "" : d == 1 ? size : arena_printf(arena, "%lld %s", (long long)d, size);
+  text = *text ? arena_printf(arena, "%s %c %lld", text, e + 1 < 0 ? '-' : '+', (long long)(e + 1 < 0 ? -e - 1 : e + 1)) : arena_printf(arena, "%lld", (long long)(e + 1));
+  return n > 1 ? arena_printf(arena, "%lld (%s)", (long long)n, text) : text;
+}
+
+static const char *formula_words(Arena *arena, const Plan *p, const Network *net) {
+  Apart a = {0};
+  if (!distances(arena, net, &a)) return "    how many copies a clique has follows from the sizes, and from what data name\n";
+  const IndexVec *plates = &net->parts.at[0]->plates;
+  const char *rows = size_text(arena, p->model, &plates->at[net->outer]->range), *columns = size_text(arena, p->model, &plates->at[net->outer + 1]->range);
+  const char *line = copies_words(arena, a.line[0], columns, a.line[1], net->parts.n), *column = copies_words(arena, a.column[1], rows, a.column[0], net->parts.n);
+  return arena_printf(arena, "    a clique has at most %s copies line by line, and %s column by column; its cells are the product of their numbers of values\n", line, column);
+}
+
+static const char *joins_words(Arena *arena, const Plan *p, const Network *net) {
+  const char *text = "";
+  for (uint32_t i = 0; i < net->groups.n; i++) {
+    const Group *g = net->groups.at[i];
+    if (g->names.n < 2) continue;
+    text = arena_printf(arena, "%s%s(", text, *text ? ", " : "");
+    for (uint32_t k = 0; k < g->names.n; k++)
+      text = arena_printf(arena, "%s%s%s", text, k ? "; " : "", term_text(p->model, arena, g->names.at[k]));
+    text = arena_printf(arena, "%s)", text);
+  }
+  return text;
+}
+
+static const char *order_words(Arena *arena, const NetworkOrder *o) {
+  const char *text = arena_printf(arena, "    at these sizes %lld copies; the largest clique joins %lld of them (%s), %s values\n", (long long)o->vars,
+                                  (long long)o->copies, o->who, number(arena, o->cells));
+  text = arena_printf(arena, "%s    %s values in all cliques, %s numbers of 8 bytes kept, twice\n", text, number(arena, o->steps), number(arena, o->kept));
+  return o->fits ? text : arena_printf(arena, "%s    that is above the limit\n", text);
+}
+
+const char *network_words(Arena *arena, const Plan *p, const Network *net, Known *known) {
+  NetworkOrder o;
+  const char *text = arena_printf(arena, "    an instance of a weight joins %s\n", joins_words(arena, p, net));
+  text = arena_printf(arena, "%s    one copy after another is summed out, each with what it is joined to by then (its clique), in the cheapest order found:\n"
+                             "    min-fill, ties broken in several ways; smallest clique; line by line; column by column\n", text);
+  text = arena_printf(arena, "%s%s", text, formula_words(arena, p, net));
+  if (network_order_at(arena, p, net, known, &o)) text = arena_printf(arena, "%s%s", text, order_words(arena, &o));
+  return arena_printf(arena, "%s    above %.0f values in a clique, or %.0f numbers kept, it is an error that names the clique\n", text, NETWORK_MAX_CELLS,
+                      NETWORK_MAX_KEPT);
+}

@@ -1,0 +1,36 @@
+/* network_plan: the networks of a plan; infer/network.h says what they are. */
+#ifndef ATTN_INFER_NETWORK_PLAN_H
+#define ATTN_INFER_NETWORK_PLAN_H
+
+#include "infer/plan.h"
+
+enum { NETWORK_MAX_NAMES = 8 }; /* runtime/family/network.h */
+
+typedef enum {
+  GROUP_WEIGHT,  /* a potential, require or observe */
+  GROUP_PRIOR,   /* a prior line, with its normaliser */
+  GROUP_UNIFORM, /* of the copies that no prior line names: one over the size of the support */
+  GROUP_SUPPORT, /* 0 where `where` does not hold */
+} GroupKind;
+
+typedef struct Group {
+  GroupKind kind;
+  Weight *weight; /* WEIGHT, PRIOR */
+  Edge *edge;     /* all but WEIGHT: whose; its copy is names.at[0] */
+  TermVec names;
+  IndexVec outer;  /* the indices that stand for the outer plates */
+  IndexVec loops;  /* an instance for every value of these, */
+  IndexVec beyond; /* a product over these */
+} Group;
+
+struct Network {
+  VEC(Component *) parts; /* one an edge, in order of declaration */
+  VEC(Group *) groups;
+  uint32_t outer; /* how many plates */
+  Span span;      /* of the weight that makes it more than a chain */
+};
+
+/* Components that are more than chains (Component.beyond) become networks, or refusals. */
+void plan_networks(Plan *p);
+
+#endif

@@ -1,0 +1,267 @@
+/* network_table: the log weights of a network's instances, and whom they name. */
+#include "infer/network_parts.h"
+
+#include <math.h>
+
+#include "model/term.h"
+
+/* ---- filling ---------------------------------------------------------------------------------------------------------------------- */
+
+/* Inside the loops over the outer plates and those of an instance. */
+typedef struct Instance { Plates nest; Loop *loops[16]; uint32_t n; Context x; Val number; } Instance;
+
+static Context bind_outer(const Network *net, const Group *g, const Context *x) {
+  Context y = *x;
+  for (uint32_t k = 0; k < net->outer; k++) {
+    const BoundIndex *b = find_bound(&y, net->parts.at[0]->plates.at[k]);
+    if (g->outer.at[k] != b->index) y = with_index(&y, g->outer.at[k], b->v, b->lo, b->hi, true);
+  }
+  return y;
+}
+
+static Instance open_instances(Derive *d, const Network *net, const Group *g) {
+  Instance i = {.nest = structure_open(d, net->parts.at[0], net->outer, 2)};
+  i.x = bind_outer(net, g, &i.nest.x);
+  for (uint32_t k = 0; k < g->loops.n; k++) {
+    Index *index = g->loops.at[k];
+    Bounds r = eval_range(&i.x, &index->range);
+    Loop *l = i.loops[i.n++] = open_loop(&i.x, LOOP_PAR, index->span, r.lo, r.hi);
+    i.x = with_index(&i.x, index, range_value(&i.x, &r, l->index), r.lo, r.hi, !r.row);
+    if (r.row) i.number = l->index;
+  }
+  if (!i.number) i.number = network_number_of_loops(&i.x, g);
+  return i;
+}
+
+static void close_instances(Derive *d, Instance *i) {
+  while (i->n) build_close(&d->b, i->loops[--i->n]);
+  structure_close(d, &i->nest);
+}
+
+/* The copy that a name means here; *there: bool, it exists (0: always).  Where it does not, the weight may do without. */
+static Copy name_copy(Context *x, const Term *ref, Val *there) {
+  Context top = {.d = x->d}, y = with_guard(x, build_bool(B(x), false));
+  Copy copy = copy_of(&y, ref);
+  *there = 0;
+  for (uint32_t k = 0; k < copy.c->plates.n; k++) {
+    Bounds r = eval_range(&top, &copy.c->plates.at[k]->range);
+    if (provably_within(x, copy.at[k], r.lo, r.hi)) continue;
+    *there = build_and(B(x), *there, build_and(B(x), build_2(B(x), IR_GE, copy.at[k], r.lo), build_2(B(x), IR_LT, copy.at[k], r.hi)));
+  }
+  return copy;
+}
+
+static bool counts_in(const Group *g, NetworkSet set) {
+  switch (set) {
+  case NETWORK_ALL: return true;
+  case NETWORK_PRIORS: return g->kind != GROUP_WEIGHT;
+  case NETWORK_REQUIRES: return g->kind == GROUP_SUPPORT || (g->kind == GROUP_WEIGHT && g->weight->kind == WEIGHT_REQUIRE);
+  case NETWORK_SET_COUNT_: break;
+  }
+  return false;
+}
+
+static bool is_exact(const Weight *w) { return w->dist != DIST_UNIFORM && w->dist != DIST_WEIGHTS && w->dist != DIST_LOGITS; }
+
+/* x as seen from the copy whose prior it is, the statement's indices still bound. */
+static Context at_owner(Context *x, const Group *g, Copy owner) {
+  Context y = in_copy(x, owner);
+  const IndexVec *plates = g->weight ? &g->weight->plates : &g->edge->plates;
+  for (uint32_t k = 0; k < plates->n; k++) {
+    const BoundIndex *b = find_bound(x, plates->at[k]);
+    if (b && find_bound(&y, plates->at[k]) == NULL) y = with_index(&y, plates->at[k], b->v, b->lo, b->hi, false);
+  }
+  return y;
+}
+
+/* The log weight of the instance at the values known in x. */
+static Val group_log(Context *x, const Network *net, uint32_t at, Copy owner) {
+  const Group *g = net->groups.at[at];
+  if (g->kind == GROUP_WEIGHT) return weight_over(x, g->weight, &g->beyond);
+  Context y = at_owner(x, g, owner);
+  Reach over = {.beyond = g->beyond};
+  Factor f = {.edge = g->edge, .weight = g->weight};
+  switch (g->kind) {
+  case GROUP_SUPPORT: f.kind = FACTOR_SUPPORT; return owned_factor_log(&y, owner, &f);
+  case GROUP_UNIFORM: f.kind = FACTOR_NORMALISER; return owned_factor_log(&y, owner, &f);
+  case GROUP_PRIOR: {
+    bool exact = is_exact(g->weight);
+    f.kind = exact ? FACTOR_WEIGHT : FACTOR_PRIOR;
+    if (exact) f.reach = &over;
+    Val l = owned_factor_log(&y, owner, &f);
+    if (exact) return l;
+    f.kind = FACTOR_NORMALISER;
+    return build_2(B(x), IR_LOGMUL, l, owned_factor_log(&y, owner, &f));
+  }
+  case GROUP_WEIGHT: break;
+  }
+  return net_wide(x, 0);
+}
+
+/* Two names of one copy agree, a name of none has number 0. */
+static Val agree(Context *x, const Group *g, const Copy *copies, const Val *there, const Val *numbers) {
+  Val all = 0;
+  for (uint32_t a = 0; a < g->names.n; a++)
+    if (there[a]) all = build_and(B(x), all, build_2(B(x), IR_OR, there[a], build_2(B(x), IR_EQ, numbers[a], net_whole(x, 0))));
+  for (uint32_t a = 0; a < g->names.n; a++)
+    for (uint32_t b = 0; b < a; b++) {
+      if (copies[a].c != copies[b].c) continue;
+      Val apart = build_2(B(x), IR_NE, network_flat(x, copies[a]), network_flat(x, copies[b]));
+      all = build_and(B(x), all, build_2(B(x), IR_OR, apart, build_2(B(x), IR_EQ, numbers[a], numbers[b])));
+    }
+  return all;
+}
+
+static Array *named_array(Derive *d, const Network *net, NetworkShape *s, const NetworkLayout *l, uint32_t part);
+
+void network_fill_table(Derive *d, const Network *net, NetworkShape *shape, const NetworkLayout *l, uint32_t at, NetworkSet set, Array *to) {
+  Builder *b = &d->b;
+  const Group *g = net->groups.at[at];
+  uint32_t names = g->names.n;
+  bool lines = g->kind == GROUP_UNIFORM && g->edge->priors.n;
+  Array *named = lines && counts_in(g, set) ? named_array(d, net, shape, l, network_part(net, network_part_of(d, g->names.at[0]))) : NULL;
+  b->span = g->weight ? g->weight->span : g->edge->span;
+  Instance i = open_instances(d, net, g);
+  Context y = i.x;
+  Copy copies[NETWORK_MAX_NAMES];
+  Val numbers[NETWORK_MAX_NAMES], there[NETWORK_MAX_NAMES], cell = net_whole(&y, 0);
+  for (uint32_t k = 0; k < names; k++) copies[k] = name_copy(&y, g->names.at[k], &there[k]);
+  Loop *values[NETWORK_MAX_NAMES];
+  for (uint32_t k = 0; k < names; k++) {
+    Component *c = copies[k].c;
+    Val n = l->values[network_part(net, c)];
+    values[k] = open_loop(&y, LOOP_PAR, c->edges.at[0]->span, net_whole(&y, 0), n);
+    numbers[k] = values[k]->index;
+    y = with_known(&y, copies[k], c->edges.at[0], network_choice(&y, c, numbers[k]));
+    cell = net_add(&y, net_mul(&y, cell, n), numbers[k]);
+  }
+  Val same = agree(&y, g, copies, there, numbers);
+  if (same) y = with_guard(&y, same);
+  Val v = net_wide(&y, 0);
+  if (counts_in(g, set)) {
+    Context z = y;
+    Val outer_place[16], missing = 0;
+    if (named) {
+      for (uint32_t k = 0; k < net->outer; k++) outer_place[k] = i.nest.place[k];
+      outer_place[net->outer] = network_flat(&y, copies[0]);
+      missing = build_2(b, IR_EQ, build_load(b, named, outer_place), net_whole(&y, 0));
+      z = with_guard(&y, missing);
+    }
+    v = build_convert(b, group_log(&z, net, at, copies[0]), IR_WIDE);
+    if (missing) v = build_select(b, missing, v, net_wide(&y, 0));
+  }
+  i.nest.place[net->outer] = net_add(&y, net_add(&y, l->table[at], net_mul(&y, i.number, l->cells[at])), cell);
+  build_store(b, to, v, i.nest.place);
+  for (uint32_t k = names; k-- > 0;) build_close(b, values[k]);
+  close_instances(d, &i);
+}
+
+static void fill_names(Derive *d, const Network *net, const NetworkLayout *l, uint32_t at, Array *to) {
+  Builder *b = &d->b;
+  const Group *g = net->groups.at[at];
+  Instance i = open_instances(d, net, g);
+  for (uint32_t k = 0; k < g->names.n; k++) {
+    Val there;
+    Copy copy = name_copy(&i.x, g->names.at[k], &there);
+    Val var = net_add(&i.x, l->var[network_part(net, copy.c)], network_flat(&i.x, copy));
+    if (there) var = build_select(b, there, var, net_whole(&i.x, -2));
+    i.nest.place[net->outer] = net_add(&i.x, l->names[at], net_add(&i.x, net_mul(&i.x, i.number, net_whole(&i.x, g->names.n)), net_whole(&i.x, k)));
+    build_store(b, to, var, i.nest.place);
+  }
+  close_instances(d, &i);
+}
+
+/* For each copy of a part, is there a prior line that names it? */
+static Array *named_array(Derive *d, const Network *net, NetworkShape *s, const NetworkLayout *l, uint32_t part) {
+  if (!s->named) s->named = NEW_ARRAY(d->arena, Array *, net->parts.n);
+  if (s->named[part]) return s->named[part];
+  Builder *b = &d->b;
+  Array *a = s->named[part] = network_array(d, net, "named", STORE_INT, 1, &l->copies[part]);
+  Plates nest = structure_open(d, net->parts.at[0], net->outer, 1);
+  Loop *all = build_open(b, LOOP_PAR, net_whole(&nest.x, 0), l->copies[part]);
+  nest.place[net->outer] = all->index;
+  build_store(b, a, net_whole(&nest.x, 0), nest.place);
+  build_close(b, all);
+  structure_close(d, &nest);
+  for (uint32_t k = 0; k < net->groups.n; k++) {
+    const Group *g = net->groups.at[k];
+    if (g->kind != GROUP_PRIOR || g->edge != net->parts.at[part]->edges.at[0]) continue;
+    Instance i = open_instances(d, net, g);
+    i.nest.place[net->outer] = network_flat(&i.x, copy_of(&i.x, g->names.at[0]));
+    build_store(b, a, net_whole(&i.x, 1), i.nest.place);
+    close_instances(d, &i);
+  }
+  return a;
+}
+
+/* ---- what does not depend on the weights ------------------------------------------------------------------------------------- */
+
+/* Absent unless it is filled. */
+static void fill_absent(Derive *d, const Network *net, const NetworkLayout *l, Array *names) {
+  Plates nest = structure_open(d, net->parts.at[0], net->outer, 1);
+  Loop *all = build_open(&d->b, LOOP_PAR, net_whole(&nest.x, 0), l->all_names);
+  nest.place[net->outer] = all->index;
+  build_store(&d->b, names, net_whole(&nest.x, -1), nest.place);
+  build_close(&d->b, all);
+  structure_close(d, &nest);
+}
+
+static void fill_groups(Derive *d, const Network *net, const NetworkLayout *l, Array *to, Array *dims) {
+  Context top = {.d = d}, *x = &top;
+  for (uint32_t k = 0; k < net->groups.n; k++) {
+    const Group *g = net->groups.at[k];
+    bool prior = g->kind != GROUP_WEIGHT;
+    Val row[] = {l->instances[k], net_whole(x, g->names.n), net_whole(x, prior), l->cells[k]};
+    for (uint32_t i = 0; i < 4; i++) build_store(&d->b, to, row[i], (Val[]){net_whole(x, k), net_whole(x, i)});
+    for (uint32_t i = 0; i < NETWORK_MAX_NAMES; i++) {
+      Val n = i < g->names.n ? l->values[network_part(net, network_part_of(d, g->names.at[i]))] : net_whole(x, 1);
+      build_store(&d->b, dims, n, (Val[]){net_whole(x, k), net_whole(x, i)});
+    }
+  }
+}
+
+/* Its number of values, and its place when copies are counted line by line, and column by column. */
+static void fill_vars(Derive *d, const Network *net, const NetworkLayout *l, Array *to) {
+  Context top = {.d = d}, *x = &top;
+  Builder *b = &d->b;
+  for (uint32_t p = 0; p < net->parts.n; p++) {
+    const Component *c = net->parts.at[p];
+    uint32_t n = c->plates.n - net->outer;
+    Loop *all = build_open(b, LOOP_PAR, net_whole(x, 0), l->copies[p]);
+    Val rest = all->index, column = net_whole(x, 0), var = net_add(x, l->var[p], all->index);
+    for (uint32_t k = n; k-- > 0;) {
+      Bounds r = eval_range(x, &c->plates.at[net->outer + k]->range);
+      Val size = build_2(b, IR_MAX, net_length(x, r.lo, r.hi), net_whole(x, 1));
+      column = net_add(x, net_mul(x, column, size), build_2(b, IR_MOD, rest, size));
+      rest = build_2(b, IR_FLOORDIV, rest, size);
+    }
+    Val last = net_whole(x, NETWORK_ENOUGH); /* what has no plates of its own joins many */
+    Val row[] = {l->values[p], n ? all->index : last, n ? column : last};
+    for (uint32_t i = 0; i < 3; i++) build_store(b, to, row[i], (Val[]){var, net_whole(x, i)});
+    build_close(b, all);
+  }
+}
+
+NetworkShape *network_shape(Derive *d, const Network *net) {
+  struct NetworkStages *st = network_stages(d);
+  for (NetworkShape *s = st->shapes; s; s = s->next)
+    if (s->net == net) return s;
+  NetworkShape *s = NEW(d->arena, NetworkShape);
+  *s = (NetworkShape){.net = net, .next = st->shapes};
+  st->shapes = s;
+  Context top = {.d = d};
+  NetworkLayout l = network_layout(d, net);
+  d->b.span = net->span;
+  Val counts[] = {l.vars, l.marginals, l.all_names, l.all_cells};
+  for (uint32_t i = 0; i < 4; i++) build_check(&d->b, IR_CHECK_CLIQUE, 0, counts[i], net_whole(&top, NETWORK_ENOUGH));
+  s->names = network_array(d, net, "names", STORE_INT, 1, &l.all_names);
+  s->groups = build_array(&d->b, ARRAY_TEMP, arena_printf(d->arena, "groups%u", d->b.k->arrays.n), STORE_INT, 2, (Val[]){net_whole(&top, net->groups.n), net_whole(&top, 4)});
+  s->dims = build_array(&d->b, ARRAY_TEMP, arena_printf(d->arena, "dims%u", d->b.k->arrays.n), STORE_INT, 2, (Val[]){net_whole(&top, net->groups.n), net_whole(&top, NETWORK_MAX_NAMES)});
+  s->vars = build_array(&d->b, ARRAY_TEMP, arena_printf(d->arena, "vars%u", d->b.k->arrays.n), STORE_INT, 2, (Val[]){l.vars, net_whole(&top, 3)});
+  fill_absent(d, net, &l, s->names);
+  for (uint32_t k = 0; k < net->groups.n; k++) fill_names(d, net, &l, k, s->names);
+  fill_groups(d, net, &l, s->groups, s->dims);
+  fill_vars(d, net, &l, s->vars);
+  return s;
+}
+
