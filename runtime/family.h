@@ -66,7 +66,7 @@ attn_family_fn attn_rt_top, attn_rt_entmax;
  * values, and two numbers by which orders of elimination are tried.
  *   sum    out[0] log_p [marginals], variable after variable; out[1] [J] logs of the marginal probabilities of factors' names;
  *          out[2] z[4]: log of the sum of all weights, entropy, - E[log of the factors that are priors], and, where above the
- *          limits of network.h, how many cells are needed (else 0; the rest is NaN then); out[3] [variables]: the log sum
+ *          limits of family_network.h, how many cells are needed (else 0; the rest is NaN then); out[3] [variables]: the log sum
  *          of its component, -inf where that has no value with weight, NaN where a weight is NaN or +inf.  Ring 2: z[0] is the number of values, out[0],
  *          out[1], out[3] are NaN
  *   best   out[0] choice[variables]; out[1] z[4], of which z[3] alone is used

@@ -12,7 +12,7 @@
 #include "driver/message.h"
 #include "driver/network.h"
 #include "driver/precheck.h"
-#include "family/network.h"
+#include "family_network.h"
 #include "infer/plan.h"
 #include "model/term.h"
 

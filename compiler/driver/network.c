@@ -6,7 +6,7 @@
 
 #include <math.h>
 
-#include "family/network.h"
+#include "family_network.h"
 #include "model/dim.h"
 #include "model/term.h"
 

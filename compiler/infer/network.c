@@ -17,7 +17,7 @@ struct NetworkStages *network_stages(Derive *d) {
 
 /* ---- solving -------------------------------------------------------------------------------------------------------------------- */
 
-/* Doubles that the routines take (runtime/family/network.h): what is linear in the network, and tables, as many as all joint values
+/* Doubles that the routines take (runtime/family_network.h): what is linear in the network, and tables, as many as all joint values
  * have, or as the limit allows. */
 static Val work_size(Context *x, const Network *net, const NetworkLayout *l) {
   static const int64_t MOST = ((int64_t)1 << 25) + ((int64_t)1 << 22);

@@ -4,7 +4,7 @@
 
 #include "infer/plan.h"
 
-enum { NETWORK_MAX_NAMES = 8 }; /* runtime/family/network.h */
+enum { NETWORK_MAX_NAMES = 8 }; /* runtime/family_network.h */
 
 typedef enum {
   GROUP_WEIGHT,  /* a potential, require or observe */

@@ -12,7 +12,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "network.h"
+#include "family_network.h"
 
 void *attn_rt_network_take(NetworkWork *w, int64_t count, int64_t bytes) {
   int64_t n = (count * bytes + 7) / 8;

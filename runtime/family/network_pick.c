@@ -71,7 +71,7 @@ void attn_rt_network_draw(const int64_t *n, const void *const *in, void *const *
     return;
   }
   attn_rt_network_upward(&s);
-  pick_all(&s, in[4], NULL, pick, NULL);
+  pick_all(&s, in[5], NULL, pick, NULL);
   give(&s, pick, choice);
 }
 

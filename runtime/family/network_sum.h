@@ -2,7 +2,7 @@
 #ifndef ATTN_RT_NETWORK_SUM_H
 #define ATTN_RT_NETWORK_SUM_H
 
-#include "network.h"
+#include "family_network.h"
 
 typedef enum { NETWORK_SUM, NETWORK_MAX, NETWORK_COUNT } NetworkRing;
 

@@ -28,7 +28,7 @@ CASES = {
     "null_edge": [],
     "monte_carlo": [],
     "gatv2_dense": [],
-    "grid": [],
+    "grid": ["M=4", "N=6", "K=3"],
     "k_subset": ["M=2", "N=100", "K=5", "D=4", "C=3"],
     "linear": ["M=1000", "N=1000", "D=16", "C=16"],
     "linear_causal": [],
