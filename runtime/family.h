@@ -72,7 +72,7 @@ attn_family_fn attn_rt_top, attn_rt_entmax;
  *   best   out[0] choice[variables]; out[1] z[4], of which z[3] alone is used
  *   draw   in[5] u[variables]; out as best
  * Marginals below 1e-308 are -inf.  Time: the cells of all cliques.
- * work: 64 variables + 24 groups' factors + 6 names + marginals + 1000, and the tables. */
+ * work: 80 variables + 24 groups' factors + 6 names + marginals + 1000, and the tables. */
 attn_family_fn attn_rt_network_sum, attn_rt_network_best, attn_rt_network_draw;
 
 #endif

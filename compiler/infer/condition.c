@@ -225,6 +225,12 @@ static Context with_chain_drawn(Context *x, Copy copy, const Term *t, Val seed, 
   return y;
 }
 
+/* Is another copy, which loops around may name, drawn together with this one? */
+static bool draws_others(Context *x, Copy copy, const Term *t) {
+  Mentions m = mentions_of(x, t);
+  return (copy.c->chain || copy.c->network) && m.list.n > 1;
+}
+
 static Val over_draws(Context *x, Copy copy, const Term *t) {
   Val under_way = draw_under_way(x, copy);
   if (under_way) {
@@ -236,7 +242,7 @@ static Val over_draws(Context *x, Copy copy, const Term *t) {
   const Infer *infer = copy.c->infer;
   Context top = {.d = x->d};
   Carry carry;
-  if (find_carry(x, copy, t, &carry)) b->at = carry.base;
+  if (!draws_others(x, copy, t) && find_carry(x, copy, t, &carry)) b->at = carry.base;
   else carry.n = 0;
   Val n = eval(&top, infer->n), seed = eval(&top, infer->seed), sum = copy_log_sum(x, copy);
   Loop *l = open_loop(x, LOOP_REDUCE, infer->span, build_int(b, 0), n);

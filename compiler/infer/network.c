@@ -17,32 +17,11 @@ struct NetworkStages *network_stages(Derive *d) {
 
 /* ---- solving -------------------------------------------------------------------------------------------------------------------- */
 
-/* Doubles that the routines take (runtime/family_network.h): what is linear in the network, and tables, as many as all joint values
- * have, or as the limit allows. */
-static Val work_size(Context *x, const Network *net, const NetworkLayout *l) {
-  static const int64_t MOST = ((int64_t)1 << 25) + ((int64_t)1 << 22);
-  Builder *b = B(x);
-  Val factors = net_whole(x, 0), most = net_whole(x, 1), power = net_whole(x, 1);
-  for (uint32_t k = 0; k < net->groups.n; k++) factors = net_add(x, factors, l->instances[k]);
-  for (uint32_t p = 0; p < net->parts.n; p++) most = build_2(b, IR_MAX, most, l->values[p]);
-  Val left = build_2(b, IR_MIN, l->vars, net_whole(x, 31)), square = build_2(b, IR_MIN, most, net_whole(x, MOST));
-  for (uint32_t bit = 0; bit < 5; bit++) { /* most ^ min(vars, 31) by squares */
-    Val odd = build_2(b, IR_EQ, build_2(b, IR_MOD, left, net_whole(x, 2)), net_whole(x, 1));
-    Val next = build_2(b, IR_MIN, net_mul(x, power, square), net_whole(x, MOST));
-    power = build_select(b, odd, next, power);
-    square = build_2(b, IR_MIN, net_mul(x, square, square), net_whole(x, MOST));
-    left = build_2(b, IR_FLOORDIV, left, net_whole(x, 2));
-  }
-  Val tables = build_2(b, IR_MIN, net_times(x, power, net_add(x, net_mul(x, l->vars, net_whole(x, 2)), net_whole(x, 1))), net_whole(x, MOST));
-  Val linear = net_add(x, net_add(x, net_times(x, l->vars, net_whole(x, 64)), net_times(x, factors, net_whole(x, 24))), net_add(x, net_times(x, l->all_names, net_whole(x, 6)), l->marginals));
-  return net_add(x, net_add(x, linear, tables), net_whole(x, 1000));
-}
-
 typedef struct Call { Val held, held_value; bool joint; int64_t ring; } Call;
 
 static void network_ints(Context *x, const Network *net, const NetworkLayout *l, const Call *c, Val *ints) {
   Val all[] = {l->vars, net_whole(x, net->groups.n), l->all_names, l->all_cells, c->joint ? l->all_cells : net_whole(x, 0), l->marginals,
-               c->held ? c->held : net_whole(x, -1), c->held_value ? c->held_value : net_whole(x, 0), net_whole(x, c->ring), work_size(x, net, l)};
+               c->held ? c->held : net_whole(x, -1), c->held_value ? c->held_value : net_whole(x, 0), net_whole(x, c->ring), network_work(x, net, l)};
   memcpy(ints, all, sizeof all);
 }
 

@@ -35,6 +35,7 @@ struct NetworkStages *network_stages(Derive *d);
 Array *network_array(Derive *d, const Network *net, const char *what, StoreType elem, uint32_t rank, const Val *more); /* outer plates first */
 Component *network_part_of(const Derive *d, const Term *ref);
 Val network_number_of_loops(Context *x, const Group *g); /* of an instance */
+Val network_work(Context *x, const Network *net, const NetworkLayout *l); /* network_work.c: doubles that the routines take */
 NetworkShape *network_shape(Derive *d, const Network *net); /* network_table.c: at the top of the kernel */
 void network_fill_table(Derive *d, const Network *net, NetworkShape *s, const NetworkLayout *l, uint32_t group, NetworkSet set, Array *to);
 

@@ -22,6 +22,9 @@ const char *generate_latents(Arena *arena, uint64_t seed);
 /* The same of models whose copies are joined along a plate. */
 const char *generate_chains(Arena *arena, uint64_t seed);
 
+/* The same of models whose copies are joined in other ways. */
+const char *generate_networks(Arena *arena, uint64_t seed);
+
 /* The same of trees, permutations and matchings. */
 const char *generate_structures(Arena *arena, uint64_t seed);
 

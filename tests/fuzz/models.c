@@ -1,11 +1,12 @@
 /* fuzz_models: random models, or files, through the oracle and the compiler; see judge.h.
  *
  *   fuzz_models --count=N --seed=S [--time=SECONDS] [--keep=DIR] [--print] [--no-fork] [--no-shrink] [--interpret] [--both]
- *               [--sums | --chains | --structures | --latents]
+ *               [--sums | --chains | --networks | --structures | --latents]
  *   fuzz_models [--trials=N] [--seed=S] FILE...
  *
  * Each model is compiled for f64 or f32, by the parity of its seed; --both does both, --interpret neither.
  * --chains: models whose copies are joined along a plate.
+ * --networks: the same in no chain: grids, trees of labels, shared edges.
  * --structures: models of trees, permutations and matchings.
  * --sums: models whose weights are sums of products, which are forced into the other order.
  * --latents: models with continuous unknowns.
@@ -30,7 +31,7 @@ typedef struct Options {
   long count, trials;
   double seconds;
   const char *keep;
-  bool print, no_fork, no_shrink, interpret, both, sums, chains, structures, latents;
+  bool print, no_fork, no_shrink, interpret, both, sums, chains, networks, structures, latents;
 } Options;
 
 typedef struct Report { uint64_t seed; Verdict verdict; char why[WHY]; } Report;
@@ -76,6 +77,7 @@ static void count(Tally *t, const Report *r) {
 static const char *random_model(Arena *arena, uint64_t seed, const Options *o) {
   if (o->latents) return generate_latents(arena, seed);
   if (o->chains) return generate_chains(arena, seed);
+  if (o->networks) return generate_networks(arena, seed);
   if (o->structures) return generate_structures(arena, seed);
   return o->sums ? generate_sums(arena, seed) : generate_model(arena, seed);
 }
@@ -83,7 +85,7 @@ static const char *random_model(Arena *arena, uint64_t seed, const Options *o) {
 static Report judge_seeded(const char *path, const char *text, uint64_t seed, const Options *o, FILE *to) {
   Report r = {.seed = seed};
   JudgeOptions options = {.to = to, .interpret_only = o->interpret, .one_native = !o->both};
-  options.no_large = o->chains;
+  options.no_large = o->chains || o->networks;
   if (o->sums) options.reassociate = REASSOCIATE_ALWAYS;
   r.verdict = judge_text(path, text, seed, &options, r.why, WHY);
   return r;
@@ -374,6 +376,7 @@ int main(int argc, char **argv) {
     else if (!strcmp(argv[i], "--sums")) o.sums = true;
     else if (!strcmp(argv[i], "--latents")) o.latents = true;
     else if (!strcmp(argv[i], "--chains")) o.chains = true;
+    else if (!strcmp(argv[i], "--networks")) o.networks = true;
     else if (!strcmp(argv[i], "--structures")) o.structures = true;
     else if (!strcmp(argv[i], "--both")) o.both = true;
     else if (argv[i][0] == '-') {
