@@ -98,6 +98,27 @@ static Val group_log(Context *x, const Network *net, uint32_t at, Copy owner) {
   return net_wide(x, 0);
 }
 
+/* Can the two be one copy? */
+static bool may_coincide(Context *x, Copy a, Copy b) {
+  for (uint32_t k = 0; k < a.c->plates.n; k++) {
+    int64_t d;
+    if (a.c != b.c || (constant_distance(B(x)->k, a.at[k], b.at[k], &d) && d)) return false;
+  }
+  return a.c == b.c;
+}
+
+/* Where a name is another one of the copy whose prior it is, it follows that in the sum over its support too. */
+static Val owned_log(Context *x, const Network *net, uint32_t at, const Copy *copies, uint32_t from) {
+  const Group *g = net->groups.at[at];
+  if (g->kind == GROUP_WEIGHT || from == g->names.n) return group_log(x, net, at, copies[0]);
+  if (!from || !may_coincide(x, copies[from], copies[0])) return owned_log(x, net, at, copies, from + 1);
+  Val same = build_2(B(x), IR_EQ, network_flat(x, copies[from]), network_flat(x, copies[0]));
+  Context one = with_same_copy(x, copies[from].c, copies[from].at, copies[0].at), two = with_guard(x, build_1(B(x), IR_NOT, same));
+  one = with_guard(&one, same);
+  Val p = owned_log(&one, net, at, copies, from + 1);
+  return build_select(B(x), same, p, owned_log(&two, net, at, copies, from + 1));
+}
+
 /* Two names of one copy agree, a name of none has number 0. */
 static Val agree(Context *x, const Group *g, const Copy *copies, const Val *there, const Val *numbers) {
   Val all = 0;
@@ -147,7 +168,7 @@ void network_fill_table(Derive *d, const Network *net, NetworkShape *shape, cons
       missing = build_2(b, IR_EQ, build_load(b, named, outer_place), net_whole(&y, 0));
       z = with_guard(&y, missing);
     }
-    v = build_convert(b, group_log(&z, net, at, copies[0]), IR_WIDE);
+    v = build_convert(b, owned_log(&z, net, at, copies, 0), IR_WIDE);
     if (missing) v = build_select(b, missing, v, net_wide(&y, 0));
   }
   i.nest.place[net->outer] = net_add(&y, net_add(&y, l->table[at], net_mul(&y, i.number, l->cells[at])), cell);
