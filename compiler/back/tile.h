@@ -92,6 +92,8 @@ typedef struct Tile {
   LLVMValueRef all, partial;  /* i1: all pairs of the strip are there; else cells of i1 by tile: some pair is missing */
   LLVMValueRef in_place, lost; /* NULL, or i1: columns are read where they lie; cell, i1: the span must be taken from panels */
   LLVMValueRef strip;         /* number of the strip in the block of rows */
+  LLVMValueRef pair_row;      /* where the strip's rows begin in buffers of pairs, which hold all of a block read in place; NULL: 0 */
+  LLVMValueRef strip_lo, strip_hi; /* cells by strip: columns that it has weights of, where they are read in place */
   LLVMValueRef live_rows;     /* of the strip: how many are swept; others are there for the registers' sake */
   LLVMValueRef column;        /* number of the register tile in the block of columns */
   LLVMValueRef vector;        /* of the block, the first of those that are computed; NULL: the tile's */
@@ -193,7 +195,12 @@ void tile_forget(Tile *t, uint32_t mark);
 
 bool tile_place_can(const Tile *t); /* whether the stream's columns may be read in place */
 LLVMValueRef tile_place_holds(Tile *t, LLVMValueRef lo, LLVMValueRef hi); /* i1: whether those of the block should be: columns lo .. hi */
-void tile_place_features(Tile *t);  /* of the strip, into buffers of pairs */
+/* Of the block: features of all its rows, into buffers of pairs; where it skips, without vectors that the mask leaves out. */
+void tile_place_features(Tile *t, bool skips);
+/* Then strips tell which columns their weights are of, none at first; then all rows are contracted. */
+void tile_place_begin(Tile *t);
+void tile_place_no_range(Tile *t);
+void tile_place_range(Tile *t);
 void tile_place_contract(Tile *t, uint32_t k);
 
 /* ---- tile_affine.c ------------------------------------------------------------------------------ */

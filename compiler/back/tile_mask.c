@@ -343,6 +343,7 @@ static Reach whole_block(Tile *t) {
 static Reach whole_strip(Tile *t) {
   Emit *e = t->e;
   Reach w = whole_block(t);
+  if (!t->strip) return w;
   V first = plus(e, t->first_row, times(e, t->strip, t->nrow)), last = plus(e, first, const_int(e, t->nrow - 1));
   V again = t->period ? less(e, false, t->period, t->rows_in_block) : truth(e, false); /* then the strip may have any of its rows */
   w.strip = t->strip;
@@ -361,7 +362,7 @@ Truth tile_mask_strip(Tile *t) {
   return of_reach(t, &w);
 }
 
-/* Leaves are known for tiles: their extremes hold for the tile's vectors too. */
+/* Leaves are known for tiles, of all strips where none is set: their extremes hold for the tile's vectors too. */
 Truth tile_mask_vector(Tile *t, LLVMValueRef vector) {
   Emit *e = t->e;
   Reach w = whole_strip(t);

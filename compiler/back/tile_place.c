@@ -5,7 +5,7 @@
  * operands of a column and a feature, and of a column and an axis, are elements of arrays is then computed from these:
  *
  *     features  as many columns as a vector has lanes: their lines are loaded vector by vector, squares of them transposed in
- *               registers, and each feature's vector of columns is used by the rows of the strip
+ *               registers, and each feature's vector of columns is used by all rows of the block
  *     contract  a column's weights, broadcast, times its vector along the axis, for runs of columns that L1 holds
  *
  * Every sum has the terms, and the order, that it has from panels, so the bits are the same, and which way a block goes
@@ -118,6 +118,14 @@ static V run_of(Tile *t, Val v, Val feature, int64_t ahead) {
 
 /* ---- features ------------------------------------------------------------------------------------------- */
 
+/* Strips whose rows are summed together. */
+typedef struct Strips { V first; uint32_t n; } Strips;
+
+static void set_strip(Tile *t, V strip) {
+  t->strip = strip;
+  t->pair_row = times(t->e, strip, t->nrow);
+}
+
 /* The square of columns at t->here_column and features from d: a vector of columns for every feature. */
 static void load_square(Tile *t, const TileFeature *f, Val v, V d, const V *column, V *square) {
   Emit *e = t->e;
@@ -129,15 +137,31 @@ static void load_square(Tile *t, const TileFeature *f, Val v, V d, const V *colu
   tile_transpose(&t->l, square);
 }
 
-static void feature_loop(Tile *t, uint32_t k, const V *column) {
+/* Sums of one feature for the rows of the strips: n = accumulator * rows + row. */
+static void feature_of_rows(Tile *t, const TileFeature *f, const Strips *s, V (*square)[64], unsigned m, V *now) {
+  uint32_t rows = t->nrow * s->n;
+  for (uint32_t strip = 0; strip < s->n; strip++) {
+    uint32_t mark = tile_mark(t);
+    set_strip(t, plus(t->e, s->first, const_int(t->e, strip)));
+    for (uint32_t n = 0; n < f->col.n; n++) tile_preset(t, f->col.at[n], square[n][m]);
+    for (uint32_t a = 0; a < f->loop->accs.n; a++)
+      for (uint32_t row = 0; row < t->nrow; row++) {
+        V *at = &now[a * rows + strip * t->nrow + row];
+        *at = tile_feature_step(t, f, f->loop->accs.at[a], *at, row, 0);
+      }
+    tile_forget(t, mark);
+  }
+}
+
+static void feature_loop(Tile *t, uint32_t k, const V *column, const Strips *s) {
   Emit *e = t->e;
   const TileFeature *f = &t->s->features.at[k];
   const Loop *l = f->loop;
-  uint32_t points = t->nrow * l->accs.n;
+  uint32_t rows = t->nrow * s->n, points = rows * l->accs.n;
   V *phi = NEW_ARRAY(e->arena, V, points + 1), *now = NEW_ARRAY(e->arena, V, points + 1);
   V(*square)[64] = (V(*)[64])NEW_ARRAY(e->arena, V, (size_t)64 * (f->col.n + 1));
   V *first = NEW_ARRAY(e->arena, V, points + 1);
-  for (uint32_t n = 0; n < points; n++) first[n] = tile_identity(t, l->accs.at[n / t->nrow]);
+  for (uint32_t n = 0; n < points; n++) first[n] = tile_identity(t, l->accs.at[n / rows]);
   LLVMBasicBlockRef from = LLVMGetInsertBlock(e->b);
   Count c = count_enter(e, const_int(e, 0), over(e, t->extent[k], t->l.n));
   for (uint32_t n = 0; n < points; n++) {
@@ -148,11 +172,8 @@ static void feature_loop(Tile *t, uint32_t k, const V *column) {
   uint32_t mark = tile_mark(t);
   for (uint32_t n = 0; n < f->col.n; n++) load_square(t, f, f->col.at[n], d, column, square[n]);
   for (unsigned m = 0; m < t->l.n; m++) {
-    uint32_t inner = tile_mark(t);
     t->feature = plus(e, d, const_int(e, m));
-    for (uint32_t n = 0; n < f->col.n; n++) tile_preset(t, f->col.at[n], square[n][m]);
-    for (uint32_t n = 0; n < points; n++) now[n] = tile_feature_step(t, f, l->accs.at[n / t->nrow], now[n], n % t->nrow, 0);
-    tile_forget(t, inner);
+    feature_of_rows(t, f, s, square, m, now);
   }
   tile_forget(t, mark);
   LLVMBasicBlockRef body = LLVMGetInsertBlock(e->b);
@@ -163,33 +184,65 @@ static void feature_loop(Tile *t, uint32_t k, const V *column) {
     LLVMAddIncoming(out, (V[]){first[n], now[n]}, (LLVMBasicBlockRef[]){from, body}, 2);
     now[n] = out;
   }
-  for (uint32_t n = 0; n < points; n++) tile_keep_result(t, l->accs.at[n / t->nrow]->result, n % t->nrow, 0, now[n]);
+  for (uint32_t n = 0; n < points; n++) {
+    set_strip(t, plus(e, s->first, const_int(e, n % rows / t->nrow)));
+    tile_keep_result(t, l->accs.at[n / rows]->result, n % t->nrow, 0, now[n]);
+  }
+}
+
+static void features_of(Tile *t, const V *column, V first, uint32_t n) {
+  Strips s = {first, n};
+  uint32_t mark = tile_mark(t);
+  for (uint32_t k = 0; k < t->s->features.n; k++) feature_loop(t, k, column, &s);
+  tile_forget(t, mark);
+}
+
+static uint32_t registers(const Tile *t) { return t->s->shape.at_once < TILE_VECTORS ? 16 : 32; }
+
+/* All strips at once, where registers hold their sums beside a square; else one after another. */
+static void features_of_rows(Tile *t, const V *column) {
+  Emit *e = t->e;
+  uint32_t most = (TILE_FEW + t->nrow - 1) / t->nrow;
+  if (t->l.n + most * t->nrow + 3 > registers(t)) {
+    Count c = count_enter(e, const_int(e, 0), over(e, plus(e, t->rows_in_block, const_int(e, t->nrow - 1)), t->nrow));
+    features_of(t, column, c.index, 1);
+    count_leave(e, &c);
+    return;
+  }
+  V one = LLVMBuildICmp(e->b, LLVMIntSLE, t->rows_in_block, const_int(e, t->nrow), "");
+  LLVMBasicBlockRef done = block_new(e, "summed"), several = block_when(e, one, "one");
+  features_of(t, column, const_int(e, 0), 1);
+  LLVMBuildBr(e->b, done);
+  LLVMPositionBuilderAtEnd(e->b, several);
+  features_of(t, column, const_int(e, 0), most);
+  block_go(e, done);
 }
 
 /* Columns behind the last one repeat it. */
-void tile_place_features(Tile *t) {
+void tile_place_features(Tile *t, bool skips) {
   Emit *e = t->e;
   const Loop *l = t->s->loop;
-  Count c = count_enter(e, t->vec_lo, t->vec_hi);
+  Count c = count_enter(e, const_int(e, 0), over(e, plus(e, t->cols_in_block, const_int(e, t->l.n - 1)), t->l.n));
+  t->strip = NULL;
+  LLVMBasicBlockRef dead = skips ? block_when(e, tile_mask_vector(t, c.index).may, "live") : NULL;
   V at = times(e, c.index, t->l.n), last = minus(e, t->cols_in_block, const_int(e, 1)), column[64];
   for (unsigned r = 0; r < t->l.n; r++) column[r] = plus(e, t->first_col, least(e, plus(e, at, const_int(e, r)), last));
   e->range[l->index] = (IndexRange){l->lo, l->hi};
   t->here_column = at;
-  uint32_t mark = tile_mark(t);
-  for (uint32_t k = 0; k < t->s->features.n; k++) feature_loop(t, k, column);
-  tile_forget(t, mark);
+  features_of_rows(t, column);
   t->here_column = NULL;
+  if (dead) block_go(e, dead);
   count_leave(e, &c);
 }
 
 /* ---- contract ------------------------------------------------------------------------------------------- */
 
-/* Where the sums of the block are: [row of the strip][axis, padded], in the panel, which nobody else needs. */
+/* Where the sums of the block of columns are: [row of the block][axis, padded], in the panel, which nobody else needs. */
 static V sums_at(Tile *t, uint32_t k, V row, V axis) { return plus(t->e, LLVMBuildMul(t->e->b, t->acc[k].padded, row, ""), axis); }
 
 enum { PATCH = TILE_ROWS * TILE_VECTORS };
 
-/* A part of the strip's sums that registers hold: nrow rows from `row`, nvec vectors of the axis from `axis`. */
+/* A part of the sums that registers hold: nrow rows from `row`, nvec vectors of the axis from `axis`. */
 typedef struct Patch { uint32_t nrow, nvec; V row, axis; } Patch;
 
 static V patch_at(Tile *t, uint32_t k, const Patch *p, uint32_t n) {
@@ -234,10 +287,21 @@ static void contract_patch(Tile *t, uint32_t k, V lo, V hi, const Patch *p) {
   for (uint32_t n = 0; n < points; n++) tile_put(e, t->acc[k].panel, patch_at(t, k, p, n), now[n]);
 }
 
-/* For every vector of the sums of the strip's rows that are there: f. */
+/* Vectors of the widest patch, and its rows: as many as registers hold, a divisor of a strip's. */
+static uint32_t patch_vectors(const Tile *t) { return 2 * t->s->shape.at_once; }
+
+static uint32_t patch_rows(const Tile *t) {
+  uint32_t n = t->nrow, wide = patch_vectors(t);
+  while (n > 1 && (t->nrow % n || n * wide + wide + 1 > registers(t))) n--;
+  return n;
+}
+
+static V patches(Tile *t) { return over(t->e, plus(t->e, t->rows_in_block, const_int(t->e, patch_rows(t) - 1)), patch_rows(t)); }
+
+/* For every vector of the sums: f. */
 static void for_sums(Tile *t, uint32_t k, void (*f)(Tile *, uint32_t, V, V)) {
   Emit *e = t->e;
-  Count r = count_enter(e, const_int(e, 0), const_int(e, t->nrow));
+  Count r = count_enter(e, const_int(e, 0), times(e, patches(t), patch_rows(t)));
   Count c = count_enter(e, const_int(e, 0), over(e, t->acc[k].extent, t->l.n));
   f(t, k, r.index, times(e, c.index, t->l.n));
   count_leave(e, &c);
@@ -253,23 +317,44 @@ static void add_sum(Tile *t, uint32_t k, V row, V axis) {
   V x = tile_get(e, t->l.f32, t->acc[k].panel, sums_at(t, k, row, axis)), gap = LLVMBuildFSub(e->b, x, x, "");
   V bad = tile_line_any(t, LLVMBuildFCmp(e->b, LLVMRealUNO, gap, gap, ""));
   LLVMBuildStore(e->b, LLVMBuildOr(e->b, LLVMBuildLoad2(e->b, e->t.i1, t->lost, ""), bad, ""), t->lost);
-  V at = plus(e, LLVMBuildMul(e->b, plus(e, times(e, t->strip, t->nrow), row), t->acc[k].padded, ""), axis);
+  V at = plus(e, LLVMBuildMul(e->b, row, t->acc[k].padded, ""), axis);
   tile_put(e, t->acc[k].sum, at, LLVMBuildFAdd(e->b, tile_get(e, t->l.f32, t->acc[k].sum, at), x, ""));
 }
 
-/* The rows of the strip, of a run of columns, for as much of the axis from `axis` as nvec vectors divide. */
+/* The rows, with those of the columns that their strip has weights of, for as much of the axis from `axis` as nvec vectors divide. */
 static V contract_along(Tile *t, uint32_t k, V lo, V hi, V axis, uint32_t nvec) {
   Emit *e = t->e;
-  uint32_t nrow = t->nrow > 1 ? t->nrow / 2 : 1, width = nvec * t->l.n;
+  uint32_t nrow = patch_rows(t), width = nvec * t->l.n;
   V tiles = over(e, minus(e, t->acc[k].extent, axis), width);
   Count c = count_enter(e, const_int(e, 0), tiles);
   V first = plus(e, axis, times(e, c.index, width));
-  Count r = count_enter(e, const_int(e, 0), over(e, plus(e, t->live_rows, const_int(e, nrow - 1)), nrow));
+  Count r = count_enter(e, const_int(e, 0), patches(t));
   Patch p = {nrow, nvec, times(e, r.index, nrow), first};
-  contract_patch(t, k, lo, hi, &p);
+  V strip = over(e, p.row, t->nrow), own_lo = LLVMBuildLoad2(e->b, e->t.i64, tile_address(e, e->t.i64, t->strip_lo, strip), "");
+  V own_hi = LLVMBuildLoad2(e->b, e->t.i64, tile_address(e, e->t.i64, t->strip_hi, strip), "");
+  contract_patch(t, k, op_extreme(e, IR_INT, true, lo, own_lo), least(e, hi, own_hi), &p);
   count_leave(e, &r);
   count_leave(e, &c);
   return plus(e, axis, times(e, tiles, width));
+}
+
+void tile_place_begin(Tile *t) {
+  LLVMTypeRef type = LLVMArrayType2(t->e->t.i64, TILE_FEW);
+  t->strip_lo = cell_new(t->e, type, "strip_lo"), t->strip_hi = cell_new(t->e, type, "strip_hi");
+}
+
+static void keep_range(Tile *t, V lo, V hi) {
+  Emit *e = t->e;
+  V at = LLVMBuildSelect(e->b, t->in_place, t->strip, const_int(e, 0), "");
+  LLVMBuildStore(e->b, lo, tile_address(e, e->t.i64, t->strip_lo, at));
+  LLVMBuildStore(e->b, hi, tile_address(e, e->t.i64, t->strip_hi, at));
+}
+
+void tile_place_no_range(Tile *t) { keep_range(t, const_int(t->e, 0), const_int(t->e, 0)); }
+
+void tile_place_range(Tile *t) {
+  Emit *e = t->e;
+  keep_range(t, times(e, t->vec_lo, t->l.n), least(e, times(e, t->vec_hi, t->l.n), t->cols_in_block));
 }
 
 /* Wide patches of few rows: memory then is read in its order. */
@@ -278,11 +363,10 @@ void tile_place_contract(Tile *t, uint32_t k) {
   const Loop *l = t->s->loop;
   e->range[l->index] = (IndexRange){l->lo, l->hi};
   for_sums(t, k, clear_sum);
-  V lo = times(e, t->vec_lo, t->l.n), hi = least(e, times(e, t->vec_hi, t->l.n), t->cols_in_block);
-  Count run = count_enter(e, const_int(e, 0), over(e, plus(e, minus(e, hi, lo), const_int(e, PLACE_RUN - 1)), PLACE_RUN));
-  V from = plus(e, lo, times(e, run.index, PLACE_RUN)), to = least(e, hi, plus(e, from, const_int(e, PLACE_RUN)));
-  V axis = contract_along(t, k, from, to, const_int(e, 0), 2 * t->nvec);
-  axis = contract_along(t, k, from, to, axis, t->nvec);
+  Count run = count_enter(e, const_int(e, 0), over(e, plus(e, t->cols_in_block, const_int(e, PLACE_RUN - 1)), PLACE_RUN));
+  V from = times(e, run.index, PLACE_RUN), to = plus(e, from, const_int(e, PLACE_RUN));
+  V axis = contract_along(t, k, from, to, const_int(e, 0), patch_vectors(t));
+  axis = contract_along(t, k, from, to, axis, t->s->shape.at_once);
   contract_along(t, k, from, to, axis, 1);
   count_leave(e, &run);
   for_sums(t, k, add_sum);

@@ -57,12 +57,19 @@ static bool contracts_weight(const TileStream *s, uint32_t w) {
   return false;
 }
 
+/* In buffers of pairs: of a strip, or of a block that is read in place. */
+static V pairs_of(const Tile *t) {
+  const TileShape *shape = &t->s->shape;
+  uint32_t few = tile_place_can(t) ? (TILE_FEW + shape->rows - 1) / shape->rows : 1;
+  return const_int(t->e, (int64_t)few * shape->rows * shape->col_block);
+}
+
 static void take_acc(Tile *t, Taker *s, uint32_t k) {
   Emit *e = t->e;
   const TileAcc *a = &t->s->accs.at[k];
   const TileShape *shape = &t->s->shape;
   AccSpace *x = &t->acc[k];
-  V pairs = const_int(e, (int64_t)shape->rows * shape->col_block);
+  V pairs = pairs_of(t);
   if (a->use != USE_CONTRACT) return;
   if (a->factor || a->acc->kind == ACC_SUM) x->x = take(s, pairs, 4);
   x->extent = extent_of(e, a->acc->axes[0].lo, a->acc->axes[0].hi);
@@ -74,7 +81,7 @@ static void take_stream(Tile *t, Taker *s) {
   Emit *e = t->e;
   const TileShape *shape = &t->s->shape;
   V rows = const_int(e, shape->row_block), cols = const_int(e, shape->col_block);
-  V pairs = const_int(e, (int64_t)shape->rows * shape->col_block);
+  V pairs = pairs_of(t);
   t->bad = take(s, cols, 4);
   take_operands(t, s, &t->s->row, FROM_ROW, 0, rows);
   take_operands(t, s, &t->s->col, FROM_COL, 0, cols);
@@ -471,12 +478,32 @@ static void do_strip(Tile *t) {
   block_go(e, dead);
 }
 
+static void place_features(Tile *t) {
+  tile_place_begin(t);
+  LLVMBasicBlockRef panels = block_when(t->e, t->in_place, "place");
+  tile_place_features(t, is_skipped(t));
+  block_go(t->e, panels);
+}
+
+static void place_contract(Tile *t) {
+  LLVMBasicBlockRef panels = block_when(t->e, t->in_place, "place");
+  for (uint32_t k = 0; k < t->s->accs.n; k++)
+    if (t->s->accs.at[k].use == USE_CONTRACT) tile_place_contract(t, k);
+  block_go(t->e, panels);
+}
+
 static void do_strips(Tile *t) {
   Emit *e = t->e;
+  if (t->in_place) place_features(t);
   Count c = count_enter(e, const_int(e, 0), ceil_div(e, t->rows_in_block, t->nrow));
   t->strip = c.index;
+  if (t->in_place) {
+    t->pair_row = LLVMBuildSelect(e->b, t->in_place, times(e, c.index, t->nrow), const_int(e, 0), "");
+    tile_place_no_range(t);
+  }
   do_strip(t);
   count_leave(e, &c);
+  if (t->in_place) place_contract(t);
 }
 
 static void set_columns(Tile *t, V first, V hi) {

@@ -130,7 +130,7 @@ static void sweep_cut(Tile *t, V tile) {
 static void sweep_whole(Tile *t, V tile) {
   Emit *e = t->e;
   V first = times(e, tile, t->width);
-  Count r = count_enter(e, const_int(e, 0), const_int(e, t->nrow));
+  Count r = count_enter(e, const_int(e, 0), t->live_rows);
   t->here_row = r.index;
   for (uint32_t n = 0; n < t->nvec; n += t->unit) tile_aside_sweep(t, plus(e, first, const_int(e, n * t->l.n)), false);
   t->here_row = NULL;
@@ -318,14 +318,7 @@ static void contract(Tile *t, uint32_t k) {
 
 static void contract_here(Tile *t, uint32_t k) {
   Emit *e = t->e;
-  LLVMBasicBlockRef done = NULL;
-  if (t->in_place) {
-    done = block_new(e, "contracted");
-    LLVMBasicBlockRef panels = block_when(e, t->in_place, "place");
-    tile_place_contract(t, k);
-    LLVMBuildBr(e->b, done);
-    LLVMPositionBuilderAtEnd(e->b, panels);
-  }
+  LLVMBasicBlockRef done = t->in_place ? block_when(e, negate(e, t->in_place), "panels") : NULL;
   contract(t, k);
   if (done) block_go(e, done);
 }
@@ -339,11 +332,7 @@ static V live_rows(Tile *t) {
 
 void tile_strip(Tile *t) {
   t->live_rows = live_rows(t);
-  if (t->in_place) {
-    LLVMBasicBlockRef panels = block_when(t->e, t->in_place, "place");
-    tile_place_features(t);
-    block_go(t->e, panels);
-  }
+  if (t->in_place) tile_place_range(t);
   if (t->s->features.n) features_and_sweep(t);
   else sweep_alone(t);
   for (uint32_t k = 0; k < t->s->accs.n; k++)
