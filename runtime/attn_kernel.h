@@ -18,7 +18,9 @@
 enum { ATTN_MAX_RANK = 8 }; /* baked into attn_view; the checker refuses arrays of higher rank */
 
 /* A strided array.  Strides are in elements and may be zero or negative for inputs; `data` is the element
- * at index 0, aligned to its element.  Outputs overlap nothing. */
+ * at index 0, aligned to its element.  Outputs overlap nothing.
+ * Elements: real is float (double in a kernel of that precision), f32 float, f64 double, int int64_t, bool uint8_t; f16 and
+ * bf16 are uint16_t that hold their bits (IEEE 754 binary16; the upper half of a float's). */
 typedef struct attn_view {
   void *data;
   int64_t size[ATTN_MAX_RANK];

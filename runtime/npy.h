@@ -28,7 +28,7 @@ typedef struct NpyHeader {
 } NpyHeader;
 
 /* Reads PATH: a regular file, or a pipe or device up to the last element.  Accepts f2 f4 f8 i4 i8 u1 b1 of
- * any byte order, rank 0 to ARRAY_RANK_MAX, empty arrays, C and Fortran order (kept, as strides).  *a owns
+ * any byte order, V2 (elements of two bytes that NumPy knows nothing of) as bf16, rank 0 to ARRAY_RANK_MAX, empty arrays, C and Fortran order (kept, as strides).  *a owns
  * its elements, in the machine's byte order, bools as 0 or 1.  On failure *a is empty and the message
  * starts with the path. */
 bool npy_read(const char *path, AttnArray *a, RtError *err);
@@ -38,7 +38,7 @@ bool npy_read_memory(const void *bytes, size_t n, const char *name, AttnArray *a
 /* Parses the n bytes of header text (the dict, without the preamble). */
 bool npy_parse_header(const char *text, size_t n, const char *name, NpyHeader *h, RtError *err);
 
-/* Writes any array but a bf16 one (NumPy has no such type) in C order, version 1.0.
+/* Writes any array in C order, version 1.0; bf16 as V2.
  * A new or regular PATH is replaced by a rename of a temporary file in its folder (a symbolic link keeps
  * pointing where it did), so that a reader sees the old file or the whole new one; after a failure the
  * temporary is gone and the old file untouched.  Anything else (/dev/null, a FIFO) is written in place.

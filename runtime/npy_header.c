@@ -107,6 +107,7 @@ typedef struct DescrInfo {
 static const DescrInfo descr_info[] = {
     {"f2", ELEMTYPE_F16}, {"f4", ELEMTYPE_F32}, {"f8", ELEMTYPE_F64},  {"i4", ELEMTYPE_I32},
     {"i8", ELEMTYPE_I64}, {"u1", ELEMTYPE_U8},  {"b1", ELEMTYPE_BOOL}, {"?", ELEMTYPE_BOOL},
+    {"V2", ELEMTYPE_BF16}, /* what NumPy writes for the bfloat16 of ml_dtypes */
 };
 
 static bool host_is_little(void) {
@@ -115,9 +116,10 @@ static bool host_is_little(void) {
 }
 
 static bool refuse_descr(Parser *p, const char *descr) {
-  bool object = strchr(descr, 'O') != NULL;
-  return rt_fail(p->err, p->name, "%s '%s' not supported; accepted are f2 f4 f8 i4 i8 u1 b1 of any byte order%s",
-                 object ? "Python objects, dtype" : "dtype", descr, object ? "" : " (convert with .astype in NumPy)");
+  bool object = strchr(descr, 'O') != NULL, words = strstr(descr, "u2") != NULL;
+  return rt_fail(p->err, p->name, "%s '%s' not supported; accepted are f2 f4 f8 i4 i8 u1 b1 of any byte order, V2 for bf16%s",
+                 object ? "Python objects, dtype" : "dtype", descr,
+                 object ? "" : words ? " (.view('V2') in NumPy, if these are the bits of bf16; else .astype)" : " (convert with .astype in NumPy)");
 }
 
 static bool parse_descr(Parser *p, NpyHeader *h) {

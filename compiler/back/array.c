@@ -325,12 +325,18 @@ static LLVMValueRef address_of(Emit *e, const Array *a, const Val *index) {
   return array_at(e, a, offset);
 }
 
+/* Zero stands in for what is outside. */
+static LLVMValueRef safe_address(Emit *e, const Instr *i) {
+  LLVMValueRef in = inside(e, i->array, i->arg), address = address_of(e, i->array, i->arg);
+  return in ? LLVMBuildSelect(e->b, in, address, e->zero, "") : address;
+}
+
+LLVMValueRef array_load_bits(Emit *e, const Instr *i) { return constant_load(e, stored_type(e, i->array->elem), safe_address(e, i)); }
+
 LLVMValueRef array_load(Emit *e, const Instr *i) {
   const Array *a = i->array;
-  LLVMValueRef in = inside(e, a, i->arg), address = address_of(e, a, i->arg);
-  if (in) address = LLVMBuildSelect(e->b, in, address, e->zero, "");
-  if (a->kind != ARRAY_IN) return array_get(e, a, address);
-  return decode(e, a, constant_load(e, stored_type(e, a->elem), address));
+  if (a->kind != ARRAY_IN) return array_get(e, a, safe_address(e, i));
+  return decode(e, a, array_load_bits(e, i));
 }
 
 /* ---- runs ------------------------------------------------------------------------------------------ */
@@ -366,12 +372,17 @@ void array_run_ahead(Emit *e, const Instr *i, uint32_t along, uint32_t across, i
   LLVMBuildCall2(e->b, LLVMGlobalGetValueType(f), f, arg, 4, "");
 }
 
+LLVMValueRef array_run_bits(Emit *e, const Instr *i, uint32_t along, unsigned count) {
+  LLVMTypeRef type = LLVMVectorType(stored_type(e, i->array->elem), count);
+  LLVMValueRef raw = LLVMBuildLoad2(e->b, type, run_address(e, i, along), "");
+  LLVMSetAlignment(raw, (unsigned)stored_bytes(e, i->array->elem));
+  return raw;
+}
+
 LLVMValueRef array_run(Emit *e, const Instr *i, uint32_t along, unsigned count) {
   const Array *a = i->array;
   Lanes l = lanes_of(e, count);
-  LLVMTypeRef type = LLVMVectorType(stored_type(e, a->elem), count);
-  LLVMValueRef raw = LLVMBuildLoad2(e->b, type, run_address(e, i, along), "");
-  LLVMSetAlignment(raw, (unsigned)stored_bytes(e, a->elem));
+  LLVMValueRef raw = array_run_bits(e, i, along, count);
   if (a->elem == STORE_BF16) return lanes_from_bf16(&l, raw);
   return a->elem == STORE_F16 ? lanes_from_f16(&l, raw) : raw;
 }

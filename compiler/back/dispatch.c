@@ -1,13 +1,17 @@
 /* dispatch: one kernel for several processors.
  *
- * The levels are those of the x86-64 psABI; each kernel is compiled for one.  The visible function reads the
+ * The levels are those of the x86-64 psABI, and above them, for kernels that have a use for it, the last with dot products of
+ * bf16; each kernel is compiled for one.  The visible function reads the
  * kernel chosen for this processor from a slot; while the slot is empty it asks the processor (cpuid, and xgetbv for
  * what the operating system saves) and fills the slot.  Threads that race find the same answer, so plain
  * atomic loads and stores are enough.  Nothing outside the module is needed.  A processor below the oldest level
  * gets a kernel that returns ATTN_ERROR_CPU. */
 #include "back/emit.h"
 
-const char *const level_cpu[LEVELS] = {"x86-64-v2", "x86-64-v3", "x86-64-v4"};
+const Level levels[LEVELS] = {{"x86-64-v2", "x86-64-v2", ""},
+                              {"x86-64-v3", "x86-64-v3", ""},
+                              {"x86-64-v4", "x86-64-v4", ""},
+                              {"x86-64-v4.bf16", "x86-64-v4", "+avx512bf16"}};
 
 #define BIT(n) (1u << (n))
 enum { AX, BX, CX, DX };
@@ -18,6 +22,7 @@ typedef struct Demand {
   uint32_t extended; /* leaf 7, ebx */
   uint32_t amd;      /* leaf 0x80000001, ecx */
   uint32_t saved;    /* xcr0 */
+  uint32_t deeper;   /* leaf 7, subleaf 1, eax */
 } Demand;
 
 static const Demand demands[LEVELS] = {
@@ -29,6 +34,7 @@ static const Demand demands[LEVELS] = {
      .saved = BIT(1) | BIT(2)},                                /* xmm ymm */
     {.extended = BIT(16) | BIT(17) | BIT(28) | BIT(30) | BIT(31), /* avx512 f dq cd bw vl */
      .saved = BIT(5) | BIT(6) | BIT(7)},                          /* k zmm */
+    {.deeper = BIT(5)},                                           /* avx512 bf16 */
 };
 
 static LLVMValueRef const32(const Emit *e, uint32_t v) { return LLVMConstInt(e->t.i32, v, false); }
@@ -39,10 +45,10 @@ static LLVMValueRef assembly(Emit *e, LLVMTypeRef type, const char *text, const 
   return LLVMBuildCall2(e->b, type, f, arg, n, "");
 }
 
-static LLVMValueRef cpuid(Emit *e, uint32_t leaf, unsigned reg) {
+static LLVMValueRef cpuid(Emit *e, uint32_t leaf, uint32_t subleaf, unsigned reg) {
   LLVMTypeRef w = e->t.i32, out = LLVMStructTypeInContext(e->cx, (LLVMTypeRef[]){w, w, w, w}, 4, false);
   LLVMTypeRef type = LLVMFunctionType(out, (LLVMTypeRef[]){w, w}, 2, false);
-  LLVMValueRef arg[] = {const32(e, leaf), const32(e, 0)};
+  LLVMValueRef arg[] = {const32(e, leaf), const32(e, subleaf)};
   LLVMValueRef r = assembly(e, type, "cpuid", "={ax},={bx},={cx},={dx},0,2,~{dirflag},~{fpsr},~{flags}", 2, arg);
   return LLVMBuildExtractValue(e->b, r, reg, "");
 }
@@ -70,7 +76,9 @@ static LLVMValueRef if_allowed(Emit *e, LLVMValueRef cond, LLVMValueRef (*make)(
   return phi;
 }
 
-static LLVMValueRef leaf_7(Emit *e) { return cpuid(e, 7, BX); }
+static LLVMValueRef leaf_7(Emit *e) { return cpuid(e, 7, 0, BX); }
+static LLVMValueRef subleaves_7(Emit *e) { return cpuid(e, 7, 0, AX); }
+static LLVMValueRef subleaf_7(Emit *e) { return cpuid(e, 7, 1, AX); }
 
 /* The kernel that refuses. */
 static LLVMValueRef emit_refusal(Emit *e, const char *name) {
@@ -90,16 +98,19 @@ static LLVMValueRef emit_choose(Emit *e, const char *name, LLVMValueRef slot, LL
   LLVMSetLinkage(e->fn, LLVMInternalLinkage);
   function_attribute(e, e->fn, LLVMAttributeFunctionIndex, "cold");
   function_attribute(e, e->fn, LLVMAttributeFunctionIndex, "noinline");
-  LLVMValueRef basic = cpuid(e, 1, CX), amd = cpuid(e, 0x80000001u, CX);
-  LLVMValueRef deep = LLVMBuildICmp(e->b, LLVMIntUGE, cpuid(e, 0, AX), const32(e, 7), "");
+  LLVMValueRef basic = cpuid(e, 1, 0, CX), amd = cpuid(e, 0x80000001u, 0, CX);
+  LLVMValueRef deep = LLVMBuildICmp(e->b, LLVMIntUGE, cpuid(e, 0, 0, AX), const32(e, 7), "");
   LLVMValueRef extended = if_allowed(e, deep, leaf_7);
   LLVMValueRef saved = if_allowed(e, has_all(e, basic, BIT(27)), xcr0);
+  LLVMValueRef more = LLVMBuildICmp(e->b, LLVMIntUGE, if_allowed(e, deep, subleaves_7), const32(e, 1), "");
+  LLVMValueRef deeper = if_allowed(e, more, subleaf_7);
   LLVMValueRef best = none, all = LLVMConstInt(e->t.i1, 1, false);
-  for (int n = 0; n < LEVELS; n++) {
+  for (int n = 0; n < e->nlevels; n++) {
     const Demand *d = &demands[n];
     LLVMValueRef x = LLVMBuildAnd(e->b, has_all(e, basic, d->basic), has_all(e, extended, d->extended), "");
     LLVMValueRef y = LLVMBuildAnd(e->b, has_all(e, amd, d->amd), has_all(e, saved, d->saved), "");
     all = LLVMBuildAnd(e->b, all, LLVMBuildAnd(e->b, x, y, ""), "");
+    all = LLVMBuildAnd(e->b, all, has_all(e, deeper, d->deeper), "");
     best = LLVMBuildSelect(e->b, all, kernel[n], best, "");
   }
   LLVMValueRef store = LLVMBuildStore(e->b, best, slot);

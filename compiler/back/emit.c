@@ -315,7 +315,7 @@ static void emit_workspace(Emit *e) {
   threads = op_extreme(e, IR_INT, true, threads, const_int(e, 1));
   e->threads = threads;
   LLVMValueRef most = const_int(e, 0);
-  for (int n = 0; n < (e->levels ? LEVELS : 1); n++) { /* enough for whichever kernel is chosen */
+  for (int n = 0; n < (e->levels ? e->nlevels : 1); n++) { /* enough for whichever kernel is chosen */
     if (e->levels) e->plan = e->level_plan[n];
     Layout l = layout_workspace(e);
     LLVMValueRef need = layout_total(e, &l, threads), more = LLVMBuildICmp(e->b, LLVMIntUGT, need, most, "");
@@ -440,14 +440,15 @@ static LLVMValueRef emit_kernel(Emit *e, const char *name) {
 
 static void emit_levels(Emit *e, const char *name) {
   LLVMValueRef kernel[LEVELS];
-  const char *cpu = e->cpu;
-  for (int n = 0; n < LEVELS; n++) {
-    e->cpu = level_cpu[n];
+  const char *cpu = e->cpu, *features = e->features;
+  for (int n = 0; n < e->nlevels; n++) {
+    e->cpu = levels[n].cpu;
+    e->features = levels[n].features;
     e->plan = e->level_plan[n];
-    kernel[n] = emit_kernel(e, arena_printf(e->arena, "%s.%s", name, e->cpu));
+    kernel[n] = emit_kernel(e, arena_printf(e->arena, "%s.%s", name, levels[n].name));
     LLVMSetLinkage(kernel[n], LLVMInternalLinkage);
   }
-  e->cpu = cpu;
+  e->cpu = cpu, e->features = features;
   emit_dispatch(e, name, kernel);
 }
 

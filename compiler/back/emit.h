@@ -32,7 +32,7 @@ typedef struct ArrayPlace {
   LLVMValueRef *dim, *stride;
 } ArrayPlace;
 
-enum { LEVELS = 3 }; /* of x86-64 that one object may serve, see dispatch.c */
+enum { LEVELS = 4 }; /* of x86-64 that one object may serve, see dispatch.c */
 
 typedef struct IndexRange { Val lo, hi; } IndexRange;
 
@@ -74,6 +74,7 @@ typedef struct Emit {
   VEC(Span) sites;
   const TilePlan *plan;     /* NULL: scalar code alone */
   const TilePlan *level_plan[LEVELS]; /* of the kernels, where there are levels */
+  int nlevels;              /* of them, from the oldest on: the last is left out where it is the one before */
   Layout layout;            /* of the kernel */
   LLVMValueRef tile_space;  /* workspace of the tiles */
   LLVMValueRef threads;     /* of the pool; 1 without one */
@@ -179,6 +180,9 @@ bool array_has_runs(const Array *a); /* of floats */
 LLVMValueRef array_run_holds(Emit *e, const Instr *i, uint32_t along, LLVMValueRef lo, LLVMValueRef hi);
 /* `count` of them from the indices that are emitted, as floats or doubles. */
 LLVMValueRef array_run(Emit *e, const Instr *i, uint32_t along, unsigned count);
+/* Of a half precision array, the bits alone: an element, as array_load; a run. */
+LLVMValueRef array_load_bits(Emit *e, const Instr *i);
+LLVMValueRef array_run_bits(Emit *e, const Instr *i, uint32_t along, unsigned count);
 /* Has the cache fetch the run that lies `ahead` further along another dimension; it need not be there. */
 void array_run_ahead(Emit *e, const Instr *i, uint32_t along, uint32_t across, int64_t ahead);
 LLVMValueRef array_points(Emit *e, const Array *a); /* how many */
@@ -200,7 +204,8 @@ LLVMValueRef parallel_split_bytes(Emit *e); /* of the states of spans that threa
 /* ---- dispatch.c --------------------------------------------------------------------------------- */
 
 /* The function `name` that calls, of the kernels given, the one for the best processor that this one is. */
-extern const char *const level_cpu[LEVELS]; /* from the oldest to the newest */
+typedef struct Level { const char *name, *cpu, *features; } Level;
+extern const Level levels[LEVELS]; /* from the oldest to the newest */
 void emit_dispatch(Emit *e, const char *name, const LLVMValueRef *kernel);
 
 /* ---- target.c ----------------------------------------------------------------------------------- */

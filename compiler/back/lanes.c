@@ -109,25 +109,6 @@ V lanes_fold_all(const Lanes *l, const V *x, unsigned count, V (*combine)(Emit *
   return select_lanes(l, all[0], LLVMGetPoison(LLVMTypeOf(all[0])), count, 0, count, 0);
 }
 
-/* ---- half precision: see array.c, which does the same with scalars ------------------------------ */
-
-V lanes_from_bf16(const Lanes *l, V bits) {
-  V wide = LLVMBuildZExt(l->e->b, bits, l->i32, "");
-  return LLVMBuildBitCast(l->e->b, LLVMBuildShl(l->e->b, wide, lanes_bits(l, 16), ""), l->f32, "");
-}
-
-V lanes_from_f16(const Lanes *l, V bits) {
-  LLVMBuilderRef b = l->e->b;
-  V h = LLVMBuildZExt(b, bits, l->i32, "");
-  V body = LLVMBuildShl(b, LLVMBuildAnd(b, h, lanes_bits(l, 0x7fff), ""), lanes_bits(l, 13), "");
-  V finite = LLVMBuildFMul(b, LLVMBuildBitCast(b, body, l->f32, ""), lanes_float(l, 0x1p112), "");
-  V large = LLVMBuildOr(b, body, lanes_bits(l, 0x7f800000), "");
-  V is_large = LLVMBuildICmp(b, LLVMIntUGE, body, lanes_bits(l, 0x7c00 << 13), "");
-  V size = LLVMBuildSelect(b, is_large, large, LLVMBuildBitCast(b, finite, l->i32, ""), "");
-  V sign = LLVMBuildShl(b, LLVMBuildAnd(b, h, lanes_bits(l, 0x8000), ""), lanes_bits(l, 16), "");
-  return LLVMBuildBitCast(b, LLVMBuildOr(b, size, sign, ""), l->f32, "");
-}
-
 /* ---- operations --------------------------------------------------------------------------------- */
 
 static V choose(const Lanes *l, V c, V x, V y) { return LLVMBuildSelect(l->e->b, c, x, y, ""); }

@@ -5,7 +5,8 @@
  * written here, found over their whole range: exp, log, log1p, expm1, tanh 2 ulp; pow |y log x| + 2 ulp.
  *
  *   lanes.c       the table of operations; the ones without a vector form go lane by lane through the scalar code
- *   lanes_math.c  exponentials and logarithms */
+ *   lanes_math.c  exponentials and logarithms
+ *   lanes_half.c  half precision */
 #ifndef ATTN_BACK_LANES_H
 #define ATTN_BACK_LANES_H
 
@@ -32,6 +33,9 @@ LLVMTypeRef lane_type(const Emit *e, IrType t);
 /* Half precision, as integers of 16 bits. */
 LLVMValueRef lanes_from_bf16(const Lanes *l, LLVMValueRef bits);
 LLVMValueRef lanes_from_f16(const Lanes *l, LLVMValueRef bits);
+/* Where TileTarget.dots_bf16.  x, y: words (of any type) of two bf16; to each sum the products of its pairs are added. */
+LLVMValueRef lanes_dot_bf16(const Lanes *l, LLVMValueRef sum, LLVMValueRef x, LLVMValueRef y);
+LLVMValueRef lanes_to_bf16(const Lanes *l, LLVMValueRef x); /* to nearest */
 
 /* A pure operation other than a leaf or a load; arg are vectors. */
 LLVMValueRef lanes_op(const Lanes *l, const Instr *i, LLVMValueRef *arg);

@@ -179,11 +179,15 @@ static bool tile_target(const char *triple, const char *cpu, const char *feature
                                      "graniterapids", "graniterapids-d", "znver4", "znver5", NULL};
   static const char *const usual[] = {"x86-64-v3", "haswell", "core-avx2", "broadwell", "skylake", "alderlake", "raptorlake",
                                       "meteorlake", "arrowlake", "lunarlake", "znver1", "znver2", "znver3", "bdver4", NULL};
-  bool told = *features != 0;
+  static const char *const halves[] = {"cooperlake", "sapphirerapids", "emeraldrapids", "graniterapids", "graniterapids-d",
+                                       "znver4", "znver5", NULL};
+  bool told = strstr(features, "avx512f") != NULL; /* a machine's list names what it lacks, too */
   bool avx512 = told ? strstr(features, "+avx512f") && strstr(features, "+avx512dq") : is_one_of(cpu, wide);
   bool avx2 = told ? strstr(features, "+avx2") && strstr(features, "+fma,") : is_one_of(cpu, usual);
   bool neon = !strncmp(triple, "aarch64", 7);
-  *t = (TileTarget){avx512 ? 16 : avx2 ? 8 : 4, avx512 || neon ? 32 : 16};
+  bool dots = avx512 && (strstr(features, "+avx512bf16") || (!told && is_one_of(cpu, halves)));
+  bool widens = neon || (told ? strstr(features, "+f16c") != NULL : avx512 || avx2);
+  *t = (TileTarget){avx512 ? 16 : avx2 ? 8 : 4, avx512 || neon ? 32 : 16, dots, widens};
   return avx512 || avx2 || neon;
 }
 
@@ -196,11 +200,14 @@ static const TilePlan *plan_for(const Emit *e, const char *triple, const char *c
 }
 
 void target_plan(Emit *e, const BackOptions *options) {
+  e->nlevels = LEVELS - 1;
   if (!options->tile || options->f64) return;
   LLVMTargetMachineRef m = e->machine;
   char *cpu = LLVMGetTargetMachineCPU(m), *features = LLVMGetTargetMachineFeatureString(m), *triple = LLVMGetTargetMachineTriple(m);
   e->plan = plan_for(e, triple, cpu, features, options->expected);
-  for (int n = 0; n < LEVELS && e->levels; n++) e->level_plan[n] = plan_for(e, triple, level_cpu[n], "", options->expected);
+  for (int n = 0; n < LEVELS && e->levels; n++)
+    e->level_plan[n] = plan_for(e, triple, levels[n].cpu, levels[n].features, options->expected);
+  if (e->levels && tile_has_dots(e->level_plan[LEVELS - 1])) e->nlevels = LEVELS;
   LLVMDisposeMessage(cpu);
   LLVMDisposeMessage(features);
   LLVMDisposeMessage(triple);

@@ -21,6 +21,7 @@
  *   tile_pack.c    operands of rows and columns, by scalar code
  *   tile_group.c   blocks with rows of several iterations of the loop around
  *   tile_line.c    an operand along its feature, in vectors
+ *   tile_half.c    the same of bf16, as bits
  *   tile_value.c   values of a register tile
  *   tile_place.c   columns that are read where they lie
  *   tile_affine.c  log weights, their factors being carried into operands
@@ -58,12 +59,14 @@ typedef struct TileFactor { double number; uint32_t n; TileFactorBy by[TILE_FACT
 #define TILE_LN_2 0.69314718055994530942
 #define TILE_SUM_LEAST 1e-30 /* of products of numbers up to 1: far from where f32 ends */
 
-/* Buffers of one weight.  part: 2^(log_w - m), m the row's reference, which is kept in max; [row of the strip][column of the block]; NULL: nobody contracts it. */
-typedef struct WeightSpace { LLVMValueRef part, max, mass; } WeightSpace;
+/* Buffers of one weight.  part: 2^(log_w - m), m the row's reference, which is kept in max; [row of the strip][column of the block]; NULL: nobody contracts it.
+ * half: the same rounded to bf16, for accumulators that round. */
+typedef struct WeightSpace { LLVMValueRef part, half, max, mass; } WeightSpace;
 
 /* x: values of the pairs times their weight, as part.  panel: [axis / panel_width][column][panel_width].  sum: [row of the block][axis, padded].
- * state: one a row of the block. */
-typedef struct AccSpace { LLVMValueRef x, panel, sum, state, extent, padded; } AccSpace;
+ * state: one a row of the block; of one that rounds, the sum of the rounded weights, where that is not the weight's mass.  There
+ * the panel holds bf16, [axis / panel_width][column / 2][panel_width][2], and scratch lines of it. */
+typedef struct AccSpace { LLVMValueRef x, panel, sum, state, extent, padded, scratch; } AccSpace;
 
 typedef struct Tile {
   Emit *e;
@@ -74,7 +77,7 @@ typedef struct Tile {
   uint32_t panel_width;       /* of a line of a panel: what registers hold sums of */
   uint32_t unit;              /* vectors of a row that are swept side by side: 1 or nvec */
   TileOperand *operand;       /* by Val */
-  LLVMValueRef *extent;       /* of feature loops, as TileStream.features: at least 0 */
+  LLVMValueRef *extent;       /* of feature loops, as TileStream.features: at least 0; where one is_dot, in pairs */
   LLVMValueRef *padded;       /* the same, up to a multiple of the lanes: how lines lie */
   WeightSpace *weight;
   AccSpace *acc;
@@ -165,11 +168,31 @@ LLVMValueRef tile_padded(const Tile *t, LLVMValueRef extent);
 void tile_odd(Tile *t, LLVMValueRef cond);
 LLVMValueRef tile_infinite(Emit *e, IrType t, LLVMValueRef x); /* of a scalar */
 
+void tile_mark_bad(Tile *t, LLVMValueRef column, LLVMValueRef cond); /* number in the block; i1 */
+
+/* ---- tile_half.c -------------------------------------------------------------------------------- */
+
+/* The operand of the row or column in whose registers e->val is, number `at` in the block, of feature loop k, which is_dot.
+ * slot: of columns: which line of the scratch; pick: of the loop's region. */
+void tile_half_line(Tile *t, uint32_t k, const bool *pick, LLVMValueRef at, LLVMValueRef slot, bool columns);
+/* The same of the panel of acc k, which rounds; then lines of as many columns as a vector has lanes become words. */
+void tile_half_axis(Tile *t, uint32_t k, const bool *pick, LLVMValueRef at, LLVMValueRef slot);
+void tile_half_interleave(Tile *t, uint32_t k, LLVMValueRef group);
+/* Whether nothing but means that round are made from weight w: then its mass is that of the rounded weights.  Else these means
+ * have a mass of their own (AccSpace.state). */
+bool tile_half_is_mass(const TileStream *s, uint32_t w);
+bool tile_half_has_mass(const TileStream *s, uint32_t k); /* of acc k */
+void tile_half_masses(Tile *t); /* of the strip, once its weights are there: adds them to the states of its rows */
+bool tile_half_is_any(const Tile *t); /* whether a feature loop is_dot */
+LLVMValueRef tile_half_scaled(Tile *t, uint32_t k, LLVMValueRef sum); /* a result of feature loop k, of any kind: with its factor */
+void tile_half_check(Tile *t); /* of a block of rows: factors with which the sums may leave the range of f32 */
+
 /* ---- tile_line.c -------------------------------------------------------------------------------- */
 
 /* A line's values for features lo..lo + extent: how many of them are computed in lanes, a multiple of these. */
 LLVMValueRef tile_line_full(Tile *t, const ValVec *values, Val feature, LLVMValueRef lo, LLVMValueRef extent);
 LLVMValueRef tile_line_value(Tile *t, Val v, Val feature); /* from the feature at e->val[feature] */
+LLVMValueRef tile_line_bits(Tile *t, Val v, Val feature);  /* of a load of half precision */
 bool tile_line_is_vector(const Tile *t, Val v, Val feature);
 LLVMValueRef tile_line_holds(Tile *t, Val v, Val feature, LLVMValueRef lo, LLVMValueRef hi);
 LLVMValueRef tile_line_any(Tile *t, LLVMValueRef lanes);      /* of i1 */

@@ -126,11 +126,15 @@ static Val through_converts(const Kernel *k, Val v) {
   return v;
 }
 
-/* A sum of products takes it in the factor of the row. */
+/* A sum of products takes it in the factor of the row; but bits stay as they are, and the sum is multiplied. */
 static void scale_sum(const Carry *c, Val v, const TileFactor *f) {
   Tile *t = c->t;
   const Kernel *k = t->e->k;
   const Loop *l = t->s->features.at[t->operand[v].feature].loop;
+  if (t->s->features.at[t->operand[v].feature].is_dot) {
+    scale(t, v, f);
+    return;
+  }
   if (l->accs.n != 1 || l->accs.at[0]->kind != ACC_SUM) return;
   Val x = l->accs.at[0]->body.x, product = through_converts(k, x);
   const Instr *i = ir_at(k, product);
@@ -192,6 +196,12 @@ static void check_uniform_sums(Tile *t) {
   }
 }
 
+/* What is lost where denormals are taken for 0 must stay small. */
+static V is_large(Emit *e, V by) {
+  V above = LLVMBuildFCmp(e->b, LLVMRealOGT, by, LLVMConstReal(e->t.f32, 0x1p64), "");
+  return LLVMBuildOr(e->b, above, LLVMBuildFCmp(e->b, LLVMRealOLT, by, LLVMConstReal(e->t.f32, -0x1p64), ""), "");
+}
+
 /* A factor that is no number decides also where nothing is packed: 0 products times 1 / 0. */
 void tile_check_factors(Tile *t) {
   Emit *e = t->e;
@@ -199,8 +209,10 @@ void tile_check_factors(Tile *t) {
     if (!t->operand[v].factor) continue;
     V by = factor_value(t, t->operand[v].factor), gap = LLVMBuildFSub(e->b, by, by, "");
     tile_odd(t, LLVMBuildFCmp(e->b, LLVMRealUNO, gap, gap, ""));
+    if (t->operand[v].from == FROM_PAIR) tile_odd(t, is_large(e, by));
   }
   check_uniform_sums(t);
+  tile_half_check(t);
 }
 
 /* ---- code -------------------------------------------------------------------------------------------------- */

@@ -100,6 +100,14 @@ static void fetch_ahead(Tile *t, const Instr *load, uint32_t along) {
     if (load->arg[n] == t->s->loop->index) array_run_ahead(t->e, load, along, n, COLUMNS_AHEAD);
 }
 
+V tile_line_bits(Tile *t, Val v, Val feature) {
+  const Instr *i = ir_at(t->e->k, v);
+  uint32_t along = (uint32_t)feature_place(t, i, feature);
+  V bits = array_run_bits(t->e, i, along, t->l.n);
+  fetch_ahead(t, i, along);
+  return bits;
+}
+
 /* n values from the feature at e->val[feature]. */
 V tile_line_value(Tile *t, Val v, Val feature) {
   Emit *e = t->e;

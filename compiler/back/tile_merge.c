@@ -80,7 +80,8 @@ static void merge_acc(Tile *x, Tile *y, uint32_t k, const Merged *weights, V row
   if (a->use == USE_REDUCE) merge_plain(x, y, k, row);
   else if (a->use == USE_CONTRACT && a->acc->kind == ACC_SUM) merge_sums(x, y, k, NULL, NULL, row);
   else if (a->use == USE_CONTRACT) merge_sums(x, y, k, m->x.scale, m->y.scale, row);
-  else if (a->acc->kind == ACC_ARGMAX) merge_argmax(x, y, k, m, row);
+  if (a->use == USE_REDUCE || (a->use == USE_CONTRACT && !x->acc[k].state)) return;
+  if (a->acc->kind == ACC_ARGMAX) merge_argmax(x, y, k, m, row);
   else if (a->acc->kind == ACC_EXPECT || a->acc->kind == ACC_ENTROPY) {
     bool entropy = a->acc->kind == ACC_ENTROPY;
     tile_put(x->e, x->acc[k].state, row, add(x->e, moved(x, k, &m->x, row, entropy), moved(y, k, &m->y, row, entropy)));

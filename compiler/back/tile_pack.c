@@ -273,6 +273,11 @@ static void exponentiate(Tile *t, const Line *l, Val v) {
 static void pack_lines(Tile *t, const Packing *p, LLVMValueRef at, LLVMValueRef slot, bool columns) {
   for (uint32_t k = 0; k < t->s->features.n; k++) {
     const TileFeature *f = &t->s->features.at[k];
+    if (f->is_dot) {
+      tile_half_line(t, k, p->feature[k], at, slot, columns);
+      emit_checks_once(t, f->loop->body, columns, t->extent[k]);
+      continue;
+    }
     Line l = {f, columns ? &f->col : &f->row, p->feature[k], at, slot, t->padded[k], k, columns};
     pack_line(t, &l);
     if (f->is_log) exponentiate(t, &l, columns ? f->log_col : f->log_row);
@@ -311,14 +316,19 @@ static LLVMValueRef is_no_number(Emit *e, LLVMValueRef x) {
   return LLVMBuildFCmp(e->b, LLVMRealUNO, gap, gap, "");
 }
 
+void tile_mark_bad(Tile *t, LLVMValueRef column, LLVMValueRef cond) {
+  Emit *e = t->e;
+  LLVMValueRef mark = LLVMBuildOr(e->b, tile_get(e, e->t.i32, t->bad, column), LLVMBuildZExt(e->b, cond, e->t.i32, ""), "");
+  tile_put(e, t->bad, column, mark);
+  LLVMBuildStore(e->b, LLVMBuildOr(e->b, LLVMBuildLoad2(e->b, e->t.i1, t->some_bad, ""), cond, ""), t->some_bad);
+}
+
 /* A panel holds numbers: 0 in place of anything else, whose column is marked.  Rows that give it weight are left to the
  * scalar code; to all others it is nothing. */
 static LLVMValueRef number_of(Tile *t, LLVMValueRef x, LLVMValueRef column) {
   Emit *e = t->e;
   LLVMValueRef bad = is_no_number(e, x), any = LLVMGetTypeKind(LLVMTypeOf(x)) == LLVMVectorTypeKind ? tile_line_any(t, bad) : bad;
-  LLVMValueRef mark = LLVMBuildOr(e->b, tile_get(e, e->t.i32, t->bad, column), LLVMBuildZExt(e->b, any, e->t.i32, ""), "");
-  tile_put(e, t->bad, column, mark);
-  LLVMBuildStore(e->b, LLVMBuildOr(e->b, LLVMBuildLoad2(e->b, e->t.i1, t->some_bad, ""), any, ""), t->some_bad);
+  tile_mark_bad(t, column, any);
   return LLVMBuildSelect(e->b, bad, LLVMConstNull(LLVMTypeOf(x)), x, "");
 }
 
@@ -385,8 +395,13 @@ static void pack_column(Tile *t, const Packing *p, LLVMValueRef at, LLVMValueRef
   store_all(t, &t->s->col, at);
   emit_checks(t, t->s->loop->body, true, false);
   pack_lines(t, p, at, slot, true);
-  for (uint32_t k = 0; k < t->s->accs.n; k++)
-    if (t->s->accs.at[k].use == USE_CONTRACT) pack_axis(t, k, p->axis[k], at);
+  for (uint32_t k = 0; k < t->s->accs.n; k++) {
+    const TileAcc *a = &t->s->accs.at[k];
+    if (a->use == USE_CONTRACT && !a->rounds) pack_axis(t, k, p->axis[k], at);
+    if (!a->rounds) continue;
+    tile_half_axis(t, k, p->axis[k], at, slot);
+    emit_checks_once(t, a->acc->body.at, true, t->acc[k].extent);
+  }
 }
 
 /* Columns beyond the last one repeat it: their pairs are masked, and nothing is read that is not there. */
@@ -416,6 +431,8 @@ void tile_pack_columns(Tile *t) {
       const TileOperand *o = &t->operand[t->s->features.at[k].col.at[v]];
       if (o->scratch) transpose_scratch(t, o, group.index);
     }
+  for (uint32_t k = 0; k < t->s->accs.n; k++)
+    if (t->s->accs.at[k].rounds) tile_half_interleave(t, k, group.index);
   count_leave(e, &group);
 }
 

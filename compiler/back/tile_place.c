@@ -53,12 +53,13 @@ bool tile_place_can(const Tile *t) {
   if (!s->few || !s->features.n || !tile_columns_unchecked(t)) return false;
   for (uint32_t k = 0; k < s->features.n; k++) {
     const TileFeature *f = &s->features.at[k];
-    if (f->is_log) return false;
+    if (f->is_log || f->is_dot) return false;
     for (uint32_t n = 0; n < f->col.n; n++)
       if (!lies(t, f->col.at[n], f->loop->index)) return false;
   }
   for (uint32_t k = 0; k < s->accs.n; k++) {
     const TileAcc *a = &s->accs.at[k];
+    if (a->rounds) return false;
     if (a->use == USE_CONTRACT && (!a->panel || !lies(t, a->panel, a->acc->body.index[0]))) return false;
   }
   return true;

@@ -49,10 +49,10 @@ static void take_operands(Tile *t, Taker *s, const ValVec *values, TileSource fr
   }
 }
 
-static bool contracts_weight(const TileStream *s, uint32_t w) {
+static bool contracts_weight(const TileStream *s, uint32_t w, bool rounds) {
   for (uint32_t k = 0; k < s->accs.n; k++) {
     const TileAcc *a = &s->accs.at[k];
-    if (a->use == USE_CONTRACT && a->acc->kind == ACC_EXPECT && !a->factor && a->weight == w) return true;
+    if (a->use == USE_CONTRACT && a->acc->kind == ACC_EXPECT && !a->factor && a->weight == w && a->rounds == rounds) return true;
   }
   return false;
 }
@@ -74,7 +74,8 @@ static void take_acc(Tile *t, Taker *s, uint32_t k) {
   if (a->factor || a->acc->kind == ACC_SUM) x->x = take(s, pairs, 4);
   x->extent = extent_of(e, a->acc->axes[0].lo, a->acc->axes[0].hi);
   x->padded = times(e, ceil_div(e, x->extent, t->panel_width), t->panel_width);
-  x->panel = take(s, layout_multiply(e, x->padded, const_int(e, shape->col_block)), 4);
+  x->panel = take(s, layout_multiply(e, x->padded, const_int(e, shape->col_block)), a->rounds ? 2 : 4);
+  if (a->rounds) x->scratch = take(s, layout_multiply(e, x->padded, const_int(e, t->l.n)), 2);
 }
 
 static void take_stream(Tile *t, Taker *s) {
@@ -89,6 +90,7 @@ static void take_stream(Tile *t, Taker *s) {
   for (uint32_t n = 0; n < t->s->features.n; n++) {
     const TileFeature *f = &t->s->features.at[n];
     t->extent[n] = extent_of(e, f->loop->lo, f->loop->hi);
+    if (f->is_dot) t->extent[n] = ceil_div(e, t->extent[n], 2);
     t->padded[n] = tile_padded(t, t->extent[n]);
     take_operands(t, s, &f->row, FROM_ROW_FEATURE, n, layout_multiply(e, t->padded[n], rows));
     take_operands(t, s, &f->col, FROM_COL_FEATURE, n, layout_multiply(e, t->padded[n], cols));
@@ -101,8 +103,10 @@ static void take_stream(Tile *t, Taker *s) {
       t->operand[result] = (TileOperand){.from = f->is_log ? FROM_LOG_PAIR : FROM_PAIR, .at = take(s, pairs, lane_bytes(e, result)), .feature = n};
     }
   }
-  for (uint32_t n = 0; n < t->s->weights.n; n++)
-    if (contracts_weight(t->s, n)) t->weight[n].part = take(s, pairs, 4);
+  for (uint32_t n = 0; n < t->s->weights.n; n++) {
+    if (contracts_weight(t->s, n, false)) t->weight[n].part = take(s, pairs, 4);
+    if (contracts_weight(t->s, n, true)) t->weight[n].half = take(s, pairs, 2);
+  }
   for (uint32_t n = 0; n < t->s->accs.n; n++) take_acc(t, s, n);
 }
 
@@ -116,8 +120,9 @@ static void take_states(Tile *t, Taker *s, V rows) {
   }
   for (uint32_t n = 0; n < t->s->accs.n; n++) {
     AccSpace *x = &t->acc[n];
-    if (t->s->accs.at[n].use == USE_CONTRACT) x->sum = take(s, layout_multiply(t->e, x->padded, rows), 4);
-    else x->state = take(s, rows, 8);
+    bool contracts = t->s->accs.at[n].use == USE_CONTRACT;
+    if (contracts) x->sum = take(s, layout_multiply(t->e, x->padded, rows), 4);
+    if (!contracts || tile_half_has_mass(t->s, n)) x->state = take(s, rows, 8);
   }
 }
 
@@ -238,6 +243,8 @@ static void begin_sum(Tile *t, uint32_t k, V at, bool seeded) {
   Count c = count_enter(e, const_int(e, 0), LLVMBuildUDiv(e->b, t->acc[k].padded, const_int(e, t->l.n), ""));
   tile_put(e, t->acc[k].sum, plus(e, from, times(e, c.index, t->l.n)), lanes_float(&t->l, 0));
   count_leave(e, &c);
+  V one = const_float(e, IR_WIDE, 1), zero = const_float(e, IR_WIDE, 0);
+  if (t->acc[k].state) tile_put(e, t->acc[k].state, at, seeded && a->acc->seed.log_w ? choose_on(e, weight_there(t, a->weight), one, zero) : zero);
   if (!seeded || !a->acc->seed.x) return;
   V there = acc_seeded(t, a);
   c = count_enter(e, const_int(e, 0), t->acc[k].extent);
@@ -346,6 +353,7 @@ static void vector_result(Tile *t, uint32_t k, V at) {
   Mass m = {0};
   if (a->acc->kind == ACC_EXPECT) {
     m = mass_of(t, a->weight, at);
+    if (t->acc[k].state) m.mass = tile_get(e, e->t.f64, t->acc[k].state, at);
     inverse = LLVMBuildFDiv(e->b, const_float(e, IR_WIDE, 1), m.mass, "");
   }
   V whole = const_int(e, 0), lanes = const_int(e, t->l.n), extent = t->acc[k].extent;

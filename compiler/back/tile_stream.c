@@ -231,12 +231,16 @@ static void features_and_sweep(Tile *t) {
 /* ---- contract ----------------------------------------------------------------------------------- */
 
 static V contract_weights(const Tile *t, uint32_t k) {
-  return t->acc[k].x ? t->acc[k].x : t->weight[t->s->accs.at[k].weight].part;
+  const WeightSpace *w = &t->weight[t->s->accs.at[k].weight];
+  return t->acc[k].x ? t->acc[k].x : t->s->accs.at[k].rounds ? w->half : w->part;
 }
 
+/* How many columns share a word. */
+static uint32_t columns_in_word(const Tile *t, uint32_t k) { return t->s->accs.at[k].rounds ? 2 : 1; }
+
 /* sum [row][axis] += weights [row][column] times panel [column][axis], for nrow rows, nvec vectors of the axis and columns
- * lo .. hi. */
-static void contract_body(Tile *t, uint32_t nvec) {
+ * lo .. hi.  packed: so many columns share a word, and are counted as one. */
+static void contract_body(Tile *t, uint32_t nvec, uint32_t packed) {
   Emit *e = t->e;
   V weights = LLVMGetParam(e->fn, 0), from_panel = LLVMGetParam(e->fn, 1), sum = LLVMGetParam(e->fn, 2), padded = LLVMGetParam(e->fn, 3);
   uint32_t points = t->nrow * nvec;
@@ -250,9 +254,9 @@ static void contract_body(Tile *t, uint32_t nvec) {
   V line = times(e, c.index, t->panel_width);
   for (uint32_t v = 0; v < nvec; v++) panel[v] = tile_get(e, t->l.f32, from_panel, plus(e, line, const_int(e, v * t->l.n)));
   for (uint32_t n = 0; n < points; n++) {
-    V at = plus(e, c.index, const_int(e, (int64_t)(n / nvec) * t->s->shape.col_block));
+    V at = plus(e, c.index, const_int(e, (int64_t)(n / nvec) * t->s->shape.col_block / packed));
     if (n % nvec == 0) w = lanes_splat(&t->l, tile_get(e, e->t.f32, weights, at));
-    next[n] = lanes_fma(&t->l, w, panel[n % nvec], phi[n]);
+    next[n] = packed > 1 ? lanes_dot_bf16(&t->l, phi[n], w, panel[n % nvec]) : lanes_fma(&t->l, w, panel[n % nvec], phi[n]);
   }
   for (uint32_t n = 0; n < points; n++) LLVMAddIncoming(phi[n], &next[n], &c.body, 1);
   count_leave(e, &c);
@@ -268,9 +272,9 @@ static void contract_body(Tile *t, uint32_t nvec) {
 }
 
 /* A function of its own, so that its registers are its own. */
-static V contract_function(Tile *t, uint32_t nvec) {
+static V contract_function(Tile *t, uint32_t nvec, uint32_t packed) {
   Emit *e = t->e;
-  const char *name = arena_printf(e->arena, "%s.contract.%ux%u", e->name, t->nrow, nvec);
+  const char *name = arena_printf(e->arena, "%s.contract.%ux%u%s", e->name, t->nrow, nvec, packed > 1 ? ".bf16" : "");
   V f = LLVMGetNamedFunction(e->module, name);
   if (f) return f;
   LLVMTypeRef p[] = {e->t.ptr, e->t.ptr, e->t.ptr, e->t.i64, e->t.i64, e->t.i64};
@@ -282,7 +286,7 @@ static V contract_function(Tile *t, uint32_t nvec) {
   LLVMSetLinkage(e->fn, LLVMInternalLinkage);
   function_attribute(e, e->fn, LLVMAttributeFunctionIndex, "noinline");
   for (unsigned n = 0; n < 3; n++) function_attribute(e, e->fn, n + 1, "noalias");
-  contract_body(t, nvec);
+  contract_body(t, nvec, packed);
   function_end(e, NULL);
   f = e->fn;
   *e = outer;
@@ -294,12 +298,14 @@ static V contract_function(Tile *t, uint32_t nvec) {
 /* The strip's sums of acc k, from vector `axis` in the tile of the axis on. */
 static void contract_patch(Tile *t, uint32_t k, V axis_tile, V axis, uint32_t nvec) {
   Emit *e = t->e;
-  V f = contract_function(t, nvec), padded = t->acc[k].padded, row = times(e, t->strip, t->nrow);
-  V line = times(e, times(e, axis_tile, t->s->shape.col_block), t->panel_width);
+  uint32_t packed = columns_in_word(t, k);
+  V f = contract_function(t, nvec, packed), padded = t->acc[k].padded, row = times(e, t->strip, t->nrow);
+  V line = times(e, times(e, axis_tile, t->s->shape.col_block / packed), t->panel_width);
+  V end = least(e, times(e, t->vec_hi, t->l.n), t->cols_in_block);
+  if (packed > 1) end = LLVMBuildUDiv(e->b, plus(e, end, const_int(e, packed - 1)), const_int(e, packed), "");
   V sum = plus(e, plus(e, LLVMBuildMul(e->b, row, padded, ""), times(e, axis_tile, t->panel_width)), axis);
   V arg[] = {contract_weights(t, k), tile_address(e, e->t.f32, t->acc[k].panel, plus(e, line, axis)),
-             tile_address(e, e->t.f32, t->acc[k].sum, sum), padded, times(e, t->vec_lo, t->l.n),
-             least(e, times(e, t->vec_hi, t->l.n), t->cols_in_block)};
+             tile_address(e, e->t.f32, t->acc[k].sum, sum), padded, times(e, t->vec_lo, t->l.n / packed), end};
   LLVMBuildCall2(e->b, LLVMGlobalGetValueType(f), f, arg, 6, "");
 }
 
@@ -335,6 +341,7 @@ void tile_strip(Tile *t) {
   if (t->in_place) tile_place_range(t);
   if (t->s->features.n) features_and_sweep(t);
   else sweep_alone(t);
+  tile_half_masses(t);
   for (uint32_t k = 0; k < t->s->accs.n; k++)
     if (t->s->accs.at[k].use == USE_CONTRACT) contract_here(t, k);
 }

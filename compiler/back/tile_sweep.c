@@ -62,8 +62,9 @@ LLVMTypeRef tile_state_type(const Emit *e, const Acc *a) {
 
 /* ---- what goes around the loop ---------------------------------------------------------------------- */
 
-/* The vectors of a sweep.  max, sum: of each weight; acc: of each accumulator that has one, else NULL.  Where it is enough to
- * know whether a weight's slack was exceeded, max is the largest of the exponential's steps. */
+/* The vectors of a sweep.  max, sum: of each weight, sum NULL where its mass is that of rounded weights; acc: of each accumulator
+ * that has one, else NULL.  Where it is enough to know whether a weight's slack was exceeded, max is the largest of the
+ * exponential's steps. */
 typedef struct Vectors { V *max, *sum, *acc; } Vectors;
 
 static bool asks_for_maximum(const TileStream *s, uint32_t w) {
@@ -122,7 +123,7 @@ static Vectors vectors_first(const Tile *t, bool beside) {
   Lanes one = one_register(t);
   for (uint32_t w = 0; w < t->s->weights.n; w++) {
     v.max[w] = is_flag(t, w, beside) ? lanes_bits(&one, INT32_MIN) : lanes_float(&t->l, -INFINITY);
-    v.sum[w] = lanes_float(&one, 0);
+    v.sum[w] = tile_half_is_mass(t->s, w) ? NULL : lanes_float(&one, 0);
   }
   for (uint32_t k = 0; k < t->s->accs.n; k++)
     if (has_vector(&t->s->accs.at[k])) v.acc[k] = first_of(t, &t->s->accs.at[k]);
@@ -130,6 +131,7 @@ static Vectors vectors_first(const Tile *t, bool beside) {
 }
 
 static V phi_of(Tile *t, V first, LLVMBasicBlockRef from) {
+  if (!first) return NULL;
   V phi = LLVMBuildPhi(t->e->b, LLVMTypeOf(first), "");
   LLVMAddIncoming(phi, &first, &from, 1);
   return phi;
@@ -138,15 +140,14 @@ static V phi_of(Tile *t, V first, LLVMBasicBlockRef from) {
 static Vectors vectors_phi(Tile *t, const Vectors *first, LLVMBasicBlockRef from) {
   Vectors v = vectors_new(t);
   for (uint32_t w = 0; w < t->s->weights.n; w++) v.max[w] = phi_of(t, first->max[w], from), v.sum[w] = phi_of(t, first->sum[w], from);
-  for (uint32_t k = 0; k < t->s->accs.n; k++)
-    if (first->acc[k]) v.acc[k] = phi_of(t, first->acc[k], from);
+  for (uint32_t k = 0; k < t->s->accs.n; k++) v.acc[k] = phi_of(t, first->acc[k], from);
   return v;
 }
 
 static void vectors_incoming(const Tile *t, const Vectors *phi, const Vectors *next, LLVMBasicBlockRef from) {
   for (uint32_t w = 0; w < t->s->weights.n; w++) {
     LLVMAddIncoming(phi->max[w], &next->max[w], &from, 1);
-    LLVMAddIncoming(phi->sum[w], &next->sum[w], &from, 1);
+    if (phi->sum[w]) LLVMAddIncoming(phi->sum[w], &next->sum[w], &from, 1);
   }
   for (uint32_t k = 0; k < t->s->accs.n; k++)
     if (phi->acc[k]) LLVMAddIncoming(phi->acc[k], &next->acc[k], &from, 1);
@@ -216,8 +217,9 @@ static Weighed weigh(Sweep *s, uint32_t w, V alive) {
   V steps;
   r.part = lanes_exp2_weight(&t->l, r.distance, &steps);
   s->next.max[w] = is_flag(t, w, s->beside) ? bigger_int(e, s->phi.max[w], into_one(t, steps, bigger_int)) : bigger(e, s->phi.max[w], r.height);
-  s->next.sum[w] = add_vector(t, s->phi.sum[w], r.part);
+  if (s->phi.sum[w]) s->next.sum[w] = add_vector(t, s->phi.sum[w], r.part);
   if (t->weight[w].part) tile_put(e, t->weight[w].part, tile_pair_place(t, 0, 0), r.part);
+  if (t->weight[w].half) tile_put(e, t->weight[w].half, tile_pair_place(t, 0, 0), lanes_to_bf16(&t->l, r.part));
   return r;
 }
 
@@ -240,6 +242,15 @@ static void except_bad(Sweep *s, const TileAcc *a, const Weighed *weighed, V ali
   V bad = LLVMBuildICmp(e->b, LLVMIntNE, tile_get(e, t->l.i32, t->bad, t->here_column), LLVMConstNull(t->l.i32), "");
   V counts = a->acc->kind == ACC_SUM ? alive : is_there(t, &weighed[a->weight]);
   tile_odd(t, tile_line_any(t, LLVMBuildAnd(e->b, bad, counts, "")));
+}
+
+/* A column with a feature that the code of pairs gets wrong, where it is there. */
+static void except_features(Sweep *s, V alive) {
+  Tile *t = s->t;
+  Emit *e = t->e;
+  if (!s->masked || !tile_half_is_any(t)) return;
+  V bad = LLVMBuildICmp(e->b, LLVMIntNE, tile_get(e, t->l.i32, t->bad, t->here_column), LLVMConstNull(t->l.i32), "");
+  tile_odd(t, tile_line_any(t, LLVMBuildAnd(e->b, bad, alive, "")));
 }
 
 static void accumulate(Sweep *s, uint32_t k, const Weighed *weighed, V alive) {
@@ -274,6 +285,7 @@ static void sweep_vector(Sweep *s) {
   for (uint32_t w = 0; w < t->s->weights.n; w++) weighed[w] = weigh(s, w, alive);
   for (uint32_t k = 0; k < t->s->accs.n; k++) accumulate(s, k, weighed, alive);
   for (uint32_t k = 0; k < t->s->accs.n; k++) except_bad(s, &t->s->accs.at[k], weighed, alive);
+  except_features(s, alive);
   for (uint32_t n = 0; n < t->s->checks.n; n++) check_here(t, ir_at(t->e->k, t->s->checks.at[n]));
   for (uint32_t n = 0; n < t->s->exceptions.n; n++) except_here(t, t->s->exceptions.at[n], alive);
   tile_forget(t, mark);
@@ -318,10 +330,8 @@ static void rescale_sum(Tile *t, uint32_t k, V row, V scale) {
 static void rescale_acc(Tile *t, uint32_t k, V row, V scale, V shift, V mass) {
   Emit *e = t->e;
   const TileAcc *a = &t->s->accs.at[k];
-  if (a->use == USE_CONTRACT) {
-    rescale_sum(t, k, row, scale);
-    return;
-  }
+  if (a->use == USE_CONTRACT) rescale_sum(t, k, row, scale);
+  if (a->use == USE_CONTRACT && !t->acc[k].state) return;
   if (a->acc->kind == ACC_ARGMAX) tile_put(e, t->acc[k].state, row, const_int(e, INT64_MAX));
   if (a->acc->kind != ACC_EXPECT && a->acc->kind != ACC_ENTROPY) return;
   V old = tile_get(e, e->t.f64, t->acc[k].state, row);
@@ -418,7 +428,8 @@ static void keep(Sweep *s) {
   Emit *e = t->e;
   V odd = LLVMBuildZExt(e->b, LLVMBuildLoad2(e->b, e->t.i1, t->row_odd, ""), e->t.i32, "");
   tile_put(e, t->odd_rows, s->row, LLVMBuildOr(e->b, tile_get(e, e->t.i32, t->odd_rows, s->row), odd, ""));
-  for (uint32_t w = 0; w < t->s->weights.n; w++) add_to(t, t->weight[w].mass, s->row, s->next.sum[w]);
+  for (uint32_t w = 0; w < t->s->weights.n; w++)
+    if (s->next.sum[w]) add_to(t, t->weight[w].mass, s->row, s->next.sum[w]);
   for (uint32_t k = 0; k < t->s->accs.n; k++) keep_acc(s, k, false);
 }
 
@@ -480,10 +491,7 @@ static Lanes many_lanes(Tile *t) {
 /* The vectors of all rows of a strip while its tiles are swept one by one, and what is read of the rows: [row] each. */
 struct TileAside { Vectors at; V *depth, odd; };
 
-static V line_of(Tile *t, V first) {
-  LLVMTypeRef row = LLVMTypeOf(first);
-  return first ? cell_new(t->e, LLVMArrayType2(row, t->nrow), "aside") : NULL;
-}
+static V line_of(Tile *t, V first) { return first ? cell_new(t->e, LLVMArrayType2(LLVMTypeOf(first), t->nrow), "aside") : NULL; }
 
 static V line_at(Tile *t, V line, LLVMTypeRef type) {
   return LLVMBuildInBoundsGEP2(t->e->b, type, line, &t->here_row, 1, "");
@@ -498,7 +506,7 @@ static Vectors load_vectors(Tile *t, const Vectors *first) {
   Vectors v = vectors_new(t);
   for (uint32_t w = 0; w < t->s->weights.n; w++) {
     v.max[w] = line_get(t, at->max[w], LLVMTypeOf(first->max[w]));
-    v.sum[w] = line_get(t, at->sum[w], LLVMTypeOf(first->sum[w]));
+    if (at->sum[w]) v.sum[w] = line_get(t, at->sum[w], LLVMTypeOf(first->sum[w]));
   }
   for (uint32_t k = 0; k < t->s->accs.n; k++)
     if (first->acc[k]) v.acc[k] = line_get(t, at->acc[k], LLVMTypeOf(first->acc[k]));
@@ -507,7 +515,9 @@ static Vectors load_vectors(Tile *t, const Vectors *first) {
 
 static void store_vectors(Tile *t, const Vectors *v) {
   const Vectors *at = &t->aside->at;
-  for (uint32_t w = 0; w < t->s->weights.n; w++) line_put(t, at->max[w], v->max[w]), line_put(t, at->sum[w], v->sum[w]);
+  for (uint32_t w = 0; w < t->s->weights.n; w++) line_put(t, at->max[w], v->max[w]);
+  for (uint32_t w = 0; w < t->s->weights.n; w++)
+    if (v->sum[w]) line_put(t, at->sum[w], v->sum[w]);
   for (uint32_t k = 0; k < t->s->accs.n; k++)
     if (v->acc[k]) line_put(t, at->acc[k], v->acc[k]);
 }
@@ -685,7 +695,8 @@ void tile_aside_end(Tile *t) {
   Lanes single = many_lanes(t);
   Emit *e = t->e;
   bool one_by_one = false;
-  for (uint32_t w = 0; w < t->s->weights.n; w++) add_lines(t, t->weight[w].mass, t->aside->at.sum[w]);
+  for (uint32_t w = 0; w < t->s->weights.n; w++)
+    if (t->aside->at.sum[w]) add_lines(t, t->weight[w].mass, t->aside->at.sum[w]);
   for (uint32_t k = 0; k < t->s->accs.n; k++) {
     if (is_summed(&t->s->accs.at[k])) add_lines(t, t->acc[k].state, t->aside->at.acc[k]);
     else one_by_one |= has_vector(&t->s->accs.at[k]);

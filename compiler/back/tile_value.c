@@ -102,7 +102,7 @@ static LLVMValueRef operand(Tile *t, Val v, uint32_t row, uint32_t vec) {
   switch (o->from) {
     case FROM_ROW: return broadcast(t, v, r);
     case FROM_COL: return vector(t, v, column_here(t, vec));
-    case FROM_PAIR: return vector(t, v, tile_pair_place(t, row, vec));
+    case FROM_PAIR: return tile_half_scaled(t, o->feature, vector(t, v, tile_pair_place(t, row, vec)));
     case FROM_LOG_PAIR: return log_of_sum(t, v, r, row, vec);
     case FROM_ROW_FEATURE: return broadcast(t, v, plus(e, LLVMBuildMul(e->b, r, t->padded[o->feature], ""), t->feature));
     case FROM_COL_FEATURE: return vector(t, v, panel_place(t, o, vec));
@@ -296,6 +296,7 @@ static LLVMValueRef combine(Tile *t, const Acc *a, LLVMValueRef old, LLVMValueRe
 /* A sum of products is fused. */
 LLVMValueRef tile_feature_step(Tile *t, const TileFeature *f, const Acc *a, LLVMValueRef old, uint32_t row, uint32_t vec) {
   if (f->is_log) return lanes_fma(&t->l, tile_value(t, f->log_row, row, vec), tile_value(t, f->log_col, row, vec), old);
+  if (f->is_dot) return lanes_dot_bf16(&t->l, old, tile_value(t, f->dot_row, row, vec), tile_value(t, f->dot_col, row, vec));
   Val product = through_converts(t->e->k, a->body.x);
   const Instr *i = ir_at(t->e->k, product);
   bool of_pairs = (t->rows->dep[product] & DEP_BOTH) == DEP_BOTH; /* else it is an operand itself */

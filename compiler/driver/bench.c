@@ -8,6 +8,7 @@
 #include "driver/limit.h"
 #include "driver/peak.h"
 #include "driver/precheck.h"
+#include "tile/tile.h"
 
 enum { RUNS_MIN = 7, RUNS_MAX = 1000 };
 static const double SECONDS_MAX = 2;  /* of measuring, once RUNS_MIN runs are done */
@@ -91,12 +92,20 @@ static void print_json(const Report *r, Roof roof) {
   json_close(&j, '}');
 }
 
+/* What the machine could do with the numbers that the kernel multiplies. */
+static PeakKind peak_kind(Driver *d, const Program *p) {
+  BackOptions options = execute_back_options(&d->options);
+  const TilePlan *plan = back_tile_plan(d->arena, p->kernel, &options);
+  if (d->options.f64) return PEAK_F64;
+  return plan && tile_has_dots(plan) ? PEAK_DOT : PEAK_F32;
+}
+
 static bool bench(Driver *d, const Program *p, const Inputs *in) {
   Results r;
   Call call;
   if (!execute_prepare(d->arena, p, in, d->options.seed, &r, &call)) return false;
   Report report = {.bytes = traffic(in, &r), .program = p};
-  Peak *peak = peak_open(d->options.f64, execute_threads(p), report.bytes);
+  Peak *peak = peak_open(peak_kind(d, p), execute_threads(p), report.bytes);
   if (!peak) return wrong("there is no memory to measure what this machine can do"), false;
   report.seconds = measure(d->arena, &call, peak, &report.runs);
   report.peak = peak_operations(peak);

@@ -25,6 +25,10 @@ Kernel *execute_derive(Arena *arena, const Loaded *l, const Model *m, const Opti
   return k ? ir_run_passes_with(arena, k, &(PassOptions){.reassociate = o->reassociate}, NULL) : NULL;
 }
 
+BackOptions execute_back_options(const Options *o) {
+  return (BackOptions){.f64 = o->f64, .cpu = o->cpu, .optimise = true, .tile = !o->no_tiles, .cache = o->cache};
+}
+
 /* By place in Kernel.sizes, of which the model's come first. */
 static const int64_t *expected_sizes(Arena *arena, const Kernel *k, const Model *m, const int64_t *sizes) {
   int64_t *expected = NEW_ARRAY(arena, int64_t, k->sizes.n + 1);
@@ -39,7 +43,7 @@ bool execute_compile(Arena *arena, const Loaded *l, const Model *m, const Option
   p->kernel = execute_derive(arena, l, m, o, &refusals);
   diag_print(refusals, message_stream());
   if (!p->kernel) return false;
-  BackOptions options = {.f64 = o->f64, .cpu = o->cpu, .optimise = true, .tile = !o->no_tiles, .cache = o->cache};
+  BackOptions options = execute_back_options(o);
   if (sizes) options.expected = expected_sizes(arena, p->kernel, m, sizes);
   const char *why = "";
   bool ok = back_compile(arena, p->kernel, &options, &p->code, &why);

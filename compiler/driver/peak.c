@@ -2,6 +2,9 @@
  * that of reading.  The widest vectors that the machine has are used; elsewhere than on x86 the compiler's own. */
 #include "driver/peak.h"
 
+#ifdef __x86_64__
+#include <immintrin.h>
+#endif
 #include <pthread.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -60,12 +63,29 @@ READ_LOOP(avx2_read, __attribute__((target("avx2"))), 32)
 CHAIN_LOOP(avx512_f32, float, AVX512, 64)
 CHAIN_LOOP(avx512_f64, double, AVX512, 64)
 READ_LOOP(avx512_read, AVX512, 64)
+
+__attribute__((target("avx512f,avx512bf16"))) static double avx512_dot(void) {
+  __m512 at[CHAINS];
+  __m512bh x = (__m512bh)_mm512_set1_epi16(0x3f7f), y = (__m512bh)_mm512_set1_epi16(0x3a83); /* 0.996, 0.001 */
+#pragma GCC unroll 16
+  for (int n = 0; n < CHAINS; n++) at[n] = _mm512_set1_ps((float)n);
+  for (int k = 0; k < ROUNDS; k++) {
+#pragma GCC unroll 16
+    for (int n = 0; n < CHAINS; n++) at[n] = _mm512_dpbf16_ps(at[n], x, y);
+  }
+#pragma GCC unroll 16
+  for (int n = 1; n < CHAINS; n++) at[0] = _mm512_add_ps(at[0], at[n]);
+  return (double)_mm512_cvtss_f32(at[0]);
+}
 #endif
 
 typedef struct Loop { double (*run)(void); uint64_t (*read)(const void *from, size_t n); int lanes; } Loop;
 
-static Loop widest(bool f64) {
+/* lanes: of multiply-adds. */
+static Loop widest(PeakKind kind) {
+  bool f64 = kind == PEAK_F64;
 #ifdef __x86_64__
+  if (kind == PEAK_DOT && __builtin_cpu_supports("avx512bf16")) return (Loop){avx512_dot, avx512_read, 32};
   if (__builtin_cpu_supports("avx512f")) return (Loop){f64 ? avx512_f64 : avx512_f32, avx512_read, f64 ? 8 : 16};
   if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
     return (Loop){f64 ? avx2_f64 : avx2_f32, avx2_read, f64 ? 4 : 8};
@@ -136,10 +156,10 @@ void peak_sample(Peak *p) {
 
 /* ---- opening, results --------------------------------------------------------------------------------------- */
 
-static Worker *open_worker(bool f64, double bytes) {
+static Worker *open_worker(PeakKind kind, double bytes) {
   Worker *w = calloc(1, sizeof *w);
   if (!w) return NULL;
-  w->loop = widest(f64);
+  w->loop = widest(kind);
   w->bytes = ((size_t)bytes / BLOCK_BYTES + 1) * BLOCK_BYTES;
   w->data = aligned_alloc(BLOCK_BYTES, w->bytes);
   if (!w->data) return free(w), NULL;
@@ -147,12 +167,12 @@ static Worker *open_worker(bool f64, double bytes) {
   return w;
 }
 
-Peak *peak_open(bool f64, int threads, double bytes) {
+Peak *peak_open(PeakKind kind, int threads, double bytes) {
   Peak *p = calloc(1, sizeof *p);
   if (!p) return NULL;
   int n = threads < 1 ? 1 : threads > MAX_THREADS ? MAX_THREADS : threads;
   double each = (bytes < BYTES_MAX ? bytes : BYTES_MAX) / n;
-  while (p->threads < n && (p->worker[p->threads] = open_worker(f64, each))) p->threads++;
+  while (p->threads < n && (p->worker[p->threads] = open_worker(kind, each))) p->threads++;
   if (p->threads) return p;
   free(p);
   return NULL;

@@ -10,9 +10,12 @@
 
 typedef struct Peak Peak;
 
+/* In what the operations are: PEAK_DOT: products of bf16 added to f32, where the machine has an instruction for it. */
+typedef enum { PEAK_F32, PEAK_F64, PEAK_DOT } PeakKind;
+
 /* bytes: how much the threads together read again and again, so that it lies in the same cache, or in memory, as the
  * data of a model of that size.  NULL: no memory. */
-Peak *peak_open(bool f64, int threads, double bytes);
+Peak *peak_open(PeakKind kind, int threads, double bytes);
 void peak_sample(Peak *p); /* takes some milliseconds */
 void peak_close(Peak *p);
 

@@ -3,7 +3,9 @@
  * Every trial draws sizes and inputs that f32 holds exactly and runs the oracle once; kernels of both precisions
  * see the same numbers.  An f32 result may be off by what rounding does to the largest log weight and, beyond
  * that, by as much as the f64 kernel itself moves when its inputs change by a rounding: near-ties and cancellation
- * amplify that for any program.  In f64 that holds for modes alone: weights that are equal up to rounding only. */
+ * amplify that for any program.  In f64 that holds for modes alone: weights that are equal up to rounding only.
+ *
+ * Means of bf16 values for which the kernel rounds the weights may be off by that too: see distance_allowed_rounded. */
 #include <math.h>
 #include <unistd.h>
 
@@ -13,14 +15,16 @@
 #include "driver/verify_input.h"
 #include "oracle/distance.h"
 #include "oracle/draw.h"
+#include "tile/tile.h"
 
+enum { BF16_BITS = 8 }; /* significant */
 enum { TRIALS = 20, PERTURBED_RUNS = 4, DRAWS = 400 };
 static const double TOLERANCE_F64 = 1e-10, ROUNDING[] = {0x1p-23, 0x1p-52}, EXCUSE = 8;
 static const double DRAW_SECONDS = 10;
 /* Sizes that the user gives are worth waiting for. */
 static const OracleLimits LIMITS = {.max_values = 4e5, .max_steps = 2e7}, LIMITS_FIXED = {.max_values = 1e7, .max_steps = 2e9};
 
-typedef struct Score { double worst; int judged, excused; } Score;
+typedef struct Score { double worst, allowed; int judged, excused; } Score; /* allowed: the largest of all trials so far */
 
 typedef struct Verify {
   Driver *d;
@@ -32,7 +36,7 @@ typedef struct Verify {
   bool compiled, use[2];
   Score *score[2];      /* by Out.id */
   int *unjudged;        /* by Out.id: trials */
-  double tolerance[2];  /* in f32 the largest of all trials so far, for the report */
+  bool *rounds;         /* by Out.id: in f32 it is made from weights rounded to bf16 */
   double max_log_w;     /* of this trial */
   int trials;
 } Verify;
@@ -93,17 +97,30 @@ static double sensitivity(Verify *v, Arena *arena, const Binding *b, uint32_t ou
   return worst;
 }
 
-static double allowed_error(Verify *v, int p) {
-  if (p == 1) return v->tolerance[1];
-  double allowed = fmax(distance_allowed_f32(v->max_log_w), v->d->options.tol);
-  v->tolerance[0] = fmax(v->tolerance[0], allowed);
-  return allowed;
+/* Of the values that a mean with rounded weights may be of. */
+static double largest_half(const Verify *v, const Binding *b) {
+  double most = 0;
+  for (uint32_t k = 0; k < v->model->inputs.n; k++) {
+    const BoundInput *x = &b->inputs[k];
+    for (int64_t n = 0; v->model->inputs.at[k]->elem == ELEM_BF16 && n < x->count; n++)
+      if (isfinite(x->real[n])) most = fmax(most, fabs(x->real[n]));
+  }
+  return most;
+}
+
+static double allowed_error(const Verify *v, const Binding *b, int p, uint32_t out) {
+  double tol = v->d->options.tol;
+  if (p == 1) return tol > 0 ? tol : TOLERANCE_F64;
+  double allowed = distance_allowed_f32(v->max_log_w);
+  if (v->rounds[out]) allowed += distance_allowed_rounded(BF16_BITS, largest_half(v, b));
+  return fmax(allowed, tol);
 }
 
 static bool judge(Verify *v, Arena *arena, const Binding *b, int p, uint32_t out, const AttnArray *got, const OutputArray *want) {
   int64_t at;
   Score *s = &v->score[p][out];
-  double error = compare_output(got, want, &at), allowed = want->real ? allowed_error(v, p) : 0;
+  double error = compare_output(got, want, &at), real = allowed_error(v, b, p, out), allowed = want->real ? real : 0;
+  s->allowed = fmax(s->allowed, real);
   bool ok = error <= allowed;
   s->judged++;
   if (!ok && (p == 0 || !want->real) && error <= allowed + EXCUSE * sensitivity(v, arena, b, out, p)) {
@@ -176,6 +193,14 @@ static void say_refusals(const Diags *refusals) {
   }
 }
 
+static void find_rounded(Verify *v) {
+  Options o = v->d->options;
+  o.f64 = false;
+  BackOptions options = execute_back_options(&o);
+  const TilePlan *plan = back_tile_plan(v->d->arena, v->program[0].kernel, &options);
+  for (uint32_t k = 0; plan && k < v->model->outs.n; k++) v->rounds[k] = tile_rounds(v->d->arena, plan, k);
+}
+
 static bool compile(Verify *v) {
   Diags *refusals;
   Arena *arena = v->d->arena;
@@ -189,6 +214,7 @@ static bool compile(Verify *v) {
     if (!execute_compile(arena, v->chosen.file, v->model, &o, NULL, &v->program[p])) return false;
   }
   v->compiled = true;
+  find_rounded(v);
   return true;
 }
 
@@ -220,7 +246,7 @@ static void report(const Verify *v) {
     if (!v->compiled) fputs(" enumerated", stdout);
     for (int p = 1; p >= 0 && v->compiled; p--) {
       const Score *s = &v->score[p][k];
-      if (v->use[p]) printf(" %s worst %.2g of %.2g", PRECISION[p], s->worst, v->tolerance[p]);
+      if (v->use[p]) printf(" %s worst %.2g of %.2g", PRECISION[p], s->worst, s->allowed);
       if (v->use[p] && s->excused) printf(" (%d excused by rounding)", s->excused);
       if (p == 1 && v->use[0] && v->use[1]) putchar(',');
     }
@@ -235,8 +261,7 @@ static void prepare(Verify *v) {
   for (int p = 0; p < 2; p++) v->score[p] = NEW_ARRAY(arena, Score, n);
   v->unjudged = NEW_ARRAY(arena, int, n);
   v->trials = o->trials ? o->trials : TRIALS;
-  v->tolerance[1] = o->tol > 0 ? o->tol : TOLERANCE_F64;
-  v->tolerance[0] = fmax(distance_allowed_f32(0), o->tol);
+  v->rounds = NEW_ARRAY(arena, bool, n);
   v->use[0] = !o->has_precision || !o->f64;
   v->use[1] = !o->has_precision || o->f64;
   v->limits = o->words.n > v->chosen.used ? LIMITS_FIXED : LIMITS;

@@ -29,4 +29,9 @@ double distance_of_reals(const Distance *d) {
 
 double distance_of_ints(const Distance *d) { return d->n ? d->share / (double)d->n : 0; }
 
+double distance_allowed_rounded(int bits, double max_value) {
+  double u = ldexp(1, -bits);
+  return u / (1 - u) * max_value;
+}
+
 double distance_allowed_f32(double max_log_w) { return 1e-5 * (1 + max_log_w / 100); }

@@ -5,6 +5,7 @@
 
 #include "oracle/demand.h"
 #include "oracle/world.h"
+#include "half.h"
 #include "random.h"
 
 enum { MAX_TRIES = 400 };
@@ -64,7 +65,8 @@ static void normalise_rows(BoundInput *b) {
 
 static double to_element(const Drawing *d, const Input *x, double value) {
   bool single = x->elem == ELEM_F32 || (x->elem == ELEM_REAL && d->options->round_f32);
-  if (x->elem == ELEM_F16 || x->elem == ELEM_BF16) return ldexp(nearbyint(ldexp(value, 6)), -6); /* exact in both below 4 */
+  if (x->elem == ELEM_F16) return (double)f16_to_f32(f64_to_f16(value));
+  if (x->elem == ELEM_BF16) return (double)bf16_to_f32(f64_to_bf16(value));
   return single ? (double)(float)value : value;
 }
 

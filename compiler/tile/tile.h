@@ -13,8 +13,12 @@
 
 #include "ir/ir.h"
 
-/* Registers of `lanes` floats each. */
-typedef struct TileTarget { uint32_t lanes, registers; } TileTarget;
+/* Registers of `lanes` floats each.  dots_bf16, widens_f16: there is an instruction that adds products of pairs of bf16 to
+ * floats; one that makes floats of f16. */
+typedef struct TileTarget {
+  uint32_t lanes, registers;
+  bool dots_bf16, widens_f16;
+} TileTarget;
 
 /* A tile: rows x (vectors * lanes) points, of which registers hold rows x (at_once * lanes); at_once divides vectors.  Blocks:
  * multiples of it.  hosts: registers are left for the sweep of another tile beside the features of one. */
@@ -33,8 +37,20 @@ typedef VEC(Val) ValVec;
 /* An inner loop over d: operands packed by (row, d) and by (column, d).
  *
  * is_log: the loop is the log of a sum of products, lse over d of a(i, d) + b(j, d), with top(x) = max_d x equal to
- * top(a) + top(b) + log sum_d e^(a - top(a)) e^(b - top(b)).  log_row, log_col: a and b. */
-typedef struct TileFeature { const Loop *loop; ValVec row, col; bool is_log; Val log_row, log_col; } TileFeature;
+ * top(a) + top(b) + log sum_d e^(a - top(a)) e^(b - top(b)).  log_row, log_col: a and b.
+ *
+ * is_dot: the loop is the sum of c a(i, d) b(j, d), a and b being elements of bf16 inputs, on a target that has an
+ * instruction for it: their bits are packed as they are, two features a word, and products are exact.  dot_row, dot_col: a
+ * and b.  c: the product of `by`, the same for all pairs, with another sign where is_negative; the sum is multiplied by it. */
+typedef struct TileBy { Val v; bool divides; } TileBy;
+
+typedef struct TileFeature {
+  const Loop *loop;
+  ValVec row, col;
+  bool is_log, is_dot, is_negative;
+  Val log_row, log_col, dot_row, dot_col;
+  VEC(TileBy) by;
+} TileFeature;
 
 typedef enum {
   USE_REDUCE,   /* one x a point: sum prod max min any all */
@@ -48,6 +64,8 @@ typedef struct TileAcc {
   uint32_t weight; /* USE_WEIGHTED, and USE_CONTRACT of an expect: place in TileStream.weights */
   Val factor;      /* USE_CONTRACT: a value of the tile that multiplies the weight; 0: none */
   Val panel;       /* USE_CONTRACT: x without the factor: depends on j and c at most; 0: x is the factor */
+  bool rounds;     /* an expect whose panel is an element of a bf16 input: its weights are rounded to bf16, and their sum
+                      is that of the rounded weights, so that it still is a mean */
 } TileAcc;
 
 typedef struct TileWeight { Val body, seed; } TileWeight;
@@ -77,6 +95,7 @@ typedef struct TileRows {
 
 typedef struct TilePlan {
   const Kernel *k;
+  TileTarget target;
   VEC(TileRows *) rows;
 } TilePlan;
 
@@ -88,8 +107,13 @@ void tile_expect(TilePlan *p, const int64_t *sizes);
 void tile_gather(Arena *arena, const Kernel *k, TileRows *rows);
 /* NULL: no such loop, or nothing in it is tiled. */
 const TileRows *tile_rows_of(const TilePlan *p, const Loop *l);
+/* Whether it has a use for TileTarget.dots_bf16. */
+bool tile_has_dots(const TilePlan *p);
 /* As text: operands, accumulators, shapes; for streams that are not tiled, why. */
 void tile_print(const TilePlan *p, FILE *to);
+
+/* Whether the output of that number (Array.external) is made from weights that a stream rounds (TileAcc.rounds). */
+bool tile_rounds(Arena *arena, const TilePlan *p, uint32_t out);
 
 /* Whether a value depends on sizes and constants alone. */
 bool tile_follows_from_sizes(const Kernel *k, Val v);

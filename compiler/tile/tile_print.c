@@ -18,7 +18,8 @@ static const char *use_name(TileUse u) {
 }
 
 static void print_feature(const TileFeature *f, FILE *to) {
-  fprintf(to, "    feature loop %%%u, on tiles%s\n", f->loop->index, f->is_log ? ", the log of a sum of products" : "");
+  const char *form = f->is_log ? ", the log of a sum of products" : f->is_dot ? ", a sum of products of bf16" : "";
+  fprintf(to, "    feature loop %%%u, on tiles%s\n", f->loop->index, form);
   print_values("  packed by row", &f->row, to);
   print_values("  packed by column", &f->col, to);
 }
@@ -27,6 +28,7 @@ static void print_acc(const TileAcc *a, FILE *to) {
   fprintf(to, "    %s: %s", ir_acc_name(a->acc->kind), use_name(a->use));
   if (a->factor) fprintf(to, ", factor %%%u", a->factor);
   if (a->panel) fprintf(to, ", panel %%%u", a->panel);
+  if (a->rounds) fputs(", weights rounded to bf16", to);
   fputc('\n', to);
 }
 

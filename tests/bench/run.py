@@ -9,6 +9,7 @@ sequences, to try everything out.
 import argparse
 import fnmatch
 import json
+import re
 import subprocess
 import sys
 import tempfile
@@ -28,12 +29,14 @@ SMALL = 64
 @dataclass
 class Row:
     """words: sizes and numbers; arrays: inputs that random numbers would not be, by a function of the sizes.
+    halves: the element type of queries, keys and values, if another than the model's own.
     linear: for a model that is summed in time linear in N, the useful operations; by pairs they would be more."""
     name: str
     model: Path
     words: dict
     arrays: dict = field(default_factory=dict)
     linear: object = None
+    halves: str = ""
 
 
 def slopes(s):
@@ -77,6 +80,10 @@ def rows():
         for n in (4096, 1024):
             for d in (64, 128):
                 yield Row(f"{name}_{n}_{d}", example(name), heads(n, d))
+    for name, n, d, halves in (("multihead", 4096, 64, "bf16"), ("multihead", 4096, 128, "bf16"), ("multihead", 1024, 64, "bf16"),
+                               ("multihead", 1024, 128, "bf16"), ("causal", 4096, 64, "bf16"), ("causal", 4096, 128, "bf16"),
+                               ("multihead", 4096, 64, "f16"), ("multihead", 4096, 128, "f16")):
+        yield Row(f"{name}_{n}_{d}_{halves}", example(name), heads(n, d), halves=halves)
     yield Row("causal_odd", example("causal"), heads(1021, 61, C=67))
     yield Row("grouped_queries", example("causal"), heads(1024, 128, G=4))
     yield Row("alibi", example("alibi"), own(4096), {"slope": slopes})
@@ -89,6 +96,8 @@ def rows():
     yield Row("cauchy_student", OWN / "cauchy_student.attn", own(1024), {"width": widths})
     yield Row("outputs", OWN / "outputs.attn", own(1024))
     yield Row("decode", example("multihead"), heads(16384, 128, M=1))
+    for halves in ("bf16", "f16"):
+        yield Row(f"decode_{halves}", example("multihead"), heads(16384, 128, M=1), halves=halves)
     yield Row("decode_grouped", example("multihead"), heads(16384, 128, M=1, H=32, G=4))
     for n in (65536, 131072):
         yield Row(f"linear_causal_{n}", example("linear_causal"), {"N": n, "D": 64, "C": 64}, linear=carried)
@@ -111,7 +120,11 @@ def measure(a, row, folder):
         array = make(sizes)
         np.save(path, array if array.dtype == np.int64 else array.astype(np.float32))
         words.append(f"{name}={path}")
-    command = [a.attn, "bench", row.model, *words, f"--threads={a.threads}", "--json"]
+    model = row.model
+    if row.halves:
+        model = folder / f"{row.name}.attn"
+        model.write_text(re.sub(r"\b([qkv]): \[", rf"\1: {row.halves}[", row.model.read_text()))
+    command = [a.attn, "bench", model, *words, f"--threads={a.threads}", "--json"]
     try:
         p = subprocess.run([str(w) for w in command], capture_output=True, text=True, timeout=a.limit)
     except subprocess.TimeoutExpired:
@@ -134,14 +147,14 @@ def finish(row, sizes, told):
 
 # ---- the table --------------------------------------------------------------------------------------------------
 
-HEAD = f"{'row':<20} {'ms':>9} {'GFLOP/s':>8} {'of peak':>16} {'GB/s':>7} {'of':>7} {'bound ms':>9} {'by':<5} {'share':>6}"
+HEAD = f"{'row':<24} {'ms':>9} {'GFLOP/s':>8} {'of peak':>16} {'GB/s':>7} {'of':>7} {'bound ms':>9} {'by':<5} {'share':>6}"
 
 
 def line(name, told):
     if isinstance(told, str):
-        return f"{name:<20} {told}"
+        return f"{name:<24} {told}"
     peak = f"{told['peak_gflops']:.0f} ({100 * told['fraction_of_peak']:.1f} %)"
-    return (f"{name:<20} {1e3 * told['seconds']:9.3f} {told['gflops']:8.1f} {peak:>16} {1e-9 * told['bytes_per_second']:7.2f} "
+    return (f"{name:<24} {1e3 * told['seconds']:9.3f} {told['gflops']:8.1f} {peak:>16} {1e-9 * told['bytes_per_second']:7.2f} "
             f"{1e-9 * told['bandwidth_bytes_per_second']:7.1f} {1e3 * told['bound_seconds']:9.3f} {told['bound']:<5} "
             f"{100 * told['fraction_of_bound']:4.0f} %")
 
@@ -178,7 +191,7 @@ def main():
         print(f"no row is called '{' '.join(a.names)}'; --list shows all", file=sys.stderr)
         return 2
     if a.list:
-        print(*(f"{row.name:<20} {row.model.stem} {' '.join(f'{k}={v}' for k, v in row.words.items())}" for row in chosen), sep="\n")
+        print(*(f"{row.name:<24} {row.model.stem} {' '.join(f'{k}={v}' for k, v in row.words.items())}" for row in chosen), sep="\n")
         return 0
     failed, a.head = 0, None
     with tempfile.TemporaryDirectory(prefix="attn_bench_") as folder:

@@ -8,6 +8,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "half.h"
+
 long checks, failures;
 
 /* ---- reports ------------------------------------------------------------------------------------------------ */
@@ -102,6 +104,7 @@ static int element_bytes(const Kernel *k, Type t) {
   case TYPE_REAL: return k->real_bytes;
   case TYPE_INT: case TYPE_COUNT: return 8;
   case TYPE_BOOL: return 1;
+  case TYPE_F16: case TYPE_BF16: return 2;
   }
   return 8;
 }
@@ -146,9 +149,11 @@ static unsigned char *element(const Array *a, const Placed *p, int64_t n) {
 
 static void store(unsigned char *to, Type t, int bytes, double x) {
   float single = (float)x;
+  uint16_t half = t == TYPE_F16 ? f64_to_f16(x) : f64_to_bf16(x);
   int64_t integer = t == TYPE_INT || t == TYPE_BOOL ? (int64_t)x : 0;
   if (t == TYPE_BOOL) *to = integer != 0;
   else if (t == TYPE_INT) memcpy(to, &integer, sizeof integer);
+  else if (bytes == 2) memcpy(to, &half, sizeof half);
   else memcpy(to, bytes == 4 ? (void *)&single : (void *)&x, (size_t)bytes);
 }
 

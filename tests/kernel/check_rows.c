@@ -20,7 +20,8 @@ static bool is_key(const Plan *p, const char *name) {
 }
 
 static bool is_row(const Plan *p, const Array *a) {
-  return a->type == TYPE_REAL && array_axis(a, p->row) >= 0 && !is_key(p, a->name);
+  bool real = a->type == TYPE_REAL || a->type == TYPE_F16 || a->type == TYPE_BF16;
+  return real && array_axis(a, p->row) >= 0 && !is_key(p, a->name);
 }
 
 /* ---- slices ------------------------------------------------------------------------------------------------- */

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "half.h"
+
 enum { LINE_BYTES = 4096, WORDS_MAX = 64 };
 
 static void give_up(const char *what, const char *which) {
@@ -56,6 +58,8 @@ static void fill_input(Array *a, uint64_t seed) {
     case 'b': a->values[k] = uniform(&state) < lo; break;
     default: give_up("no such draw", a->draw);
     }
+    if (a->type == TYPE_F16) a->values[k] = (double)f16_to_f32(f64_to_f16(a->values[k]));
+    if (a->type == TYPE_BF16) a->values[k] = (double)bf16_to_f32(f64_to_bf16(a->values[k]));
   }
 }
 
@@ -126,8 +130,8 @@ static void copy_name(Name to, const char *from) {
 }
 
 static Type read_type(const char *word) {
-  static const char *const name[] = {"real", "int", "bool", "count"};
-  for (int k = 0; k < 4; k++)
+  static const char *const name[] = {"real", "int", "bool", "count", "f16", "bf16"};
+  for (int k = 0; k < 6; k++)
     if (!strcmp(word, name[k])) return (Type)k;
   give_up("no such type", word);
   return TYPE_REAL;
@@ -185,6 +189,7 @@ static void read_line(Plan *p, char **word, int n) {
   else if (!strcmp(word[0], "sizes")) read_names(p->size, &p->nsizes, SIZES_MAX, word + 1, n - 1);
   else if (!strcmp(word[0], "free")) read_names(p->free_axis, &p->nfree, NAMES_MAX, word + 1, n - 1);
   else if (!strcmp(word[0], "keys")) read_names(p->keys, &p->nkeys, NAMES_MAX, word + 1, n - 1);
+  else if (!strcmp(word[0], "rounded")) read_names(p->rounded, &p->nrounded, NAMES_MAX, word + 1, n - 1);
   else if (!strcmp(word[0], "axis")) copy_name(p->row, word[1]), copy_name(p->key, word[2]);
   else if (!strcmp(word[0], "support")) copy_name(p->support, word[1]);
   else give_up("a strange line", word[0]);

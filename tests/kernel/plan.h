@@ -8,6 +8,7 @@
  *   sizes NAME...                 in the kernel's order
  *   dispatching LABEL PATH        the same, with code for several processors: it may ask for more workspace than it needs
  *   free AXIS...                  a slice of these axes may be taken out: its results depend on nothing else
+ *   rounded NAME...               outputs that are means of bf16 values, whose weights a kernel may round to bf16
  *   keys NAME...                  inputs whose axis `key` belongs to keys; without the line no key is ever dead
  *   axis ROW KEY                  names of the axes of rows and of keys
  *   support NAME                  which keys a row may see, see support.c
@@ -15,7 +16,7 @@
  *     in NAME TYPE DRAW [AXIS=EXTENT]...
  *     out NAME TYPE [AXIS=EXTENT]...
  *
- * TYPE: real, int, bool, count (f64 in every build).  DRAW: how values are drawn, see fill_input. */
+ * TYPE: real, int, bool, count (f64 in every build), f16, bf16.  DRAW: how values are drawn, see fill_input. */
 #ifndef KERNEL_PLAN_H
 #define KERNEL_PLAN_H
 
@@ -27,10 +28,10 @@
 
 enum { NAME_MAX_BYTES = 64, PATH_BYTES = 1024, ARRAYS_MAX = 12, SIZES_MAX = 16, KERNELS_MAX = 16, NAMES_MAX = 8 };
 
-typedef enum Type { TYPE_REAL, TYPE_INT, TYPE_BOOL, TYPE_COUNT } Type;
+typedef enum Type { TYPE_REAL, TYPE_INT, TYPE_BOOL, TYPE_COUNT, TYPE_F16, TYPE_BF16 } Type;
 typedef char Name[NAME_MAX_BYTES];
 
-/* values: in C order; inputs only.  Reals are exact in f32. */
+/* values: in C order; inputs only.  Reals are exact in f32, halves in their type. */
 typedef struct Array {
   Name name, draw, axis[ATTN_MAX_RANK];
   Type type;
@@ -56,8 +57,8 @@ typedef struct Kernel {
 
 typedef struct Plan {
   Name model, row, key, support;
-  Name free_axis[NAMES_MAX], keys[NAMES_MAX], size[SIZES_MAX];
-  int nfree, nkeys, nkernels, nsizes;
+  Name free_axis[NAMES_MAX], keys[NAMES_MAX], rounded[NAMES_MAX], size[SIZES_MAX];
+  int nfree, nkeys, nrounded, nkernels, nsizes;
   Kernel reference, kernel[KERNELS_MAX];
 } Plan;
 

@@ -32,7 +32,8 @@ TAILS = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 31, 33, 64, 
 @dataclass
 class Model:
     """sizes: a case each, in the order of the model's sizes; large: more of them.  tails: sizes that go through TAILS,
-    by their number, the others being those of `base`."""
+    by their number, the others being those of `base`.  like, halves: the example of that name with queries, keys and values in
+    half precision; rounded: outputs whose weights are then rounded."""
     sizes: list
     large: list = field(default_factory=list)
     tails: tuple = ()
@@ -43,6 +44,9 @@ class Model:
     support: str = "all"
     draw: dict = field(default_factory=dict)
     scale: float = 1.0
+    like: str = ""
+    halves: str = ""
+    rounded: tuple = ()
 
 
 DENSE = [(5, 7, 3, 2), (1, 1, 1, 1), (0, 5, 3, 2), (5, 0, 3, 2), (5, 7, 0, 2), (5, 7, 3, 0), (0, 0, 0, 0), (1, 7, 3, 2),
@@ -55,6 +59,10 @@ SELF_MORE = [(4099, 4, 3), (1031, 64, 64)]
 HEADS = [(2, 4, 2, 5, 7, 3, 2), (3, 3, 3, 2, 65, 8, 16), (0, 4, 2, 5, 7, 3, 2), (1, 0, 1, 5, 7, 3, 2),
          (3, 2, 1, 70, 300, 9, 8), (1, 1, 1, 300, 70, 9, 8), (2, 2, 2, 3, 4100, 4, 3),
          (1, 4, 2, 3, 600, 16, 144), (2, 12, 4, 4, 4200, 32, 80)]
+
+
+# Features and components that fill no word, no vector, no tile.
+WORDS = [(9, 70, 1, 2), (9, 71, 2, 1), (5, 65, 63, 65), (6, 64, 65, 63), (7, 71, 128, 128), (5, 600, 257, 257), (1, 513, 31, 33)]
 
 
 def heads(b, rows):
@@ -93,9 +101,18 @@ MODELS = {
                          axis=("N", "N"), keys=("x",), support="table", draw={"adj": "bool:0.2"}, scale=0.5),
     "t5_bias": Model(heads(2, DENSE + LONG[:2]), heads(1, MORE[:1]), keys=("k", "v"), scale=0.5),
     "softcap": Model(DENSE + LONG[:2], MORE[:2], free=("M",), keys=("k", "v")),
+    "attention_bf16": Model(DENSE + WORDS + LONG, MORE, tails=(2, 3), free=("M",), keys=("k", "v"), like="attention",
+                            halves="bf16", rounded=("o",)),
+    "causal_bf16": Model([(1, 2, 1, *s) for s in DENSE + WORDS[::2]] + HEADS, tails=(5, 6), base=(1, 2, 1, 9, 70, 3, 2),
+                         free=("B",), keys=("k", "v"), support="past", like="causal", halves="bf16", rounded=("o",)),
+    "documents_bf16": Model(SELF + SELF_LONG, axis=("N", "N"), keys=("k", "v"), support="document",
+                            draw={"doc": "sorted:0:5"}, like="documents", halves="bf16", rounded=("o",)),
+    "sigmoid_bf16": Model(DENSE + LONG[:2], free=("M",), keys=("k", "v"), like="sigmoid", halves="bf16"),
+    "attention_f16": Model(DENSE + WORDS[::2] + LONG[:2], tails=(2, 3), free=("M",), keys=("k", "v"), like="attention",
+                           halves="f16"),
 }
 
-BROAD = ("attention", "causal", "documents")
+BROAD = ("attention", "causal", "documents", "attention_bf16")
 EMULATED = ("attention", "causal")
 
 
@@ -113,7 +130,11 @@ class Build:
 
     def __init__(self, attn, name, folder):
         self.attn, self.name, self.folder, self.model = attn, name, folder, MODELS[name]
-        self.path = ROOT / "examples" / f"{name}.attn"
+        self.path = ROOT / "examples" / f"{self.model.like or name}.attn"
+        if self.model.halves:
+            text = re.sub(r"\b([qkv]): \[", rf"\1: {self.model.halves}[", self.path.read_text())
+            self.path = folder / f"{name}.attn"
+            self.path.write_text(text)
         self.dispatching = set()  # labels of kernels for several processors
         self.info = json.loads(run(attn, "info", self.path, "--json").stdout)
 
@@ -124,7 +145,8 @@ class Build:
         return self.folder / f"{label}.so"
 
     def draw(self, x):
-        kinds = {"real": f"normal:{self.model.scale}", "int": "int:0:4", "bool": "bool:0.5"}
+        real = f"normal:{self.model.scale}"
+        kinds = {"real": real, "f16": real, "bf16": real, "int": "int:0:4", "bool": "bool:0.5"}
         return self.model.draw.get(x["name"], kinds[x["type"]])
 
     def axes(self, x, sizes):
@@ -152,6 +174,7 @@ class Build:
         lines = [f"model {self.info['model']}", "sizes " + " ".join(self.info["sizes"]), f"reference {reference}",
                  *(f"{'dispatching' if k in self.dispatching else 'kernel'} {k} {path}" for k, path in kernels.items()),
                  "axis " + " ".join(m.axis), f"support {m.support}"]
+        lines += [f"rounded {' '.join(m.rounded)}"] * bool(m.rounded)
         lines += [f"free {' '.join(m.free)}"] * bool(m.free) + [f"keys {' '.join(m.keys)}"] * bool(m.keys)
         for s in sizes:
             lines += self.case(s)
@@ -221,6 +244,14 @@ def draw_array(rng, kind, shape):
             "b": lambda: rng.random(shape) < x[0]}[draw[0]]()
 
 
+def stored(kind, a):
+    """An input as a kernel takes it: halves as the words of their bits."""
+    if kind == "bf16":
+        bits = a.view(np.uint32)
+        return ((bits + 0x7fff + (bits >> 16 & 1)) >> 16).astype(np.uint16)
+    return a.astype(np.float16) if kind == "f16" else a
+
+
 def same_as_jit(b, sizes, options):
     """Differences between a kernel compiled ahead of time and `attn run` with the same options."""
     names = dict(zip(b.info["sizes"], sizes))
@@ -228,7 +259,8 @@ def same_as_jit(b, sizes, options):
     rng = np.random.default_rng(1)
     inputs = [np.asarray(draw_array(rng, b.draw(x), shape(x))) for x in b.info["inputs"]]
     outputs = [np.empty(shape(x), x["dtype"]) for x in b.info["outputs"]]
-    status = call(b.compile("aot" + "".join(options), "--target-cpu=native", *options), b.info, inputs, outputs, sizes)
+    given = [stored(x["type"], a) for x, a in zip(b.info["inputs"], inputs)]
+    status = call(b.compile("aot" + "".join(options), "--target-cpu=native", *options), b.info, given, outputs, sizes)
     words = [f"{n}={s}" for n, s in names.items()]
     for x, a in zip(b.info["inputs"], inputs):
         np.save(b.folder / f"{x['name']}.npy", a)
@@ -252,7 +284,7 @@ def aarch64(b, folder):
         return []
     checks = folder / "kernel_checks_aarch64"
     if not checks.exists():
-        run(cc, "-std=c17", "-O2", "-D_DEFAULT_SOURCE", "-I", ROOT / "runtime", *sorted(HERE.glob("*.c")), "-o", checks,
+        run(cc, "-std=c17", "-O2", "-D_DEFAULT_SOURCE", "-I", ROOT / "runtime", *sorted(HERE.glob("*.c")), ROOT / "runtime/half.c", "-o", checks,
             "-lm", "-lpthread", "-ldl")
     made = {}
     for label, options in {"f64": ["--precision=f64"], "tiles": [], "scalar": ["--no-tiles"]}.items():

@@ -36,7 +36,7 @@ static void plan(Mapped *t, const char *condition) {
   cr_assert_eq(models->models.n, 1, "%s", text);
   t->k = derive_kernel(&t->arena, plan_model(&t->arena, models->models.at[0]));
   t->k = ir_run_passes(&t->arena, t->k, NULL);
-  t->plan = tile_plan(&t->arena, t->k, &(TileTarget){8, 16});
+  t->plan = tile_plan(&t->arena, t->k, &(TileTarget){.lanes = 8, .registers = 16});
   for (uint32_t n = 0; n < t->plan->rows.n; n++) {
     t->rows = t->plan->rows.at[n];
     t->s = t->rows->streams.at[0];
