@@ -387,6 +387,63 @@ LLVMValueRef array_run(Emit *e, const Instr *i, uint32_t along, unsigned count) 
   return a->elem == STORE_F16 ? lanes_from_f16(&l, raw) : raw;
 }
 
+/* Under a mask what it leaves out is 0, and not read. */
+LLVMValueRef array_run_part(Emit *e, const Instr *i, uint32_t along, unsigned count, LLVMValueRef mask) {
+  static const char name[] = "llvm.masked.load";
+  if (!mask) return array_run(e, i, along, count);
+  const Array *a = i->array;
+  Lanes l = lanes_of(e, count);
+  LLVMTypeRef type[] = {LLVMVectorType(stored_type(e, a->elem), count), e->t.ptr};
+  LLVMValueRef f = LLVMGetIntrinsicDeclaration(e->module, LLVMLookupIntrinsicID(name, sizeof name - 1), type, 2);
+  LLVMValueRef bytes = LLVMConstInt(e->t.i32, (unsigned long long)stored_bytes(e, a->elem), false);
+  LLVMValueRef arg[] = {run_address(e, i, along), bytes, mask, LLVMConstNull(type[0])};
+  LLVMValueRef raw = LLVMBuildCall2(e->b, LLVMGlobalGetValueType(f), f, arg, 4, "");
+  if (a->elem == STORE_BF16) return lanes_from_bf16(&l, raw);
+  return a->elem == STORE_F16 ? lanes_from_f16(&l, raw) : raw;
+}
+
+void array_run_fetch(Emit *e, const Instr *load, uint32_t along, LLVMValueRef line, bool write) {
+  static const char name[] = "llvm.prefetch";
+  LLVMValueRef f = LLVMGetIntrinsicDeclaration(e->module, LLVMLookupIntrinsicID(name, sizeof name - 1), &e->t.ptr, 1);
+  LLVMValueRef far = LLVMBuildMul(e->b, line, const_int(e, LINE), "");
+  LLVMValueRef at = LLVMBuildGEP2(e->b, e->t.i8, run_address(e, load, along), &far, 1, "");
+  LLVMValueRef arg[] = {at, LLVMConstInt(e->t.i32, write, false), LLVMConstInt(e->t.i32, 3, false), LLVMConstInt(e->t.i32, 1, false)};
+  LLVMBuildCall2(e->b, LLVMGlobalGetValueType(f), f, arg, 4, "");
+}
+
+LLVMValueRef array_lines(Emit *e, const Array *a, LLVMValueRef extent) {
+  LLVMValueRef bytes = LLVMBuildMul(e->b, extent, const_int(e, stored_bytes(e, a->elem)), "");
+  return LLVMBuildSDiv(e->b, LLVMBuildAdd(e->b, bytes, const_int(e, LINE - 1), ""), const_int(e, LINE), "");
+}
+
+Instr array_place(const Instr *i) {
+  Instr place = *i;
+  place.arg = i->arg + 1;
+  place.narg = i->narg - 1;
+  return place;
+}
+
+/* A store of REAL elements, the last index being the run's. */
+LLVMValueRef array_store_holds(Emit *e, const Instr *i, LLVMValueRef lo, LLVMValueRef hi) {
+  Instr place = array_place(i);
+  return array_run_holds(e, &place, place.narg - 1, lo, hi);
+}
+
+void array_store_run(Emit *e, const Instr *i, LLVMValueRef x, LLVMValueRef mask) {
+  static const char name[] = "llvm.masked.store";
+  Instr place = array_place(i);
+  LLVMTypeRef type[] = {LLVMTypeOf(x), e->t.ptr};
+  LLVMValueRef address = run_address(e, &place, place.narg - 1);
+  unsigned bytes = (unsigned)stored_bytes(e, i->array->elem);
+  if (!mask) {
+    LLVMSetAlignment(LLVMBuildStore(e->b, x, address), bytes);
+    return;
+  }
+  LLVMValueRef f = LLVMGetIntrinsicDeclaration(e->module, LLVMLookupIntrinsicID(name, sizeof name - 1), type, 2);
+  LLVMValueRef arg[] = {x, address, LLVMConstInt(e->t.i32, bytes, false), mask};
+  LLVMBuildCall2(e->b, LLVMGlobalGetValueType(f), f, arg, 4, "");
+}
+
 static LLVMValueRef both(Emit *e, LLVMValueRef x, LLVMValueRef y) {
   if (!x || !y) return x ? x : y;
   return LLVMBuildAnd(e->b, x, y, "");

@@ -8,7 +8,8 @@
 #include <llvm-c/Analysis.h>
 #include <stddef.h>
 
-#include "back/emit.h"
+#include "back/gather.h"
+#include "back/line.h"
 #include "back/tile.h"
 #include "base/ice.h"
 #include "ir/beyond.h"
@@ -167,13 +168,24 @@ static void emit_element(Emit *e, Reduction *r, const Loop *l, bool seed) {
   if (done) block_go(e, done);
 }
 
-static void emit_reduce(Emit *e, const Loop *l) {
+static void emit_body(Emit *e, Reduction *r, const Loop *l) { emit_element(e, r, l, false); }
+
+static void reduce_scalars(Emit *e, const Loop *l) {
   Reduction *r = reduction_begin(e, l);
   if (l->seed) emit_element(e, r, l, true);
-  Count c = loop_enter(e, l);
-  emit_element(e, r, l, false);
-  count_leave(e, &c);
+  r->gather = gather_new(e, r);
+  if (r->gather) gather_run(e, r, emit_body);
+  else {
+    Count c = loop_enter(e, l);
+    emit_body(e, r, l);
+    count_leave(e, &c);
+  }
   reduction_end(e, r);
+}
+
+static void emit_reduce(Emit *e, const Loop *l) {
+  if (e->plan && tile_sums_line(e->plan, l)) line_sum(e, l, reduce_scalars);
+  else reduce_scalars(e, l);
 }
 
 /* Whether someone reads what a region stores: true for a TEMP array, else where the caller wants one of its
@@ -191,17 +203,20 @@ static LLVMValueRef wanted(Emit *e, const Region *r) {
   return any;
 }
 
+static void store_scalars(Emit *e, const Loop *l) {
+  Count c = loop_enter(e, l);
+  emit_code(e, l->body, NULL, false);
+  count_leave(e, &c);
+}
+
 static void emit_stores(Emit *e, const Loop *l) {
   LLVMValueRef some = l->body->depth == 1 ? wanted(e, l->body) : NULL;
   LLVMBasicBlockRef done = some ? block_when(e, some, "wanted") : NULL;
   const TileRows *rows = e->plan ? tile_rows_of(e->plan, l) : NULL;
   if (l->kind == LOOP_PAR && !e->in_task && is_alone(l->body->parent)) emit_parallel(e, l);
   else if (rows) tile_rows(e, rows);
-  else {
-    Count c = loop_enter(e, l);
-    emit_code(e, l->body, NULL, false);
-    count_leave(e, &c);
-  }
+  else if (e->plan && tile_stores_line(e->plan, l)) line_store(e, l, store_scalars);
+  else store_scalars(e, l);
   if (done) block_go(e, done);
 }
 

@@ -8,9 +8,12 @@
  *   emit.c      functions, regions, loops, checks
  *   emit_op.c   scalar operations
  *   emit_acc.c  accumulators
+ *   line.c      runs of neighbouring elements, in vectors
+ *   gather.c    streams in blocks of elements, whose values are lines
  *   array.c     where arrays lie: views, workspace; loads and stores
  *   solve.c     calls of routines of the runtime
  *   parallel.c  independent iterations as tasks for threads
+ *   balance.c   rows of uneven cost
  *   dispatch.c  one kernel for several processors
  *   target.c    machines, passes, text
  *   object.c    object files, made side by side
@@ -185,6 +188,14 @@ LLVMValueRef array_load_bits(Emit *e, const Instr *i);
 LLVMValueRef array_run_bits(Emit *e, const Instr *i, uint32_t along, unsigned count);
 /* Has the cache fetch the run that lies `ahead` further along another dimension; it need not be there. */
 void array_run_ahead(Emit *e, const Instr *i, uint32_t along, uint32_t across, int64_t ahead);
+LLVMValueRef array_run_part(Emit *e, const Instr *i, uint32_t along, unsigned count, LLVMValueRef mask); /* NULL: all */
+/* Has the cache fetch line number `line` from where the run begins; it need not be there. */
+void array_run_fetch(Emit *e, const Instr *load, uint32_t along, LLVMValueRef line, bool write);
+Instr array_place(const Instr *store); /* the load of what is stored */
+LLVMValueRef array_lines(Emit *e, const Array *a, LLVMValueRef extent); /* of the cache, that an aligned run fills */
+/* A run that is stored along the last index, of elements of the build's precision. */
+LLVMValueRef array_store_holds(Emit *e, const Instr *i, LLVMValueRef lo, LLVMValueRef hi);
+void array_store_run(Emit *e, const Instr *i, LLVMValueRef x, LLVMValueRef mask);
 LLVMValueRef array_points(Emit *e, const Array *a); /* how many */
 LLVMValueRef array_at(Emit *e, const Array *a, LLVMValueRef offset);
 LLVMValueRef array_get(Emit *e, const Array *a, LLVMValueRef address);

@@ -15,34 +15,9 @@
  * With axes the state of an accumulator is its result array: one element a point. */
 #include <math.h>
 
-#include "back/emit.h"
+#include "back/acc.h"
+#include "back/gather.h"
 #include "base/ice.h"
-
-typedef struct Weight {
-  Val body, seed;
-  IrType type;
-  bool summed;             /* some accumulator needs the mass */
-  LLVMValueRef max, mass;  /* cells */
-  LLVMValueRef bad;        /* cell */
-  /* Of the element being added. */
-  LLVMValueRef alive;      /* it has a finite log weight */
-  LLVMValueRef part;       /* e^(log_w - m), wide; 0 if not alive */
-  LLVMValueRef above, tie; /* beside the maximum before it; false if not alive */
-} Weight;
-
-typedef struct State {
-  const Acc *acc;
-  Weight *weight;    /* NULL: unweighted */
-  IrType type;       /* of the state */
-  LLVMValueRef cell; /* without axes */
-} State;
-
-struct Reduction {
-  const Loop *loop;
-  uint32_t n, nweight;
-  State *state;
-  Weight *weight;
-};
 
 static bool weighted(AccKind k) {
   switch (k) {
@@ -133,25 +108,47 @@ static LLVMValueRef identity(const Emit *e, AccKind k, IrType t) {
   ICE("accumulator %d", (int)k);
 }
 
-typedef struct Points { const Array *array; Count count; LLVMValueRef address; } Points;
+/* Points are taken POINT_LANES at a time where they are doubles, as they mostly are. */
+enum { POINT_LANES = 8 };
 
-/* Runs over all points of an accumulator with axes. */
-static Points points_enter(Emit *e, const Acc *a) {
-  Points p = {.array = a->result_at};
-  p.count = count_enter(e, const_int(e, 0), array_points(e, p.array));
-  p.address = array_at(e, p.array, p.count.index);
-  return p;
+typedef LLVMValueRef (*PointFn)(Emit *e, const State *s, LLVMValueRef x, void *arg); /* x: one element, or a vector of them */
+
+static LLVMValueRef splat(Emit *e, LLVMValueRef x, LLVMValueRef like) {
+  LLVMTypeRef t = LLVMTypeOf(like);
+  if (LLVMGetTypeKind(t) != LLVMVectorTypeKind) return x;
+  LLVMValueRef first = LLVMBuildInsertElement(e->b, LLVMGetPoison(t), x, LLVMConstInt(e->t.i32, 0, false), "");
+  LLVMTypeRef index = LLVMVectorType(e->t.i32, LLVMGetVectorSize(t));
+  return LLVMBuildShuffleVector(e->b, first, LLVMGetPoison(t), LLVMConstNull(index), "");
+}
+
+/* Each point of a state becomes what f makes of it. */
+static void each_point(Emit *e, const State *s, PointFn f, void *arg) {
+  const Array *a = s->acc->result_at;
+  LLVMValueRef all = array_points(e, a), lanes = const_int(e, POINT_LANES), vectors = const_int(e, 0);
+  if (a->elem == STORE_WIDE && s->type == IR_WIDE) {
+    vectors = LLVMBuildSDiv(e->b, all, lanes, "");
+    LLVMTypeRef v = LLVMVectorType(e->t.f64, POINT_LANES);
+    Count c = count_enter(e, const_int(e, 0), vectors);
+    LLVMValueRef address = array_at(e, a, LLVMBuildMul(e->b, c.index, lanes, ""));
+    LLVMValueRef x = LLVMBuildLoad2(e->b, v, address, "");
+    LLVMSetAlignment(x, sizeof(double));
+    LLVMSetAlignment(LLVMBuildStore(e->b, f(e, s, x, arg), address), sizeof(double));
+    count_leave(e, &c);
+  }
+  Count c = count_enter(e, LLVMBuildMul(e->b, vectors, lanes, ""), all);
+  LLVMValueRef address = array_at(e, a, c.index), old = op_convert(e, array_get(e, a, address), a->type, s->type);
+  array_put(e, a, address, f(e, s, old, arg), s->type);
+  count_leave(e, &c);
+}
+
+static LLVMValueRef none_at(Emit *e, const State *s, LLVMValueRef x, void *arg) {
+  (void)arg;
+  return splat(e, identity(e, s->acc->kind, s->type), x);
 }
 
 static void state_begin(Emit *e, const State *s) {
-  LLVMValueRef none = identity(e, s->acc->kind, s->type);
-  if (!s->acc->naxis) {
-    put(e, s->cell, none);
-    return;
-  }
-  Points p = points_enter(e, s->acc);
-  array_put(e, p.array, p.address, none, s->type);
-  count_leave(e, &p.count);
+  if (s->acc->naxis) each_point(e, s, none_at, NULL);
+  else put(e, s->cell, identity(e, s->acc->kind, s->type));
 }
 
 static State state_new(Emit *e, Reduction *r, const Acc *a) {
@@ -184,12 +181,14 @@ static LLVMValueRef shift_of(Emit *e, LLVMValueRef old, LLVMValueRef log_w, IrTy
   return LLVMBuildSelect(e->b, first, wide(e, 0), LLVMBuildFSub(e->b, from, to, ""), "");
 }
 
+static LLVMValueRef scaled_at(Emit *e, const State *s, LLVMValueRef x, void *scale) {
+  (void)s;
+  return LLVMBuildFMul(e->b, x, splat(e, scale, x), "");
+}
+
 static void rescale(Emit *e, const State *s, LLVMValueRef shift, LLVMValueRef scale) {
   if (s->acc->naxis) {
-    Points p = points_enter(e, s->acc);
-    LLVMValueRef old = op_convert(e, array_get(e, p.array, p.address), p.array->type, IR_WIDE);
-    array_put(e, p.array, p.address, LLVMBuildFMul(e->b, old, scale, ""), IR_WIDE);
-    count_leave(e, &p.count);
+    each_point(e, s, scaled_at, scale);
     return;
   }
   LLVMValueRef t = get_wide(e, s->cell);
@@ -202,7 +201,7 @@ static bool is_sum(const State *s, const Weight *w) {
   return s->weight == w && (s->acc->kind == ACC_EXPECT || s->acc->kind == ACC_ENTROPY);
 }
 
-static void grow(Emit *e, const Reduction *r, const Weight *w, LLVMValueRef old, LLVMValueRef log_w) {
+void acc_grow(Emit *e, const Reduction *r, const Weight *w, LLVMValueRef old, LLVMValueRef log_w) {
   if (w->summed) {
     LLVMValueRef shift = shift_of(e, old, log_w, w->type), scale = op_math(e, "exp", IR_WIDE, shift);
     for (uint32_t n = 0; n < r->n; n++)
@@ -213,7 +212,7 @@ static void grow(Emit *e, const Reduction *r, const Weight *w, LLVMValueRef old,
 }
 
 /* e^d d; 0 where e^d is, also beside d = -inf. */
-static LLVMValueRef entropy_term(Emit *e, LLVMValueRef part, LLVMValueRef distance) {
+LLVMValueRef acc_entropy_term(Emit *e, LLVMValueRef part, LLVMValueRef distance) {
   LLVMValueRef gone = LLVMBuildFCmp(e->b, LLVMRealOEQ, part, wide(e, 0), "");
   return LLVMBuildSelect(e->b, gone, wide(e, 0), LLVMBuildFMul(e->b, part, distance, ""), "");
 }
@@ -226,7 +225,7 @@ static void add_mass(Emit *e, const Reduction *r, Weight *w, LLVMValueRef log_w)
   for (uint32_t n = 0; n < r->n; n++) {
     const State *s = &r->state[n];
     if (s->weight != w || s->acc->kind != ACC_ENTROPY) continue;
-    LLVMValueRef term = entropy_term(e, w->part, op_convert(e, distance, w->type, IR_WIDE));
+    LLVMValueRef term = acc_entropy_term(e, w->part, op_convert(e, distance, w->type, IR_WIDE));
     put(e, s->cell, LLVMBuildFAdd(e->b, get_wide(e, s->cell), term, ""));
   }
 }
@@ -252,7 +251,7 @@ static void add_weight(Emit *e, const Reduction *r, Weight *w, bool seed) {
   w->above = LLVMBuildFCmp(e->b, LLVMRealOGT, log_w, old, "");
   w->tie = LLVMBuildFCmp(e->b, LLVMRealOEQ, log_w, old, "");
   LLVMBasicBlockRef grown = block_when(e, w->above, "grow");
-  grow(e, r, w, old, log_w);
+  acc_grow(e, r, w, old, log_w);
   block_go(e, grown);
   w->part = NULL;
   if (w->summed) add_mass(e, r, w, log_w);
@@ -303,7 +302,7 @@ static LLVMBasicBlockRef when_alive(Emit *e, const Weight *w) {
   return w ? block_when(e, w->alive, "alive") : NULL;
 }
 
-static void add_scalar(Emit *e, const State *s, bool seed) {
+void acc_add_scalar(Emit *e, const State *s, bool seed) {
   LLVMBasicBlockRef done = when_alive(e, s->weight);
   LLVMValueRef old = get(e, type_of(e, s->type), s->cell);
   put(e, s->cell, combine(e, s, old, x_of(e, s, seed)));
@@ -365,7 +364,7 @@ static LLVMValueRef pass_alive(Emit *e, const Reduction *r, uint32_t first, bool
 }
 
 /* One pass over the axes; `add`: for the accumulators, else for the checks on the way alone. */
-static void run_axes(Emit *e, const Reduction *r, uint32_t first, bool seed, bool add) {
+void acc_run_axes(Emit *e, const Reduction *r, uint32_t first, bool seed, bool add) {
   const Acc *a = r->state[first].acc;
   const Contribution *c = contribution(a, seed);
   Count *count = NEW_ARRAY(e->arena, Count, a->naxis);
@@ -383,27 +382,31 @@ static void run_axes(Emit *e, const Reduction *r, uint32_t first, bool seed, boo
   if (done) block_go(e, done);
 }
 
-static bool starts_pass(const Reduction *r, uint32_t n, bool seed) {
+bool acc_starts_pass(const Reduction *r, uint32_t n, bool seed) {
   for (uint32_t before = 0; before < n; before++)
     if (in_pass(r, n, before, seed)) return false;
   return true;
 }
 
 void reduction_add(Emit *e, Reduction *r, bool seed) {
+  if (r->gather && !seed) {
+    gather_append(e, r);
+    return;
+  }
   for (uint32_t n = 0; n < r->nweight; n++)
     if (seed ? r->weight[n].seed : r->weight[n].body) add_weight(e, r, &r->weight[n], seed);
   for (uint32_t n = 0; n < r->n; n++) {
     const State *s = &r->state[n];
     if (!contributes(s->acc, seed)) continue;
-    if (s->acc->naxis && starts_pass(r, n, seed)) run_axes(e, r, n, seed, true);
-    if (!s->acc->naxis && contribution(s->acc, seed)->x) add_scalar(e, s, seed);
+    if (s->acc->naxis && acc_starts_pass(r, n, seed)) acc_run_axes(e, r, n, seed, true);
+    if (!s->acc->naxis && contribution(s->acc, seed)->x) acc_add_scalar(e, s, seed);
   }
 }
 
 void reduction_pass_over(Emit *e, Reduction *r, bool seed) {
   for (uint32_t n = 0; n < r->n; n++) {
     const Acc *a = r->state[n].acc;
-    if (a->naxis && contributes(a, seed) && starts_pass(r, n, seed)) run_axes(e, r, n, seed, false);
+    if (a->naxis && contributes(a, seed) && acc_starts_pass(r, n, seed)) acc_run_axes(e, r, n, seed, false);
   }
 }
 
@@ -415,7 +418,7 @@ static LLVMValueRef is_empty(Emit *e, const Weight *w) {
 }
 
 static LLVMValueRef ratio(Emit *e, const Weight *w, LLVMValueRef t) {
-  return LLVMBuildFDiv(e->b, t, get_wide(e, w->mass), "");
+  return LLVMBuildFDiv(e->b, t, splat(e, get_wide(e, w->mass), t), "");
 }
 
 /* Of a weighted accumulator that is not empty and has no bad weight. */
@@ -438,6 +441,15 @@ static LLVMValueRef result_of(Emit *e, const State *s, LLVMValueRef t) {
   return LLVMBuildSelect(e->b, bad, is_int ? const_int(e, -1) : wide(e, NAN), v, "");
 }
 
+/* Of an expectation's point; one: the reciprocal of the mass, or NULL. */
+static LLVMValueRef result_at(Emit *e, const State *s, LLVMValueRef t, void *one) {
+  const Weight *w = s->weight;
+  if (s->acc->kind != ACC_EXPECT) return result_of(e, s, t);
+  LLVMValueRef v = one ? LLVMBuildFMul(e->b, t, splat(e, one, t), "") : ratio(e, w, t);
+  v = LLVMBuildSelect(e->b, is_empty(e, w), splat(e, wide(e, 0), t), v, "");
+  return LLVMBuildSelect(e->b, get(e, e->t.i1, w->bad), splat(e, wide(e, NAN), t), v, "");
+}
+
 static void end_scalar(Emit *e, const State *s) {
   Val result = s->acc->result;
   if (!result) return;
@@ -445,12 +457,11 @@ static void end_scalar(Emit *e, const State *s) {
   e->val[result] = op_convert(e, v, s->type, ir_at(e->k, result)->type);
 }
 
+/* What a state's points are multiplied by; a reciprocal is exact enough where results have the precision of f32. */
 static void end_axes(Emit *e, const State *s) {
   if (!s->weight) return;
-  Points p = points_enter(e, s->acc);
-  LLVMValueRef t = op_convert(e, array_get(e, p.array, p.address), p.array->type, s->type);
-  array_put(e, p.array, p.address, result_of(e, s, t), s->type);
-  count_leave(e, &p.count);
+  LLVMValueRef one = e->f64 ? NULL : LLVMBuildFDiv(e->b, wide(e, 1), get_wide(e, s->weight->mass), "");
+  each_point(e, s, result_at, one);
 }
 
 void reduction_end(Emit *e, Reduction *r) {

@@ -5,6 +5,8 @@
  * run of rows.  How rows are cut into items follows from the sizes alone, and iterations share nothing, so the bits of
  * the results do not depend on the number of threads, nor on whether there is a pool.
  *
+ * Where a list says what rows cost, items are cut by that instead (balance.c).
+ *
  * What the iterations read is either found again from the parameters (views, places in the workspace) or
  * handed over in the context, which lies on the caller's stack:
  *
@@ -19,7 +21,7 @@
  * threads either. */
 #include <stddef.h>
 
-#include "back/emit.h"
+#include "back/balance.h"
 #include "back/tile.h"
 #include "base/ice.h"
 #include "ir/build.h"
@@ -361,9 +363,15 @@ static void emit_row(Emit *e, const Nest *nest, LLVMValueRef row, const RowsFunc
 
 static void emit_item(Emit *e, const Nest *nest, const RowsFunctions *f) {
   LLVMValueRef rows = count_rows(e, nest), each = item_rows(e, rows);
-  LLVMValueRef lo = LLVMBuildMul(e->b, LLVMGetParam(e->fn, ROW_ITEM), each, "");
+  LLVMValueRef item = LLVMGetParam(e->fn, ROW_ITEM), lo = LLVMBuildMul(e->b, item, each, "");
   LLVMValueRef left = LLVMBuildSub(e->b, rows, lo, "");
   LLVMValueRef hi = LLVMBuildAdd(e->b, lo, op_extreme(e, IR_INT, false, left, each), "");
+  Balance b = nest->n == 1 && !nest->tiled ? balance_of(e->k, nest->loop[0]) : (Balance){0};
+  if (b.first) {
+    LLVMValueRef items = parts(e, rows, each), next = LLVMBuildAdd(e->b, item, const_int(e, 1), "");
+    lo = balance_border(e, &b, nest->loop[0], item, items, rows);
+    hi = balance_border(e, &b, nest->loop[0], next, items, rows);
+  }
   Count c = count_enter(e, lo, hi);
   emit_row(e, nest, c.index, f);
   count_leave(e, &c);

@@ -82,6 +82,7 @@ typedef struct TileStream {
   ValVec exceptions;     /* conditions of pairs that the scalar code decides: see tile_plan.c */
   TileShape shape;
   bool few;              /* blocks of few rows have code of their own */
+  bool ragged;           /* its range depends on the row */
 } TileStream;
 
 typedef struct TileRows {
@@ -91,6 +92,7 @@ typedef struct TileRows {
   uint32_t tiled;
   const Loop *around; /* the parallel loop around, rows of whose iterations may share a block, from 0 on; NULL: may not */
   Val share;          /* as many iterations as this in turn do; 0: all of them */
+  bool ragged;               /* some stream is */
 } TileRows;
 
 typedef struct TilePlan {
@@ -114,6 +116,17 @@ void tile_print(const TilePlan *p, FILE *to);
 
 /* Whether the output of that number (Array.external) is made from weights that a stream rounds (TileAcc.rounds). */
 bool tile_rounds(Arena *arena, const TilePlan *p, uint32_t out);
+
+/* ---- tile_ragged.c: lines, which are computed in vectors along one index, outside tiles ------------- */
+
+enum { TILE_LINE_ACCS = 4, TILE_GATHER_BLOCK = 64 }; /* sums of one loop; elements of a block */
+
+bool tile_gathers(const TilePlan *p, const Loop *l);     /* a stream that is taken in blocks of elements */
+bool tile_sums_line(const TilePlan *p, const Loop *l);   /* a reduction that sums lines along its index */
+bool tile_stores_line(const TilePlan *p, const Loop *l); /* a parallel loop that stores lines */
+bool tile_is_line(const Kernel *k, Val v, Val index);
+bool tile_line_depends(const Kernel *k, Val v, Val index);
+int tile_line_place(const Kernel *k, const Instr *load, Val index); /* which index of a load is this, all others lacking it; -1 */
 
 /* Whether a value depends on sizes and constants alone. */
 bool tile_follows_from_sizes(const Kernel *k, Val v);

@@ -499,7 +499,8 @@ static TileStream *plan_stream(Planner *p, const Loop *l, const TileTarget *targ
   /* once more, now that the column's index is known to be one */
   uint8_t d = depend_region(p, l->body) | depend_accs(p, l);
   if (!(d & DEP_ROW)) refuse(p, "it does not depend on the row");
-  if (dep_of(p, l->lo) & DEP_BOTH || dep_of(p, l->hi) & DEP_BOTH) refuse(p, "its range depends on the row");
+  s->ragged = dep_of(p, l->lo) & DEP_BOTH || dep_of(p, l->hi) & DEP_BOTH;
+  if (s->ragged) refuse(p, "its range depends on the row");
   if (stores_or_orders(p->k, l->body)) refuse(p, "it holds an ordered loop");
   permit_region(p, l->body, 0);
   for (uint32_t n = 0; n < l->accs.n; n++) lower_acc(p, l->accs.at[n]);
@@ -539,6 +540,11 @@ static void plan_rows(Planner *p, const Loop *l, const TileTarget *target) {
     if (i->op != IR_LOOP || i->loop->kind != LOOP_REDUCE) continue;
     TileStream *s = plan_stream(p, i->loop, target);
     vec_push(p->arena, &rows->streams, s);
+    rows->ragged |= s->ragged;
+  }
+  for (uint32_t n = 0; n < rows->streams.n; n++) {
+    TileStream *s = rows->streams.at[n];
+    if (rows->ragged && !s->why && tile_sums_line(p->plan, s->loop)) s->why = "it sums a line of each row";
     rows->tiled += !s->why;
   }
   tile_gather(p->arena, p->k, rows);

@@ -1,0 +1,550 @@
+/* gather: see gather.h.
+ *
+ * Of every block of at most TILE_GATHER_BLOCK elements:
+ *     elements   scalar code for what is a scalar, vectors along lines for what is summed over features; log weights, and all
+ *                else that lines and other accumulators read of an element, are put side by side
+ *     weights    in vectors of elements: the maximum, e^(log_w - maximum), the mass
+ *     scalars    accumulators without axes, element by element
+ *     lines      for every part of an axis that fits in registers, all elements: sum += weight * line
+ * so a row of the gathered array is read once, and exponentials cost what they cost on tiles.  Inside a block sums are f32,
+ * between blocks f64.
+ *
+ * An element whose lines do not lie side by side, or do not fit f32, is added by the scalar code.  One whose weight is -inf is
+ * not there: its lines are not read.
+ *
+ * Rows named by data come from anywhere in memory, so the cache is told of them AHEAD elements before; where the list of
+ * positions goes on behind this stream's range, those are the next stream's. */
+#include "back/gather.h"
+
+#include <math.h>
+
+#include "back/line.h"
+#include "base/ice.h"
+
+typedef LLVMValueRef V;
+
+enum { BLOCK = TILE_GATHER_BLOCK, AHEAD = 16, FETCH_LINES = 8, LINE_VECTORS = 4 };
+
+/* Values of an element's body, read by what comes after the block is full. */
+typedef struct Kept { Val v; V at; } Kept;
+
+struct Gather {
+  Line line;          /* lanes are elements; index: none */
+  V count;            /* cell: elements in the block */
+  VEC(Kept) kept;
+  V *log_w, *part;    /* by weight: buffers; part: f32 */
+  V *last;            /* by weight: cell, the vector of log weights that is being filled */
+  V holds;            /* buffer of bytes: whether the element's lines can be read as such; NULL: there are none */
+  V all;              /* cell: lines of all elements of the block can, and all have weight */
+};
+
+static V plus(Emit *e, V x, V y) { return LLVMBuildAdd(e->b, x, y, ""); }
+static V both(Emit *e, V x, V y) { return LLVMBuildAnd(e->b, x, y, ""); }
+static V get(Emit *e, LLVMTypeRef t, V at) { return LLVMBuildLoad2(e->b, t, at, ""); }
+static V put(Emit *e, V v, V at) { return LLVMBuildStore(e->b, v, at); }
+
+/* ---- buffers ------------------------------------------------------------------------------------------ */
+
+/* A vector may be read and written behind the last element. */
+static V buffer(Emit *e, LLVMTypeRef t, const char *name) { return cell_new(e, LLVMArrayType2(t, 2 * BLOCK), name); }
+
+static LLVMTypeRef kept_type(Emit *e, IrType t) { return t == IR_BOOL ? e->t.i8 : type_of(e, t); }
+
+static V slot(Emit *e, LLVMTypeRef t, V base, V at) { return LLVMBuildGEP2(e->b, t, base, &at, 1, ""); }
+
+static void keep_element(Emit *e, const Kept *x, V at) {
+  IrType t = ir_at(e->k, x->v)->type;
+  V v = t == IR_BOOL ? LLVMBuildZExt(e->b, e->val[x->v], e->t.i8, "") : e->val[x->v];
+  put(e, v, slot(e, kept_type(e, t), x->at, at));
+}
+
+static void recall_element(Emit *e, const Gather *g, V at) {
+  for (uint32_t n = 0; n < g->kept.n; n++) {
+    const Kept *x = &g->kept.at[n];
+    IrType t = ir_at(e->k, x->v)->type;
+    V v = get(e, kept_type(e, t), slot(e, kept_type(e, t), x->at, at));
+    e->val[x->v] = t == IR_BOOL ? LLVMBuildTrunc(e->b, v, e->t.i1, "") : v;
+  }
+}
+
+/* ---- what is kept ----------------------------------------------------------------------------------------- */
+
+static void keep(Emit *e, Gather *g, const Loop *l, Val v) {
+  const Instr *i = ir_at(e->k, v);
+  if (!v || i->home != l->body) return;
+  for (uint32_t n = 0; n < g->kept.n; n++)
+    if (g->kept.at[n].v == v) return;
+  vec_push(e->arena, &g->kept, (Kept){v, buffer(e, kept_type(e, i->type), "kept")});
+}
+
+static void keep_for_axis(Emit *e, Gather *g, const Loop *l, const Contribution *c) {
+  keep(e, g, l, c->x);
+  for (uint32_t n = 0; n < c->at->code.n; n++) {
+    const Instr *i = ir_at(e->k, c->at->code.at[n]);
+    for (uint32_t a = 0; a < i->narg; a++) keep(e, g, l, i->arg[a]);
+  }
+}
+
+static bool is_late(const State *s) { return s->weight && !s->acc->naxis; }
+static bool has_line(const State *s) { return s->acc->naxis && s->acc->body.at; }
+
+Gather *gather_new(Emit *e, Reduction *r) {
+  const Loop *l = r->loop;
+  if (!e->plan || !tile_gathers(e->plan, l)) return NULL;
+  Gather *g = NEW(e->arena, Gather);
+  g->line = line_along(e, 0);
+  g->count = cell_new(e, e->t.i64, "elements");
+  g->log_w = NEW_ARRAY(e->arena, V, r->nweight + 1);
+  g->part = NEW_ARRAY(e->arena, V, r->nweight + 1);
+  g->last = NEW_ARRAY(e->arena, V, r->nweight + 1);
+  for (uint32_t n = 0; n < r->nweight; n++) {
+    g->log_w[n] = buffer(e, type_of(e, r->weight[n].type), "log_w");
+    g->part[n] = buffer(e, e->t.f32, "part");
+    g->last[n] = cell_new(e, LLVMVectorType(type_of(e, r->weight[n].type), g->line.l.n), "last");
+  }
+  for (uint32_t n = 0; n < r->n; n++) {
+    const State *s = &r->state[n];
+    if (is_late(s)) keep(e, g, l, s->acc->body.x);
+    if (!has_line(s)) continue;
+    keep_for_axis(e, g, l, &s->acc->body);
+    if (g->holds) continue;
+    g->holds = buffer(e, e->t.i8, "holds");
+    g->all = cell_new(e, e->t.i1, "all");
+  }
+  return g;
+}
+
+/* ---- the rows to come ---------------------------------------------------------------------------------------- */
+
+/* A value that is loaded at the stream's own position: a name of a row. */
+static bool is_name(Emit *e, const Loop *l, Val v) {
+  const Instr *i = ir_at(e->k, v);
+  return i->op == IR_LOAD && i->type == IR_INT && i->narg == 1 && i->arg[0] == l->index;
+}
+
+static void fetch_run(Emit *e, const Instr *load, uint32_t along, V lo, V hi, bool write) {
+  V lines = array_lines(e, load->array, LLVMBuildSub(e->b, hi, lo, ""));
+  V few = op_extreme(e, IR_INT, false, lines, const_int(e, FETCH_LINES));
+  Count c = {0};
+  int64_t known = LLVMIsAConstantInt(few) ? LLVMConstIntGetSExtValue(few) : -1;
+  if (known >= 0) {
+    for (int64_t n = 0; n < known; n++) array_run_fetch(e, load, along, const_int(e, n), write);
+    return;
+  }
+  c = count_enter(e, const_int(e, 0), few);
+  array_run_fetch(e, load, along, c.index, write);
+  count_leave(e, &c);
+}
+
+/* Of lines in r that are in rows named by data, for the element at e->val[l->index]. */
+static bool fetch_lines(Emit *e, const Loop *l, const Region *r, Val index, Val lo, Val hi, bool emit) {
+  bool any = false;
+  for (uint32_t n = 0; n < r->code.n; n++) {
+    const Instr *i = ir_at(e->k, r->code.at[n]);
+    int along = i->op == IR_LOAD ? tile_line_place(e->k, i, index) : -1;
+    for (uint32_t a = 0; along >= 0 && a < i->narg; a++) {
+      Val name = i->arg[a];
+      if (!is_name(e, l, name)) continue;
+      any = true;
+      if (!emit) break;
+      V row = e->val[name], at = e->val[index];
+      e->val[name] = array_load(e, ir_at(e->k, name));
+      e->val[index] = e->val[lo];
+      fetch_run(e, i, (uint32_t)along, e->val[lo], e->val[hi], false);
+      e->val[name] = row, e->val[index] = at;
+      break;
+    }
+  }
+  return any;
+}
+
+static bool fetch_element(Emit *e, const Reduction *r, bool emit) {
+  const Loop *l = r->loop;
+  bool any = false;
+  for (uint32_t n = 0; n < l->body->code.n; n++) {
+    const Instr *i = ir_at(e->k, l->body->code.at[n]);
+    if (i->op != IR_LOOP || !tile_sums_line(e->plan, i->loop)) continue;
+    any |= fetch_lines(e, l, i->loop->body, i->loop->index, i->loop->lo, i->loop->hi, emit);
+  }
+  for (uint32_t n = 0; n < r->n; n++) {
+    const Acc *a = r->state[n].acc;
+    if (has_line(&r->state[n])) any |= fetch_lines(e, l, a->body.at, a->body.index[0], a->axes[0].lo, a->axes[0].hi, emit);
+  }
+  return any;
+}
+
+/* What lies AHEAD.  Positions behind the list name no row: what they load is 0. */
+static void fetch_ahead(Emit *e, const Reduction *r) {
+  const Loop *l = r->loop;
+  if (!fetch_element(e, r, false)) return;
+  IndexRange range = e->range[l->index];
+  V here = e->val[l->index];
+  e->val[l->index] = plus(e, here, const_int(e, AHEAD));
+  e->range[l->index] = (IndexRange){l->index, l->index}; /* of no use to prove anything */
+  fetch_element(e, r, true);
+  e->val[l->index] = here;
+  e->range[l->index] = range;
+}
+
+static bool is_known(const Emit *e, const Instr *store) {
+  for (uint32_t n = 1; n + 1 < store->narg; n++)
+    if (!e->val[store->arg[n]]) return false;
+  return true;
+}
+
+/* Lines that the same region will store: a store that waits for its line holds up all that come after it, and blocks store much. */
+static void fetch_results(Emit *e, const Loop *l) {
+  const Region *around = l->body->parent;
+  for (uint32_t n = 0; n < around->code.n; n++) {
+    const Instr *i = ir_at(e->k, around->code.at[n]);
+    if (i->op != IR_LOOP || !tile_stores_line(e->plan, i->loop) || !e->val[i->loop->lo] || !e->val[i->loop->hi]) continue;
+    const Region *body = i->loop->body;
+    for (uint32_t c = 0; c < body->code.n; c++) {
+      const Instr *store = ir_at(e->k, body->code.at[c]);
+      if (store->op != IR_STORE || !is_known(e, store)) continue;
+      Instr place = array_place(store);
+      V index = e->val[i->loop->index];
+      e->val[i->loop->index] = e->val[i->loop->lo];
+      fetch_run(e, &place, place.narg - 1, e->val[i->loop->lo], e->val[i->loop->hi], true);
+      e->val[i->loop->index] = index;
+    }
+  }
+}
+
+/* ---- elements ------------------------------------------------------------------------------------------------ */
+
+/* Whole vectors are stored, for a vector that is loaded soon after its elements were stored one by one waits for all of them.
+ * Lanes behind the last element are -inf. */
+static void append_log_w(Emit *e, const Gather *g, const Weight *w, uint32_t number, V at) {
+  const Lanes *l = &g->line.l;
+  LLVMTypeRef t = type_of(e, w->type), vector = LLVMVectorType(t, l->n);
+  V x = op_convert(e, e->val[w->body], ir_at(e->k, w->body)->type, w->type);
+  V lane = both(e, at, const_int(e, (int64_t)l->n - 1)), first = both(e, at, const_int(e, -(int64_t)l->n));
+  V here = LLVMBuildICmp(e->b, LLVMIntEQ, lanes_iota(l, e->t.i32), lanes_splat(l, LLVMBuildTrunc(e->b, lane, e->t.i32, "")), "");
+  V fresh = LLVMBuildICmp(e->b, LLVMIntEQ, lane, const_int(e, 0), "");
+  V before = LLVMBuildSelect(e->b, fresh, lanes_splat(l, const_float(e, w->type, -INFINITY)), get(e, vector, g->last[number]), "");
+  V now = LLVMBuildSelect(e->b, here, lanes_splat(l, x), before, "");
+  put(e, now, g->last[number]);
+  LLVMSetAlignment(put(e, now, slot(e, t, g->log_w[number], first)), 4);
+}
+
+static V is_finite(Emit *e, V x) {
+  LLVMTypeRef t = LLVMTypeOf(x);
+  static const char fabs[] = "llvm.fabs";
+  V f = LLVMGetIntrinsicDeclaration(e->module, LLVMLookupIntrinsicID(fabs, sizeof fabs - 1), &t, 1);
+  V size = LLVMBuildCall2(e->b, LLVMGlobalGetValueType(f), f, &x, 1, "");
+  return LLVMBuildFCmp(e->b, LLVMRealOLT, size, LLVMConstReal(t, INFINITY), "");
+}
+
+void gather_append(Emit *e, Reduction *r) {
+  Gather *g = r->gather;
+  V at = get(e, e->t.i64, g->count);
+  fetch_ahead(e, r);
+  for (uint32_t n = 0; n < r->nweight; n++)
+    if (r->weight[n].body) append_log_w(e, g, &r->weight[n], n, at);
+  for (uint32_t n = 0; n < g->kept.n; n++) keep_element(e, &g->kept.at[n], at);
+  V holds = LLVMConstInt(e->t.i1, 1, false);
+  for (uint32_t n = 0; n < r->n; n++) {
+    const State *s = &r->state[n];
+    const Acc *a = s->acc;
+    if (has_line(s)) {
+      Line line = line_along(e, a->body.index[0]);
+      V lo = e->val[a->axes[0].lo], hi = e->val[a->axes[0].hi];
+      holds = both(e, holds, line_holds(&line, a->body.x, lo, hi));
+      if (acc_starts_pass(r, n, false)) line_checks(e, a->body.at, lo, hi);
+    } else if (!s->weight && !a->naxis && a->body.x) acc_add_scalar(e, s, false);
+  }
+  if (g->holds) {
+    put(e, LLVMBuildZExt(e->b, holds, e->t.i8, ""), slot(e, e->t.i8, g->holds, at));
+    for (uint32_t n = 0; n < r->nweight; n++)
+      if (r->weight[n].body) holds = both(e, holds, is_finite(e, e->val[r->weight[n].body]));
+    put(e, both(e, holds, get(e, e->t.i1, g->all)), g->all);
+  }
+  put(e, plus(e, at, const_int(e, 1)), g->count);
+}
+
+/* ---- weights -------------------------------------------------------------------------------------------------- */
+
+static V vector_max(Emit *e, V x, V y) { return LLVMBuildSelect(e->b, LLVMBuildFCmp(e->b, LLVMRealOGT, x, y, ""), x, y, ""); }
+static V vector_or(Emit *e, V x, V y) { return LLVMBuildOr(e->b, x, y, ""); }
+static V vector_add(Emit *e, V x, V y) { return LLVMBuildFAdd(e->b, x, y, ""); }
+
+static V splat(Emit *e, const Lanes *l, V x) { (void)e; return lanes_splat(l, x); }
+
+typedef struct Log { LLVMTypeRef scalar, vector; V least, most; } Log;
+
+static Log log_of(Emit *e, const Lanes *l, const Weight *w) {
+  LLVMTypeRef t = type_of(e, w->type);
+  return (Log){t, LLVMVectorType(t, l->n), splat(e, l, const_float(e, w->type, -INFINITY)), splat(e, l, const_float(e, w->type, INFINITY))};
+}
+
+static V log_weights(Emit *e, const Log *t, V buffer, V at) {
+  V x = get(e, t->vector, slot(e, t->scalar, buffer, at));
+  LLVMSetAlignment(x, 4);
+  return x;
+}
+
+typedef struct Vectors { Count c; V at; } Vectors;
+
+/* Over the vectors of the block's elements. */
+static Vectors vectors_enter(Emit *e, const Gather *g, V count) {
+  V lanes = const_int(e, g->line.l.n), up = plus(e, count, const_int(e, g->line.l.n - 1));
+  Vectors v = {.c = count_enter(e, const_int(e, 0), LLVMBuildUDiv(e->b, up, lanes, ""))};
+  v.at = LLVMBuildMul(e->b, v.c.index, lanes, "");
+  return v;
+}
+
+/* The largest log weight of the block, and whether one is no number. */
+static void find_max(Emit *e, const Gather *g, const Weight *w, V buffer, V count, V *max, V *odd) {
+  const Lanes *l = &g->line.l;
+  Log t = log_of(e, l, w);
+  V best = cell_new(e, t.vector, "best"), bad = cell_new(e, l->i1, "odd");
+  put(e, t.least, best);
+  put(e, LLVMConstNull(l->i1), bad);
+  Vectors v = vectors_enter(e, g, count);
+  V x = log_weights(e, &t, buffer, v.at), fine = LLVMBuildFCmp(e->b, LLVMRealOLT, x, t.most, "");
+  put(e, vector_max(e, LLVMBuildSelect(e->b, fine, x, t.least, ""), get(e, t.vector, best)), best);
+  put(e, LLVMBuildOr(e->b, get(e, l->i1, bad), LLVMBuildNot(e->b, fine, ""), ""), bad);
+  count_leave(e, &v.c);
+  *max = lanes_fold(l, get(e, t.vector, best), vector_max);
+  *odd = lanes_fold(l, get(e, l->i1, bad), vector_or);
+}
+
+static void weigh(Emit *e, const Reduction *r, const Weight *w, uint32_t number, V count) {
+  const Gather *g = r->gather;
+  const Lanes *l = &g->line.l;
+  Log t = log_of(e, l, w);
+  V max, odd;
+  find_max(e, g, w, g->log_w[number], count, &max, &odd);
+  put(e, LLVMBuildOr(e->b, get(e, e->t.i1, w->bad), odd, ""), w->bad);
+  V old = get(e, t.scalar, w->max), above = LLVMBuildFCmp(e->b, LLVMRealOGT, max, old, "");
+  V first = LLVMBuildFCmp(e->b, LLVMRealOEQ, old, const_float(e, w->type, -INFINITY), "");
+  LLVMBasicBlockRef same = block_when(e, LLVMBuildAnd(e->b, above, LLVMBuildNot(e->b, first, ""), ""), "grow");
+  acc_grow(e, r, w, old, max);
+  block_go(e, same);
+  V top = LLVMBuildSelect(e->b, above, max, old, "");
+  put(e, top, w->max);
+  V mass = cell_new(e, l->f32, "mass");
+  put(e, LLVMConstNull(l->f32), mass);
+  V reference = splat(e, l, top);
+  Vectors v = vectors_enter(e, g, count);
+  V x = log_weights(e, &t, g->log_w[number], v.at);
+  V some = LLVMBuildFCmp(e->b, LLVMRealOGT, x, t.least, ""), alive = both(e, some, LLVMBuildFCmp(e->b, LLVMRealOLT, x, t.most, ""));
+  V distance = LLVMBuildFSub(e->b, x, reference, "");
+  if (w->type == IR_WIDE) distance = LLVMBuildFPTrunc(e->b, distance, l->f32, "");
+  V part = LLVMBuildSelect(e->b, alive, lanes_exp_negative(l, distance), LLVMConstNull(l->f32), "");
+  LLVMSetAlignment(put(e, part, slot(e, e->t.f32, g->part[number], v.at)), 4);
+  put(e, vector_add(e, get(e, l->f32, mass), part), mass);
+  count_leave(e, &v.c);
+  V sum = LLVMBuildFPExt(e->b, lanes_fold(l, get(e, l->f32, mass), vector_add), e->t.f64, "");
+  put(e, vector_add(e, get(e, e->t.f64, w->mass), sum), w->mass);
+}
+
+/* ---- accumulators without axes ----------------------------------------------------------------------------------- */
+
+static uint32_t weight_number(const Reduction *r, const Weight *w) { return (uint32_t)(w - r->weight); }
+
+/* The weight of the element at `at`. */
+static V recall_weight(Emit *e, const Reduction *r, Weight *w, V at) {
+  uint32_t n = weight_number(r, w);
+  LLVMTypeRef t = type_of(e, w->type);
+  V x = get(e, t, slot(e, t, r->gather->log_w[n], at));
+  V some = LLVMBuildFCmp(e->b, LLVMRealOGT, x, const_float(e, w->type, -INFINITY), "");
+  w->alive = both(e, some, LLVMBuildFCmp(e->b, LLVMRealOLT, x, const_float(e, w->type, INFINITY), ""));
+  w->part = LLVMBuildFPExt(e->b, get(e, e->t.f32, slot(e, e->t.f32, r->gather->part[n], at)), e->t.f64, "");
+  return x;
+}
+
+static void add_entropy(Emit *e, const State *s, V log_w) {
+  Weight *w = s->weight;
+  V distance = LLVMBuildFSub(e->b, log_w, get(e, type_of(e, w->type), w->max), "");
+  V term = acc_entropy_term(e, w->part, op_convert(e, distance, w->type, IR_WIDE));
+  term = LLVMBuildSelect(e->b, w->alive, term, const_float(e, IR_WIDE, 0), "");
+  put(e, vector_add(e, get(e, e->t.f64, s->cell), term), s->cell);
+}
+
+/* tops: by weight, cells: the largest log weight that an argument was chosen at. */
+static void add_late(Emit *e, const Reduction *r, const State *s, V at, const V *tops) {
+  Weight *w = s->weight;
+  V log_w = recall_weight(e, r, w, at);
+  if (s->acc->kind == ACC_ENTROPY) {
+    add_entropy(e, s, log_w);
+    return;
+  }
+  if (s->acc->kind == ACC_ARGMAX) {
+    V top = tops[weight_number(r, w)], old = get(e, type_of(e, w->type), top);
+    w->above = both(e, w->alive, LLVMBuildFCmp(e->b, LLVMRealOGT, log_w, old, ""));
+    w->tie = both(e, w->alive, LLVMBuildFCmp(e->b, LLVMRealOEQ, log_w, old, ""));
+  }
+  if (s->acc->body.x) acc_add_scalar(e, s, false);
+}
+
+static void note_tops(Emit *e, const Reduction *r, V at, const V *tops) {
+  for (uint32_t n = 0; n < r->nweight; n++) {
+    Weight *w = &r->weight[n];
+    if (!tops[n] || !w->body) continue;
+    V log_w = recall_weight(e, r, w, at), old = get(e, type_of(e, w->type), tops[n]);
+    V above = both(e, w->alive, LLVMBuildFCmp(e->b, LLVMRealOGT, log_w, old, ""));
+    put(e, LLVMBuildSelect(e->b, above, log_w, old, ""), tops[n]);
+  }
+}
+
+static bool adds_late(const State *s) {
+  return is_late(s) && (s->acc->body.x || (s->acc->kind == ACC_ENTROPY && s->acc->body.log_w));
+}
+
+static void add_scalars(Emit *e, const Reduction *r, V count, const V *tops) {
+  bool any = false;
+  for (uint32_t n = 0; n < r->n; n++) any |= adds_late(&r->state[n]);
+  if (!any) return;
+  Count c = count_enter(e, const_int(e, 0), count);
+  recall_element(e, r->gather, c.index);
+  for (uint32_t n = 0; n < r->n; n++)
+    if (adds_late(&r->state[n])) add_late(e, r, &r->state[n], c.index, tops);
+  note_tops(e, r, c.index, tops);
+  count_leave(e, &c);
+}
+
+/* ---- lines --------------------------------------------------------------------------------------------------------- */
+
+/* Elements whose lines the vectors do not take. */
+static void add_by_points(Emit *e, const Reduction *r, uint32_t first, V count) {
+  const Gather *g = r->gather;
+  Count c = count_enter(e, const_int(e, 0), count);
+  V holds = get(e, e->t.i8, slot(e, e->t.i8, g->holds, c.index));
+  LLVMBasicBlockRef next = block_when(e, LLVMBuildIsNull(e->b, holds, ""), "points");
+  recall_element(e, g, c.index);
+  for (uint32_t n = 0; n < r->nweight; n++)
+    if (r->weight[n].body) recall_weight(e, r, &r->weight[n], c.index);
+  acc_run_axes(e, r, first, false, true);
+  block_go(e, next);
+  count_leave(e, &c);
+}
+
+/* all: no element is tested. */
+typedef struct Lines { const Reduction *r; uint32_t state; bool all; V count; V sum[LINE_VECTORS]; } Lines;
+
+/* Whether vectors take the element for this accumulator. */
+static V takes(Emit *e, const Lines *p, V at, V *part) {
+  const Gather *g = p->r->gather;
+  Weight *w = p->r->state[p->state].weight;
+  V holds = LLVMBuildIsNotNull(e->b, get(e, e->t.i8, slot(e, e->t.i8, g->holds, at)), "");
+  *part = NULL;
+  if (!w) return holds;
+  recall_weight(e, p->r, w, at);
+  *part = get(e, e->t.f32, slot(e, e->t.f32, g->part[weight_number(p->r, w)], at));
+  return both(e, holds, w->alive);
+}
+
+static V masked(Emit *e, const char *name, LLVMTypeRef vector, V *arg, unsigned narg) {
+  LLVMTypeRef type[] = {vector, e->t.ptr};
+  V f = LLVMGetIntrinsicDeclaration(e->module, LLVMLookupIntrinsicID(name, strlen(name)), type, 2);
+  return LLVMBuildCall2(e->b, LLVMGlobalGetValueType(f), f, arg, narg, "");
+}
+
+static void add_to_points(Line *n, const Acc *a, V from, uint32_t vec, V sum) {
+  Emit *e = n->e;
+  LLVMTypeRef vector = LLVMVectorType(e->t.f64, n->l.n);
+  V at = plus(e, LLVMBuildSub(e->b, from, e->val[a->axes[0].lo], ""), const_int(e, (int64_t)(vec * n->l.n)));
+  V address = array_at(e, a->result_at, at), more = LLVMBuildFPExt(e->b, sum, vector, ""), bytes = LLVMConstInt(e->t.i32, sizeof(double), false);
+  if (n->mask) {
+    V old = masked(e, "llvm.masked.load", vector, (V[]){address, bytes, n->mask, LLVMConstNull(vector)}, 4);
+    masked(e, "llvm.masked.store", vector, (V[]){vector_add(e, old, more), address, bytes, n->mask}, 4);
+    return;
+  }
+  V old = get(e, vector, address);
+  LLVMSetAlignment(old, sizeof(double));
+  LLVMSetAlignment(put(e, vector_add(e, old, more), address), sizeof(double));
+}
+
+static void add_lines(Line *n, uint32_t vectors, void *arg) {
+  const Lines *p = arg;
+  Emit *e = n->e;
+  const Acc *a = p->r->state[p->state].acc;
+  V from = e->val[n->index], part;
+  for (uint32_t vec = 0; vec < vectors; vec++) put(e, LLVMConstNull(n->l.f32), p->sum[vec]);
+  Count c = count_enter(e, const_int(e, 0), p->count);
+  V there = takes(e, p, c.index, &part);
+  LLVMBasicBlockRef next = p->all ? NULL : block_when(e, there, "line");
+  recall_element(e, p->r->gather, c.index);
+  V weight = part ? lanes_splat(&n->l, part) : NULL;
+  for (uint32_t vec = 0; vec < vectors; vec++) {
+    e->val[n->index] = plus(e, from, const_int(e, (int64_t)(vec * n->l.n)));
+    put(e, line_add(n, a->body.x, weight, get(e, n->l.f32, p->sum[vec])), p->sum[vec]);
+  }
+  if (next) block_go(e, next);
+  count_leave(e, &c);
+  for (uint32_t vec = 0; vec < vectors; vec++) add_to_points(n, a, from, vec, get(e, n->l.f32, p->sum[vec]));
+}
+
+static void add_axis(Emit *e, const Reduction *r, uint32_t state, bool all, V count) {
+  const Acc *a = r->state[state].acc;
+  Line line = line_along(e, a->body.index[0]);
+  Lines p = {.r = r, .state = state, .all = all, .count = count};
+  for (uint32_t vec = 0; vec < LINE_VECTORS; vec++) p.sum[vec] = cell_new(e, line.l.f32, "line");
+  line_each(&line, e->val[a->axes[0].lo], e->val[a->axes[0].hi], LINE_VECTORS, add_lines, &p);
+}
+
+/* ---- blocks ----------------------------------------------------------------------------------------------------------- */
+
+static void add_block(Emit *e, const Reduction *r, const V *tops) {
+  const Gather *g = r->gather;
+  V count = get(e, e->t.i64, g->count);
+  LLVMBasicBlockRef done = block_when(e, LLVMBuildICmp(e->b, LLVMIntSGT, count, const_int(e, 0), ""), "block");
+  for (uint32_t n = 0; n < r->nweight; n++)
+    if (r->weight[n].body) weigh(e, r, &r->weight[n], n, count);
+  add_scalars(e, r, count, tops);
+  if (g->holds) {
+    LLVMBasicBlockRef plain = block_new(e, "plain"), mixed = block_new(e, "mixed");
+    LLVMBuildCondBr(e->b, get(e, e->t.i1, g->all), plain, mixed);
+    LLVMPositionBuilderAtEnd(e->b, mixed);
+    for (uint32_t n = 0; n < r->n; n++) {
+      if (!has_line(&r->state[n])) continue;
+      if (acc_starts_pass(r, n, false)) add_by_points(e, r, n, count);
+      add_axis(e, r, n, false, count);
+    }
+    LLVMBuildBr(e->b, done);
+    LLVMMoveBasicBlockAfter(plain, LLVMGetInsertBlock(e->b));
+    LLVMPositionBuilderAtEnd(e->b, plain);
+    for (uint32_t n = 0; n < r->n; n++)
+      if (has_line(&r->state[n])) add_axis(e, r, n, true, count);
+  }
+  block_go(e, done);
+}
+
+static void tops_begin(Emit *e, const Reduction *r, V *tops) {
+  for (uint32_t n = 0; n < r->n; n++) {
+    const State *s = &r->state[n];
+    if (!is_late(s) || s->acc->kind != ACC_ARGMAX) continue;
+    uint32_t w = weight_number(r, s->weight);
+    if (tops[w]) continue;
+    LLVMTypeRef t = type_of(e, s->weight->type);
+    tops[w] = cell_new(e, t, "top");
+    put(e, get(e, t, s->weight->max), tops[w]); /* of the seed, or -inf */
+  }
+}
+
+void gather_run(Emit *e, Reduction *r, void (*element)(Emit *e, Reduction *r, const Loop *l)) {
+  const Loop *l = r->loop;
+  V lo = e->val[l->lo], hi = e->val[l->hi], *tops = NEW_ARRAY(e->arena, V, r->nweight + 1);
+  tops_begin(e, r, tops);
+  fetch_results(e, l);
+  V extent = plus(e, LLVMBuildSub(e->b, hi, lo, ""), const_int(e, BLOCK - 1));
+  V blocks = LLVMBuildSelect(e->b, LLVMBuildICmp(e->b, LLVMIntSLT, lo, hi, ""), LLVMBuildUDiv(e->b, extent, const_int(e, BLOCK), ""),
+                             const_int(e, 0), "");
+  Count b = count_enter(e, const_int(e, 0), blocks);
+  V from = plus(e, lo, LLVMBuildMul(e->b, b.index, const_int(e, BLOCK), "")), to = plus(e, from, const_int(e, BLOCK));
+  put(e, const_int(e, 0), r->gather->count);
+  if (r->gather->all) put(e, LLVMConstInt(e->t.i1, 1, false), r->gather->all);
+  for (uint32_t n = 0; n < r->nweight; n++) { /* before the first element it is not read, but is a value */
+    LLVMTypeRef t = type_of(e, r->weight[n].type);
+    put(e, lanes_splat(&r->gather->line.l, LLVMConstNull(t)), r->gather->last[n]);
+  }
+  Count c = count_enter(e, from, op_extreme(e, IR_INT, false, to, hi));
+  e->val[l->index] = c.index;
+  e->range[l->index] = (IndexRange){l->lo, l->hi};
+  element(e, r, l);
+  count_leave(e, &c);
+  add_block(e, r, tops);
+  count_leave(e, &b);
+}
