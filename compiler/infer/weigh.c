@@ -13,6 +13,7 @@
 #include "base/ice.h"
 #include "infer/context.h"
 #include "infer/latent.h"
+#include "infer/stick.h"
 #include "infer/structure.h"
 #include "model/term.h"
 
@@ -276,16 +277,22 @@ static Val unnormalised_prior(Context *x, const Weight *w) {
   ICE("a prior that is not normalised over the support");
 }
 
-static Val prior_log(Context *x, const Factor *f) { return f->weight ? whole_statement(x, f->weight, unnormalised_prior) : wide(x, 0); }
-
 /* A factor at its home; the plates of x stand for that copy. */
 typedef struct At { Copy home; const Factor *f; } At;
+
+static bool is_stick(const Factor *f) { return f->weight && f->weight->dist == DIST_STICK_BREAKING; }
+
+static Val prior_log(Context *x, const At *a, Copy owner) {
+  if (!a->f->weight) return wide(x, 0);
+  if (is_stick(a->f)) return stick_log(x, a->home, owner, a->f);
+  return whole_statement(x, a->f->weight, unnormalised_prior);
+}
 
 static void contribute_prior(Context *x, void *arg, Contribution *c) {
   const At *a = arg;
   Val active;
   Context y = a->f->reach ? at_home(x, a->home, a->f->reach, &active) : *x;
-  c->log_w = prior_log(&y, a->f);
+  c->log_w = prior_log(&y, a, a->f->lag ? lagged_copy(x, a->home, a->f->lag) : a->home);
 }
 
 static void contribute_one(Context *x, void *arg, Contribution *c) {
@@ -303,6 +310,7 @@ static Val normaliser_log(Context *x, const At *a, Copy owner) {
   if (owner.c->structure) return negate(x, structure_log_support(x, a->f->edge));
   const Factor *f = a->f;
   Val sum;
+  if (is_stick(f) && edge_has_none(f->edge)) return wide(x, 0);
   if (f->weight && x->d->plan->latents && x->d->plan->latents->correction[f->weight->id])
     return wide(x, 0); /* plan_latent.c: only where it is 1 for every value of the latent */
   if (f->weight) sum = stream_edge(x, owner, f->edge, ACC_LSE, IR_WIDE, 0, NULL, contribute_prior, (void *)a)->result;
@@ -312,7 +320,7 @@ static Val normaliser_log(Context *x, const At *a, Copy owner) {
     Val n = stream_edge(x, owner, f->edge, ACC_SUM, IR_INT, 0, NULL, contribute_one, NULL)->result;
     sum = build_1(B(x), IR_LOG, build_convert(B(x), n, IR_WIDE));
   }
-  return negate(x, sum);
+  return is_stick(f) ? stick_unless_used(x, a->home, owner, f, negate(x, sum)) : negate(x, sum);
 }
 
 /* A bit that `where` does not let be 1 has prior 1 at its only value. */
@@ -350,7 +358,7 @@ static Val log_of_factor(Context *x, const At *a, Copy owner) {
   switch (f->kind) {
   case FACTOR_SUPPORT: return support_log(x, owner, f);
   case FACTOR_MARGINAL: return structure_log_marginal(x, owner, find_known(x, owner.c, f->edge, owner.at)->value);
-  case FACTOR_PRIOR: return unless_fixed_bit(x, owner, f, prior_log(x, f));
+  case FACTOR_PRIOR: return unless_fixed_bit(x, owner, f, prior_log(x, a, owner));
   case FACTOR_NORMALISER: return unless_fixed_bit(x, owner, f, normaliser_log(x, a, owner));
   case FACTOR_WEIGHT: {
     Val l = f->reach ? weight_over(x, f->weight, &f->reach->beyond) : weight_log(x, f->weight, &a->home.c->plates);
