@@ -388,8 +388,10 @@ static void prior_line(Gen *g, const EdgeInfo *e, const Sight *s) {
   else if (g->depth && chance(g, 30)) left = TEXT(g, "abs(%s - %s)", e->name, g->plates[g->depth - 1].name);
   Sight data = {.n = 0};
   see_plates(g, &data);
+  const char *stop = chance(g, 50) ? prob : TEXT(g, "sigmoid(%s)", score(g, s, 1));
   prob = element(g, &data, "u", "", NULL, 0);
-  switch (below(g, 10)) {
+  switch (below(g, 12)) {
+  case 10: case 11: line(g, TEXT(g, "prior %s ~ stick_breaking(%s)", e->name, stop)); return;
   case 0: line(g, TEXT(g, "prior %s ~ uniform()", e->name)); return;
   case 1: case 2: line(g, TEXT(g, "prior %s ~ weights(%s)", e->name, weight(g, s, 1))); return;
   case 3: case 4: line(g, TEXT(g, "prior %s ~ logits(%s)", e->name, score(g, s, 1))); return;
