@@ -17,6 +17,7 @@ import numpy as np
 import joined  # noqa: registers its examples
 import latents  # noqa: F401: adds its examples to reference.EXAMPLES
 import reference
+import sparse  # noqa: F401: likewise
 from cli import DTYPE, Failure, attn, distance, run, tolerance
 
 ROOT = Path(__file__).resolve().parents[2]
