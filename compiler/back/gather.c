@@ -90,7 +90,7 @@ static bool has_line(const State *s) { return s->acc->naxis && s->acc->body.at; 
 
 Gather *gather_new(Emit *e, Reduction *r) {
   const Loop *l = r->loop;
-  if (!e->plan || !tile_gathers(e->plan, l)) return NULL;
+  if (!e->plan || !tile_in_blocks(e->plan, l)) return NULL;
   Gather *g = NEW(e->arena, Gather);
   g->line = line_along(e, 0);
   g->count = cell_new(e, e->t.i64, "elements");

@@ -1,4 +1,4 @@
-/* line: loops over neighbouring elements along one index, in vectors; which loops are such, tile/tile_gather.c says. */
+/* line: loops over neighbouring elements along one index, in vectors; which loops are such, tile/tile_ragged.c says. */
 #ifndef ATTN_BACK_LINE_H
 #define ATTN_BACK_LINE_H
 

@@ -121,7 +121,7 @@ bool tile_rounds(Arena *arena, const TilePlan *p, uint32_t out);
 
 enum { TILE_LINE_ACCS = 4, TILE_GATHER_BLOCK = 64 }; /* sums of one loop; elements of a block */
 
-bool tile_gathers(const TilePlan *p, const Loop *l);     /* a stream that is taken in blocks of elements */
+bool tile_in_blocks(const TilePlan *p, const Loop *l);     /* a stream that is taken in blocks of elements */
 bool tile_sums_line(const TilePlan *p, const Loop *l);   /* a reduction that sums lines along its index */
 bool tile_stores_line(const TilePlan *p, const Loop *l); /* a parallel loop that stores lines */
 bool tile_is_line(const Kernel *k, Val v, Val index);

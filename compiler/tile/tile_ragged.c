@@ -167,7 +167,7 @@ static bool stores_or_orders(const Kernel *k, const Region *r) {
   return false;
 }
 
-bool tile_gathers(const TilePlan *p, const Loop *l) {
+bool tile_in_blocks(const TilePlan *p, const Loop *l) {
   const Kernel *k = p->k;
   bool lines = false;
   if (l->kind != LOOP_REDUCE || is_tiled(p, l->body) || stores_or_orders(k, l->body)) return false;
