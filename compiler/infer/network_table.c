@@ -61,7 +61,9 @@ static bool counts_in(const Group *g, NetworkSet set) {
   return false;
 }
 
-static bool is_exact(const Weight *w) { return w->dist != DIST_UNIFORM && w->dist != DIST_WEIGHTS && w->dist != DIST_LOGITS; }
+static bool is_exact(const Weight *w) {
+  return w->dist != DIST_UNIFORM && w->dist != DIST_WEIGHTS && w->dist != DIST_LOGITS && w->dist != DIST_STICK_BREAKING;
+}
 
 /* x as seen from the copy whose prior it is, the statement's indices still bound. */
 static Context at_owner(Context *x, const Group *g, Copy owner) {
