@@ -37,6 +37,7 @@ class Row:
     arrays: dict = field(default_factory=dict)
     linear: object = None
     halves: str = ""
+    name_in: str = ""  # of the model, in a file with several
 
 
 def slopes(s):
@@ -56,6 +57,35 @@ def widths(s):
 
 def decays(s):
     return 2.0 ** (-5 - np.arange(s["H"]))
+
+
+EDGES = 10  # a node
+
+
+def degrees(s):
+    """Even: what a random graph has."""
+    return np.random.default_rng(1).multinomial(EDGES * s["N"], np.ones(s["N"]) / s["N"])
+
+
+def falling_degrees(s):
+    """By a power of the rank: the largest node has a twentieth of all edges."""
+    share = 1 / np.arange(1, s["N"] + 1) ** 0.9
+    rng = np.random.default_rng(1)
+    d = np.minimum(rng.multinomial(EDGES * s["N"], share / share.sum()), s["N"])
+    rng.shuffle(d)
+    return d
+
+
+def graph(degrees):
+    """The arrays of a graph in which every node's neighbours are drawn without repeats."""
+    def borders(s):
+        return np.concatenate([[0], np.cumsum(degrees(s))]).astype(np.int64)
+
+    def ends(s):
+        rng = np.random.default_rng(2)
+        return np.concatenate([np.sort(rng.choice(s["N"], d, replace=False)) for d in degrees(s)]).astype(np.int64)
+
+    return {"adj.indptr": borders, "adj.indices": ends}
 
 
 def carried(s):
@@ -99,6 +129,10 @@ def rows():
     for halves in ("bf16", "f16"):
         yield Row(f"decode_{halves}", example("multihead"), heads(16384, 128, M=1), halves=halves)
     yield Row("decode_grouped", example("multihead"), heads(16384, 128, M=1, H=32, G=4))
+    nodes = {"N": 100000, "C": 64}
+    yield Row("graph", OWN / "graph.attn", nodes, graph(degrees), name_in="graph_additive")
+    yield Row("graph_power", OWN / "graph.attn", nodes, graph(falling_degrees), name_in="graph_additive")
+    yield Row("graph_dot", OWN / "graph.attn", nodes, graph(degrees), name_in="graph_dot")
     for n in (65536, 131072):
         yield Row(f"linear_causal_{n}", example("linear_causal"), {"N": n, "D": 64, "C": 64}, linear=carried)
         yield Row(f"retention_{n}", example("retention"), own(n, h=1), {"theta": decays}, linear=carried)
@@ -124,7 +158,7 @@ def measure(a, row, folder):
     if row.halves:
         model = folder / f"{row.name}.attn"
         model.write_text(re.sub(r"\b([qkv]): \[", rf"\1: {row.halves}[", row.model.read_text()))
-    command = [a.attn, "bench", model, *words, f"--threads={a.threads}", "--json"]
+    command = [a.attn, "bench", model, *filter(None, [row.name_in]), *words, f"--threads={a.threads}", "--json"]
     try:
         p = subprocess.run([str(w) for w in command], capture_output=True, text=True, timeout=a.limit)
     except subprocess.TimeoutExpired:
