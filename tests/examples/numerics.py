@@ -605,6 +605,50 @@ def permutations(precision, rng):
                 dict(p=np.zeros((4, 4)), e=np.array(-INF), m=np.full(4, -1)))
 
 
+NEIGHBOURS = model("M, N, D, C", "q: [M, D], k: [N, D], v: [N, C], adj: graph[M, N]",
+                   "    edge phi in adj[i]\n    potential exp(dot(q[i], k[phi]) / sqrt(D))\n" + QUERIES)
+
+
+def listed(adj, rng):
+    """Rows of a graph with the columns in any order."""
+    lists = [rng.permutation(np.flatnonzero(row)) for row in adj]
+    return {"adj.indptr": np.concatenate([[0], np.cumsum([len(x) for x in lists])]).astype(np.int64),
+            "adj.indices": np.concatenate([*lists, np.zeros(0, int)]).astype(np.int64)}
+
+
+@check
+def graphs(precision, rng):
+    """Rows of any length: empty, a loop to itself, everybody; columns in any order; blocks that a -inf or NaN cuts into."""
+    for M, D, C, scale in ((150, 64, 33, 1), (150, 1, 1, 1), (70, 16, 64, 30), (1, 3, 2, 1)):
+        adj = rng.random((M, M)) < 0.2
+        adj[M // 2], adj[M // 3], adj[0] = False, True, np.eye(M)[0] == 1
+        q, k, v = (typed(scale * rng.standard_normal((M, n)), precision) for n in (D, D, C))
+        wide = [x.astype(float) for x in (q, k, v)]
+        s = np.where(adj, wide[0] @ wide[1].T / np.sqrt(D), -INF)
+        terms = (np.abs(wide[0]) @ np.abs(wide[1]).T / np.sqrt(D)).max()
+        want = expected(s, wide[2], adj.sum(1))
+        yield Trial(f"{M} nodes, {D}, {C}", NEIGHBOURS, dict(q=q, k=k, v=v, **listed(adj, rng)), want, log_w=terms)
+        yield Trial("other strides", NEIGHBOURS, dict(q=q, k=np.asfortranarray(k), v=np.asfortranarray(v), **listed(adj, rng)), want, log_w=terms)
+        if M < 100:
+            continue
+        gone, spoiled = k.copy(), v.copy()
+        gone[7], spoiled[7], spoiled[9, 0] = -INF, NAN, NAN    # q may have either sign there: of D = 1 alone the sign is known
+        if D == 1:
+            q = np.abs(q) + typed(0.1, precision)
+            s = np.where(adj, q.astype(float) @ np.where(np.isfinite(gone), gone, 0).astype(float).T, -INF)
+            s[:, 7] = -INF
+            want = expected(s, np.nan_to_num(spoiled.astype(float)), adj.sum(1))
+            want["o"][adj[:, 9]] = NAN
+            yield Trial("behind -inf, and NaN", NEIGHBOURS, dict(q=q, k=gone, v=spoiled, **listed(adj, rng)), want, log_w=terms)
+    if precision == "f32":
+        n = 10 ** 6
+        s, v = (typed(rng.standard_normal((n, c)), precision) for c in (1, 3))
+        text = NEIGHBOURS.replace("    out p[i, j in N] = P[phi == j]\n", "")
+        want = expected(s.astype(float).T, v.astype(float))
+        del want["p"]
+        yield Trial("a node with 10^6 edges", text, dict(q=typed([[1.0]], precision), k=s, v=v, **listed(np.ones((1, n)), rng)), want)
+
+
 def judge(program, trial, precision, folder):
     path = folder / "m.attn"
     folder.mkdir()
