@@ -294,7 +294,7 @@ static bool free_axes(Context *x, const Term *rest, Copy copy, IndexVec *axes) {
   if (term_mentions_edge(rest, NULL)) return false;
   for (const BoundIndex *n = x->bound; n; n = n->next) {
     if (find_bound(x, n->index) != n || !term_mentions_index(rest, n->index) || is_shared_plate(n, copy)) continue;
-    if (n->index->role != INDEX_AXIS || !has_fixed_bounds(n->index)) return false;
+    if (n->index->role != INDEX_AXIS || !n->carryable || !has_fixed_bounds(n->index)) return false;
     vec_push(x->d->arena, axes, n->index);
   }
   return true;

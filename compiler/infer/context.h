@@ -165,6 +165,9 @@ Val weight_over(Context *x, const Weight *w, const IndexVec *indices);  /* produ
 Val log_density(Context *x, Dist dist, Val left, const Val *params); /* log pdf or pmf */
 /* joint along the last axis: log density of left[index] with concentration alpha[index] */
 Val log_dirichlet(Context *x, const Weight *w);
+/* normal.c: of a vector, where the spread is the same for all of the last axis (has_common_spread) */
+bool has_common_spread(const Weight *w);
+Val log_normal_vector(Context *x, const Weight *w);
 
 /* ---- sum.c: streaming over the values of one edge ------------------------------------------------------- */
 

@@ -56,7 +56,7 @@ static bool depends_on(const Kernel *k, Val v, Val index) {
 /* Loops over the components of a vector repeat nothing: a stream inside them carries them as axes. */
 static bool is_component_loop(const Context *x, const Loop *l) {
   for (const BoundIndex *n = x->bound; n; n = n->next)
-    if (n->v == l->index) return n->index->role == INDEX_AXIS;
+    if (n->v == l->index) return n->index->role == INDEX_AXIS && n->carryable;
   return false;
 }
 
@@ -128,13 +128,19 @@ static bool provably_nonnegative(const Context *x, Val v) {
   return false;
 }
 
+/* At n, or in a loop that may be left out, lo .. (c ? n : lo). */
+static bool ends_at(const Kernel *k, const Loop *l, Val n) {
+  const Instr *hi = ir_at(k, l->hi);
+  return l->hi == n || (hi->op == IR_SELECT && hi->arg[1] == n && hi->arg[2] == l->lo);
+}
+
 bool provably_below(const Context *x, Val v, Val n) {
   const Kernel *k = B(x)->k;
   const Instr *i = ir_at(k, v), *top = ir_at(k, n);
   if (!provably_nonnegative(x, v)) return false;
   if (i->op == IR_CONST) return top->op == IR_CONST && i->integer < top->integer;
   if (i->op == IR_INDEX) {
-    if (i->loop) return i->loop->hi == n;
+    if (i->loop) return ends_at(k, i->loop, n);
     for (const BoundIndex *b = x->bound; b; b = b->next)
       if (b->v == v) return b->hi == n;
   }

@@ -1,7 +1,8 @@
 /* iterate: the loops of collapsed inference.
  *
- *   start;  F;  seq step { for every infer line { for every latent of it { fresh <- step }  now <- fresh }  F }
+ *   start;  seq step { F;  for every infer line { for every latent of it { fresh <- step }  now <- fresh } }  F
  *
+ * F at the start of a step is taken in the stage of its first line, which needs the same sums over the edges.
  * The edges' posterior belongs to `now`: within a line it stays, while `fresh` moves.  A line that rests, or has had
  * its steps, is a loop without iterations. */
 #include "infer/iterate.h"
@@ -20,11 +21,13 @@ Components open_components(Context x, const Latent *z) {
   return (Components){x, NEW_ARRAY(x.d->arena, Loop *, rank), NEW_ARRAY(x.d->arena, Val, rank), 0};
 }
 
-void component_loop(Components *n, const Latent *z) {
+void component_loop(Components *n, const Latent *z) { component_loop_as(n, z, true); }
+
+void component_loop_as(Components *n, const Latent *z, bool carried) {
   Index *index = latent_index(z, n->n);
   Bounds r = eval_range(&n->x, &index->range);
   Loop *l = open_loop(&n->x, LOOP_PAR, index->span, r.lo, r.hi);
-  n->x = with_index(&n->x, index, l->index, r.lo, r.hi, index->role == INDEX_AXIS);
+  n->x = with_index(&n->x, index, l->index, r.lo, r.hi, carried && index->role == INDEX_AXIS);
   n->place[n->n] = build_2(B(&n->x), IR_SUB, l->index, r.lo);
   n->loops[n->n++] = l;
 }
@@ -215,10 +218,11 @@ static void store_rest(Derive *d, const Infer *line, Array *rests) {
   build_store(&d->b, rests, build_and(&d->b, build_2(&d->b, IR_GT, tol, wide(&x, 0)), small), NULL);
 }
 
-static void derive_line(Derive *d, const Infer *line, Array *rests) {
+/* begun: the stage is that of F before the line. */
+static void derive_line(Derive *d, const Infer *line, Array *rests, bool begun) {
   for (uint32_t i = 0; line->latents.n > 1 && i < line->latents.n; i++)
     copy_state(d, &d->plan->latents->of[line->latents.at[i]->id], true);
-  begin_stage(d, d->b.at);
+  if (!begun) begin_stage(d, d->b.at);
   for (int gradient = 0; gradient < 2; gradient++) /* slopes are taken where the closed steps have come to */
     for (uint32_t i = 0; i < line->latents.n; i++) {
       const LatentPlan *l = &d->plan->latents->of[line->latents.at[i]->id];
@@ -229,18 +233,18 @@ static void derive_line(Derive *d, const Infer *line, Array *rests) {
 }
 
 /* The line where it is not resting and has steps left. */
-static void derive_line_at(Derive *d, const Infer *line, Array *rests, Val step) {
+static void derive_line_at(Derive *d, const Infer *line, Array *rests, Val step, bool first) {
   Builder *b = &d->b;
   Context x = {.d = d};
   Val n = build_2(b, IR_MAX, eval(&x, line->steps), build_int(b, 0)), active = 0;
   if (n != d->iteration->steps) active = build_2(b, IR_LT, step, n);
   if (rests) active = build_and(b, active, build_1(b, IR_NOT, build_load(b, rests, NULL)));
   if (!active) {
-    derive_line(d, line, rests);
+    derive_line(d, line, rests, first);
     return;
   }
   Loop *l = open_loop(&x, LOOP_SEQ, line->span, build_int(b, 0), build_convert(b, active, IR_INT));
-  derive_line(d, line, rests);
+  derive_line(d, line, rests, false);
   build_close(b, l);
 }
 
@@ -264,13 +268,16 @@ void derive_iteration(Derive *d) {
     build_store(b, rests[i], build_bool(b, false), NULL);
   }
   start_latents(d);
-  begin_stage(d, b->at);
-  record(d, build_int(b, 0));
   Loop *l = open_loop(&x, LOOP_SEQ, m->span, build_int(b, 0), it->steps);
-  for (uint32_t i = 0; i < m->infers.n; i++)
-    if (m->infers.at[i]->method == INFER_COLLAPSED) derive_line_at(d, m->infers.at[i], rests[i], l->index);
   begin_stage(d, b->at);
-  record(d, build_2(b, IR_ADD, l->index, build_int(b, 1)));
+  record(d, l->index);
+  bool first = true;
+  for (uint32_t i = 0; i < m->infers.n; i++)
+    if (m->infers.at[i]->method == INFER_COLLAPSED) {
+      derive_line_at(d, m->infers.at[i], rests[i], l->index, first);
+      first = false;
+    }
   build_close(b, l);
   begin_stage(d, b->at);
+  record(d, it->steps);
 }

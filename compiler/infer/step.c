@@ -40,13 +40,31 @@ static void add_coefficients(Context *x, const LatentPlan *l, uint32_t depth, Co
     }
 }
 
+/* Is an edge held at c in it?  Then no other value of the edge matters, and a sum over copies is best taken for each c by
+ * itself; else one sum carries all c. */
+static bool sifts(const Term *t, const Index *c) {
+  if (t->kind == TERM_OP && t->op == OP_EQ)
+    for (int i = 0; i < 2; i++)
+      if (t->args.at[i]->kind == TERM_EDGE && term_mentions_index(t->args.at[1 - i], c)) return true;
+  for (uint32_t i = 0; i < t->args.n; i++)
+    if (sifts(t->args.at[i], c)) return true;
+  return false;
+}
+
+static bool is_sifted(const LatentPlan *l, const Index *c) {
+  for (int k = 0; k < 2; k++)
+    for (uint32_t i = 0; i < l->sum[k].n; i++)
+      if (sifts(l->sum[k].at[i], c)) return true;
+  return false;
+}
+
 /* Opens all loops, summing on the way. */
 static Coefficients coefficients(Components *n, const LatentPlan *l) {
   Coefficients c = {{0, 0}};
   for (uint32_t depth = 0;; depth++) {
     add_coefficients(&n->x, l, depth, &c);
     if (depth == latent_rank(l->z)) break;
-    component_loop(n, l->z);
+    component_loop_as(n, l->z, !is_sifted(l, latent_index(l->z, depth)));
   }
   for (int k = 0; k < 2; k++)
     if (!c.at[k]) c.at[k] = wide(&n->x, 0);

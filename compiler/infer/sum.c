@@ -359,6 +359,10 @@ Val copy_log_sum(Context *x, Copy copy) {
   static const char key;
   if (copy.c->structure) return structure_log_sum(x, copy);
   if (copy.c->network) return network_status(x, copy);
+  if (x->d->keep_sums && copy.c->plates.n) { /* F: in the form in which posteriors of the same stage want it */
+    Split s = node_split(x, copy, copy.c->root);
+    return build_2(B(x), IR_ADD, s.max, s.mass); /* of nothing: twice -inf */
+  }
   return of_copy(x, copy, node_sum, &key);
 }
 

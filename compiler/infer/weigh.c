@@ -243,6 +243,7 @@ Val weight_log_each(Context *x, const Weight *w, const IndexVec *list, Statement
 
 static Val components_of_density(Context *x, const Weight *w) {
   if (w->dist == DIST_DIRICHLET) return log_dirichlet(x, w);
+  if (has_common_spread(w)) return over_indices(x, w, &w->axes, 0, w->axes.n - 1, log_normal_vector);
   return over_indices(x, w, &w->axes, 0, w->axes.n, density_at);
 }
 
