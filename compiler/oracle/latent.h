@@ -21,6 +21,13 @@ typedef struct Block {
   bool pinned;       /* stands at w->z for the moment, whatever q says */
 } Block;
 
+/* A weight of a component: joint values [n, scope] of the copies it may mention, and their probabilities. */
+typedef struct LocalWeight {
+  const Factor *f;
+  uint64_t n;
+  int64_t *values;
+  long double *p;
+} LocalWeight;
 
 struct LatentState {
   double *param;      /* [places, 2]: normal mean, sd; beta a, b; gamma shape, rate; dirichlet alpha, - */
@@ -32,6 +39,7 @@ struct LatentState {
   VEC(uint32_t) touch_list;
   VEC(Snapshot) history;
   bool *weight_mentions;  /* by Weight.id: some latent */
+  VEC(LocalWeight) locals; /* while a line moves */
   bool random;            /* some block is no point */
   bool lost;              /* some step could not be judged */
 };
@@ -52,6 +60,11 @@ void latent_block_mean(World *w, const Block *b); /* puts the mean of q into w->
 double latent_block_entropy(World *w, const Block *b);
 /* Solves a [n, n] x = b in place (b becomes x); false where singular. */
 bool latent_solve(double *a, double *b, uint32_t n);
+
+/* latent_objective.c: what depends on latents in E_r E_q[log w], r being the edges' posterior at `begin`; pinned blocks
+ * stand where w->z has them. */
+void latent_objective_begin(World *w);
+double latent_objective(World *w);
 
 /* latent_step.c: one step of an `infer` line with the edge posterior held. */
 void latent_step(World *w, Infer *line);

@@ -9,40 +9,6 @@
 #include "base/ice.h"
 #include "oracle/latent.h"
 
-/* ---- the objective ---------------------------------------------------------------------------------------- */
-
-static double component_part(World *w, const Component *c) {
-  long double total = 0;
-  for (uint64_t row = 0; row < c->table->n; row++) {
-    if (c->p[row] == 0) continue;
-    for (uint32_t i = 0; i < c->n_copies; i++) w->value[c->copies[i]] = c->table->values[row * c->n_copies + i];
-    for (uint32_t k = 0; k < c->n_factors; k++) {
-      const Factor *f = &w->factors.at[c->factors[k]];
-      if (w->q->weight_mentions[f->weight->id]) total += (long double)c->p[row] * factor_expected_log_w(w, f);
-    }
-  }
-  for (uint32_t i = 0; i < c->n_copies; i++) w->value[c->copies[i]] = UNKNOWN_VALUE;
-  return (double)total;
-}
-
-static bool component_mentions(const World *w, const Component *c) {
-  for (uint32_t k = 0; k < c->n_factors; k++)
-    if (w->q->weight_mentions[w->factors.at[c->factors[k]].weight->id]) return true;
-  return false;
-}
-
-/* What depends on latents in E_r E_q[log w]; pinned blocks stand where w->z has them. */
-static double objective(World *w) {
-  long double total = 0;
-  for (uint32_t k = 0; k < w->factors.n; k++) {
-    const Factor *f = &w->factors.at[k];
-    if (f->component == NO_COMPONENT && w->q->weight_mentions[f->weight->id]) total += factor_expected_log_w(w, f);
-  }
-  for (uint32_t k = 0; k < w->n_components; k++)
-    if (component_mentions(w, &w->components[k])) total += component_part(w, &w->components[k]);
-  return (double)total;
-}
-
 /* ---- a set of places that is explored ------------------------------------------------------------------------ */
 
 typedef struct Places {
@@ -60,7 +26,7 @@ static void pin(World *w, const Places *p, bool pinned) {
 static double objective_at(World *w, const Places *p, const double *base, uint32_t i, double di, uint32_t j, double dj) {
   if (i < p->n) w->z[p->at[i]] += di * p->unit[i];
   if (j < p->n) w->z[p->at[j]] += dj * p->unit[j];
-  double f = objective(w);
+  double f = latent_objective(w);
   for (uint32_t k = 0; k < p->n; k++) w->z[p->at[k]] = base[k];
   return f;
 }
@@ -87,7 +53,7 @@ static bool predicts_elsewhere(World *w, const Places *p, const double *base, co
       d[k] = round ? 0.7 * cos(1 + 2.3 * k) : 1.3 * sin(1 + 1.7 * k);
       w->z[p->at[k]] = base[k] + d[k] * p->unit[k];
     }
-    double f = objective(w);
+    double f = latent_objective(w);
     for (uint32_t k = 0; k < p->n; k++) w->z[p->at[k]] = base[k];
     if (!agrees(f, predict(q, p->n, d), q->scale)) return false;
   }
@@ -100,7 +66,7 @@ static bool is_quadratic(World *w, const Places *p, Quadratic *q) {
   q->gradient = NEW_ARRAY(w->scratch, double, n);
   q->hessian = NEW_ARRAY(w->scratch, double, n * n);
   for (uint32_t k = 0; k < n; k++) base[k] = w->z[p->at[k]];
-  q->f0 = objective(w);
+  q->f0 = latent_objective(w);
   q->scale = 1 + fabs(q->f0);
   for (uint32_t k = 0; k < n; k++) {
     up[k] = objective_at(w, p, base, k, 1, n, 0);
@@ -242,7 +208,7 @@ static bool fit_form(World *w, const Block *b, LatentRange range, double *c) {
   for (uint32_t k = 0; k < count && ok; k++) {
     form_point(range, b->n, k, z);
     memcpy(w->z + b->first, z, b->n * sizeof *z);
-    f[k] = objective(w);
+    f[k] = latent_objective(w);
     scale = fmax(scale, fabs(f[k]));
     ok = isfinite(f[k]);
     if (k < n) form_functions(range, b->n, z, a + k * n);
@@ -324,10 +290,10 @@ static void shift(World *w, const Block *b, LatentRange range, uint32_t k, doubl
 
 static double difference(World *w, const Block *b, LatentRange range, uint32_t k, double h, const double *saved) {
   shift(w, b, range, k, h);
-  double up = objective(w);
+  double up = latent_objective(w);
   memcpy(w->z + b->first, saved, b->n * sizeof *saved);
   shift(w, b, range, k, -h);
-  double down = objective(w);
+  double down = latent_objective(w);
   memcpy(w->z + b->first, saved, b->n * sizeof *saved);
   return (up - down) / (2 * h);
 }
@@ -467,6 +433,7 @@ void latent_step(World *w, Infer *line) {
   double *z = NEW_ARRAY(w->scratch, double, n), *param = NEW_ARRAY(w->scratch, double, 2 * n), change = 0;
   memcpy(z, w->z, n * sizeof *z);
   memcpy(param, w->q->param, 2 * n * sizeof *param);
+  latent_objective_begin(w);
   update_line(w, line);
   for (uint32_t k = 0; k < line->latents.n; k++) {
     watched(w, line, &first, &end, k);
