@@ -263,7 +263,7 @@ static void emit_check(Emit *e, const Instr *i) {
   set_unlikely(e, LLVMGetBasicBlockTerminator(from));
   emit_failure(e, LLVMConstInt(e->t.i32, (unsigned)status, false),
                LLVMConstInt(e->t.i32, e->sites.n, false), e->val[i->arg[1]],
-               index ? e->val[i->arg[2]] : const_int(e, 0));
+               i->op == IR_CHECK_NONZERO ? const_int(e, 0) : e->val[i->arg[2]]);
   block_go(e, done);
   vec_push(e->arena, &e->sites, i->span);
 }

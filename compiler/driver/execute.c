@@ -152,16 +152,29 @@ bool execute_prepare_for(Arena *arena, const Program *p, const Inputs *in, uint6
 
 static const long long TOO_MANY = 1000000000000000;
 
+/* step: counted from 1. */
+static void report_concave(Arena *arena, const Model *m, Diags *diags, Span at, int64_t step) {
+  const char *names = "a latent";
+  for (uint32_t i = 0; i < m->infers.n; i++) {
+    const Infer *line = m->infers.at[i];
+    if (line->span.lo != at.lo || line->span.hi != at.hi) continue;
+    for (uint32_t k = 0; k < line->latents.n; k++) {
+      const char *name = sym_text(m->names, line->latents.at[k]->name);
+      names = k ? arena_printf(arena, "%s, '%s'", names, name) : arena_printf(arena, "'%s'", name);
+    }
+  }
+  Diag *d = diag_error(diags, at, "no closed step %lld for %s: the expected log weight has no maximum there, or its exponential no integral",
+                       (long long)step, names);
+  diag_hint(diags, d, "a prior with a smaller spread holds the latent; with 'method = gradient' and a point it moves in any case");
+}
+
 void execute_report(Arena *arena, const Program *p, const attn_error *err) {
   Diags *diags = load_messages(arena, p->file);
   if (err->status == ATTN_ERROR_WORKSPACE || err->site < 0 || (uint32_t)err->site >= p->code->nsites)
     ICE("a kernel failed with status %d at site %d", (int)err->status, (int)err->site);
   Span at = p->code->sites[err->site];
   if (err->status == ATTN_ERROR_DIVISOR) diag_error(diags, at, "division by zero");
-  else if (err->status == ATTN_ERROR_CONCAVE) {
-    Diag *d = diag_error(diags, at, "no closed step here: the expected log weight has no maximum in the latents of this line, or its exponential no integral");
-    diag_hint(diags, d, "a prior with a smaller spread holds the latent; with 'method = gradient' and a point it moves in any case");
-  }
+  else if (err->status == ATTN_ERROR_CONCAVE) report_concave(arena, p->model, diags, at, err->limit);
   else if (err->status == ATTN_ERROR_CLIQUE) {
     Diag *d = err->value > TOO_MANY ? diag_error(diags, at, "the copies that are joined here form cliques of more than 24 copies; an exact sum keeps at most %lld numbers", (long long)err->limit)
                                     : diag_error(diags, at, "the exact sum over the copies that are joined here keeps %lld numbers; the limit is %lld", (long long)err->value, (long long)err->limit);

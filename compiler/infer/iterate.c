@@ -269,6 +269,7 @@ void derive_iteration(Derive *d) {
   }
   start_latents(d);
   Loop *l = open_loop(&x, LOOP_SEQ, m->span, build_int(b, 0), it->steps);
+  it->step = build_2(b, IR_ADD, l->index, build_int(b, 1));
   begin_stage(d, b->at);
   record(d, l->index);
   bool first = true;

@@ -24,6 +24,7 @@ struct Iteration {
   LatentState *of; /* by Latent.id */
   VEC(History) histories;
   Val steps; /* the most of any line */
+  Val step;  /* the number of the one under way, from 1 */
 };
 
 /* One loop over each index of a latent from number `from` on: the body is current until close_loops. */

@@ -227,7 +227,7 @@ static void check_pivot(Context *x, const System *s, const Val *at, Val p) {
   Builder *b = B(x);
   Val negative = build_2(b, IR_LT, inverse_pivot(x, s, at, p), wide(x, 0));
   b->span = s->j->members.at[0]->line->span;
-  build_check(b, IR_CHECK_CONCAVE, negative, number(x, 0), number(x, 0));
+  build_check(b, IR_CHECK_CONCAVE, negative, number(x, 0), x->d->iteration->step);
 }
 
 /* A_ij -= A_ip A_jp / A_pp for i, j > p; column p keeps L_ip A_pp. */
@@ -277,7 +277,7 @@ static void backwards(const System *s, Context *x, Val *at) {
   Val straight = build_2(b, IR_EQ, load_v(x, s, s->diagonal, at, p), wide(x, 0)); /* a slope and no curvature at all */
   b->span = s->j->members.at[0]->line->span;
   build_check(b, IR_CHECK_CONCAVE, build_2(b, IR_AND, flat, build_2(b, IR_AND, straight, pulled)), number(x, 0),
-              number(x, 0));
+              x->d->iteration->step);
   store_v(x, s, s->y, at, p, build_select(b, flat, load_v(x, s, s->old, at, p), z));
   build_close(b, l);
 }

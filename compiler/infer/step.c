@@ -208,7 +208,7 @@ static void step_quadratic_if_concave(Derive *d, const LatentPlan *l) {
   Val up = bends_up(&x, &k);
   if (l->line->step == STEP_CLOSED || l->family != Q_FAMILY_POINT) {
     d->b.span = l->line->span;
-    build_check(&d->b, IR_CHECK_CONCAVE, up, build_int(&d->b, 0), build_int(&d->b, 0));
+    build_check(&d->b, IR_CHECK_CONCAVE, up, build_int(&d->b, 0), d->iteration->step);
   }
   n = open_components(x, l->z);
   for (uint32_t i = 0; i < latent_rank(l->z); i++) component_loop(&n, l->z);
@@ -232,7 +232,7 @@ static void store_conjugate(Context *x, const LatentPlan *l, const LatentState *
   Val improper = build_2(B(x), IR_LE, first, wide(x, 0));
   if (second) improper = build_2(B(x), IR_OR, improper, build_2(B(x), IR_LE, second, wide(x, 0)));
   B(x)->span = l->line->span;
-  build_check(B(x), IR_CHECK_CONCAVE, improper, build_int(B(x), 0), build_int(B(x), 0));
+  build_check(B(x), IR_CHECK_CONCAVE, improper, build_int(B(x), 0), x->d->iteration->step);
   build_store(B(x), s->fresh[PART_FIRST], damped(x, l, first, load_part(x, s->now, PART_FIRST, place)), place);
   if (second)
     build_store(B(x), s->fresh[PART_SECOND], damped(x, l, second, load_part(x, s->now, PART_SECOND, place)), place);

@@ -101,9 +101,9 @@ static Model *check_model(const Checker *shared, const ModelDecl *decl) {
   scope_push(&c);
   declare_sizes(&c, decl);
   check_block(&c, &decl->body);
-  if (!c.exhausted) check_infer_complete(&c), check_queries(&c), check_joined(&c);
+  if (!c.exhausted) check_infer_complete(&c), check_queries(&c), check_latent_use(&c), check_joined(&c);
   bool good = parsed && c.diags->errors == before;
-  if (good) warn_model(&c);
+  if (good) warn_model(&c), warn_latents(&c);
   scope_pop(&c);
   return good ? c.model : NULL;
 }

@@ -225,6 +225,7 @@ void check_prior_clash(Checker *c, Weight *w);
 void check_infer(Checker *c, const Stmt *s);
 void check_infer_complete(Checker *c); /* at the end of a model: every latent is inferred, queries suit the methods */
 void check_queries(Checker *c);
+void check_latent_use(Checker *c); /* check_latent.c */
 void check_joined(Checker *c); /* check_joined.c */
 const char *infer_method_name(InferMethod method);
 bool infer_gives_marginals(const Infer *f); /* and nothing else; NULL: no line */
@@ -232,5 +233,6 @@ void check_out(Checker *c, const Stmt *s);
 /* warn.c */
 void warn_division(Checker *c, const Expr *e);
 void warn_model(Checker *c);
+void warn_latents(Checker *c); /* check_latent.c */
 
 #endif

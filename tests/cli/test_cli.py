@@ -373,6 +373,58 @@ class Inputs(Cli):
         self.attn(*base, "N=100", "--max-cost=1e5")
 
 
+class Inference(Cli):
+    """What `attn run` says of latents beside their values."""
+    def model(self, body):
+        return self.file("m.attn", "model m(N, K) {\n  data x: [N], z0: [K]\n" + body + "}\n")
+
+    def inputs(self):
+        rng = np.random.default_rng(1)
+        return [self.save(name, rng.standard_normal(n).astype("f4")) for name, n in (("x", 7), ("z0", 3))]
+
+    MIXTURE = ("  latent z[k in K]: real\n  for k in K { prior z[k] ~ normal(0, 1) }\n"
+               "  for j in N { edge phi in K\n    observe x[j] ~ normal(z[phi], 1) }\n")
+
+    def run_with(self, arguments, **expected):
+        text = self.MIXTURE + f"  infer z by collapsed({arguments}, init = z0)\n  out m[k in K] = z[k]\n"
+        return self.attn("run", self.model(text), *self.inputs(), **expected)
+
+    def test_settled_inference_is_silent(self):
+        self.assertEqual(self.run_with("steps = 200, tol = 0.001").stderr, "")
+
+    def test_outputs_are_those_of_the_file(self):
+        self.assertNotIn("elbo", self.run_with("steps = 2").stdout)
+
+    def test_not_come_to_rest(self):
+        self.assertRegex(self.run_with("steps = 2, tol = 0.0000001").stderr, r"m\.attn:7:3: warning: inference had not come to rest .* 2 steps")
+
+    def test_bound_falls_along_a_long_step(self):
+        said = self.run_with("steps = 4, method = gradient, rate = 2").stderr
+        self.assertRegex(said, r"m\.attn:7:3: warning: the bound fell in step 1 of inference(.|\n)*smaller 'rate'")
+
+    def test_bound_is_no_number(self):
+        text = ("  latent z[k in K]: real\n  for k in K { prior z[k] ~ normal(0, 1) }\n"
+                "  for j in N { edge phi in K\n    potential exp(-(x[j] - z[phi]) ^ 4) }\n"
+                "  infer z by collapsed(steps = 50, rate = 5, init = z0)\n  out m[k in K] = z[k]\n")
+        self.fails("run", self.model(text), *self.inputs(), says=r"m\.attn:7:3: error: the bound is no number after step \d+ of inference, in 'z'")
+
+    def test_nan_of_the_data_is_no_error(self):
+        text = self.MIXTURE + "  infer z by collapsed(steps = 2, init = z0)\n  out m[k in K] = z[k]\n"
+        start = self.inputs()[1]
+        bad = self.save("x", np.array([1, np.nan, 2], "f4"))
+        self.assertIn("nan", self.attn("run", self.model(text), bad, start).stdout)
+
+    def test_bound_without_limit(self):
+        text = ("  latent w: [K]\n  prior w ~ dirichlet(0.5)\n  for j in N { edge c in K\n    prior c ~ categorical(w)\n"
+                "    potential exp(x[j] * c) }\n  infer w by collapsed(steps = 60)\n  out o = w\n  out q[k in K] = z0[k]\n")
+        self.fails("run", self.model(text), *self.inputs(), says=r"m\.attn:\d+:3: error: the bound is infinite after step \d+ of inference, in 'w'")
+
+    def test_step_without_a_top(self):
+        text = ("  latent z: [K]\n  for j in N { potential exp(sq(z0[0] * z[0] + z[1] + z[2]) * 3 * sq(x[j])) }\n"
+                "  prior z ~ normal(0, 1)\n  infer z by collapsed(steps = 3, init = z0)\n  out m = z\n")
+        self.fails("run", self.model(text), *self.inputs(), says=r"m\.attn:6:3: error: no closed step 1 for 'z'")
+
+
 class NpyFiles(Cli):
     def refuse(self, content, *says):
         path = self.file("bad.npy", content)

@@ -1,0 +1,11 @@
+/* watch_line: which line of inference moves along the gradient. */
+#include "driver/watch_line.h"
+
+#include "infer/latent.h"
+
+const Infer *gradient_line(Arena *arena, const Model *m) {
+  Plan *plan = plan_model(arena, m);
+  for (uint32_t i = 0; plan->latents && i < m->latents.n; i++)
+    if (plan->latents->of[i].gradient) return plan->latents->of[i].line;
+  return NULL;
+}
