@@ -12,11 +12,16 @@
 typedef struct Collect {
   Model *m;
   Obstacle *why;
+  const Latent *only; /* all others are coefficients; NULL: none is */
 } Collect;
 
 static bool fail(Collect *c, const Term *t, const char *text) {
   if (!c->why->text) *c->why = (Obstacle){t->span, text};
   return false;
+}
+
+static bool is_variable(const Collect *c, const Term *t) {
+  return has_variable(t) && (!c->only || term_mentions_latent(t, c->only));
 }
 
 static Arena *arena_of(const Collect *c) { return c->m->arena; }
@@ -186,7 +191,7 @@ static bool collect_quotient(Collect *c, Term *t, Monomials *p) {
   Arena *a = arena_of(c);
   Monomials x = {0}, y = {0}, inverse = {0};
   if (!collect_all(c, t->args.at[0], &x)) return false;
-  if (!has_variable(t->args.at[1])) {
+  if (!is_variable(c, t->args.at[1])) {
     for (uint32_t i = 0; i < x.n; i++) {
       Monomial m = x.at[i];
       if (t->args.at[1]->kind == TERM_REAL)
@@ -294,14 +299,14 @@ static bool collect_where(Collect *c, Term *t, Term *cond, Monomials *p) {
 
 static bool collect_if(Collect *c, Term *t, Monomials *p) {
   Term *cond = t->args.at[0], *no = term_op1(arena_of(c), OP_NOT, cond, cond->span);
-  if (has_variable(cond)) return fail(c, cond, "a condition on a latent");
+  if (is_variable(c, cond)) return fail(c, cond, "a condition on a latent");
   return collect_where(c, t->args.at[1], cond, p) && collect_where(c, t->args.at[2], no, p);
 }
 
 static bool collect_reduce(Collect *c, Term *t, Monomials *p) {
   const Range *r = &t->index->range;
   if (t->reduce != REDUCE_SUM) return fail(c, t, "a product, minimum or maximum of latents");
-  if ((r->lo && has_variable(r->lo)) || (r->hi && has_variable(r->hi)) || (r->row && has_variable(r->row)))
+  if ((r->lo && is_variable(c, r->lo)) || (r->hi && is_variable(c, r->hi)) || (r->row && is_variable(c, r->row)))
     return fail(c, t, "a range that depends on a latent");
   Monomials x = {0};
   Index *index;
@@ -318,12 +323,12 @@ static bool collect_reduce(Collect *c, Term *t, Monomials *p) {
 }
 
 static bool collect_all(Collect *c, Term *t, Monomials *p) {
-  if (!has_variable(t)) return add(c, t, p, constant(t));
+  if (!is_variable(c, t)) return add(c, t, p, constant(t));
   switch (t->kind) {
   case TERM_LATENT: {
     Monomial m = {.scale = 1};
     for (uint32_t i = 0; i < t->args.n; i++)
-      if (has_variable(t->args.at[i])) return fail(c, t, "an index that depends on a latent");
+      if (is_variable(c, t->args.at[i])) return fail(c, t, "an index that depends on a latent");
     vec_push(arena_of(c), &m.stats, ((Stat){STAT_POWER, t, 1}));
     return add(c, t, p, m);
   }
@@ -344,8 +349,8 @@ static bool collect_all(Collect *c, Term *t, Monomials *p) {
   return fail(c, t, "this use of a latent");
 }
 
-bool collect_monomials(Model *m, Term *t, Monomials *p, Obstacle *why) {
-  Collect c = {m, why};
+bool collect_monomials_of(Model *m, Term *t, const Latent *only, Monomials *p, Obstacle *why) {
+  Collect c = {m, why, only};
   Monomials all = {0};
   if (!collect_all(&c, t, &all)) return false;
   *p = (Monomials){0};
@@ -353,3 +358,5 @@ bool collect_monomials(Model *m, Term *t, Monomials *p, Obstacle *why) {
     if (all.at[i].stats.n && all.at[i].scale != 0) vec_push(m->arena, p, all.at[i]);
   return true;
 }
+
+bool collect_monomials(Model *m, Term *t, Monomials *p, Obstacle *why) { return collect_monomials_of(m, t, NULL, p, why); }

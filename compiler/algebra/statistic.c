@@ -126,6 +126,13 @@ static void split_indices(Arena *a, Term *t, const IndexVec *list, Term **apart,
   }
 }
 
+/* Of the sums that are left: does t mention one? */
+static bool mentions_left(const Sift *s, const Term *t, const IndexVec *list) {
+  for (uint32_t i = 0; t && i < list->n; i++)
+    if (!is_mapped(s, list->at[i]) && term_mentions_index(t, list->at[i])) return true;
+  return false;
+}
+
 static void sift_reference(Sift *s, const IndexVec *outer, const Monomial *x, const Target *t) {
   const Term *ref = x->stats.at[t->stat].ref;
   for (uint32_t i = 0; i < ref->args.n; i++) {
@@ -167,6 +174,12 @@ Term *targets_statistic(Model *m, const IndexVec *outer, const Monomial *x, cons
     split_indices(a, outside, outer, &apart, &within);
   else
     within = outside;
+  bool beside = expected && !s.inside && ranges_apart(&x->sums, outer) && mentions_left(&s, within, &x->sums) &&
+                !mentions_left(&s, expected, &x->sums) && !mentions_left(&s, apart, &x->sums);
+  if (beside) { /* a sum over the copy's own data: one number, to be weighed by E */
+    within = sum_over(&s, &x->sums, make_scaled(a, x->scale, within));
+    body = make_product(a, apart, sum_over(&s, outer, make_product(a, within, expected)));
+  } else {
   body = make_product(a, within, expected);
   body = where(a, s.inside, body ? body : term_real(a, 1, span));
   if (apart || ranges_apart(&x->sums, outer)) { /* sums that no copy changes stand around the sum over copies */
@@ -174,6 +187,7 @@ Term *targets_statistic(Model *m, const IndexVec *outer, const Monomial *x, cons
     body = sum_over(&s, &x->sums, make_scaled(a, x->scale, make_product(a, apart, body)));
   } else {
     body = sum_over(&s, outer, sum_over(&s, &x->sums, make_scaled(a, x->scale, body)));
+  }
   }
   IndexMap *map = NEW_ARRAY(a, IndexMap, s.n);
   uint32_t count = 0;

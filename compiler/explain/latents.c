@@ -126,6 +126,7 @@ static void print_gradient(const Text *p, const LatentPlan *l) {
                                       [FORM_QUADRATIC] = "%s <- %s + %s g",
                                       [FORM_BETA] = "logit %s <- logit %s + %s z (1 - z) g",
                                       [FORM_GAMMA] = "log %s <- log %s + %s z g",
+                                      [FORM_SPREAD] = "%s <- %s + %s g",
                                       [FORM_DIRICHLET] = "log %s <- log %s + %s z (g - sum z g), normalised"};
   say(p, "      ");
   say(p, moves[l->form], z, z, rate);
@@ -170,6 +171,10 @@ static void print_closed(const Text *p, const LatentPlan *l) {
   case FORM_DIRICHLET:
     say(p, "    closed: E[log w] is a sum of a log z, the log of a dirichlet density\n      %s <- %s\n", z,
         point ? "a / sum a, its mode" : "dirichlet(a + 1)");
+    break;
+  case FORM_SPREAD:
+    say(p, "    closed: E[log w] is a log z + b / z^2, as of the spread of a normal\n      %s <- sqrt(2 b / a), the root of "
+           "the weighted mean square; kept where a = b = 0\n", z);
     break;
   }
   print_sum(p, l->form == FORM_QUADRATIC ? "b" : "a", &l->sum[0]);

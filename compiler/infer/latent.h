@@ -8,8 +8,9 @@
  *   BETA        a log z + b log(1 - z)      a beta density with parameters a + 1, b + 1
  *   GAMMA       a log z + b z               a gamma density with parameters a + 1, -b
  *   DIRICHLET   sum_k a_k log z_k           a dirichlet density with parameters a_k + 1
+ *   SPREAD      a log z + b / z^2           top at sqrt(2 b / a), a < 0: the root of a weighted mean square
  *
- * Which of them is possible is a matter of the range of the latent, given by its prior.  Where q is no point, the
+ * Which of them is possible is a matter of the range of the latent, given by its prior; a SPREAD has none, and shows by its statistics.  Where q is no point, the
  * edges' weights are exp(E_q[log w]): the value at the means plus a correction that is linear in the other moments. */
 #ifndef ATTN_INFER_LATENT_H
 #define ATTN_INFER_LATENT_H
@@ -19,7 +20,7 @@
 
 typedef enum { Q_FAMILY_POINT, Q_FAMILY_NORMAL, Q_FAMILY_BETA, Q_FAMILY_GAMMA, Q_FAMILY_DIRICHLET } QFamily;
 
-typedef enum { FORM_NONE, FORM_QUADRATIC, FORM_BETA, FORM_GAMMA, FORM_DIRICHLET } Form;
+typedef enum { FORM_NONE, FORM_QUADRATIC, FORM_BETA, FORM_GAMMA, FORM_DIRICHLET, FORM_SPREAD } Form;
 
 typedef VEC(Term *) TermList;
 

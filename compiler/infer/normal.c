@@ -52,7 +52,7 @@ Val log_normal_vector(Context *x, const Weight *w) {
   Val sum = reduce_over(x, axis, ACC_SUM, IR_WIDE, contribute_square, (void *)w);
   Val infinite = has_infinite(x, w, axis, build_2(b, IR_NE, sum, sum));
   sum = build_select(b, infinite, wide(x, INFINITY), sum);
-  Val scaled = build_2(b, IR_DIV, build_2(b, IR_DIV, build_2(b, IR_MUL, wide(x, -0.5), sum), spread), spread);
+  Val by = build_2(b, IR_DIV, build_2(b, IR_DIV, wide(x, -0.5), spread), spread), scaled = build_2(b, IR_MUL, sum, by);
   Val constant = build_2(b, IR_ADD, build_1(b, IR_LOG, spread), wide(x, 0.91893853320467274178)); /* log sqrt(2 pi) */
   Val l = build_2(b, IR_SUB, scaled, build_2(b, IR_MUL, n, constant));
   l = build_select(b, build_2(b, IR_GT, spread, wide(x, 0)), l, wide(x, NAN));

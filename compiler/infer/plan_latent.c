@@ -69,6 +69,7 @@ static int coefficient_of(Form form, const Stat *s) {
   case FORM_BETA: return s->kind == STAT_LOG ? 0 : s->kind == STAT_LOG1M ? 1 : -1;
   case FORM_GAMMA: return s->kind == STAT_LOG ? 0 : first ? 1 : -1;
   case FORM_DIRICHLET: return s->kind == STAT_LOG ? 0 : -1;
+  case FORM_SPREAD: return s->kind == STAT_LOG ? 0 : s->kind == STAT_POWER && s->power == -2 ? 1 : -1;
   }
   ICE("unknown form");
 }
@@ -99,7 +100,27 @@ static void judge_monomial(LatentPlan *l, const Monomial *x) {
   }
 }
 
+/* A point without a prior of which only log z and 1 / z^2 occur, one component at a time. */
+static bool is_spread(const LatentPlan *l, const Statements *all) {
+  bool some = false;
+  if (l->family != Q_FAMILY_POINT || l->z->priors.n || l->line->step == STEP_GRADIENT) return false;
+  for (uint32_t i = 0; i < all->n; i++) {
+    const Statement *s = &all->at[i];
+    if (!statement_mentions(s, l->z)) continue;
+    if (!s->collected) return false;
+    for (uint32_t k = 0; k < s->poly.n; k++)
+      for (uint32_t n = 0; n < s->poly.at[k].stats.n; n++) {
+        const Stat *t = &s->poly.at[k].stats.at[n];
+        if (t->ref->latent != l->z) continue;
+        if (coefficient_of(FORM_SPREAD, t) < 0 || count_of(&s->poly.at[k], l->z) != 1) return false;
+        some = true;
+      }
+  }
+  return some;
+}
+
 static void judge(LatentPlan *l, const Statements *all) {
+  if (is_spread(l, all)) l->form = FORM_SPREAD;
   for (uint32_t i = 0; i < all->n; i++) {
     const Statement *s = &all->at[i];
     if (!statement_mentions(s, l->z)) continue;
@@ -175,7 +196,20 @@ static bool only_pulls(const LatentPlan *l, const Statement *s) {
 
 static bool has_normal_prior(const Latent *z) { return z->priors.n == 1 && z->prior->dist == DIST_NORMAL; }
 
+/* For a spread squares are not taken apart, where points alone are in them: what is left would be a small difference. */
+static bool add_spread(Plan *p, LatentPlan *l, const Statement *s) {
+  Monomials own = {0};
+  Obstacle why = {0};
+  if (s->random || !collect_monomials_of((Model *)p->model, s->t, l->z, &own, &why)) return false;
+  only_where_it_exists(p, s->w, &own);
+  for (uint32_t m = 0; m < own.n; m++)
+    push(p, l, coefficient_of(l->form, &own.at[m].stats.at[0]),
+         component_statistic((Model *)p->model, &s->w->plates, &own.at[m], 0, NULL));
+  return true;
+}
+
 static void add_closed(Plan *p, LatentPlan *l, const Statement *s) {
+  if (l->form == FORM_SPREAD && add_spread(p, l, s)) return;
   if (l->form == FORM_QUADRATIC && only_pulls(l, s) && !has_normal_prior(l->z)) l->concave = false;
   for (uint32_t m = 0; m < s->poly.n; m++) {
     const Monomial *x = &s->poly.at[m];
@@ -227,6 +261,7 @@ const char *form_text(Form f) {
   case FORM_BETA: return "a log z + b log(1 - z)";
   case FORM_GAMMA: return "a log z + b z";
   case FORM_DIRICHLET: return "a sum of a log z";
+  case FORM_SPREAD: return "a log z + b / z^2";
   }
   return "of a known form";
 }

@@ -254,6 +254,23 @@ static Val mode_above_zero(Context *x, Val a, Val b, Val old) {
   return select(x, flat, old, build_2(B(x), IR_MAX, divide(x, a, rate), wide(x, 0)));
 }
 
+/* Of z^a e^(b / z^2), a < 0, b <= 0; z > 0.  Anything else has no top, but for what nothing moves. */
+static Val root_mean_square(Context *x, const LatentPlan *l, Val a, Val b, Val old) {
+  Val zero = wide(x, 0), flat = build_2(B(x), IR_AND, equal(x, a, zero), equal(x, b, zero));
+  Val no_top = build_2(B(x), IR_OR, build_2(B(x), IR_GE, a, zero), greater(x, b, zero));
+  no_top = build_2(B(x), IR_AND, no_top, build_1(B(x), IR_NOT, flat));
+  B(x)->span = l->line->span;
+  build_check(B(x), IR_CHECK_CONCAVE, no_top, build_int(B(x), 0), x->d->iteration->step);
+  Val square = divide(x, mul(x, wide(x, 2), b), select(x, flat, wide(x, -1), a));
+  return select(x, flat, old, build_1(B(x), IR_SQRT, square));
+}
+
+static Val mode_of(Context *x, const LatentPlan *l, Coefficients c, Val old) {
+  if (l->form == FORM_BETA) return mode_in_unit(x, c.at[0], c.at[1], old);
+  if (l->form == FORM_SPREAD) return root_mean_square(x, l, c.at[0], c.at[1], old);
+  return mode_above_zero(x, c.at[0], c.at[1], old);
+}
+
 static void step_bounded(Derive *d, const LatentPlan *l) {
   const LatentState *s = &d->iteration->of[l->z->id];
   Components n = open_components((Context){.d = d}, l->z);
@@ -262,9 +279,7 @@ static void step_bounded(Derive *d, const LatentPlan *l) {
     store_conjugate(&n.x, l, s, c, n.place);
   } else {
     Val old = old_mean(&n.x, s, n.place);
-    Val mode =
-        l->form == FORM_BETA ? mode_in_unit(&n.x, c.at[0], c.at[1], old) : mode_above_zero(&n.x, c.at[0], c.at[1], old);
-    build_store(&d->b, s->fresh[PART_MEAN], damped(&n.x, l, mode, old), n.place);
+    build_store(&d->b, s->fresh[PART_MEAN], damped(&n.x, l, mode_of(&n.x, l, c, old), old), n.place);
   }
   close_components(&n);
   if (l->family == Q_FAMILY_POINT) return;
@@ -283,10 +298,13 @@ typedef struct Row {
   Val *place;
 } Row;
 
+/* A NaN stays one. */
+static Val positive_part(Context *x, Val v) { return select(x, build_2(B(x), IR_LT, v, wide(x, 0)), wide(x, 0), v); }
+
 static void contribute_positive(Context *x, void *arg, Contribution *c) {
   Row *r = arg;
   Val *place = component_of_vector(x, r->z, r->place);
-  c->x = build_2(B(x), IR_MAX, build_load(B(x), r->a, place), wide(x, 0));
+  c->x = positive_part(x, build_load(B(x), r->a, place));
 }
 
 static void step_simplex_mode(Derive *d, const LatentPlan *l) {
@@ -302,8 +320,8 @@ static void step_simplex_mode(Derive *d, const LatentPlan *l) {
   Val sum =
       reduce_over(&n.x, latent_index(l->z, rank - 1), ACC_SUM, IR_WIDE, contribute_positive, &(Row){l->z, a, n.place});
   component_loop(&n, l->z);
-  Val none = build_1(&d->b, IR_NOT, greater(&n.x, sum, wide(&n.x, 0))), old = old_mean(&n.x, s, n.place);
-  Val own = build_2(&d->b, IR_MAX, build_load(&d->b, a, n.place), wide(&n.x, 0));
+  Val none = equal(&n.x, sum, wide(&n.x, 0)), old = old_mean(&n.x, s, n.place);
+  Val own = positive_part(&n.x, build_load(&d->b, a, n.place));
   Val share = divide(&n.x, own, select(&n.x, none, wide(&n.x, 1), sum));
   build_store(&d->b, s->fresh[PART_MEAN], damped(&n.x, l, select(&n.x, none, old, share), old), n.place);
   close_components(&n);
@@ -402,7 +420,8 @@ void step_latent(Derive *d, const LatentPlan *l) {
       step_bounded(d, l);
     return;
   case FORM_BETA:
-  case FORM_GAMMA: step_bounded(d, l); return;
+  case FORM_GAMMA:
+  case FORM_SPREAD: step_bounded(d, l); return;
   case FORM_NONE: break;
   }
   ICE("a latent without a step");

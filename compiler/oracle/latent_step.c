@@ -358,10 +358,47 @@ static uint32_t copy_end(const World *w, const Latent *l, uint32_t first, uint32
   return k;
 }
 
+/* Coefficients a, b of a log z + b / z^2, as of a normal's spread, from values around `unit`; false: another function. */
+static bool fit_spread(World *w, uint32_t k, double unit, double *c, double *scale) {
+  static const double at[] = {0.5, 1, 2, 0.25, 3.5};
+  double f[5], old = w->z[k], a[9];
+  *scale = 1;
+  for (int n = 0; n < 5; n++) {
+    w->z[k] = at[n] * unit;
+    f[n] = latent_objective(w);
+    *scale = fmax(*scale, fabs(f[n]));
+  }
+  w->z[k] = old;
+  for (int n = 0; n < 3; n++) c[n] = f[n], a[3 * n] = 1, a[3 * n + 1] = log(at[n]), a[3 * n + 2] = 1 / (at[n] * at[n]);
+  if (!isfinite(*scale) || !latent_solve(a, c, 3)) return false;
+  for (int n = 3; n < 5; n++)
+    if (!agrees(c[0] + c[1] * log(at[n]) + c[2] / (at[n] * at[n]), f[n], *scale)) return false;
+  c[2] *= unit * unit;
+  return true;
+}
+
+/* Points of that kind, one by one, to sqrt(2 b / a); fitted once more near there. */
+static bool take_spreads(World *w, uint32_t first, uint32_t end, double damping) {
+  for (uint32_t k = first; k < end; k++) {
+    double c[3], scale, unit = 1;
+    bool flat = false;
+    if (w->q->blocks.at[w->q->block_of[k]].family != FAMILY_POINT) return false;
+    for (int round = 0; round < 3 && !flat; round++) {
+      if (!fit_spread(w, k, unit, c, &scale)) return false;
+      flat = fabs(c[1]) <= 1e-11 * scale && fabs(c[2]) <= 1e-11 * scale * unit * unit;
+      if (!flat && (c[1] >= 0 || c[2] > 0)) return false;
+      if (!flat) unit = sqrt(2 * c[2] / c[1]);
+      if (!flat && unit == 0) break;
+    }
+    if (!flat) w->z[k] = damped(unit, w->z[k], damping);
+  }
+  return true;
+}
+
 static bool closed_copy(World *w, uint32_t first, uint32_t end, LatentRange range, double damping) {
   if (range == RANGE_REAL) {
     Places p = places_of(w, first, end);
-    return take_quadratic(w, &p, damping);
+    return take_quadratic(w, &p, damping) || take_spreads(w, first, end, damping);
   }
   for (uint32_t k = first; k < end;) {
     Block *b = &w->q->blocks.at[w->q->block_of[k]];
