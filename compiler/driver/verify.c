@@ -5,7 +5,9 @@
  * that, by as much as the f64 kernel itself moves when its inputs change by a rounding: near-ties and cancellation
  * amplify that for any program.  In f64 that holds for modes alone: weights that are equal up to rounding only.
  *
- * Means of bf16 values for which the kernel rounds the weights may be off by that too: see distance_allowed_rounded. */
+ * Means of bf16 values for which the kernel rounds the weights may be off by that too: see distance_allowed_rounded.
+ *
+ * Of models with latents F after every step is judged too, and where all steps are closed, that it never falls. */
 #include <math.h>
 #include <unistd.h>
 
@@ -13,6 +15,8 @@
 #include "driver/execute.h"
 #include "driver/precheck.h"
 #include "driver/verify_input.h"
+#include "driver/watch.h"
+#include "driver/watch_line.h"
 #include "oracle/distance.h"
 #include "oracle/draw.h"
 #include "tile/tile.h"
@@ -29,7 +33,9 @@ typedef struct Score { double worst, allowed; int judged, excused; } Score; /* a
 typedef struct Verify {
   Driver *d;
   Chosen chosen;
-  const Model *model;
+  const Model *model;   /* with F of every step */
+  Watch watch;
+  bool rises;           /* F never falls */
   Inputs given;
   OracleLimits limits;
   Program program[2];   /* f32, f64 */
@@ -132,6 +138,13 @@ static bool judge(Verify *v, Arena *arena, const Binding *b, int p, uint32_t out
   return ok;
 }
 
+static bool bound_rises(const Verify *v, int p, const Results *r) {
+  const AttnArray *f = watch_bound(&v->watch, r);
+  int64_t step = f ? watch_fall(f) : 0;
+  if (step) wrong("the bound falls in step %lld at %s, from %.10g to %.10g, though the step is closed", (long long)step, PRECISION[p], value_at(f, step - 1), value_at(f, step));
+  return !step;
+}
+
 static bool run_precision(Verify *v, Arena *arena, const Binding *b, int p, OutputArray **want) {
   Results r;
   Inputs in = verify_inputs(arena, v->model, b, p == 1, 0, 0);
@@ -139,7 +152,7 @@ static bool run_precision(Verify *v, Arena *arena, const Binding *b, int p, Outp
     wrong("the kernel at %s fails where enumeration does not", PRECISION[p]);
     return false;
   }
-  bool ok = true;
+  bool ok = !v->rises || bound_rises(v, p, &r);
   for (uint32_t k = 0; k < v->model->outs.n; k++)
     if (want[k]) ok = judge(v, arena, b, p, k, &r.at[k], want[k]) && ok;
   return ok;
@@ -239,7 +252,7 @@ static void report(const Verify *v) {
   printf("model %s: %d trials from seed %llu\n", sym_text(m->names, m->name), v->trials, (unsigned long long)v->d->options.seed);
   for (uint32_t k = 0; k < m->outs.n; k++) {
     printf("  %s:", sym_text(m->names, m->outs.at[k]->name));
-    if (v->unjudged[k]) {
+    if (v->unjudged[k] == v->trials) {
       puts(" not judged (draws and named approximations have no single right answer)");
       continue;
     }
@@ -250,6 +263,8 @@ static void report(const Verify *v) {
       if (v->use[p] && s->excused) printf(" (%d excused by rounding)", s->excused);
       if (p == 1 && v->use[0] && v->use[1]) putchar(',');
     }
+    if (v->unjudged[k]) printf(" (%d trials not judged: no single right answer)", v->unjudged[k]);
+    if (v->rises && m->outs.at[k]->id + 1 == m->outs.n) fputs("; it never falls", stdout);
     putchar('\n');
   }
 }
@@ -272,7 +287,9 @@ int verb_verify(Driver *d) {
   int status;
   const WordVec *words = &d->options.words;
   if (!load_model(d, &v.chosen, &status)) return status;
-  v.model = v.chosen.model;
+  v.watch = watch_model(d->arena, v.chosen.file, v.chosen.model, &d->options);
+  v.model = v.watch.watched;
+  v.rises = v.model != v.chosen.model && steps_are_closed(d->arena, v.chosen.model);
   uint32_t used = v.chosen.used;
   status = bind_inputs(d->arena, v.model, false, words->at + used, words->n - used, BIND_GIVEN, &v.given);
   if (status || !precheck(d->arena, v.chosen.file, &v.given)) return STATUS_WRONG;

@@ -58,7 +58,7 @@ static Model *with_bound(Arena *arena, const Model *m) {
   Index *step = new_index(copy, "step", term_int(arena, 0, span), end, span);
   TermVec args = {0};
   vec_push(arena, &args, term_index(arena, step, span));
-  Out *o = new_out(copy, "elbo.trace", term_query(arena, QUERY_ELBO, TYPE_REAL, &args, span));
+  Out *o = new_out(copy, "F.of.every.step", term_query(arena, QUERY_ELBO, TYPE_REAL, &args, span));
   vec_push(arena, &o->slots, step);
   return copy;
 }
@@ -206,12 +206,22 @@ static void tell_unsettled(const Watch *w, const Infer *line, double before, dou
 /* By how much F may seem to change from one step to the next for want of digits. */
 static double digits_of(const AttnArray *f, int64_t step) {
   double size = 1 + fmax(fabs(number_at(f, step)), fabs(number_at(f, step - 1)));
-  return isfinite(size) ? (f->type == ELEMTYPE_F64 ? 1e-10 : 1e-6) * size : 0;
+  return isfinite(size) ? (f->type == ELEMTYPE_F64 ? 1e-12 : 1e-6) * size : 0;
+}
+
+const AttnArray *watch_bound(const Watch *w, const Results *r) {
+  return w->watched == w->model ? NULL : &r->at[w->watched->outs.n - 1];
+}
+
+int64_t watch_fall(const AttnArray *f) {
+  for (int64_t s = 1; s < array_count(f); s++)
+    if (number_at(f, s) < number_at(f, s - 1) - digits_of(f, s)) return s;
+  return 0;
 }
 
 bool watch_results(const Watch *w, const Inputs *in, const Results *r) {
-  if (w->watched == w->model) return true;
-  const AttnArray *f = &r->at[w->watched->outs.n - 1];
+  const AttnArray *f = watch_bound(w, r);
+  if (!f) return true;
   int64_t n = array_count(f);
   for (int64_t s = 0; s < n; s++) {
     double x = number_at(f, s);
@@ -220,11 +230,7 @@ bool watch_results(const Watch *w, const Inputs *in, const Results *r) {
     tell_lost(w, in, s, x);
     return false;
   }
-  for (int64_t s = 1; s < n; s++)
-    if (number_at(f, s) < number_at(f, s - 1) - digits_of(f, s)) {
-      tell_fall(w, f, s);
-      break;
-    }
+  if (watch_fall(f)) tell_fall(w, f, watch_fall(f));
   const Infer *line = line_with_tol(w->model);
   if (line && n > 1 && fabs(number_at(f, n - 1) - number_at(f, n - 2)) > digits_of(f, n - 1))
     tell_unsettled(w, line, number_at(f, n - 2), number_at(f, n - 1), n - 1);

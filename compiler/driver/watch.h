@@ -19,6 +19,10 @@ typedef struct Watch {
 Watch watch_model(Arena *arena, const Loaded *l, const Model *m, const Options *o);
 /* After a run of w->watched: messages; false: the results are no numbers, and an error was printed. */
 bool watch_results(const Watch *w, const Inputs *in, const Results *r);
+/* F of every step among the results of w->watched; NULL: there is none.  The first step after which it is lower than before by
+ * more than its digits; 0: none. */
+const AttnArray *watch_bound(const Watch *w, const Results *r);
+int64_t watch_fall(const AttnArray *f);
 /* On a terminal, after a second, a line that tells what is going on; until watch_quiet. */
 void watch_progress(const Watch *w);
 void watch_quiet(void);

@@ -7,4 +7,7 @@
 /* The first line in which a latent takes gradient steps; NULL: all are closed. */
 const Infer *gradient_line(Arena *arena, const Model *m);
 
+/* Is every step closed, whatever the data?  Then none lowers F. */
+bool steps_are_closed(Arena *arena, const Model *m);
+
 #endif
