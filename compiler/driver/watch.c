@@ -139,7 +139,7 @@ static bool run_up_to(const Watch *w, const Inputs *in, int64_t steps, Results *
   again.model = m;
   Program p;
   Options quiet = *w->options;
-  bool ok = execute_compile(w->arena, w->file, m, &quiet, &p) && execute_run(w->arena, &p, &again, w->options->seed, r);
+  bool ok = execute_compile(w->arena, w->file, m, &quiet, in->sizes, &p) && execute_run(w->arena, &p, &again, w->options->seed, r);
   execute_dispose(&p);
   return ok;
 }
