@@ -196,8 +196,9 @@ static bool only_pulls(const LatentPlan *l, const Statement *s) {
 
 static bool has_normal_prior(const Latent *z) { return z->priors.n == 1 && z->prior->dist == DIST_NORMAL; }
 
-/* For a spread squares are not taken apart, where points alone are in them: what is left would be a small difference. */
-static bool add_spread(Plan *p, LatentPlan *l, const Statement *s) {
+/* Where points alone are in a statement, all but z is a coefficient and squares of it are not taken apart: a sum of squared
+ * differences that is small would be lost in the difference of large sums. */
+static bool add_alone(Plan *p, LatentPlan *l, const Statement *s) {
   Monomials own = {0};
   Obstacle why = {0};
   if (s->random || !collect_monomials_of((Model *)p->model, s->t, l->z, &own, &why)) return false;
@@ -209,7 +210,8 @@ static bool add_spread(Plan *p, LatentPlan *l, const Statement *s) {
 }
 
 static void add_closed(Plan *p, LatentPlan *l, const Statement *s) {
-  if (l->form == FORM_SPREAD && add_spread(p, l, s)) return;
+  bool alone = l->form == FORM_SPREAD || l->form == FORM_GAMMA || l->form == FORM_BETA;
+  if (alone && add_alone(p, l, s)) return;
   if (l->form == FORM_QUADRATIC && only_pulls(l, s) && !has_normal_prior(l->z)) l->concave = false;
   for (uint32_t m = 0; m < s->poly.n; m++) {
     const Monomial *x = &s->poly.at[m];

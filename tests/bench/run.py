@@ -30,14 +30,15 @@ SMALL = 64
 class Row:
     """words: sizes and numbers; arrays: inputs that random numbers would not be, by a function of the sizes.
     halves: the element type of queries, keys and values, if another than the model's own.
-    linear: for a model that is summed in time linear in N, the useful operations; by pairs they would be more."""
+    linear: for a model that is summed in time linear in N, or inferred in steps, the useful operations.
+    which: the model, of a file with several."""
     name: str
     model: Path
     words: dict
     arrays: dict = field(default_factory=dict)
     linear: object = None
     halves: str = ""
-    name_in: str = ""  # of the model, in a file with several
+    which: str = None
 
 
 def slopes(s):
@@ -93,6 +94,15 @@ def carried(s):
     return 4.0 * s.get("H", 1) * s["N"] * s["D"] * s["C"]
 
 
+def steps(s):
+    """Scores and sums of every pair, three times: of latents with data, or of data with latents."""
+    return 3 * 4.0 * s.get("B", 1) * s["N"] * s.get("K", s.get("M", 1)) * s["D"]
+
+
+def one_step(s):
+    return steps(s) / 3
+
+
 def heads(n, d, **more):
     return {"B": 1, "H": 8, "G": 1, "M": n, "N": n, "D": d, "C": d, **more}
 
@@ -130,12 +140,16 @@ def rows():
         yield Row(f"decode_{halves}", example("multihead"), heads(16384, 128, M=1), halves=halves)
     yield Row("decode_grouped", example("multihead"), heads(16384, 128, M=1, H=32, G=4))
     nodes = {"N": 100000, "C": 64}
-    yield Row("graph", OWN / "graph.attn", nodes, graph(degrees), name_in="graph_additive")
-    yield Row("graph_power", OWN / "graph.attn", nodes, graph(falling_degrees), name_in="graph_additive")
-    yield Row("graph_dot", OWN / "graph.attn", nodes, graph(degrees), name_in="graph_dot")
+    yield Row("graph", OWN / "graph.attn", nodes, graph(degrees), which="graph_additive")
+    yield Row("graph_power", OWN / "graph.attn", nodes, graph(falling_degrees), which="graph_additive")
+    yield Row("graph_dot", OWN / "graph.attn", nodes, graph(degrees), which="graph_dot")
     for n in (65536, 131072):
         yield Row(f"linear_causal_{n}", example("linear_causal"), {"N": n, "D": 64, "C": 64}, linear=carried)
         yield Row(f"retention_{n}", example("retention"), own(n, h=1), {"theta": decays}, linear=carried)
+    latents = OWN / "latents.attn"
+    yield Row("slots", latents, {"B": 64, "N": 1024, "K": 8, "D": 64}, linear=steps, which="slots")
+    yield Row("hopfield", latents, {"M": 256, "N": 65536, "D": 128}, linear=steps, which="hopfield")
+    yield Row("mixture", latents, {"N": 1000000, "K": 32, "D": 16}, linear=one_step, which="mixture")
 
 
 # ---- measuring --------------------------------------------------------------------------------------------------
@@ -158,7 +172,7 @@ def measure(a, row, folder):
     if row.halves:
         model = folder / f"{row.name}.attn"
         model.write_text(re.sub(r"\b([qkv]): \[", rf"\1: {row.halves}[", row.model.read_text()))
-    command = [a.attn, "bench", model, *filter(None, [row.name_in]), *words, f"--threads={a.threads}", "--json"]
+    command = [a.attn, "bench", model, *filter(None, [row.which]), *words, f"--threads={a.threads}", "--json"]
     try:
         p = subprocess.run([str(w) for w in command], capture_output=True, text=True, timeout=a.limit)
     except subprocess.TimeoutExpired:
