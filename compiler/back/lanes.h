@@ -6,7 +6,8 @@
  *
  *   lanes.c       the table of operations; the ones without a vector form go lane by lane through the scalar code
  *   lanes_math.c  exponentials and logarithms
- *   lanes_half.c  half precision */
+ *   lanes_half.c  half precision
+ *   lanes_piece.c functions by tables of polynomials */
 #ifndef ATTN_BACK_LANES_H
 #define ATTN_BACK_LANES_H
 
@@ -49,17 +50,27 @@ LLVMValueRef lanes_fold(const Lanes *l, LLVMValueRef x, LLVMValueRef (*combine)(
 LLVMValueRef lanes_fold_all(const Lanes *l, const LLVMValueRef *x, unsigned count, LLVMValueRef (*combine)(Emit *, LLVMValueRef, LLVMValueRef));
 
 LLVMValueRef lanes_exp(const Lanes *l, LLVMValueRef x);
-/* 2^x of x < 120, -inf or NaN; 0 from -127 down; absolute error 2^-23.  steps: NULL, or for integers (i32) that rise with x. */
+/* x, and -127 in place of less. */
+LLVMValueRef lanes_weight_exponent(const Lanes *l, LLVMValueRef x);
+/* 2^x of -127 <= x < 120, or NaN; 0 at -127; absolute error 2^-23.  steps: NULL, or for integers (i32) that rise with x. */
 LLVMValueRef lanes_exp2_weight(const Lanes *l, LLVMValueRef x, LLVMValueRef *steps);
 /* Of these, or the largest of some: i1, whether x is above limit, an integer; of NaN either. */
 LLVMValueRef lanes_steps_above(const Lanes *l, LLVMValueRef steps, double limit);
 LLVMValueRef lanes_exp_negative(const Lanes *l, LLVMValueRef x); /* of x <= 0 or NaN; 0 from -88.03 down */
 LLVMValueRef lanes_reciprocal(const Lanes *l, LLVMValueRef x);   /* of 2^-120 < x < 2^120, or NaN; 2 ulp */
+LLVMValueRef lanes_logistic2(const Lanes *l, LLVMValueRef x);    /* 2^x / (1 + 2^x), of any x; 0 from -127 down */
 LLVMValueRef lanes_expm1(const Lanes *l, LLVMValueRef x);
 LLVMValueRef lanes_log(const Lanes *l, LLVMValueRef x);
+LLVMValueRef lanes_log2(const Lanes *l, LLVMValueRef x); /* absolute error 2^-24, and half an ulp */
 LLVMValueRef lanes_log1p(const Lanes *l, LLVMValueRef x);
 LLVMValueRef lanes_log1p_unit(const Lanes *l, LLVMValueRef x); /* 0 <= x <= 1, or NaN */
 LLVMValueRef lanes_tanh(const Lanes *l, LLVMValueRef x);
 LLVMValueRef lanes_pow(const Lanes *l, LLVMValueRef x, LLVMValueRef y);
+
+/* ---- lanes_piece.c, of vectors with steps of 16 lanes */
+LLVMValueRef lanes_tanh_by_pieces(const Lanes *l, LLVMValueRef x);
+LLVMValueRef lanes_log2_by_pieces(const Lanes *l, LLVMValueRef x);
+LLVMValueRef lanes_mantissa(const Lanes *l, int control, LLVMValueRef x);
+LLVMValueRef lanes_exponent(const Lanes *l, LLVMValueRef x); /* the integer below log2 |x|, -inf of 0 */
 
 #endif

@@ -117,9 +117,10 @@ static V exp2_of(const Lanes *l, const Shifted *s, V f) {
   return l->step >= 8 ? exp2_by_table(l, s->sum, f) : exp2_by_polynomial(l, s->sum, f);
 }
 
-/* -127 is where the exponent's bits are 0, and 2^0 has no other: so it becomes 0, and so does all below. */
+V lanes_weight_exponent(const Lanes *l, V x) { return choose(l, compare(l, LLVMRealOLT, x, number(l, -127)), number(l, -127), x); }
+
+/* -127 is where the exponent's bits are 0, and 2^0 has no other: so it becomes 0. */
 V lanes_exp2_weight(const Lanes *l, V x, V *steps) {
-  x = choose(l, compare(l, LLVMRealOLT, x, number(l, -127)), number(l, -127), x);
   Shifted s = shifted(l, x);
   if (steps) *steps = as_bits(l, s.sum);
   return exp2_of(l, &s, beyond_steps(l, x, &s));
@@ -172,8 +173,16 @@ V lanes_reciprocal(const Lanes *l, V x) {
   return lanes_fma(l, r, miss, r);
 }
 
+/* The quotient is taken times the reciprocal, and once more what that misses. */
+V lanes_logistic2(const Lanes *l, V x) {
+  x = choose(l, compare(l, LLVMRealOGT, x, number(l, 119)), number(l, 119), x);
+  V e = lanes_exp2_weight(l, lanes_weight_exponent(l, x), NULL);
+  return mul(l, e, lanes_reciprocal(l, add(l, e, number(l, 1))));
+}
+
 /* (1 - e) / (1 + e) with e = e^(-2 |x|), a polynomial where digits would be lost. */
 V lanes_tanh(const Lanes *l, V x) {
+  if (l->step == 16) return lanes_tanh_by_pieces(l, x);
   static const double c[] = {-5.70498872745e-3, 2.06390887954e-2, -5.37397155531e-2, 1.33314422036e-1, -3.33332819422e-1};
   V size = absolute(l, x), z = mul(l, x, x), one = number(l, 1);
   V near = lanes_fma(l, mul(l, polynomial(l, z, c, 5), z), x, x);
@@ -213,17 +222,20 @@ static V table_at(const Lanes *l, const double *entry, V k) {
 }
 
 /* An instruction that takes x, maybe a control, what masked lanes get, the mask, and the rounding. */
-static V by_class(const Lanes *l, const char *name, int control, V x) {
+static V by_class(const Lanes *l, const char *name, int control, bool controls, V x) {
   LLVMTypeRef i32 = l->e->t.i32;
   V f = LLVMGetIntrinsicDeclaration(l->e->module, LLVMLookupIntrinsicID(name, strlen(name)), NULL, 0), part[4];
   V none = LLVMConstNull(LLVMVectorType(l->e->t.f32, 16)), all = LLVMConstInt(LLVMInt16TypeInContext(l->e->cx), 0xffff, false);
   V here = LLVMConstInt(i32, 4, false), how = LLVMConstInt(i32, (unsigned)control, false);
   for (unsigned n = 0; n < l->n / 16; n++) {
     V own = lanes_part(l, x, 16 * n, 16), plain[] = {own, none, all, here}, controlled[] = {own, how, none, all, here};
-    part[n] = LLVMBuildCall2(l->e->b, LLVMGlobalGetValueType(f), f, control ? controlled : plain, control ? 5 : 4, "");
+    part[n] = LLVMBuildCall2(l->e->b, LLVMGlobalGetValueType(f), f, controls ? controlled : plain, controls ? 5 : 4, "");
   }
   return lanes_joined(l, part, l->n / 16);
 }
+
+V lanes_mantissa(const Lanes *l, int control, V x) { return by_class(l, "llvm.x86.avx512.mask.getmant.ps.512", control, true, x); }
+V lanes_exponent(const Lanes *l, V x) { return by_class(l, "llvm.x86.avx512.mask.getexp.ps.512", 0, false, x); }
 
 /* x = 2^n m with m in [3/4, 3/2), whose first four bits choose a c with m close to it; log x = n log 2 + log c +
  * log (1 + r), r = m / c - 1.  Near 1, c is 1.  The instructions that find n and m give what makes the sum right for 0 (n =
@@ -237,12 +249,15 @@ static V log_by_table(const Lanes *l, V x) {
     inverse[k] = k == 0 || k == 15 ? 1 : (double)(float)(1 / middle);
     log_c[k] = -log(inverse[k]);
   }
-  V m = by_class(l, "llvm.x86.avx512.mask.getmant.ps.512", THREE_QUARTERS | NAN_BELOW_ZERO, x);
-  V n = sub(l, by_class(l, "llvm.x86.avx512.mask.getexp.ps.512", 0, x), by_class(l, "llvm.x86.avx512.mask.getexp.ps.512", 0, m));
+  V m = lanes_mantissa(l, THREE_QUARTERS | NAN_BELOW_ZERO, x), n = sub(l, lanes_exponent(l, x), lanes_exponent(l, m));
   V k = LLVMBuildLShr(l->e->b, as_bits(l, m), lanes_bits(l, 19), "");
   V r = lanes_fma(l, m, table_at(l, inverse, k), number(l, -1)), y = lanes_fma(l, mul(l, r, r), polynomial(l, r, p, 4), r);
   y = lanes_fma(l, n, number(l, 3.194618494529e-05), y); /* both parts of log 2 are positive: n may be infinite */
   return add(l, lanes_fma(l, n, number(l, 0.693115234375), table_at(l, log_c, k)), y);
+}
+
+V lanes_log2(const Lanes *l, V x) {
+  return l->step == 16 ? lanes_log2_by_pieces(l, x) : mul(l, lanes_log(l, x), number(l, 1.44269504088896341));
 }
 
 V lanes_log(const Lanes *l, V x) {

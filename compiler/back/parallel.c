@@ -335,13 +335,16 @@ void parallel_pack(Emit *e, LLVMValueRef first) {
   call_part(e, e->pack, (RowsCall){.row = e->row, .span = span, .at = first, .state = state});
 }
 
-/* Span after span, each into the first state or into the second, which is merged into the first. */
+/* Span after span, each into the first state or into the second, which is merged into the first; nothing comes of one that the
+ * mask leaves empty. */
 static void emit_spans_of_row(Emit *e, const Nest *nest, LLVMValueRef row, const RowsFunctions *f) {
   LLVMValueRef all = tile_own_state(e, nest->tiled, 0), one = tile_own_state(e, nest->tiled, 1);
   call_part(e, f->of[ROWS_SPAN], (RowsCall){.row = row, .state = all});
   Count c = count_enter(e, const_int(e, 1), tile_spans(e, nest->tiled));
+  LLVMBasicBlockRef empty = block_when(e, tile_span_may(e, nest->tiled, enter_row(e, nest, row), c.index), "span");
   call_part(e, f->of[ROWS_SPAN], (RowsCall){.row = row, .span = c.index, .state = one});
   call_part(e, f->of[ROWS_JOIN], (RowsCall){.row = row, .state = all, .from = one});
+  block_go(e, empty);
   count_leave(e, &c);
   call_part(e, f->of[ROWS_FINISH], (RowsCall){.row = row, .state = all});
 }

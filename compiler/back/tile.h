@@ -49,10 +49,11 @@ typedef struct TileOperand {
   bool is_scaled;            /* the value read is a term of a log weight, with the factor that it has there */
 } TileOperand;
 
-/* number times (or through) values that are the same for all pairs. */
+/* number times (or through) values that are the same for all pairs.  exact: of a value that is no log weight, in which sums of
+ * logs keep their law that -inf wins. */
 enum { TILE_FACTORS = 4 };
 typedef struct TileFactorBy { Val v; bool divides; } TileFactorBy;
-typedef struct TileFactor { double number; uint32_t n; TileFactorBy by[TILE_FACTORS]; } TileFactor;
+typedef struct TileFactor { double number; bool exact; uint32_t n; TileFactorBy by[TILE_FACTORS]; } TileFactor;
 
 /* Log weights are kept in base 2, in which an exponential is cheapest: scores, maxima and the sums of entropies. */
 #define TILE_LOG2_E 1.44269504088896340736
@@ -102,8 +103,8 @@ typedef struct Tile {
   LLVMValueRef vector;        /* of the block, the first of those that are computed; NULL: the tile's */
   LLVMValueRef feature;       /* d - lo */
   LLVMValueRef alive;         /* which pairs of that vector are there; NULL: all */
+  LLVMValueRef live;          /* cells of bits, a vector's together: which pairs of the strip are there; NULL: not kept */
   struct TileAside *aside;    /* NULL: the stream has no feature loops */
-  LLVMValueRef hosts;         /* i1: the tile before this one is swept beside the features of this one */
   LLVMValueRef here_row, here_column; /* one vector of pairs: row of the strip, first column of the block; else NULL */
   LLVMValueRef **memo;        /* by Val: values of the tile, [row][vector] */
   VEC(LLVMValueRef *) memos;  /* filled cells, in order */
@@ -128,6 +129,8 @@ bool tile_has_spans(const Kernel *k, const TileRows *rows);
 LLVMValueRef tile_spans(Emit *e, const TileRows *rows);       /* how many: at least 1 */
 LLVMValueRef tile_state_bytes(Emit *e, const TileRows *rows); /* of a block and a span */
 LLVMValueRef tile_own_state(Emit *e, const TileRows *rows, uint32_t which); /* two places of the thread's own: 0, 1 */
+/* Whether the mask may admit a pair of the block in the span (i1), by what is known of indices alone. */
+LLVMValueRef tile_span_may(Emit *e, const TileRows *rows, LLVMValueRef block, LLVMValueRef span);
 void tile_span_begin(Emit *e, const TileRows *rows, LLVMValueRef block, LLVMValueRef span, LLVMValueRef state);
 /* One that has begun.  panels: i1: nothing is to be read in place.  Returns NULL, or i1: it must be begun and done once more,
  * from panels. */
@@ -203,9 +206,10 @@ void tile_transpose(const Lanes *l, LLVMValueRef *row);
 /* ---- tile_value.c ------------------------------------------------------------------------------- */
 
 LLVMValueRef tile_value(Tile *t, Val v, uint32_t row, uint32_t vec);
+LLVMValueRef tile_power_base(Tile *t, const Instr *power, bool absolute); /* z of which log z times the exponent is the log */
 LLVMValueRef tile_pair_place(Tile *t, uint32_t row, uint32_t vec); /* in buffers of pairs */
-/* Evaluates the feature loops of the tile t->column; before each part of the first of them calls beside(t, part), for as
- * many parts as a tile has vectors; NULL: nothing. */
+/* Evaluates the feature loops of the tile t->column; beside each part of the first of them stands what beside(t, part)
+ * emits, for as many parts as a tile has vectors, or `unit` of them; NULL: nothing. */
 void tile_features(Tile *t, void (*beside)(Tile *t, LLVMValueRef part));
 LLVMValueRef tile_feature_step(Tile *t, const TileFeature *f, const Acc *a, LLVMValueRef old, uint32_t row, uint32_t vec);
 LLVMValueRef tile_identity(const Tile *t, const Acc *a); /* before the first feature */
@@ -229,6 +233,7 @@ void tile_place_contract(Tile *t, uint32_t k);
 /* ---- tile_affine.c ------------------------------------------------------------------------------ */
 
 LLVMValueRef tile_value_affine(Tile *t, Val v, double times); /* v * times, of one vector of pairs, a float */
+LLVMValueRef tile_function(Tile *t, Val v); /* of one vector of pairs, whose argument takes a factor; NULL: it is none */
 uint32_t tile_pair_cost(Tile *t); /* about how many instructions a vector of pairs takes, the features apart */
 void tile_carry_factors(Tile *t); /* once, when operands have their places */
 void tile_check_factors(Tile *t); /* of a block of rows: uniform values that no pair can be computed with */
@@ -255,6 +260,10 @@ void tile_sweep(Tile *t, bool masked);
 typedef struct TileAside TileAside;
 void tile_aside_new(Tile *t);                /* once, where a strip begins */
 void tile_aside_begin(Tile *t);              /* a row */
+/* Whether what is there of a strip can be kept as bits: where nothing else of what is not there matters; keeps it for the
+ * tile `column`, of which all is there if `full` (i1). */
+bool tile_keeps_live(const Tile *t);
+void tile_note_live(Tile *t, LLVMValueRef column, LLVMValueRef full);
 /* Of the strip: rows without a reference, and unless new_only (i1) those with a log weight far above it, take the largest
  * log weight of vectors lo .. hi. */
 void tile_aside_prime(Tile *t, LLVMValueRef lo, LLVMValueRef hi, LLVMValueRef new_only);

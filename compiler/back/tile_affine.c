@@ -2,7 +2,8 @@
  *
  * Multiplication distributes over sums, and is associative with what is the same for all pairs: so the factor is carried
  * to the terms of v.  A term that is an operand read there alone takes the factor where it is packed, once for a row
- * or a column; a sum of products over a feature takes it in the operand of the row.  What is left for a pair is a sum. */
+ * or a column; a sum of products over a feature takes it in the operand of the row.  What is left for a pair is a sum.
+ * So it is with the arguments of some functions. */
 #include <math.h>
 
 #include "back/tile.h"
@@ -35,6 +36,10 @@ typedef enum { TERM, SUM, DIFFERENCE, MULTIPLE } Form;
 /* How a value is made of others.  MULTIPLE: of `one`, *f being changed. */
 typedef struct Parts { Form form; Val one, two; } Parts;
 
+bool tile_is_uniform_sum(const Tile *t, const Instr *i) {
+  return i->op == IR_LOGMUL && (!t->rows->dep[i->arg[0]] || !t->rows->dep[i->arg[1]]);
+}
+
 static bool is_number(const Tile *t, Val v) {
   IrType type = ir_at(t->e->k, v)->type;
   return type == IR_REAL || type == IR_WIDE;
@@ -42,6 +47,7 @@ static bool is_number(const Tile *t, Val v) {
 
 static Parts parts_of(const Tile *t, Val v, TileFactor *f) {
   const Instr *i = ir_at(t->e->k, v);
+  bool sums_logs = i->op == IR_LOGMUL && (!f->exact || tile_is_uniform_sum(t, i));
   Parts term = {TERM, v, 0};
   if (!t->rows->dep[v] || t->operand[v].from || !is_number(t, v)) return term;
   if (i->op == IR_CONVERT && is_number(t, i->arg[0])) return (Parts){MULTIPLE, i->arg[0], 0};
@@ -53,7 +59,7 @@ static Parts parts_of(const Tile *t, Val v, TileFactor *f) {
   if (i->op == IR_MUL)
     for (int n = 0; n < 2; n++)
       if (!t->rows->dep[i->arg[1 - n]]) return factor_by(f, i->arg[1 - n], false) ? (Parts){MULTIPLE, i->arg[n], 0} : term;
-  if (i->op == IR_ADD || i->op == IR_LOGMUL) return (Parts){SUM, i->arg[0], i->arg[1]};
+  if (i->op == IR_ADD || sums_logs) return (Parts){SUM, i->arg[0], i->arg[1]};
   if (i->op == IR_SUB) return (Parts){DIFFERENCE, i->arg[0], i->arg[1]};
   return term;
 }
@@ -174,14 +180,23 @@ static void carry(const Carry *c, Val v, TileFactor f) {
   if (p.form == SUM || p.form == DIFFERENCE) carry(c, p.two, f);
 }
 
+/* Functions of pairs, of what their argument is taken times. */
+static double argument_factor(const Tile *t, Val v) {
+  uint8_t d = t->rows->dep[v];
+  if (t->operand[v].from || (d & DEP_BOTH) != DEP_BOTH || d & DEP_FEATURE) return 0;
+  switch (ir_at(t->e->k, v)->op) {
+    case IR_TANH: return 1;
+    case IR_SIGMOID: return TILE_LOG2_E;
+    default: return 0;
+  }
+}
+
 void tile_carry_factors(Tile *t) {
   Carry c = {t, NEW_ARRAY(t->e->arena, uint32_t, t->e->k->instrs.n)};
   count_readers(&c);
   for (uint32_t w = 0; w < t->s->weights.n; w++) carry(&c, t->s->weights.at[w].body, (TileFactor){.number = TILE_LOG2_E});
-}
-
-bool tile_is_uniform_sum(const Tile *t, const Instr *i) {
-  return i->op == IR_LOGMUL && (!t->rows->dep[i->arg[0]] || !t->rows->dep[i->arg[1]]);
+  for (uint32_t v = 1; v < t->e->k->instrs.n; v++)
+    if (c.readers[v] && argument_factor(t, v)) carry(&c, ir_at(t->e->k, v)->arg[0], (TileFactor){.number = argument_factor(t, v), .exact = true});
 }
 
 static void check_uniform_sums(Tile *t) {
@@ -229,6 +244,19 @@ V tile_scaled(Tile *t, Val v, V x) {
   return y;
 }
 
+/* The log of a value of pairs, in base 2 but for *f, which takes the exponent of a power that is the same for all pairs. */
+static V log_of_pairs(Tile *t, Val v, TileFactor *f) {
+  const Instr *i = ir_at(t->e->k, v);
+  if (t->operand[v].from || i->op != IR_LOG || (t->rows->dep[v] & DEP_BOTH) != DEP_BOTH) return NULL;
+  const Instr *x = ir_at(t->e->k, i->arg[0]);
+  bool absolute = x->op == IR_ABS;
+  if (absolute) x = ir_at(t->e->k, x->arg[0]);
+  f->number *= TILE_LN_2;
+  if (x->op != IR_POW) return lanes_log2(&t->l, tile_value(t, i->arg[0], 0, 0));
+  if (t->rows->dep[x->arg[1]] || !factor_by(f, x->arg[1], false)) return NULL;
+  return lanes_log2(&t->l, tile_power_base(t, x, absolute));
+}
+
 static V affine(Tile *t, Val v, TileFactor f, V plus) {
   Emit *e = t->e;
   TileFactor inner = f;
@@ -239,10 +267,28 @@ static V affine(Tile *t, Val v, TileFactor f, V plus) {
     if (p.form == DIFFERENCE) second.number = -second.number;
     return affine(t, p.one, inner, affine(t, p.two, second, plus));
   }
-  V x = tile_value(t, v, 0, 0);
-  if (t->operand[v].is_scaled) return plus ? LLVMBuildFAdd(e->b, x, plus, "") : x;
+  V x = log_of_pairs(t, v, &inner);
+  if (x) f = inner;
+  else x = tile_value(t, v, 0, 0);
+  if (!t->rows->dep[v] && is_number(t, v)) { /* one product for all pairs */
+    V y = op_convert(e, e->val[v], ir_at(e->k, v)->type, IR_WIDE);
+    y = LLVMBuildFMul(e->b, y, op_convert(e, factor_value(t, &f), IR_REAL, IR_WIDE), "");
+    y = lanes_splat(&t->l, op_convert(e, y, IR_WIDE, IR_REAL));
+    return plus ? LLVMBuildFAdd(e->b, y, plus, "") : y;
+  }
+  bool whole = t->operand[v].is_scaled || (f.number == 1 && !f.n);
+  if (whole) return plus ? LLVMBuildFAdd(e->b, x, plus, "") : x;
   V by = lanes_splat(&t->l, factor_value(t, &f));
   return plus ? lanes_fma(&t->l, x, by, plus) : LLVMBuildFMul(e->b, x, by, "");
 }
 
 V tile_value_affine(Tile *t, Val v, double times) { return affine(t, v, (TileFactor){.number = times}, NULL); }
+
+V tile_function(Tile *t, Val v) {
+  double by = argument_factor(t, v);
+  const Instr *i = ir_at(t->e->k, v);
+  if (tile_is_uniform_sum(t, i)) return affine(t, v, (TileFactor){.number = 1, .exact = true}, NULL);
+  if (!by) return NULL;
+  V x = affine(t, i->arg[0], (TileFactor){.number = by, .exact = true}, NULL);
+  return i->op == IR_TANH ? lanes_tanh(&t->l, x) : lanes_logistic2(&t->l, x);
+}

@@ -265,7 +265,8 @@ static void exponentiate(Tile *t, const Line *l, Val v) {
   LLVMValueRef less = lanes_splat(&t->l, LLVMBuildSelect(e->b, empty, LLVMConstReal(e->t.f32, 0), most, ""));
   c = count_enter(e, const_int(e, 0), vectors);
   d = times(e, c.index, t->l.n), x = LLVMBuildFSub(e->b, tile_get(e, t->l.f32, base, plus(e, first, d)), less, "");
-  x = lanes_exp2_weight(&t->l, LLVMBuildFMul(e->b, x, lanes_float(&t->l, TILE_LOG2_E), ""), NULL);
+  x = lanes_weight_exponent(&t->l, LLVMBuildFMul(e->b, x, lanes_float(&t->l, TILE_LOG2_E), ""));
+  x = lanes_exp2_weight(&t->l, x, NULL);
   tile_put(e, base, plus(e, first, d), LLVMBuildSelect(e->b, is_feature(t, l, d), x, lanes_float(&t->l, 0), ""));
   count_leave(e, &c);
 }

@@ -19,7 +19,7 @@ static V ceil_div(Emit *e, V x, uint64_t n) {
   return LLVMBuildUDiv(e->b, plus(e, x, const_int(e, (int64_t)n - 1)), const_int(e, (int64_t)n), "");
 }
 
-enum { LONG_SWEEP = 20 }; /* instructions of a vector of pairs: how many do not fit between the multiply-adds of a part */
+enum { LONG_SWEEP = 20, MANY_LANES = 16 }; /* LONG_SWEEP: instructions of a vector of pairs */
 
 /* ---- workspace ---------------------------------------------------------------------------------- */
 
@@ -583,7 +583,8 @@ static void set_block(Tile *t, const Block *b) {
   t->rows_in_block = b->rows;
   t->period = group_is(t->e, t->rows) ? group_period(t->e, t->rows) : NULL;
   t->odd = b->odd;
-  t->unit = tile_pair_cost(t) > LONG_SWEEP || !t->s->shape.hosts ? t->nvec : 1;
+  /* side by side where registers are too few for a sweep in pieces among the multiply-adds */
+  t->unit = (t->l.n < MANY_LANES && tile_pair_cost(t) > LONG_SWEEP) || !t->s->shape.hosts ? t->nvec : 1;
   tile_carry_factors(t);
 }
 
@@ -763,6 +764,17 @@ static Block span_at(Emit *e, const TileRows *rows, V block, V span, V state) {
   b.hi = least(e, e->val[l->hi], plus(e, b.lo, const_int(e, (int64_t)span_columns(rows))));
   b.seeded = LLVMBuildICmp(e->b, LLVMIntEQ, span, const_int(e, 0), "");
   return b;
+}
+
+V tile_span_may(Emit *e, const TileRows *rows, V block, V span) {
+  Block b = block_at(e, rows, block);
+  Tile *t = b.tiles[0];
+  if (!is_skipped(t)) return true_(e);
+  const Loop *l = only_stream(rows)->loop;
+  t->first_row = b.first, t->rows_in_block = b.rows;
+  t->first_col = plus(e, e->val[l->lo], times(e, span, span_columns(rows)));
+  t->cols_in_block = least(e, minus(e, e->val[l->hi], t->first_col), const_int(e, (int64_t)span_columns(rows)));
+  return tile_mask_block(t).may;
 }
 
 void tile_span_begin(Emit *e, const TileRows *rows, V block, V span, V state) {

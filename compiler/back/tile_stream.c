@@ -1,12 +1,14 @@
 /* tile_stream: one strip of rows against one block of columns: features, sweep, contract.  See tile.h.
  *
  * A tile is swept while the features of the next one are summed: an exponential is made of instructions of which few need
- * the multiply-add units.  That takes pairs that are all there, columns that are all good, and rows with references; other
- * tiles are swept by themselves.
+ * the multiply-add units.  Which pairs a mask leaves is kept as bits, so that it takes no more there.  That takes a next tile
+ * that is whole, and columns that are all good; other tiles are swept by themselves.
+ *
+ * Tiles are taken from the last to the first, as blocks are: a tile that a prefix cuts is swept beside the next one.
  *
  * References follow from a row's own pairs, so that its bits do: a row without one takes the largest log weight among its
- * pairs in the first tile of the block, or if it has none there, among all in the block.  A row with a log weight far above
- * its reference takes the largest of the block, and the strip is swept once more. */
+ * pairs in the last tile that has any.  A row with a log weight far above its reference takes the largest of the block, and
+ * the strip is swept once more. */
 #include "back/tile.h"
 
 typedef LLVMValueRef V;
@@ -70,15 +72,14 @@ static V is_full(Tile *t, V tile) {
   return both(e, inside, full);
 }
 
+/* part: of a tile, `unit` vectors. */
 static void sweep_beside(Tile *t, V part) {
   Emit *e = t->e;
-  V vectors = const_int(e, t->nvec), before = times(e, minus(e, t->column, const_int(e, 1)), t->width);
-  V turn = equal(e, LLVMBuildURem(e->b, part, const_int(e, t->unit), ""), const_int(e, 0));
-  LLVMBasicBlockRef alone = block_when(e, both(e, t->hosts, turn), "beside");
-  t->here_row = LLVMBuildUDiv(e->b, part, vectors, "");
-  tile_aside_sweep(t, plus(e, before, times(e, LLVMBuildURem(e->b, part, vectors, ""), t->l.n)), false);
+  uint32_t parts = t->nvec / t->unit;
+  V before = times(e, plus(e, t->column, const_int(e, 1)), t->width), count = const_int(e, parts);
+  t->here_row = LLVMBuildUDiv(e->b, part, count, "");
+  tile_aside_sweep(t, plus(e, before, times(e, LLVMBuildURem(e->b, part, count, ""), (uint64_t)t->l.n * t->unit)), false);
   t->here_row = NULL;
-  block_go(e, alone);
 }
 
 /* Features of the tile's live vectors, `each` at a time, which divides those of a tile; there may be more than are live. */
@@ -97,7 +98,7 @@ static void features_of(Tile *t, const Live *live, uint32_t each) {
   count_leave(e, &c);
 }
 
-static void features(Tile *t, const Live *live, V wide) {
+static void features(Tile *t, const Live *live, V wide, V hosts) {
   Emit *e = t->e;
   if (t->s->shape.at_once < t->nvec) {
     features_of(t, live, t->s->shape.at_once);
@@ -105,7 +106,14 @@ static void features(Tile *t, const Live *live, V wide) {
   }
   LLVMBasicBlockRef done = block_new(e, "summed"), narrow = block_when(e, wide, "wide");
   uint32_t mark = tile_mark(t);
-  tile_features(t, t->s->shape.hosts ? sweep_beside : NULL);
+  if (t->s->shape.hosts) {
+    LLVMBasicBlockRef alone = block_when(e, hosts, "beside");
+    tile_features(t, sweep_beside);
+    tile_forget(t, mark);
+    LLVMBuildBr(e->b, done);
+    LLVMPositionBuilderAtEnd(e->b, alone);
+  }
+  tile_features(t, NULL);
   tile_forget(t, mark);
   LLVMBuildBr(e->b, done);
   LLVMPositionBuilderAtEnd(e->b, narrow);
@@ -151,50 +159,57 @@ static void sweep_tile(Tile *t, V tile) {
   block_go(e, done);
 }
 
-/* What changes from turn to turn.  tile, swept: i64, cells: the tile whose features come next; the first that has not been
+/* What changes from turn to turn.  tile, swept: i64, cells: the tile whose features come next; the last that has not been
  * swept.  is_new, again: i1, cells: some row has no reference; the strip is swept once more. */
-typedef struct Turns { V first, end, tile, swept, is_new, again; } Turns;
+typedef struct Turns { V first, last, tile, swept, is_new, again; } Turns;
 
-/* Gives rows their references as soon as all that decides them is known; returns whether every row has one, or will never
- * have one in this block. */
-static V prime(Tile *t, const Turns *r, V tile, V at_end) {
+/* Gives rows that have a pair in the tile before this one in turn, and none before that, their references. */
+static void prime(Tile *t, const Turns *r, V tile) {
   Emit *e = t->e;
-  V one = const_int(e, 1), begins = LLVMBuildICmp(e->b, LLVMIntSLT, t->vec_lo, const_int(e, t->nvec), "");
-  V early = both(e, both(e, equal(e, tile, one), begins), negate(e, at_end)), again = LLVMBuildLoad2(e->b, e->t.i1, r->again, "");
-  V now = both(e, LLVMBuildLoad2(e->b, e->t.i1, r->is_new, ""), either(e, early, at_end));
+  V again = LLVMBuildLoad2(e->b, e->t.i1, r->again, ""), some = LLVMBuildICmp(e->b, LLVMIntSLT, tile, r->last, "");
+  V now = both(e, LLVMBuildLoad2(e->b, e->t.i1, r->is_new, ""), some);
   LLVMBasicBlockRef done = block_when(e, either(e, now, again), "prime");
-  tile_aside_prime(t, t->vec_lo, LLVMBuildSelect(e->b, early, const_int(e, t->nvec), t->vec_hi, ""), early);
+  Live before = live_of(t, plus(e, tile, const_int(e, 1)));
+  V lo = LLVMBuildSelect(e->b, again, t->vec_lo, before.lo, ""), hi = LLVMBuildSelect(e->b, again, t->vec_hi, before.hi, "");
+  tile_aside_prime(t, lo, hi, negate(e, again));
   LLVMBuildStore(e->b, tile_aside_is_new(t), r->is_new);
   block_go(e, done);
-  return either(e, negate(e, LLVMBuildLoad2(e->b, e->t.i1, r->is_new, "")), at_end);
 }
 
-/* Tiles first .. end, and one turn more: in each the tiles before it are swept as far as they can be. */
+static void note_live(Tile *t, V tile, V at_end) {
+  Emit *e = t->e;
+  LLVMBasicBlockRef done = block_when(e, negate(e, at_end), "note");
+  tile_note_live(t, tile, is_full(t, tile));
+  block_go(e, done);
+}
+
+/* Tiles from the last to the first, and one turn more: in each the tile before it is swept. */
 static void turn(Tile *t, const Turns *r, V tile) {
   Emit *e = t->e;
-  V at_end = equal(e, tile, r->end), before = minus(e, tile, const_int(e, 1)), ready = prime(t, r, tile, at_end);
+  V one = const_int(e, 1), at_end = LLVMBuildICmp(e->b, LLVMIntSLT, tile, r->first, ""), before = plus(e, tile, one);
+  prime(t, r, tile);
   Live live = live_of(t, tile);
   V wide = both(e, is_wide(t, &live), negate(e, at_end)), from = LLVMBuildLoad2(e->b, e->t.i64, r->swept, "");
-  V good = both(e, is_full(t, greatest(e, before, const_int(e, 0))), negate(e, some_are_bad(t)));
-  t->hosts = t->s->shape.hosts ? both(e, both(e, ready, wide), both(e, equal(e, from, before), good)) : LLVMConstNull(e->t.i1);
-  if (t->in_place) t->hosts = both(e, t->hosts, negate(e, t->in_place));
-  V lags = t->s->shape.hosts ? t->hosts : negate(e, at_end);
-  V limit = LLVMBuildSelect(e->b, ready, LLVMBuildSelect(e->b, lags, greatest(e, before, from), tile, ""), from, "");
-  Count c = count_enter(e, from, limit);
-  sweep_tile(t, c.index);
+  V good = negate(e, some_are_bad(t));
+  if (t->live) note_live(t, tile, at_end);
+  else good = both(e, good, is_full(t, least(e, before, r->last)));
+  V hosts = t->s->shape.hosts ? both(e, wide, both(e, equal(e, from, before), good)) : LLVMConstNull(e->t.i1);
+  if (t->in_place) hosts = both(e, hosts, negate(e, t->in_place));
+  Count c = count_enter(e, const_int(e, 0), LLVMBuildSelect(e->b, hosts, const_int(e, 0), minus(e, from, tile), ""));
+  sweep_tile(t, minus(e, from, c.index));
   count_leave(e, &c);
-  LLVMBuildStore(e->b, LLVMBuildSelect(e->b, t->hosts, tile, limit, ""), r->swept);
+  LLVMBuildStore(e->b, tile, r->swept);
   LLVMBasicBlockRef last = block_when(e, negate(e, at_end), "features");
   t->column = tile;
   LLVMBasicBlockRef there = t->in_place ? block_when(e, negate(e, t->in_place), "panels") : NULL;
-  features(t, &live, wide);
+  features(t, &live, wide, hosts);
   if (there) block_go(e, there);
   block_go(e, last);
 }
 
 static void begin_sweep(Tile *t, const Turns *r) {
   for_rows(t, tile_aside_begin);
-  LLVMBuildStore(t->e->b, r->first, r->swept);
+  LLVMBuildStore(t->e->b, r->last, r->swept);
 }
 
 /* A log weight far above its reference sends the strip through the last turn again, which raises the reference. */
@@ -204,28 +219,30 @@ static void features_and_sweep(Tile *t) {
   Turns r = {.tile = cell_new(e, e->t.i64, "tile"), .swept = cell_new(e, e->t.i64, "swept"), .is_new = cell_new(e, e->t.i1, "is_new"),
              .again = cell_new(e, e->t.i1, "again")};
   r.first = LLVMBuildUDiv(e->b, t->vec_lo, vectors, "");
-  r.end = LLVMBuildUDiv(e->b, plus(e, t->vec_hi, const_int(e, t->nvec - 1)), vectors, "");
+  r.last = LLVMBuildUDiv(e->b, minus(e, t->vec_hi, const_int(e, 1)), vectors, "");
   tile_aside_new(t);
+  if (tile_keeps_live(t)) t->live = cell_new(e, LLVMArrayType2(LLVMIntTypeInContext(e->cx, t->l.n), t->nrow * t->s->shape.col_block / t->l.n), "live");
   begin_sweep(t, &r);
-  LLVMBuildStore(e->b, r.first, r.tile);
+  LLVMBuildStore(e->b, r.last, r.tile);
   LLVMBuildStore(e->b, tile_aside_is_new(t), r.is_new);
   LLVMBuildStore(e->b, LLVMConstNull(e->t.i1), r.again);
   LLVMBasicBlockRef loop = block_new(e, "turn");
   block_go(e, loop);
-  V tile = LLVMBuildLoad2(e->b, e->t.i64, r.tile, ""), next = plus(e, tile, const_int(e, 1));
+  V tile = LLVMBuildLoad2(e->b, e->t.i64, r.tile, ""), next = minus(e, tile, const_int(e, 1));
   turn(t, &r, tile);
   LLVMBuildStore(e->b, next, r.tile);
-  LLVMBasicBlockRef over = block_when(e, LLVMBuildICmp(e->b, LLVMIntSLE, next, r.end, ""), "next");
+  LLVMBasicBlockRef over = block_when(e, LLVMBuildICmp(e->b, LLVMIntSGE, plus(e, next, const_int(e, 1)), r.first, ""), "next");
   LLVMBuildBr(e->b, loop);
   LLVMPositionBuilderAtEnd(e->b, over);
   V exceeds = both(e, tile_aside_exceeds(t), negate(e, LLVMBuildLoad2(e->b, e->t.i1, r.again, "")));
   LLVMBasicBlockRef settled = block_when(e, exceeds, "again");
   begin_sweep(t, &r);
-  LLVMBuildStore(e->b, r.end, r.tile);
+  LLVMBuildStore(e->b, minus(e, r.first, const_int(e, 1)), r.tile);
   LLVMBuildStore(e->b, yes, r.again);
   LLVMBuildBr(e->b, loop);
   LLVMPositionBuilderAtEnd(e->b, settled);
   tile_aside_end(t);
+  t->live = NULL;
 }
 
 /* ---- contract ----------------------------------------------------------------------------------- */

@@ -164,6 +164,18 @@ static V x_of(Tile *t, const TileAcc *a) {
   return v;
 }
 
+/* Where a vector's bits lie in t->live: [row of the strip][vector of the block]. */
+static V live_address(Tile *t) {
+  Emit *e = t->e;
+  V at = plus(e, times(e, t->here_row, t->s->shape.col_block / t->l.n), LLVMBuildUDiv(e->b, t->here_column, const_int(e, t->l.n), ""));
+  return tile_address(e, LLVMIntTypeInContext(e->cx, t->l.n), t->live, at);
+}
+
+static V live_here(Tile *t) {
+  LLVMTypeRef bits = LLVMIntTypeInContext(t->e->cx, t->l.n);
+  return LLVMBuildBitCast(t->e->b, LLVMBuildLoad2(t->e->b, bits, live_address(t), ""), t->l.i1, "");
+}
+
 /* Lanes inside the block of columns. */
 static V inside_here(Tile *t) {
   Emit *e = t->e;
@@ -174,6 +186,7 @@ static V inside_here(Tile *t) {
 /* And inside the mask. */
 static V alive_here(Tile *t) {
   Emit *e = t->e;
+  if (t->live) return live_here(t);
   V inside = inside_here(t);
   return t->s->loop->mask ? LLVMBuildAnd(e->b, inside, tile_value(t, t->s->loop->mask, 0, 0), "") : inside;
 }
@@ -204,7 +217,7 @@ static V all_into_one(const Tile *t, const Acc *a, V x) {
 
 static V add_vector(const Tile *t, V sum, V x) { return sum_two(t->e, sum, into_one(t, x, sum_two)); }
 
-/* In base 2.  distance: less the reference; part: 2^that.  A height is rounded before the reference is taken off: of the
+/* In base 2.  distance: less the reference, and no less than where a weight is 0; part: 2^that.  A height is rounded before the reference is taken off: of the
  * largest, from which that reference came, nothing is left, whatever its size. */
 typedef struct Weighed { V height, distance, part; } Weighed;
 
@@ -213,7 +226,7 @@ static Weighed weigh(Sweep *s, uint32_t w, V alive) {
   Emit *e = t->e;
   Weighed r = {.height = tile_value_affine(t, t->s->weights.at[w].body, TILE_LOG2_E)};
   if (alive) r.height = choose(e, alive, r.height, lanes_float(&t->l, -INFINITY));
-  r.distance = LLVMBuildFAdd(e->b, r.height, lanes_splat(&t->l, s->depth[w]), "");
+  r.distance = lanes_weight_exponent(&t->l, LLVMBuildFAdd(e->b, r.height, lanes_splat(&t->l, s->depth[w]), ""));
   V steps;
   r.part = lanes_exp2_weight(&t->l, r.distance, &steps);
   s->next.max[w] = is_flag(t, w, s->beside) ? bigger_int(e, s->phi.max[w], into_one(t, steps, bigger_int)) : bigger(e, s->phi.max[w], r.height);
@@ -272,8 +285,9 @@ static void accumulate(Sweep *s, uint32_t k, const Weighed *weighed, V alive) {
   } else if (!has_vector(a)) return;
   else if (a->acc->kind == ACC_ARGMAX) s->next.acc[k] = argmax_here(s, k, w);
   else if (a->acc->kind == ACC_ENTROPY) {
-    V some = compare(e, LLVMRealUNE, w->part, zero);
-    s->next.acc[k] = add_vector(t, s->phi.acc[k], choose(e, some, LLVMBuildFMul(e->b, w->part, w->distance, ""), zero));
+    V one = s->phi.acc[k];
+    bool single = t->l.n == t->l.step;
+    s->next.acc[k] = single ? lanes_fma(&t->l, w->part, w->distance, one) : add_vector(t, one, LLVMBuildFMul(e->b, w->part, w->distance, ""));
   } else s->next.acc[k] = add_vector(t, s->phi.acc[k], choose(e, is_there(t, w), LLVMBuildFMul(e->b, w->part, x_of(t, a), ""), zero));
 }
 
@@ -281,7 +295,7 @@ static void sweep_vector(Sweep *s) {
   Tile *t = s->t;
   uint32_t mark = tile_mark(t);
   Weighed *weighed = NEW_ARRAY(t->e->arena, Weighed, t->s->weights.n + 1);
-  V alive = t->alive = s->masked ? alive_here(t) : NULL;
+  V alive = t->alive = s->masked || t->live ? alive_here(t) : NULL;
   for (uint32_t w = 0; w < t->s->weights.n; w++) weighed[w] = weigh(s, w, alive);
   for (uint32_t k = 0; k < t->s->accs.n; k++) accumulate(s, k, weighed, alive);
   for (uint32_t k = 0; k < t->s->accs.n; k++) except_bad(s, &t->s->accs.at[k], weighed, alive);
@@ -339,18 +353,18 @@ static void rescale_acc(Tile *t, uint32_t k, V row, V scale, V shift, V mass) {
   tile_put(e, t->acc[k].state, row, LLVMBuildFMul(e->b, old, scale, ""));
 }
 
-/* The reference of a row becomes `top`, its states with it. */
+/* The reference of a row becomes `top`, its states with it: without one they were those of nothing. */
 static void raise(Tile *t, uint32_t w, V row, V old, V top) {
   Emit *e = t->e;
+  tile_put(e, t->weight[w].max, row, top);
+  LLVMBasicBlockRef done = block_when(e, compare(e, LLVMRealUNE, old, none_scalar(e)), "rescale");
   V mass = tile_get(e, e->t.f64, t->weight[w].mass, row);
-  V first = compare(e, LLVMRealOEQ, old, none_scalar(e));
-  V gap = LLVMBuildFSub(e->b, op_convert(e, old, IR_REAL, IR_WIDE), op_convert(e, top, IR_REAL, IR_WIDE), "");
-  V shift = choose(e, first, const_float(e, IR_WIDE, 0), gap);
-  V scale = choose(e, first, const_float(e, IR_WIDE, 0), op_math(e, "exp2", IR_WIDE, gap));
+  V shift = LLVMBuildFSub(e->b, op_convert(e, old, IR_REAL, IR_WIDE), op_convert(e, top, IR_REAL, IR_WIDE), "");
+  V scale = op_math(e, "exp2", IR_WIDE, shift);
   for (uint32_t k = 0; k < t->s->accs.n; k++)
     if (is_weighted_by(&t->s->accs.at[k], w)) rescale_acc(t, k, row, scale, shift, mass);
   tile_put(e, t->weight[w].mass, row, LLVMBuildFMul(e->b, mass, scale, ""));
-  tile_put(e, t->weight[w].max, row, top);
+  block_go(e, done);
 }
 
 static V reference_of(Tile *t, uint32_t w, V row) { return tile_get(t->e, t->e->t.f32, t->weight[w].max, row); }
@@ -520,6 +534,37 @@ static void store_vectors(Tile *t, const Vectors *v) {
     if (v->sum[w]) line_put(t, at->sum[w], v->sum[w]);
   for (uint32_t k = 0; k < t->s->accs.n; k++)
     if (v->acc[k]) line_put(t, at->acc[k], v->acc[k]);
+}
+
+bool tile_keeps_live(const Tile *t) { return t->s->loop->mask && !t->s->checks.n && !t->s->exceptions.n && t->unit == 1; }
+
+/* The bits of a row's vectors of tile `column`; full: (i1) all of them. */
+static void note_live(Tile *t, V column, V full) {
+  Emit *e = t->e;
+  LLVMTypeRef bits = LLVMIntTypeInContext(e->cx, t->l.n);
+  V live = t->live, first = times(e, column, t->nvec);
+  Count c = count_enter(e, first, plus(e, first, const_int(e, t->nvec)));
+  t->here_column = times(e, c.index, t->l.n);
+  V at = live_address(t);
+  LLVMBuildStore(e->b, LLVMConstAllOnes(bits), at);
+  LLVMBasicBlockRef done = block_when(e, LLVMBuildNot(e->b, full, ""), "cut");
+  uint32_t mark = tile_mark(t);
+  t->live = NULL;
+  LLVMBuildStore(e->b, LLVMBuildBitCast(e->b, alive_here(t), bits, ""), at);
+  t->live = live;
+  tile_forget(t, mark);
+  block_go(e, done);
+  t->here_column = NULL;
+  count_leave(e, &c);
+}
+
+void tile_note_live(Tile *t, V column, V full) {
+  Count r = count_enter(t->e, const_int(t->e, 0), const_int(t->e, t->nrow));
+  t->here_row = r.index;
+  t->row_odd = line_at(t, t->aside->odd, t->e->t.i1);
+  note_live(t, column, full);
+  t->here_row = NULL;
+  count_leave(t->e, &r);
 }
 
 void tile_aside_new(Tile *t) {

@@ -203,6 +203,23 @@ static LLVMValueRef log_of_power(Tile *t, const Instr *log, uint32_t row, uint32
   return LLVMBuildSelect(b, bad, lanes_float(&t->l, __builtin_nan("")), v, "");
 }
 
+/* log x^y, or log |x^y|, is y log z with z: 1 where y = 0; |x| where the power is positive; else x, whose log is no number
+ * where x < 0.  For a y that is the same for all pairs that is bits of x, and bits beside them. */
+LLVMValueRef tile_power_base(Tile *t, const Instr *power, bool absolute) {
+  Emit *e = t->e;
+  LLVMBuilderRef b = e->b;
+  LLVMValueRef y = op_convert(e, e->val[power->arg[1]], ir_at(e->k, power->arg[1])->type, IR_WIDE);
+  LLVMValueRef part = absolute ? y : LLVMBuildFMul(b, y, const_float(e, IR_WIDE, 0.5), ""), whole = op_math(e, "trunc", IR_WIDE, part);
+  LLVMValueRef positive = LLVMBuildFCmp(b, LLVMRealOEQ, whole, part, ""), one = LLVMBuildFCmp(b, LLVMRealOEQ, y, const_float(e, IR_WIDE, 0), "");
+  LLVMValueRef none = LLVMConstNull(e->t.i32), size = LLVMConstInt(e->t.i32, 0x7fffffff, false), unit = LLVMConstInt(e->t.i32, 0x3f800000, false);
+  LLVMValueRef keep = LLVMBuildSelect(b, positive, size, LLVMConstAllOnes(e->t.i32), "");
+  keep = LLVMBuildSelect(b, one, none, keep, "");
+  LLVMValueRef bits = LLVMBuildBitCast(b, tile_value(t, power->arg[0], 0, 0), t->l.i32, "");
+  bits = LLVMBuildAnd(b, bits, lanes_splat(&t->l, keep), "");
+  bits = LLVMBuildOr(b, bits, lanes_splat(&t->l, LLVMBuildSelect(b, one, unit, none, "")), "");
+  return LLVMBuildBitCast(b, bits, t->l.f32, "");
+}
+
 /* x^y < 0 where x < 0 and y is an odd integer; the power itself need not be known. */
 static LLVMValueRef power_below_zero(Tile *t, const Instr *less, uint32_t row, uint32_t vec) {
   const Kernel *k = t->e->k;
@@ -225,11 +242,55 @@ static LLVMValueRef divide_by_uniform(Tile *t, const Instr *i, uint32_t row, uin
   return LLVMBuildFMul(e->b, tile_value(t, i->arg[0], row, vec), lanes_splat(&t->l, one), "");
 }
 
-static LLVMValueRef special_form(Tile *t, const Instr *i, uint32_t row, uint32_t vec) {
+/* Zero times a value is 0 or no number. */
+static bool is_nothing(const Kernel *k, Val v, int depth) {
+  const Instr *i = ir_at(k, v);
+  if (depth > 8) return false;
+  if (i->op == IR_CONVERT || i->op == IR_NEG || i->op == IR_DIV) return is_nothing(k, i->arg[0], depth + 1);
+  for (uint32_t n = 0; i->op == IR_MUL && n < 2; n++)
+    if (ir_at(k, i->arg[n])->op == IR_CONST && ir_at(k, i->arg[n])->type != IR_INT && ir_at(k, i->arg[n])->number == 0) return true;
+  return false;
+}
+
+/* A log weight that is never -inf; what is the same for all pairs in a sum of logs is finite (tile_check_factors). */
+static bool never_removes(Tile *t, Val v, int depth) {
+  const Instr *i = ir_at(t->e->k, v);
+  if (depth > 8) return false;
+  if (i->op == IR_MAX) return never_removes(t, i->arg[0], depth + 1) || never_removes(t, i->arg[1], depth + 1);
+  if (!tile_is_uniform_sum(t, i)) return false;
+  return is_nothing(t->e->k, i->arg[t->rows->dep[i->arg[0]] ? 0 : 1], 0);
+}
+
+/* Whether x is -inf, or is not. */
+static LLVMValueRef removes(Tile *t, const Instr *i) {
+  const Instr *none = ir_at(t->e->k, i->arg[1]);
+  if (none->op != IR_CONST || none->type == IR_INT || none->type == IR_BOOL || none->number != -__builtin_inf()) return NULL;
+  if (!never_removes(t, i->arg[0], 0)) return NULL;
+  return lanes_splat(&t->l, LLVMConstInt(t->e->t.i1, i->op == IR_NE, false));
+}
+
+/* x - x tells numbers from what is none.  max(a, b) with an a that is no -inf is a number where both are, but for b = -inf. */
+static LLVMValueRef spoil_of_maximum(Tile *t, const Instr *i, uint32_t row, uint32_t vec) {
+  Emit *e = t->e;
+  const Instr *max = ir_at(e->k, i->arg[0]);
+  if (i->arg[0] != i->arg[1] || max->op != IR_MAX || max->type == IR_INT || max->type == IR_BOOL) return NULL;
+  uint32_t n = never_removes(t, max->arg[0], 0) ? 0 : 1;
+  if (!never_removes(t, max->arg[n], 0)) return NULL;
+  LLVMValueRef a = tile_value(t, max->arg[n], row, vec), b = tile_value(t, max->arg[1 - n], row, vec), least = lanes_float(&t->l, -3e38);
+  b = LLVMBuildSelect(e->b, LLVMBuildFCmp(e->b, LLVMRealOLT, b, least, ""), least, b, "");
+  return LLVMBuildFAdd(e->b, LLVMBuildFSub(e->b, a, a, ""), LLVMBuildFSub(e->b, b, b, ""), "");
+}
+
+static LLVMValueRef special_form(Tile *t, Val v, uint32_t row, uint32_t vec) {
+  const Instr *i = ir_at(t->e->k, v);
+  LLVMValueRef function = t->here_row ? tile_function(t, v) : NULL;
+  if (function) return function;
+  if (i->op == IR_EQ || i->op == IR_NE) return removes(t, i);
   if (tile_is_uniform_sum(t, i)) {
     LLVMValueRef x = tile_value(t, i->arg[0], row, vec);
     return LLVMBuildFAdd(t->e->b, x, tile_value(t, i->arg[1], row, vec), "");
   }
+  if (i->op == IR_SUB) return spoil_of_maximum(t, i, row, vec);
   if (i->op == IR_LOG) return log_of_power(t, i, row, vec);
   if (i->op == IR_LT) return power_below_zero(t, i, row, vec);
   return divide_by_uniform(t, i, row, vec);
@@ -237,7 +298,7 @@ static LLVMValueRef special_form(Tile *t, const Instr *i, uint32_t row, uint32_t
 
 static LLVMValueRef compute(Tile *t, Val v, uint32_t row, uint32_t vec) {
   const Instr *i = ir_at(t->e->k, v);
-  LLVMValueRef *arg = NEW_ARRAY(t->e->arena, LLVMValueRef, i->narg + 1), special = special_form(t, i, row, vec);
+  LLVMValueRef *arg = NEW_ARRAY(t->e->arena, LLVMValueRef, i->narg + 1), special = special_form(t, v, row, vec);
   if (special) return special;
   for (uint32_t a = 0; a < i->narg; a++) arg[a] = tile_value(t, i->arg[a], row, vec);
   return i->op == IR_LOAD ? load_lanes(t, i, arg) : lanes_op(&t->l, i, arg);
@@ -357,26 +418,84 @@ static Points no_features(Tile *t, const Loop *l) {
   return p;
 }
 
-/* In parts, between which other work stands: little of it at a time, since its instructions wait for each other where
- * multiply-adds want to wait. */
+/* ---- features with other work beside them ----------------------------------------------------------- */
+
+/* Straight code that is taken out of its block, to be put back piece by piece. */
+typedef struct Pieces { VEC(LLVMValueRef) at; uint32_t next; } Pieces;
+
+/* What beside(t, part) emits; nothing where that branches: then it stays where it is. */
+static Pieces pieces_of(Tile *t, void (*beside)(Tile *t, LLVMValueRef part), LLVMValueRef part) {
+  Emit *e = t->e;
+  Pieces p = {0};
+  LLVMBasicBlockRef block = LLVMGetInsertBlock(e->b);
+  LLVMValueRef before = LLVMGetLastInstruction(block);
+  beside(t, part);
+  if (LLVMGetInsertBlock(e->b) != block) return p;
+  LLVMValueRef i = before ? LLVMGetNextInstruction(before) : LLVMGetFirstInstruction(block);
+  for (; i; i = LLVMGetNextInstruction(i)) vec_push(e->arena, &p.at, i);
+  for (uint32_t n = 0; n < p.at.n; n++) LLVMInstructionRemoveFromParent(p.at.at[n]);
+  return p;
+}
+
+/* Piece `k` of `count`. */
+static void put_piece(Tile *t, Pieces *p, uint32_t k, uint32_t count) {
+  for (uint32_t end = p->at.n * (k + 1) / count; p->next < end; p->next++) LLVMInsertIntoBuilder(t->e->b, p->at.at[p->next]);
+}
+
+/* One feature, straight. */
+static Points feature_once(Tile *t, uint32_t k, LLVMValueRef feature, const Points *old) {
+  const TileFeature *f = &t->s->features.at[k];
+  const Loop *l = f->loop;
+  uint32_t points = t->nrow * t->nvec, mark = tile_mark(t);
+  Points next = {NEW_ARRAY(t->e->arena, LLVMValueRef, points_of(t, l) + 1), NULL};
+  t->feature = feature;
+  for (uint32_t n = 0; n < points_of(t, l); n++)
+    next.at[n] = tile_feature_step(t, f, l->accs.at[n / points], old->at[n], n % points / t->nvec, n % t->nvec);
+  tile_forget(t, mark);
+  return next;
+}
+
+enum { STRAIGHT_FEATURES = 16 };
+
+/* How many features each of `parts` parts takes, the rest apart; 0: that is not known, or they are too many or too few. */
+static uint32_t straight_features(const Tile *t, uint32_t k, uint32_t parts) {
+  if (!LLVMIsAConstantInt(t->extent[k])) return 0;
+  uint64_t each = LLVMConstIntGetZExtValue(t->extent[k]) / parts;
+  return each <= STRAIGHT_FEATURES ? (uint32_t)each : 0;
+}
+
+/* Features of part `n` of `count`, as evenly as they can be shared. */
+static Points feature_part(Tile *t, uint32_t k, LLVMValueRef n, uint64_t count, Points first) {
+  Emit *e = t->e;
+  LLVMValueRef extent = t->extent[k], parts = const_int(e, (int64_t)count), next = plus(e, n, const_int(e, 1));
+  LLVMValueRef lo = LLVMBuildUDiv(e->b, LLVMBuildMul(e->b, extent, n, ""), parts, "");
+  return feature_range(t, k, lo, LLVMBuildUDiv(e->b, LLVMBuildMul(e->b, extent, next, ""), parts, ""), first);
+}
+
+enum { PIECES = 4 };
+
+/* In parts, beside each of which other work stands, spread among the features: its instructions wait for each other, and
+ * multiply-adds behind many of them would wait too. */
 static Points features_beside(Tile *t, uint32_t k, void (*beside)(Tile *t, LLVMValueRef part)) {
   Emit *e = t->e;
   const Loop *l = t->s->features.at[k].loop;
-  LLVMValueRef parts = const_int(e, t->nrow * t->nvec), extent = t->extent[k];
-  Points first = no_features(t, l);
+  uint32_t count = t->nrow * t->nvec / t->unit, each = straight_features(t, k, count), pieces = each ? each : PIECES;
+  Points first = no_features(t, l), next;
   first.from = LLVMGetInsertBlock(e->b);
-  Count c = count_enter(e, const_int(e, 0), parts);
-  Points phi = points_phi(t, l, &first);
-  beside(t, c.index);
-  LLVMValueRef lo = LLVMBuildUDiv(e->b, LLVMBuildMul(e->b, extent, c.index, ""), parts, "");
-  LLVMValueRef hi = LLVMBuildUDiv(e->b, LLVMBuildMul(e->b, extent, plus(e, c.index, const_int(e, 1)), ""), parts, "");
-  Points next = feature_range(t, k, lo, hi, phi);
+  Count c = count_enter(e, const_int(e, 0), const_int(e, count));
+  Points phi = next = points_phi(t, l, &first);
+  Pieces work = pieces_of(t, beside, c.index);
+  for (uint32_t n = 0; n < pieces; n++) {
+    LLVMValueRef at = plus(e, times(e, c.index, pieces), const_int(e, n));
+    put_piece(t, &work, n, pieces);
+    next = each ? feature_once(t, k, at, &next) : feature_part(t, k, at, (uint64_t)count * pieces, next);
+  }
   next.from = LLVMGetInsertBlock(e->b);
   points_incoming(t, l, &phi, &next);
   count_leave(e, &c);
   Points out = points_phi(t, l, &first);
   points_incoming(t, l, &out, &next);
-  return out;
+  return each ? feature_range(t, k, const_int(e, (int64_t)each * count), t->extent[k], out) : out;
 }
 
 /* All accumulators of the loop for all elements of the tile, as values that go around the loop; then they are kept in

@@ -11,6 +11,7 @@
 #include "driver/measure.h"
 #include "driver/precheck.h"
 #include "infer/derive.h"
+#include "ir/lengths.h"
 #include "ir/pass.h"
 #include "pool.h"
 
@@ -36,6 +37,13 @@ static const int64_t *expected_sizes(Arena *arena, const Kernel *k, const Model 
   return expected;
 }
 
+static const int64_t *fixed_lengths(Arena *arena, const Kernel *k, const Model *m, const int64_t *sizes) {
+  const bool *is_length = ir_lengths(arena, k);
+  int64_t *fixed = NEW_ARRAY(arena, int64_t, k->sizes.n + 1);
+  for (uint32_t n = 0; n < k->sizes.n; n++) fixed[n] = n < m->sizes.n && is_length[n] ? sizes[n] : -1;
+  return fixed;
+}
+
 bool execute_compile(Arena *arena, const Loaded *l, const Model *m, const Options *o, const int64_t *sizes, Program *p) {
   double start = seconds_now();
   Diags *refusals;
@@ -44,7 +52,10 @@ bool execute_compile(Arena *arena, const Loaded *l, const Model *m, const Option
   diag_print(refusals, message_stream());
   if (!p->kernel) return false;
   BackOptions options = execute_back_options(o);
-  if (sizes) options.expected = expected_sizes(arena, p->kernel, m, sizes);
+  if (sizes) {
+    options.expected = expected_sizes(arena, p->kernel, m, sizes);
+    options.sizes = fixed_lengths(arena, p->kernel, m, sizes);
+  }
   const char *why = "";
   bool ok = back_compile(arena, p->kernel, &options, &p->code, &why);
   if (!ok) wrong("%s", why);

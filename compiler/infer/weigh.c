@@ -17,7 +17,9 @@
 #include "infer/structure.h"
 #include "model/term.h"
 
-typedef struct Signed { Val log_abs, negative; } Signed; /* negative: bool, 0: never */
+/* negative: bool, 0: never.  value: where log|w| is the log of a value that is known, that value: its log is NaN where it is
+ * negative. */
+typedef struct Signed { Val log_abs, negative, value; } Signed;
 
 static Signed signed_log(Context *x, const Term *t);
 
@@ -50,17 +52,17 @@ static Val exponent(Context *x, const Term *t) {
 
 static Signed log_of_value(Context *x, const Term *t) {
   Val v = build_convert(B(x), eval(x, t), IR_WIDE);
-  if (t->nonnegative) return (Signed){build_1(B(x), IR_LOG, v), 0};
-  return (Signed){build_1(B(x), IR_LOG, build_1(B(x), IR_ABS, v)), build_2(B(x), IR_LT, v, wide(x, 0))};
+  if (t->nonnegative) return (Signed){build_1(B(x), IR_LOG, v), 0, 0};
+  return (Signed){build_1(B(x), IR_LOG, build_1(B(x), IR_ABS, v)), build_2(B(x), IR_LT, v, wide(x, 0)), v};
 }
 
 static Signed log_of_bool(Context *x, const Term *t) {
-  return (Signed){build_select(B(x), eval(x, t), wide(x, 0), wide(x, -INFINITY)), 0};
+  return (Signed){build_select(B(x), eval(x, t), wide(x, 0), wide(x, -INFINITY)), 0, 0};
 }
 
 static Signed log_of_product(Context *x, const Term *t, bool quotient) {
   Signed a = signed_log(x, t->args.at[0]), b = signed_log(x, t->args.at[1]);
-  return (Signed){logmul(x, a.log_abs, quotient ? negate(x, b.log_abs) : b.log_abs), exclusive(x, a.negative, b.negative)};
+  return (Signed){logmul(x, a.log_abs, quotient ? negate(x, b.log_abs) : b.log_abs), exclusive(x, a.negative, b.negative), 0};
 }
 
 /* b L[a], and 0 for b = 0 also where L[a] is infinite.  A negative base needs an integer exponent. */
@@ -70,11 +72,11 @@ static Signed log_of_power(Context *x, const Term *t) {
   bool whole = exp->kind == TERM_INT || n;
   if (!base->nonnegative && !whole) return log_of_value(x, t);
   Signed a = signed_log(x, base);
-  if (whole && n == 0) return (Signed){wide(x, 0), 0};
+  if (whole && n == 0) return (Signed){wide(x, 0), 0, 0};
   Val b = build_convert(B(x), eval(x, exp), IR_WIDE);
   Val product = build_2(B(x), IR_MUL, b, build_convert(B(x), a.log_abs, IR_WIDE));
   if (!whole) product = build_select(B(x), build_2(B(x), IR_EQ, b, wide(x, 0)), wide(x, 0), product);
-  return (Signed){product, n & 1 ? a.negative : 0};
+  return (Signed){product, n & 1 ? a.negative : 0, 0};
 }
 
 static Signed log_of_if(Context *x, const Term *t) {
@@ -87,7 +89,7 @@ static Signed log_of_if(Context *x, const Term *t) {
   Val never = build_bool(b, false), negative = 0;
   if (p.negative || q.negative)
     negative = build_select(b, cond, p.negative ? p.negative : never, q.negative ? q.negative : never);
-  return (Signed){build_select(b, cond, p.log_abs, q.log_abs), negative};
+  return (Signed){build_select(b, cond, p.log_abs, q.log_abs), negative, 0};
 }
 
 static void contribute_log(Context *x, void *arg, Contribution *c) { c->x = build_convert(B(x), log_weight(x, arg), IR_WIDE); }
@@ -111,8 +113,8 @@ static Signed log_of_reduce(Context *x, const Term *t) {
   const Term *body = t->args.at[0];
   if (!body->nonnegative) return log_of_value(x, t);
   switch (t->reduce) {
-  case REDUCE_SUM: return (Signed){reduce_over(x, t->index, ACC_LSE, IR_WIDE, contribute_weight, (void *)body), 0};
-  case REDUCE_PROD: return (Signed){sum_of_logs(x, t->index, body), 0};
+  case REDUCE_SUM: return (Signed){reduce_over(x, t->index, ACC_LSE, IR_WIDE, contribute_weight, (void *)body), 0, 0};
+  case REDUCE_PROD: return (Signed){sum_of_logs(x, t->index, body), 0, 0};
   case REDUCE_MAX: case REDUCE_MIN: return log_of_value(x, t);
   }
   ICE("unknown reduction");
@@ -123,7 +125,7 @@ static Signed log_of_softplus(Context *x, const Term *t) {
   Builder *b = B(x);
   Val a = build_convert(b, eval(x, t->args.at[0]), IR_WIDE), small = build_2(b, IR_LT, a, wide(x, -18));
   Val far = build_2(b, IR_SUB, a, build_2(b, IR_MUL, wide(x, 0.5), build_1(b, IR_EXP, a)));
-  return (Signed){build_select(b, small, far, log_of_value(x, t).log_abs), 0};
+  return (Signed){build_select(b, small, far, log_of_value(x, t).log_abs), 0, 0};
 }
 
 static const Term *elu_of(const Term *t, const Term *one) {
@@ -134,7 +136,7 @@ static const Term *elu_of(const Term *t, const Term *one) {
 static Signed log_of_elu_plus_one(Context *x, const Term *argument) {
   Builder *b = B(x);
   Val a = build_convert(b, eval(x, argument), IR_WIDE);
-  return (Signed){build_select(b, build_2(b, IR_GT, a, wide(x, 0)), build_1(b, IR_LOG1P, a), a), 0};
+  return (Signed){build_select(b, build_2(b, IR_GT, a, wide(x, 0)), build_1(b, IR_LOG1P, a), a), 0, 0};
 }
 
 static Signed log_of_sum(Context *x, const Term *t) {
@@ -143,22 +145,22 @@ static Signed log_of_sum(Context *x, const Term *t) {
   if (elu) return log_of_elu_plus_one(x, elu);
   if (!p->nonnegative || !q->nonnegative) return log_of_value(x, t);
   Val a = signed_log(x, p).log_abs;
-  return (Signed){build_2(B(x), IR_LOGADD, a, signed_log(x, q).log_abs), 0};
+  return (Signed){build_2(B(x), IR_LOGADD, a, signed_log(x, q).log_abs), 0, 0};
 }
 
 static Signed log_of_op(Context *x, const Term *t) {
   Builder *b = B(x);
   const Term *p = t->args.at[0];
   switch ((int)t->op) {
-  case OP_EXP: return (Signed){exponent(x, p), 0};
+  case OP_EXP: return (Signed){exponent(x, p), 0, 0};
   case OP_MUL: return log_of_product(x, t, false);
   case OP_DIV: return log_of_product(x, t, true);
   case OP_POW: return log_of_power(x, t);
   case OP_SQ: {
     Val l = signed_log(x, p).log_abs;
-    return (Signed){build_2(b, IR_ADD, l, l), 0};
+    return (Signed){build_2(b, IR_ADD, l, l), 0, 0};
   }
-  case OP_SIGMOID: return (Signed){negate(x, build_1(b, IR_SOFTPLUS, negate(x, eval(x, p)))), 0};
+  case OP_SIGMOID: return (Signed){negate(x, build_1(b, IR_SOFTPLUS, negate(x, eval(x, p)))), 0, 0};
   case OP_TO_REAL: return p->type == TYPE_BOOL ? log_of_bool(x, p) : log_of_value(x, t);
   case OP_SOFTPLUS: return log_of_softplus(x, t);
   case OP_ADD: return log_of_sum(x, t);
@@ -182,6 +184,7 @@ static Signed signed_log(Context *x, const Term *t) {
 Val log_weight(Context *x, const Term *t) {
   Signed s = signed_log(x, t);
   if (!s.negative) return s.log_abs;
+  if (s.value) return build_1(B(x), IR_LOG, s.value);
   Val zero = build_2(B(x), IR_EQ, build_convert(B(x), s.log_abs, IR_WIDE), wide(x, -INFINITY));
   return build_select(B(x), zero, wide(x, -INFINITY), build_select(B(x), s.negative, wide(x, NAN), s.log_abs));
 }

@@ -14,7 +14,8 @@
 
 typedef VEC(Val) Vals;
 
-enum { REASSOCIATE_CHUNK = 64, /* the least number of columns of a part */
+enum { REASSOCIATE_CHUNK = 64,         /* the least number of columns of a part */
+       REASSOCIATE_SHARED_CHUNK = 512, /* where the rows of a chunk feed another stream, which prepares its columns for each */
        PLATES_MAX = 12, AXES_MAX = 8 };
 
 typedef enum { SUPPORT_ALL, SUPPORT_PREFIX, SUPPORT_SUFFIX } Support;

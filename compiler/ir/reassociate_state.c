@@ -37,6 +37,14 @@ static Val is_cheaper(Rewrite *p, Val rows, Val columns, Val length, Val pair, V
   return op(p, IR_LT, new, direct);
 }
 
+/* Whether something of the stream stays as it was. */
+static bool rows_are_shared(const Rewrite *p) {
+  const Loop *l = p->x->stream;
+  for (uint32_t n = 0; n < l->accs.n; n++)
+    if (!reassociate_takes(p->x, l->accs.at[n])) return true;
+  return false;
+}
+
 /* A chunk is so long that all states together are no larger than the columns' features and values, in f64. */
 static void cut(Rewrite *p) {
   const Loop *rows = p->x->rows, *stream = p->x->stream;
@@ -46,7 +54,7 @@ static void cut(Rewrite *p) {
   costs(p, &pair, &state);
   c->lo = old(p, stream->lo);
   c->hi = p->x->is_ranged ? op(p, IR_ADD, row_hi, sums_offset_of(p)) : old(p, stream->hi);
-  c->length = op(p, IR_MAX, integer(p, REASSOCIATE_CHUNK), op(p, IR_FLOORDIV, state, pair));
+  c->length = op(p, IR_MAX, integer(p, rows_are_shared(p) ? REASSOCIATE_SHARED_CHUNK : REASSOCIATE_CHUNK), op(p, IR_FLOORDIV, state, pair));
   if (forced) c->length = integer(p, CHUNK_FORCED);
   Val columns = extent(p, c->lo, c->hi);
   c->use = forced ? build_bool(B(p), true) : is_cheaper(p, extent(p, row_lo, row_hi), columns, is_all(p) ? 0 : c->length, pair, state);
