@@ -278,7 +278,7 @@ void tile_aside_end(Tile *t);                /* of the strip */
 typedef struct Truth { LLVMValueRef may, must; } Truth;
 Truth tile_mask_block(Tile *t);
 Truth tile_mask_strip(Tile *t);
-Truth tile_mask_vector(Tile *t, LLVMValueRef vector); /* of columns, by number in the block */
+Truth tile_mask_vectors(Tile *t, LLVMValueRef first, LLVMValueRef count); /* of columns, by number in the block, in one tile */
 void tile_mask_begin(Tile *t);   /* once, when operands have their places */
 void tile_mask_rows(Tile *t);    /* the operands of the block's rows are there */
 void tile_mask_columns(Tile *t); /* computes what the mask reads of the block's columns */

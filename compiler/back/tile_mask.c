@@ -363,11 +363,11 @@ Truth tile_mask_strip(Tile *t) {
 }
 
 /* Leaves are known for tiles, of all strips where none is set: their extremes hold for the tile's vectors too. */
-Truth tile_mask_vector(Tile *t, LLVMValueRef vector) {
+Truth tile_mask_vectors(Tile *t, LLVMValueRef first, LLVMValueRef count) {
   Emit *e = t->e;
   Reach w = whole_strip(t);
-  w.tile = LLVMBuildUDiv(e->b, vector, const_int(e, t->width / t->l.n), "");
-  w.col_lo = plus(e, t->first_col, times(e, vector, t->l.n));
-  w.col_hi = smaller(e, false, w.col_hi, plus(e, w.col_lo, const_int(e, t->l.n - 1)));
+  w.tile = LLVMBuildUDiv(e->b, first, const_int(e, t->width / t->l.n), "");
+  w.col_lo = plus(e, t->first_col, times(e, first, t->l.n));
+  w.col_hi = smaller(e, false, w.col_hi, minus(e, plus(e, w.col_lo, times(e, count, t->l.n)), const_int(e, 1)));
   return of_reach(t, &w);
 }

@@ -225,7 +225,7 @@ void tile_place_features(Tile *t, bool skips) {
   const Loop *l = t->s->loop;
   Count c = count_enter(e, const_int(e, 0), over(e, plus(e, t->cols_in_block, const_int(e, t->l.n - 1)), t->l.n));
   t->strip = NULL;
-  LLVMBasicBlockRef dead = skips ? block_when(e, tile_mask_vector(t, c.index).may, "live") : NULL;
+  LLVMBasicBlockRef dead = skips ? block_when(e, tile_mask_vectors(t, c.index, const_int(e, 1)).may, "live") : NULL;
   V at = times(e, c.index, t->l.n), last = minus(e, t->cols_in_block, const_int(e, 1)), column[64];
   for (unsigned r = 0; r < t->l.n; r++) column[r] = plus(e, t->first_col, least(e, plus(e, at, const_int(e, r)), last));
   e->range[l->index] = (IndexRange){l->lo, l->hi};

@@ -435,23 +435,37 @@ static bool is_skipped(const Tile *t) { return t->s->loop->mask && !emit_checks_
 static V true_(Emit *e) { return LLVMConstInt(e->t.i1, 1, false); }
 
 /* The vectors of the strip from the first to the last that may hold a pair, and the tiles of which a pair is missing;
- * returns whether there is a vector. */
+ * returns whether there is a vector.  Tiles are asked first, the vectors of those that are cut then. */
 static V live_vectors(Tile *t, V partial) {
   Emit *e = t->e;
-  V lo = cell_new(e, e->t.i64, "vec_lo"), hi = cell_new(e, e->t.i64, "vec_hi"), none = LLVMConstNull(e->t.i1);
+  V lo = cell_new(e, e->t.i64, "vec_lo"), hi = cell_new(e, e->t.i64, "vec_hi"), place = cell_new(e, e->t.i64, "place"), width = cell_new(e, e->t.i64, "width");
+  V zero = const_int(e, 0), one = const_int(e, 1), tile = const_int(e, t->nvec);
   LLVMBuildStore(e->b, t->vec_hi, lo);
-  LLVMBuildStore(e->b, const_int(e, 0), hi);
-  for (uint32_t n = 0; n < t->s->shape.col_block / t->width; n++) LLVMBuildStore(e->b, none, tile_address(e, e->t.i1, partial, const_int(e, n)));
-  Count c = count_enter(e, const_int(e, 0), t->vec_hi);
-  Truth truth = tile_mask_vector(t, c.index);
-  V cell = tile_address(e, e->t.i1, partial, LLVMBuildUDiv(e->b, c.index, const_int(e, t->nvec), ""));
-  V some = LLVMBuildOr(e->b, LLVMBuildLoad2(e->b, e->t.i1, cell, ""), LLVMBuildNot(e->b, truth.must, ""), "");
-  LLVMBuildStore(e->b, some, cell);
+  LLVMBuildStore(e->b, zero, hi);
+  LLVMBuildStore(e->b, zero, place);
+  LLVMBuildStore(e->b, tile, width);
+  LLVMBasicBlockRef loop = block_new(e, "ask"), done = block_new(e, "asked"), cut = block_new(e, "cut"), next = block_new(e, "next");
+  block_go(e, loop);
+  V at = LLVMBuildLoad2(e->b, e->t.i64, place, ""), many = LLVMBuildLoad2(e->b, e->t.i64, width, ""), end = plus(e, at, many);
+  Truth truth = tile_mask_vectors(t, at, many);
+  V whole = LLVMBuildICmp(e->b, LLVMIntEQ, many, tile, ""), missing = LLVMBuildNot(e->b, truth.must, "");
+  LLVMBasicBlockRef single = block_when(e, whole, "tile");
+  LLVMBuildStore(e->b, missing, tile_address(e, e->t.i1, partial, LLVMBuildUDiv(e->b, at, tile, "")));
+  block_go(e, single);
+  LLVMBuildCondBr(e->b, LLVMBuildAnd(e->b, whole, LLVMBuildAnd(e->b, truth.may, missing, ""), ""), cut, next);
+  LLVMPositionBuilderAtEnd(e->b, cut);
+  LLVMBuildStore(e->b, one, width);
+  LLVMBuildBr(e->b, loop);
+  LLVMPositionBuilderAtEnd(e->b, next);
   LLVMBasicBlockRef dead = block_when(e, truth.may, "live");
-  LLVMBuildStore(e->b, least(e, c.index, LLVMBuildLoad2(e->b, e->t.i64, lo, "")), lo);
-  LLVMBuildStore(e->b, plus(e, c.index, const_int(e, 1)), hi);
+  LLVMBuildStore(e->b, least(e, at, LLVMBuildLoad2(e->b, e->t.i64, lo, "")), lo);
+  LLVMBuildStore(e->b, least(e, end, t->vec_hi), hi);
   block_go(e, dead);
-  count_leave(e, &c);
+  LLVMBuildStore(e->b, end, place);
+  V begins = LLVMBuildICmp(e->b, LLVMIntEQ, LLVMBuildURem(e->b, end, tile, ""), zero, "");
+  LLVMBuildStore(e->b, LLVMBuildSelect(e->b, begins, tile, one, ""), width);
+  LLVMBuildCondBr(e->b, LLVMBuildICmp(e->b, LLVMIntSLT, end, t->vec_hi, ""), loop, done);
+  LLVMPositionBuilderAtEnd(e->b, done);
   t->vec_lo = LLVMBuildLoad2(e->b, e->t.i64, lo, "");
   t->vec_hi = LLVMBuildLoad2(e->b, e->t.i64, hi, "");
   return LLVMBuildICmp(e->b, LLVMIntSLT, t->vec_lo, t->vec_hi, "");
