@@ -48,12 +48,21 @@ static bool lies(const Tile *t, Val v, Val feature) {
   return at_column == 1 && at_feature == 1;
 }
 
+/* An element for every pair is found by the column's number in the block, which squares do not follow. */
+static bool loads_pairs(const Tile *t, const Region *r) {
+  for (uint32_t n = 0; n < r->code.n; n++) {
+    const Instr *i = ir_at(t->e->k, r->code.at[n]);
+    if (i->op == IR_LOAD && (t->rows->dep[r->code.at[n]] & DEP_BOTH) == DEP_BOTH) return true;
+  }
+  return false;
+}
+
 bool tile_place_can(const Tile *t) {
   const TileStream *s = t->s;
   if (!s->few || !s->features.n || !tile_columns_unchecked(t)) return false;
   for (uint32_t k = 0; k < s->features.n; k++) {
     const TileFeature *f = &s->features.at[k];
-    if (f->is_log || f->is_dot) return false;
+    if (f->is_log || f->is_dot || loads_pairs(t, f->loop->body)) return false;
     for (uint32_t n = 0; n < f->col.n; n++)
       if (!lies(t, f->col.at[n], f->loop->index)) return false;
   }
