@@ -4,12 +4,12 @@
  * atomic counter until there are none; the caller closes the job when it finds none left, and waits for those that
  * joined.  A thread that wakes late finds the job closed and goes back to sleep.
  *
- * Waking a thread takes as long as a small job: who waits looks on for LOOK_SECONDS before it sleeps, so that calls that follow one
- * another, and the parts of one call, find the others awake.
+ * Waking a thread takes as long as a small job: who waits looks on for LOOK_SECONDS before it sleeps, so that calls
+ * that follow one another, and the parts of one call, find the others awake.
  *
  * The system wakes a thread on the processor of the one that wakes it now and then, and parts them only when its clock
- * ticks, some milliseconds later.  So a thread that sleeps is kept off the processor of the caller, which that has for itself
- * as long as the job takes; its affinity is otherwise left as it is found. */
+ * ticks, some milliseconds later.  So a thread is kept off the processor of the caller, which that has for itself as
+ * long as the job takes; its affinity is otherwise left as it is found. */
 #define _GNU_SOURCE 1 /* sched_getaffinity */
 #include "pool.h"
 
@@ -82,7 +82,10 @@ static void look_on(Pool *p, bool (*over)(Pool *p, uint64_t than), uint64_t than
 
 static bool has_job(Pool *p, uint64_t than) { return atomic_load_explicit(&p->job, memory_order_relaxed) != than; }
 
-static bool has_left(Pool *p, uint64_t than) { return atomic_load_explicit(&p->joined, memory_order_relaxed) == (int)than; }
+static bool all_have_left(Pool *p, uint64_t unused) {
+  (void)unused;
+  return atomic_load_explicit(&p->joined, memory_order_relaxed) == 0;
+}
 
 /* ---- processors ---------------------------------------------------------------------------------- */
 
@@ -94,7 +97,7 @@ static void keep_off(Worker *w, int processor) {
   if (CPU_COUNT(&set) && pthread_setaffinity_np(w->id, sizeof set, &set) == 0) w->kept_off = processor;
 }
 
-/* Where the caller may not be moved there is nothing to keep others off for. */
+/* Threads that must share processors are left to the system. */
 static void keep_workers_off(Pool *p) {
   int processor = p->may_look ? sched_getcpu() : -1;
   for (int n = 0; processor >= 0 && processor < CPU_SETSIZE && n < p->workers; n++) keep_off(&p->worker[n], processor);
@@ -108,7 +111,7 @@ static void *work(void *of) {
   uint64_t last = 0;
   pthread_mutex_lock(&p->lock);
   for (;;) {
-    while (!p->ending && (!p->open || atomic_load_explicit(&p->job, memory_order_relaxed) == last)) pthread_cond_wait(&p->work, &p->lock);
+    while (!p->ending && (!p->open || !has_job(p, last))) pthread_cond_wait(&p->work, &p->lock);
     if (p->ending) break;
     last = atomic_load_explicit(&p->job, memory_order_relaxed);
     atomic_fetch_add_explicit(&p->joined, 1, memory_order_relaxed);
@@ -147,7 +150,7 @@ static bool open_job(Pool *p, Task task, void *arg, int64_t count) {
 /* `open` stays set until the last has left, so that no other job uses the counter meanwhile; nobody joins, since
  * all items are taken and joining again would only find that. */
 static void close_job(Pool *p) {
-  look_on(p, has_left, 0);
+  look_on(p, all_have_left, 0);
   pthread_mutex_lock(&p->lock);
   while (atomic_load_explicit(&p->joined, memory_order_relaxed)) pthread_cond_wait(&p->done, &p->lock);
   p->open = false;

@@ -465,13 +465,14 @@ enum {
   FEW_SUMS = 12,        /* hide the latency of multiply-adds: two a cycle, four cycles or five each */
 };
 
-/* Registers hold a line of the panel, one broadcast, and for the rest sums.  A line of 4 vectors is loaded once for as many
- * multiply-adds as there are rows; where registers are too few for the sums of 3 rows of it, half a line, and 6 rows, so that loads
- * (2 + 6 for 12 multiply-adds) are fewer than two for three.  A tile has 4 vectors all the same: a sweep takes them side by side. */
+/* Registers hold a line of the panel, one broadcast, and for the rest sums.  A line of 4 vectors is loaded once for as
+ * many multiply-adds as there are rows.  Where registers are too few for its sums, they take half a line of 6 rows: 2 + 6
+ * loads for 12 multiply-adds.  A tile has 4 vectors all the same, which a sweep takes side by side. */
 static TileShape shape_for(const TileTarget *t, uint32_t accs) {
   TileShape s = {.lanes = t->lanes, .vectors = TILE_VECTORS, .at_once = TILE_VECTORS};
   if (s.at_once * 4 + s.at_once + 1 > t->registers) s.at_once = TILE_VECTORS / 2;
-  uint32_t room = (t->registers - s.at_once - 1) / s.at_once, most = s.at_once < TILE_VECTORS ? FEW_SUMS / s.at_once : 4;
+  uint32_t room = (t->registers - s.at_once - 1) / s.at_once;
+  uint32_t most = s.at_once < TILE_VECTORS ? FEW_SUMS / s.at_once : 4;
   s.rows = room / (accs > 1 ? accs : 1);
   if (s.rows < 2) s.rows = 2;
   if (s.rows > most) s.rows = most;
