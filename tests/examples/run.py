@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 import joined  # noqa: registers its examples
+import networks  # noqa
 import latents  # noqa: F401: adds its examples to reference.EXAMPLES
 import reference
 import sparse  # noqa: F401: likewise
