@@ -15,7 +15,7 @@ struct NetworkStages *network_stages(Derive *d) {
   return d->networks;
 }
 
-/* ---- solving -------------------------------------------------------------------------------------------------------------------- */
+/* ---- solving --------------------------------------------------------------------------------------------- */
 
 typedef struct Call { Val held, held_value; bool joint; int64_t ring; } Call;
 
@@ -85,7 +85,7 @@ static NetworkSolved *solved_of(Derive *d, const Network *net, NetworkSet set) {
   return s;
 }
 
-/* ---- what it leaves ------------------------------------------------------------------------------------------------------------- */
+/* ---- what it leaves -------------------------------------------------------------------------------------- */
 
 static Val *outer_place(Context *x, Copy copy, uint32_t n) {
   Context top = {.d = x->d};
@@ -136,7 +136,7 @@ Val network_total(Context *x, Copy copy, NetworkSet set, int64_t which) {
   return build_load(B(x), s->z, place);
 }
 
-/* ---- one variable held ------------------------------------------------------------------------------------------------------------- */
+/* ---- one variable held ----------------------------------------------------------------------------------- */
 
 typedef struct NetworkGiven { const Network *net; uint32_t part; Array *log_p; struct NetworkGiven *next; } NetworkGiven;
 
@@ -199,7 +199,7 @@ Val network_given(Context *x, Copy a, Val held, Copy b, Choice value) {
   return build_load(B(x), log_p, place);
 }
 
-/* ---- picks ---------------------------------------------------------------------------------------------------------------------- */
+/* ---- picks ----------------------------------------------------------------------------------------------- */
 
 void network_pick_stage(Context *x, const Network *net, Family family, uint32_t n, Val *at, Array *u, Array *choice, Array *z) {
   NetworkLayout l = network_layout(x->d, net);

@@ -14,7 +14,7 @@
 
 typedef enum { NETWORK_ALL, NETWORK_PRIORS, NETWORK_REQUIRES, NETWORK_SET_COUNT_ } NetworkSet;
 
-/* ---- network.c: stages ---------------------------------------------------------------------------------------------- */
+/* ---- network.c: stages ----------------------------------------------------------------------------------- */
 
 /* Numbers of variables, names and cells; x binds nothing. */
 typedef struct NetworkLayout {
@@ -44,7 +44,7 @@ Val network_given(Context *x, Copy a, Val held, Copy b, Choice value);
 void network_pick_stage(Context *x, const Network *net, Family family, uint32_t n, Val *at, Array *u, Array *choice, Array *z);
 void network_prepare(Derive *d, const Network *net); /* what the stage reads is there before it is opened */
 
-/* ---- network_query.c -------------------------------------------------------------------------------------------------- */
+/* ---- network_query.c ------------------------------------------------------------------------------------- */
 
 /* Has all that the support of a copy depends on a value in x? */
 bool network_support_known(Context *x, Copy copy, const Edge *e);
@@ -58,7 +58,7 @@ Val network_kl_of(Context *x, const Term *t, const Component *c);
 Val network_count_of(Context *x, const Term *t, const Component *c);
 Val network_logz(Context *x, const Component *c, Span span); /* in the plates of the output */
 
-/* ---- network_pick.c ----------------------------------------------------------------------------------------------------- */
+/* ---- network_pick.c -------------------------------------------------------------------------------------- */
 
 Choice network_mode(Context *x, Copy copy);
 Choice network_draw(Context *x, Copy copy, Val seed, Val n, Val number); /* one of n draws */

@@ -15,7 +15,7 @@ Array *network_array(Derive *d, const Network *net, const char *what, StoreType 
   return structure_array(d, net->parts.at[0], what, elem, net->outer, rank, more);
 }
 
-/* ---- values ----------------------------------------------------------------------------------------------------------------- */
+/* ---- values ---------------------------------------------------------------------------------------------- */
 
 static Bounds plain_values(Context *x, const Edge *e) {
   Context top = {.d = x->d};
@@ -52,7 +52,7 @@ uint32_t network_part(const Network *net, const Component *c) {
   return i;
 }
 
-/* ---- copies ------------------------------------------------------------------------------------------------------------------ */
+/* ---- copies ---------------------------------------------------------------------------------------------- */
 
 static Val copy_count(Context *x, const Network *net, const Component *c) {
   Context top = {.d = x->d};
@@ -74,7 +74,7 @@ Val network_flat(Context *x, Copy copy) {
   return at;
 }
 
-/* ---- instances ------------------------------------------------------------------------------------------------------------------ */
+/* ---- instances ------------------------------------------------------------------------------------------- */
 
 typedef struct Hull { Val lo, hi; } Hull; /* lo <= v <= hi */
 
@@ -147,7 +147,7 @@ Val network_instance(Context *x, const Group *g, Val *ok) {
   return network_number_of_loops(x, g);
 }
 
-/* ---- the layout ------------------------------------------------------------------------------------------------------------------ */
+/* ---- the layout ------------------------------------------------------------------------------------------ */
 
 Component *network_part_of(const Derive *d, const Term *ref) { return d->plan->of_edge[ref->edge->id]; }
 

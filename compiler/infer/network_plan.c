@@ -9,7 +9,7 @@
 
 static const char *name(const Plan *p, const Edge *e) { return sym_text(p->model->names, e->name); }
 
-/* ---- what a statement names ---------------------------------------------------------------------------------------------- */
+/* ---- what a statement names ------------------------------------------------------------------------------ */
 
 typedef struct Names { Plan *p; const Network *net; Group *g; const IndexVec *plates; const char *why; Span span; } Names;
 
@@ -39,7 +39,7 @@ static void note_name(void *arg, const Term *t) {
   vec_push(n->p->arena, &n->g->names, (Term *)t);
 }
 
-/* ---- indices of a statement ----------------------------------------------------------------------------------------------- */
+/* ---- indices of a statement ------------------------------------------------------------------------------ */
 
 static bool in_some_name(const Group *g, const Index *i) {
   for (uint32_t k = 0; k < g->names.n; k++)
@@ -108,7 +108,7 @@ static const char *check_loops(Plan *p, const Group *g) {
   return NULL;
 }
 
-/* ---- groups ------------------------------------------------------------------------------------------------------------------ */
+/* ---- groups ---------------------------------------------------------------------------------------------- */
 
 static bool depends_on_latent(const Weight *w) {
   uint8_t mentions = (w->value ? w->value->mentions : 0) | (w->left ? w->left->mentions : 0);
@@ -175,7 +175,7 @@ static void add_groups(Plan *p, Network *net) {
   }
 }
 
-/* ---- what is not compiled ------------------------------------------------------------------------------------------------- */
+/* ---- what is not compiled -------------------------------------------------------------------------------- */
 
 static bool fixed_interval(const Range *r) { return r->kind == RANGE_INTERVAL && term_is_of_sizes(r->lo) && term_is_of_sizes(r->hi); }
 

@@ -14,7 +14,7 @@
 
 static Val wide(Context *x, double v) { return build_float(B(x), IR_WIDE, v); }
 
-/* ---- copies with known values -------------------------------------------------------------------------------------------- */
+/* ---- copies with known values ---------------------------------------------------------------------------- */
 
 typedef struct Found { Component *c; Val *at; Choice value; } Found;
 typedef struct Evidence { Found list[NETWORK_MAX_NAMES]; uint32_t n; const char *why; } Evidence;
@@ -72,7 +72,7 @@ static Evidence evidence(Context *x, Copy copy) {
   return v;
 }
 
-/* ---- copies that a weight names together -------------------------------------------------------------------------------------
+/* ---- copies that a weight names together --------------------------------------------------------------------
  *
  * The indices of a statement at which its names are the copies: from an index alone, or displaced by a constant, as the index of a
  * copy its value follows; the names then are looked at with those. */
@@ -222,7 +222,7 @@ Val network_status(Context *x, Copy copy) {
   return build_select(B(x), finite, wide(x, 0), z);
 }
 
-/* ---- entropy, kl and count as they name copies ------------------------------------------------------------------------------- */
+/* ---- entropy, kl and count as they name copies ----------------------------------------------------------- */
 
 typedef struct Named { NamedCopies some; bool whole, mixed; const Network *net; Copy first; } Named;
 
@@ -295,7 +295,7 @@ static Val whole_kl(Context *x, Copy copy) {
 
 static Val whole_count(Context *x, Copy copy) { return network_total(x, copy, NETWORK_REQUIRES, 0); }
 
-/* ---- some copies: the chain rule, copy by copy ------------------------------------------------------------------------------------ */
+/* ---- some copies: the chain rule, copy by copy ----------------------------------------------------------- */
 
 typedef struct Some { const NamedCopies *n; uint32_t at; } Some;
 
@@ -344,7 +344,7 @@ static Val one_kl(Context *x, const NamedCopies *n) {
   return build_select(B(x), nothing, wide(x, 0), kl);
 }
 
-/* ---- queries -------------------------------------------------------------------------------------------------------------------------- */
+/* ---- queries --------------------------------------------------------------------------------------------- */
 
 Val network_entropy_of(Context *x, const Term *t, const Component *c) {
   Named n = named_in(x, t, c);

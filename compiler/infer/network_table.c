@@ -5,7 +5,7 @@
 
 #include "model/term.h"
 
-/* ---- filling ---------------------------------------------------------------------------------------------------------------------- */
+/* ---- filling --------------------------------------------------------------------------------------------- */
 
 /* Inside the loops over the outer plates and those of an instance. */
 typedef struct Instance { Plates nest; Loop *loops[16]; uint32_t n; Context x; Val number; } Instance;
@@ -217,7 +217,7 @@ static Array *named_array(Derive *d, const Network *net, NetworkShape *s, const 
   return a;
 }
 
-/* ---- what does not depend on the weights ------------------------------------------------------------------------------------- */
+/* ---- what does not depend on the weights ----------------------------------------------------------------- */
 
 /* Absent unless it is filled. */
 static void fill_absent(Derive *d, const Network *net, const NetworkLayout *l, Array *names) {

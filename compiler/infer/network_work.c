@@ -26,7 +26,7 @@ static Val power(Context *x, Val n, Val e) {
   return p;
 }
 
-/* ---- lattices ------------------------------------------------------------------------------------------------------------- */
+/* ---- lattices -------------------------------------------------------------------------------------------- */
 
 static bool same_inner_plates(const Network *net) {
   const IndexVec *first = &net->parts.at[0]->plates;
@@ -77,7 +77,7 @@ static Val reach_of_lattice(Context *x, const Network *net, bool last_fastest) {
   return net_add(x, net_times(x, reach, parts), net_sub(x, parts, net_whole(x, 1)));
 }
 
-/* ---- all --------------------------------------------------------------------------------------------------------------------- */
+/* ---- all ------------------------------------------------------------------------------------------------- */
 
 static Val table_cells(Context *x, const Network *net, const NetworkLayout *l) {
   Val most = net_whole(x, 2), limit = net_whole(x, MOST);

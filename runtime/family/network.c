@@ -15,7 +15,7 @@
 #include "family.h"
 #include "network_sum.h"
 
-/* ---- a network from the arguments of a routine --------------------------------------------------------------------------- */
+/* ---- a network from the arguments of a routine ----------------------------------------------------------- */
 
 enum { N_VARS, N_GROUPS, N_NAMES, N_CELLS, N_JOINT, N_MARGINALS, N_HELD, N_HELD_VALUE, N_RING, N_WORK };
 
@@ -121,7 +121,7 @@ bool attn_rt_network_prepare(NetworkSums *s, NetworkRing ring, const int64_t *n,
   return true;
 }
 
-/* ---- one clique ------------------------------------------------------------------------------------------------------------ */
+/* ---- one clique ------------------------------------------------------------------------------------------ */
 
 void attn_rt_network_enter(NetworkSums *s, int64_t v) {
   const NetworkGraph *net = &s->net;
@@ -231,7 +231,7 @@ void attn_rt_network_slice(NetworkSums *s, int64_t v, const int64_t *pick, doubl
   restrict_row(s, v, to);
 }
 
-/* ---- upward ---------------------------------------------------------------------------------------------------------------------- */
+/* ---- upward ---------------------------------------------------------------------------------------------- */
 
 /* NaN where one is NaN or +inf. */
 static double log_sum(const double *x, int64_t n) {
@@ -292,7 +292,7 @@ void attn_rt_network_upward(NetworkSums *s) {
   }
 }
 
-/* ---- downward -------------------------------------------------------------------------------------------------------------------- */
+/* ---- downward -------------------------------------------------------------------------------------------- */
 
 typedef struct Down { NetworkSums *s; double *log_p, *joint; const int64_t *place; double entropy, cross; } Down;
 
@@ -366,7 +366,7 @@ static void downward(Down *d) {
   }
 }
 
-/* ---- what is asked ---------------------------------------------------------------------------------------------------------------- */
+/* ---- what is asked --------------------------------------------------------------------------------------- */
 
 static void fill(double *to, int64_t n, double x) {
   for (int64_t i = 0; i < n; i++) to[i] = x;

@@ -47,7 +47,7 @@ bool attn_rt_network_next(NetworkFactors *f, NetworkFactor *to) {
   return false;
 }
 
-/* ---- the quotient graph --------------------------------------------------------------------------------------------- */
+/* ---- the quotient graph ---------------------------------------------------------------------------------- */
 
 /* A variable in an element. */
 typedef struct Incidence { int32_t var, element, before, after, in_element; } Incidence;
@@ -185,7 +185,7 @@ static double key_of(Graph *g, int64_t v, Rule rule, int64_t round) {
   return rule == BY_CELLS ? log_cells : pairs_apart(g, n) + tie;
 }
 
-/* ---- a heap of variables, the smallest key first, then the lowest number ---------------------------------------------------- */
+/* ---- a heap of variables, the smallest key first, then the lowest number --------------------------------- */
 
 static bool comes_before(const Graph *g, int32_t a, int32_t b) { return g->key[a] < g->key[b] || (g->key[a] == g->key[b] && a < b); }
 
@@ -232,7 +232,7 @@ static void change_key(Graph *g, int32_t v, double key) {
   sift_down(g, g->where[v]);
 }
 
-/* ---- one order ------------------------------------------------------------------------------------------------------------------ */
+/* ---- one order ------------------------------------------------------------------------------------------- */
 
 typedef struct Tally { double cells, kept, steps; int64_t clique; int32_t *in_clique; bool fits; } Tally;
 
@@ -300,7 +300,7 @@ static Tally try_order(Graph *g, Rule rule, int64_t round, double best, int64_t 
 
 static bool within_limits(const Tally *t) { return t->fits && t->cells <= NETWORK_MAX_CELLS && t->kept <= NETWORK_MAX_KEPT; }
 
-/* ---- separators of the order taken ---------------------------------------------------------------------------------------------- */
+/* ---- separators of the order taken ----------------------------------------------------------------------- */
 
 static void sort_separator(const NetworkGraph *net, int32_t *s, int32_t n) {
   for (int32_t a = 1; a < n; a++)
@@ -331,7 +331,7 @@ static void find_separators(Graph *g) {
   }
 }
 
-/* ---- the search -------------------------------------------------------------------------------------------------------------------- */
+/* ---- the search ------------------------------------------------------------------------------------------ */
 
 static void *take(NetworkWork *w, int64_t n, size_t bytes) { return attn_rt_network_take(w, n, (int64_t)bytes); }
 

@@ -75,7 +75,7 @@ void attn_rt_network_draw(const int64_t *n, const void *const *in, void *const *
   give(&s, pick, choice);
 }
 
-/* ---- the first of equals -------------------------------------------------------------------------------------------------------- */
+/* ---- the first of equals --------------------------------------------------------------------------------- */
 
 typedef struct Best { NetworkSums *s; int64_t *pick, *only; const double *tolerance; } Best;
 

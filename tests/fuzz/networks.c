@@ -56,7 +56,7 @@ static const char *relation(Gen *g, const char *a, const char *b) {
   }
 }
 
-/* ---- edges ------------------------------------------------------------------------------------------------------ */
+/* ---- edges ----------------------------------------------------------------------------------------------- */
 
 static const char *edge(Gen *g, Made *e, const char *name, const char *p, const char *q, const char *sizes) {
   *e = (Made){name, "LK2"[below(g, 3)], false, chance(g, 15), {p, q}, sizes};
@@ -107,7 +107,7 @@ static const char *in_plates(Gen *g, Made *e, const char *name, const char *p, c
   return q ? TEXT(g, "for %s, %s in %c {\n%s}\n", first, q, sizes[1], body) : TEXT(g, "for %s {\n%s}\n", first, body);
 }
 
-/* ---- what joins them ------------------------------------------------------------------------------------------------ */
+/* ---- what joins them ------------------------------------------------------------------------------------- */
 
 static const char *joint(Gen *g, const Made *e, const char *a, const Made *f, const char *b) {
   if (chance(g, 25)) return TEXT(g, "require %s\n", relation(g, a, b));
@@ -178,7 +178,7 @@ static const char *all_pairs(Gen *g) {
   return TEXT(g, "%s%s", text, joined(g, chance(g, 60) ? "i in N, j in i + 1..N" : "i in N, j in 0..i", NULL, e, own(g, e), e, copy_at(g, e, "j", NULL)));
 }
 
-/* ---- all of them ------------------------------------------------------------------------------------------------------ */
+/* ---- all of them ----------------------------------------------------------------------------------------- */
 
 static const char *names(Gen *g) {
   const char *text = "";
