@@ -255,7 +255,6 @@ static int status_of(IrOp check) {
 }
 
 static void emit_check(Emit *e, const Instr *i) {
-  bool index = i->op == IR_CHECK_INDEX || i->op == IR_CHECK_CLIQUE;
   int status = status_of(i->op);
   LLVMValueRef fails = check_fails(e, i);
   if (i->arg[0]) fails = LLVMBuildAnd(e->b, e->val[i->arg[0]], fails, "");
