@@ -186,6 +186,11 @@ void tile_half_interleave(Tile *t, uint32_t k, LLVMValueRef group);
 bool tile_half_is_mass(const TileStream *s, uint32_t w);
 bool tile_half_has_mass(const TileStream *s, uint32_t k); /* of acc k */
 void tile_half_masses(Tile *t); /* of the strip, once its weights are there: adds them to the states of its rows */
+/* Of vectors of twice as many words of 16 bits as there are lanes: the smaller sizes of numbers, 0 counting as the largest (so_far:
+ * NULL: none yet); whether one is so small that it is bad, in a panel or else a feature.  Lines of two columns as words. */
+LLVMValueRef tile_half_smaller(Tile *t, LLVMValueRef so_far, LLVMValueRef bits);
+LLVMValueRef tile_half_is_small(Tile *t, LLVMValueRef smallest, bool panel);
+LLVMValueRef tile_half_pairs(Tile *t, LLVMValueRef even, LLVMValueRef odd);
 bool tile_half_is_any(const Tile *t); /* whether a feature loop is_dot */
 LLVMValueRef tile_half_scaled(Tile *t, uint32_t k, LLVMValueRef sum); /* a result of feature loop k, of any kind: with its factor */
 void tile_half_check(Tile *t); /* of a block of rows: factors with which the sums may leave the range of f32 */

@@ -106,10 +106,10 @@ void tile_half_axis(Tile *t, uint32_t k, const bool *pick, V at, V slot) {
   tile_mark_bad(t, at, write_line(t, &h, a->acc->body.at, pick, t->acc[k].extent));
 }
 
-static V widened(Tile *t, uint32_t k, V line, V d) {
+static V of_line(Tile *t, uint32_t k, V line, V d) {
   Emit *e = t->e;
   V at = plus(e, LLVMBuildMul(e->b, line, t->acc[k].padded, ""), d);
-  return LLVMBuildZExt(e->b, tile_get(e, LLVMVectorType(e->t.i16, t->l.n), t->acc[k].scratch, at), t->l.i32, "");
+  return tile_get(e, LLVMVectorType(e->t.i16, t->l.n), t->acc[k].scratch, at);
 }
 
 /* Columns group * lanes .. */
@@ -119,11 +119,11 @@ void tile_half_interleave(Tile *t, uint32_t k, V group) {
   V vectors = LLVMBuildUDiv(e->b, plus(e, t->acc[k].extent, const_int(e, lanes - 1)), const_int(e, lanes), "");
   Count p = count_enter(e, const_int(e, 0), const_int(e, lanes / 2)), c = count_enter(e, const_int(e, 0), vectors);
   V d = times(e, c.index, lanes), width = const_int(e, t->panel_width), line = times(e, p.index, 2);
-  V high = LLVMBuildShl(e->b, widened(t, k, plus(e, line, const_int(e, 1)), d), lanes_bits(&t->l, 16), "");
+  V words = tile_half_pairs(t, of_line(t, k, line, d), of_line(t, k, plus(e, line, const_int(e, 1)), d));
   V pair = plus(e, times(e, group, lanes / 2), p.index);
   V at = plus(e, times(e, LLVMBuildUDiv(e->b, d, width, ""), t->s->shape.col_block / 2), pair);
   at = plus(e, times(e, at, t->panel_width), LLVMBuildURem(e->b, d, width, ""));
-  tile_put(e, t->acc[k].panel, at, LLVMBuildOr(e->b, high, widened(t, k, line, d), ""));
+  tile_put(e, t->acc[k].panel, at, words);
   count_leave(e, &c);
   count_leave(e, &p);
 }
@@ -169,7 +169,8 @@ static void sum_weights(Tile *t, uint32_t w, V *sum) {
   }
   V first = times(e, c.index, t->l.n), live = is_live(t, first);
   for (uint32_t r = 0; r < t->nrow; r++) {
-    V x = tile_get(e, t->l.i32, t->weight[w].half, plus(e, first, const_int(e, (int64_t)r * t->s->shape.col_block / 2)));
+    V row = plus(e, t->pair_row ? t->pair_row : const_int(e, 0), const_int(e, r));
+    V x = tile_get(e, t->l.i32, t->weight[w].half, plus(e, first, times(e, row, t->s->shape.col_block / 2)));
     sum[r] = lanes_dot_bf16(&t->l, phi[r], LLVMBuildSelect(e->b, live, x, LLVMConstNull(t->l.i32), ""), ones);
     LLVMAddIncoming(phi[r], &sum[r], &c.body, 1);
   }
@@ -203,6 +204,31 @@ bool tile_half_is_any(const Tile *t) {
   for (uint32_t n = 0; n < t->s->features.n; n++)
     if (t->s->features.at[n].is_dot) return true;
   return false;
+}
+
+/* ---- in place ----------------------------------------------------------------------------------- */
+
+static V all_words(Tile *t, unsigned bits) {
+  Lanes wide = lanes_of(t->e, 2 * t->l.n);
+  return lanes_splat(&wide, LLVMConstInt(t->e->t.i16, bits, false));
+}
+
+V tile_half_smaller(Tile *t, V so_far, V bits) {
+  Emit *e = t->e;
+  V size = LLVMBuildSub(e->b, LLVMBuildAnd(e->b, bits, all_words(t, SIZE), ""), all_words(t, 1), "");
+  return so_far ? LLVMBuildSelect(e->b, LLVMBuildICmp(e->b, LLVMIntULT, size, so_far, ""), size, so_far, "") : size;
+}
+
+V tile_half_is_small(Tile *t, V smallest, bool panel) {
+  Emit *e = t->e;
+  V small = LLVMBuildICmp(e->b, LLVMIntULT, smallest, all_words(t, (panel ? LEAST_OF_PANELS : LEAST_NORMAL) - 1), "");
+  LLVMTypeRef bits = LLVMIntTypeInContext(e->cx, 2 * t->l.n);
+  return LLVMBuildICmp(e->b, LLVMIntNE, LLVMBuildBitCast(e->b, small, bits, ""), LLVMConstNull(bits), "");
+}
+
+V tile_half_pairs(Tile *t, V even, V odd) {
+  V high = LLVMBuildShl(t->e->b, LLVMBuildZExt(t->e->b, odd, t->l.i32, ""), lanes_bits(&t->l, 16), "");
+  return LLVMBuildOr(t->e->b, high, LLVMBuildZExt(t->e->b, even, t->l.i32, ""), "");
 }
 
 /* ---- factors ------------------------------------------------------------------------------------ */

@@ -12,7 +12,8 @@
  * may depend on anything.
  *
  * An element along an axis that is no number would spoil the sums of rows that give it no weight.  Then the span has lost
- * its way (Tile.lost), and is taken again from panels, which know such columns one by one. */
+ * its way (Tile.lost), and is taken again from panels, which know such columns one by one.  So it is with elements of bf16 that
+ * are too small for the instruction that multiplies them; else their bits go the same ways, two to a lane (tile_half.c). */
 #include "back/tile.h"
 #include "ir/build.h"
 
@@ -62,13 +63,12 @@ bool tile_place_can(const Tile *t) {
   if (!s->few || !s->features.n || !tile_columns_unchecked(t)) return false;
   for (uint32_t k = 0; k < s->features.n; k++) {
     const TileFeature *f = &s->features.at[k];
-    if (f->is_log || f->is_dot || loads_pairs(t, f->loop->body)) return false;
+    if (f->is_log || loads_pairs(t, f->loop->body)) return false;
     for (uint32_t n = 0; n < f->col.n; n++)
       if (!lies(t, f->col.at[n], f->loop->index)) return false;
   }
   for (uint32_t k = 0; k < s->accs.n; k++) {
     const TileAcc *a = &s->accs.at[k];
-    if (a->rounds) return false;
     if (a->use == USE_CONTRACT && (!a->panel || !lies(t, a->panel, a->acc->body.index[0]))) return false;
   }
   return true;
@@ -79,8 +79,9 @@ static V is_whole(Tile *t, V extent) {
   return LLVMBuildICmp(t->e->b, LLVMIntEQ, rest, const_int(t->e, 0), "");
 }
 
-/* Whether the elements are there, those along the feature side by side, for columns first .. last. */
-static V holds(Tile *t, Val v, Val feature, V lo, V extent, V first, V last) {
+/* Whether the elements are there, `packed` of them in each of `extent` lanes, those along the feature side by side, for columns
+ * first .. last. */
+static V holds(Tile *t, Val v, Val feature, V lo, V extent, uint32_t packed, V first, V last) {
   Emit *e = t->e;
   const Instr *i = ir_at(e->k, v);
   V all = is_whole(t, extent), column[] = {first, last};
@@ -88,10 +89,13 @@ static V holds(Tile *t, Val v, Val feature, V lo, V extent, V first, V last) {
   while (i->arg[along] != feature) along++;
   for (int n = 0; n < 2; n++) {
     e->val[t->s->loop->index] = column[n];
-    all = both(e, all, array_run_holds(e, i, along, lo, plus(e, lo, extent)));
+    all = both(e, all, array_run_holds(e, i, along, lo, plus(e, lo, times(e, extent, packed))));
   }
   return all;
 }
+
+/* How many features share a lane. */
+static uint32_t words_of(const TileFeature *f) { return f->is_dot ? 2 : 1; }
 
 V tile_place_holds(Tile *t, V lo, V hi) {
   Emit *e = t->e;
@@ -99,12 +103,12 @@ V tile_place_holds(Tile *t, V lo, V hi) {
   for (uint32_t k = 0; k < t->s->features.n; k++) {
     const TileFeature *f = &t->s->features.at[k];
     for (uint32_t n = 0; n < f->col.n; n++)
-      all = both(e, all, holds(t, f->col.at[n], f->loop->index, e->val[f->loop->lo], t->extent[k], lo, last));
+      all = both(e, all, holds(t, f->col.at[n], f->loop->index, e->val[f->loop->lo], t->extent[k], words_of(f), lo, last));
   }
   for (uint32_t k = 0; k < t->s->accs.n; k++) {
     const TileAcc *a = &t->s->accs.at[k];
     if (a->use != USE_CONTRACT) continue;
-    all = both(e, all, holds(t, a->panel, a->acc->body.index[0], e->val[a->acc->axes[0].lo], t->acc[k].extent, lo, last));
+    all = both(e, all, holds(t, a->panel, a->acc->body.index[0], e->val[a->acc->axes[0].lo], t->acc[k].extent, 1, lo, last));
   }
   return all;
 }
@@ -114,19 +118,24 @@ static void set_index(Emit *e, Val index, Val lo, Val hi, V offset) {
   e->range[index] = (IndexRange){lo, hi};
 }
 
-/* A vector along `feature`, and the one that lies `ahead` columns further on its way. */
-static V run_of(Tile *t, Val v, Val feature, int64_t ahead) {
+/* Elements along `feature`, and those that lie `ahead` columns further on their way: n as they are used; as bits. */
+static V run_of(Tile *t, Val v, Val feature, int64_t ahead, uint32_t bits) {
   Emit *e = t->e;
   const Instr *i = ir_at(e->k, v);
   uint32_t along = 0, across = 0;
   while (i->arg[along] != feature) along++;
   while (i->arg[across] != t->s->loop->index) across++;
-  V x = array_run(e, i, along, t->l.n);
+  V x = bits ? array_run_bits(e, i, along, bits) : tile_scaled(t, v, array_run(e, i, along, t->l.n));
   array_run_ahead(e, i, along, across, ahead);
-  return tile_scaled(t, v, x);
+  return x;
 }
 
 /* ---- features ------------------------------------------------------------------------------------------- */
+
+/* The span is taken again from panels. */
+static void lose(Tile *t, V cond) {
+  LLVMBuildStore(t->e->b, LLVMBuildOr(t->e->b, LLVMBuildLoad2(t->e->b, t->e->t.i1, t->lost, ""), cond, ""), t->lost);
+}
 
 /* Strips whose rows are summed together. */
 typedef struct Strips { V first; uint32_t n; } Strips;
@@ -139,11 +148,14 @@ static void set_strip(Tile *t, V strip) {
 /* The square of columns at t->here_column and features from d: a vector of columns for every feature. */
 static void load_square(Tile *t, const TileFeature *f, Val v, V d, const V *column, V *square) {
   Emit *e = t->e;
+  V smallest = NULL;
   for (unsigned r = 0; r < t->l.n; r++) {
     e->val[t->s->loop->index] = column[r];
-    set_index(e, f->loop->index, f->loop->lo, f->loop->hi, d);
-    square[r] = run_of(t, v, f->loop->index, (int64_t)t->l.n * FEATURES_AHEAD);
+    set_index(e, f->loop->index, f->loop->lo, f->loop->hi, times(e, d, words_of(f)));
+    square[r] = run_of(t, v, f->loop->index, (int64_t)t->l.n * FEATURES_AHEAD, f->is_dot ? 2 * t->l.n : 0);
+    if (f->is_dot) smallest = tile_half_smaller(t, smallest, square[r]), square[r] = LLVMBuildBitCast(e->b, square[r], t->l.f32, "");
   }
+  if (f->is_dot) lose(t, tile_half_is_small(t, smallest, false));
   tile_transpose(&t->l, square);
 }
 
@@ -266,26 +278,34 @@ static void contract_patch(Tile *t, uint32_t k, V lo, V hi, const Patch *p) {
   const TileAcc *a = &t->s->accs.at[k];
   const Axis *range = &a->acc->axes[0];
   Val index = a->acc->body.index[0];
-  V weights = t->acc[k].x ? t->acc[k].x : t->weight[a->weight].part;
-  V phi[PATCH], now[PATCH], first[PATCH], x[PATCH], w = NULL;
+  uint32_t packed = a->rounds ? 2 : 1;
+  V weights = t->acc[k].x ? t->acc[k].x : a->rounds ? t->weight[a->weight].half : t->weight[a->weight].part;
+  V phi[PATCH], now[PATCH], first[PATCH], x[PATCH], w = NULL, smallest = NULL;
   uint32_t points = p->nrow * p->nvec;
   for (uint32_t n = 0; n < points; n++) first[n] = tile_get(e, t->l.f32, t->acc[k].panel, patch_at(t, k, p, n));
   LLVMBasicBlockRef from = LLVMGetInsertBlock(e->b);
-  Count c = count_enter(e, lo, hi);
+  Count c = count_enter(e, over(e, lo, packed), over(e, plus(e, hi, const_int(e, packed - 1)), packed));
   for (uint32_t n = 0; n < points; n++) {
     phi[n] = LLVMBuildPhi(e->b, t->l.f32, "");
     LLVMAddIncoming(phi[n], &first[n], &from, 1);
   }
-  e->val[t->s->loop->index] = plus(e, t->first_col, c.index);
   for (uint32_t v = 0; v < p->nvec; v++) {
+    V column = plus(e, t->first_col, times(e, c.index, packed));
+    e->val[t->s->loop->index] = column;
     set_index(e, index, range->lo, range->hi, plus(e, p->axis, const_int(e, v * t->l.n)));
-    x[v] = run_of(t, a->panel, index, AXIS_AHEAD);
+    x[v] = run_of(t, a->panel, index, AXIS_AHEAD, a->rounds ? t->l.n : 0);
+    if (!a->rounds) continue;
+    V last = plus(e, t->first_col, minus(e, t->cols_in_block, const_int(e, 1)));
+    e->val[t->s->loop->index] = least(e, last, plus(e, column, const_int(e, 1)));
+    x[v] = tile_half_pairs(t, x[v], run_of(t, a->panel, index, AXIS_AHEAD, t->l.n));
+    smallest = tile_half_smaller(t, smallest, LLVMBuildBitCast(e->b, x[v], LLVMVectorType(e->t.i16, 2 * t->l.n), ""));
   }
+  if (a->rounds) lose(t, tile_half_is_small(t, smallest, true));
   for (uint32_t n = 0; n < points; n++) {
     V row = plus(e, p->row, const_int(e, n / p->nvec));
-    V at = plus(e, c.index, times(e, row, t->s->shape.col_block));
+    V at = plus(e, c.index, times(e, row, t->s->shape.col_block / packed));
     if (n % p->nvec == 0) w = lanes_splat(&t->l, tile_get(e, e->t.f32, weights, at));
-    now[n] = lanes_fma(&t->l, w, x[n % p->nvec], phi[n]);
+    now[n] = a->rounds ? lanes_dot_bf16(&t->l, phi[n], w, x[n % p->nvec]) : lanes_fma(&t->l, w, x[n % p->nvec], phi[n]);
   }
   for (uint32_t n = 0; n < points; n++) LLVMAddIncoming(phi[n], &now[n], &c.body, 1);
   count_leave(e, &c);
@@ -325,8 +345,7 @@ static void clear_sum(Tile *t, uint32_t k, V row, V axis) {
 static void add_sum(Tile *t, uint32_t k, V row, V axis) {
   Emit *e = t->e;
   V x = tile_get(e, t->l.f32, t->acc[k].panel, sums_at(t, k, row, axis)), gap = LLVMBuildFSub(e->b, x, x, "");
-  V bad = tile_line_any(t, LLVMBuildFCmp(e->b, LLVMRealUNO, gap, gap, ""));
-  LLVMBuildStore(e->b, LLVMBuildOr(e->b, LLVMBuildLoad2(e->b, e->t.i1, t->lost, ""), bad, ""), t->lost);
+  lose(t, tile_line_any(t, LLVMBuildFCmp(e->b, LLVMRealUNO, gap, gap, "")));
   V at = plus(e, LLVMBuildMul(e->b, row, t->acc[k].padded, ""), axis);
   tile_put(e, t->acc[k].sum, at, LLVMBuildFAdd(e->b, tile_get(e, t->l.f32, t->acc[k].sum, at), x, ""));
 }
