@@ -90,7 +90,8 @@ static void add_feature(const Facts *f, const TileFeature *x, Texts *to) {
   }
   for (uint32_t n = 0; n < x->loop->accs.n; n++) {
     const Acc *a = x->loop->accs.at[n];
-    add(f, to, arena_printf(f->arena, "%s over %s of %s", ir_acc_name(a->kind), over, value_text(f, a->body.x)));
+    const char *how = x->is_dot ? ", in products of bf16" : "";
+    add(f, to, arena_printf(f->arena, "%s over %s of %s%s", ir_acc_name(a->kind), over, value_text(f, a->body.x), how));
   }
 }
 
@@ -100,8 +101,11 @@ static void describe(const TilePlan *plan, Pass *p) {
   for (uint32_t n = 0; n < t->features.n; n++) add_feature(f, &t->features.at[n], &p->contracted);
   for (uint32_t n = 0; n < t->weights.n; n++)
     add(f, &p->pairwise, arena_printf(f->arena, "exp(%s)", value_text(f, t->weights.at[n].body)));
-  for (uint32_t n = 0; n < t->accs.n; n++)
-    add(f, t->accs.at[n].use == USE_CONTRACT ? &p->panels : &p->pairwise, p->stream->carries[n]);
+  for (uint32_t n = 0; n < t->accs.n; n++) {
+    const char *what = p->stream->carries[n];
+    if (t->accs.at[n].rounds) what = arena_printf(f->arena, "%s, with weights rounded to bf16", what);
+    add(f, t->accs.at[n].use == USE_CONTRACT ? &p->panels : &p->pairwise, what);
+  }
   add_values(f, &p->diagonals, &t->diagonal);
   add_values(f, &p->exceptions, &t->exceptions);
   tile_mask_parts(f->arena, plan, p->rows, t, &p->support);

@@ -31,7 +31,7 @@ double distance_allowed_f32(double max_log_w);
  *
  *     sum_j w_j d_j (v_j - o) / sum_j w_j (1 + d_j),  at most u / (1 - u) E|v - o|  <=  u / (1 - u) max_value
  *
- * (E|v - o| <= sqrt(E v^2 - o^2)): less than if every |v_j| <= max_value were off by its own rounding to as many bits. */
+ * (E|v - o| <= sqrt(E v^2 - o^2)): no more than if values of that size were rounded themselves. */
 double distance_allowed_rounded(int bits, double max_value);
 
 #endif

@@ -8,6 +8,7 @@
  * before it is taken, and angles, which grow with the index, keep their stream scalar. */
 #include "ir/build.h"
 #include "tile/tile.h"
+#include "tile/tile_dot.h"
 
 typedef struct Planner {
   Arena *arena;
@@ -207,61 +208,6 @@ static bool is_log_contraction(const Planner *p, const Loop *l, Val *row, Val *c
   return false;
 }
 
-/* ---- halves -------------------------------------------------------------------------------------- */
-
-/* An element of a bf16 input along a feature. */
-static bool is_half(const Planner *p, Val v) {
-  const Instr *i = ir_at(p->k, v);
-  return i->op == IR_LOAD && i->array->kind == ARRAY_IN && i->array->elem == STORE_BF16 && dep_of(p, v) & DEP_FEATURE;
-}
-
-static bool checks_features(const Planner *p, const Region *r) {
-  for (uint32_t n = 0; n < r->code.n; n++) {
-    const Instr *i = ir_at(p->k, r->code.at[n]);
-    if (ir_is_check(i->op) && (dep_of(p, i->arg[1]) | dep_of(p, i->arg[2])) & DEP_FEATURE) return true;
-  }
-  return false;
-}
-
-/* A product's factors: `to` takes them. */
-static bool take_factors(const Planner *p, Val v, bool divides, TileFeature *to, uint32_t depth) {
-  v = through_converts(p, v);
-  const Instr *i = ir_at(p->k, v);
-  if (depth > 8 || i->type == IR_INT || i->type == IR_BOOL) return false;
-  if (!dep_of(p, v)) {
-    vec_push(p->arena, &to->by, (TileBy){v, divides});
-    return true;
-  }
-  if (is_half(p, v) && !divides) {
-    Val *place = (dep_of(p, v) & DEP_BOTH) == DEP_ROW ? &to->dot_row : &to->dot_col;
-    bool first = !*place;
-    *place = v;
-    return first && (dep_of(p, v) & DEP_BOTH) != DEP_BOTH && dep_of(p, v) & DEP_BOTH;
-  }
-  if (i->op == IR_NEG) {
-    to->is_negative = !to->is_negative;
-    return take_factors(p, i->arg[0], divides, to, depth + 1);
-  }
-  if (i->op != IR_MUL && i->op != IR_DIV) return false;
-  return take_factors(p, i->arg[0], divides, to, depth + 1) && take_factors(p, i->arg[1], divides != (i->op == IR_DIV), to, depth + 1);
-}
-
-/* sum over d of c a(i, d) b(j, d), a and b being elements of bf16 inputs: what `to` says of it then. */
-static bool is_dot(const Planner *p, const Loop *l, TileFeature *to) {
-  const Acc *a = l->accs.at[0];
-  TileFeature found = {.is_dot = true};
-  if (!p->target->dots_bf16 || l->accs.n != 1 || a->kind != ACC_SUM || a->naxis || a->type == IR_INT) return false;
-  if (checks_features(p, l->body) || !take_factors(p, a->body.x, false, &found, 0) || !found.dot_row || !found.dot_col) return false;
-  to->is_dot = true, to->is_negative = found.is_negative, to->by = found.by;
-  to->dot_row = found.dot_row, to->dot_col = found.dot_col;
-  return true;
-}
-
-static bool rounds_weights(const Planner *p, const TileAcc *t) {
-  return p->target->dots_bf16 && t->acc->kind == ACC_EXPECT && !t->factor && is_half(p, t->panel) &&
-         !checks_features(p, t->acc->body.at);
-}
-
 /* A loop over lo .. (c ? hi : lo) with c of a pair serves pairs that are exceptions: where c holds for one, the block of
  * rows is left to the scalar code, so on tiles its results are those over nothing.  Returns c; 0: it is no such loop. */
 static Val exception_of(const Planner *p, const Loop *l) {
@@ -334,17 +280,6 @@ static void lower_axes(Planner *p, TileAcc *t) {
   if (!tile_follows_from_sizes(p->k, a->axes[0].lo) || !tile_follows_from_sizes(p->k, a->axes[0].hi))
     refuse(p, "the bounds of an axis do not follow from the sizes");
   if (!a->body.x || !split_factor(p, a->body.x, t)) refuse(p, "a vector is no product of a weight and a column's vector");
-  else t->rounds = rounds_weights(p, t);
-}
-
-/* Means of one weight may cancel each other (a variance): either all of them round it, or none. */
-static void round_alike(TileStream *s) {
-  for (uint32_t n = 0; n < s->accs.n; n++)
-    for (uint32_t k = 0; k < s->accs.n; k++) {
-      const TileAcc *a = &s->accs.at[n];
-      TileAcc *b = &s->accs.at[k];
-      if (a->acc->kind == ACC_EXPECT && !a->rounds && b->rounds && a->weight == b->weight) b->rounds = false;
-    }
 }
 
 static void lower_acc(Planner *p, const Acc *a) {
@@ -382,7 +317,7 @@ static void demand_result(Planner *p, const Instr *i) {
     demand(p, col);
     return;
   }
-  if (is_dot(p, i->loop, f)) {
+  if (p->target->dots_bf16 && tile_dot_find(p->arena, p->k, p->rows, i->loop, f)) {
     row = f->dot_row, col = f->dot_col; /* demanding them may move f */
     demand(p, row);
     demand(p, col);
@@ -505,7 +440,7 @@ static TileStream *plan_stream(Planner *p, const Loop *l, const TileTarget *targ
   if (stores_or_orders(p->k, l->body)) refuse(p, "it holds an ordered loop");
   permit_region(p, l->body, 0);
   for (uint32_t n = 0; n < l->accs.n; n++) lower_acc(p, l->accs.at[n]);
-  round_alike(s);
+  if (p->target->dots_bf16) tile_dot_rounding(p->k, p->rows, s);
   if (!s->why) demand_all(p);
   s->shape = shape_for(target, p->accs);
   for (uint32_t n = 0; n < l->accs.n; n++) { /* results belong to the row */
@@ -582,19 +517,4 @@ const TileRows *tile_rows_of(const TilePlan *p, const Loop *l) {
   for (uint32_t n = 0; n < p->rows.n; n++)
     if (p->rows.at[n]->loop == l) return p->rows.at[n]->tiled ? p->rows.at[n] : NULL;
   return NULL;
-}
-
-static bool stream_has_dots(const TileStream *s) {
-  for (uint32_t n = 0; n < s->features.n; n++)
-    if (s->features.at[n].is_dot) return true;
-  for (uint32_t n = 0; n < s->accs.n; n++)
-    if (s->accs.at[n].rounds) return true;
-  return false;
-}
-
-bool tile_has_dots(const TilePlan *p) {
-  for (uint32_t r = 0; r < p->rows.n; r++)
-    for (uint32_t s = 0; s < p->rows.at[r]->streams.n; s++)
-      if (!p->rows.at[r]->streams.at[s]->why && stream_has_dots(p->rows.at[r]->streams.at[s])) return true;
-  return false;
 }
