@@ -39,7 +39,7 @@ static bool names_copies_apart(const Term *t, const Index *j) {
 static bool all_under_binder(Context *x, const Term *t) {
   Mentions m = mentions_of(x, t);
   for (uint32_t i = 0; i < m.reached_in.n; i++)
-    if (m.reached_in.at[i]->structure || m.reached_in.at[i]->network) return false; /* its copies are not independent */
+    if (m.reached_in.at[i]->structure || m.reached_in.at[i]->network || m.reached_in.at[i]->chain) return false; /* its copies are not independent */
   return m.list.n == 0 && !m.reached;
 }
 

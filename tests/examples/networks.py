@@ -23,7 +23,7 @@ def transfer(h, coupling):
     x = lines(N)
     within = coupling * (x[:, 1:] == x[:, :-1]).sum(1)
     between = coupling * (x[:, None, :] == x[None]).sum(2)
-    u = h @ x.T + within
+    u = np.where(x[None] == 1, h[:, None, :], 0).sum(2) + within         # 0 times -inf is no weight
     a, b, va, vb = (np.zeros_like(u) for _ in range(4))
     a[0] = va[0] = u[0]
     for i in range(1, M):
