@@ -78,6 +78,7 @@ typedef struct Derive {
   Picked *picked;    /* and heaviest values or draws */
   Paired *paired;    /* what is known of two nodes at once */
   Replaced *replaced; /* probabilities in place of posteriors */
+  struct Sticks *sticks; /* stick.c: what is left of sticks */
   const IndexVec *plates; /* of the output being derived */
   Val seed;          /* of sample() queries; 0: not yet needed */
   bool failed;       /* a refusal was added on the way */

@@ -68,16 +68,8 @@ static void check_infer(Plan *p, const Infer *f) {
   }
 }
 
-static bool mentions_latent(const Term *t) {
-  if (!t) return false;
-  if (t->kind == TERM_LATENT) return true;
-  for (uint32_t i = 0; i < t->args.n; i++)
-    if (mentions_latent(t->args.at[i])) return true;
-  return false;
-}
-
 static void refuse_prior(Plan *p, const Weight *w) {
-  if (w->kind == WEIGHT_PRIOR && w->edge && w->dist == DIST_STICK_BREAKING && mentions_latent(w->params.at[0]))
+  if (w->kind == WEIGHT_PRIOR && w->edge && w->dist == DIST_STICK_BREAKING && (w->params.at[0]->mentions & MENTIONS_LATENT))
     plan_refuse(p, w->span, "a stick that is broken as a latent says is not compiled yet", NULL);
 }
 

@@ -6,11 +6,14 @@
  * the domain, for a graph's row later in the list.  A p that is 1 takes all that is left, and then nothing before it has
  * weight, whatever its p (also NaN): -inf is kept apart from the sum.  log(1 - sigmoid(a)) = -softplus(a).
  *
- * A sum over the values behind stands in every value's weight; the bounds of its loop apart it does not depend on that value. */
+ * What is left behind a value, the sum, is known from what is left behind the one after it: where p mentions neither other edges
+ * nor anything else that a copy does not fix, a table holds it for every copy and value, filled from the last value on.  Elsewhere
+ * it is summed for each value. */
 #include <math.h>
 
 #include "infer/context.h"
 #include "infer/stick.h"
+#include "model/term.h"
 
 typedef enum { ASK_SUM, ASK_REMOVED, ASK_USED } Ask;
 
@@ -91,12 +94,93 @@ static Val position_behind(Context *x, const Stick *s, Choice value) {
   return build_close(b, l)->accs.at[0]->result;
 }
 
+/* ---- the table -------------------------------------------------------------------------------------------- */
+
+struct Sticks { const Weight *w; const Component *c; Array *left; struct Sticks *next; };
+
+static bool is_fixed(const Stick *s) {
+  const Component *c = s->owner.c;
+  const Edge *e = s->f->edge;
+  if (!c->root || c->structure || c->network || s->f->reach || e->domain != DOMAIN_RANGE || e->range.kind != RANGE_INTERVAL) return false;
+  if (!term_is_of_sizes(e->range.lo) || !term_is_of_sizes(e->range.hi) || support_scope(c, e)) return false;
+  for (uint32_t k = 0; k < c->plates.n; k++)
+    if (!has_fixed_bounds(c->plates.at[k])) return false;
+  return !(s->f->scope & ~((EdgeSet)1 << (uint32_t)component_place(c, e)));
+}
+
+/* left[.., k] = the sum over the values from number k on; -inf wins. */
+static Array *fill_left(Derive *d, const Stick *s) {
+  Builder *b = &d->b;
+  Component *c = s->owner.c;
+  Edge *e = s->f->edge;
+  Region *back = b->at;
+  b->at = b->k->top;
+  Context x = {.d = d};
+  uint32_t n = c->plates.n;
+  Val *dims = NEW_ARRAY(d->arena, Val, n + 1), *place = NEW_ARRAY(d->arena, Val, n + 1);
+  Loop **loops = NEW_ARRAY(d->arena, Loop *, n + 1);
+  Bounds r = eval_range(&x, &e->range), *plate = NEW_ARRAY(d->arena, Bounds, n + 1);
+  for (uint32_t k = 0; k < n; k++) {
+    plate[k] = eval_range(&x, &c->plates.at[k]->range);
+    dims[k] = build_2(b, IR_SUB, plate[k].hi, plate[k].lo);
+  }
+  Val zero = build_int(b, 0), one = build_int(b, 1), many = build_2(b, IR_MAX, build_2(b, IR_SUB, r.hi, r.lo), zero);
+  dims[n] = build_2(b, IR_ADD, many, one);
+  Array *left = build_array(b, ARRAY_TEMP, arena_printf(d->arena, "left%u", b->k->arrays.n), STORE_WIDE, n + 1, dims);
+  for (uint32_t k = 0; k < n; k++) {
+    loops[k] = open_loop(&x, LOOP_PAR, c->plates.at[k]->span, plate[k].lo, plate[k].hi);
+    x = with_index(&x, c->plates.at[k], loops[k]->index, plate[k].lo, plate[k].hi, true);
+    place[k] = build_2(b, IR_SUB, loops[k]->index, plate[k].lo);
+  }
+  Copy copy = own_copy(&x, c);
+  place[n] = many;
+  build_store(b, left, wide(&x, 0), place);
+  loops[n] = open_loop(&x, LOOP_SEQ, e->span, zero, many);
+  place[n] = build_2(b, IR_SUB, many, loops[n]->index);
+  Val behind = build_load(b, left, place), log_p, log_rest, inside = 0;
+  place[n] = build_2(b, IR_SUB, place[n], one);
+  Context y = with_known(&x, copy, e, (Choice){build_2(b, IR_ADD, r.lo, place[n]), 0});
+  if (e->where) y = with_guard(&y, inside = eval(&y, e->where));
+  probability(&y, s->f->weight->params.at[0], &log_p, &log_rest);
+  Val here = build_2(b, IR_LOGMUL, behind, log_rest);
+  build_store(b, left, inside ? build_select(b, inside, here, behind) : here, place);
+  for (uint32_t k = n + 1; k-- > 0;) build_close(b, loops[k]);
+  b->at = back;
+  return left;
+}
+
+static Array *table_of(Derive *d, const Stick *s) {
+  for (struct Sticks *t = d->sticks; t; t = t->next)
+    if (t->w == s->f->weight && t->c == s->owner.c) return t->left;
+  struct Sticks *t = NEW(d->arena, struct Sticks);
+  *t = (struct Sticks){s->f->weight, s->owner.c, fill_left(d, s), d->sticks};
+  d->sticks = t;
+  return t->left;
+}
+
+static Val load_left(Context *x, const Stick *s) {
+  Builder *b = B(x);
+  Array *left = table_of(x->d, s);
+  Context top = {.d = x->d};
+  uint32_t n = s->owner.c->plates.n;
+  Val *place = NEW_ARRAY(x->d->arena, Val, n + 1);
+  for (uint32_t k = 0; k < n; k++)
+    place[k] = build_2(b, IR_SUB, s->owner.at[k], eval_range(&top, &s->owner.c->plates.at[k]->range).lo);
+  Val lo = eval_range(&top, &s->f->edge->range).lo;
+  place[n] = build_2(b, IR_SUB, build_2(b, IR_MAX, s->first, lo), lo);
+  return build_load(b, left, place);
+}
+
+/* ---- the prior ---------------------------------------------------------------------------------------------- */
+
 static Val unless_used(Context *x, Stick *s, Val log_w) {
+  if (is_fixed(s)) return log_w; /* p mentions no edge that may be none */
   Val used = over_values(x, s, ASK_USED, true);
   return s->uses ? build_select(B(x), used, wide(x, 0), log_w) : log_w;
 }
 
 static Val left_of_stick(Context *x, Stick *s) {
+  if (is_fixed(s)) return load_left(x, s);
   Val gone = over_values(x, s, ASK_REMOVED, false), sum = over_values(x, s, ASK_SUM, false);
   return build_select(B(x), gone, wide(x, -INFINITY), sum);
 }
