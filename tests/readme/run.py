@@ -115,6 +115,17 @@ def check_links(text):
             yield f"link to {target}, which is not there"
 
 
+def wrong_table(text):
+    """The table of variants is that of examples/README.md, and names every example."""
+    row = re.compile(r"^\| \[(\w+)\]\((?:examples/)?(\w+\.attn)\)(.*)$", re.M)
+    here, there = row.findall(text), row.findall((ROOT / "examples/README.md").read_text())
+    for one in set(here) ^ set(there):
+        yield f"{one[1]}: the tables of README.md and examples/README.md differ"
+    for path in sorted((ROOT / "examples").glob("*.attn")):
+        if path.name not in {file for _, file, _ in here}:
+            yield f"{path.name}: not in the table of variants"
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--attn", required=True)
@@ -128,6 +139,7 @@ def main():
             shown += 1
             found += check_file(attn, name, lines, folder) if name else check_commands(attn, lines, folder)
     found += check_links(text)
+    found += wrong_table(text)
     print("\n".join(found))
     print(f"{shown - min(shown, len(found))} passed, {len(found)} failed")
     return 1 if found or not shown else 0
