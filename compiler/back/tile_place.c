@@ -58,12 +58,18 @@ static bool loads_pairs(const Tile *t, const Region *r) {
   return false;
 }
 
+static bool sums_floats(const TileFeature *f) {
+  for (uint32_t n = 0; n < f->loop->accs.n; n++)
+    if (f->loop->accs.at[n]->type != IR_REAL && f->loop->accs.at[n]->type != IR_WIDE) return false;
+  return true;
+}
+
 bool tile_place_can(const Tile *t) {
   const TileStream *s = t->s;
   if (!s->few || !s->features.n || !tile_columns_unchecked(t)) return false;
   for (uint32_t k = 0; k < s->features.n; k++) {
     const TileFeature *f = &s->features.at[k];
-    if (f->is_log || loads_pairs(t, f->loop->body)) return false;
+    if (f->is_log || !sums_floats(f) || loads_pairs(t, f->loop->body)) return false;
     for (uint32_t n = 0; n < f->col.n; n++)
       if (!lies(t, f->col.at[n], f->loop->index)) return false;
   }
@@ -74,17 +80,15 @@ bool tile_place_can(const Tile *t) {
   return true;
 }
 
-static V is_whole(Tile *t, V extent) {
-  V rest = LLVMBuildAnd(t->e->b, extent, const_int(t->e, t->l.n - 1), "");
-  return LLVMBuildICmp(t->e->b, LLVMIntEQ, rest, const_int(t->e, 0), "");
-}
+/* Features, or an axis, of at least a vector: the last one may overlap the one before it. */
+static V fills_vector(Tile *t, V extent) { return LLVMBuildICmp(t->e->b, LLVMIntSGE, extent, const_int(t->e, t->l.n), ""); }
 
 /* Whether the elements are there, `packed` of them in each of `extent` lanes, those along the feature side by side, for columns
  * first .. last. */
 static V holds(Tile *t, Val v, Val feature, V lo, V extent, uint32_t packed, V first, V last) {
   Emit *e = t->e;
   const Instr *i = ir_at(e->k, v);
-  V all = is_whole(t, extent), column[] = {first, last};
+  V all = fills_vector(t, extent), column[] = {first, last};
   uint32_t along = 0;
   while (i->arg[along] != feature) along++;
   for (int n = 0; n < 2; n++) {
@@ -212,6 +216,43 @@ static void feature_loop(Tile *t, uint32_t k, const V *column, const Strips *s) 
   }
 }
 
+/* The features behind the last whole vector: of the last vector that there is those that no other has, for one strip. */
+static void feature_tail(Tile *t, uint32_t k, const V *column, V rest) {
+  Emit *e = t->e;
+  const TileFeature *f = &t->s->features.at[k];
+  const Loop *l = f->loop;
+  uint32_t points = t->nrow * l->accs.n, mark = tile_mark(t);
+  const Strips one = {t->strip, 1};
+  V d = minus(e, t->extent[k], const_int(e, t->l.n)), new = minus(e, const_int(e, t->l.n), rest);
+  V *now = NEW_ARRAY(e->arena, V, points + 1), *before = NEW_ARRAY(e->arena, V, points + 1);
+  V(*square)[64] = (V(*)[64])NEW_ARRAY(e->arena, V, (size_t)64 * (f->col.n + 1));
+  for (uint32_t n = 0; n < points; n++)
+    now[n] = tile_get(e, t->l.f32, t->operand[l->accs.at[n / t->nrow]->result].at, tile_pair_place(t, n % t->nrow, 0));
+  for (uint32_t n = 0; n < f->col.n; n++) load_square(t, f, f->col.at[n], d, column, square[n]);
+  for (unsigned m = 0; m < t->l.n; m++) {
+    for (uint32_t n = 0; n < points; n++) before[n] = now[n];
+    t->feature = plus(e, d, const_int(e, m));
+    feature_of_rows(t, f, &one, square, m, now);
+    V is_new = LLVMBuildICmp(e->b, LLVMIntSGE, const_int(e, m), new, "");
+    for (uint32_t n = 0; n < points; n++) now[n] = LLVMBuildSelect(e->b, is_new, now[n], before[n], "");
+  }
+  for (uint32_t n = 0; n < points; n++) tile_keep_result(t, l->accs.at[n / t->nrow]->result, n % t->nrow, 0, now[n]);
+  tile_forget(t, mark);
+}
+
+static void feature_tails(Tile *t, const V *column) {
+  Emit *e = t->e;
+  for (uint32_t k = 0; k < t->s->features.n; k++) {
+    V rest = LLVMBuildAnd(e->b, t->extent[k], const_int(e, t->l.n - 1), "");
+    LLVMBasicBlockRef none = block_when(e, LLVMBuildICmp(e->b, LLVMIntNE, rest, const_int(e, 0), ""), "tail");
+    Count c = count_enter(e, const_int(e, 0), over(e, plus(e, t->rows_in_block, const_int(e, t->nrow - 1)), t->nrow));
+    set_strip(t, c.index);
+    feature_tail(t, k, column, rest);
+    count_leave(e, &c);
+    block_go(e, none);
+  }
+}
+
 static void features_of(Tile *t, const V *column, V first, uint32_t n) {
   Strips s = {first, n};
   uint32_t mark = tile_mark(t);
@@ -252,6 +293,7 @@ void tile_place_features(Tile *t, bool skips) {
   e->range[l->index] = (IndexRange){l->lo, l->hi};
   t->here_column = at;
   features_of_rows(t, column);
+  feature_tails(t, column);
   t->here_column = NULL;
   if (dead) block_go(e, dead);
   count_leave(e, &c);
@@ -264,12 +306,13 @@ static V sums_at(Tile *t, uint32_t k, V row, V axis) { return plus(t->e, LLVMBui
 
 enum { PATCH = TILE_ROWS * TILE_VECTORS };
 
-/* A part of the sums that registers hold: nrow rows from `row`, nvec vectors of the axis from `axis`. */
-typedef struct Patch { uint32_t nrow, nvec; V row, axis; } Patch;
+/* A part of the sums that registers hold: nrow rows from `row`, nvec vectors of the axis from `axis`, kept at `place`: the
+ * last vector of an axis may overlap the one before it, its sums are apart. */
+typedef struct Patch { uint32_t nrow, nvec; V row, axis, place; } Patch;
 
 static V patch_at(Tile *t, uint32_t k, const Patch *p, uint32_t n) {
   Emit *e = t->e;
-  return sums_at(t, k, plus(e, p->row, const_int(e, n / p->nvec)), plus(e, p->axis, const_int(e, n % p->nvec * t->l.n)));
+  return sums_at(t, k, plus(e, p->row, const_int(e, n / p->nvec)), plus(e, p->place, const_int(e, n % p->nvec * t->l.n)));
 }
 
 /* Columns lo .. hi. */
@@ -332,7 +375,7 @@ static V patches(Tile *t) { return over(t->e, plus(t->e, t->rows_in_block, const
 static void for_sums(Tile *t, uint32_t k, void (*f)(Tile *, uint32_t, V, V)) {
   Emit *e = t->e;
   Count r = count_enter(e, const_int(e, 0), times(e, patches(t), patch_rows(t)));
-  Count c = count_enter(e, const_int(e, 0), over(e, t->acc[k].extent, t->l.n));
+  Count c = count_enter(e, const_int(e, 0), over(e, plus(e, t->acc[k].extent, const_int(e, t->l.n - 1)), t->l.n));
   f(t, k, r.index, times(e, c.index, t->l.n));
   count_leave(e, &c);
   count_leave(e, &r);
@@ -342,23 +385,30 @@ static void clear_sum(Tile *t, uint32_t k, V row, V axis) {
   tile_put(t->e, t->acc[k].panel, sums_at(t, k, row, axis), lanes_float(&t->l, 0));
 }
 
+/* Where the vector lies whose sums are kept at `place`. */
+static V start_of(Tile *t, uint32_t k, V place) {
+  return least(t->e, place, minus(t->e, t->acc[k].extent, const_int(t->e, t->l.n)));
+}
+
 static void add_sum(Tile *t, uint32_t k, V row, V axis) {
   Emit *e = t->e;
   V x = tile_get(e, t->l.f32, t->acc[k].panel, sums_at(t, k, row, axis)), gap = LLVMBuildFSub(e->b, x, x, "");
   lose(t, tile_line_any(t, LLVMBuildFCmp(e->b, LLVMRealUNO, gap, gap, "")));
-  V at = plus(e, LLVMBuildMul(e->b, row, t->acc[k].padded, ""), axis);
-  tile_put(e, t->acc[k].sum, at, LLVMBuildFAdd(e->b, tile_get(e, t->l.f32, t->acc[k].sum, at), x, ""));
+  V start = start_of(t, k, axis), new = LLVMBuildTrunc(e->b, minus(e, axis, start), e->t.i32, "");
+  V at = plus(e, LLVMBuildMul(e->b, row, t->acc[k].padded, ""), start), old = tile_get(e, t->l.f32, t->acc[k].sum, at);
+  V is_new = LLVMBuildICmp(e->b, LLVMIntSGE, lanes_iota(&t->l, e->t.i32), lanes_splat(&t->l, new), "");
+  tile_put(e, t->acc[k].sum, at, LLVMBuildSelect(e->b, is_new, LLVMBuildFAdd(e->b, old, x, ""), old, ""));
 }
 
 /* The rows, with those of the columns that their strip has weights of, for as much of the axis from `axis` as nvec vectors divide. */
 static V contract_along(Tile *t, uint32_t k, V lo, V hi, V axis, uint32_t nvec) {
   Emit *e = t->e;
   uint32_t nrow = patch_rows(t), width = nvec * t->l.n;
-  V tiles = over(e, minus(e, t->acc[k].extent, axis), width);
+  V left = minus(e, t->acc[k].extent, axis), tiles = over(e, nvec > 1 ? left : plus(e, left, const_int(e, t->l.n - 1)), width);
   Count c = count_enter(e, const_int(e, 0), tiles);
   V first = plus(e, axis, times(e, c.index, width));
   Count r = count_enter(e, const_int(e, 0), patches(t));
-  Patch p = {nrow, nvec, times(e, r.index, nrow), first};
+  Patch p = {nrow, nvec, times(e, r.index, nrow), nvec > 1 ? first : start_of(t, k, first), first};
   V strip = over(e, p.row, t->nrow), own_lo = LLVMBuildLoad2(e->b, e->t.i64, tile_address(e, e->t.i64, t->strip_lo, strip), "");
   V own_hi = LLVMBuildLoad2(e->b, e->t.i64, tile_address(e, e->t.i64, t->strip_hi, strip), "");
   contract_patch(t, k, op_extreme(e, IR_INT, true, lo, own_lo), least(e, hi, own_hi), &p);
