@@ -180,14 +180,14 @@ Term *targets_statistic(Model *m, const IndexVec *outer, const Monomial *x, cons
     within = sum_over(&s, &x->sums, make_scaled(a, x->scale, within));
     body = make_product(a, apart, sum_over(&s, outer, make_product(a, within, expected)));
   } else {
-  body = make_product(a, within, expected);
-  body = where(a, s.inside, body ? body : term_real(a, 1, span));
-  if (apart || ranges_apart(&x->sums, outer)) { /* sums that no copy changes stand around the sum over copies */
-    body = sum_over(&s, outer, body);
-    body = sum_over(&s, &x->sums, make_scaled(a, x->scale, make_product(a, apart, body)));
-  } else {
-    body = sum_over(&s, outer, sum_over(&s, &x->sums, make_scaled(a, x->scale, body)));
-  }
+    body = make_product(a, within, expected);
+    body = where(a, s.inside, body ? body : term_real(a, 1, span));
+    if (apart || ranges_apart(&x->sums, outer)) { /* sums that no copy changes stand around the sum over copies */
+      body = sum_over(&s, outer, body);
+      body = sum_over(&s, &x->sums, make_scaled(a, x->scale, make_product(a, apart, body)));
+    } else {
+      body = sum_over(&s, outer, sum_over(&s, &x->sums, make_scaled(a, x->scale, body)));
+    }
   }
   IndexMap *map = NEW_ARRAY(a, IndexMap, s.n);
   uint32_t count = 0;

@@ -13,18 +13,22 @@
 #include "driver/watch_line.h"
 #include "model/term.h"
 
-/* ---- outputs that are added ------------------------------------------------------------------------------------ */
+/* ---- outputs that are added --------------------------------------------------------------------------- */
 
 static Index *new_index(Model *m, const char *name, Term *lo, Term *hi, Span span) {
   Index *i = NEW(m->arena, Index);
-  *i = (Index){.id = m->index_count++, .name = intern_str(m->names, name), .span = span, .role = INDEX_OUTPUT,
+  *i = (Index){.id = m->index_count++,
+               .name = intern_str(m->names, name),
+               .span = span,
+               .role = INDEX_OUTPUT,
                .range = {.kind = RANGE_INTERVAL, .span = span, .lo = lo, .hi = hi}};
   return i;
 }
 
 static Out *new_out(Model *m, const char *name, Term *value) {
   Out *o = NEW(m->arena, Out);
-  *o = (Out){.id = m->outs.n, .name = intern_str(m->names, name), .span = value->span, .value = value, .type = TYPE_REAL};
+  *o = (Out){
+      .id = m->outs.n, .name = intern_str(m->names, name), .span = value->span, .value = value, .type = TYPE_REAL};
   vec_push(m->arena, &m->outs, o);
   return o;
 }
@@ -77,7 +81,7 @@ Watch watch_model(Arena *arena, const Loaded *l, const Model *m, const Options *
   return w;
 }
 
-/* ---- numbers ------------------------------------------------------------------------------------------------------ */
+/* ---- numbers --------------------------------------------------------------------------- */
 
 static double number_at(const AttnArray *a, int64_t k) {
   return a->type == ELEMTYPE_F64 ? ((const double *)a->data)[k] : (double)((const float *)a->data)[k];
@@ -92,11 +96,12 @@ static bool holds_only_numbers(const AttnArray *a) {
 
 static bool inputs_are_numbers(const Inputs *in) {
   for (uint32_t i = 0; i < in->model->inputs.n; i++)
-    if (in->model->inputs.at[i]->elem != ELEM_GRAPH && in->at[i].data.data && !holds_only_numbers(&in->at[i].data)) return false;
+    if (in->model->inputs.at[i]->elem != ELEM_GRAPH && in->at[i].data.data && !holds_only_numbers(&in->at[i].data))
+      return false;
   return true;
 }
 
-/* ---- which latent ------------------------------------------------------------------------------------------------- */
+/* ---- which latent --------------------------------------------------------------------------- */
 
 static bool of_sizes(const IndexVec *v) {
   for (uint32_t i = 0; i < v->n; i++) {
@@ -139,7 +144,8 @@ static bool run_up_to(const Watch *w, const Inputs *in, int64_t steps, Results *
   again.model = m;
   Program p;
   Options quiet = *w->options;
-  bool ok = execute_compile(w->arena, w->file, m, &quiet, in->sizes, &p) && execute_run(w->arena, &p, &again, w->options->seed, r);
+  bool ok = execute_compile(w->arena, w->file, m, &quiet, in->sizes, &p) &&
+            execute_run(w->arena, &p, &again, w->options->seed, r);
   execute_dispose(&p);
   return ok;
 }
@@ -165,14 +171,19 @@ static void tell_lost(const Watch *w, const Inputs *in, int64_t step, double f) 
   const char *names = lost_latents(w, in, step, &line);
   Diags *diags = load_messages(w->arena, w->file);
   const char *what = isnan(f) ? "no number" : "infinite";
-  Diag *d = step ? diag_error(diags, line->span, "the bound is %s after step %lld of inference, in %s", what, (long long)step, names)
+  Diag *d = step ? diag_error(diags, line->span, "the bound is %s after step %lld of inference, in %s", what,
+                              (long long)step, names)
                  : diag_error(diags, line->span, "the bound is %s at the start of %s, before any step", what, names);
-  if (isnan(f)) diag_hint(diags, d, "a smaller 'rate', a start inside the range, or scales that are positive");
-  else diag_hint(diags, d, "a latent has reached a place where its density has no largest value: a prior holds it off, or 'q = conjugate'");
+  if (isnan(f))
+    diag_hint(diags, d, "a smaller 'rate', a start inside the range, or scales that are positive");
+  else
+    diag_hint(diags, d,
+              "a latent has reached a place where its density has no largest value: a prior holds it off, or 'q = "
+              "conjugate'");
   diag_print(diags, message_stream());
 }
 
-/* ---- warnings ----------------------------------------------------------------------------------------------------- */
+/* ---- warnings --------------------------------------------------------------------------- */
 
 static void tell_fall(const Watch *w, const AttnArray *f, int64_t step) {
   Diags *diags = load_messages(w->arena, w->file);
@@ -180,16 +191,17 @@ static void tell_fall(const Watch *w, const AttnArray *f, int64_t step) {
   Span at = line ? line->span : w->model->latents.at[0]->infer->span;
   Diag *d = diag_warning(diags, at, "the bound fell in step %lld of inference, from %.9g to %.9g", (long long)step,
                          number_at(f, step - 1), number_at(f, step));
-  diag_hint(diags, d, line ? "its step goes along the gradient, and is too long: a smaller 'rate'"
-                           : "a closed step never lowers it: f32 has not enough digits here; try --precision=f64");
+  diag_hint(diags, d,
+            line ? "its step goes along the gradient, and is too long: a smaller 'rate'"
+                 : "a closed step never lowers it: f32 has not enough digits here; try --precision=f64");
   diag_print(diags, message_stream());
 }
 
 static const Infer *line_with_tol(const Model *m) {
   for (uint32_t i = 0; i < m->infers.n; i++) {
     const Infer *line = m->infers.at[i];
-    bool zero = line->method == INFER_COLLAPSED &&
-                ((line->tol->kind == TERM_REAL && line->tol->real == 0) || (line->tol->kind == TERM_INT && line->tol->integer == 0));
+    bool zero = line->method == INFER_COLLAPSED && ((line->tol->kind == TERM_REAL && line->tol->real == 0) ||
+                                                    (line->tol->kind == TERM_INT && line->tol->integer == 0));
     if (line->method == INFER_COLLAPSED && !zero) return line;
   }
   return NULL;
@@ -197,8 +209,10 @@ static const Infer *line_with_tol(const Model *m) {
 
 static void tell_unsettled(const Watch *w, const Infer *line, double before, double after, int64_t steps) {
   Diags *diags = load_messages(w->arena, w->file);
-  Diag *d = diag_warning(diags, line->span, "inference had not come to rest before the last of its %lld steps, in which the bound went from %.9g to %.9g",
-                         (long long)steps, before, after);
+  Diag *d = diag_warning(
+      diags, line->span,
+      "inference had not come to rest before the last of its %lld steps, in which the bound went from %.9g to %.9g",
+      (long long)steps, before, after);
   diag_hint(diags, d, "more 'steps', or a larger 'tol'");
   diag_print(diags, message_stream());
 }
@@ -237,7 +251,7 @@ bool watch_results(const Watch *w, const Inputs *in, const Results *r) {
   return true;
 }
 
-/* ---- progress ----------------------------------------------------------------------------------------------------- */
+/* ---- progress --------------------------------------------------------------------------- */
 
 static pthread_t ticker;
 static pthread_mutex_t gate = PTHREAD_MUTEX_INITIALIZER;

@@ -6,8 +6,8 @@
  * all of y, m and d: one subtraction and one multiply-add.  Formula: Gelman et al., Bayesian Data Analysis, appendix A.
  *
  * A component whose density is 0 (an infinite difference) removes the value also beside one that is NaN, as in every
- * product of weights.  Where the sum is a number no component is NaN and an infinite one shows in it; else a loop that has
- * no iterations otherwise looks for one. */
+ * product of weights.  Where the sum is a number no component is NaN and an infinite one shows in it; else a loop that
+ * has no iterations otherwise looks for one. */
 #include <math.h>
 
 #include "infer/context.h"
@@ -47,7 +47,8 @@ Val log_normal_vector(Context *x, const Weight *w) {
   Builder *b = B(x);
   Index *axis = w->axes.at[w->axes.n - 1];
   Bounds r = eval_range(x, &axis->range);
-  Val extent = build_2(b, IR_MAX, build_2(b, IR_SUB, r.hi, r.lo), build_int(b, 0)), n = build_convert(b, extent, IR_WIDE);
+  Val extent = build_2(b, IR_MAX, build_2(b, IR_SUB, r.hi, r.lo), build_int(b, 0)),
+      n = build_convert(b, extent, IR_WIDE);
   Val spread = build_convert(b, eval(x, w->params.at[1]), IR_WIDE);
   Val sum = reduce_over(x, axis, ACC_SUM, IR_WIDE, contribute_square, (void *)w);
   Val infinite = has_infinite(x, w, axis, build_2(b, IR_NE, sum, sum));

@@ -196,8 +196,8 @@ static bool only_pulls(const LatentPlan *l, const Statement *s) {
 
 static bool has_normal_prior(const Latent *z) { return z->priors.n == 1 && z->prior->dist == DIST_NORMAL; }
 
-/* Where points alone are in a statement, all but z is a coefficient and squares of it are not taken apart: a sum of squared
- * differences that is small would be lost in the difference of large sums. */
+/* Where points alone are in a statement, all but z is a coefficient and squares of it are not taken apart: a sum of
+ * squared differences that is small would be lost in the difference of large sums. */
 static bool add_alone(Plan *p, LatentPlan *l, const Statement *s) {
   Monomials own = {0};
   Obstacle why = {0};

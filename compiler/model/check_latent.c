@@ -28,7 +28,8 @@ static void check_bound(const Term *t, void *context) {
   Checker *c = context;
   if (t->kind == TERM_LET && t->let->has_query) term_walk(t->let->value, check_bound, c);
   if (t->kind != TERM_QUERY || t->query != QUERY_ELBO) return;
-  Diag *d = diag_error(c->diags, t->span, "no edge, latent or weight lies in these plates: there is nothing here that 'elbo' could bound");
+  Diag *d = diag_error(c->diags, t->span,
+                       "no edge, latent or weight lies in these plates: there is nothing here that 'elbo' could bound");
   diag_hint(c->diags, d, "it is about what stands in the same 'for'; outside all of them it is the whole model's");
 }
 
@@ -46,16 +47,21 @@ static bool literal(const Term *t, double *value) {
     if (t->op == OP_NEG) *value = -*value;
     return true;
   }
-  if (t->kind == TERM_INT) *value = (double)t->integer;
-  else if (t->kind == TERM_REAL) *value = t->real;
-  else return false;
+  if (t->kind == TERM_INT)
+    *value = (double)t->integer;
+  else if (t->kind == TERM_REAL)
+    *value = t->real;
+  else
+    return false;
   return true;
 }
 
 static const char *range_text(Dist d) {
   switch ((int)d) {
-  case DIST_BETA: case DIST_DIRICHLET: return "between 0 and 1";
-  case DIST_GAMMA: case DIST_EXPONENTIAL: return "positive";
+  case DIST_BETA:
+  case DIST_DIRICHLET: return "between 0 and 1";
+  case DIST_GAMMA:
+  case DIST_EXPONENTIAL: return "positive";
   }
   return NULL;
 }
@@ -65,8 +71,8 @@ static bool is_inside(Dist d, double x) { return x >= 0 && ((d != DIST_BETA && d
 static void check_start(Checker *c, const Latent *z, const Term *init) {
   double x;
   if (!z->prior || !range_text(z->prior->dist) || !literal(init, &x) || is_inside(z->prior->dist, x)) return;
-  Diag *d = diag_error(c->diags, init->span, "'%s' cannot start at %.9g: its prior holds it %s", name_text(c, z->name), x,
-                       range_text(z->prior->dist));
+  Diag *d = diag_error(c->diags, init->span, "'%s' cannot start at %.9g: its prior holds it %s", name_text(c, z->name),
+                       x, range_text(z->prior->dist));
   diag_note(c->diags, d, z->prior->span, "its prior");
 }
 
@@ -107,7 +113,8 @@ void warn_latents(Checker *c) {
       const Term *low = unbounded_at(w);
       if (!low) continue;
       Diag *d = diag_warning(c->diags, low->span,
-                             "below 1 this density grows without bound towards the border: a point q of '%s' may end there, with an infinite bound",
+                             "below 1 this density grows without bound towards the border: a point q of '%s' may end "
+                             "there, with an infinite bound",
                              name_text(c, z->name));
       diag_note(c->diags, d, z->infer->span, "inferred as a point here");
       diag_hint(c->diags, d, "'q = conjugate' keeps the whole posterior; a mode inside the range takes at least 1");

@@ -1,15 +1,15 @@
 /* latent_objective: E_r E_q[log w] of the weights that mention latents, as a function of where the latents stand.
  *
- * The edges' posterior r is held fixed while a line moves, and a weight looks at few copies of a component.  So for each
- * weight the joint values of the copies in its scope are collected once, with the probabilities that r gives them (its
- * marginal over the scope): a sum over these is the sum over all rows of the component's table.
+ * The edges' posterior r is held fixed while a line moves, and a weight looks at few copies of a component.  So for
+ * each weight the joint values of the copies in its scope are collected once, with the probabilities that r gives them
+ * (its marginal over the scope): a sum over these is the sum over all rows of the component's table.
  *
  * Requires: posteriors of all components.  The collection lies on scratch until the step's mark is released. */
 #include "oracle/latent.h"
 
 typedef struct Gather {
   LocalWeight *l;
-  uint32_t *column; /* of the component's table, by place in the scope */
+  uint32_t *column;     /* of the component's table, by place in the scope */
   uint64_t *slot, mask; /* hash of values: number in l, plus 1 */
 } Gather;
 
@@ -43,7 +43,8 @@ static uint32_t column_of(const Component *c, uint32_t copy) {
 static LocalWeight gather(World *w, const Component *c, const Factor *f) {
   uint64_t rows = c->table->n, size = 4;
   while (size < 2 * rows) size *= 2;
-  LocalWeight l = {.f = f, .values = NEW_ARRAY(w->scratch, int64_t, (rows + 1) * f->n_scope + 1),
+  LocalWeight l = {.f = f,
+                   .values = NEW_ARRAY(w->scratch, int64_t, (rows + 1) * f->n_scope + 1),
                    .p = NEW_ARRAY(w->scratch, long double, rows + 1)};
   Gather g = {&l, NEW_ARRAY(w->scratch, uint32_t, f->n_scope + 1), NEW_ARRAY(w->scratch, uint64_t, size), size - 1};
   memset(g.slot, 0, size * sizeof *g.slot);
@@ -59,8 +60,10 @@ void latent_objective_begin(World *w) {
   for (uint32_t k = 0; k < w->factors.n; k++) {
     const Factor *f = &w->factors.at[k];
     if (!q->weight_mentions[f->weight->id]) continue;
-    if (f->component == NO_COMPONENT) vec_push(w->arena, &q->locals, ((LocalWeight){.f = f}));
-    else vec_push(w->arena, &q->locals, gather(w, &w->components[f->component], f));
+    if (f->component == NO_COMPONENT)
+      vec_push(w->arena, &q->locals, ((LocalWeight){.f = f}));
+    else
+      vec_push(w->arena, &q->locals, gather(w, &w->components[f->component], f));
   }
 }
 
