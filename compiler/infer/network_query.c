@@ -79,7 +79,7 @@ static Evidence evidence(Context *x, Copy copy) {
 
 typedef struct Match { uint32_t name[NETWORK_MAX_NAMES]; Context x; } Match; /* by evidence: the name it has */
 
-static bool bind_from(Context *x, const Group *g, const Found *f, const Term *name, bool displaced) {
+static void bind_from(Context *x, const Group *g, const Found *f, const Term *name, bool displaced) {
   for (uint32_t k = f->c->network->outer; k < f->c->plates.n; k++)
     for (uint32_t i = 0; i < g->loops.n; i++) {
       int64_t d;
@@ -89,12 +89,8 @@ static bool bind_from(Context *x, const Group *g, const Found *f, const Term *na
       if (find_bound(x, index) || (!displaced && !alone)) continue;
       if (!alone && !dim_difference(x->d->arena, t, term_index(x->d->arena, index, t->span), &d)) continue;
       Val v = alone || !d ? f->at[k] : build_2(B(x), d > 0 ? IR_SUB : IR_ADD, f->at[k], build_int(B(x), d > 0 ? d : -d));
-      const BoundIndex *same = NULL;
-      for (const BoundIndex *b = x->bound; b; b = b->next)
-        if (b->v == v) same = b;
-      *x = with_index(x, index, v, same ? same->lo : v, same ? same->hi : 0, false);
+      *x = with_index(x, index, v, v, 0, false);
     }
-  return true;
 }
 
 static bool all_bound(Context *x, const Group *g) {
@@ -117,10 +113,7 @@ static bool names_it(Context *x, const Term *name, const Found *f) {
 static bool try_match(Context *x, const Group *g, const Evidence *v, uint32_t n, Match *m) {
   if (n == v->n) {
     const Found *first = &v->list[0];
-    Context y = {.d = x->d, .guard = build_bool(B(x), false)};
-    for (const BoundIndex *b = x->bound; b; b = b->next) /* the loops around, for what is known of their ranges */
-      if (!find_bound(&y, b->index)) y = with_index(&y, b->index, b->v, b->lo, b->hi, b->carryable);
-    Context own = {.d = x->d, .guard = y.guard};
+    Context own = {.d = x->d, .guard = build_bool(B(x), false)};
     Context top = {.d = x->d};
     for (uint32_t k = 0; k < first->c->network->outer; k++) {
       Bounds r = eval_range(&top, &first->c->plates.at[k]->range);
@@ -250,7 +243,7 @@ static Val refuse_named(Context *x, const Term *t) {
 }
 
 typedef Val (*WholeFn)(Context *x, Copy copy);
-typedef struct OverOuter { const Term *t; const Named *n; WholeFn fn; uint32_t fixed, at; Copy copy; } OverOuter;
+typedef struct OverOuter { WholeFn fn; uint32_t at; Copy copy; } OverOuter;
 
 static Val over_outer(Context *x, AccKind kind, const OverOuter *o);
 
@@ -278,7 +271,7 @@ static Val of_whole(Context *x, const Term *t, const Named *n, AccKind kind, Who
   uint32_t fixed = n->net->outer;
   for (uint32_t i = 0; i < t->copies.n; i++)
     if (t->copies.at[i].edge == n->first.c->edges.at[0]) fixed = t->copies.at[i].fixed.n;
-  return over_outer(x, kind, &(OverOuter){t, n, fn, fixed, fixed < n->net->outer ? fixed : n->net->outer, n->first});
+  return over_outer(x, kind, &(OverOuter){fn, fixed < n->net->outer ? fixed : n->net->outer, n->first});
 }
 
 static Val unless_spoilt(Context *x, Copy copy, Val v) {
