@@ -48,7 +48,7 @@ typedef struct attn_error {
 
 /* Threads of the caller.  run calls task(arg, item, thread) for the items 0 .. count-1, each once, in any order,
  * and returns when all are done; no two calls that overlap in time have the same thread, 0 <= thread < threads.
- * The bits of a kernel's results do not depend on the pool.  NULL: one thread. */
+ * The bits of a kernel's results do not depend on the pool; they may depend on the strides of inputs.  NULL: one thread. */
 typedef struct attn_pool {
   int threads;
   void (*run)(struct attn_pool *pool, void (*task)(void *arg, int64_t item, int thread), void *arg, int64_t count);

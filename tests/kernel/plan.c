@@ -189,6 +189,7 @@ static void read_line(Plan *p, char **word, int n) {
   else if (!strcmp(word[0], "sizes")) read_names(p->size, &p->nsizes, SIZES_MAX, word + 1, n - 1);
   else if (!strcmp(word[0], "free")) read_names(p->free_axis, &p->nfree, NAMES_MAX, word + 1, n - 1);
   else if (!strcmp(word[0], "keys")) read_names(p->keys, &p->nkeys, NAMES_MAX, word + 1, n - 1);
+  else if (!strcmp(word[0], "lines")) p->lines = true;
   else if (!strcmp(word[0], "rounded")) read_names(p->rounded, &p->nrounded, NAMES_MAX, word + 1, n - 1);
   else if (!strcmp(word[0], "axis")) copy_name(p->row, word[1]), copy_name(p->key, word[2]);
   else if (!strcmp(word[0], "support")) copy_name(p->support, word[1]);

@@ -9,6 +9,7 @@
  *   dispatching LABEL PATH        the same, with code for several processors: it may ask for more workspace than it needs
  *   free AXIS...                  a slice of these axes may be taken out: its results depend on nothing else
  *   rounded NAME...               outputs that are means of bf16 values, whose weights a kernel may round to bf16
+ *   lines                         streams run along features where these lie side by side: bits depend on that
  *   keys NAME...                  inputs whose axis `key` belongs to keys; without the line no key is ever dead
  *   axis ROW KEY                  names of the axes of rows and of keys
  *   support NAME                  which keys a row may see, see support.c
@@ -59,6 +60,7 @@ typedef struct Plan {
   Name model, row, key, support;
   Name free_axis[NAMES_MAX], keys[NAMES_MAX], rounded[NAMES_MAX], size[SIZES_MAX];
   int nfree, nkeys, nrounded, nkernels, nsizes;
+  bool lines;
   Kernel reference, kernel[KERNELS_MAX];
 } Plan;
 

@@ -33,7 +33,7 @@ TAILS = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 31, 33, 64, 
 class Model:
     """sizes: a case each, in the order of the model's sizes; large: more of them.  tails: sizes that go through TAILS,
     by their number, the others being those of `base`.  like, halves: the example of that name with queries, keys and values in
-    half precision; rounded: outputs whose weights are then rounded."""
+    half precision; rounded: outputs whose weights are then rounded.  lines: streams run along features that lie side by side."""
     sizes: list
     large: list = field(default_factory=list)
     tails: tuple = ()
@@ -47,6 +47,7 @@ class Model:
     like: str = ""
     halves: str = ""
     rounded: tuple = ()
+    lines: bool = False
 
 
 DENSE = [(5, 7, 3, 2), (1, 1, 1, 1), (0, 5, 3, 2), (5, 0, 3, 2), (5, 7, 0, 2), (5, 7, 3, 0), (0, 0, 0, 0), (1, 7, 3, 2),
@@ -91,10 +92,10 @@ MODELS = {
     "student_t": Model(DENSE + LONG, MORE, tails=(2, 3), free=("M",), keys=("k", "v"), draw={"nu": "uniform:1:3"}),
     "gaussian_kernel": Model(DENSE + LONG, MORE, tails=(2,), free=("M",), keys=("t", "y"), draw={"s": "uniform:1.5:3"},
                              scale=0.5),
-    "two_edges": Model([s for s in DENSE if s[1] < 100], [(9, 300, 5, 3)], free=("M",), keys=("k", "l", "u", "v")),
+    "two_edges": Model([s for s in DENSE if s[1] < 100], [(9, 300, 5, 3)], free=("M",), keys=("k", "l", "u", "v"), lines=True),
     "differential": Model(DENSE + LONG[:2], MORE[:2], free=("M",), keys=("k", "v")),
     # other rows are what it is about
-    "multihop": Model([s for s in SELF if s[0] < 100], axis=("-", "N"), keys=("k", "v")),
+    "multihop": Model([s for s in SELF if s[0] < 100], axis=("-", "N"), keys=("k", "v"), lines=True),
     "hard": Model(DENSE + LONG, MORE[:3], tails=(2, 3), free=("M",), keys=("k", "v")),
     # not free in M: the order of its sums follows from all sizes
     "linear": Model([s for s in DENSE if s[1] < 100], keys=("k", "v")),
@@ -175,6 +176,7 @@ class Build:
         lines = [f"model {self.info['model']}", "sizes " + " ".join(self.info["sizes"]), f"reference {reference}",
                  *(f"{'dispatching' if k in self.dispatching else 'kernel'} {k} {path}" for k, path in kernels.items()),
                  "axis " + " ".join(m.axis), f"support {m.support}"]
+        lines += ["lines"] * m.lines
         lines += [f"rounded {' '.join(m.rounded)}"] * bool(m.rounded)
         lines += [f"free {' '.join(m.free)}"] * bool(m.free) + [f"keys {' '.join(m.keys)}"] * bool(m.keys)
         for s in sizes:
