@@ -1,7 +1,8 @@
 /* lanes_half: half precision in vectors, as integers of 16 bits; array.c does the same with scalars.
  *
- * A bf16 is the upper half of an f32.  A product of two has 16 significant bits and is exact in f32; the instruction that adds
- * two of them to a sum rounds after each, as two fused multiply-adds do, but takes denormals for 0, on either side. */
+ * A bf16 is the upper half of an f32.  A product of two has 16 significant bits and is exact in f32; the instruction
+ * that adds two of them to a sum rounds after each, as two fused multiply-adds do, but takes denormals for 0, on
+ * either side. */
 #include "back/lanes.h"
 
 typedef LLVMValueRef V;

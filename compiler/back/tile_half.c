@@ -1,12 +1,13 @@
-/* tile_half: operands of bf16 inputs, packed as the bits they are, for the instruction that multiplies pairs (lanes_half.c).
+/* tile_half: operands of bf16 inputs, packed as the bits they are, for the instruction that multiplies pairs
+ * (lanes_half.c).
  *
- * Of feature loops: lines of features, two a word, an odd one followed by 0; they lie like lines of f32 of half the length, and
- * lines of columns are transposed in the same way.  Of panels: lines of columns are laid side by side two and two, so
- * that a word holds neighbouring columns of one component of the axis.
+ * Of feature loops: lines of features, two a word, an odd one followed by 0; they lie like lines of f32 of half the
+ * length, and lines of columns are transposed in the same way.  Of panels: lines of columns are laid side by side two
+ * and two, so that a word holds neighbouring columns of one component of the axis.
  *
  * The instruction takes denormals for 0.  Where an operand holds one, or a panel a number so small (2^-100) that its
- * products with weights may become one, rows that see the column are left to the scalar code; in an operand of a row, its
- * block. */
+ * products with weights may become one, rows that see the column are left to the scalar code; in an operand of a row,
+ * its block. */
 #include "back/tile.h"
 
 typedef LLVMValueRef V;
@@ -150,8 +151,10 @@ static V sum_two(Emit *e, V x, V y) { return LLVMBuildFAdd(e->b, x, y, ""); }
 /* Words that hold weights of the strip; what lies around them is of others. */
 static V is_live(Tile *t, V first) {
   Emit *e = t->e;
-  V at = LLVMBuildAdd(e->b, lanes_splat(&t->l, LLVMBuildTrunc(e->b, first, e->t.i32, "")), lanes_iota(&t->l, e->t.i32), "");
-  V lo = LLVMBuildTrunc(e->b, times(e, t->vec_lo, t->l.n / 2), e->t.i32, ""), hi = LLVMBuildTrunc(e->b, times(e, t->vec_hi, t->l.n / 2), e->t.i32, "");
+  V start = lanes_splat(&t->l, LLVMBuildTrunc(e->b, first, e->t.i32, ""));
+  V at = LLVMBuildAdd(e->b, start, lanes_iota(&t->l, e->t.i32), "");
+  V lo = LLVMBuildTrunc(e->b, times(e, t->vec_lo, t->l.n / 2), e->t.i32, "");
+  V hi = LLVMBuildTrunc(e->b, times(e, t->vec_hi, t->l.n / 2), e->t.i32, "");
   V after = LLVMBuildICmp(e->b, LLVMIntSGE, at, lanes_splat(&t->l, lo), "");
   return LLVMBuildAnd(e->b, after, LLVMBuildICmp(e->b, LLVMIntSLT, at, lanes_splat(&t->l, hi), ""), "");
 }
@@ -162,7 +165,8 @@ static void sum_weights(Tile *t, uint32_t w, V *sum) {
   LLVMBasicBlockRef from = LLVMGetInsertBlock(e->b);
   V zero = lanes_float(&t->l, 0), ones = lanes_bits(&t->l, 0x3f803f80), phi[TILE_ROWS];
   V one = const_int(e, 1), two = const_int(e, 2);
-  Count c = count_enter(e, LLVMBuildUDiv(e->b, t->vec_lo, two, ""), LLVMBuildUDiv(e->b, plus(e, t->vec_hi, one), two, ""));
+  V begin = LLVMBuildUDiv(e->b, t->vec_lo, two, ""), end = LLVMBuildUDiv(e->b, plus(e, t->vec_hi, one), two, "");
+  Count c = count_enter(e, begin, end);
   for (uint32_t r = 0; r < t->nrow; r++) {
     phi[r] = LLVMBuildPhi(e->b, t->l.f32, "");
     LLVMAddIncoming(phi[r], &zero, &from, 1);
@@ -257,7 +261,8 @@ void tile_half_check(Tile *t) {
   for (uint32_t n = 0; n < t->s->features.n; n++) {
     const TileFeature *f = &t->s->features.at[n];
     if (!has_factor(f)) continue;
-    V x = factor_of(t, f), less = LLVMBuildFNeg(e->b, x, ""), negative = LLVMBuildFCmp(e->b, LLVMRealOLT, x, LLVMConstReal(e->t.f32, 0), "");
+    V x = factor_of(t, f), less = LLVMBuildFNeg(e->b, x, "");
+    V negative = LLVMBuildFCmp(e->b, LLVMRealOLT, x, LLVMConstReal(e->t.f32, 0), "");
     V size = LLVMBuildSelect(e->b, negative, less, x, "");
     V low = LLVMBuildFCmp(e->b, LLVMRealOGE, size, LLVMConstReal(e->t.f32, 0x1p-20), "");
     V high = LLVMBuildFCmp(e->b, LLVMRealOLE, size, LLVMConstReal(e->t.f32, 0x1p64), "");

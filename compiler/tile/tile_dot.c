@@ -1,10 +1,10 @@
 /* tile_dot: see tile_dot.h.
  *
- * A product of two bf16 is exact in f32, so a sum of products may be taken from the bits as they lie, whatever the score
- * then is.  Factors that are the same for all pairs are multiplied to the sum: they distribute over it.
+ * A product of two bf16 is exact in f32, so a sum of products may be taken from the bits as they lie, whatever the
+ * score then is.  Factors that are the same for all pairs are multiplied to the sum: they distribute over it.
  *
- * A mean of bf16 values takes rounded weights: that changes it by no more than the values' own rounding would.  But means of
- * one weight may cancel each other (a variance): either all of them round it, or none. */
+ * A mean of bf16 values takes rounded weights: that changes it by no more than the values' own rounding would.  But
+ * means of one weight may cancel each other (a variance): either all of them round it, or none. */
 #include "tile/tile_dot.h"
 
 enum { MOST_FACTORS = 8 }; /* how deep they may be nested */
@@ -16,8 +16,11 @@ static uint8_t dep_of(const Finder *p, Val v) { return p->rows->dep[v]; }
 /* What a value is before it is widened. */
 static Val through_converts(const Finder *p, Val v) {
   const Instr *i = ir_at(p->k, v);
-  while (dep_of(p, v) && i->op == IR_CONVERT && (ir_at(p->k, i->arg[0])->type == IR_REAL || ir_at(p->k, i->arg[0])->type == IR_WIDE))
+  while (dep_of(p, v) && i->op == IR_CONVERT) {
+    IrType from = ir_at(p->k, i->arg[0])->type;
+    if (from != IR_REAL && from != IR_WIDE) break;
     v = i->arg[0], i = ir_at(p->k, v);
+  }
   return v;
 }
 
@@ -67,7 +70,8 @@ bool tile_dot_find(Arena *arena, const Kernel *k, const TileRows *rows, const Lo
   const Acc *a = l->accs.at[0];
   Finder p = {arena, k, rows};
   TileFeature found = {0};
-  if (l->accs.n != 1 || a->kind != ACC_SUM || a->naxis || a->type == IR_INT || checks_features(&p, l->body)) return false;
+  if (l->accs.n != 1 || a->kind != ACC_SUM || a->naxis || a->type == IR_INT) return false;
+  if (checks_features(&p, l->body)) return false;
   if (!take_factors(&p, a->body.x, false, &found, 0) || !found.dot_row || !found.dot_col) return false;
   to->is_dot = true, to->is_negative = found.is_negative, to->by = found.by;
   to->dot_row = found.dot_row, to->dot_col = found.dot_col;

@@ -3,8 +3,8 @@
 
     run.py --attn PATH
 
-Models against enumeration, at sizes that fill no word, vector or tile; numbers at the ends of the range of bf16, of which
-the instruction that multiplies pairs makes 0; means of equal values; files.
+Models against enumeration, at sizes that fill no word, vector or tile; numbers at the ends of the range of bf16, of
+which the instruction that multiplies pairs makes 0; means of equal values; files.
 """
 import argparse
 import json
@@ -28,7 +28,8 @@ ATTENTION = """model attention(M, N, D, C) {
   }
 }
 """
-SIZES = [(5, 7, 1, 1), (3, 40, 2, 65), (2, 70, 63, 2), (6, 33, 65, 63), (1, 17, 128, 128), (4, 9, 257, 3), (2, 35, 64, 32)]
+SIZES = [(5, 7, 1, 1), (3, 40, 2, 65), (2, 70, 63, 2), (6, 33, 65, 63), (1, 17, 128, 128), (4, 9, 257, 3),
+         (2, 35, 64, 32)]
 MASKED = [(2, 9, 3, 2, 4), (1, 70, 33, 17, 50), (2, 21, 32, 16, 1)]
 
 parser = argparse.ArgumentParser()
