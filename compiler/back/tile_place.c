@@ -101,11 +101,15 @@ static V holds(Tile *t, Val v, Val feature, V lo, V extent, uint32_t packed, V f
 /* How many features share a lane. */
 static uint32_t words_of(const TileFeature *f) { return f->is_dot ? 2 : 1; }
 
+/* The second half of a last word may be an element that is not asked for. */
+static V is_even(Emit *e, V x) { return LLVMBuildNot(e->b, LLVMBuildTrunc(e->b, x, e->t.i1, ""), ""); }
+
 V tile_place_holds(Tile *t, V lo, V hi) {
   Emit *e = t->e;
   V all = LLVMBuildICmp(e->b, LLVMIntSLE, t->rows_in_block, const_int(e, TILE_FEW), ""), last = minus(e, hi, const_int(e, 1));
   for (uint32_t k = 0; k < t->s->features.n; k++) {
     const TileFeature *f = &t->s->features.at[k];
+    if (f->is_dot) all = both(e, all, is_even(e, minus(e, e->val[f->loop->hi], e->val[f->loop->lo])));
     for (uint32_t n = 0; n < f->col.n; n++)
       all = both(e, all, holds(t, f->col.at[n], f->loop->index, e->val[f->loop->lo], t->extent[k], words_of(f), lo, last));
   }
