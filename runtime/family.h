@@ -28,7 +28,7 @@ typedef void attn_family_fn(const int64_t *n, const void *const *in, void *const
  * n: nodes, one_root.  Choices of a node: a parent, or, the last column, none: it is a root; exactly one node is where
  * one_root, else at least one; of no nodes there is one tree.  local, log_p: [nodes, nodes + 1]; the diagonal is not read.
  * Time nodes^3 (draw: nodes^4 / 12).  u: [nodes, 2].
- * work: 6 nodes^2 + 32 nodes + 600. */
+ * work: 7 nodes^2 + 100 nodes + 1200. */
 attn_family_fn attn_rt_tree_sum, attn_rt_tree_best, attn_rt_tree_draw;
 
 /* ---- trees without crossing arcs: projective.c ----------------------------------------------------------------------------

@@ -474,3 +474,9 @@ LLVMValueRef array_get(Emit *e, const Array *a, LLVMValueRef address) {
 void array_put(Emit *e, const Array *a, LLVMValueRef address, LLVMValueRef value, IrType type) {
   LLVMBuildStore(e->b, encode(e, a, value, type), address);
 }
+
+/* ---- for iterations side by side ------------------------------------------------------------------- */
+
+LLVMTypeRef array_stored_type(const Emit *e, StoreType s) { return stored_type(e, s); }
+int64_t array_stored_bytes(const Emit *e, StoreType s) { return stored_bytes(e, s); }
+bool array_within(const Emit *e, Val index, Val dim) { return within(e, index, dim); }

@@ -8,6 +8,7 @@
 #include <llvm-c/Analysis.h>
 #include <stddef.h>
 
+#include "back/beside.h"
 #include "back/gather.h"
 #include "back/line.h"
 #include "back/tile.h"
@@ -116,7 +117,7 @@ bool *need_slice(Emit *e, Need *n, const Region *r) {
 
 /* By Val: the instructions of r that come before the branch on its mask: what the mask depends on, and checks
  * that are not about elements inside it.  Definitions precede uses, so one pass backwards. */
-static bool *before_mask(Emit *e, const Region *r, Val mask) {
+bool *emit_before_mask(Emit *e, const Region *r, Val mask) {
   Need n = {e->k, NEW_ARRAY(e->arena, bool, e->k->instrs.n), NEW_ARRAY(e->arena, bool, e->k->arrays.n)};
   bool *pick = NEW_ARRAY(e->arena, bool, e->k->instrs.n);
   n.val[mask] = true;
@@ -160,7 +161,7 @@ static void emit_element(Emit *e, Reduction *r, const Loop *l, bool seed) {
     emit_checked_element(e, r, code, mask, seed);
     return;
   }
-  bool *early = mask ? before_mask(e, code, mask) : NULL;
+  bool *early = mask ? emit_before_mask(e, code, mask) : NULL;
   if (mask) emit_code(e, code, early, true);
   LLVMBasicBlockRef done = mask ? block_when(e, e->val[mask], "masked") : NULL;
   emit_code(e, code, early, false);
@@ -171,6 +172,7 @@ static void emit_element(Emit *e, Reduction *r, const Loop *l, bool seed) {
 static void emit_body(Emit *e, Reduction *r, const Loop *l) { emit_element(e, r, l, false); }
 
 static void reduce_scalars(Emit *e, const Loop *l) {
+  if (beside_loop(e, l)) return;
   Reduction *r = reduction_begin(e, l);
   if (l->seed) emit_element(e, r, l, true);
   r->gather = gather_new(e, r);
@@ -216,7 +218,7 @@ static void emit_stores(Emit *e, const Loop *l) {
   if (l->kind == LOOP_PAR && !e->in_task && is_alone(l->body->parent)) emit_parallel(e, l);
   else if (rows) tile_rows(e, rows);
   else if (e->plan && tile_stores_line(e->plan, l)) line_store(e, l, store_scalars);
-  else store_scalars(e, l);
+  else if (l->kind != LOOP_PAR || !beside_loop(e, l)) store_scalars(e, l);
   if (done) block_go(e, done);
 }
 
@@ -254,22 +256,23 @@ static int status_of(IrOp check) {
   }
 }
 
-static void emit_check(Emit *e, const Instr *i) {
-  int status = status_of(i->op);
-  LLVMValueRef fails = check_fails(e, i);
-  if (i->arg[0]) fails = LLVMBuildAnd(e->b, e->val[i->arg[0]], fails, "");
+void emit_check_failure(Emit *e, const Instr *i, LLVMValueRef fails, LLVMValueRef x, LLVMValueRef limit) {
   LLVMBasicBlockRef from = LLVMGetInsertBlock(e->b), done = block_when(e, fails, "fails");
   set_unlikely(e, LLVMGetBasicBlockTerminator(from));
-  emit_failure(e, LLVMConstInt(e->t.i32, (unsigned)status, false),
-               LLVMConstInt(e->t.i32, e->sites.n, false), e->val[i->arg[1]],
-               i->op == IR_CHECK_NONZERO ? const_int(e, 0) : e->val[i->arg[2]]);
+  emit_failure(e, LLVMConstInt(e->t.i32, (unsigned)status_of(i->op), false), LLVMConstInt(e->t.i32, e->sites.n, false), x, limit);
   block_go(e, done);
   vec_push(e->arena, &e->sites, i->span);
 }
 
+static void emit_check(Emit *e, const Instr *i) {
+  LLVMValueRef fails = check_fails(e, i);
+  if (i->arg[0]) fails = LLVMBuildAnd(e->b, e->val[i->arg[0]], fails, "");
+  emit_check_failure(e, i, fails, e->val[i->arg[1]], i->op == IR_CHECK_NONZERO ? const_int(e, 0) : e->val[i->arg[2]]);
+}
+
 /* ---- regions ------------------------------------------------------------------------------------ */
 
-static void emit_instr(Emit *e, Val v) {
+void emit_instr(Emit *e, Val v) {
   const Instr *i = ir_at(e->k, v);
   if (i->op == IR_LOOP) emit_loop(e, i->loop);
   else if (i->op == IR_ARRAY) array_declare(e, i->array);
@@ -459,6 +462,7 @@ static void emit_levels(Emit *e, const char *name) {
     e->cpu = levels[n].cpu;
     e->features = levels[n].features;
     e->plan = e->level_plan[n];
+    e->beside = e->level_beside[n];
     kernel[n] = emit_kernel(e, arena_printf(e->arena, "%s.%s", name, levels[n].name));
     LLVMSetLinkage(kernel[n], LLVMInternalLinkage);
   }

@@ -10,6 +10,7 @@
  *   emit_acc.c  accumulators
  *   line.c      runs of neighbouring elements, in vectors
  *   gather.c    streams in blocks of elements, whose values are lines
+ *   beside.c    iterations side by side, in vectors
  *   array.c     where arrays lie: views, workspace; loads and stores
  *   solve.c     calls of routines of the runtime
  *   parallel.c  independent iterations as tasks for threads
@@ -75,6 +76,8 @@ typedef struct Emit {
   IndexRange *range;        /* by Val: what the variable of an emitted loop or axis runs over */
   ArrayPlace *place;        /* by Array.id */
   VEC(Span) sites;
+  unsigned beside;          /* how many iterations of a loop outside tiles are computed side by side; 0: one */
+  unsigned level_beside[LEVELS];
   const TilePlan *plan;     /* NULL: scalar code alone */
   const TilePlan *level_plan[LEVELS]; /* of the kernels, where there are levels */
   int nlevels;              /* of them, from the oldest on: the last is left out where it is the one before */
@@ -124,6 +127,12 @@ LLVMTypeRef kernel_type(const Emit *e);
 /* All instructions of a region; all those whose `pick` (by Val) is `want`. */
 void emit_code(Emit *e, const Region *r, const bool *pick, bool want);
 
+void emit_instr(Emit *e, Val v);
+/* By Val: the instructions of r that come before the branch on its mask. */
+bool *emit_before_mask(Emit *e, const Region *r, Val mask);
+/* Records the error of a check where it fails. */
+void emit_check_failure(Emit *e, const Instr *check, LLVMValueRef fails, LLVMValueRef x, LLVMValueRef limit);
+
 /* What code reads: values and arrays, by number. */
 typedef struct Need { const Kernel *k; bool *val, *array; } Need;
 void need_instr(Need *n, const Instr *i);
@@ -171,6 +180,9 @@ LLVMValueRef layout_multiply(Emit *e, LLVMValueRef x, LLVMValueRef y);
 /* Sets the places' data for a thread, after the size of the workspace was checked. */
 void layout_place(Emit *e, const Layout *l, LLVMValueRef thread);
 
+LLVMTypeRef array_stored_type(const Emit *e, StoreType s);
+int64_t array_stored_bytes(const Emit *e, StoreType s);
+bool array_within(const Emit *e, Val index, Val dim); /* proved */
 void array_views(Emit *e);                        /* IN and OUT: data and strides */
 void array_declare(Emit *e, const Array *a);      /* dimensions, from the values */
 LLVMValueRef array_load(Emit *e, const Instr *i); /* IR_LOAD */

@@ -199,15 +199,23 @@ static const TilePlan *plan_for(const Emit *e, const char *triple, const char *c
   return plan;
 }
 
+/* Doubles of a register; of two lanes there is nothing to gain. */
+static unsigned beside_for(const char *triple, const char *cpu, const char *features) {
+  TileTarget t;
+  return tile_target(triple, cpu, features, &t) && t.lanes >= 8 ? t.lanes / 2 : 0;
+}
+
 void target_plan(Emit *e, const BackOptions *options) {
   e->nlevels = LEVELS - 1;
-  if (!options->tile || options->f64) return;
+  if (!options->tile) return;
   LLVMTargetMachineRef m = e->machine;
   char *cpu = LLVMGetTargetMachineCPU(m), *features = LLVMGetTargetMachineFeatureString(m), *triple = LLVMGetTargetMachineTriple(m);
-  e->plan = plan_for(e, triple, cpu, features, options->expected);
-  for (int n = 0; n < LEVELS && e->levels; n++)
+  e->beside = beside_for(triple, cpu, features);
+  for (int n = 0; n < LEVELS && e->levels; n++) e->level_beside[n] = beside_for(triple, levels[n].cpu, levels[n].features);
+  if (!options->f64) e->plan = plan_for(e, triple, cpu, features, options->expected);
+  for (int n = 0; n < LEVELS && e->levels && !options->f64; n++)
     e->level_plan[n] = plan_for(e, triple, levels[n].cpu, levels[n].features, options->expected);
-  if (e->levels && tile_has_dots(e->level_plan[LEVELS - 1])) e->nlevels = LEVELS;
+  if (e->levels && !options->f64 && tile_has_dots(e->level_plan[LEVELS - 1])) e->nlevels = LEVELS;
   LLVMDisposeMessage(cpu);
   LLVMDisposeMessage(features);
   LLVMDisposeMessage(triple);

@@ -132,48 +132,62 @@ static void store_status(Context *x, Copy copy, Val row, Val max, Val mass) {
 }
 
 /* log p of every value of every copy: what is left of forward and backward messages, less its largest and the mass about that. */
-static Array *fill_marginal(Derive *d, Component *c, uint32_t at_edge) {
-  Builder *b = &d->b;
+void declare_marginal(Derive *d, Component *c, ChainTables *t, uint32_t at_edge) {
+  Context x = {.d = d};
+  if (!t->marginal) t->marginal = NEW_ARRAY(d->arena, Array *, c->edges.n);
+  VarSet var = (VarSet)1 << clique_place(c->chain, at_edge, 0);
+  t->marginal[at_edge] = chain_array(d, c, "marginal", STORE_WIDE, step_count(&x, c), var);
+  if (c->chain->may_break && !t->status) t->status = chain_array(d, c, "status", STORE_WIDE, step_count(&x, c), 0);
+}
+
+void marginal_step(Step *s, ChainTables *t, uint32_t at_edge) {
+  Context *y = &s->own;
+  Builder *b = B(y);
+  Component *c = s->copy.c;
   const Edge *e = c->edges.at[at_edge];
+  Array *a = t->marginal[at_edge];
   uint32_t var = (uint32_t)clique_place(c->chain, at_edge, 0);
-  forward_table(d, c, RING_SUM);
-  backward_table(d, c, RING_SUM);
+  Val row = build_2(b, IR_SUB, s->row, build_int(b, 1));
+  Cell cell;
+  Loop *v = open_values(y, c, var, &(Cell){0}, LOOP_PAR, &cell);
+  build_store(b, a, cell_log(s, &cell), marginal_place(y, s->copy, row, cell.code[var]));
+  build_close(b, v);
+  Val max = over_row(y, a, s->copy, row, e, ACC_MAX)->result, mass = over_row(y, a, s->copy, row, e, ACC_MASS)->result;
+  Val nothing = build_2(b, IR_EQ, max, wide(y, -INFINITY));
+  if (c->chain->may_break) store_status(y, s->copy, row, max, mass);
+  v = open_values(y, c, var, &(Cell){0}, LOOP_PAR, &cell);
+  Val *at = marginal_place(y, s->copy, row, cell.code[var]);
+  Val log_p = build_2(b, IR_SUB, build_2(b, IR_SUB, build_load(b, a, at), max), mass);
+  build_store(b, a, build_select(b, nothing, wide(y, -INFINITY), log_p), at);
+  build_close(b, v);
+}
+
+/* log p of every value of every copy: what is left of forward and backward messages, less its largest and the mass about that. */
+static void fill_marginal(Derive *d, Component *c, ChainTables *t, uint32_t at_edge) {
+  Builder *b = &d->b;
   Region *back = b->at;
   b->at = b->k->top;
   Context x = {.d = d};
   Index *step = c->plates.at[c->chain->step];
   Bounds range = step_range(&x, c);
-  Array *a = chain_array(d, c, "marginal", STORE_WIDE, step_count(&x, c), (VarSet)1 << var);
-  bool status = c->chain->may_break && !tables_of(d, c)->status;
-  if (status) tables_of(d, c)->status = chain_array(d, c, "status", STORE_WIDE, step_count(&x, c), 0);
+  declare_marginal(d, c, t, at_edge);
   Nest nest = {0};
   Copy copy = open_chains(&x, c, &nest);
   Loop *l = nest.loops[nest.n++] = open_loop(&x, LOOP_PAR, step->span, range.lo, range.hi);
   Context y = with_index(&x, step, l->index, range.lo, range.hi, false);
   copy.at[c->chain->step] = l->index;
   Step s = step_of(&y, copy, RING_SUM);
-  Val row = build_2(b, IR_SUB, l->index, range.lo);
-  Cell cell;
-  Loop *v = open_values(&y, c, var, &(Cell){0}, LOOP_PAR, &cell);
-  build_store(b, a, cell_log(&s, &cell), marginal_place(&y, copy, row, cell.code[var]));
-  build_close(b, v);
-  Val max = over_row(&y, a, copy, row, e, ACC_MAX)->result, mass = over_row(&y, a, copy, row, e, ACC_MASS)->result;
-  Val nothing = build_2(b, IR_EQ, max, wide(&y, -INFINITY));
-  if (status) store_status(&y, copy, row, max, mass);
-  v = open_values(&y, c, var, &(Cell){0}, LOOP_PAR, &cell);
-  Val *at = marginal_place(&y, copy, row, cell.code[var]);
-  Val log_p = build_2(b, IR_SUB, build_2(b, IR_SUB, build_load(b, a, at), max), mass);
-  build_store(b, a, build_select(b, nothing, wide(&y, -INFINITY), log_p), at);
-  build_close(b, v);
+  marginal_step(&s, t, at_edge);
   close_nest(b, &nest);
   b->at = back;
-  return a;
 }
 
 static ChainTables *with_marginal(Derive *d, Component *c, uint32_t at) {
   ChainTables *t = tables_of(d, c);
-  if (!t->marginal) t->marginal = NEW_ARRAY(d->arena, Array *, c->edges.n);
-  if (!t->marginal[at]) t->marginal[at] = fill_marginal(d, c, at);
+  use_of(d, c)->marginals |= (EdgeSet)1 << at;
+  forward_table(d, c, RING_SUM);
+  backward_table(d, c, RING_SUM);
+  if (!t->marginal || !t->marginal[at]) fill_marginal(d, c, t, at);
   return t;
 }
 
@@ -224,6 +238,7 @@ Val chain_log_in(Context *x, Copy copy, Ring ring) {
   }
   if (v.why) return refuse_query(x, B(x)->span, v.why);
   Copy home = {c, v.n ? v.home : copy.at};
+  if (ring == RING_SUM) use_of(x->d, c)->whole = true;
   Step s = step_of(x, home, ring);
   return cell_log(&s, &cell);
 }
@@ -245,8 +260,12 @@ Val over_steps(Context *x, Copy copy, StepFn fn) {
   Builder *b = B(x);
   Component *c = copy.c;
   Index *step = c->plates.at[c->chain->step];
+  uint32_t known = 0; /* which step_sum it is */
+  while (known < STEP_SUMS && step_sum(known) != fn) known++;
+  if (known < STEP_SUMS) use_of(x->d, c)->sums |= (uint32_t)1 << known;
   forward_table(x->d, c, RING_SUM);
   backward_table(x->d, c, RING_SUM);
+  Array *each = known < STEP_SUMS ? tables_of(x->d, c)->each[known] : NULL;
   Bounds r = step_range(x, c);
   Loop *l = open_loop(x, LOOP_REDUCE, step->span, r.lo, r.hi);
   Acc *a = build_acc(b, l, ACC_SUM, IR_WIDE, 0, NULL);
@@ -255,7 +274,7 @@ Val over_steps(Context *x, Copy copy, StepFn fn) {
   for (uint32_t k = 0; k < c->plates.n; k++) home.at[k] = copy.at[k];
   home.at[c->chain->step] = l->index;
   Step s = step_of(&y, home, RING_SUM);
-  a->body.x = fn(&s);
+  a->body.x = each ? build_load(b, each, chain_place(&y, home, build_2(b, IR_SUB, l->index, r.lo))) : fn(&s);
   return build_close(b, l)->accs.at[0]->result;
 }
 
@@ -336,6 +355,11 @@ static Val minus_log_prior(Step *s, const Cell *cell) {
 static Val step_cross(Step *s) {
   VarSet all = whole_clique(s->copy.c->chain);
   return expect_cell(s, &(Cell){0}, all & ~counters_in(s->copy.c->chain, s->copy.c), all, AT_CLIQUE, minus_log_prior);
+}
+
+StepFn step_sum(uint32_t k) {
+  static const StepFn sums[STEP_SUMS] = {step_entropy, step_cross};
+  return sums[k];
 }
 
 static Val constant_of(Step *s, bool priors_alone) {

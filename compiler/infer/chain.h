@@ -98,6 +98,9 @@ typedef struct ChainTables {
   Array *scale[RING_COUNT_]; /* what was taken out of the rows of `forward` up to this one: a log, or a factor */
   Array *moved[RING_COUNT_]; /* the log of what this row was divided by */
   Array *status;             /* of every copy, where the chain may break: see chain_status */
+  Val forward_ring, backward_ring; /* of RING_SUM: rows lie at their number modulo this; 0: at their number */
+  bool sweeping;                   /* inside the pass that these rings serve */
+  Array *each[2];                  /* of every step: see step_sum; NULL: there is no sweep */
   struct ChainPair *pairs;
   Array **marginal; /* by edge: log p of every value of every copy */
   struct ChainPick *picks;
@@ -124,6 +127,30 @@ Val *chain_place(Context *x, Copy copy, Val row);
 /* Loops over all chains; x binds their plates, the copy's step is left open. */
 Copy open_chains(Context *x, Component *c, Nest *nest);
 void close_nest(Builder *b, Nest *nest);
+
+/* Where a row of messages lies in its table. */
+Val ring_row(Context *x, const Component *c, const Array *a, Val row);
+/* Messages of a row, in the table of its ring, or sweep. */
+Val *forward_place(Context *x, Copy copy, Val row, const Cell *cell);
+/* The parts of filling: x binds the plates beside the chain, copy.at[step] is open. */
+void start_forward(Context *x, Copy copy, ChainTables *t, Ring ring);
+void forward_step(Step *s, ChainTables *t);
+void end_forward(Context *x, Copy copy, ChainTables *t, Ring ring);
+void start_backward(Context *x, Copy copy, ChainTables *t, Ring ring);
+void backward_step(Step *s, ChainTables *t);
+
+/* ---- sweep.c: chains of which only single steps are asked ---------------------------------------------------------- */
+
+/* What a kernel asks of a chain's messages in RING_SUM.  A first derivation notes it; where `whole` is not set, a second one makes
+ * a sweep. */
+typedef struct ChainUse {
+  EdgeSet marginals; /* by place of the edge */
+  uint32_t sums;     /* bit k: over_steps of step_sum(k) */
+  bool whole;        /* rows of several steps at once */
+  bool sweep;        /* the second derivation's */
+} ChainUse;
+ChainUse *use_of(Derive *d, const Component *c);
+void sweep_chain(Derive *d, Component *c, ChainTables *t);
 
 /* ---- pair.c: copies that no clique holds --------------------------------------------------------------------------- */
 
@@ -173,6 +200,10 @@ Val chain_kl(Context *x, Copy copy);
 Val chain_count(Context *x, Copy copy);
 Val chain_logz(Context *x, Copy copy); /* with the normalisers that depend on no edge */
 typedef Val (*StepFn)(Step *s);
+enum { STEP_SUMS = 2 };
+StepFn step_sum(uint32_t k); /* the functions of a step that read messages */
+void declare_marginal(Derive *d, Component *c, ChainTables *t, uint32_t at_edge);
+void marginal_step(Step *s, ChainTables *t, uint32_t at_edge); /* of the copy at the step */
 Val over_steps(Context *x, Copy copy, StepFn fn);          /* the sum of fn over the steps of the chain */
 Val prior_constant(Step *s);                               /* log: the prior's normalisers that depend on no edge */
 Val unless_invalid(Context *x, Copy copy, Val v);          /* 0 where nothing is left, NaN where a weight is no number */

@@ -72,6 +72,7 @@ typedef struct Derive {
   Iteration *iteration; /* infer/iterate.c; NULL: no latents */
   bool keep_sums;    /* log Z of every copy by a parallel loop over the copies, also where it is asked for once */
   struct ChainTables **chains; /* by Component.id; NULL until first needed */
+  struct ChainUse *uses;       /* by Component.id */
   Solved *solved;    /* structures whose marginals are there, */
   struct NetworkStages *networks;     /* the same of networks, */
   struct NetworkPicked *network_picks; /* and their heaviest values or draws */

@@ -8,6 +8,7 @@
 #include "infer/derive.h"
 
 #include "base/ice.h"
+#include "infer/chain.h"
 #include "infer/context.h"
 #include "model/term.h"
 
@@ -132,10 +133,9 @@ static void derive_plates(Derive *d, Context x, Array **arrays, bool *done, cons
   }
 }
 
-Kernel *derive_kernel(Arena *arena, Plan *plan) {
+static Kernel *derive_once(Arena *arena, Plan *plan, ChainUse *uses) {
   const Model *m = plan->model;
-  ICE_UNLESS(plan->refusals.n == 0);
-  Derive d = {.arena = arena, .plan = plan, .m = m};
+  Derive d = {.arena = arena, .plan = plan, .m = m, .uses = uses};
   build_init(&d.b, arena, sym_text(m->names, m->name));
   d.stage = d.b.k->top;
   for (uint32_t i = 0; i < m->sizes.n; i++) vec_push(arena, &d.b.k->sizes, sym_text(m->names, m->sizes.at[i]->name));
@@ -149,4 +149,18 @@ Kernel *derive_kernel(Arena *arena, Plan *plan) {
   if (m->latents.n) derive_iteration(&d);
   derive_plates(&d, (Context){.d = &d}, outs, done, NULL, 0);
   return d.failed ? NULL : d.b.k;
+}
+
+/* Messages of a stage are filled at every stage: what is asked of them is not known at the first. */
+static bool may_sweep(const Component *c, const ChainUse *use) {
+  return c->chain && !use->whole && (use->marginals || use->sums) && !component_depends_on_latents(c);
+}
+
+Kernel *derive_kernel(Arena *arena, Plan *plan) {
+  ICE_UNLESS(plan->refusals.n == 0);
+  ChainUse *uses = NEW_ARRAY(arena, ChainUse, plan->components.n);
+  Kernel *k = derive_once(arena, plan, uses);
+  bool again = false;
+  for (uint32_t i = 0; k && i < plan->components.n; i++) again |= uses[i].sweep = may_sweep(plan->components.at[i], &uses[i]);
+  return again ? derive_once(arena, plan, uses) : k;
 }

@@ -218,11 +218,18 @@ static Val afresh(Step *s, Val mass, uint32_t lag, const Cell *cell) {
   return build_select(B(x), start, mass, ring_zero(x, s->ring));
 }
 
+Val ring_row(Context *x, const Component *c, const Array *a, Val row) {
+  const ChainTables *t = tables_of(x->d, c);
+  Val ring = a == t->forward[RING_SUM] ? t->forward_ring : a == t->backward[RING_SUM] ? t->backward_ring : 0;
+  ICE_UNLESS(!ring || t->sweeping);
+  return ring ? build_2(B(x), IR_MOD, row, ring) : row;
+}
+
 static Val load_message(Step *s, Array *a, bool before, const Cell *cell) {
   Context *x = &s->own;
   Val row = before ? build_2(B(x), IR_SUB, s->row, build_int(B(x), 1)) : s->row, v;
   if (before && s->gamma) v = build_load(B(x), s->gamma, held_place(s, s->gamma, s->gamma_at[0], s->gamma_at[1], row, 1, cell));
-  else v = build_load(B(x), a, table_place(x, s->copy, row, state_after(s->copy.c->chain), before, cell));
+  else v = build_load(B(x), a, table_place(x, s->copy, ring_row(x, s->copy.c, a, row), state_after(s->copy.c->chain), before, cell));
   if (!before || !s->joined) return v;
   return build_select(B(x), s->joined, v, afresh(s, s->gamma ? s->held_mass : ring_one(x, s->ring), 1, cell));
 }

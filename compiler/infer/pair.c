@@ -144,6 +144,7 @@ static void pair_steps(Context *x, Component *c, Copy copy, const ChainPair *p, 
 
 static void fill_pairs(Derive *d, Component *c, ChainPair *p) {
   Builder *b = &d->b;
+  if (p->ring == RING_SUM) use_of(d, c)->whole = true;
   forward_table(d, c, p->ring);
   backward_table(d, c, p->ring);
   Region *back = b->at;

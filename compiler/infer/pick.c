@@ -103,6 +103,7 @@ static void store_before_first(Context *x, const ChainPick *p, Copy copy, Val nu
 static void fill_picks(Derive *d, Component *c, ChainPick *p) {
   Builder *b = &d->b;
   Ring ring = p->draw ? RING_SUM : RING_MAX;
+  if (ring == RING_SUM) use_of(d, c)->whole = true;
   backward_table(d, c, ring);
   Region *back = b->at;
   b->at = b->k->top;

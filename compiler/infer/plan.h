@@ -119,6 +119,7 @@ struct Plan {
   VEC(Weight *) free_weights;   /* weights that mention no edge */
   struct Latents *latents;      /* infer/latent.h; NULL: the model has none */
   Reach **reach_of_weight;      /* by Weight.id; NULL: it mentions no edge, is an End or of a structure */
+  int64_t whole_bytes;          /* messages of a chain that take more are computed twice instead of kept; see sweep.c */
   VEC(Refusal) refusals;        /* what cannot be compiled; empty: the plan is complete */
 };
 

@@ -78,7 +78,7 @@ Cell open_state(Context *x, const Component *c, VarSet state, LoopKind kind, Nes
 typedef struct Row { Array *a; Copy copy; Val row; } Row; /* one row of a table of messages */
 
 static Val *state_place(Context *x, const Row *r, const Cell *cell) {
-  return table_place(x, r->copy, r->row, state_after(r->copy.c->chain), 0, cell);
+  return table_place(x, r->copy, ring_row(x, r->copy.c, r->a, r->row), state_after(r->copy.c->chain), 0, cell);
 }
 
 /* The largest finite entry, -inf where there is none: what the row is then kept relative to. */
@@ -153,7 +153,8 @@ static Val taken_before(Step *s, Array *a, Array *scale) {
 }
 
 /* forward[row] of the step s, from forward[row - 1]; what is taken out of the rows is added up in `scale`. */
-static void forward_step(Step *s, Array *a, Array *scale, Array *moved) {
+void forward_step(Step *s, ChainTables *t) {
+  Array *a = t->forward[s->ring], *scale = t->scale[s->ring], *moved = t->moved[s->ring];
   Context *x = &s->own;
   Builder *b = B(x);
   const Chain *ch = s->copy.c->chain;
@@ -180,6 +181,26 @@ static void check_reaches(Context *x, Copy copy) {
   for (uint32_t i = 0; i < c->chain->counters.n; i++) check_reach(x, copy, c->chain->counters.at[i]->reach);
 }
 
+Val *forward_place(Context *x, Copy copy, Val row, const Cell *cell) {
+  return state_place(x, &(Row){tables_of(x->d, copy.c)->forward[RING_SUM], copy, row}, cell);
+}
+
+void start_forward(Context *x, Copy copy, ChainTables *t, Ring ring) {
+  Row first = {t->forward[ring], copy, build_int(B(x), 0)};
+  check_reaches(x, copy);
+  store_start(x, &first, ring);
+  build_store(B(x), t->scale[ring], ring_one(x, ring), chain_place(x, copy, first.row));
+}
+
+void end_forward(Context *x, Copy copy, ChainTables *t, Ring ring) {
+  Val n = step_count(x, copy.c);
+  Row last = {t->forward[ring], copy, n};
+  Val sum = sum_of_row(x, &last, ring, state_after(copy.c->chain), &(Cell){0});
+  sum = ring_times(x, ring, build_load(B(x), t->scale[ring], chain_place(x, copy, n)), sum);
+  sum = build_select(B(x), build_2(B(x), IR_EQ, n, build_int(B(x), 0)), ring_one(x, ring), sum); /* copies of no values have no row */
+  build_store(B(x), t->total[ring], sum, chain_place(x, copy, build_int(B(x), 0)));
+}
+
 static void fill_forward(Derive *d, Component *c, Ring ring, ChainTables *t) {
   Builder *b = &d->b;
   Region *back = b->at;
@@ -188,25 +209,20 @@ static void fill_forward(Derive *d, Component *c, Ring ring, ChainTables *t) {
   Index *step = c->plates.at[c->chain->step];
   Bounds range = step_range(&x, c);
   Val n = step_count(&x, c), rows = build_2(b, IR_ADD, n, build_int(b, 1));
-  Array *a = t->forward[ring] = chain_array(d, c, "forward", STORE_WIDE, rows, state_after(c->chain));
-  Array *scale = t->scale[ring] = chain_array(d, c, "scale", STORE_WIDE, rows, 0), *moved = t->moved[ring] = chain_array(d, c, "moved", STORE_WIDE, rows, 0);
-  Array *total = t->total[ring] = chain_array(d, c, "total", STORE_WIDE, 0, 0);
+  t->forward[ring] = chain_array(d, c, "forward", STORE_WIDE, rows, state_after(c->chain));
+  t->scale[ring] = chain_array(d, c, "scale", STORE_WIDE, rows, 0);
+  t->moved[ring] = chain_array(d, c, "moved", STORE_WIDE, rows, 0);
+  t->total[ring] = chain_array(d, c, "total", STORE_WIDE, 0, 0);
   Nest nest = {0};
   Copy copy = open_chains(&x, c, &nest);
-  check_reaches(&x, copy);
-  Row first = {a, copy, build_int(b, 0)};
-  store_start(&x, &first, ring);
-  build_store(b, scale, ring_one(&x, ring), chain_place(&x, copy, first.row));
+  start_forward(&x, copy, t, ring);
   Loop *l = nest.loops[nest.n++] = open_loop(&x, LOOP_SEQ, step->span, range.lo, range.hi);
   Context y = with_index(&x, step, l->index, range.lo, range.hi, false);
   copy.at[c->chain->step] = l->index;
   Step s = step_of(&y, copy, ring);
-  forward_step(&s, a, scale, moved);
+  forward_step(&s, t);
   build_close(b, nest.loops[--nest.n]);
-  Row last = {a, copy, n};
-  Val sum = sum_of_row(&x, &last, ring, state_after(c->chain), &(Cell){0});
-  sum = ring_times(&x, ring, build_load(b, scale, chain_place(&x, copy, n)), sum);
-  build_store(b, total, sum, chain_place(&x, copy, 0));
+  end_forward(&x, copy, t, ring);
   close_nest(b, &nest);
   b->at = back;
 }
@@ -218,8 +234,13 @@ static void store_end(Context *x, const Row *r, Ring ring) {
   close_nest(B(x), &nest);
 }
 
+void start_backward(Context *x, Copy copy, ChainTables *t, Ring ring) {
+  store_end(x, &(Row){t->backward[ring], copy, step_count(x, copy.c)}, ring);
+}
+
 /* backward[row - 1] of the step s, from backward[row]. */
-static void backward_step(Step *s, Array *a) {
+void backward_step(Step *s, ChainTables *t) {
+  Array *a = t->backward[s->ring];
   Context *x = &s->own;
   Builder *b = B(x);
   const Chain *ch = s->copy.c->chain;
@@ -228,7 +249,7 @@ static void backward_step(Step *s, Array *a) {
   Cell cell = open_state(x, s->copy.c, state_before(ch), LOOP_PAR, &nest);
   Val w = clique_sum(s, &cell, whole_clique(ch) & ~state_before(ch), (Terms){.factors = true, .after = true});
   if (s->joined) w = build_select(b, s->joined, w, ring_one(x, s->ring));
-  build_store(b, a, w, table_place(x, r.copy, r.row, state_after(ch), 1, &cell));
+  build_store(b, a, w, table_place(x, r.copy, ring_row(x, r.copy.c, a, r.row), state_after(ch), 1, &cell));
   close_nest(b, &nest);
   if (s->ring != RING_COUNT) make_relative(x, &r);
 }
@@ -241,28 +262,30 @@ static void fill_backward(Derive *d, Component *c, Ring ring, ChainTables *t) {
   Index *step = c->plates.at[c->chain->step];
   Bounds range = step_range(&x, c);
   Val n = step_count(&x, c);
-  Array *a = t->backward[ring] = chain_array(d, c, "backward", STORE_WIDE, build_2(b, IR_ADD, n, build_int(b, 1)), state_after(c->chain));
+  t->backward[ring] = chain_array(d, c, "backward", STORE_WIDE, build_2(b, IR_ADD, n, build_int(b, 1)), state_after(c->chain));
   Nest nest = {0};
   Copy copy = open_chains(&x, c, &nest);
-  store_end(&x, &(Row){a, copy, n}, ring);
+  start_backward(&x, copy, t, ring);
   Loop *l = nest.loops[nest.n++] = open_loop(&x, LOOP_SEQ, step->span, build_int(b, 0), n);
   Val at = build_2(b, IR_SUB, build_2(b, IR_SUB, range.hi, build_int(b, 1)), l->index);
   Context y = with_index(&x, step, at, range.lo, range.hi, false);
   copy.at[c->chain->step] = at;
   Step s = step_of(&y, copy, ring);
-  backward_step(&s, a);
+  backward_step(&s, t);
   close_nest(b, &nest);
   b->at = back;
 }
 
 Array *forward_table(Derive *d, Component *c, Ring ring) {
   ChainTables *t = tables_of(d, c);
+  if (!t->forward[ring] && ring == RING_SUM && use_of(d, c)->sweep) sweep_chain(d, c, t);
   if (!t->forward[ring]) fill_forward(d, c, ring, t);
   return t->forward[ring];
 }
 
 Array *backward_table(Derive *d, Component *c, Ring ring) {
   ChainTables *t = tables_of(d, c);
+  if (!t->backward[ring] && ring == RING_SUM && use_of(d, c)->sweep) sweep_chain(d, c, t);
   if (!t->backward[ring]) fill_backward(d, c, ring, t);
   return t->backward[ring];
 }

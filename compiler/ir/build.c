@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "base/ice.h"
+#include "ir/below.h"
 #include "ir/solve.h"
 
 /* ---- values --------------------------------------------------------------------------------------- */
@@ -99,7 +100,7 @@ bool region_contains(const Region *outer, const Region *inner) {
 
 /* The innermost region at or around r in which stores may stand: nothing that reads a temporary leaves it. */
 static Region *storing_region(Region *r) {
-  while (r->loop && r->loop->kind == LOOP_REDUCE) r = r->parent;
+  while (r->loop && (r->loop->kind == LOOP_REDUCE || r->loop->steady)) r = r->parent;
   return r;
 }
 
@@ -311,12 +312,19 @@ Val build_load(Builder *b, Array *a, const Val *index) {
   return pure(b, (Instr){.op = IR_LOAD, .type = a->type, .integer = age, .array = a, .narg = a->rank, .arg = (Val *)index});
 }
 
+static bool within_steady(const Region *r) {
+  for (; r->loop; r = r->parent)
+    if (r->loop->steady) return true;
+  return false;
+}
+
 void build_store(Builder *b, Array *a, Val value, const Val *index) {
+  ICE_UNLESS(a->kind != ARRAY_TEMP || !within_steady(b->at));
   Val *args = NEW_ARRAY(b->k->arena, Val, a->rank + 1);
   args[0] = build_convert(b, value, a->type);
   if (a->rank) memcpy(args + 1, index, a->rank * sizeof *index);
   effect(b, (Instr){.op = IR_STORE, .array = a, .narg = a->rank + 1, .arg = args}, b->at);
-  b->writes++;
+  b->writes += a->kind == ARRAY_TEMP;
 }
 
 void build_solve(Builder *b, Family f, uint32_t nat, const Val *at, Array *const *arrays, const Val *ints, Val work) {
@@ -334,7 +342,7 @@ void build_solve(Builder *b, Family f, uint32_t nat, const Val *at, Array *const
 
 void build_check(Builder *b, IrOp check, Val guard, Val x, Val y) {
   if (!guard) guard = build_bool(b, true);
-  if (is_truth(b, guard, false)) return;
+  if (is_truth(b, guard, false) || (check == IR_CHECK_INDEX && ir_index_below(b->k, x, y))) return;
   for (uint32_t c = 0; c < b->at->code.n; c++) { /* the same check here is enough */
     const Instr *i = ir_at(b->k, b->at->code.at[c]);
     if (i->op == check && i->arg[0] == guard && i->arg[1] == x && i->arg[2] == y) return;
@@ -352,6 +360,12 @@ Loop *build_open(Builder *b, LoopKind kind, Val lo, Val hi) {
   b->at = l->body;
   b->writes += kind != LOOP_REDUCE;
   return l;
+}
+
+void build_steady(Builder *b, Loop *l) {
+  ICE_UNLESS(b->at == l->body && !l->body->code.n);
+  l->steady = true;
+  b->writes -= l->kind != LOOP_REDUCE;
 }
 
 Region *build_seed(Builder *b, Loop *l) {
@@ -559,6 +573,6 @@ Loop *build_close(Builder *b, Loop *l) {
     if (equal) return equal;
   }
   place_loop(b, l, target);
-  b->writes += l->kind != LOOP_REDUCE;
+  b->writes += l->kind != LOOP_REDUCE && !l->steady;
   return l;
 }

@@ -6,7 +6,7 @@
  * when they are closed, so whatever is placed in an outer region meanwhile stands before them.
  *
  * Loads of temporaries are pure only between stores: neither they nor the reductions that contain them leave the
- * innermost loop that may store, and none is shared across a store or the border of such a loop.
+ * innermost loop that may store into one, and none is shared across such a store or the border of such a loop.
  *
  * Law: a value may be used wherever its region is the current one or around it. */
 #ifndef ATTN_IR_BUILD_H
@@ -48,6 +48,8 @@ void build_check(Builder *b, IrOp check, Val guard, Val x, Val y);
 /* Opens a loop: its body becomes the current region.  build_close puts it where it belongs and makes the
  * region that was current at build_open current again. */
 Loop *build_open(Builder *b, LoopKind kind, Val lo, Val hi);
+/* Of a loop just opened: nothing inside will store into a temporary, so that loads of them may leave it. */
+void build_steady(Builder *b, Loop *l);
 Region *build_seed(Builder *b, Loop *l);                /* makes a seed region (current until build_body) */
 void build_body(Builder *b, Loop *l);                   /* back to the body */
 /* Axis region under the current body or seed: makes it current; *index gets naxis variables. */

@@ -140,6 +140,7 @@ struct Loop {
   Val mask;     /* REDUCE: bool in body; 0: always true */
   Region *seed; /* REDUCE: NULL: none */
   Val seed_mask; /* 0: always true */
+  bool steady;   /* known to store into no temporary, while it is built */
   VEC(Acc *) accs;
   Span span;
 };

@@ -312,6 +312,7 @@ Kernel *pass_reassociate(Arena *arena, const Kernel *k, Reassociate mode) {
   extend(&p, arena, k);
   p.makers = makers_of(arena, &p.from, k->top);
   rebuild_init(&p.r, arena, &p.from);
+  p.r.stores = true;
   p.r.ctx = &p;
   if (any_found(&p)) p.r.code = copy_code;
   return rebuild_run(&p.r);

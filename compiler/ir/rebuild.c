@@ -167,9 +167,22 @@ static void map_results(Rebuild *r, const Loop *built, const Loop *placed, const
   }
 }
 
+/* Does it store into no temporary? */
+static bool is_steady(const Kernel *k, const Region *code) {
+  for (uint32_t n = 0; n < code->code.n; n++) {
+    const Instr *i = ir_at(k, code->code.at[n]);
+    if (i->op == IR_SOLVE || (i->op == IR_STORE && i->array->kind == ARRAY_TEMP)) return false;
+    if (i->op == IR_LOOP && !is_steady(k, i->loop->body)) return false;
+  }
+  return true;
+}
+
 void rebuild_merged(Rebuild *r, uint32_t n, const Loop *const *from) {
   r->b.span = from[0]->span;
   Loop *l = build_open(&r->b, from[0]->kind, mapped(r, from[0]->lo), mapped(r, from[0]->hi));
+  bool steady = !r->stores;
+  for (uint32_t i = 0; i < n; i++) steady = steady && is_steady(r->from, from[i]->body);
+  if (steady) build_steady(&r->b, l);
   for (uint32_t i = 0; i < n; i++) {
     r->map[from[i]->index] = l->index;
     rebuild_code(r, from[i]->body);

@@ -16,6 +16,7 @@ struct Rebuild {
   Array **arrays; /* by Array.id of `from` */
   void *ctx;      /* the pass's own */
   const int64_t *sizes; /* NULL, or by place in Kernel.sizes: a constant to put there; -1: none */
+  bool stores;    /* the pass makes stores of its own */
   bool (*keep)(const Rebuild *r, Val v);             /* NULL: all instructions */
   bool (*keep_acc)(const Rebuild *r, const Acc *a);  /* NULL: all accumulators */
   void (*code)(Rebuild *r, const Region *region);    /* NULL: rebuild_instr for each, in order */

@@ -16,7 +16,7 @@
  * One root: arcs to the root carry a factor t, and of every sum only the leading term for t -> 0 counts (leading.h); the
  * trees with one root are the coefficient of t^1.
  *
- * Time: 1.5 n^3 additions in log space. */
+ * Time: 1.5 n^3 additions in log space, or, where their range allows it, of plain numbers (tree_plain.c). */
 #include <stddef.h>
 #include <string.h>
 
@@ -217,6 +217,8 @@ void attn_rt_tree_sum(const int64_t *n, const void *const *in, void *const *out,
     fill(z, 2, NAN);
     return;
   }
+  if (attn_rt_tree_plain(t.local, t.nodes, t.one_root, t.log_p, z, work)) return;
+  z[0] = z[1] = 0;
   int64_t *rest = (int64_t *)(void *)work;
   t.q = (Leading *)(void *)(work + t.nodes + 2);
   t.free = t.q + t.nodes + 1;

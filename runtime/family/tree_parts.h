@@ -14,4 +14,8 @@ bool attn_rt_tree_is_spoilt(const double *local, int64_t nodes);
 /* The chain at the start, [nodes, nodes + 1]. */
 void attn_rt_tree_start(const double *local, int64_t nodes, bool one_root, Leading *to);
 
+/* attn_rt_tree_sum in plain doubles, of weights that are not spoilt, nodes > 0.  False: something would leave their range, and what
+ * is in the outputs does not matter.  tree_plain.c; work as attn_rt_tree_sum's. */
+bool attn_rt_tree_plain(const double *local, int64_t nodes, bool one_root, double *log_p, double *z, double *work);
+
 #endif

@@ -150,6 +150,13 @@ def rows():
     yield Row("slots", latents, {"B": 64, "N": 1024, "K": 8, "D": 64}, linear=steps, which="slots")
     yield Row("hopfield", latents, {"M": 256, "N": 65536, "D": 128}, linear=steps, which="hopfield")
     yield Row("mixture", latents, {"N": 1000000, "K": 32, "D": 16}, linear=one_step, which="mixture")
+    joined = OWN / "joined.attn"
+    yield Row("chain_of_tables", joined, {"B": 32, "T": 512, "L": 32}, which="chain_of_tables")
+    yield Row("chain", joined, {"B": 32, "T": 512, "L": 32}, which="chain")
+    yield Row("chain_long", joined, {"B": 1, "T": 100000, "L": 8}, which="chain")
+    yield Row("choice", joined, {"B": 64, "N": 4096, "K": 16}, which="choice")
+    yield Row("choice_long", joined, {"B": 1, "N": 100000, "K": 100}, which="choice")
+    yield Row("trees", joined, {"B": 32, "N": 40}, which="trees")
 
 
 # ---- measuring --------------------------------------------------------------------------------------------------

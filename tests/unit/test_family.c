@@ -101,7 +101,7 @@ static Routines routines_of(const Problem *p) {
   int64_t n = p->nodes, line = n > p->targets ? n : p->targets;
   switch (p->kind) {
   case TREE: case FOREST:
-    return (Routines){attn_rt_tree_sum, attn_rt_tree_best, attn_rt_tree_draw, {n, p->kind == TREE}, 6 * n * n + 32 * n + 600};
+    return (Routines){attn_rt_tree_sum, attn_rt_tree_best, attn_rt_tree_draw, {n, p->kind == TREE}, 7 * n * n + 100 * n + 1200};
   case PROJECTIVE:
     return (Routines){attn_rt_projective_sum, attn_rt_projective_best, attn_rt_projective_draw, {n}, 10 * n * n + 40 * n + 64};
   case BIJECTION: case MATCHING: case MATCHING_OR_NONE: break;
