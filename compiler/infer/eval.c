@@ -4,6 +4,7 @@
  * guard that keeps its checks silent.  The smallest expression that uses a `none` is 0, in a weight the
  * whole statement is 1.  A derived array is stored when evaluating it in place would repeat work. */
 #include "infer/context.h"
+#include "infer/running.h"
 
 #include "base/ice.h"
 #include "infer/latent.h"
@@ -232,7 +233,8 @@ static Val eval_let(Context *x, const Term *t) {
     if (!provably_within(x, index[i], r[i].lo, r[i].hi)) check_index(&read, t->args.at[i], place, dim);
     in = with_index(&in, let_index(l, i), index[i], r[i].lo, r[i].hi, false);
   }
-  bool stored = let_can_be_stored(l) && contains_reduce(l->value) && (x->d->lets[l->id] || is_redundant(x, n, index));
+  int64_t shift; /* running sums are cheapest together */
+  bool stored = let_can_be_stored(l) && contains_reduce(l->value) && (x->d->lets[l->id] || running_index(l, &shift) || is_redundant(x, n, index));
   if (!stored) {
     in.guard = read.guard;
     return unless_none(x, none, eval(&in, l->value));
@@ -259,12 +261,22 @@ Array *stored_let(Derive *d, Let *l) {
   }
   StoreType elem = l->value->type == TYPE_REAL ? STORE_REAL : l->value->type == TYPE_INT ? STORE_INT : STORE_BOOL;
   Array *a = build_array(b, ARRAY_TEMP, arena_printf(d->arena, "let.%s", sym_text(d->m->names, l->name)), elem, n, dims);
-  for (uint32_t i = 0; i < n; i++) {
-    loops[i] = open_loop(&x, LOOP_PAR, let_index(l, i)->span, r[i].lo, r[i].hi);
-    x = with_index(&x, let_index(l, i), loops[i]->index, r[i].lo, r[i].hi, true);
-    place[i] = build_2(b, IR_SUB, loops[i]->index, r[i].lo);
+  int64_t shift;
+  const Index *along = running_index(l, &shift);
+  Array *sum = along ? running_array(d, l, along, dims) : NULL;
+  uint32_t open = 0;
+  for (uint32_t pass = 0; pass < 2; pass++) {
+    for (uint32_t i = 0; i < n; i++) { /* an ordered loop stands inside the others */
+      bool ordered = let_index(l, i) == along;
+      if (ordered != (pass == 1)) continue;
+      loops[open] = open_loop(&x, ordered ? LOOP_SEQ : LOOP_PAR, let_index(l, i)->span, r[i].lo, r[i].hi);
+      x = with_index(&x, let_index(l, i), loops[open]->index, r[i].lo, r[i].hi, true);
+      place[i] = build_2(b, IR_SUB, loops[open++]->index, r[i].lo);
+    }
+    if (along && !pass) running_begin(&x, l, along, sum, place);
   }
-  build_store(b, a, eval(&x, l->value), place);
+  Val value = along ? running_value(&x, l, along, shift, sum, place) : eval(&x, l->value);
+  build_store(b, a, value, place);
   for (uint32_t i = n; i-- > 0;) build_close(b, loops[i]);
   b->at = back;
   return d->lets[l->id] = a;
