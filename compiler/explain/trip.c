@@ -118,6 +118,43 @@ static Poly index_poly(Facts *f, Val v) {
   return varying(f, v, &r);
 }
 
+/* A float that the sizes give; NaN: not known. */
+static double float_value(Facts *f, Val v) {
+  const Instr *i = ir_at(f->k, v);
+  Poly p;
+  switch ((int)i->op) {
+  case IR_CONST: return i->number;
+  case IR_CONVERT:
+    if (ir_at(f->k, i->arg[0])->type != IR_INT) return NAN;
+    p = int_poly(f, i->arg[0]);
+    return poly_varies(&f->polys, &p) ? NAN : poly_value(&f->polys, &p);
+  case IR_MUL: return float_value(f, i->arg[0]) * float_value(f, i->arg[1]);
+  default: return NAN;
+  }
+}
+
+/* One of two values that sizes give; which, where a comparison of numbers that sizes give too decides. */
+static Poly choice(Facts *f, Val v, const Instr *i) {
+  const Instr *test = ir_at(f->k, i->arg[0]);
+  Poly a = int_poly(f, i->arg[1]), b = int_poly(f, i->arg[2]);
+  Range2 none = {0};
+  if (poly_varies(&f->polys, &a) || poly_varies(&f->polys, &b)) return varying(f, v, &none);
+  double x = test->op == IR_LE ? float_value(f, test->arg[0]) : NAN, y = test->op == IR_LE ? float_value(f, test->arg[1]) : NAN;
+  if (!isnan(x) && !isnan(y)) return x <= y ? a : b;
+  return atom(f, arena_printf(f->arena, "either(%s, %s)", poly_text(&f->polys, &a), poly_text(&f->polys, &b)), NAN);
+}
+
+/* ceil(sqrt(n)) */
+static Poly from_float(Facts *f, Val v, const Instr *i) {
+  const Instr *up = ir_at(f->k, i->arg[0]), *root = up->op == IR_CEIL ? ir_at(f->k, up->arg[0]) : NULL;
+  const Instr *n = root && root->op == IR_SQRT ? ir_at(f->k, root->arg[0]) : NULL;
+  Range2 none = {0};
+  if (!n || n->op != IR_CONVERT || ir_at(f->k, n->arg[0])->type != IR_INT) return varying(f, v, &none);
+  Poly p = int_poly(f, n->arg[0]);
+  if (poly_varies(&f->polys, &p)) return varying(f, v, &none);
+  return atom(f, arena_printf(f->arena, "ceil(sqrt(%s))", poly_text(&f->polys, &p)), ceil(sqrt(poly_value(&f->polys, &p))));
+}
+
 static Poly compute(Facts *f, Val v) {
   const Instr *i = ir_at(f->k, v);
   Range2 none = {0};
@@ -129,6 +166,8 @@ static Poly compute(Facts *f, Val v) {
   case IR_NEG:
     a = int_poly(f, i->arg[0]);
     return poly_scale(&f->polys, &a, -1);
+  case IR_SELECT: return choice(f, v, i);
+  case IR_CONVERT: return from_float(f, v, i);
   case IR_ADD: case IR_SUB: case IR_MUL: case IR_MAX: case IR_MIN: case IR_POW: case IR_FLOORDIV: case IR_MOD: break;
   default: return varying(f, v, &none);
   }
@@ -165,7 +204,7 @@ static Poly length_from_data(Facts *f, const Loop *l) {
     return atom(f, symbol, NAN);
   }
   const char *symbol = arena_printf(f->arena, "length(%s)", loop_name(f, l));
-  explain_symbol(f, symbol, arena_printf(f->arena, "the mean length of the range of '%s', which data decide", loop_name(f, l)));
+  explain_symbol(f, symbol, arena_printf(f->arena, "the mean length of the range of '%s', which sizes alone do not tell", loop_name(f, l)));
   return atom(f, symbol, NAN);
 }
 

@@ -93,22 +93,20 @@ static void visit(Context *x, const Sweep *w, Val step) {
   backward_step(&s, w->t);
 }
 
-static void segments(Context *x, const Sweep *w) {
+/* The pass itself.  Where it comes to the last step of a segment whose rows are not there (all but the one it begins with), they
+ * are computed again. */
+static void pass_back(Context *x, const Sweep *w) {
   Builder *b = B(x);
   Val zero = build_int(b, 0), one = build_int(b, 1);
-  Span span = w->c->plates.at[w->c->chain->step]->span;
-  Val many = floor_by(x, build_2(b, IR_ADD, w->n, build_2(b, IR_SUB, w->length, one)), w->length);
-  Loop *g = open_loop(x, LOOP_SEQ, span, zero, many);
-  Val segment = build_2(b, IR_SUB, build_2(b, IR_SUB, many, one), g->index), first = build_2(b, IR_MUL, segment, w->length);
-  Val last = build_2(b, IR_MIN, build_2(b, IR_ADD, first, w->length), w->n);
-  Val again = build_2(b, IR_GT, g->index, zero); /* the rows of the last segment are there */
+  Loop *l = open_loop(x, LOOP_SEQ, w->c->plates.at[w->c->chain->step]->span, zero, w->n);
+  Val at = build_2(b, IR_SUB, build_2(b, IR_SUB, w->n, one), l->index), row = build_2(b, IR_ADD, at, one);
+  Val is_end = build_2(b, IR_EQ, build_2(b, IR_MOD, row, w->length), zero);
+  Val again = build_2(b, IR_AND, is_end, build_2(b, IR_GT, l->index, zero));
+  Val first = build_2(b, IR_MAX, build_2(b, IR_SUB, row, w->length), zero);
   move_row(x, w, first, again, false);
-  forward_steps(x, w, first, build_select(b, again, last, first), false);
-  Loop *l = open_loop(x, LOOP_SEQ, span, zero, build_2(b, IR_SUB, last, first));
-  Val at = build_2(b, IR_SUB, build_2(b, IR_SUB, last, one), l->index);
+  forward_steps(x, w, first, build_select(b, again, row, first), false);
   visit(x, w, build_2(b, IR_ADD, step_range(x, w->c).lo, at));
   build_close(b, l);
-  build_close(b, g);
 }
 
 static void declare(Context *x, Sweep *w) {
@@ -148,7 +146,7 @@ void sweep_chain(Derive *d, Component *c, ChainTables *t) {
   forward_steps(&x, &w, build_int(b, 0), w.n, true);
   end_forward(&x, w.copy, t, RING_SUM);
   start_backward(&x, w.copy, t, RING_SUM);
-  segments(&x, &w);
+  pass_back(&x, &w);
   t->sweeping = false;
   close_nest(b, &nest);
   b->at = back;
