@@ -27,11 +27,18 @@ static bool any_varies(const Beside *b, const Instr *i) {
 
 static bool fits_region(Beside *b, const Region *r);
 
-/* A reduction inside: over the same range for all lanes. */
+static bool body_varies(const Beside *b, const Region *r) {
+  for (uint32_t n = 0; n < r->code.n; n++)
+    if (b->varies[r->code.at[n]]) return true;
+  return false;
+}
+
+/* A reduction inside: over the same range for all lanes.  One whose results are the same for all has lanes too where anything in it
+ * differs: scalar code cannot read a vector, be it for a check or for nobody. */
 static bool fits_inside(Beside *b, Val v, const Loop *l) {
   if (l->kind != LOOP_REDUCE || !plain_accumulators(l) || b->varies[l->lo] || b->varies[l->hi]) return false;
   if (!fits_region(b, l->body)) return false;
-  bool varies = l->mask && b->varies[l->mask];
+  bool varies = body_varies(b, l->body) || (l->mask && b->varies[l->mask]);
   for (uint32_t n = 0; n < l->accs.n; n++)
     varies = varies || b->varies[l->accs.at[n]->body.log_w] || b->varies[l->accs.at[n]->body.x];
   for (uint32_t n = 0; n < l->accs.n; n++) b->varies[l->accs.at[n]->result] = varies;
