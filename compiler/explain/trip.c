@@ -118,6 +118,8 @@ static Poly index_poly(Facts *f, Val v) {
   return varying(f, v, &r);
 }
 
+static bool is_float(IrType t) { return t == IR_REAL || t == IR_WIDE; }
+
 /* A float that the sizes give; NaN: not known. */
 static double float_value(Facts *f, Val v) {
   const Instr *i = ir_at(f->k, v);
@@ -138,8 +140,9 @@ static Poly choice(Facts *f, Val v, const Instr *i) {
   const Instr *test = ir_at(f->k, i->arg[0]);
   Poly a = int_poly(f, i->arg[1]), b = int_poly(f, i->arg[2]);
   Range2 none = {0};
-  if (poly_varies(&f->polys, &a) || poly_varies(&f->polys, &b)) return varying(f, v, &none);
-  double x = test->op == IR_LE ? float_value(f, test->arg[0]) : NAN, y = test->op == IR_LE ? float_value(f, test->arg[1]) : NAN;
+  if (test->op != IR_LE || !is_float(ir_at(f->k, test->arg[0])->type) || poly_varies(&f->polys, &a) || poly_varies(&f->polys, &b))
+    return varying(f, v, &none);
+  double x = float_value(f, test->arg[0]), y = float_value(f, test->arg[1]);
   if (!isnan(x) && !isnan(y)) return x <= y ? a : b;
   return atom(f, arena_printf(f->arena, "either(%s, %s)", poly_text(&f->polys, &a), poly_text(&f->polys, &b)), NAN);
 }

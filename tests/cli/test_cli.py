@@ -673,7 +673,7 @@ class Latents(Cli):
         self.fails("run", self.model(*lines), self.save("x", np.ones(3)), "g=2", says=says)
 
     def test_no_maximum(self):
-        at = r"m\.attn:7:3: error: no closed step here"
+        at = r"m\.attn:7:3: error: no closed step 1 for 'a', 'b': "
         self.refused("potential exp(3 * a * b)", "infer a, b by collapsed(steps = 1)", says=at)
         self.refused("potential exp(g * sq(a) + sq(b))", "infer a, b by collapsed(steps = 1, method = closed)", says=at)
         self.refused("potential exp(g * sq(a))", "infer a, b by collapsed(steps = 1, q = gaussian)", says=at)
