@@ -26,38 +26,6 @@ static int feature_place(const Tile *t, const Instr *load, Val feature) {
   return place;
 }
 
-static bool has_vector_form(const Instr *i) {
-  switch (i->op) {
-    case IR_ADD:
-    case IR_SUB:
-    case IR_MUL:
-    case IR_DIV:
-    case IR_NEG:
-    case IR_ABS:
-    case IR_MIN:
-    case IR_MAX:
-    case IR_SQRT:
-    case IR_EXP:
-    case IR_EXPM1:
-    case IR_LOG:
-    case IR_LOG1P:
-    case IR_TANH:
-    case IR_SIGMOID:
-    case IR_SOFTPLUS:
-    case IR_SELECT:
-    case IR_LT:
-    case IR_LE:
-    case IR_GT:
-    case IR_GE:
-    case IR_EQ:
-    case IR_NE:
-    case IR_AND:
-    case IR_OR:
-    case IR_NOT: return true;
-    default: return false;
-  }
-}
-
 /* Arithmetic in f64 keeps its digits: only f32 is computed in lanes. */
 static bool is_vector(const Tile *t, Val v, Val feature, uint32_t depth) {
   const Kernel *k = t->e->k;
@@ -66,7 +34,7 @@ static bool is_vector(const Tile *t, Val v, Val feature, uint32_t depth) {
   if (depth > 32) return false;
   if (i->op == IR_LOAD) return array_has_runs(i->array) && feature_place(t, i, feature) >= 0;
   if (i->op == IR_CONVERT) return i->type == IR_WIDE && ir_at(k, i->arg[0])->type == IR_REAL && is_vector(t, i->arg[0], feature, depth + 1);
-  if (!has_vector_form(i) || (i->type != IR_REAL && i->type != IR_BOOL)) return false;
+  if (!tile_has_vector_form(i->op, false) || (i->type != IR_REAL && i->type != IR_BOOL)) return false;
   for (uint32_t n = 0; n < i->narg; n++) {
     IrType type = ir_at(k, i->arg[n])->type;
     if ((type != IR_REAL && type != IR_BOOL) || !is_vector(t, i->arg[n], feature, depth + 1)) return false;

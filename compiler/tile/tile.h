@@ -125,6 +125,7 @@ bool tile_in_blocks(const TilePlan *p, const Loop *l);     /* a stream that is t
 bool tile_sums_line(const TilePlan *p, const Loop *l);   /* a reduction that sums lines along its index */
 bool tile_stores_line(const TilePlan *p, const Loop *l); /* a parallel loop that stores lines */
 bool tile_is_line(const Kernel *k, Val v, Val index);
+bool tile_has_vector_form(IrOp op, bool wide); /* wide: also of values that scalar code computes in f64 */
 bool tile_line_depends(const Kernel *k, Val v, Val index);
 int tile_line_place(const Kernel *k, const Instr *load, Val index); /* which index of a load is this, all others lacking it; -1 */
 

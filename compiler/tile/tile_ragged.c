@@ -49,8 +49,7 @@ static bool is_float(IrType t) { return t == IR_REAL || t == IR_WIDE; }
 
 static bool has_runs(const Array *a) { return is_float(a->type) && a->elem != STORE_BOOL && a->elem != STORE_INT; }
 
-/* wide: also of values that the scalar code computes in f64. */
-static bool has_vector_form(IrOp op, bool wide) {
+bool tile_has_vector_form(IrOp op, bool wide) {
   switch (op) {
     case IR_ADD:
     case IR_SUB:
@@ -88,7 +87,7 @@ static bool is_line(Walk *w, Val v) {
   if (!depends(w, v)) return w->budget >= 0;
   if (i->op == IR_LOAD) return has_runs(i->array) && tile_line_place(w->k, i, w->index) >= 0;
   if (i->op == IR_CONVERT) return is_float(i->type) && is_float(ir_at(w->k, i->arg[0])->type) && is_line(w, i->arg[0]);
-  if (!has_vector_form(i->op, i->type == IR_WIDE)) return false;
+  if (!tile_has_vector_form(i->op, i->type == IR_WIDE)) return false;
   for (uint32_t n = 0; n < i->narg; n++)
     if (!is_line(w, i->arg[n])) return false;
   return true;
