@@ -239,6 +239,10 @@ bool target_machine(Emit *e, const BackOptions *o, const char **why);
 /* Sets what follows from the options, arena and k being set; false with *why where they cannot be followed. */
 bool target_choose(Emit *e, const BackOptions *o, const char **why);
 void target_context(Emit *e); /* sets e->cx, which the arena owns; errors of LLVM become ICEs */
+/* Whether the module is small enough to be compiled in reasonable time; why: of what is not. */
+uint32_t target_count(LLVMValueRef f); /* instructions of a function */
+bool target_fits(const Emit *e, const char **why);
+const char *target_too_large(Arena *arena);
 void target_end(Emit *e);     /* gives back the context, if any, and the machine */
 void target_optimise(const Emit *e);
 void target_hurry(const Emit *e);     /* over functions that are brief; the last step before code is made */

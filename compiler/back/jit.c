@@ -68,15 +68,14 @@ static uintptr_t find(LLVMOrcLLJITRef jit, const char *name) {
 }
 
 /* From the cache where it is there, else into it. */
-static ObjectFiles objects_for(Emit *e, const BackOptions *o, bool *cached) {
-  ObjectFiles files;
-  if (!o->cache) return object_files(e, o);
+static bool objects_for(Emit *e, const BackOptions *o, bool *cached, ObjectFiles *files, const char **why) {
+  if (!o->cache) return object_files(e, o, files, why);
   CacheKey key = cache_key(e, o);
-  *cached = cache_get(e->arena, o->cache, &key, &files);
-  if (*cached) return files;
-  files = object_files(e, o);
-  cache_put(e->arena, o->cache, &key, &files);
-  return files;
+  *cached = cache_get(e->arena, o->cache, &key, files);
+  if (*cached) return true;
+  if (!object_files(e, o, files, why)) return false;
+  cache_put(e->arena, o->cache, &key, files);
+  return true;
 }
 
 static void add_object(LLVMOrcLLJITRef jit, const ObjectFile *f, const char *name) {
@@ -88,7 +87,11 @@ bool back_compile(Arena *arena, const Kernel *k, const BackOptions *options, Com
   Emit e = {.arena = arena, .k = k};
   if (!target_choose(&e, options, why)) return false;
   Compiled *c = NEW(arena, Compiled);
-  ObjectFiles files = objects_for(&e, options, &c->cached);
+  ObjectFiles files;
+  if (!objects_for(&e, options, &c->cached, &files, why)) {
+    target_end(&e);
+    return false;
+  }
   LLVMOrcLLJITRef jit = jit_create(&e, c);
   for (uint32_t n = 0; n < files.n; n++) add_object(jit, &files.at[n], arena_printf(arena, "%s.%u", k->name, n));
   c->run = (attn_kernel_fn)find(jit, arena_printf(arena, "attn_%s", k->name));

@@ -22,7 +22,7 @@ typedef struct Part {
   Emit emit;
   Arena arena;
   ArenaOwned *own; /* the object and the arena; by the arena of whoever asked */
-  bool optimise, failed; /* failed: memory ran out */
+  bool optimise, failed, too_large; /* failed: memory ran out */
   uint32_t number;
   LLVMMemoryBufferRef object; /* NULL: the part is empty */
   pthread_t thread;
@@ -33,15 +33,8 @@ typedef struct Part {
 typedef struct Function { LLVMValueRef f; uint32_t cost, order; } Function;
 typedef VEC(Function) FunctionVec;
 
-static uint32_t count_instructions(LLVMValueRef f) {
-  uint32_t n = 0;
-  for (LLVMBasicBlockRef b = LLVMGetFirstBasicBlock(f); b; b = LLVMGetNextBasicBlock(b))
-    for (LLVMValueRef i = LLVMGetFirstInstruction(b); i; i = LLVMGetNextInstruction(i)) n++;
-  return n;
-}
-
 static uint32_t cost_of(LLVMValueRef f) {
-  uint32_t n = count_instructions(f);
+  uint32_t n = target_count(f);
   return function_is_brief(f) ? n / BRIEF_SHARE : n;
 }
 
@@ -100,6 +93,9 @@ static void *make_part(void *part) {
   Emit *e = &p->emit;
   target_context(e);
   emit_module(e);
+  const char *why;
+  p->too_large = !target_fits(e, &why);
+  if (p->too_large) return NULL;
   target_drop_dead(e);
   if (keep_share(e, p->number)) {
     if (p->optimise) target_optimise(e);
@@ -161,7 +157,7 @@ static ObjectFiles collect(Arena *arena, const Part *part) {
   return files;
 }
 
-ObjectFiles object_files(const Emit *e, const BackOptions *o) {
+bool object_files(const Emit *e, const BackOptions *o, ObjectFiles *files, const char **why) {
   Part *part = NEW_ARRAY(e->arena, Part, OBJECT_PARTS);
   for (uint32_t n = 0; n < OBJECT_PARTS; n++) begin_part(&part[n], e, o, n);
   run_parts(part);
@@ -169,7 +165,9 @@ ObjectFiles object_files(const Emit *e, const BackOptions *o) {
     if (!part[n].failed) continue;
     arena_out_of_memory(e->arena);
   }
-  ObjectFiles files = collect(e->arena, part);
+  bool fits = !part[0].too_large;
+  if (fits) *files = collect(e->arena, part);
+  else *why = target_too_large(e->arena);
   end_parts(part);
-  return files;
+  return fits;
 }

@@ -17,6 +17,6 @@ typedef struct ObjectFiles {
 } ObjectFiles;
 
 /* Of a kernel for this machine; e is what target_choose left.  The files lie on e->arena. */
-ObjectFiles object_files(const Emit *e, const BackOptions *o);
+bool object_files(const Emit *e, const BackOptions *o, ObjectFiles *files, const char **why);
 
 #endif

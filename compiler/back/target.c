@@ -266,6 +266,29 @@ void target_hurry(const Emit *e) {
 
 void target_drop_dead(const Emit *e) { run_passes(e, "function(adce)"); }
 
+/* ---- size ----------------------------------------------------------------------------------------- */
+
+/* LLVM takes some 60 microseconds for an instruction of these kernels: half a minute.  The largest example has 10 thousand. */
+enum { CODE_MOST = 500000 };
+
+uint32_t target_count(LLVMValueRef f) {
+  uint32_t n = 0;
+  for (LLVMBasicBlockRef b = LLVMGetFirstBasicBlock(f); b; b = LLVMGetNextBasicBlock(b))
+    for (LLVMValueRef i = LLVMGetFirstInstruction(b); i; i = LLVMGetNextInstruction(i)) n++;
+  return n;
+}
+
+const char *target_too_large(Arena *arena) {
+  return arena_printf(arena, "the code of this model has more than %d instructions, which would take minutes to compile; split the model", CODE_MOST);
+}
+
+bool target_fits(const Emit *e, const char **why) {
+  uint32_t all = 0;
+  for (LLVMValueRef f = LLVMGetFirstFunction(e->module); f && all <= CODE_MOST; f = LLVMGetNextFunction(f)) all += target_count(f);
+  if (all > CODE_MOST) *why = target_too_large(e->arena);
+  return all <= CODE_MOST;
+}
+
 /* ---- text --------------------------------------------------------------------------------------- */
 
 static void dispose_string(void *text) { LLVMDisposeMessage(text); }
@@ -336,6 +359,10 @@ char *back_emit(Arena *arena, const Kernel *k, const BackOptions *options, BackF
   if (!target_choose(&e, options, why)) return NULL;
   target_context(&e);
   emit_module(&e);
+  if (!target_fits(&e, why)) {
+    target_end(&e);
+    return NULL;
+  }
   if (form != BACK_LLVM && options->optimise) target_optimise(&e);
   if (form != BACK_LLVM) target_hurry(&e);
   note_calls(&e, needs);
