@@ -242,6 +242,8 @@ void gather_append(Emit *e, Reduction *r) {
   fetch_ahead(e, r);
   for (uint32_t n = 0; n < r->nweight; n++)
     if (r->weight[n].body) append_log_w(e, g, &r->weight[n], n, at);
+  for (uint32_t n = 0; n < r->n; n++)
+    if (has_line(&r->state[n]) && acc_starts_pass(r, n, false)) line_fixed(e, r->state[n].acc->body.at, r->state[n].acc->body.index[0]);
   for (uint32_t n = 0; n < g->kept.n; n++) keep_element(e, &g->kept.at[n], at);
   V holds = LLVMConstInt(e->t.i1, 1, false);
   for (uint32_t n = 0; n < r->n; n++) {

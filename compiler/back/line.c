@@ -134,6 +134,14 @@ void line_checks(Emit *e, const Region *r, V lo, V hi) {
   block_go(e, after);
 }
 
+void line_fixed(Emit *e, const Region *r, Val index) {
+  for (uint32_t n = 0; n < r->code.n; n++) {
+    Val v = r->code.at[n];
+    const Instr *i = ir_at(e->k, v);
+    if (i->op != IR_STORE && i->op != IR_LOOP && !ir_is_check(i->op) && !tile_line_depends(e->k, v, index)) emit_instr(e, v);
+  }
+}
+
 /* ---- sums ---------------------------------------------------------------------------------------------- */
 
 typedef struct Sums { const Loop *loop; V part[TILE_LINE_ACCS][LINE_VECTORS]; } Sums;
@@ -206,6 +214,7 @@ static void fork_other(Emit *e, const Fork *f) {
 void line_sum(Emit *e, const Loop *l, void (*scalar)(Emit *e, const Loop *l)) {
   Line n = line_along(e, l->index);
   V total[TILE_LINE_ACCS], lo = e->val[l->lo], hi = e->val[l->hi], holds = LLVMConstInt(e->t.i1, 1, false);
+  line_fixed(e, l->body, l->index);
   for (uint32_t a = 0; a < l->accs.n; a++) {
     total[a] = cell_new(e, e->t.f64, "sum");
     holds = both(e, holds, line_holds(&n, l->accs.at[a]->body.x, lo, hi));
@@ -240,6 +249,7 @@ static void store_vectors(Line *n, uint32_t vectors, void *arg) {
 void line_store(Emit *e, const Loop *l, void (*scalar)(Emit *e, const Loop *l)) {
   Line n = line_along(e, l->index);
   V lo = e->val[l->lo], hi = e->val[l->hi], holds = LLVMConstInt(e->t.i1, 1, false);
+  line_fixed(e, l->body, l->index);
   for (uint32_t c = 0; c < l->body->code.n; c++) {
     const Instr *i = ir_at(e->k, l->body->code.at[c]);
     if (i->op != IR_STORE) continue;

@@ -27,6 +27,8 @@ void line_each(Line *n, LLVMValueRef lo, LLVMValueRef hi, uint32_t most, LineFn 
 /* Loops that tile_sums_line, tile_stores_line admit. */
 void line_sum(Emit *e, const Loop *l, void (*scalar)(Emit *e, const Loop *l));
 void line_store(Emit *e, const Loop *l, void (*scalar)(Emit *e, const Loop *l));
+/* What straight code computes that is the same along the line: once, also where the line is empty.  Before line_holds. */
+void line_fixed(Emit *e, const Region *r, Val index);
 /* The checks of straight code that belong to no point of it. */
 void line_checks(Emit *e, const Region *r, LLVMValueRef lo, LLVMValueRef hi);
 
