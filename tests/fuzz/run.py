@@ -18,7 +18,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 TARGETS = ("front", "air", "npy", "bind")
-MODELS = ((), ("--chains",), ("--structures",), ("--latents",), ("--sums",))
+MODELS = ((), ("--chains",), ("--structures",), ("--latents",), ("--sums",), ("--networks",))
 SEEDS = {"front": [ROOT / "examples", ROOT / "tests/models", ROOT / "tests/syntax", ROOT / "tests/diag"], "air": [ROOT / "tests/ir"]}
 
 
