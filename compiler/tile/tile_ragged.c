@@ -18,7 +18,8 @@
 
 enum { BUDGET = 256 }; /* values looked at for one line: shared ones are met again and again */
 
-typedef struct Walk { const Kernel *k; Val index; const Region *within; int budget; } Walk;
+/* wide: what is stored in f64 may be read. */
+typedef struct Walk { const Kernel *k; Val index; const Region *within; int budget; bool wide; } Walk;
 
 static bool depends(Walk *w, Val v) {
   const Instr *i = ir_at(w->k, v);
@@ -29,7 +30,7 @@ static bool depends(Walk *w, Val v) {
   return false;
 }
 
-static Walk walk_along(const Kernel *k, Val index) { return (Walk){k, index, ir_at(k, index)->home, BUDGET}; }
+static Walk walk_along(const Kernel *k, Val index) { return (Walk){k, index, ir_at(k, index)->home, BUDGET, false}; }
 
 bool tile_line_depends(const Kernel *k, Val v, Val index) {
   Walk w = walk_along(k, index);
@@ -85,6 +86,7 @@ static bool is_line(Walk *w, Val v) {
   const Instr *i = ir_at(w->k, v);
   if (--w->budget < 0 || i->type == IR_INT) return false;
   if (!depends(w, v)) return w->budget >= 0;
+  if (i->op == IR_LOAD && i->array->elem == STORE_WIDE && !w->wide) return false;
   if (i->op == IR_LOAD) return has_runs(i->array) && tile_line_place(w->k, i, w->index) >= 0;
   if (i->op == IR_CONVERT) return is_float(i->type) && is_float(ir_at(w->k, i->arg[0])->type) && is_line(w, i->arg[0]);
   if (!tile_has_vector_form(i->op, i->type == IR_WIDE)) return false;
@@ -93,10 +95,14 @@ static bool is_line(Walk *w, Val v) {
   return true;
 }
 
-bool tile_is_line(const Kernel *k, Val v, Val index) {
+/* What is summed keeps the digits, and the range, of what is stored in f64: messages and counts; what is stored in f32 has lost them. */
+static bool is_line_of(const Kernel *k, Val v, Val index, bool wide) {
   Walk w = walk_along(k, index);
+  w.wide = wide;
   return is_float(ir_at(k, v)->type) && tile_line_depends(k, v, index) && is_line(&w, v);
 }
+
+bool tile_is_line(const Kernel *k, Val v, Val index) { return is_line_of(k, v, index, false); }
 
 /* Straight code of pure operations, and of checks that do not depend on the index. */
 static bool is_straight(const Kernel *k, const Region *r, Val index) {
@@ -138,7 +144,7 @@ bool tile_stores_line(const TilePlan *p, const Loop *l) {
     if (i->op != IR_STORE) continue;
     bool last = i->narg > 1 && i->arg[i->narg - 1] == l->index;
     for (uint32_t a = 1; a + 1 < i->narg; a++) last &= !tile_line_depends(k, i->arg[a], l->index);
-    if (!last || i->array->elem != STORE_REAL || !tile_is_line(k, i->arg[0], l->index)) return false;
+    if (!last || i->array->elem != STORE_REAL || !is_line_of(k, i->arg[0], l->index, true)) return false;
     stores = true;
   }
   return stores;
