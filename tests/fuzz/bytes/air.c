@@ -17,9 +17,9 @@ static const char *printed(Arena *arena, const Kernel *k, size_t *n) {
   return text_close(t, n);
 }
 
-static void try_text(Arena *arena, const char *text, size_t n) {
+static void try_text(Arena *arena, const uint8_t *text, size_t n) {
   size_t first, second;
-  const Kernel *k = parsed(arena, text, n);
+  const Kernel *k = parsed(arena, (const char *)text, n);
   if (!k || ir_verify(k)) return;
   const char *once = printed(arena, k, &first);
   k = parsed(arena, once, first);
@@ -29,11 +29,5 @@ static void try_text(Arena *arena, const char *text, size_t n) {
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n) {
-  Arena arena;
-  jmp_buf no_memory;
-  arena_init(&arena, &no_memory);
-  arena.limit = TARGET_BYTES_MAX;
-  if (!setjmp(no_memory)) try_text(&arena, (const char *)data, n);
-  arena_free(&arena);
-  return 0;
+  return target_in_arena(try_text, data, n);
 }

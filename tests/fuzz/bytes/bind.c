@@ -50,12 +50,6 @@ static void try_words(Arena *arena, const uint8_t *data, size_t n) {
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n) {
   static FILE *nowhere;
-  Arena arena;
-  jmp_buf no_memory;
   if (!nowhere) message_divert(nowhere = fopen("/dev/null", "w"));
-  arena_init(&arena, &no_memory);
-  arena.limit = TARGET_BYTES_MAX;
-  if (!setjmp(no_memory)) try_words(&arena, data, n);
-  arena_free(&arena);
-  return 0;
+  return target_in_arena(try_words, data, n);
 }

@@ -1,4 +1,4 @@
-/* front: bytes as a model file: parse, check, plan, derive, explain nothing.  And the laws of the layout: the formatted text is a fixed point,
+/* front: bytes as a model file: parse, check, plan and derive.  And the laws of the layout: the formatted text is a fixed point,
  * and has errors where the original has. */
 #include "driver/execute.h"
 #include "front/format.h"
@@ -33,17 +33,13 @@ static void try_models(Arena *arena, const char *text, size_t n) {
   }
 }
 
+static void try_bytes(Arena *arena, const uint8_t *data, size_t n) {
+  try_layout(arena, (const char *)data, n);
+  try_models(arena, (const char *)data, n);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n) {
   static FILE *nowhere;
-  Arena arena;
-  jmp_buf no_memory;
   if (!nowhere) message_divert(nowhere = fopen("/dev/null", "w"));
-  arena_init(&arena, &no_memory);
-  arena.limit = TARGET_BYTES_MAX;
-  if (!setjmp(no_memory)) {
-    try_layout(&arena, (const char *)data, n);
-    try_models(&arena, (const char *)data, n);
-  }
-  arena_free(&arena);
-  return 0;
+  return target_in_arena(try_bytes, data, n);
 }

@@ -22,4 +22,15 @@ static inline void target_broken(const char *law) {
   abort();
 }
 
+/* The bytes in an arena of their own, which may run out. */
+static inline int target_in_arena(void (*run)(Arena *arena, const uint8_t *data, size_t n), const uint8_t *data, size_t n) {
+  Arena arena;
+  jmp_buf no_memory;
+  arena_init(&arena, &no_memory);
+  arena.limit = TARGET_BYTES_MAX;
+  if (!setjmp(no_memory)) run(&arena, data, n);
+  arena_free(&arena);
+  return 0;
+}
+
 #endif
