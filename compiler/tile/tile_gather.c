@@ -97,21 +97,24 @@ static const Loop *loop_around(const Kernel *k, const Loop *rows) {
   return known ? l : NULL;
 }
 
-/* Tables of values of i - j are laid out by the number of the row in the block, which then is not i. */
-static bool has_diagonals(const TileRows *rows) {
-  for (uint32_t n = 0; n < rows->streams.n; n++)
-    if (rows->streams.at[n]->diagonal.n) return true;
+/* A table of values of i - j is one for the block, computed with the first iteration's h. */
+static bool diagonals_vary(const Gather *g) {
+  for (uint32_t n = 0; n < g->rows->streams.n; n++) {
+    const ValVec *v = &g->rows->streams.at[n]->diagonal;
+    for (uint32_t d = 0; d < v->n; d++)
+      if (g->varies[v->at[d]]) return true;
+  }
   return false;
 }
 
 void tile_gather(Arena *arena, const Kernel *k, TileRows *rows) {
   Gather g = {.k = k, .rows = rows, .around = loop_around(k, rows->loop)};
-  if (!g.around || !rows->tiled || has_diagonals(rows)) return;
+  if (!g.around || !rows->tiled) return;
   g.varies = NEW_ARRAY(arena, bool, k->instrs.n);
   g.array = NEW_ARRAY(arena, bool, k->arrays.n);
   g.varies[g.around->index] = true;
   vary_region(&g, g.around->body, false);
-  if (g.apart) return;
+  if (g.apart || diagonals_vary(&g)) return;
   rows->around = g.around;
   rows->share = g.share;
 }
