@@ -16,8 +16,9 @@ typedef struct Pass {
   const Facts *f;       /* of the kernel as built */
   const Stream *stream; /* there; NULL: it is no loop there */
   const TileRows *rows;
-  const TileStream *tile; /* NULL: one value after another, since `why` */
+  const TileStream *tile; /* NULL: not on tiles, since `why` */
   const char *why;
+  bool in_blocks; /* no tiles, but blocks of values and lines in vectors (tile/tile_ragged.c) */
   Texts contracted, panels, pairwise, diagonals, exceptions;
   MaskParts support;
   TileMap map;
@@ -58,6 +59,7 @@ static Pass find_pass(const Facts *f, const Stream *s) {
       if (rows->streams.at[n]->loop == p.stream->loop) p.rows = rows, p.tile = rows->streams.at[n];
   }
   if (p.tile && !p.tile->why) return p;
+  p.in_blocks = plan && tile_in_blocks(plan, p.stream->loop);
   if (f->build) p.why = p.tile ? p.tile->why : why_unplanned(f, &p);
   p.tile = NULL;
   return p;
@@ -236,6 +238,8 @@ void passes_text(const Facts *f, const Stream *s, FILE *to) {
     print_tiled(&p, to);
   else if (!p.stream)
     fputs("    no loop: the terms of its two values are written out\n", to);
+  else if (p.in_blocks)
+    fprintf(to, "    in blocks of %d values, what each carries in vectors; not on tiles, since %s\n", TILE_GATHER_BLOCK, p.why);
   else
     fprintf(to, "    one value after another, since %s\n", p.why);
   if (may_be_reordered(f, s)) fputs("    that is the first of two orders of its sums (below)\n", to);
@@ -318,6 +322,7 @@ static void write_pass(const Facts *f, Json *j, const Stream *s) {
   json_string(j, "under", s->under);
   json_bool(j, "tiled", p.tile != NULL);
   json_string(j, "why", p.why);
+  json_bool(j, "in_blocks", p.in_blocks);
   if (p.tile)
     write_tiled(j, &p);
   else {
