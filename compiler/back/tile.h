@@ -17,7 +17,9 @@
  *
  * Precision: inside a block of columns sums are in f32; over the blocks the mass and scalar states are f64, vectors f32.
  *
- *   tile_rows.c    blocks of rows, states, results, the workspace
+ *   tile_rows.c    blocks of rows, spans of columns
+ *   tile_space.c   their places in the workspace
+ *   tile_state.c   the state of a row, and its results
  *   tile_pack.c    operands of rows and columns, by scalar code
  *   tile_group.c   blocks with rows of several iterations of the loop around
  *   tile_line.c    an operand along its feature, in vectors
@@ -110,10 +112,27 @@ typedef struct Tile {
   VEC(LLVMValueRef *) memos;  /* filled cells, in order */
 } Tile;
 
-/* ---- tile_rows.c -------------------------------------------------------------------------------- */
+/* ---- tile_space.c ------------------------------------------------------------------------------- */
 
 /* Bytes of a thread's workspace for all tiled loops. */
 LLVMValueRef tile_workspace(Emit *e);
+/* Bytes of the tiled loops around this one, whose places it must leave alone. */
+LLVMValueRef tile_bytes_around(Emit *e, const TileRows *rows);
+/* One Tile for every stream; NULL for those that are not tiled.  Returns the bytes, which is all where base is NULL. */
+LLVMValueRef tile_spaces(Emit *e, const TileRows *rows, LLVMValueRef base, Tile **tiles);
+/* The same of the states of a block and a span. */
+LLVMValueRef tile_place_states(Emit *e, const TileRows *rows, Tile *t, LLVMValueRef base);
+LLVMValueRef tile_extent(Emit *e, Val lo, Val hi); /* of a range that follows from the sizes: at least 0 */
+
+/* ---- tile_state.c: of the row of number `at` in the block ----------------------------------------- */
+
+/* seeded: NULL for always; of the spans of a row's columns the first alone takes the seed. */
+void tile_begin_row(Tile *t, LLVMValueRef at, LLVMValueRef seeded);
+/* Gives the accumulators' results the values of the row. */
+void tile_load_results(Tile *t, LLVMValueRef at);
+
+/* ---- tile_rows.c -------------------------------------------------------------------------------- */
+
 /* Emits a loop over rows of which something is tiled. */
 void tile_rows(Emit *e, const TileRows *rows);
 /* The same in pieces: how many rows a block takes; the block of that number. */
