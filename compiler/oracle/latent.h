@@ -62,7 +62,7 @@ double latent_block_entropy(World *w, const Block *b);
 bool latent_solve(double *a, double *b, uint32_t n);
 
 /* latent_objective.c: what depends on latents in E_r E_q[log w], r being the edges' posterior at `begin`; pinned blocks
- * stand where w->z has them. */
+ * stand where w->z has them; NAN once the run has failed. */
 void latent_objective_begin(World *w);
 double latent_objective(World *w);
 

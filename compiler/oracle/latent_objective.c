@@ -5,6 +5,8 @@
  * (its marginal over the scope): a sum over these is the sum over all rows of the component's table.
  *
  * Requires: posteriors of all components.  The collection lies on scratch until the step's mark is released. */
+#include <math.h>
+
 #include "oracle/latent.h"
 
 typedef struct Gather {
@@ -69,15 +71,15 @@ void latent_objective_begin(World *w) {
 
 double latent_objective(World *w) {
   long double total = 0;
-  for (uint32_t k = 0; k < w->q->locals.n; k++) {
+  for (uint32_t k = 0; k < w->q->locals.n && !w->failed; k++) {
     const LocalWeight *l = &w->q->locals.at[k];
     const Factor *f = l->f;
     if (f->component == NO_COMPONENT) total += factor_expected_log_w(w, f);
-    for (uint64_t n = 0; n < l->n; n++) {
+    for (uint64_t n = 0; n < l->n && !w->failed; n++) {
       for (uint32_t i = 0; i < f->n_scope; i++) w->value[f->scope[i]] = l->values[n * f->n_scope + i];
       total += l->p[n] * factor_expected_log_w(w, f);
     }
     for (uint32_t i = 0; l->n && i < f->n_scope; i++) w->value[f->scope[i]] = UNKNOWN_VALUE;
   }
-  return (double)total;
+  return w->failed ? NAN : (double)total;
 }
