@@ -445,7 +445,7 @@ static LLVMValueRef emit_rows(Emit *e, const Nest *nest, const Captured *list, R
   e->val = NEW_ARRAY(e->arena, LLVMValueRef, e->k->instrs.n);
   e->place = NEW_ARRAY(e->arena, ArrayPlace, e->k->arrays.n);
   e->in_task = true;
-  if (nest->tiled) e->beside = 0;
+  if (nest->tiled && part != ROWS_FINISH) e->beside = 0;
   e->odd_rows = f->of[ROWS_ODD];
   e->pack = f->of[ROWS_PACK];
   function_begin(e, arena_printf(e->arena, "%s.%s.%u", e->name, name[part], outer.tasks), rows_type(e));
