@@ -245,7 +245,15 @@ typedef Val (*MemoFn)(Context *x, Copy copy, void *arg);
 Array *memo(Context *x, Component *c, const void *key, const Term *term, const IndexVec *axes, StoreType elem,
             MemoFn fn, void *arg);
 bool component_depends_on_latents(const Component *c);
-void forget_stage(Derive *d); /* drops what was kept since the last change of a latent */
+/* Where arrays of a component are filled: the top, or the stage if it depends on latents.  The arrays are the kernel's. */
+Region *stage_of(const Derive *d, const Component *c);
+void forget_stage(Derive *d); /* drops what was kept since the last change of a latent: */
+void forget_solved(Derive *d);   /* structure.c */
+void forget_picked(Derive *d);   /* structure_pick.c */
+void forget_paired(Derive *d);   /* structure_pair.c */
+void forget_replaced(Derive *d); /* replace.c */
+void forget_networks(Derive *d);      /* network.c */
+void forget_network_picks(Derive *d); /* network_pick.c */
 Val memo_load(Context *x, Array *a, Copy copy, const IndexVec *axes);
 
 #endif

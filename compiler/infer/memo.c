@@ -4,6 +4,7 @@
  * i for all j.  Such results are functions of the copy alone: one array over the plates, filled at the
  * start of the kernel. */
 #include "infer/context.h"
+#include "infer/network_plan.h"
 #include "model/term.h"
 
 struct Memo {
@@ -73,8 +74,14 @@ bool component_depends_on_latents(const Component *c) {
     if (weight_mentions_latent(c->factors.at[i]->weight)) return true;
   for (uint32_t i = 0; c->chain && i < c->chain->ends.n; i++)
     if (weight_mentions_latent(c->chain->ends.at[i]->weight)) return true;
+  for (uint32_t i = 0; c->structure && i < c->structure->locals.n; i++)
+    if (weight_mentions_latent(c->structure->locals.at[i].weight)) return true;
+  for (uint32_t i = 0; c->network && i < c->network->groups.n; i++)
+    if (weight_mentions_latent(c->network->groups.at[i]->weight)) return true;
   return false;
 }
+
+Region *stage_of(const Derive *d, const Component *c) { return component_depends_on_latents(c) ? d->stage : d->b.k->top; }
 
 static bool depends_on_latents(const Component *c, const Term *t) {
   return (t && (t->mentions & MENTIONS_LATENT)) || component_depends_on_latents(c);
@@ -83,6 +90,12 @@ static bool depends_on_latents(const Component *c, const Term *t) {
 void forget_stage(Derive *d) {
   for (uint32_t i = 0; d->chains && i < d->plan->components.n; i++)
     if (component_depends_on_latents(d->plan->components.at[i])) d->chains[i] = NULL;
+  forget_solved(d);
+  forget_picked(d);
+  forget_paired(d);
+  forget_replaced(d);
+  forget_networks(d);
+  forget_network_picks(d);
   for (Memo **m = &d->memos; *m;)
     if ((*m)->staged) *m = (*m)->next;
     else m = &(*m)->next;

@@ -10,6 +10,8 @@
 #include "infer/network_parts.h"
 #include "ir/solve.h"
 
+typedef struct NetworkGiven { const Network *net; uint32_t part; Array *log_p; struct NetworkGiven *next; } NetworkGiven;
+
 struct NetworkStages *network_stages(Derive *d) {
   if (!d->networks) d->networks = NEW(d->arena, struct NetworkStages);
   return d->networks;
@@ -50,6 +52,7 @@ static NetworkSolved *weighed(Derive *d, const Network *net, NetworkSet set) {
   NetworkShape *shape = network_shape(d, net);
   NetworkLayout l = network_layout(d, net);
   s->table = network_array(d, net, "table", STORE_WIDE, 1, &l.all_cells);
+  b->at = stage_of(d, net->parts.at[0]);
   for (uint32_t k = 0; k < net->groups.n; k++) network_fill_table(d, net, shape, &l, k, set, s->table);
   b->at = back;
   b->span = span;
@@ -72,6 +75,7 @@ static NetworkSolved *solved_of(Derive *d, const Network *net, NetworkSet set) {
   s->joint = network_array(d, net, "joint", STORE_WIDE, 1, call.joint ? &l.all_cells : &none);
   s->z = network_array(d, net, "z", STORE_WIDE, 1, &four);
   s->state = network_array(d, net, "state", STORE_WIDE, 1, &l.vars);
+  b->at = stage_of(d, net->parts.at[0]);
   Plates nest = structure_open(d, net->parts.at[0], net->outer, 2);
   Val ints[10];
   network_ints(&nest.x, net, &l, &call, ints);
@@ -83,6 +87,21 @@ static NetworkSolved *solved_of(Derive *d, const Network *net, NetworkSet set) {
   b->at = back;
   b->span = span;
   return s;
+}
+
+/* ---- stages of latents ------------------------------------------------------------------------------------- */
+
+void forget_networks(Derive *d) {
+  for (uint32_t k = 0; d->networks && k < d->plan->components.n; k++) {
+    const Component *c = d->plan->components.at[k];
+    if (!c->network || !component_depends_on_latents(c)) continue;
+    for (NetworkSolved **s = &d->networks->solved; *s;)
+      if ((*s)->net == c->network) *s = (*s)->next;
+      else s = &(*s)->next;
+    for (NetworkGiven **g = &d->networks->given; *g;)
+      if ((*g)->net == c->network) *g = (*g)->next;
+      else g = &(*g)->next;
+  }
 }
 
 /* ---- what it leaves -------------------------------------------------------------------------------------- */
@@ -138,8 +157,6 @@ Val network_total(Context *x, Copy copy, NetworkSet set, int64_t which) {
 
 /* ---- one variable held ----------------------------------------------------------------------------------- */
 
-typedef struct NetworkGiven { const Network *net; uint32_t part; Array *log_p; struct NetworkGiven *next; } NetworkGiven;
-
 static Array *leading_array(Derive *d, const Network *net, const char *what, Val a, Val v, Val last) {
   Array *like = network_array(d, net, what, STORE_WIDE, 1, &last);
   Val *dims = NEW_ARRAY(d->arena, Val, like->rank + 2);
@@ -169,6 +186,7 @@ static Array *given_of(Derive *d, const Network *net, uint32_t part) {
   Array *joint = leading_array(d, net, "joint", l.copies[part], l.values[part], none);
   Array *z = leading_array(d, net, "z", l.copies[part], l.values[part], four);
   Array *state = leading_array(d, net, "state", l.copies[part], l.values[part], l.vars);
+  b->at = stage_of(d, net->parts.at[0]);
   Loop *copy = build_open(b, LOOP_PAR, net_whole(&top, 0), l.copies[part]);
   Loop *value = build_open(b, LOOP_PAR, net_whole(&top, 0), l.values[part]);
   Plates nest = structure_open(d, net->parts.at[0], net->outer, 3);

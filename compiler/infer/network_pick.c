@@ -63,12 +63,13 @@ static Array *pick_stage(Derive *d, const Network *net, Val seed, Val draws) {
   Builder *b = &d->b;
   Region *back = b->at;
   Span span = b->span;
-  b->at = b->k->top;
   network_prepare(d, net);
+  b->at = b->k->top;
   NetworkLayout l = network_layout(d, net);
   Array *u = seed ? array_of(d, net, "u", STORE_WIDE, draws, l.vars) : NULL;
-  if (u) fill_uniform(d, net, &l, u, draws, seed);
   Array *choice = array_of(d, net, "choice", STORE_INT, draws, l.vars), *z = array_of(d, net, "size", STORE_WIDE, draws, build_int(b, 4));
+  b->at = stage_of(d, net->parts.at[0]);
+  if (u) fill_uniform(d, net, &l, u, draws, seed);
   PickNest nest = open_picks(d, net, draws);
   b->span = net->span;
   network_pick_stage(&nest.plates.x, net, seed ? FAMILY_NETWORK_DRAW : FAMILY_NETWORK_BEST, nest.n, nest.place, u, choice, z);
@@ -76,6 +77,12 @@ static Array *pick_stage(Derive *d, const Network *net, Val seed, Val draws) {
   b->at = back;
   b->span = span;
   return choice;
+}
+
+void forget_network_picks(Derive *d) {
+  for (struct NetworkPicked **p = &d->network_picks; *p;)
+    if (component_depends_on_latents((*p)->net->parts.at[0])) *p = (*p)->next;
+    else p = &(*p)->next;
 }
 
 static Choice value_of(Context *x, Copy copy, Val seed, Val n, Val number) {

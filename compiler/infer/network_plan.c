@@ -110,12 +110,6 @@ static const char *check_loops(Plan *p, const Group *g) {
 
 /* ---- groups ---------------------------------------------------------------------------------------------- */
 
-static bool depends_on_latent(const Weight *w) {
-  uint8_t mentions = (w->value ? w->value->mentions : 0) | (w->left ? w->left->mentions : 0);
-  for (uint32_t i = 0; i < w->params.n; i++) mentions |= w->params.at[i]->mentions;
-  return mentions & MENTIONS_LATENT;
-}
-
 static Term *own_name(Plan *p, Edge *e) {
   TermVec at = {0};
   for (uint32_t i = 0; i < e->plates.n; i++) vec_push(p->arena, &at, term_index(p->arena, e->plates.at[i], e->span));
@@ -133,7 +127,6 @@ static void add_group(Plan *p, Network *net, Group g) {
   *own = g;
   Span span = g.weight ? g.weight->span : g.edge->span;
   Names n = {p, net, own, plates_of(own), NULL, span};
-  if (g.weight && depends_on_latent(g.weight)) n.why = "mentions a latent";
   if (g.edge) vec_push(p->arena, &own->names, g.weight ? g.weight->edge_ref : own_name(p, g.edge));
   if (g.weight) visit_weight(g.weight, note_name, &n);
   if (g.edge && (!g.weight || is_own_line(g.edge, g.weight))) visit_support(g.edge, note_name, &n);

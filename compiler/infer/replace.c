@@ -69,11 +69,11 @@ static Array *replace_stage(Derive *d, Component *c) {
   if (e->or_none) values = build_2(b, IR_ADD, values, build_int(b, 1));
   Array *local = structure_array(d, c, "log_w", STORE_WIDE, n, 1, &values);
   Array *log_p = structure_array(d, c, "log_p", STORE_WIDE, n, 1, &values), *alpha = NULL;
-  fill(d, c, local, &r);
-  if (f->method == INFER_ENTMAX) {
+  if (f->method == INFER_ENTMAX)
     alpha = build_array(b, ARRAY_TEMP, arena_printf(d->arena, "alpha%u", b->k->arrays.n), STORE_WIDE, 1, (Val[]){build_int(b, 1)});
-    build_store(b, alpha, eval(&top, f->alpha), (Val[]){build_int(b, 0)});
-  }
+  b->at = stage_of(d, c);
+  fill(d, c, local, &r);
+  if (alpha) build_store(b, alpha, eval(&top, f->alpha), (Val[]){build_int(b, 0)});
   Plates nest = structure_open(d, c, n, 0);
   b->span = f->span;
   if (alpha) build_solve(b, FAMILY_ENTMAX, n, nest.place, (Array *[]){local, alpha, log_p}, (Val[]){values}, values);
@@ -90,6 +90,12 @@ static Array *replaced(Derive *d, Component *c) {
   *r = (Replaced){c, replace_stage(d, c), d->replaced};
   d->replaced = r;
   return r->log_p;
+}
+
+void forget_replaced(Derive *d) {
+  for (Replaced **at = &d->replaced; *at;)
+    if (component_depends_on_latents((*at)->c)) *at = (*at)->next;
+    else at = &(*at)->next;
 }
 
 Val replaced_any(Context *x, Copy copy) {

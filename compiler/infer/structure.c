@@ -216,6 +216,12 @@ static Solved *find_solved(Derive *d, Component *c, WeightSet set) {
   return d->solved = v;
 }
 
+void forget_solved(Derive *d) {
+  for (Solved **at = &d->solved; *at;)
+    if (component_depends_on_latents((*at)->c)) *at = (*at)->next;
+    else at = &(*at)->next;
+}
+
 /* A weight that names a node which is not there is an error, whether or not that node has other weights. */
 static void check_nodes(Derive *d, Component *c, WeightSet set, const Shape *s) {
   for (uint32_t k = 0; k < c->structure->locals.n; k++) {
@@ -245,6 +251,7 @@ static Array *local_array(Derive *d, Component *c, WeightSet set) {
   Shape s = structure_shape(&x, c->structure->edge);
   check_nodes(d, c, set, &s);
   v->local = structure_array(d, c, "local", STORE_WIDE, c->structure->edge->plates.n, 2, (Val[]){s.nodes, s.choices});
+  d->b.at = stage_of(d, c);
   fill_local(d, c, set, v->local, &s);
   d->b.at = back;
   return v->local;
@@ -263,6 +270,7 @@ static void solve_stage(Derive *d, Component *c, WeightSet set, Solved *v) {
   uint32_t outer = e->plates.n;
   v->log_p = structure_array(d, c, "log_p", STORE_WIDE, outer, 2, (Val[]){s.nodes, s.choices});
   v->z = structure_array(d, c, "z", STORE_WIDE, outer, 1, (Val[]){build_int(b, 2)});
+  b->at = stage_of(d, c);
   Plates nest = structure_open(d, c, outer, 0);
   b->span = e->span;
   Routine r = structure_sum_routine(&nest.x, c, &s, set);

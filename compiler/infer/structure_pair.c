@@ -69,6 +69,7 @@ static Array *given_stage(Derive *d, Component *c) {
   Val cells[] = {s.nodes, s.choices}, two = build_int(b, 2);
   Array *chosen = given_array(d, c, "local", 2, cells, &s), *log_p = given_array(d, c, "log_p", 2, cells, &s);
   Array *z = given_array(d, c, "z", 1, &two, &s);
+  b->at = stage_of(d, c);
   fill_given(d, c, local, chosen, &s);
   Given g = open_given(d, c, e->plates.n, &s, 0);
   b->span = e->span;
@@ -86,6 +87,12 @@ static Array *given_array_of(Derive *d, Component *c) {
   *p = (Paired){c, given_stage(d, c), d->paired};
   d->paired = p;
   return p->log_p;
+}
+
+void forget_paired(Derive *d) {
+  for (Paired **at = &d->paired; *at;)
+    if (component_depends_on_latents((*at)->c)) *at = (*at)->next;
+    else at = &(*at)->next;
 }
 
 Val structure_log_conditional(Context *x, Copy copy, Choice value, const Known *given) {

@@ -87,8 +87,9 @@ static void pick_stage(Derive *d, const Component *c, Val draws, Picked *p) {
   b->at = b->k->top;
   const Edge *e = c->structure->edge;
   Shape s = structure_shape(&top, e);
-  Array *u = p->seed ? uniform_stage(d, c, draws, s.line, p) : NULL;
   p->choice = picks_array(d, c, "choice", STORE_INT, draws, 1, &s.nodes);
+  Array *u = p->seed ? uniform_stage(d, c, draws, s.line, p) : NULL;
+  b->at = stage_of(d, c);
   Loop *outermost = NULL;
   Plates nest = open_picks(d, c, draws, &outermost, 0);
   b->span = e->span;
@@ -107,6 +108,12 @@ static Array *picked(Context *x, const Component *c, Val seed, Val number, Val d
   pick_stage(x->d, c, draws, p);
   x->d->picked = p;
   return p->choice;
+}
+
+void forget_picked(Derive *d) {
+  for (Picked **at = &d->picked; *at;)
+    if (component_depends_on_latents((*at)->c)) *at = (*at)->next;
+    else at = &(*at)->next;
 }
 
 /* -1: empty, -2: none (runtime/family.h). */

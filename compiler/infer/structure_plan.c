@@ -7,11 +7,10 @@
 
 static const char *name(const Plan *p, const Edge *e) { return sym_text(p->model->names, e->name); }
 
-typedef struct Find { const Term *ref, *other; bool different, latent; } Find;
+typedef struct Find { const Term *ref, *other; bool different; } Find;
 
 static void look(Find *f, const Term *t) {
   if (!t) return;
-  f->latent |= t->mentions & MENTIONS_LATENT;
   if (t->kind == TERM_EDGE) {
     if (edge_is_structured(t->edge) && !f->ref) f->ref = t;
     else if (edge_is_structured(t->edge) && t->edge == f->ref->edge) f->different |= !term_equal(t, f->ref);
@@ -73,10 +72,7 @@ void structure_add_weight(Plan *p, Structure *s, Weight *w) {
   Find f = find_refs(w);
   const Edge *e = s->edge;
   const Term *node = f.ref->args.at[e->plates.n];
-  if (f.latent) {
-    plan_refuse(p, w->span, arena_printf(p->arena, "a weight of '%s' and a latent is not compiled yet", name(p, e)),
-                "attn verify evaluates small sizes of it by enumeration");
-  } else if (f.other) {
+  if (f.other) {
     plan_refuse(p, w->span, arena_printf(p->arena, "'%s' and '%s' are joined: sums over both are not compiled", name(p, e), name(p, f.other->edge)),
                 "the weights of a tree, permutation or matching mention one of its nodes and no other edge");
   } else if (f.different || term_mentions_edge(node, NULL) || is_bound_inside(w, node)) {

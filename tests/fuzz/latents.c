@@ -1,7 +1,8 @@
 /* latents: random models with continuous unknowns; see generate.h.
  *
  * One or two latents of some range (the line, positive, the unit interval, a simplex), edges that pick among their
- * copies, weights of the kinds that have closed steps and of some that have none, and infer lines with every argument.
+ * copies, alone, along a chain, in a circle or as a matching, weights of the kinds that have closed steps and of some that have
+ * none, and infer lines with every argument.
  */
 #include <stdbool.h>
 #include <stdio.h>
@@ -11,6 +12,9 @@
 
 typedef enum { LINE_VECTOR, LINE_SCALAR, POSITIVE, UNIT, SIMPLEX, KINDS } Kind;
 
+/* How the copies of the edge are joined: not at all, to the one before, each to the next of a circle, by choosing apart. */
+typedef enum { ALONE, CHAIN, CIRCLE, APART } Join;
+
 typedef struct Gen {
   Arena *arena;
   Random r;
@@ -18,6 +22,8 @@ typedef struct Gen {
   const char *size;  /* its size, likewise */
   const char *data;  /* declarations */
   bool closed;       /* everything so far has a closed step */
+  Join join;
+  const char *edge;  /* the choice of copy j */
 } Gen;
 
 typedef struct Unknown {
@@ -84,11 +90,11 @@ static const char *declaration(Gen *g, const Unknown *z) {
  */
 
 static const char *for_vector(Gen *g, const Unknown *z) {
-  const char *v = copy(g, z, "e"), *q = own(g, "q", "j", "", ", D", "");
+  const char *v = copy(g, z, g->edge), *q = own(g, "q", "j", "", ", D", "");
   switch (below(g, 7)) {
   case 0: return TEXT(g, "observe %s ~ normal(%s, 0.8)", q, v);
   case 1:
-    return TEXT(g, "potential exp(-0.5 * sum(d in D) sq(%s - %s[e, d]))", own(g, "q", "j", "", ", D", ", d"), z->name);
+    return TEXT(g, "potential exp(-0.5 * sum(d in D) sq(%s - %s[%s, d]))", own(g, "q", "j", "", ", D", ", d"), z->name, g->edge);
   case 2: {
     input(g, "q_w", "[D, D]");
     return TEXT(g, "for c in D { observe %s ~ normal(dot(q_w[c], %s), 0.9) }", own(g, "q", "j", "", ", D", ", c"), v);
@@ -100,8 +106,8 @@ static const char *for_vector(Gen *g, const Unknown *z) {
 }
 
 static const char *for_scalar(Gen *g, const Unknown *z, const Unknown *scale) {
-  const char *v = copy(g, z, "e"), *x = own(g, "x", "j", "", "", "");
-  if (scale) return TEXT(g, "observe %s ~ normal(%s, 1 / sqrt(%s))", x, v, copy(g, scale, "e"));
+  const char *v = copy(g, z, g->edge), *x = own(g, "x", "j", "", "", "");
+  if (scale) return TEXT(g, "observe %s ~ normal(%s, 1 / sqrt(%s))", x, v, copy(g, scale, g->edge));
   switch (below(g, 6)) {
   case 0: return TEXT(g, "observe %s ~ normal(2 * %s - 0.3, 1.1)", x, v);
   case 1: g->closed = false; return TEXT(g, "potential sigmoid(%s * %s)", x, v);
@@ -112,7 +118,7 @@ static const char *for_scalar(Gen *g, const Unknown *z, const Unknown *scale) {
 }
 
 static const char *for_positive(Gen *g, const Unknown *z) {
-  const char *v = copy(g, z, "e");
+  const char *v = copy(g, z, g->edge);
   switch (below(g, 4)) {
   case 0: return TEXT(g, "observe %s ~ exponential(%s)", own(g, "p", "j", "", "", ""), v);
   case 1: return TEXT(g, "potential %s ^ 2 * exp(-%s * %s)", v, own(g, "p", "j", "", "", ""), v);
@@ -122,7 +128,7 @@ static const char *for_positive(Gen *g, const Unknown *z) {
 }
 
 static const char *for_unit(Gen *g, const Unknown *z) {
-  const char *v = copy(g, z, "e");
+  const char *v = copy(g, z, g->edge);
   switch (below(g, 3)) {
   case 0: return TEXT(g, "observe %s ~ bernoulli(%s)", own(g, "f", "j", "bool", "", ""), v);
   case 1: return TEXT(g, "potential %s * (1 - %s) ^ %s", v, v, own(g, "c", "j", "int", "", ""));
@@ -201,10 +207,10 @@ static const char *outputs(Gen *g, const Unknown *z) {
 }
 
 static const char *of_copies(Gen *g, const Unknown *z) {
-  const char *text = TEXT(g, "    out r[%sj, k in K] = P[e == k]\n", g->plate);
+  const char *text = TEXT(g, "    out r[%sj, k in K] = P[%s == k]\n", g->plate, g->edge);
   if (z->kind == LINE_VECTOR || z->kind == LINE_SCALAR)
-    text = TEXT(g, "%s    out w[%sj] = E[%s[e]]\n", text, g->plate, z->name);
-  if (chance(g, 40)) text = TEXT(g, "%s    out l[%sj] = logZ\n", text, g->plate);
+    text = TEXT(g, "%s    out w[%sj] = E[%s[%s]]\n", text, g->plate, z->name, g->edge);
+  if (g->join == ALONE && chance(g, 40)) text = TEXT(g, "%s    out l[%sj] = logZ\n", text, g->plate);
   return text;
 }
 
@@ -227,9 +233,21 @@ static uint32_t unknowns(Gen *g, Unknown *z) {
   return n;
 }
 
+static const char *all_copies(Gen *g, const char *copies, const char *outs) {
+  const char *around = g->plate[0] ? "b in L, " : "", *same = "if e[%sj] == e[%s%s] then 1.8 else 0.7";
+  if (g->join == APART) {
+    const char *nodes = TEXT(g, "  edge e in matching(N, K) or none\n  for j in N {\n%s%s  }\n", copies, outs);
+    return g->plate[0] ? TEXT(g, "  for b in L {\n%s  }\n", nodes) : nodes;
+  }
+  const char *text = TEXT(g, "  for %sj in N {\n%s%s  }\n", around, copies, outs);
+  if (g->join == ALONE) return text;
+  const char *other = g->join == CHAIN ? "j - 1" : "(j + 1) % N", *joined = TEXT(g, same, g->plate, g->plate, other);
+  return TEXT(g, "%s  for %sj in %s { potential %s }\n", text, around, g->join == CHAIN ? "1..N" : "N", joined);
+}
+
 const char *generate_latents(Arena *arena, uint64_t seed) {
   Gen gen =
-          {.arena = arena, .r = {seed * 0x2545F4914F6CDD1Du + 7}, .plate = "", .size = "", .data = "", .closed = true},
+          {.arena = arena, .r = {seed * 0x2545F4914F6CDD1Du + 7}, .plate = "", .size = "", .data = "", .closed = true, .edge = "e"},
       *g = &gen;
   if (chance(g, 25)) g->plate = "b, ", g->size = "L, ";
   Unknown z[2];
@@ -237,7 +255,9 @@ const char *generate_latents(Arena *arena, uint64_t seed) {
   static const char *const supports[] = {"", "", "", " where e <= j", " or none", " where e != 1"};
   const char *support = supports[below(g, 6)];
   if (z[0].kind == SIMPLEX && support[0]) support = "";
-  const char *copies = TEXT(g, "    edge e in K%s\n", support), *priors = "", *outs = "", *latents = "";
+  if (chance(g, 40)) g->join = (Join)below(g, z[0].kind == SIMPLEX ? APART : APART + 1);
+  if (g->join == APART) g->edge = "e[j]", support = " or none";
+  const char *copies = g->join == APART ? "" : TEXT(g, "    edge e in K%s\n", support), *priors = "", *outs = "", *latents = "";
   bool scale = n == 2 && z[0].kind == LINE_SCALAR && z[1].kind == POSITIVE && chance(g, 60);
   if (scale) z[0].conjugate = !z[0].flat; /* only such a pair has expectations under q */
   for (uint32_t i = 0; i < n; i++) {
@@ -245,12 +265,11 @@ const char *generate_latents(Arena *arena, uint64_t seed) {
     priors = TEXT(g, "%s%s%s", priors, prior(g, &z[i]), free_weight(g, &z[i]));
     if (!(scale && i == 1)) copies = TEXT(g, "%s    %s\n", copies, weight(g, &z[i], scale && i == 0 ? &z[1] : NULL));
   }
-  if (chance(g, 40)) copies = TEXT(g, "%s    potential exp(%s)\n", copies, own(g, "x", "e", "", ", K", ", e"));
-  if (!strcmp(support, " or none")) copies = TEXT(g, "%s    potential if e == none then 0.4 else 1.5\n", copies);
+  if (chance(g, 40)) copies = TEXT(g, "%s    potential exp(%s)\n", copies, own(g, "x", "e", "", ", K", TEXT(g, ", %s", g->edge)));
+  if (!strcmp(support, " or none")) copies = TEXT(g, "%s    potential if %s == none then 0.4 else 1.5\n", copies, g->edge);
   const char *lines = infer(g, z, n);
   for (uint32_t i = 0; i < n; i++) outs = TEXT(g, "%s%s", outs, outputs(g, &z[i]));
-  const char *body =
-      TEXT(g, "%s  for %sj in N {\n%s%s  }\n", priors, g->plate[0] ? "b in L, " : "", copies, of_copies(g, &z[0]));
+  const char *body = TEXT(g, "%s%s", priors, all_copies(g, copies, of_copies(g, &z[0])));
   return TEXT(g, "model m(M, N, K, L, D, C) {\n%s%s%s%s%s  out f = elbo\n  out h[s in 4] = elbo(s)\n}\n", g->data,
               latents, body, lines, outs);
 }
