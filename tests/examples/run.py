@@ -189,8 +189,8 @@ def check(job):
                     done.append(check_numbers(program, name, precision, folder))
                 if name in SPECIAL:
                     done.append(SPECIAL[name](program, precision, folder))
-            for order in ("auto", "always"):
-                attn(program, "verify", FOLDER / f"{name}.attn", "--trials=5", f"--reassociate={order}")
+            for order, trials in (("auto", 4), ("always", 2)):
+                attn(program, "verify", FOLDER / f"{name}.attn", f"--trials={trials}", f"--reassociate={order}")
     except (Failure, OSError, ValueError, IndexError, KeyError) as failure:
         return name, done, f"{type(failure).__name__}: {failure}"
     return name, done, None
