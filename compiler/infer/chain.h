@@ -45,6 +45,7 @@ typedef struct Step {
   Array *gamma;    /* not NULL: stands for the forward messages before; see pair.c */
   Val gamma_at[2];
   Val held_mass;   /* of gamma before, where the chain starts afresh */
+  Array *folded;   /* not NULL: the messages before, times all that depends on the state before alone; see fold_before */
 } Step;
 
 /* What is multiplied into a sum over a clique. */
@@ -78,6 +79,9 @@ Val clique_sum(Step *s, const Cell *cell, VarSet sum, Terms terms);
 /* As clique_sum, as if `before` had been summed over outside: what has been multiplied in there is left out. */
 Val clique_rest(Step *s, const Cell *cell, VarSet before, VarSet sum, Terms terms);
 
+/* Is a sum among what depends on the state before alone?  (The normaliser of a prior given the copy before.) */
+bool folds_before(const Step *s);
+
 AccKind ring_plus(Ring ring);
 Val ring_times(Context *x, Ring ring, Val a, Val b);
 Val ring_one(Context *x, Ring ring);
@@ -97,6 +101,7 @@ typedef struct ChainTables {
   Array *forward[RING_COUNT_], *backward[RING_COUNT_], *total[RING_COUNT_];
   Array *scale[RING_COUNT_]; /* what was taken out of the rows of `forward` up to this one: a log, or a factor */
   Array *moved[RING_COUNT_]; /* the log of what this row was divided by */
+  Array *folded[RING_COUNT_]; /* see Step.folded */
   Array *status;             /* of every copy, where the chain may break: see chain_status */
   Val forward_ring, backward_ring; /* of RING_SUM: rows lie at their number modulo this; 0: at their number */
   bool sweeping;                   /* inside the pass that these rings serve */

@@ -227,6 +227,8 @@ Val ring_row(Context *x, const Component *c, const Array *a, Val row) {
 
 static Val load_message(Step *s, Array *a, bool before, const Cell *cell) {
   Context *x = &s->own;
+  if (before && s->folded)
+    return build_load(B(x), s->folded, table_place(x, s->copy, build_int(B(x), 0), state_after(s->copy.c->chain), 1, cell));
   Val row = before ? build_2(B(x), IR_SUB, s->row, build_int(B(x), 1)) : s->row, v;
   if (before && s->gamma) v = build_load(B(x), s->gamma, held_place(s, s->gamma, s->gamma_at[0], s->gamma_at[1], row, 1, cell));
   else v = build_load(B(x), a, table_place(x, s->copy, ring_row(x, s->copy.c, a, row), state_after(s->copy.c->chain), before, cell));
@@ -354,13 +356,27 @@ static Val tables_at(Step *s, const Cell *cell, Level v, Terms t, Val w) {
   return w;
 }
 
+static bool is_folded(const Chain *ch, VarSet scope) { return scope && !(scope & ~state_before(ch)); }
+
+bool folds_before(const Step *s) {
+  const Component *c = s->copy.c;
+  bool sums = false;
+  for (uint32_t i = 0; i < c->factors.n; i++) {
+    const Factor *f = c->factors.at[i];
+    sums |= f->kind == FACTOR_NORMALISER && f->weight && counts_in(s->ring, f) && is_folded(c->chain, scope_of(c->chain, f->vars.n, f->vars.at));
+  }
+  return sums && !c->chain->counters.n;
+}
+
 /* Factors that may fail come last: where others remove the value they are not looked at. */
 static Val factors_at(Step *s, const Cell *cell, Level v, bool fallible, Val w) {
   const Component *c = s->copy.c;
   Context y = in_cell(s, cell);
   for (uint32_t i = 0; i < c->factors.n; i++) {
     const Factor *f = c->factors.at[i];
-    if (!counts_in(s->ring, f) || factor_may_fail(f) != fallible || !completes(&v, cell->known, scope_of(c->chain, f->vars.n, f->vars.at))) continue;
+    VarSet scope = scope_of(c->chain, f->vars.n, f->vars.at);
+    if (!counts_in(s->ring, f) || factor_may_fail(f) != fallible || !completes(&v, cell->known, scope)) continue;
+    if (s->folded && is_folded(c->chain, scope)) continue;
     Context z = fallible ? with_guard(&y, build_2(B(&y), IR_NE, w, ring_zero(&y, s->ring))) : y;
     w = ring_times(&y, s->ring, w, factor_in(&z, s, f));
   }
