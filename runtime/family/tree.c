@@ -212,6 +212,8 @@ void attn_rt_tree_sum(const int64_t *n, const void *const *in, void *const *out,
   int64_t cells = t.nodes * (t.nodes + 1);
   z[0] = z[1] = 0;
   if (t.nodes <= 0) return;
+  if (attn_rt_tree_inverse(t.local, t.nodes, t.one_root, t.log_p, z, work)) return;
+  z[0] = z[1] = 0;
   if (attn_rt_tree_is_spoilt(t.local, t.nodes)) {
     fill(t.log_p, cells, NAN);
     fill(z, 2, NAN);
