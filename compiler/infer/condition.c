@@ -156,6 +156,12 @@ static Split of_probabilities(Context *x, Copy copy) {
   return (Split){wide(x, 0), build_select(B(x), build_2(B(x), IR_NE, one, one), one, wide(x, 0))};
 }
 
+/* The probability of a value, where no log of it need be taken; else 0, no value. */
+static Val share_at_hand(Context *x, Copy copy, Choice value) {
+  uint32_t others;
+  return is_replaced(copy.c) || other_node(x, copy, &others) ? 0 : structure_share(x, copy, value);
+}
+
 static Val sift(Context *x, Copy copy, const Node *n, const Term *value, const Term *rest) {
   Builder *b = B(x);
   Choice v = eval_choice(x, value);
@@ -164,9 +170,13 @@ static Val sift(Context *x, Copy copy, const Node *n, const Term *value, const T
   if (v.none && ir_at(b->k, v.none)->op == IR_CONST) v.v = build_int(b, -1);
   Context y = with_known(x, copy, n->edge, v);
   y = with_guard(&y, inside);
-  Val log_w = value_log(&y, copy, n);
-  Val there = build_and(b, inside, has_weight(x, log_w));
-  Val p = build_1(b, IR_EXP, build_2(b, IR_SUB, build_2(b, IR_SUB, log_w, total.max), total.mass));
+  Val there, p = share_at_hand(&y, copy, v);
+  if (p) there = build_and(b, inside, build_2(b, IR_GT, p, wide(x, 0)));
+  else {
+    Val log_w = value_log(&y, copy, n);
+    there = build_and(b, inside, has_weight(x, log_w));
+    p = build_1(b, IR_EXP, build_2(b, IR_SUB, build_2(b, IR_SUB, log_w, total.max), total.mass));
+  }
   if (rest) {
     Context z = with_guard(&y, there);
     p = build_2(b, IR_MUL, p, part(&z, rest));

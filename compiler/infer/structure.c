@@ -14,11 +14,14 @@
 
 static Val wide(Context *x, double v) { return build_float(B(x), IR_WIDE, v); }
 
-/* Arrays of one component under some of its weights. */
+/* Arrays of one component under some of its weights, and who fills the last three: p, probabilities in place of logs, only where
+ * the family's routine leaves them. */
 struct Solved {
   const Component *c;
   WeightSet set;
-  Array *local, *log_p, *z;
+  Array *local, *log_p, *p, *z;
+  Solve *by;
+  bool logs; /* somebody reads log_p */
   Solved *next;
 };
 
@@ -269,12 +272,13 @@ static void solve_stage(Derive *d, Component *c, WeightSet set, Solved *v) {
   Shape s = structure_shape(&x, e);
   uint32_t outer = e->plates.n;
   v->log_p = structure_array(d, c, "log_p", STORE_WIDE, outer, 2, (Val[]){s.nodes, s.choices});
+  if (e->domain == DOMAIN_TREE) v->p = structure_array(d, c, "p", STORE_WIDE, outer, 2, (Val[]){s.nodes, s.choices});
   v->z = structure_array(d, c, "z", STORE_WIDE, outer, 1, (Val[]){build_int(b, 2)});
   b->at = stage_of(d, c);
   Plates nest = structure_open(d, c, outer, 0);
   b->span = e->span;
   Routine r = structure_sum_routine(&nest.x, c, &s, set);
-  build_solve(b, r.family, outer, nest.place, (Array *[]){local, v->log_p, v->z}, r.ints, r.work);
+  v->by = build_solve(b, r.family, outer, nest.place, (Array *[]){local, v->log_p, v->z}, r.ints, r.work);
   structure_close(d, &nest);
   b->at = back;
 }
@@ -283,6 +287,27 @@ static Solved *solved(Context *x, const Component *c, WeightSet set) {
   Solved *v = find_solved(x->d, (Component *)c, set);
   if (!v->log_p) solve_stage(x->d, (Component *)c, set, v);
   return v;
+}
+
+/* The routine is chosen by what has been asked for: logs, probabilities (`shares`), or both.  What nobody reads is dropped with other
+ * dead code. */
+static void solve_by(Derive *d, Solved *v, Family family) {
+  v->by->family = family;
+  v->by->array = NEW_ARRAY(d->arena, Array *, ir_family_arrays(family));
+  Array *asked[] = {family == FAMILY_TREE_SHARES ? v->p : v->log_p, v->p};
+  uint32_t n = 0;
+  v->by->array[n++] = v->local;
+  for (uint32_t k = 0; k < (family == FAMILY_TREE_BOTH ? 2u : 1u); k++) v->by->array[n++] = asked[k];
+  v->by->array[n] = v->z;
+}
+
+static void ask_for_logs(Derive *d, Solved *v) {
+  v->logs = true;
+  if (v->by->family == FAMILY_TREE_SHARES) solve_by(d, v, FAMILY_TREE_BOTH);
+}
+
+static void ask_for_shares(Derive *d, Solved *v) {
+  if (v->by->family == FAMILY_TREE_SUM) solve_by(d, v, v->logs ? FAMILY_TREE_BOTH : FAMILY_TREE_SHARES);
 }
 
 Val structure_column(Context *x, const Shape *s, Choice value) {
@@ -300,13 +325,26 @@ Val *structure_place(Context *x, Copy copy, uint32_t n) {
   return place;
 }
 
-Val structure_marginal_under(Context *x, Copy copy, WeightSet set, Choice value) {
-  Solved *s = solved(x, copy.c, set);
+/* Of an array over nodes and choices. */
+static Val at_choice(Context *x, Copy copy, Array *a, Choice value) {
   uint32_t n = copy.c->plates.n;
   Val *place = structure_place(x, copy, n);
   Shape shape = structure_shape(x, copy.c->structure->edge);
   place[n] = structure_column(x, &shape, value);
-  return build_load(B(x), s->log_p, place);
+  return build_load(B(x), a, place);
+}
+
+Val structure_marginal_under(Context *x, Copy copy, WeightSet set, Choice value) {
+  Solved *s = solved(x, copy.c, set);
+  ask_for_logs(x->d, s);
+  return at_choice(x, copy, s->log_p, value);
+}
+
+Val structure_share(Context *x, Copy copy, Choice value) {
+  if (!copy.c->structure || copy.c->structure->edge->domain != DOMAIN_TREE) return 0;
+  Solved *s = solved(x, copy.c, WEIGHTS_ALL);
+  ask_for_shares(x->d, s);
+  return at_choice(x, copy, s->p, value);
 }
 
 Val structure_sum_under(Context *x, Copy copy, WeightSet set, int64_t which) {

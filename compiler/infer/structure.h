@@ -27,7 +27,9 @@ typedef enum { WEIGHTS_ALL, WEIGHTS_PRIOR, WEIGHTS_REQUIRE } WeightSet;
 Copy whole_structure(Context *x, Copy copy);
 /* Log of the marginal probability of a value of the copy's node. */
 Val structure_log_marginal(Context *x, Copy copy, Choice value);
-/* The same, given the value of another node of the same structure. */
+/* That probability itself, where it is at hand; else 0, no value. */
+Val structure_share(Context *x, Copy copy, Choice value);
+/* The log, given the value of another node of the same structure. */
 Val structure_log_conditional(Context *x, Copy copy, Choice value, const Known *given);
 Val structure_log_sum(Context *x, Copy copy); /* of all weights, priors not normalised */
 Val structure_entropy(Context *x, Copy copy);

@@ -327,7 +327,7 @@ void build_store(Builder *b, Array *a, Val value, const Val *index) {
   b->writes += a->kind == ARRAY_TEMP;
 }
 
-void build_solve(Builder *b, Family f, uint32_t nat, const Val *at, Array *const *arrays, const Val *ints, Val work) {
+Solve *build_solve(Builder *b, Family f, uint32_t nat, const Val *at, Array *const *arrays, const Val *ints, Val work) {
   Arena *arena = b->k->arena;
   Solve *s = NEW(arena, Solve);
   *s = (Solve){.family = f, .nat = nat, .array = NEW_ARRAY(arena, Array *, ir_family_arrays(f))};
@@ -338,6 +338,7 @@ void build_solve(Builder *b, Family f, uint32_t nat, const Val *at, Array *const
   for (uint32_t i = 0; i < n; i++) args[i] = i < nat ? at[i] : ints[i - nat];
   effect(b, (Instr){.op = IR_SOLVE, .solve = s, .narg = n, .arg = args}, b->at);
   b->writes++;
+  return s;
 }
 
 void build_check(Builder *b, IrOp check, Val guard, Val x, Val y) {

@@ -16,7 +16,8 @@
  * One root: arcs to the root carry a factor t, and of every sum only the leading term for t -> 0 counts (leading.h); the
  * trees with one root are the coefficient of t^1.
  *
- * Time: 1.5 n^3 additions in log space, or, where their range allows it, of plain numbers (tree_plain.c). */
+ * Time: 1.5 n^3 additions in log space, or, where their range allows it, of plain numbers (tree_plain.c); where few digits would be lost by
+ * one subtraction, n^3 (tree_inverse.c). */
 #include <stddef.h>
 #include <string.h>
 
@@ -206,28 +207,41 @@ static void entropy(const Tree *t, double *z) {
   if (!(z[1] > 0)) z[1] = 0;
 }
 
-void attn_rt_tree_sum(const int64_t *n, const void *const *in, void *const *out, double *work) {
-  Tree t = {.nodes = n[0], .one_root = n[1], .local = in[0], .log_p = out[0]};
-  double *z = out[1];
+/* In logs alone. */
+static void sum_in_logs(Tree *t, double *z, double *work) {
+  int64_t cells = t->nodes * (t->nodes + 1), *rest = (int64_t *)(void *)work;
+  t->q = (Leading *)(void *)(work + t->nodes + 2);
+  t->free = t->q + t->nodes + 1;
+  Level top = {.lo = 0, .mid = t->nodes / 2, .hi = t->nodes, .base = t->free, .now = t->free + cells};
+  attn_rt_tree_start(t->local, t->nodes, t->one_root, top.base);
+  descend(t, top, true, rest);
+  z[0] = t->order == t->one_root ? t->log_z : -INFINITY;
+  z[1] = 0;
+  if (z[0] == -INFINITY) fill(t->log_p, cells, -INFINITY);
+  else entropy(t, z);
+}
+
+/* log_p, p: NULL where not asked for. */
+static void sum(const int64_t *n, const double *local, double *log_p, double *p, double *z, double *work) {
+  Tree t = {.nodes = n[0], .one_root = n[1], .local = local, .log_p = log_p ? log_p : p};
   int64_t cells = t.nodes * (t.nodes + 1);
   z[0] = z[1] = 0;
-  if (t.nodes <= 0) return;
-  if (attn_rt_tree_inverse(t.local, t.nodes, t.one_root, t.log_p, z, work)) return;
-  z[0] = z[1] = 0;
-  if (attn_rt_tree_is_spoilt(t.local, t.nodes)) {
+  if (t.nodes <= 0 || attn_rt_tree_inverse(local, t.nodes, t.one_root, log_p, p, z, work)) return;
+  if (attn_rt_tree_is_spoilt(local, t.nodes)) {
     fill(t.log_p, cells, NAN);
     fill(z, 2, NAN);
-    return;
-  }
-  if (attn_rt_tree_plain(t.local, t.nodes, t.one_root, t.log_p, z, work)) return;
-  z[0] = z[1] = 0;
-  int64_t *rest = (int64_t *)(void *)work;
-  t.q = (Leading *)(void *)(work + t.nodes + 2);
-  t.free = t.q + t.nodes + 1;
-  Level top = {.lo = 0, .mid = t.nodes / 2, .hi = t.nodes, .base = t.free, .now = t.free + cells};
-  attn_rt_tree_start(t.local, t.nodes, t.one_root, top.base);
-  descend(&t, top, true, rest);
-  z[0] = t.order == t.one_root ? t.log_z : -INFINITY;
-  if (z[0] == -INFINITY) fill(t.log_p, cells, -INFINITY);
-  else entropy(&t, z);
+  } else if (!attn_rt_tree_plain(local, t.nodes, t.one_root, t.log_p, z, work)) sum_in_logs(&t, z, work);
+  for (int64_t k = 0; p && k < cells; k++) p[k] = exp(t.log_p[k]);
+}
+
+void attn_rt_tree_sum(const int64_t *n, const void *const *in, void *const *out, double *work) {
+  sum(n, in[0], out[0], NULL, out[1], work);
+}
+
+void attn_rt_tree_shares(const int64_t *n, const void *const *in, void *const *out, double *work) {
+  sum(n, in[0], NULL, out[0], out[1], work);
+}
+
+void attn_rt_tree_both(const int64_t *n, const void *const *in, void *const *out, double *work) {
+  sum(n, in[0], out[0], out[1], out[2], work);
 }

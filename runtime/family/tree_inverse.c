@@ -311,7 +311,26 @@ ALWAYS void logs_less(double *to, const double *x, int64_t n, double by) {
   memcpy(to + down(n), &v, (size_t)(n - down(n)) * sizeof *to);
 }
 
-ALWAYS bool marginals(Inverse *t, double *log_p, double *z) {
+/* x times `by`, n numbers. */
+ALWAYS void shares_of(double *to, const double *x, int64_t n, double by) {
+  for (int64_t j = 0; j < down(n); j += EIGHT) *at(to + j) = *at(x + j) * by;
+  for (int64_t j = down(n); j < n; j++) to[j] = x[j] * by;
+}
+
+ALWAYS void logs(Inverse *t, double *log_p) {
+  int64_t n = t->nodes, w = t->width;
+  for (int64_t i = n; i < w; i++) t->sum[i] = 1;
+  for (int64_t i = 0; i < w; i += EIGHT) {
+    eight_log(at(t->sum + i), at(t->sum + i));
+    eight_log(at(t->root + i), at(t->root + i));
+  }
+  for (int64_t i = 0; i < n; i++) {
+    logs_less(log_p + i * (n + 1), t->arc + i * w, n, t->sum[i]);
+    log_p[i * (n + 1) + n] = t->root[i] - t->sum[i];
+  }
+}
+
+ALWAYS bool marginals(Inverse *t, double *log_p, double *p, double *z) {
   int64_t n = t->nodes, w = t->width;
   double mean = 0, log_z = t->shift;
   if (!place(t)) return false;
@@ -321,23 +340,19 @@ ALWAYS bool marginals(Inverse *t, double *log_p, double *z) {
     if (!(t->sum[i] > LEAST && t->sum[i] < 1 / LEAST && t->pivot[i] > LEAST && t->pivot[i] < 1 / LEAST)) return false;
     mean += t->mean[i] / t->sum[i];
   }
-  for (int64_t i = n; i < w; i++) t->sum[i] = 1;
-  for (int64_t i = 0; i < w; i += EIGHT) {
-    eight_log(at(t->sum + i), at(t->sum + i));
-    eight_log(at(t->root + i), at(t->root + i));
-    eight_log(at(t->pivot + i), at(t->pivot + i));
+  for (int64_t i = 0; i < w; i += EIGHT) eight_log(at(t->pivot + i), at(t->pivot + i));
+  for (int64_t i = 0; i < n; i++) log_z += t->pivot[i];
+  for (int64_t i = 0; p && i < n; i++) {
+    shares_of(p + i * (n + 1), t->arc + i * w, n, 1 / t->sum[i]);
+    p[i * (n + 1) + n] = t->root[i] / t->sum[i];
   }
-  for (int64_t i = 0; i < n; i++) {
-    log_z += t->pivot[i];
-    logs_less(log_p + i * (n + 1), t->arc + i * w, n, t->sum[i]);
-    log_p[i * (n + 1) + n] = t->root[i] - t->sum[i];
-  }
+  if (log_p) logs(t, log_p);
   z[0] = log_z;
   z[1] = log_z - t->shift - mean > 0 ? log_z - t->shift - mean : 0;
   return true;
 }
 
-ALWAYS bool run(const double *local, int64_t nodes, bool one_root, double *log_p, double *z, double *work) {
+ALWAYS bool run(const double *local, int64_t nodes, bool one_root, double *log_p, double *p, double *z, double *work) {
   int64_t w = up(nodes), cells = nodes * w;
   work += (EIGHT - (uintptr_t)work / sizeof *work % EIGHT) % EIGHT; /* vectors that lie across two lines take twice the time */
   Inverse t = {.nodes = nodes, .width = w, .one_root = one_root, .less = work, .arc = work + cells, .a = work + 2 * cells};
@@ -345,14 +360,15 @@ ALWAYS bool run(const double *local, int64_t nodes, bool one_root, double *log_p
   for (int k = 0; k < 10; k++) *line[k] = work + 3 * cells + k * w;
   if (!start(&t, local)) return false;
   invert(&t);
-  return marginals(&t, log_p, z);
+  return marginals(&t, log_p, p, z);
 }
 
 /* ---- one code for several processors -------------------------------------------------------------------------------- */
 
-#define PROCESSOR(NAME, TARGET)                                                                                          \
-  TARGET static bool run_##NAME(const double *local, int64_t nodes, bool one_root, double *log_p, double *z, double *w) { \
-    return run(local, nodes, one_root, log_p, z, w);                                                                      \
+#define PROCESSOR(NAME, TARGET)                                                                                    \
+  TARGET static bool run_##NAME(const double *local, int64_t nodes, bool one_root, double *log_p, double *p, double *z, \
+                                double *work) {                                                                       \
+    return run(local, nodes, one_root, log_p, p, z, work);                                                            \
   }
 
 PROCESSOR(any, )
@@ -361,11 +377,11 @@ PROCESSOR(avx2, __attribute__((target("avx2"))))
 PROCESSOR(avx512, __attribute__((target("avx512f,avx512dq,avx512vl,avx512bw,prefer-vector-width=512"))))
 #endif
 
-bool attn_rt_tree_inverse(const double *local, int64_t nodes, bool one_root, double *log_p, double *z, double *work) {
+bool attn_rt_tree_inverse(const double *local, int64_t nodes, bool one_root, double *log_p, double *p, double *z, double *work) {
 #if defined __x86_64__ && defined __GNUC__
   if (__builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl"))
-    return run_avx512(local, nodes, one_root, log_p, z, work);
-  if (__builtin_cpu_supports("avx2")) return run_avx2(local, nodes, one_root, log_p, z, work);
+    return run_avx512(local, nodes, one_root, log_p, p, z, work);
+  if (__builtin_cpu_supports("avx2")) return run_avx2(local, nodes, one_root, log_p, p, z, work);
 #endif
-  return run_any(local, nodes, one_root, log_p, z, work);
+  return run_any(local, nodes, one_root, log_p, p, z, work);
 }

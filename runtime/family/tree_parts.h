@@ -18,7 +18,8 @@ void attn_rt_tree_start(const double *local, int64_t nodes, bool one_root, Leadi
  * is in the outputs does not matter.  tree_plain.c; work as attn_rt_tree_sum's. */
 bool attn_rt_tree_plain(const double *local, int64_t nodes, bool one_root, double *log_p, double *z, double *work);
 
-/* The same from one inverse; false also where digits would be lost; weights may be spoilt.  tree_inverse.c. */
-bool attn_rt_tree_inverse(const double *local, int64_t nodes, bool one_root, double *log_p, double *z, double *work);
+/* The same from one inverse, log_p, p, or both (NULL: not asked for); false also where digits would be lost; weights may be spoilt.
+ * tree_inverse.c. */
+bool attn_rt_tree_inverse(const double *local, int64_t nodes, bool one_root, double *log_p, double *p, double *z, double *work);
 
 #endif
