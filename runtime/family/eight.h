@@ -52,19 +52,16 @@ ALWAYS double eight_most(const Vec *x) {
   return s[0] > s[1] ? s[0] : s[1];
 }
 
-/* plain_exp, its polynomial by pairs of terms: a shorter chain of operations, other bits. */
+/* plain_exp of numbers from -700 to 700, its polynomial by pairs of terms: a shorter chain of operations, other bits. */
 ALWAYS void eight_exp(Vec *to, const Vec *from) {
-  Vec x = *from, low = (Vec){0} - 700, in;
-  Bits there = (Bits)(x > low);
-  eight_choose(&in, &there, &x, &low);
-  Vec whole = in * 1.44269504088896341 + 0x1.8p52, n = whole - 0x1.8p52;
+  Vec in = *from, whole = in * 1.44269504088896341 + 0x1.8p52, n = whole - 0x1.8p52;
   Vec r = in - n * PLAIN_LN2_HIGH - n * PLAIN_LN2_LOW, r2 = r * r, r4 = r2 * r2;
   Vec p0 = 0x1.0000000000002p-1 + r * 0x1.55555555555adp-3, p2 = 0x1.5555555552b92p-5 + r * 0x1.11111110f624bp-7;
   Vec p4 = 0x1.6c16c17f01569p-10 + r * 0x1.a01a022eb41dbp-13, p6 = 0x1.a019a2265c29dp-16 + r * 0x1.71dd1f800bac2p-19;
   Vec p8 = 0x1.28aa561b46042p-22 + r * 0x1.b02d81f8d55f5p-26;
   Vec p = (p0 + r2 * p2) + r4 * ((p4 + r2 * p6) + r4 * p8);
   Vec y = p * r2 + r + 1;
-  *to = (Vec)(((Bits)y + ((Bits)whole << 52)) & there);
+  *to = (Vec)((Bits)y + ((Bits)whole << 52));
 }
 
 /* plain_log, likewise. */

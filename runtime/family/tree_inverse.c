@@ -27,7 +27,7 @@ static const double RANGE = 100, SHARE = 0x1p-14, LEAST = 1e-200;
 typedef struct Inverse {
   int64_t nodes, width; /* of rows: whole groups of EIGHT, zeros behind the nodes */
   bool one_root;
-  double *less, *arc, *a;           /* [nodes, width]: log weights relative to the row's largest; e to that; what is inverted */
+  double *less, *arc, *a;           /* [nodes, width]: log weights relative to the row's largest, or 0; e to that, or 0; what is inverted */
   double *top, *root, *r;           /* [width]: the same of the arcs to the root */
   double *via;                      /* [nodes, FOUR]: see move_columns */
   double *pivot;                    /* [width]: 1 behind them */
@@ -50,80 +50,96 @@ ALWAYS void eight_of_row(Vec *to, const double *x, int64_t i, int64_t j, int64_t
   eight_choose(to, &own, &none, to);
 }
 
-/* Row i of less, arc and a, and its place in top.  Bits of `bad`: a weight is no number, or the range too wide.  False: no weight at all. */
-ALWAYS bool start_row(Inverse *t, const double *x, int64_t i, Bits *bad) {
+/* Row i of less, not yet relative, and its largest. */
+ALWAYS double largest_of_row(Inverse *t, const double *x, int64_t i, Bits *bad) {
   int64_t n = t->nodes, w = t->width;
-  double *less = t->less + i * w, *arc = t->arc + i * w, *a = t->a + i * w;
-  Vec high = (Vec){0} + x[n], none = (Vec){0} - INFINITY, v;
-  Bits wrong = ~(Bits)(high < INFINITY);
+  Vec high = (Vec){0} + x[n], v;
+  *bad |= ~(Bits)(high < INFINITY);
   for (int64_t j = 0; j < w; j += EIGHT) {
     eight_of_row(&v, x, i, j, n);
-    *at(less + j) = v;
+    *at(t->less + i * w + j) = v;
     eight_max(&high, &v, &high);
-    wrong |= ~(Bits)(v < INFINITY);
+    *bad |= ~(Bits)(v < INFINITY);
   }
-  double most = eight_most(&high);
-  t->shift += most;
-  t->top[i] = x[n] - most;
-  wrong |= (Bits){0} - (t->top[i] > -INFINITY && t->top[i] < -RANGE);
-  for (int64_t j = 0; j < w; j += EIGHT) {
-    v = *at(less + j) - most;
-    wrong |= (Bits)(v > none) & (Bits)(v < -RANGE);
-    *at(less + j) = v;
-    eight_exp(&v, &v);
-    *at(arc + j) = v;
-    *at(a + j) = v;
-  }
-  *bad |= wrong;
-  return most > -INFINITY;
+  return eight_most(&high);
 }
 
-/* False: see start_row, or a node without a choice. */
+/* Log weights x become relative to `most`, and e to that; where there is no weight both are 0. */
+ALWAYS void relate(double *x, double most, double *e, Bits *bad) {
+  Vec v = *at(x);
+  Bits there = (Bits)(v > (Vec){0} - INFINITY);
+  v = (Vec)((Bits)(v - most) & there);
+  *bad |= (Bits)(v < -RANGE);
+  *at(x) = v;
+  eight_exp(&v, &v);
+  *at(e) = (Vec)((Bits)v & there);
+}
+
+/* False: a weight is no number, the range too wide, or a node has no choice. */
 ALWAYS bool start(Inverse *t, const double *local) {
   int64_t n = t->nodes, w = t->width;
   Bits bad = {0};
   t->shift = 0;
+  for (int64_t i = n; i < w; i++) t->sum[i] = t->top[i] = 0;
+  for (int64_t i = 0; i < n; i++) {
+    t->sum[i] = largest_of_row(t, local + i * (n + 1), i, &bad);
+    t->top[i] = local[i * (n + 1) + n];
+  }
+  for (int64_t i = 0; i < n; i++) t->shift += t->sum[i];
+  if (!(t->shift > -INFINITY) || !eight_none(&bad)) return false;
   for (int64_t i = 0; i < n; i++)
-    if (!start_row(t, local + i * (n + 1), i, &bad)) return false;
-  for (int64_t i = n; i < w; i++) t->top[i] = -INFINITY;
-  for (int64_t i = 0; i < w; i += EIGHT) eight_exp(at(t->root + i), at(t->top + i));
-  memcpy(t->r, t->root, (size_t)w * sizeof *t->r);
+    for (int64_t j = i * w; j < i * w + w; j += EIGHT) {
+      relate(t->less + j, t->sum[i], t->arc + j, &bad);
+      *at(t->a + j) = *at(t->arc + j);
+    }
+  for (int64_t i = 0; i < w; i += EIGHT) {
+    *at(t->top + i) -= *at(t->sum + i);
+    relate(t->top + i, 0, t->root + i, &bad);
+    *at(t->r + i) = *at(t->root + i);
+  }
   return eight_none(&bad);
 }
 
 /* ---- the inverse -------------------------------------------------------------------------------------------------- */
 
+#define UNROLL _Pragma("GCC unroll 4")
+
 /* How the nodes lo .. lo + many, at most FOUR, come to be expressed by all others: the inverse of their part of the matrix, and their pivots.
  * The matrix has 0 for the nodes that are missing, and so has its inverse. */
-ALWAYS void close_four(Inverse *t, int64_t lo, int64_t many) {
+ALWAYS void close_nodes(Inverse *t, int64_t lo, int64_t many) {
   int64_t w = t->width, behind = down(lo + many);
   Bits later = (Bits)((Bits){0, 1, 2, 3, 4, 5, 6, 7} >= (Bits){0} + (uint64_t)(lo + many - behind));
   double c[FOUR][FOUR] = {{0}}, out[FOUR] = {0};
-  for (int64_t m = 0; m < many; m++) {
+  UNROLL for (int64_t m = 0; m < many; m++) {
     const double *row = t->a + (lo + m) * w;
     Vec s = {0};
     if (behind < w) s = (Vec)((Bits)*at(row + behind) & later);
     for (int64_t j = behind + EIGHT; j < w; j += EIGHT) s += *at(row + j);
     out[m] = eight_sum(&s) + (t->one_root ? 0 : t->r[lo + m]);
-    for (int64_t k = 0; k < many; k++) c[m][k] = row[lo + k];
+    UNROLL for (int64_t k = 0; k < many; k++) c[m][k] = row[lo + k];
   }
-  for (int64_t k = 0; k < many; k++) {
+  UNROLL for (int64_t k = 0; k < many; k++) {
     double d = out[k];
-    for (int64_t j = k + 1; j < FOUR; j++) d += c[k][j];
+    UNROLL for (int64_t j = k + 1; j < FOUR; j++) d += c[k][j];
     double by = 1 / d;
     t->pivot[lo + k] = d;
     out[k] *= by;
     c[k][k] = 1;
-    for (int64_t j = 0; j < FOUR; j++) c[k][j] *= by;
-    for (int64_t i = 0; i < FOUR; i++) {
+    UNROLL for (int64_t j = 0; j < FOUR; j++) c[k][j] *= by;
+    UNROLL for (int64_t i = 0; i < FOUR; i++) {
       if (i == k) continue;
       double via = c[i][k];
       c[i][k] = 0;
-      for (int64_t j = 0; j < FOUR; j++) c[i][j] += via * c[k][j];
+      UNROLL for (int64_t j = 0; j < FOUR; j++) c[i][j] += via * c[k][j];
       out[i] += via * out[k];
     }
   }
   memcpy(t->close, c, sizeof c);
+}
+
+ALWAYS void close_four(Inverse *t, int64_t lo, int64_t many) {
+  if (many == FOUR) close_nodes(t, lo, FOUR);
+  else close_nodes(t, lo, many);
 }
 
 /* Rows first .. last: plus via times the FOUR rows x, columns of `groups` vectors. */
@@ -278,22 +294,20 @@ ALWAYS bool choices_of_eight(Inverse *t, int64_t i) {
     what_is_left(t, i, j, &own, v);
     transpose(v);
     for (int64_t l = 0; l < rows; l++) {
-      Vec *arc = at(t->arc + (i + l) * w + j), p = *arc * v[l], x;
+      Vec *arc = at(t->arc + (i + l) * w + j), p = *arc * v[l];
       Bits there = (Bits)(*arc > 0);
       bad |= (Bits)(p < 0);
       eight_choose(&p, &there, &p, &zero);
       *arc = p;
       sum[l] += p;
-      x = p * *at(t->less + (i + l) * w + j);
-      eight_choose(&x, &there, &x, &zero);
-      mean[l] += x;
+      mean[l] += p * *at(t->less + (i + l) * w + j);
     }
   }
   for (int64_t l = 0; l < rows; l++) {
     double root = t->root[i + l] * (t->one_root ? 1 : own[l]);
     t->root[i + l] = root;
     t->sum[i + l] = eight_sum(&sum[l]) + root;
-    t->mean[i + l] = eight_sum(&mean[l]) + (root > 0 ? root * t->top[i + l] : 0);
+    t->mean[i + l] = eight_sum(&mean[l]) + root * t->top[i + l];
   }
   return eight_none(&bad);
 }
