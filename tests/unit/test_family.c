@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "family.h"
+#include "family/tree_parts.h"
 #include "random.h"
 
 enum { MAX_NODES = 6, MAX_CHOICES = 7, GUARD = 16 };
@@ -275,6 +276,32 @@ Test(family, trees_of_256_nodes_in_mutual_pairs) {
     free(s.log_p);
     free(p.local);
   }
+}
+
+/* One inverse, halves, and logs alone are three ways to the same numbers. */
+Test(family, trees_three_ways) {
+  for (int64_t n = 1; n < 60; n += n < 20 ? 1 : 13)
+    for (int64_t seed = 0; seed < 8; seed++) {
+      Problem p = problem(seed % 2 ? FOREST : TREE, n, n);
+      randomise(&p, 900 + 64 * n + seed);
+      for (int64_t k = 0; k < n * (n + 1); k++) p.local[k] *= 1 + (double)(seed / 2);
+      Routines r = routines_of(&p);
+      size_t cells = (size_t)(n * (n + 1));
+      double *log_p = calloc(4 * cells, sizeof *log_p), *share = log_p + cells, *both = log_p + 2 * cells, z[3][2], zp[2];
+      call(attn_rt_tree_sum, &r, (const void *[]){p.local}, (void *[]){log_p, z[0]});
+      call(attn_rt_tree_shares, &r, (const void *[]){p.local}, (void *[]){share, z[1]});
+      call(attn_rt_tree_both, &r, (const void *[]){p.local}, (void *[]){both, both + cells, z[2]});
+      cr_assert(!memcmp(z[0], z[1], sizeof z[0]) && !memcmp(z[0], z[2], sizeof z[0]));
+      cr_assert(!memcmp(log_p, both, cells * sizeof *both) && !memcmp(share, both + cells, cells * sizeof *both));
+      for (size_t k = 0; k < cells; k++) cr_assert_float_eq(share[k], exp(log_p[k]), 1e-14 + 1e-13 * share[k]);
+      double *work = calloc((size_t)r.work, sizeof *work), *other = calloc(cells, sizeof *other);
+      if (attn_rt_tree_plain(p.local, n, p.kind == TREE, other, zp, work)) {
+        cr_assert_float_eq(zp[0], z[0][0], 1e-12 * (1 + fabs(zp[0])));
+        for (size_t k = 0; k < cells; k++)
+          cr_assert(other[k] == log_p[k] || fabs(other[k] - log_p[k]) < 1e-10, "n = %d, seed %d: %g %g", (int)n, (int)seed, other[k], log_p[k]);
+      }
+      free(other), free(work), free(log_p), free(p.local);
+    }
 }
 
 Test(family, huge_scores) {
