@@ -33,12 +33,16 @@ static Kernel *dce(Arena *arena, const Kernel *k, const PassOptions *options) {
   return pass_dce(arena, k);
 }
 
+/* Last: explanations, and other passes, see a loop for what it is. */
+static Kernel *apart(Arena *arena, const Kernel *k, const PassOptions *options) { return options->as_derived ? (Kernel *)k : pass_apart(arena, k); }
+
 const Pass ir_passes[] = {
   {"normalise", normalise},
   {"pair", pair},
   {"fuse", fuse},
   {"reassociate", reassociate},
   {"dce", dce},
+  {"apart", apart},
 };
 const uint32_t ir_pass_count = sizeof ir_passes / sizeof ir_passes[0];
 

@@ -9,6 +9,10 @@
  *     other loads or stores.
  * Iterations and their effects stay the same ones; only which check fails first may change.
  *
+ * A parallel loop of one iteration is what one thread does.  One that takes steps in order is joined to no other; pass_apart
+ * makes of several one loop with an iteration for each of them: messages go forwards along a single chain on one thread,
+ * backwards on another.
+ *
  * A round joins one group a region; rounds go on until none is found, so loops inside merged bodies are
  * joined by later rounds.  Every round but the last removes a loop. */
 #include "ir/pass.h"
@@ -34,6 +38,7 @@ typedef struct Fuse {
   uint32_t *made_at;     /* by Array.id: place of the loop that makes a local array, there too */
   const Region *region;  /* whose items are collected */
   Item *item;
+  bool apart;  /* side by side, not one after another */
   bool merged; /* in this round */
 } Fuse;
 
@@ -161,8 +166,26 @@ static bool twin(Twins *t, Val x, Val y, uint32_t depth) {
   return true;
 }
 
+static bool is_constant(const Fuse *f, Val v, int64_t is) {
+  const Instr *i = ir_at(f->k, v);
+  return i->op == IR_CONST && i->integer == is;
+}
+
+/* A parallel loop of one iteration: what one thread does. */
+static bool is_single(const Fuse *f, const Loop *l) { return l->kind == LOOP_PAR && is_constant(f, l->lo, 0) && is_constant(f, l->hi, 1); }
+
+static bool has_steps(const Fuse *f, const Region *r) {
+  for (uint32_t n = 0; n < r->code.n; n++) {
+    const Instr *i = ir_at(f->k, r->code.at[n]);
+    if (i->op == IR_LOOP && i->loop->kind == LOOP_SEQ) return true;
+  }
+  return false;
+}
+
 static bool alike(const Fuse *f, const Loop *x, const Loop *y) {
   enum { FUEL = 4096, DEPTH = 64 };
+  bool steps = is_single(f, x) && is_single(f, y) && has_steps(f, x->body) && has_steps(f, y->body);
+  if (f->apart || (is_single(f, x) && is_single(f, y) && (has_steps(f, x->body) || has_steps(f, y->body)))) return f->apart && steps;
   if (x->kind != y->kind || x->lo != y->lo || x->hi != y->hi || x->kind == LOOP_SEQ) return false;
   if (!x->seed != !y->seed) return false;
   Twins t = {f->k, x, y, FUEL};
@@ -244,7 +267,7 @@ static void emit_group(Rebuild *b, const Region *r, const Fate *fate, uint32_t f
     if (fate[n] == MOVES_UP) rebuild_instr(b, r->code.at[n]);
     if (fate[n] == MEMBER) vec_push(f->arena, &members, loop_at(f, r, n));
   }
-  rebuild_merged(b, members.n, members.at);
+  (f->apart ? rebuild_apart : rebuild_merged)(b, members.n, members.at);
 }
 
 static void emit(Rebuild *b, const Region *r, const Fate *fate, uint32_t first) {
@@ -266,8 +289,8 @@ static void fuse_code(Rebuild *b, const Region *r) {
   emit(b, r, fate, first);
 }
 
-static Kernel *fuse_round(Arena *arena, const Kernel *k, bool *merged) {
-  Fuse f = {.k = k, .arena = arena, .place = NEW_ARRAY(arena, uint32_t, k->instrs.n)};
+static Kernel *fuse_round(Arena *arena, const Kernel *k, bool apart, bool *merged) {
+  Fuse f = {.k = k, .apart = apart, .arena = arena, .place = NEW_ARRAY(arena, uint32_t, k->instrs.n)};
   f.declared_at = NEW_ARRAY(arena, uint32_t, k->arrays.n);
   f.made_at = NEW_ARRAY(arena, uint32_t, k->arrays.n);
   place_code(&f, k->top);
@@ -280,9 +303,12 @@ static Kernel *fuse_round(Arena *arena, const Kernel *k, bool *merged) {
   return to;
 }
 
-Kernel *pass_fuse(Arena *arena, const Kernel *k) {
+static Kernel *fuse_all(Arena *arena, const Kernel *k, bool apart) {
   bool merged = true;
   Kernel *at = (Kernel *)k;
-  while (merged) at = fuse_round(arena, at, &merged);
+  while (merged) at = fuse_round(arena, at, apart, &merged);
   return at;
 }
+
+Kernel *pass_fuse(Arena *arena, const Kernel *k) { return fuse_all(arena, k, false); }
+Kernel *pass_apart(Arena *arena, const Kernel *k) { return fuse_all(arena, k, true); }

@@ -196,6 +196,22 @@ void rebuild_merged(Rebuild *r, uint32_t n, const Loop *const *from) {
   map_results(r, l, build_close(&r->b, l), &copies);
 }
 
+void rebuild_apart(Rebuild *r, uint32_t n, const Loop *const *from) {
+  Builder *b = &r->b;
+  b->span = from[0]->span;
+  Val zero = build_int(b, 0);
+  Loop *all = build_open(b, LOOP_PAR, zero, build_int(b, n));
+  for (uint32_t i = 0; i < n; i++) {
+    b->span = from[i]->span;
+    Val here = build_2(b, IR_EQ, all->index, build_int(b, i));
+    Loop *one = build_open(b, LOOP_SEQ, zero, build_convert(b, here, IR_INT));
+    r->map[from[i]->index] = one->index;
+    rebuild_code(r, from[i]->body);
+    build_close(b, one);
+  }
+  build_close(b, all);
+}
+
 /* ---- the whole --------------------------------------------------------------------------------- */
 
 void rebuild_init(Rebuild *r, Arena *arena, const Kernel *from) {
