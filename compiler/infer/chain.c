@@ -240,6 +240,9 @@ Val chain_log_in(Context *x, Copy copy, Ring ring) {
   Copy home = {c, v.n ? v.home : copy.at};
   if (ring == RING_SUM) use_of(x->d, c)->whole = true;
   Step s = step_of(x, home, ring);
+  forward_table(x->d, c, ring);
+  const ChainTables *t = tables_of(x->d, c);
+  if (!(ring == RING_SUM && t->forward_ring)) s.folded = t->folded[ring], s.folded_row = build_2(B(x), IR_SUB, s.row, build_int(B(x), 1));
   return cell_log(&s, &cell);
 }
 

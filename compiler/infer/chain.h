@@ -45,7 +45,8 @@ typedef struct Step {
   Array *gamma;    /* not NULL: stands for the forward messages before; see pair.c */
   Val gamma_at[2];
   Val held_mass;   /* of gamma before, where the chain starts afresh */
-  Array *folded;   /* not NULL: the messages before, times all that depends on the state before alone; see fold_before */
+  Array *folded;   /* not NULL: the messages before, times all that depends on the state before alone, in a row; see fold_before */
+  Val folded_row;
 } Step;
 
 /* What is multiplied into a sum over a clique. */
@@ -101,7 +102,7 @@ typedef struct ChainTables {
   Array *forward[RING_COUNT_], *backward[RING_COUNT_], *total[RING_COUNT_];
   Array *scale[RING_COUNT_]; /* what was taken out of the rows of `forward` up to this one: a log, or a factor */
   Array *moved[RING_COUNT_]; /* the log of what this row was divided by */
-  Array *folded[RING_COUNT_]; /* see Step.folded */
+  Array *folded[RING_COUNT_]; /* see Step.folded: of all steps, or, where messages are swept, of one */
   Array *status;             /* of every copy, where the chain may break: see chain_status */
   Val forward_ring, backward_ring; /* of RING_SUM: rows lie at their number modulo this; 0: at their number */
   bool sweeping;                   /* inside the pass that these rings serve */

@@ -228,7 +228,7 @@ Val ring_row(Context *x, const Component *c, const Array *a, Val row) {
 static Val load_message(Step *s, Array *a, bool before, const Cell *cell) {
   Context *x = &s->own;
   if (before && s->folded)
-    return build_load(B(x), s->folded, table_place(x, s->copy, build_int(B(x), 0), state_after(s->copy.c->chain), 1, cell));
+    return build_load(B(x), s->folded, table_place(x, s->copy, s->folded_row, state_after(s->copy.c->chain), 1, cell));
   Val row = before ? build_2(B(x), IR_SUB, s->row, build_int(B(x), 1)) : s->row, v;
   if (before && s->gamma) v = build_load(B(x), s->gamma, held_place(s, s->gamma, s->gamma_at[0], s->gamma_at[1], row, 1, cell));
   else v = build_load(B(x), a, table_place(x, s->copy, ring_row(x, s->copy.c, a, row), state_after(s->copy.c->chain), before, cell));

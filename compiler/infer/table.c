@@ -157,18 +157,22 @@ static void fold_before(Step *s, ChainTables *t) {
   Context *x = &s->own;
   Builder *b = B(x);
   const Chain *ch = s->copy.c->chain;
+  bool swept = s->ring == RING_SUM && t->forward_ring;
   if (!t->folded[s->ring]) {
     Region *back = b->at;
     b->at = b->k->top;
-    t->folded[s->ring] = chain_array(x->d, s->copy.c, "folded", STORE_WIDE, build_int(b, 1), state_after(ch));
+    Context top = {.d = x->d};
+    Val rows = swept ? build_int(b, 1) : step_count(&top, s->copy.c);
+    t->folded[s->ring] = chain_array(x->d, s->copy.c, "folded", STORE_WIDE, rows, state_after(ch));
     b->at = back;
   }
   Nest nest = {0};
   Cell cell = open_state(x, s->copy.c, state_before(ch), LOOP_PAR, &nest);
   Val w = clique_rest(s, &cell, 0, 0, (Terms){.factors = true, .before = true});
-  build_store(b, t->folded[s->ring], w, table_place(x, s->copy, build_int(b, 0), state_after(ch), 1, &cell));
+  Val row = swept ? build_int(b, 0) : build_2(b, IR_SUB, s->row, build_int(b, 1));
+  build_store(b, t->folded[s->ring], w, table_place(x, s->copy, row, state_after(ch), 1, &cell));
   close_nest(b, &nest);
-  s->folded = t->folded[s->ring];
+  s->folded = t->folded[s->ring], s->folded_row = row;
 }
 
 /* forward[row] of the step s, from forward[row - 1]; what is taken out of the rows is added up in `scale`. */
