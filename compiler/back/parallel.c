@@ -29,6 +29,7 @@
 
 enum {
   ITEMS = 256,  /* at most: enough to balance rows of uneven cost, few enough to cost nothing */
+  GRAIN = 1024, /* iterations of straight code in an item: threads that fetch less wait for one another */
   NEST_MAX = 8, /* loops in one space of rows */
   SMALL_BLOCK = 96 /* rows: packing columns for fewer costs too much */
 };
@@ -178,8 +179,35 @@ static LLVMValueRef count_rows(Emit *e, const Nest *nest) {
   return rows;
 }
 
-static LLVMValueRef item_rows(Emit *e, LLVMValueRef rows) {
-  return op_extreme(e, IR_INT, true, parts(e, rows, const_int(e, ITEMS)), const_int(e, 1));
+static bool is_straight(const Kernel *k, const Region *r) {
+  for (uint32_t n = 0; n < r->code.n; n++)
+    if (ir_at(k, r->code.at[n])->op == IR_SOLVE) return false;
+  return !has_loop(k, r);
+}
+
+/* How often straight code runs for a row; NULL: it is not known before, or there is more than straight code. */
+static LLVMValueRef row_iterations(Emit *e, const Nest *nest) {
+  const Region *body = nest->loop[nest->n - 1]->body;
+  LLVMValueRef n = const_int(e, 1);
+  if (nest->tiled) return NULL;
+  for (uint32_t c = 0; c < body->code.n; c++) {
+    const Instr *i = ir_at(e->k, body->code.at[c]);
+    if (i->op == IR_SOLVE) return NULL;
+    if (i->op != IR_LOOP) continue;
+    const Loop *l = i->loop;
+    if (l->seed || !is_straight(e->k, l->body) || !known_outside(e->k, nest->loop[0], l->lo) || !known_outside(e->k, nest->loop[0], l->hi)) return NULL;
+    n = LLVMBuildAdd(e->b, n, extent(e, l), "");
+  }
+  return n;
+}
+
+/* At least 1: as many as leave ITEMS, or, where rows are brief, enough to be worth fetching. */
+static LLVMValueRef item_rows(Emit *e, const Nest *nest, LLVMValueRef rows) {
+  LLVMValueRef each = op_extreme(e, IR_INT, true, parts(e, rows, const_int(e, ITEMS)), const_int(e, 1));
+  LLVMValueRef brief = row_iterations(e, nest);
+  if (!brief) return each;
+  LLVMValueRef worth = LLVMBuildUDiv(e->b, const_int(e, GRAIN), op_extreme(e, IR_INT, true, brief, const_int(e, 1)), "");
+  return op_extreme(e, IR_INT, true, each, worth);
 }
 
 /* ---- what is handed over -------------------------------------------------------------------------- */
@@ -365,7 +393,7 @@ static void emit_row(Emit *e, const Nest *nest, LLVMValueRef row, const RowsFunc
 }
 
 static void emit_item(Emit *e, const Nest *nest, const RowsFunctions *f) {
-  LLVMValueRef rows = count_rows(e, nest), each = item_rows(e, rows);
+  LLVMValueRef rows = count_rows(e, nest), each = item_rows(e, nest, rows);
   LLVMValueRef item = LLVMGetParam(e->fn, ROW_ITEM), lo = LLVMBuildMul(e->b, item, each, "");
   LLVMValueRef left = LLVMBuildSub(e->b, rows, lo, "");
   LLVMValueRef hi = LLVMBuildAdd(e->b, lo, op_extreme(e, IR_INT, false, left, each), "");
@@ -548,7 +576,7 @@ void emit_parallel(Emit *e, const Loop *l) {
     LLVMBuildBr(e->b, done);
     LLVMPositionBuilderAtEnd(e->b, whole);
   }
-  share(e, context, emit_rows(e, &nest, &list, ROWS_ALL, &f), parts(e, rows, item_rows(e, rows)));
+  share(e, context, emit_rows(e, &nest, &list, ROWS_ALL, &f), parts(e, rows, item_rows(e, &nest, rows)));
   if (done) block_go(e, done);
   e->tasks++;
 }

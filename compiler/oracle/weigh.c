@@ -107,6 +107,8 @@ static bool is_elu_plus_one(const Term *t) {
   return elu->kind == TERM_OP && elu->op == OP_ELU && one->kind == TERM_REAL && one->real == 1;
 }
 
+static double log_sigmoid(double x) { return x < 0 ? x - log1p(exp(x)) : -log1p(exp(-x)); }
+
 static LogW log_op(World *w, const Term *t) {
   switch ((int)t->op) {
   case OP_EXP: return (LogW){exponent(w, t->args.at[0], 1), 1};
@@ -124,10 +126,7 @@ static LogW log_op(World *w, const Term *t) {
     return times(a, a);
   }
   /* Of any argument a positive number, which underflows. */
-  case OP_SIGMOID: {
-    double x = world_real(w, t->args.at[0]);
-    return (LogW){x < 0 ? x - log1p(exp(x)) : -log1p(exp(-x)), 1};
-  }
+  case OP_SIGMOID: return (LogW){log_sigmoid(world_real(w, t->args.at[0])), 1};
   case OP_SOFTPLUS: {
     double x = world_real(w, t->args.at[0]);
     return x < -40 ? (LogW){x, 1} : log_value(world_real(w, t));
@@ -184,16 +183,30 @@ static bool try_value(World *w, const Factor *f, const Unit *u, const Support *s
   return ok;
 }
 
+/* Of a piece of a stick and of the rest: those of a sigmoid never are 0. */
+static void break_off(World *w, const Term *p, double *log_p, double *log_rest) {
+  if (p->kind == TERM_OP && p->op == OP_SIGMOID) {
+    double a = world_real(w, p->args.at[0]);
+    *log_p = log_sigmoid(a);
+    *log_rest = log_sigmoid(-a);
+    return;
+  }
+  double v = world_real(w, p);
+  if (!(v >= 0 && v <= 1)) v = NAN;
+  *log_p = log(v);
+  *log_rest = log1p(-v);
+}
+
 /* Sticks are broken from the last value to the first; what is left of them is the part of none. */
 static void break_stick(World *w, const Factor *f, const Unit *u, const Support *s, double *parts) {
   double left = 0;
   for (int64_t k = s->range.n - 1; k >= 0; k--) {
     parts[k] = -INFINITY;
     if (!try_value(w, f, u, s, k)) continue;
-    double p = world_real(w, f->weight->params.at[0]);
-    if (!(p >= 0 && p <= 1)) p = NAN;
-    parts[k] = oracle_add_log(left, log(p));
-    left = oracle_add_log(left, log1p(-p));
+    double log_p, log_rest;
+    break_off(w, f->weight->params.at[0], &log_p, &log_rest);
+    parts[k] = oracle_add_log(left, log_p);
+    left = oracle_add_log(left, log_rest);
   }
   if (s->or_none) parts[s->range.n] = left;
 }

@@ -216,6 +216,16 @@ static Val exception_of(const Planner *p, const Loop *l) {
   return i->arg[0];
 }
 
+/* Does v, of a pair, follow from what another loop over each pair leaves?  On tiles all these loops run before it is there. */
+static bool follows_from_loop(const Planner *p, Val v, uint32_t depth) {
+  const Instr *i = ir_at(p->k, v);
+  if (!v || !is_both(p, v) || depth > 64) return depth > 64;
+  if (i->op == IR_RESULT) return !exception_of(p, i->loop);
+  for (uint32_t n = 0; n < i->narg; n++)
+    if (follows_from_loop(p, i->arg[n], depth + 1)) return true;
+  return false;
+}
+
 /* A loop inside a stream whose result belongs to a pair. */
 static void permit_feature(Planner *p, const Loop *l, uint32_t depth) {
   Val exception = exception_of(p, l), row, col;
@@ -231,6 +241,8 @@ static void permit_feature(Planner *p, const Loop *l, uint32_t depth) {
     if (is_float_product(l->accs.at[n])) refuse(p, "a product needs the range of f64");
   for (uint32_t n = 0; n < l->accs.n && !is_log_contraction(p, l, &row, &col); n++)
     if (l->accs.at[n]->naxis || !is_plain(l->accs.at[n]->kind)) refuse(p, "an inner loop over each pair is weighted or has axes");
+  for (uint32_t n = 0; n < l->accs.n; n++)
+    if (follows_from_loop(p, l->accs.at[n]->body.x, 0)) refuse(p, "an inner loop over each pair reads what another leaves");
   if (l->accs.n > p->accs) p->accs = l->accs.n;
   permit_region(p, l->body, depth + 1);
 }
