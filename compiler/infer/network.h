@@ -37,6 +37,8 @@ bool network_is_countable(const Group *g);
 Val network_marginal(Context *x, Copy copy, NetworkSet set, Choice value); /* log */
 Val network_joint(Context *x, Copy copy, const Network *net, uint32_t group, Val instance, const Val *numbers);
 Val network_state(Context *x, Copy copy, NetworkSet set); /* log sum of the copy's component; -inf: empty; NaN */
+/* NaN where a normaliser that posteriors do without is no number, else 0 (network_table.c). */
+Val network_lost(Context *x, Copy copy);
 Val network_total(Context *x, Copy copy, NetworkSet set, int64_t which); /* z of runtime/family.h */
 /* log p of a value of `b`, given that `a` has the value of number `held`. */
 Val network_given(Context *x, Copy a, Val held, Copy b, Choice value);

@@ -282,8 +282,8 @@ static Val unless_spoilt(Context *x, Copy copy, Val v) {
 static Val whole_entropy(Context *x, Copy copy) { return unless_spoilt(x, copy, network_total(x, copy, NETWORK_ALL, 1)); }
 
 static Val whole_kl(Context *x, Copy copy) {
-  Val h = network_total(x, copy, NETWORK_ALL, 1);
-  return unless_spoilt(x, copy, build_2(B(x), IR_SUB, network_total(x, copy, NETWORK_ALL, 2), h));
+  Val h = network_total(x, copy, NETWORK_ALL, 1), kl = build_2(B(x), IR_SUB, network_total(x, copy, NETWORK_ALL, 2), h);
+  return unless_spoilt(x, copy, build_2(B(x), IR_ADD, kl, network_lost(x, copy)));
 }
 
 static Val whole_count(Context *x, Copy copy) { return network_total(x, copy, NETWORK_REQUIRES, 0); }
@@ -357,10 +357,12 @@ Val network_count_of(Context *x, const Term *t, const Component *c) {
   return n.whole ? of_whole(x, t, &n, ACC_PROD, whole_count) : refuse_named(x, t);
 }
 
-static Val whole_logz(Context *x, Copy copy) { return network_total(x, copy, NETWORK_ALL, 0); }
+static Val whole_logz(Context *x, Copy copy) {
+  return build_2(B(x), IR_LOGMUL, network_total(x, copy, NETWORK_ALL, 0), network_lost(x, copy));
+}
 
 static Val is_empty(Context *x, Copy copy) {
-  return build_select(B(x), build_2(B(x), IR_EQ, whole_logz(x, copy), wide(x, -INFINITY)), wide(x, 1), wide(x, 0));
+  return build_select(B(x), build_2(B(x), IR_EQ, network_total(x, copy, NETWORK_ALL, 0), wide(x, -INFINITY)), wide(x, 1), wide(x, 0));
 }
 
 Val network_logz(Context *x, const Component *c, Span span) {

@@ -76,8 +76,19 @@ static Context at_owner(Context *x, const Group *g, Copy owner) {
   return y;
 }
 
-/* The log weight of the instance at the values known in x. */
-static Val group_log(Context *x, const Network *net, uint32_t at, Copy owner) {
+/* Does its normaliser cancel in every posterior?  Nothing but the copy itself decides it. */
+static bool is_apart(const Group *g) { return g->kind == GROUP_PRIOR && !is_exact(g->weight) && g->names.n == 1; }
+
+static Val normaliser_of(Context *x, const Group *g, Copy owner) {
+  Context y = at_owner(x, g, owner);
+  return owned_factor_log(&y, owner, &(Factor){.kind = FACTOR_NORMALISER, .edge = g->edge, .weight = g->weight});
+}
+
+static Val is_lost(Context *x, Val normaliser) { return build_2(B(x), IR_NE, normaliser, normaliser); }
+
+/* The log weight of the instance at the values known in x; a normaliser that cancels is left out where it is no number, but for the
+ * prior's own sums. */
+static Val group_log(Context *x, const Network *net, uint32_t at, NetworkSet set, Copy owner) {
   const Group *g = net->groups.at[at];
   if (g->kind == GROUP_WEIGHT) return weight_over(x, g->weight, &g->beyond);
   Context y = at_owner(x, g, owner);
@@ -92,8 +103,9 @@ static Val group_log(Context *x, const Network *net, uint32_t at, Copy owner) {
     if (exact) f.reach = &over;
     Val l = owned_factor_log(&y, owner, &f);
     if (exact) return l;
-    f.kind = FACTOR_NORMALISER;
-    return build_2(B(x), IR_LOGMUL, l, owned_factor_log(&y, owner, &f));
+    Val n = normaliser_of(x, g, owner);
+    if (set == NETWORK_ALL && is_apart(g)) n = build_select(B(x), is_lost(x, n), net_wide(x, 0), n);
+    return build_2(B(x), IR_LOGMUL, l, n);
   }
   case GROUP_WEIGHT: break;
   }
@@ -110,15 +122,15 @@ static bool may_coincide(Context *x, Copy a, Copy b) {
 }
 
 /* Where a name is another one of the copy whose prior it is, it follows that in the sum over its support too. */
-static Val owned_log(Context *x, const Network *net, uint32_t at, const Copy *copies, uint32_t from) {
+static Val owned_log(Context *x, const Network *net, uint32_t at, NetworkSet set, const Copy *copies, uint32_t from) {
   const Group *g = net->groups.at[at];
-  if (g->kind == GROUP_WEIGHT || from == g->names.n) return group_log(x, net, at, copies[0]);
-  if (!from || !may_coincide(x, copies[from], copies[0])) return owned_log(x, net, at, copies, from + 1);
+  if (g->kind == GROUP_WEIGHT || from == g->names.n) return group_log(x, net, at, set, copies[0]);
+  if (!from || !may_coincide(x, copies[from], copies[0])) return owned_log(x, net, at, set, copies, from + 1);
   Val same = build_2(B(x), IR_EQ, network_flat(x, copies[from]), network_flat(x, copies[0]));
   Context one = with_same_copy(x, copies[from].c, copies[from].at, copies[0].at), two = with_guard(x, build_1(B(x), IR_NOT, same));
   one = with_guard(&one, same);
-  Val p = owned_log(&one, net, at, copies, from + 1);
-  return build_select(B(x), same, p, owned_log(&two, net, at, copies, from + 1));
+  Val p = owned_log(&one, net, at, set, copies, from + 1);
+  return build_select(B(x), same, p, owned_log(&two, net, at, set, copies, from + 1));
 }
 
 /* Two names of one copy agree, a name of none has number 0. */
@@ -133,6 +145,43 @@ static Val agree(Context *x, const Group *g, const Copy *copies, const Val *ther
       all = build_and(B(x), all, build_2(B(x), IR_OR, apart, build_2(B(x), IR_EQ, numbers[a], numbers[b])));
     }
   return all;
+}
+
+/* ---- normalisers that are no numbers --------------------------------------------------------------------- */
+
+typedef struct Lost { const Group *g; uint32_t at; } Lost;
+
+static Val lost_from(Context *x, const Lost *s);
+
+static void contribute_lost(Context *x, void *arg, Contribution *c) {
+  const Lost *s = arg;
+  c->x = lost_from(x, &(Lost){s->g, s->at + 1});
+}
+
+/* Over the instances of a group, from the loop `at` on: NaN where one is lost whose copy's component is not empty, else 0. */
+static Val lost_from(Context *x, const Lost *s) {
+  if (s->at < s->g->loops.n) return reduce_over(x, s->g->loops.at[s->at], ACC_SUM, IR_WIDE, contribute_lost, (void *)s);
+  Val there, zero = net_wide(x, 0);
+  Copy owner = name_copy(x, s->g->names.at[0], &there);
+  Context y = there ? with_guard(x, there) : *x;
+  Val lost = is_lost(x, normaliser_of(&y, s->g, owner));
+  lost = build_and(B(x), lost, build_2(B(x), IR_NE, network_state(&y, owner, NETWORK_ALL), net_wide(x, -INFINITY)));
+  return build_select(B(x), build_and(B(x), there, lost), net_wide(x, NAN), zero);
+}
+
+Val network_lost(Context *x, Copy copy) {
+  const Network *net = copy.c->network;
+  Context top = {.d = x->d}, y = *x;
+  Val sum = net_wide(x, 0);
+  for (uint32_t k = 0; k < net->outer; k++) {
+    Bounds r = eval_range(&top, &copy.c->plates.at[k]->range);
+    y = with_index(&y, net->parts.at[0]->plates.at[k], copy.at[k], r.lo, r.hi, true);
+  }
+  for (uint32_t k = 0; k < net->groups.n; k++) {
+    Context z = bind_outer(net, net->groups.at[k], &y);
+    if (is_apart(net->groups.at[k])) sum = net_add(x, sum, lost_from(&z, &(Lost){net->groups.at[k], 0}));
+  }
+  return sum;
 }
 
 static Array *named_array(Derive *d, const Network *net, NetworkShape *s, const NetworkLayout *l, uint32_t part);
@@ -170,7 +219,7 @@ void network_fill_table(Derive *d, const Network *net, NetworkShape *shape, cons
       missing = build_2(b, IR_EQ, build_load(b, named, outer_place), net_whole(&y, 0));
       z = with_guard(&y, missing);
     }
-    v = build_convert(b, owned_log(&z, net, at, copies, 0), IR_WIDE);
+    v = build_convert(b, owned_log(&z, net, at, set, copies, 0), IR_WIDE);
     if (missing) v = build_select(b, missing, v, net_wide(&y, 0));
   }
   i.nest.place[net->outer] = net_add(&y, net_add(&y, l->table[at], net_mul(&y, i.number, l->cells[at])), cell);

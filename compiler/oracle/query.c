@@ -113,7 +113,8 @@ static double entropy_part(World *w, Component *c, const uint32_t *copies, uint3
 
 static double kl_part(World *w, Component *c, const uint32_t *copies, uint32_t n) {
   if (isnan(c->table->log_z)) return NAN;
-  if (c->lost_prior) return c->table->n ? NAN : 0;
+  if (!c->table->n) return 0; /* whatever its prior is */
+  if (c->lost_prior) return NAN;
   if (!c->prior) c->prior = component_enumerate(w, c, WITH_PRIOR, NULL);
   if (w->failed || isnan(c->prior->log_z)) return NAN;
   Marginal post = marginal(w, c, c->table, copies, n), prior = marginal(w, c, c->prior, copies, n);
