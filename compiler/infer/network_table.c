@@ -228,14 +228,24 @@ void network_fill_table(Derive *d, const Network *net, NetworkShape *shape, cons
   close_instances(d, &i);
 }
 
+/* A support depends on copies before its own; the value that is judged is its own. */
+static void check_earlier(Context *x, const Term *ref, Val there, Copy copy, Copy own) {
+  Val at = network_flat(x, copy), end = net_add(x, network_flat(x, own), net_whole(x, 1));
+  B(x)->span = ref->span;
+  build_check(B(x), IR_CHECK_INDEX, there, at, end);
+}
+
 static void fill_names(Derive *d, const Network *net, const NetworkLayout *l, uint32_t at, Array *to) {
   Builder *b = &d->b;
   const Group *g = net->groups.at[at];
   Instance i = open_instances(d, net, g);
+  Copy own = {0};
   for (uint32_t k = 0; k < g->names.n; k++) {
     Val there;
     Copy copy = name_copy(&i.x, g->names.at[k], &there);
     Val var = net_add(&i.x, l->var[network_part(net, copy.c)], network_flat(&i.x, copy));
+    if (k && g->kind == GROUP_SUPPORT && copy.c == own.c) check_earlier(&i.x, g->names.at[k], there, copy, own);
+    if (!k) own = copy;
     if (there) var = build_select(b, there, var, net_whole(&i.x, -2));
     i.nest.place[net->outer] = net_add(&i.x, l->names[at], net_add(&i.x, net_mul(&i.x, i.number, net_whole(&i.x, g->names.n)), net_whole(&i.x, k)));
     build_store(b, to, var, i.nest.place);

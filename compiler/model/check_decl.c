@@ -256,12 +256,36 @@ static bool refuse_where(Checker *c, const Stmt *s, const Edge *e) {
   return false;
 }
 
+/* What a support may depend on comes before it: of the edge itself, copies with lower indices, and the value that is judged.  Where that
+ * is a matter of data, it is one of the run. */
+typedef struct Own { Checker *c; const Edge *e; const Term *later; } Own;
+
+static void find_later(const Term *t, void *context) {
+  Own *o = context;
+  if (t->kind != TERM_EDGE || t->edge != o->e || o->later) return;
+  for (uint32_t i = 0; i < t->args.n; i++) {
+    int64_t d;
+    if (!dim_difference(o->c->arena, t->args.at[i], term_index(o->c->arena, o->e->plates.at[i], t->span), &d)) return;
+    if (d > 0) o->later = t;
+    if (d) return;
+  }
+}
+
+static bool refuse_later(Checker *c, const Edge *e) {
+  Own o = {c, e, NULL};
+  term_walk(e->where, find_later, &o);
+  if (!o.later) return false;
+  Diag *d = diag_error(c->diags, o.later->span, "the support of '%s' cannot depend on a copy that comes after it", name_text(c, e->name));
+  diag_hint(c->diags, d, "copies come in the order of their indices; 'require' joins them in any order");
+  return true;
+}
+
 static bool check_support(Checker *c, const Stmt *s, Edge *e) {
   if (!s->edge.where) return true;
   Term *t = scalar_bool(c, s->edge.where, "the condition of 'where'");
   if (!t || !mention_allowed(c, t, PLACE_SUPPORT, s->edge.where->span)) return false;
   e->where = t;
-  return true;
+  return !refuse_later(c, e);
 }
 
 void check_edge(Checker *c, const Stmt *s) {

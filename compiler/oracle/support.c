@@ -14,6 +14,13 @@ static Support structured_support(World *w, Unit *u) {
   return (Support){.width = u->n, .rows = u->rows, .n = u->n_rows};
 }
 
+/* A later copy of the same edge cannot be known. */
+static void only_earlier(World *w, const Unit *u) {
+  if (w->need < 0 || w->need <= (int64_t)u->first || w->units.at[w->copies.at[w->need].unit].edge != u->edge) return;
+  w->need = NEED_NOTHING;
+  world_fault(w, u->edge->where->span, "the support of '%s' depends on a copy that comes after it", sym_text(w->model->names, u->edge->name));
+}
+
 /* Whether `where` admits the value v of a single copy; its plates are bound. */
 static bool admits(World *w, const Unit *u, int64_t v) {
   const Edge *e = u->edge;
@@ -22,6 +29,7 @@ static bool admits(World *w, const Unit *u, int64_t v) {
   bool used = w->used_none;
   w->value[u->first] = v;
   bool ok = world_bool(w, e->where);
+  only_earlier(w, u);
   w->value[u->first] = saved;
   w->used_none = used; /* `where` is no weight: its uses of none do not make one 1 */
   return ok;
