@@ -89,6 +89,7 @@ typedef struct Emit {
   LLVMValueRef block_rows, row;        /* row: the number of the one being computed */
   LLVMValueRef group; /* iterations of the loop around the rows that share a block (tile_group.c); NULL: none do */
   LLVMValueRef odd_rows;               /* the function of those that tiles leave to scalar code; NULL: they are emitted in place */
+  LLVMValueRef column;                 /* the function that does what a loop over columns does for one (tile_across.c) */
   LLVMValueRef pack;                   /* the function that packs a block of columns, likewise */
 } Emit;
 
@@ -222,6 +223,7 @@ void emit_share(Emit *e);
 void emit_parallel(Emit *e, const Loop *l);
 void parallel_pack(Emit *e, LLVMValueRef first); /* calls e->pack for the present block and span */
 void parallel_odd_row(Emit *e, LLVMValueRef at); /* calls e->odd_rows for a row of the present block */
+void parallel_column(Emit *e, LLVMValueRef column); /* calls e->column */
 LLVMValueRef parallel_split_bytes(Emit *e); /* of the states of spans that threads share, at e->threads threads */
 
 /* ---- dispatch.c --------------------------------------------------------------------------------- */

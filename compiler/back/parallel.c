@@ -229,11 +229,16 @@ static void capture_instr(void *ctx, Val v) {
   for (uint32_t d = 0; i->array && d < i->array->rank; d++) capture(c, i->array->dims[d]);
 }
 
-static Captured captured_by(Emit *e, const Loop *l) {
+/* What the iterations read; those of another loop too where rows are summed across. */
+static Captured captured_by(Emit *e, const Loop *l, const Nest *nest) {
   Capture c = {.e = e, .body = l->body, .seen = NEW_ARRAY(e->arena, bool, e->k->instrs.n)};
   capture(&c, l->lo);
   capture(&c, l->hi);
   walk_code(e->k, l->body, capture_instr, &c);
+  const TileAcross *a = nest->tiled ? nest->tiled->streams.at[0]->across : NULL;
+  if (!a) return c.list;
+  c.body = (a->depth > 1 ? a->around[0] : a->loop)->body;
+  walk_code(e->k, c.body, capture_instr, &c);
   return c.list;
 }
 
@@ -267,10 +272,10 @@ static void store_field(Emit *e, LLVMValueRef v, LLVMValueRef base, size_t offse
 
 enum { ROW_IN, ROW_OUT, ROW_SIZES, ROW_WORKSPACE, ROW_ERR, ROW_CONTEXT, ROW_ITEM, ROW_THREAD, ROW_SPAN, ROW_AT, ROW_STATE, ROW_FROM, ROW_PARAMS };
 
-/* ROWS_ALL: the rows of an item.  ROWS_ODD: of the block ROW_ITEM the row ROW_AT, by scalar code.  For loops with spans, whose rows are blocks: ROWS_SPAN: of row ROW_ITEM the span ROW_SPAN, into
+/* ROWS_ALL: the rows of an item.  ROWS_ODD: of the block ROW_ITEM the row ROW_AT, by scalar code; ROWS_COLUMN: the column ROW_AT of a loop across the rows.  For loops with spans, whose rows are blocks: ROWS_SPAN: of row ROW_ITEM the span ROW_SPAN, into
  * ROW_STATE, once ROWS_BEGIN has set that; ROWS_PACK: for it the columns from ROW_AT; ROWS_JOIN: the state ROW_FROM into ROW_STATE; ROWS_FINISH: the results from ROW_STATE; ROWS_SPANS: one span of one
  * row an item, into the shared states; ROWS_MERGE: what those of a row come to. */
-typedef enum { ROWS_ALL, ROWS_ODD, ROWS_BEGIN, ROWS_PACK, ROWS_SPAN, ROWS_JOIN, ROWS_FINISH, ROWS_SPANS, ROWS_MERGE, ROWS_PARTS } RowsPart;
+typedef enum { ROWS_ALL, ROWS_ODD, ROWS_COLUMN, ROWS_BEGIN, ROWS_PACK, ROWS_SPAN, ROWS_JOIN, ROWS_FINISH, ROWS_SPANS, ROWS_MERGE, ROWS_PARTS } RowsPart;
 
 /* A loop's functions by part; those that other parts call come first. */
 typedef struct RowsFunctions { LLVMValueRef of[ROWS_PARTS]; } RowsFunctions;
@@ -357,6 +362,8 @@ static void call_part(Emit *e, LLVMValueRef f, RowsCall c) {
 }
 
 void parallel_odd_row(Emit *e, LLVMValueRef at) { call_part(e, e->odd_rows, (RowsCall){.row = e->row, .at = at}); }
+
+void parallel_column(Emit *e, LLVMValueRef column) { call_part(e, e->column, (RowsCall){.row = e->row, .at = column}); }
 
 void parallel_pack(Emit *e, LLVMValueRef first) {
   LLVMValueRef span = LLVMGetParam(e->fn, ROW_SPAN), state = LLVMGetParam(e->fn, ROW_STATE);
@@ -445,6 +452,10 @@ static void emit_part(Emit *e, const Nest *nest, RowsPart part, const RowsFuncti
   switch (part) {
     case ROWS_ALL: emit_item(e, nest, f); return;
     case ROWS_ODD: tile_odd_row(e, nest->tiled, enter_row(e, nest, item), at); return;
+    case ROWS_COLUMN:
+      enter_row(e, nest, item);
+      tile_across_column(e, nest->tiled, at);
+      return;
     case ROWS_BEGIN: tile_span_begin(e, nest->tiled, enter_row(e, nest, item), span, state); return;
     case ROWS_PACK: tile_span_pack(e, nest->tiled, enter_row(e, nest, item), span, state, at); return;
     case ROWS_SPAN:
@@ -462,12 +473,12 @@ static void emit_part(Emit *e, const Nest *nest, RowsPart part, const RowsFuncti
 
 /* Functions that call others for each of many rows, and rows that tiles leave to scalar code, which are rare. */
 static bool is_brief(RowsPart part, const RowsFunctions *f) {
-  return part == ROWS_ODD || part == ROWS_SPANS || part == ROWS_MERGE || (part == ROWS_ALL && f->of[ROWS_SPAN]);
+  return part == ROWS_ODD || part == ROWS_COLUMN || part == ROWS_SPANS || part == ROWS_MERGE || (part == ROWS_ALL && f->of[ROWS_SPAN]);
 }
 
 /* Emits a function in the middle of another one. */
 static LLVMValueRef emit_rows(Emit *e, const Nest *nest, const Captured *list, RowsPart part, const RowsFunctions *f) {
-  static const char *const name[ROWS_PARTS] = {"rows", "odd", "begin", "pack", "span", "join", "finish", "spans", "merge"};
+  static const char *const name[ROWS_PARTS] = {"rows", "odd", "column", "begin", "pack", "span", "join", "finish", "spans", "merge"};
   Emit outer = *e;
   LLVMBasicBlockRef at = LLVMGetInsertBlock(e->b), cells = LLVMGetInsertBlock(e->cells);
   e->val = NEW_ARRAY(e->arena, LLVMValueRef, e->k->instrs.n);
@@ -475,6 +486,7 @@ static LLVMValueRef emit_rows(Emit *e, const Nest *nest, const Captured *list, R
   e->in_task = true;
   if (nest->tiled && part != ROWS_FINISH) e->beside = 0;
   e->odd_rows = f->of[ROWS_ODD];
+  e->column = f->of[ROWS_COLUMN];
   e->pack = f->of[ROWS_PACK];
   function_begin(e, arena_printf(e->arena, "%s.%s.%u", e->name, name[part], outer.tasks), rows_type(e));
   LLVMSetLinkage(e->fn, LLVMInternalLinkage);
@@ -552,9 +564,9 @@ static void share_spans(Emit *e, const Nest *nest, const Captured *list, LLVMVal
   share(e, context, emit_rows(e, nest, list, ROWS_MERGE, f), rows);
 }
 
-void emit_parallel(Emit *e, const Loop *l) {
+static void emit_shared(Emit *e, const Loop *l) {
   Nest nest = nest_of(e, l);
-  Captured list = captured_by(e, l);
+  Captured list = captured_by(e, l, &nest);
   LLVMValueRef context = cell_new(e, LLVMArrayType2(e->t.i64, captured_offset(list.n) / sizeof(int64_t)), "context");
   LLVMValueRef field[] = {e->in, e->out, e->sizes, e->workspace, e->threads};
   for (size_t n = 0; n < 5; n++) store_field(e, field[n], context, (n + 1) * sizeof(void *));
@@ -568,6 +580,7 @@ void emit_parallel(Emit *e, const Loop *l) {
   LLVMBasicBlockRef done = NULL;
   RowsFunctions f = {{NULL}};
   if (nest.tiled) f.of[ROWS_ODD] = emit_rows(e, &nest, &list, ROWS_ODD, &f);
+  if (nest.tiled && nest.tiled->streams.at[0]->across) f.of[ROWS_COLUMN] = emit_rows(e, &nest, &list, ROWS_COLUMN, &f);
   if (has_spans(e, &nest)) {
     for (int part = ROWS_BEGIN; part <= ROWS_FINISH; part++) f.of[part] = emit_rows(e, &nest, &list, (RowsPart)part, &f);
     done = block_new(e, "shared");
@@ -579,6 +592,14 @@ void emit_parallel(Emit *e, const Loop *l) {
   share(e, context, emit_rows(e, &nest, &list, ROWS_ALL, &f), parts(e, rows, item_rows(e, &nest, rows)));
   if (done) block_go(e, done);
   e->tasks++;
+}
+
+/* What blocks of rows do across them, no loop needs to do for their columns. */
+void emit_parallel(Emit *e, const Loop *l) {
+  const TileRows *rows = e->plan ? tile_across_of(e->plan, l) : NULL;
+  LLVMBasicBlockRef done = rows ? block_when(e, LLVMBuildNot(e->b, tile_across_holds(e, rows), ""), "columns") : NULL;
+  emit_shared(e, l);
+  if (done) block_go(e, done);
 }
 
 /* ---- sharing ---------------------------------------------------------------------------------------- */

@@ -30,7 +30,8 @@
  *   tile_stream.c  strips: features, sweep, contract
  *   tile_sweep.c   the sweep over the pairs of a row
  *   tile_merge.c   states of parts of the columns
- *   tile_mask.c    which blocks a mask leaves empty or full */
+ *   tile_mask.c    which blocks a mask leaves empty or full
+ *   tile_across.c  sums over the rows, for each column of a block */
 #ifndef ATTN_BACK_TILE_H
 #define ATTN_BACK_TILE_H
 
@@ -96,6 +97,8 @@ typedef struct Tile {
   LLVMValueRef bad, some_bad; /* columns of the block with an x that is no number, i32; cell, i1: whether there are */
   LLVMValueRef vec_lo, vec_hi; /* vectors of the block that may hold a pair of the strip: vec_lo..vec_hi, not empty */
   LLVMValueRef all, partial;  /* i1: all pairs of the strip are there; else cells of i1 by tile: some pair is missing */
+  LLVMValueRef across;        /* NULL, or i1: the block does what a loop over its columns would (TileStream.across) */
+  LLVMValueRef kept;          /* NULL, or i1: features of all rows of the block are in buffers of pairs when a strip begins */
   LLVMValueRef in_place, lost; /* NULL, or i1: columns are read where they lie; cell, i1: the span must be taken from panels */
   LLVMValueRef strip;         /* number of the strip in the block of rows */
   LLVMValueRef pair_row;      /* where the strip's rows begin in buffers of pairs, which hold all of a block read in place; NULL: 0 */
@@ -181,6 +184,7 @@ void tile_pack_columns(Tile *t);               /* panels and operands of the blo
 void tile_pack_columns_bare(Tile *t);         /* the same without what is read in place */
 bool tile_columns_unchecked(const Tile *t);
 void tile_pack_column_values(Tile *t, const ValVec *values); /* some operands of columns alone */
+void tile_pack_values_between(Tile *t, const ValVec *values, LLVMValueRef from, LLVMValueRef to); /* of these columns of the block */
 void tile_pack_diagonals(Tile *t);             /* operands of i - j in the block of rows and columns */
 void tile_need_row(const Tile *t, Need *n);    /* what tile_pack_row reads from the body of the rows */
 LLVMValueRef tile_get(Emit *e, LLVMTypeRef t, LLVMValueRef base, LLVMValueRef at);
@@ -254,6 +258,19 @@ void tile_place_no_range(Tile *t);
 void tile_place_range(Tile *t);
 void tile_place_contract(Tile *t, uint32_t k);
 
+/* ---- tile_across.c ------------------------------------------------------------------------------ */
+
+/* i1: whether a block holds all rows of the loop and, so, does what the loop over columns would. */
+LLVMValueRef tile_across_holds(Emit *e, const TileRows *rows);
+/* Rows in buffers of pairs: as many as all strips of such a block have. */
+LLVMValueRef tile_across_rows(const Tile *t);
+/* Of the block of columns, whose other operands are packed: features of all strips; results of the loop over columns, into
+ * their arrays and into the operands that are read of them.  Where the loop has run, the operands alone. */
+void tile_across_columns(Tile *t);
+/* The iteration of the loop over columns for the column of that number, by scalar code: the loops around the rows stand
+ * where they do. */
+void tile_across_column(Emit *e, const TileRows *rows, LLVMValueRef column);
+
 /* ---- tile_affine.c ------------------------------------------------------------------------------ */
 
 LLVMValueRef tile_value_affine(Tile *t, Val v, double times); /* v * times, of one vector of pairs, a float */
@@ -268,6 +285,7 @@ LLVMValueRef tile_scaled(Tile *t, Val v, LLVMValueRef x); /* an operand being pa
 /* ---- tile_stream.c ------------------------------------------------------------------------------ */
 
 void tile_strip(Tile *t);
+void tile_strip_features(Tile *t); /* of all columns of the block, for the strip, without a sweep */
 
 /* Of scalars or vectors, of the accumulator's type. */
 LLVMValueRef tile_combine(Emit *e, const Acc *a, LLVMValueRef x, LLVMValueRef y);

@@ -81,6 +81,7 @@ static void count_readers(Carry *c) {
   read_value(c, s->loop->mask);
   for (uint32_t n = 0; n < s->weights.n; n++) read_value(c, s->weights.at[n].body);
   for (uint32_t n = 0; n < s->accs.n; n++) read_value(c, s->accs.at[n].use == USE_CONTRACT ? s->accs.at[n].factor : s->accs.at[n].acc->body.x);
+  if (s->across) read_value(c, s->across->log_w);
   for (uint32_t n = 0; n < s->exceptions.n; n++) read_value(c, s->exceptions.at[n]);
   for (uint32_t n = 0; n < s->checks.n; n++)
     for (uint32_t a = 0; a < ir_at(t->e->k, s->checks.at[n])->narg; a++) read_value(c, ir_at(t->e->k, s->checks.at[n])->arg[a]);

@@ -471,10 +471,14 @@ void tile_pack_columns_bare(Tile *t) {
 }
 
 void tile_pack_column_values(Tile *t, const ValVec *values) {
+  tile_pack_values_between(t, values, const_int(t->e, 0), times(t->e, t->tiles, t->width));
+}
+
+void tile_pack_values_between(Tile *t, const ValVec *values, LLVMValueRef from, LLVMValueRef to) {
   Need n = need_new(t);
   need_values(&n, values);
   bool *body = need_slice(t->e, &n, t->s->loop->body);
-  Count c = count_enter(t->e, const_int(t->e, 0), times(t->e, t->tiles, t->width));
+  Count c = count_enter(t->e, from, to);
   set_column(t, c.index);
   emit_code(t->e, t->s->loop->body, body, true);
   store_all(t, values, c.index);

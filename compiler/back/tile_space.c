@@ -52,9 +52,10 @@ static bool contracts_weight(const TileStream *s, uint32_t w, bool rounds) {
   return false;
 }
 
-/* In buffers of pairs: of a strip, or of a block that is read in place. */
+/* In buffers of pairs: of a strip, of a block that is read in place, or of one that is summed across its rows. */
 static V pairs_of(const Tile *t) {
   const TileShape *shape = &t->s->shape;
+  if (t->s->across) return times(t->e, tile_across_rows(t), shape->col_block);
   uint32_t few = tile_place_can(t) ? (TILE_FEW + shape->rows - 1) / shape->rows : 1;
   return const_int(t->e, (int64_t)few * shape->rows * shape->col_block);
 }
@@ -81,6 +82,7 @@ static void take_stream(Tile *t, Taker *s) {
   t->bad = take(s, cols, 4);
   take_operands(t, s, &t->s->row, FROM_ROW, 0, rows);
   take_operands(t, s, &t->s->col, FROM_COL, 0, cols);
+  if (t->s->across) take_operands(t, s, &t->s->across->late, FROM_COL, 0, cols);
   take_operands(t, s, &t->s->diagonal, FROM_DIAGONAL, 0, plus(e, rows, cols));
   for (uint32_t n = 0; n < t->s->features.n; n++) {
     const TileFeature *f = &t->s->features.at[n];

@@ -98,6 +98,26 @@ static void features_of(Tile *t, const Live *live, uint32_t each) {
   count_leave(e, &c);
 }
 
+void tile_strip_features(Tile *t) {
+  Emit *e = t->e;
+  t->vec_lo = const_int(e, 0), t->vec_hi = ceil_div(e, t->cols_in_block, t->l.n);
+  Count c = count_enter(e, const_int(e, 0), t->tiles);
+  t->column = c.index;
+  Live live = live_of(t, c.index);
+  if (t->s->shape.at_once < t->nvec) features_of(t, &live, t->s->shape.at_once);
+  else {
+    LLVMBasicBlockRef done = block_new(e, "summed"), narrow = block_when(e, is_wide(t, &live), "wide");
+    uint32_t mark = tile_mark(t);
+    tile_features(t, NULL);
+    tile_forget(t, mark);
+    LLVMBuildBr(e->b, done);
+    LLVMPositionBuilderAtEnd(e->b, narrow);
+    features_of(t, &live, 1);
+    block_go(e, done);
+  }
+  count_leave(e, &c);
+}
+
 static void features(Tile *t, const Live *live, V wide, V hosts) {
   Emit *e = t->e;
   if (t->s->shape.at_once < t->nvec) {
@@ -194,14 +214,14 @@ static void turn(Tile *t, const Turns *r, V tile) {
   if (t->live) note_live(t, tile, at_end);
   else good = both(e, good, is_full(t, least(e, before, r->last)));
   V hosts = t->s->shape.hosts ? both(e, wide, both(e, equal(e, from, before), good)) : LLVMConstNull(e->t.i1);
-  if (t->in_place) hosts = both(e, hosts, negate(e, t->in_place));
+  if (t->kept) hosts = both(e, hosts, negate(e, t->kept));
   Count c = count_enter(e, const_int(e, 0), LLVMBuildSelect(e->b, hosts, const_int(e, 0), minus(e, from, tile), ""));
   sweep_tile(t, minus(e, from, c.index));
   count_leave(e, &c);
   LLVMBuildStore(e->b, tile, r->swept);
   LLVMBasicBlockRef last = block_when(e, negate(e, at_end), "features");
   t->column = tile;
-  LLVMBasicBlockRef there = t->in_place ? block_when(e, negate(e, t->in_place), "panels") : NULL;
+  LLVMBasicBlockRef there = t->kept ? block_when(e, negate(e, t->kept), "panels") : NULL;
   features(t, &live, wide, hosts);
   if (there) block_go(e, there);
   block_go(e, last);
@@ -247,9 +267,13 @@ static void features_and_sweep(Tile *t) {
 
 /* ---- contract ----------------------------------------------------------------------------------- */
 
+/* Of the strip, which stand behind those of the strips before it where buffers hold a block. */
 static V contract_weights(const Tile *t, uint32_t k) {
   const WeightSpace *w = &t->weight[t->s->accs.at[k].weight];
-  return t->acc[k].x ? t->acc[k].x : t->s->accs.at[k].rounds ? w->half : w->part;
+  bool half = !t->acc[k].x && t->s->accs.at[k].rounds;
+  V from = t->acc[k].x ? t->acc[k].x : half ? w->half : w->part;
+  if (!t->pair_row) return from;
+  return tile_address(t->e, half ? t->e->t.i16 : t->e->t.f32, from, times(t->e, t->pair_row, t->s->shape.col_block));
 }
 
 /* How many columns share a word. */
@@ -350,7 +374,7 @@ static void contract_here(Tile *t, uint32_t k) {
 static V live_rows(Tile *t) {
   Emit *e = t->e;
   V all = const_int(e, t->nrow), there = minus(e, t->rows_in_block, times(e, t->strip, t->nrow));
-  return t->in_place ? LLVMBuildSelect(e->b, t->in_place, least(e, there, all), all, "") : all;
+  return t->kept ? LLVMBuildSelect(e->b, t->kept, least(e, there, all), all, "") : all;
 }
 
 void tile_strip(Tile *t) {

@@ -70,6 +70,17 @@ typedef struct TileAcc {
 
 typedef struct TileWeight { Val body, seed; } TileWeight;
 
+/* What a loop over the columns, before the rows, finds for each of them by going over all rows with the log weight of a pair:
+ * its largest, lse and mass (tile_across.c).  around: the loops around it, depth - 1 of them, in order; log_w: in the stream;
+ * stores: of the results, at the column; late: what the stream reads of them, operands of columns. */
+enum { TILE_NEST = 7, TILE_ACROSS_ROWS = 64 }; /* rows of a block that does this, at most */
+typedef struct TileAcross {
+  const Loop *around[TILE_NEST], *loop;
+  uint32_t depth;
+  Val log_w;
+  ValVec stores, late;
+} TileAcross;
+
 typedef struct TileStream {
   const Loop *loop;
   const char *why;       /* NULL: tiled; else why it stays scalar */
@@ -83,6 +94,7 @@ typedef struct TileStream {
   TileShape shape;
   bool few;              /* blocks of few rows have code of their own */
   bool ragged;           /* its range depends on the row */
+  const TileAcross *across; /* NULL: there is no such loop */
 } TileStream;
 
 typedef struct TileRows {
@@ -107,6 +119,10 @@ TilePlan *tile_plan(Arena *arena, const Kernel *k, const TileTarget *target);
 void tile_expect(TilePlan *p, const int64_t *sizes);
 /* Sets rows->around and rows->share; the streams are planned.  tile_gather.c */
 void tile_gather(Arena *arena, const Kernel *k, TileRows *rows);
+/* Sets TileStream.across where all of the plan is made.  tile_across.c */
+void tile_across(Arena *arena, TilePlan *p);
+/* The rows whose stream does what that loop, the outermost, would; NULL: there are none. */
+const TileRows *tile_across_of(const TilePlan *p, const Loop *l);
 /* NULL: no such loop, or nothing in it is tiled. */
 const TileRows *tile_rows_of(const TilePlan *p, const Loop *l);
 /* Whether it has a use for TileTarget.dots_bf16. */

@@ -522,6 +522,7 @@ TilePlan *tile_plan(Arena *arena, const Kernel *k, const TileTarget *target) {
   plan->target = *target;
   Planner p = {.arena = arena, .plan = plan, .k = k, .target = target};
   plan_region(&p, k->top, target);
+  tile_across(arena, plan);
   return plan;
 }
 

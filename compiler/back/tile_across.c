@@ -1,0 +1,212 @@
+/* tile_across: sums over the rows of a block, for each of its columns: see tile/tile_across.h.
+ *
+ *     features   of all strips, into buffers of pairs
+ *     for every vector of columns:
+ *       m        the largest log weight of its rows, row after row
+ *       sum      of e^(log weight - m), likewise
+ *       results  m, log sum or both added, into their arrays and into operands of columns
+ *
+ * Lanes are columns, so that neither a row nor a column has a state of its own, and nothing is summed across lanes.  The sum is
+ * taken in f32, in the order of the rows, of which there are at most TILE_ACROSS_ROWS.
+ *
+ * A column for which that is no answer (a log weight that is NaN or infinite, all rows without weight, an exception of a
+ * pair) is left, with its vector, to the scalar code of the loop over columns. */
+#include <math.h>
+
+#include "back/tile.h"
+
+typedef LLVMValueRef V;
+
+static V plus(Emit *e, V x, V y) { return LLVMBuildAdd(e->b, x, y, ""); }
+static V times(Emit *e, V x, uint64_t n) { return LLVMBuildMul(e->b, x, const_int(e, (int64_t)n), ""); }
+static V ceil_div(Emit *e, V x, uint64_t n) { return LLVMBuildUDiv(e->b, plus(e, x, const_int(e, (int64_t)n - 1)), const_int(e, (int64_t)n), ""); }
+static V compare(Emit *e, LLVMRealPredicate p, V x, V y) { return LLVMBuildFCmp(e->b, p, x, y, ""); }
+
+V tile_across_holds(Emit *e, const TileRows *rows) {
+  V extent = LLVMBuildSub(e->b, e->val[rows->loop->hi], e->val[rows->loop->lo], "");
+  V some = LLVMBuildICmp(e->b, LLVMIntSGT, extent, const_int(e, 0), "");
+  return LLVMBuildAnd(e->b, some, LLVMBuildICmp(e->b, LLVMIntSLE, extent, const_int(e, TILE_ACROSS_ROWS), ""), "");
+}
+
+V tile_across_rows(const Tile *t) {
+  Emit *e = t->e;
+  V rows = op_extreme(e, IR_INT, false, tile_extent(e, t->rows->loop->lo, t->rows->loop->hi), const_int(e, TILE_ACROSS_ROWS));
+  return times(e, ceil_div(e, op_extreme(e, IR_INT, true, rows, const_int(e, 1)), t->nrow), t->nrow);
+}
+
+/* ---- scalar code ---------------------------------------------------------------------------------- */
+
+static void enter(Emit *e, const Loop *l, V index) {
+  e->val[l->index] = index;
+  e->range[l->index] = (IndexRange){l->lo, l->hi};
+}
+
+/* The loops around the columns stand where those around the rows do. */
+static void enter_around(Emit *e, const TileRows *rows, bool with_code) {
+  const TileAcross *a = rows->streams.at[0]->across;
+  const Region *r = rows->loop->body->parent;
+  for (uint32_t n = a->depth - 1; n-- > 0; r = r->parent) enter(e, a->around[n], e->val[r->loop->index]);
+  for (uint32_t n = 0; with_code && n + 1 < a->depth; n++) {
+    const Region *body = a->around[n]->body;
+    bool *loops = NEW_ARRAY(e->arena, bool, e->k->instrs.n);
+    for (uint32_t c = 0; c < body->code.n; c++) loops[body->code.at[c]] = ir_at(e->k, body->code.at[c])->op == IR_LOOP;
+    emit_code(e, body, loops, false);
+  }
+}
+
+void tile_across_column(Emit *e, const TileRows *rows, V column) {
+  const TileAcross *a = rows->streams.at[0]->across;
+  const TilePlan *plan = e->plan;
+  e->plan = NULL;
+  enter_around(e, rows, true);
+  enter(e, a->loop, column);
+  emit_code(e, a->loop->body, NULL, false);
+  e->plan = plan;
+}
+
+/* ---- a vector of columns ---------------------------------------------------------------------------- */
+
+/* largest: of the log weights; bad: lanes that need the scalar code. */
+typedef struct Across { Tile *t; V first, inside, largest, sum, bad; } Across;
+
+static V phi_from(Tile *t, V first, LLVMBasicBlockRef from) {
+  V phi = LLVMBuildPhi(t->e->b, LLVMTypeOf(first), "");
+  LLVMAddIncoming(phi, &first, &from, 1);
+  return phi;
+}
+
+static V all_rows(Tile *t, V x, V bad, V *bad_out, V (*step)(Across *a, V x), Across *a) {
+  Emit *e = t->e;
+  LLVMBasicBlockRef from = LLVMGetInsertBlock(e->b);
+  Count c = count_enter(e, const_int(e, 0), t->rows_in_block);
+  uint32_t mark = tile_mark(t);
+  V phi = phi_from(t, x, from), phi_bad = phi_from(t, bad, from);
+  t->here_row = c.index;
+  V next = step(a, phi), next_bad = phi_bad;
+  for (uint32_t n = 0; bad_out && n < t->s->exceptions.n; n++)
+    next_bad = LLVMBuildOr(e->b, next_bad, tile_value(t, t->s->exceptions.at[n], 0, 0), "");
+  t->here_row = NULL;
+  tile_forget(t, mark);
+  LLVMBasicBlockRef body = LLVMGetInsertBlock(e->b);
+  LLVMAddIncoming(phi, &next, &body, 1);
+  LLVMAddIncoming(phi_bad, &next_bad, &body, 1);
+  count_leave(e, &c);
+  V out[] = {x, next}, out_bad[] = {bad, next_bad};
+  V result = LLVMBuildPhi(e->b, LLVMTypeOf(x), ""), result_bad = LLVMBuildPhi(e->b, LLVMTypeOf(bad), "");
+  LLVMAddIncoming(result, out, (LLVMBasicBlockRef[]){from, body}, 2);
+  LLVMAddIncoming(result_bad, out_bad, (LLVMBasicBlockRef[]){from, body}, 2);
+  if (bad_out) *bad_out = result_bad;
+  return result;
+}
+
+static V log_weight(Tile *t) { return tile_value(t, t->s->across->log_w, 0, 0); }
+
+static V larger(Across *a, V x) {
+  Emit *e = a->t->e;
+  V h = log_weight(a->t);
+  return LLVMBuildSelect(e->b, compare(e, LLVMRealOGT, h, x), h, x, "");
+}
+
+static V add_part(Across *a, V x) {
+  Tile *t = a->t;
+  Emit *e = t->e;
+  V gap = LLVMBuildFSub(e->b, log_weight(t), a->largest, "");
+  V distance = lanes_weight_exponent(&t->l, LLVMBuildFMul(e->b, gap, lanes_float(&t->l, TILE_LOG2_E), ""));
+  return LLVMBuildFAdd(e->b, x, lanes_exp2_weight(&t->l, distance, NULL), "");
+}
+
+static V no_number(Tile *t, V x) { return compare(t->e, LLVMRealUNO, LLVMBuildFSub(t->e->b, x, x, ""), lanes_float(&t->l, 0)); }
+
+static V wide(Tile *t, V x) { return LLVMBuildFPExt(t->e->b, x, LLVMVectorType(t->e->t.f64, t->l.n), ""); }
+
+/* What is stored of the accumulator whose result that is. */
+static V result_of(Across *a, Val result, V mass) {
+  const Loop *l = ir_at(a->t->e->k, result)->loop;
+  AccKind kind = ACC_MAX;
+  for (uint32_t n = 0; n < l->accs.n; n++)
+    if (l->accs.at[n]->result == result) kind = l->accs.at[n]->kind;
+  V m = wide(a->t, a->largest), z = wide(a->t, mass);
+  return kind == ACC_MAX ? m : kind == ACC_MASS ? z : LLVMBuildFAdd(a->t->e->b, m, z, "");
+}
+
+static void keep_results(Across *a) {
+  Tile *t = a->t;
+  Emit *e = t->e;
+  const TileAcross *s = t->s->across;
+  V mass = lanes_log(&t->l, a->sum);
+  enter_around(e, t->rows, false);
+  enter(e, s->loop, plus(e, t->first_col, a->first));
+  for (uint32_t n = 0; n < s->stores.n; n++) {
+    const Instr *store = ir_at(e->k, s->stores.at[n]);
+    V x = result_of(a, store->arg[0], mass);
+    array_store_run(e, store, x, a->inside);
+    for (uint32_t k = 0; k < s->late.n; k++) {
+      Val v = s->late.at[k];
+      if (ir_at(e->k, v)->array != store->array) continue;
+      V narrow = LLVMBuildFPTrunc(e->b, x, t->l.f32, "");
+      tile_put(e, t->operand[v].at, a->first, tile_scaled(t, v, narrow));
+    }
+  }
+}
+
+/* Lanes behind the last column repeat it. */
+static void leave_to_scalar_code(Across *a) {
+  Tile *t = a->t;
+  Emit *e = t->e;
+  V end = op_extreme(e, IR_INT, false, plus(e, a->first, const_int(e, t->l.n)), t->cols_in_block);
+  Count c = count_enter(e, a->first, end);
+  parallel_column(e, plus(e, t->first_col, c.index));
+  count_leave(e, &c);
+  tile_pack_values_between(t, &t->s->across->late, a->first, plus(e, a->first, const_int(e, t->l.n)));
+}
+
+static void across_vector(Tile *t, V number) {
+  Emit *e = t->e;
+  Across a = {.t = t, .first = times(e, number, t->l.n)};
+  V none = LLVMConstNull(t->l.i1), left = LLVMBuildTrunc(e->b, LLVMBuildSub(e->b, t->cols_in_block, a.first, ""), e->t.i32, "");
+  a.inside = LLVMBuildICmp(e->b, LLVMIntSLT, lanes_iota(&t->l, e->t.i32), lanes_splat(&t->l, left), "");
+  t->here_column = a.first, t->alive = a.inside;
+  LLVMBuildStore(e->b, LLVMConstNull(e->t.i1), t->row_odd);
+  a.largest = all_rows(t, lanes_float(&t->l, -INFINITY), none, &a.bad, larger, &a);
+  a.sum = all_rows(t, lanes_float(&t->l, 0), none, NULL, add_part, &a);
+  t->here_column = t->alive = NULL;
+  V spoilt = LLVMBuildOr(e->b, no_number(t, a.largest), no_number(t, a.sum), "");
+  a.bad = LLVMBuildAnd(e->b, LLVMBuildOr(e->b, a.bad, spoilt, ""), a.inside, "");
+  V scalar = LLVMBuildOr(e->b, tile_line_any(t, a.bad), LLVMBuildLoad2(e->b, e->t.i1, t->row_odd, ""), "");
+  LLVMBasicBlockRef done = block_new(e, "across"), usual = block_when(e, scalar, "scalar");
+  leave_to_scalar_code(&a);
+  LLVMBuildBr(e->b, done);
+  LLVMPositionBuilderAtEnd(e->b, usual);
+  keep_results(&a);
+  block_go(e, done);
+}
+
+/* ---- a block of columns ------------------------------------------------------------------------------ */
+
+static void all_features(Tile *t) {
+  Emit *e = t->e;
+  Count c = count_enter(e, const_int(e, 0), ceil_div(e, t->rows_in_block, t->nrow));
+  t->strip = c.index;
+  t->pair_row = times(e, c.index, t->nrow);
+  tile_strip_features(t);
+  count_leave(e, &c);
+}
+
+void tile_across_columns(Tile *t) {
+  Emit *e = t->e;
+  uint32_t mark = tile_mark(t);
+  LLVMBasicBlockRef done = block_new(e, "summed"), apart = block_when(e, t->across, "across");
+  t->row_odd = cell_new(e, e->t.i1, "column_odd");
+  all_features(t);
+  t->strip = t->pair_row = const_int(e, 0);
+  Count c = count_enter(e, const_int(e, 0), ceil_div(e, t->cols_in_block, t->l.n));
+  across_vector(t, c.index);
+  count_leave(e, &c);
+  t->pair_row = NULL;
+  LLVMBuildBr(e->b, done);
+  tile_forget(t, mark);
+  LLVMPositionBuilderAtEnd(e->b, apart);
+  tile_pack_column_values(t, &t->s->across->late);
+  block_go(e, done);
+  tile_forget(t, mark);
+}

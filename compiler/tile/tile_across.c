@@ -1,0 +1,334 @@
+/* tile_across: sums over the rows of a tile, for each of its columns.
+ *
+ *     par j { reduce k { s(j, k) } acc { m = max s ; z = mass s } ; store M[j], m ; store Z[j], z }      # before
+ *     par k { reduce j { .. s(k, j), M[j], Z[j] .. } acc { .. } }                                        # rows k, columns j
+ *
+ * The second loop computes s of all pairs too; where a block of rows holds them all, the sums over k of a block of columns can
+ * be taken there, before anything that reads them, and the first loop need not run.  Iterations of parallel loops may run in any
+ * order and at any time between what they read being there and their results being read; so that holds if
+ *
+ *   - both loops stand in one region, in loops over the same ranges, and run over each other's ranges;
+ *   - s is the same expression of j and k, and of the indices of the loops around;
+ *   - the second loop reads M and Z in its stream alone, at the column and at the same indices of the loops around;
+ *   - nothing that stands between them reads M or Z, and nothing from the first to the end of the second writes what s reads.
+ *
+ * Requires the streams to be planned.  Ensures: TileStream.across is NULL or tells of the first loop; results that the stream
+ * reads are operands of columns which TileStream.col does not list: they are known late. */
+#include "ir/build.h"
+#include "ir/solve.h"
+#include "ir/walk.h"
+#include "tile/tile.h"
+
+typedef struct Finder {
+  Arena *arena;
+  const Kernel *k;
+  TileRows *rows;
+  TileStream *s;
+  const Loop *nest[TILE_NEST]; /* from the region of both loops to the rows */
+  uint32_t depth;
+} Finder;
+
+/* ---- the same expression ----------------------------------------------------------------------------- */
+
+/* to: by Val, what is known to be the same as a value inside `body`. */
+typedef struct Match { const Kernel *k; const Region *body; Val *to; } Match;
+
+static bool same(Match *m, Val a, Val b);
+
+static const Acc *acc_of(const Loop *l, Val result) {
+  for (uint32_t n = 0; n < l->accs.n; n++)
+    if (l->accs.at[n]->result == result) return l->accs.at[n];
+  return NULL;
+}
+
+/* Loops may have other accumulators beside. */
+static bool same_result(Match *m, Val a, Val b) {
+  const Loop *x = ir_at(m->k, a)->loop, *y = ir_at(m->k, b)->loop;
+  const Acc *p = acc_of(x, a), *q = acc_of(y, b);
+  if (!p || !q || x->kind != LOOP_REDUCE || p->kind != q->kind || p->type != q->type || p->naxis || q->naxis) return false;
+  if (x->mask || y->mask || x->seed || y->seed || !same(m, x->lo, y->lo) || !same(m, x->hi, y->hi)) return false;
+  if (m->to[x->index] && m->to[x->index] != y->index) return false;
+  m->to[x->index] = y->index;
+  bool both = same(m, p->body.log_w, q->body.log_w) && same(m, p->body.x, q->body.x);
+  if (!both) m->to[x->index] = 0;
+  return both;
+}
+
+static bool same(Match *m, Val a, Val b) {
+  if (!a || !b || m->to[a]) return a && b ? m->to[a] == b : a == b;
+  const Instr *x = ir_at(m->k, a), *y = ir_at(m->k, b);
+  if (!region_contains(m->body, x->home)) return a == b;
+  if (x->op != y->op || x->op == IR_INDEX || x->type != y->type || x->narg != y->narg || x->array != y->array) return false;
+  if (x->array && x->array->kind == ARRAY_LOCAL) return false;
+  if (x->op == IR_RESULT && !same_result(m, a, b)) return false;
+  for (uint32_t n = 0; n < x->narg; n++)
+    if (!same(m, x->arg[n], y->arg[n])) return false;
+  m->to[a] = b;
+  return true;
+}
+
+/* ---- what the code between reads and writes ------------------------------------------------------------ */
+
+/* By Array.id. */
+typedef struct Traffic { const Kernel *k; bool *read, *written; } Traffic;
+
+static void note(void *ctx, Val v) {
+  Traffic *t = ctx;
+  const Instr *i = ir_at(t->k, v);
+  if (i->op == IR_LOAD) t->read[i->array->id] = true;
+  if (i->op == IR_STORE) t->written[i->array->id] = true;
+  for (uint32_t n = 0; i->op == IR_SOLVE && n < ir_solve_arrays(i); n++) t->read[i->solve->array[n]->id] = t->written[i->solve->array[n]->id] = true;
+}
+
+static Traffic traffic_new(const Finder *f) {
+  return (Traffic){f->k, NEW_ARRAY(f->arena, bool, f->k->arrays.n), NEW_ARRAY(f->arena, bool, f->k->arrays.n)};
+}
+
+static void note_one(Traffic *t, Val v) {
+  const Instr *i = ir_at(t->k, v);
+  note(t, v);
+  if (i->op != IR_LOOP) return;
+  walk_code(t->k, i->loop->body, note, t);
+  walk_code(t->k, i->loop->seed, note, t);
+  for (uint32_t n = 0; n < i->loop->accs.n; n++) {
+    walk_code(t->k, i->loop->accs.at[n]->body.at, note, t);
+    walk_code(t->k, i->loop->accs.at[n]->seed.at, note, t);
+  }
+}
+
+static bool meet(const Finder *f, const bool *x, const bool *y) {
+  for (uint32_t n = 0; n < f->k->arrays.n; n++)
+    if (x[n] && y[n]) return true;
+  return false;
+}
+
+static uint32_t place_in(const Finder *f, const Region *r, const Loop *l) {
+  uint32_t n = 0;
+  while (n < r->code.n && ir_at(f->k, r->code.at[n])->loop != l) n++;
+  return n;
+}
+
+static bool keeps_order(const Finder *f, const Loop *first) {
+  const Region *r = f->nest[0]->body->parent;
+  Traffic own = traffic_new(f), between = traffic_new(f);
+  uint32_t at = place_in(f, r, first), end = place_in(f, r, f->nest[0]);
+  note_one(&own, r->code.at[at]);
+  for (uint32_t n = at + 1; n < end; n++) note_one(&between, r->code.at[n]);
+  if (meet(f, own.written, own.read) || meet(f, own.written, between.read) || meet(f, own.written, between.written)) return false;
+  note_one(&between, r->code.at[end]);
+  return !meet(f, own.read, between.written) && !meet(f, own.written, between.written);
+}
+
+/* ---- the loop before --------------------------------------------------------------------------------- */
+
+static bool is_effect(const Instr *i) { return i->op == IR_SOLVE || i->op == IR_ARRAY || ir_is_check(i->op); }
+
+/* The one loop in a region that else holds pure operations, and stores where `stores`; NULL: there is more, or none. */
+static const Loop *only_loop(const Kernel *k, const Region *r, bool stores) {
+  const Loop *only = NULL;
+  for (uint32_t n = 0; n < r->code.n; n++) {
+    const Instr *i = ir_at(k, r->code.at[n]);
+    if (is_effect(i) || (i->op == IR_LOOP && only) || (i->op == IR_STORE && !stores)) return NULL;
+    if (i->op == IR_LOOP) only = i->loop;
+  }
+  return only;
+}
+
+typedef struct Effects { const Kernel *k; bool any; } Effects;
+
+static void note_effect(void *ctx, Val v) {
+  Effects *t = ctx;
+  const Instr *i = ir_at(t->k, v);
+  t->any |= is_effect(i) || i->op == IR_STORE || (i->op == IR_LOOP && i->loop->kind != LOOP_REDUCE);
+}
+
+/* Whether it can be computed by lanes: extremes and masses of one log weight, stored at the column. */
+static bool is_plain(Finder *f, const Loop *l, const Loop *rows, TileAcross *a) {
+  Effects inside = {f->k, false};
+  walk_code(f->k, rows->body, note_effect, &inside);
+  if (inside.any || rows->kind != LOOP_REDUCE || rows->mask || rows->seed || !rows->accs.n) return false;
+  for (uint32_t n = 0; n < rows->accs.n; n++) {
+    const Acc *acc = rows->accs.at[n];
+    Val v = acc->kind == ACC_MAX ? acc->body.x : acc->body.log_w;
+    if (acc->naxis || acc->type != IR_WIDE || (acc->kind != ACC_MAX && acc->kind != ACC_MASS && acc->kind != ACC_LSE)) return false;
+    if (a->log_w && a->log_w != v) return false;
+    a->log_w = v;
+  }
+  for (uint32_t n = 0; n < l->body->code.n; n++) {
+    const Instr *i = ir_at(f->k, l->body->code.at[n]);
+    if (i->op != IR_STORE) continue;
+    if (i->array->kind != ARRAY_TEMP || i->array->elem != STORE_WIDE || !acc_of(rows, i->arg[0])) return false;
+    if (i->narg < 2 || i->arg[i->narg - 1] != l->index) return false;
+    for (uint32_t x = 1; x + 1 < i->narg; x++)
+      if (region_contains(l->body, ir_at(f->k, i->arg[x])->home)) return false;
+    vec_push(f->arena, &a->stores, l->body->code.at[n]);
+  }
+  return a->stores.n;
+}
+
+static bool matches_ranges(const Finder *f, const Loop *first, TileAcross *a, const Loop **rows) {
+  const Loop *l = first;
+  for (uint32_t n = 0; n + 1 < f->depth; n++) {
+    if (!l || l->kind != LOOP_PAR || l->lo != f->nest[n]->lo || l->hi != f->nest[n]->hi) return false;
+    a->around[n] = l;
+    l = only_loop(f->k, l->body, false);
+  }
+  if (!l || l->kind != LOOP_PAR || l->lo != f->s->loop->lo || l->hi != f->s->loop->hi) return false;
+  a->loop = l;
+  *rows = only_loop(f->k, l->body, true);
+  return *rows && (*rows)->lo == f->rows->loop->lo && (*rows)->hi == f->rows->loop->hi;
+}
+
+/* ---- the stream --------------------------------------------------------------------------------------- */
+
+static bool is_stored(const Finder *f, const TileAcross *a, const Array *array) {
+  for (uint32_t n = 0; n < a->stores.n; n++)
+    if (ir_at(f->k, a->stores.at[n])->array == array) return true;
+  return false;
+}
+
+/* Of values of columns alone. */
+static bool reads_results(const Finder *f, const TileAcross *a, Val v) {
+  const Instr *i = ir_at(f->k, v);
+  if (!(f->rows->dep[v] & DEP_COL) || i->op == IR_INDEX) return false;
+  if (i->op == IR_RESULT) return true; /* of a loop that nobody looks into */
+  if (i->op == IR_LOAD && is_stored(f, a, i->array)) return true;
+  for (uint32_t n = 0; n < i->narg; n++)
+    if (reads_results(f, a, i->arg[n])) return true;
+  return false;
+}
+
+/* What reads of the results stand in the rows of the stream: in its body, at the column. */
+typedef struct Reads { const Finder *f; const TileAcross *a; Match *m; bool apart; } Reads;
+
+static void note_read(void *ctx, Val v) {
+  Reads *r = ctx;
+  const Instr *i = ir_at(r->f->k, v);
+  if (i->op != IR_LOAD || !is_stored(r->f, r->a, i->array)) return;
+  const Instr *store = NULL;
+  for (uint32_t n = 0; n < r->a->stores.n; n++)
+    if (ir_at(r->f->k, r->a->stores.at[n])->array == i->array) store = ir_at(r->f->k, r->a->stores.at[n]);
+  r->apart |= i->home != r->f->s->loop->body;
+  for (uint32_t n = 0; n < i->narg; n++) r->apart |= !same(r->m, store->arg[n + 1], i->arg[n]);
+}
+
+static void keep_column(Finder *f, TileAcross *a, ValVec *to, Val v) {
+  const Instr *i = ir_at(f->k, v);
+  if ((f->rows->dep[v] & DEP_BOTH) != DEP_COL || v == f->s->loop->index) return;
+  bool late = i->op == IR_LOAD && is_stored(f, a, i->array);
+  ValVec *list = late ? &a->late : to;
+  for (uint32_t n = 0; n < list->n; n++)
+    if (list->at[n] == v) return;
+  if (late || !reads_results(f, a, v)) vec_push(f->arena, list, v);
+  else
+    for (uint32_t n = 0; n < i->narg; n++) keep_column(f, a, to, i->arg[n]);
+}
+
+/* Values of columns that are made of results are computed for pairs, from these. */
+static bool split_columns(Finder *f, TileAcross *a) {
+  TileStream *s = f->s;
+  ValVec early = {0};
+  for (uint32_t k = 0; k < s->features.n; k++)
+    for (uint32_t n = 0; n < s->features.at[k].col.n; n++)
+      if (reads_results(f, a, s->features.at[k].col.at[n])) return false;
+  for (uint32_t n = 0; n < s->accs.n; n++)
+    if (s->accs.at[n].panel && reads_results(f, a, s->accs.at[n].panel)) return false;
+  for (uint32_t n = 0; n < s->col.n; n++) {
+    if (ir_at(f->k, s->col.at[n])->op == IR_RESULT) vec_push(f->arena, &early, s->col.at[n]);
+    else keep_column(f, a, &early, s->col.at[n]);
+  }
+  s->col = early;
+  return true;
+}
+
+static bool reaches(const Finder *f, bool *seen, Val from, Val to) {
+  if (!from || seen[from] || !f->rows->dep[from]) return false;
+  seen[from] = true;
+  if (from == to) return true;
+  for (uint32_t n = 0; n < ir_at(f->k, from)->narg; n++)
+    if (reaches(f, seen, ir_at(f->k, from)->arg[n], to)) return true;
+  return false;
+}
+
+static bool is_read(const Finder *f, Val v) {
+  bool *seen = NEW_ARRAY(f->arena, bool, f->k->instrs.n), any = false;
+  for (uint32_t n = 0; n < f->s->weights.n; n++) any |= reaches(f, seen, f->s->weights.at[n].body, v);
+  for (uint32_t n = 0; n < f->s->accs.n; n++) {
+    const TileAcc *a = &f->s->accs.at[n];
+    any |= reaches(f, seen, a->use == USE_CONTRACT ? a->factor : a->acc->body.x, v);
+  }
+  return any;
+}
+
+/* The log weight among the values of pairs; 0: it is not there. */
+static Val log_weight_in(const Finder *f, Match *m, Val log_w) {
+  const Region *body = f->s->loop->body;
+  for (uint32_t n = body->code.n; n-- > 0;) {
+    Val v = body->code.at[n];
+    if ((f->rows->dep[v] & DEP_BOTH) != DEP_BOTH || f->rows->dep[v] & DEP_DIAGONAL || ir_at(f->k, v)->op == IR_LOOP) continue;
+    if (same(m, log_w, v) && is_read(f, v)) return v;
+  }
+  return 0;
+}
+
+static bool is_across(Finder *f, const Loop *first, TileAcross *a) {
+  const Loop *rows = NULL;
+  if (!matches_ranges(f, first, a, &rows) || !is_plain(f, a->loop, rows, a) || !keeps_order(f, first)) return false;
+  Match m = {f->k, first->body, NEW_ARRAY(f->arena, Val, f->k->instrs.n)};
+  for (uint32_t n = 0; n + 1 < f->depth; n++) m.to[a->around[n]->index] = f->nest[n]->index;
+  m.to[a->loop->index] = f->s->loop->index;
+  m.to[rows->index] = f->rows->loop->index;
+  a->depth = f->depth;
+  a->log_w = log_weight_in(f, &m, a->log_w);
+  Reads reads = {f, a, &m, false};
+  walk_code(f->k, f->nest[0]->body, note_read, &reads);
+  return a->log_w && !reads.apart && split_columns(f, a);
+}
+
+/* ---- where to look -------------------------------------------------------------------------------------- */
+
+/* The loops around the rows up to a region that one thread runs; false where they are not such. */
+static bool find_nest(Finder *f) {
+  const Loop *l = f->rows->loop, *found[TILE_NEST];
+  uint32_t n = 0;
+  for (; l && l->kind == LOOP_PAR; l = l->body->parent->loop) {
+    if (n == TILE_NEST || !tile_follows_from_sizes(f->k, l->lo) || !tile_follows_from_sizes(f->k, l->hi)) return false;
+    if (n && only_loop(f->k, l->body, false) != found[n - 1]) return false;
+    found[n++] = l;
+  }
+  for (; l; l = l->body->parent->loop)
+    if (l->kind != LOOP_SEQ) return false;
+  f->depth = n;
+  for (uint32_t i = 0; i < n; i++) f->nest[i] = found[n - 1 - i];
+  return true;
+}
+
+static void find_in(TilePlan *p, Arena *arena, TileRows *rows) {
+  if (rows->streams.n != 1 || rows->tiled != 1) return;
+  Finder f = {.arena = arena, .k = p->k, .rows = rows, .s = rows->streams.at[0]};
+  const Loop *columns = f.s->loop;
+  if (columns->mask || columns->seed || !tile_follows_from_sizes(p->k, columns->lo) || !tile_follows_from_sizes(p->k, columns->hi)) return;
+  if (!f.s->features.n || !find_nest(&f)) return;
+  const Region *r = f.nest[0]->body->parent;
+  for (uint32_t n = place_in(&f, r, f.nest[0]); n-- > 0;) {
+    const Loop *l = ir_at(p->k, r->code.at[n])->op == IR_LOOP ? ir_at(p->k, r->code.at[n])->loop : NULL;
+    TileAcross *a = NEW(arena, TileAcross);
+    if (!l || l->kind != LOOP_PAR || tile_across_of(p, l) || !is_across(&f, l, a)) continue;
+    f.s->across = a;
+    rows->around = NULL;
+    return;
+  }
+}
+
+void tile_across(Arena *arena, TilePlan *p) {
+  for (uint32_t n = 0; n < p->rows.n; n++) find_in(p, arena, p->rows.at[n]);
+}
+
+const TileRows *tile_across_of(const TilePlan *p, const Loop *l) {
+  for (uint32_t n = 0; n < p->rows.n; n++) {
+    const TileRows *rows = p->rows.at[n];
+    const TileAcross *a = rows->streams.n == 1 ? rows->streams.at[0]->across : NULL;
+    if (a && (a->depth > 1 ? a->around[0] : a->loop) == l) return rows;
+  }
+  return NULL;
+}
