@@ -28,6 +28,10 @@ static Kernel *reassociate(Arena *arena, const Kernel *k, const PassOptions *opt
   return pass_reassociate(arena, pass_dce(arena, k), options->as_derived ? REASSOCIATE_NEVER : options->reassociate);
 }
 
+static Kernel *order(Arena *arena, const Kernel *k, const PassOptions *options) {
+  return options->as_derived ? pass_dce(arena, k) : pass_order(arena, k);
+}
+
 static Kernel *dce(Arena *arena, const Kernel *k, const PassOptions *options) {
   (void)options;
   return pass_dce(arena, k);
@@ -41,6 +45,7 @@ const Pass ir_passes[] = {
   {"pair", pair},
   {"fuse", fuse},
   {"reassociate", reassociate},
+  {"order", order},
   {"dce", dce},
   {"apart", apart},
 };

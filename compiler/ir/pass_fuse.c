@@ -15,135 +15,19 @@
  *
  * A round joins one group a region; rounds go on until none is found, so loops inside merged bodies are
  * joined by later rounds.  Every round but the last removes a loop. */
+#include "ir/items.h"
 #include "ir/pass.h"
 #include "ir/rebuild.h"
-#include "ir/walk.h"
-#include "ir/solve.h"
-
-typedef VEC(uint32_t) List;
-
-/* One instruction of a region, with everything inside it if it is a loop. */
-typedef struct Item {
-  List uses;          /* places in the same region, all before this one */
-  List loads, stores; /* Array.id, of temporaries and outputs */
-} Item;
 
 typedef enum { STAYS, MOVES_UP, MEMBER } Fate;
 
 typedef struct Fuse {
   const Kernel *k;
   Arena *arena;
-  uint32_t *place;       /* by Val: where in its home's code it (for a result: its loop) stands */
-  uint32_t *declared_at; /* by Array.id: place of the declaration in Array.home */
-  uint32_t *made_at;     /* by Array.id: place of the loop that makes a local array, there too */
-  const Region *region;  /* whose items are collected */
-  Item *item;
+  Items *items;
   bool apart;  /* side by side, not one after another */
   bool merged; /* in this round */
 } Fuse;
-
-/* ---- places ------------------------------------------------------------------------------------ */
-
-static void place_results(Fuse *f, const Loop *l, uint32_t at) {
-  for (uint32_t n = 0; n < l->accs.n; n++) {
-    const Acc *a = l->accs.at[n];
-    if (a->naxis) f->made_at[a->result_at->id] = at;
-    else f->place[a->result] = at;
-  }
-}
-
-static void place_code(Fuse *f, const Region *r);
-
-static void place_loop(Fuse *f, const Loop *l, uint32_t at) {
-  place_results(f, l, at);
-  place_code(f, l->body);
-  place_code(f, l->seed);
-  for (uint32_t n = 0; n < l->accs.n; n++) {
-    place_code(f, l->accs.at[n]->body.at);
-    place_code(f, l->accs.at[n]->seed.at);
-  }
-}
-
-static void place_code(Fuse *f, const Region *r) {
-  for (uint32_t n = 0; r && n < r->code.n; n++) {
-    const Instr *i = ir_at(f->k, r->code.at[n]);
-    f->place[r->code.at[n]] = n;
-    if (i->op == IR_ARRAY) f->declared_at[i->array->id] = f->made_at[i->array->id] = n;
-    if (i->op == IR_LOOP) place_loop(f, i->loop, n);
-  }
-}
-
-/* ---- what an instruction of a region uses ------------------------------------------------------- */
-
-static void use_value(void *ctx, Val v) {
-  Fuse *f = ctx;
-  const Instr *i = ir_at(f->k, v);
-  if (i->home == f->region && i->op != IR_INDEX) vec_push(f->arena, &f->item->uses, f->place[v]);
-}
-
-static void use_array(Fuse *f, const Instr *i) {
-  const Array *a = i->array;
-  if (i->op == IR_ARRAY || a->kind == ARRAY_IN) return;
-  if (a->kind == ARRAY_LOCAL) {
-    if (a->home == f->region) vec_push(f->arena, &f->item->uses, f->made_at[a->id]);
-    return;
-  }
-  vec_push(f->arena, i->op == IR_STORE ? &f->item->stores : &f->item->loads, a->id);
-}
-
-/* The declaration of what is read or written, and of the local arrays that a loop makes. */
-static void use_declaration(Fuse *f, const Array *a) {
-  if (a->home == f->region) vec_push(f->arena, &f->item->uses, f->declared_at[a->id]);
-}
-
-static void use_solve(Fuse *f, const Instr *i) {
-  for (uint32_t n = 0; n < ir_solve_arrays(i); n++) {
-    const Array *a = i->solve->array[n];
-    vec_push(f->arena, ir_solve_writes(i, n) ? &f->item->stores : &f->item->loads, a->id);
-    use_declaration(f, a);
-  }
-  use_declaration(f, i->solve->work);
-}
-
-static void use_instr(void *ctx, Val v) {
-  Fuse *f = ctx;
-  const Instr *i = ir_at(f->k, v);
-  walk_operands(f->k, v, use_value, f);
-  if (i->array) use_array(f, i);
-  if (i->array && i->op != IR_ARRAY) use_declaration(f, i->array);
-  if (i->op == IR_SOLVE) use_solve(f, i);
-}
-
-static void collect_item(Fuse *f, Val v, Item *to) {
-  const Instr *i = ir_at(f->k, v);
-  f->item = to;
-  use_instr(f, v);
-  if (i->op != IR_LOOP) return;
-  walk_code(f->k, i->loop->body, use_instr, f);
-  walk_code(f->k, i->loop->seed, use_instr, f);
-  for (uint32_t n = 0; n < i->loop->accs.n; n++) {
-    walk_code(f->k, i->loop->accs.at[n]->body.at, use_instr, f);
-    walk_code(f->k, i->loop->accs.at[n]->seed.at, use_instr, f);
-  }
-}
-
-static Item *collect(Fuse *f, const Region *r) {
-  Item *items = NEW_ARRAY(f->arena, Item, r->code.n);
-  f->region = r;
-  for (uint32_t n = 0; n < r->code.n; n++) collect_item(f, r->code.at[n], &items[n]);
-  return items;
-}
-
-static bool share_array(const List *x, const List *y) {
-  for (uint32_t i = 0; i < x->n; i++)
-    for (uint32_t j = 0; j < y->n; j++)
-      if (x->at[i] == y->at[j]) return true;
-  return false;
-}
-
-static bool conflict(const Item *x, const Item *y) {
-  return share_array(&x->stores, &y->loads) || share_array(&x->stores, &y->stores) || share_array(&x->loads, &y->stores);
-}
 
 /* ---- equal masks ------------------------------------------------------------------------------- */
 
@@ -225,7 +109,7 @@ static bool *needed(const Fuse *f, const Item *items, const Fate *fate, uint32_t
 static bool can_pass(const Item *items, const Fate *fate, const bool *need, uint32_t first, uint32_t c) {
   for (uint32_t n = first + 1; n <= c; n++)
     for (uint32_t p = first; need[n] && p < n; p++)
-      if (!need[p] && fate[p] != MOVES_UP && conflict(&items[n], &items[p])) return false;
+      if (!need[p] && fate[p] != MOVES_UP && items_conflict(&items[n], &items[p])) return false;
   return true;
 }
 
@@ -282,7 +166,7 @@ static void fuse_code(Rebuild *b, const Region *r) {
   uint32_t first = r->code.n;
   Fate *fate = NEW_ARRAY(f->arena, Fate, r->code.n);
   if (has_alike(f, r)) {
-    Item *items = collect(f, r);
+    Item *items = items_of(f->items, r);
     for (first = 0; first < r->code.n && !gather(f, r, items, fate, first);) first++;
   }
   f->merged |= first < r->code.n;
@@ -290,10 +174,7 @@ static void fuse_code(Rebuild *b, const Region *r) {
 }
 
 static Kernel *fuse_round(Arena *arena, const Kernel *k, bool apart, bool *merged) {
-  Fuse f = {.k = k, .apart = apart, .arena = arena, .place = NEW_ARRAY(arena, uint32_t, k->instrs.n)};
-  f.declared_at = NEW_ARRAY(arena, uint32_t, k->arrays.n);
-  f.made_at = NEW_ARRAY(arena, uint32_t, k->arrays.n);
-  place_code(&f, k->top);
+  Fuse f = {.k = k, .apart = apart, .arena = arena, .items = items_new(arena, k)};
   Rebuild r;
   rebuild_init(&r, arena, k);
   r.ctx = &f;
