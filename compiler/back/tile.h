@@ -39,8 +39,9 @@
 #include "back/lanes.h"
 #include "tile/tile.h"
 
-/* Where an operand of the tile code comes from; FROM_LOG_PAIR: the buffer holds e to it, less the tops. */
-typedef enum { FROM_NOWHERE, FROM_ROW, FROM_COL, FROM_ROW_FEATURE, FROM_COL_FEATURE, FROM_DIAGONAL, FROM_PAIR, FROM_LOG_PAIR } TileSource;
+/* Where an operand of the tile code comes from; FROM_LOG_PAIR: the buffer holds e to it, less the tops; FROM_SHARE: what
+ * Tile.parts holds, times the column's inverse. */
+typedef enum { FROM_NOWHERE, FROM_ROW, FROM_COL, FROM_ROW_FEATURE, FROM_COL_FEATURE, FROM_DIAGONAL, FROM_PAIR, FROM_LOG_PAIR, FROM_SHARE } TileSource;
 
 /* scratch: lines of as many columns as a vector has lanes, FROM_COL_FEATURE of 4 bytes.  top: of a factor of a log of a sum
  * of products its largest value, one a row or column; its lines hold e^(value - top). */
@@ -97,8 +98,7 @@ typedef struct Tile {
   LLVMValueRef bad, some_bad; /* columns of the block with an x that is no number, i32; cell, i1: whether there are */
   LLVMValueRef vec_lo, vec_hi; /* vectors of the block that may hold a pair of the strip: vec_lo..vec_hi, not empty */
   LLVMValueRef all, partial;  /* i1: all pairs of the strip are there; else cells of i1 by tile: some pair is missing */
-  LLVMValueRef across;        /* NULL, or i1: the block does what a loop over its columns would (TileStream.across) */
-  LLVMValueRef kept;          /* NULL, or i1: features of all rows of the block are in buffers of pairs when a strip begins */
+  LLVMValueRef parts, inverse; /* of TileStream.across: by pair, e^(log weight - the column's largest); by column, 1 / their sum */
   LLVMValueRef in_place, lost; /* NULL, or i1: columns are read where they lie; cell, i1: the span must be taken from panels */
   LLVMValueRef strip;         /* number of the strip in the block of rows */
   LLVMValueRef pair_row;      /* where the strip's rows begin in buffers of pairs, which hold all of a block read in place; NULL: 0 */
@@ -264,8 +264,9 @@ void tile_place_contract(Tile *t, uint32_t k);
 LLVMValueRef tile_across_holds(Emit *e, const TileRows *rows);
 /* Rows in buffers of pairs: as many as all strips of such a block have. */
 LLVMValueRef tile_across_rows(const Tile *t);
-/* Of the block of columns, whose other operands are packed: features of all strips; results of the loop over columns, into
- * their arrays and into the operands that are read of them.  Where the loop has run, the operands alone. */
+/* Of the block of columns, whose other operands are packed, where the block of rows holds all: features of all strips, results
+ * of the loop over columns, into their arrays and into the operands that are read of them; then all strips, swept and
+ * contracted. */
 void tile_across_columns(Tile *t);
 /* The iteration of the loop over columns for the column of that number, by scalar code: the loops around the rows stand
  * where they do. */
@@ -285,6 +286,7 @@ LLVMValueRef tile_scaled(Tile *t, Val v, LLVMValueRef x); /* an operand being pa
 /* ---- tile_stream.c ------------------------------------------------------------------------------ */
 
 void tile_strip(Tile *t);
+void tile_strip_swept(Tile *t);    /* the same where features are there, for all columns of the block */
 void tile_strip_features(Tile *t); /* of all columns of the block, for the strip, without a sweep */
 
 /* Of scalars or vectors, of the accumulator's type. */

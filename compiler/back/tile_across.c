@@ -1,10 +1,11 @@
-/* tile_across: sums over the rows of a block, for each of its columns: see tile/tile_across.h.
+/* tile_across: sums over the rows of a block, for each of its columns: see tile/tile_across.c.
  *
  *     features   of all strips, into buffers of pairs
  *     for every vector of columns:
  *       m        the largest log weight of its rows, row after row
  *       sum      of e^(log weight - m), likewise
  *       results  m, log sum or both added, into their arrays and into operands of columns
+ *     strips     swept from the buffers, where e^(log weight - m) / sum is two numbers' product; contracted
  *
  * Lanes are columns, so that neither a row nor a column has a state of its own, and nothing is summed across lanes.  The sum is
  * taken in f32, in the order of the rows, of which there are at most TILE_ACROSS_ROWS.
@@ -66,53 +67,62 @@ void tile_across_column(Emit *e, const TileRows *rows, V column) {
 
 /* ---- a vector of columns ---------------------------------------------------------------------------- */
 
-/* largest: of the log weights; bad: lanes that need the scalar code. */
+/* first: of the vector, in the block; inside: lanes that are columns of it; largest: of the log weights, sum: of the parts;
+ * bad: lanes that need the scalar code. */
 typedef struct Across { Tile *t; V first, inside, largest, sum, bad; } Across;
 
-static V phi_from(Tile *t, V first, LLVMBasicBlockRef from) {
+/* What goes around a loop over the rows: x, and lanes that are bad. */
+typedef struct Pass { V x, bad; } Pass;
+
+static V phi_of(Tile *t, V first, LLVMBasicBlockRef from) {
   V phi = LLVMBuildPhi(t->e->b, LLVMTypeOf(first), "");
   LLVMAddIncoming(phi, &first, &from, 1);
   return phi;
 }
 
-static V all_rows(Tile *t, V x, V bad, V *bad_out, V (*step)(Across *a, V x), Across *a) {
+static V phi_of_two(Tile *t, V x, LLVMBasicBlockRef from, V y, LLVMBasicBlockRef body) {
+  V phi = LLVMBuildPhi(t->e->b, LLVMTypeOf(x), "");
+  LLVMAddIncoming(phi, (V[]){x, y}, (LLVMBasicBlockRef[]){from, body}, 2);
+  return phi;
+}
+
+static Pass all_rows(Across *a, Pass first, Pass (*step)(Across *, Pass)) {
+  Tile *t = a->t;
   Emit *e = t->e;
   LLVMBasicBlockRef from = LLVMGetInsertBlock(e->b);
   Count c = count_enter(e, const_int(e, 0), t->rows_in_block);
   uint32_t mark = tile_mark(t);
-  V phi = phi_from(t, x, from), phi_bad = phi_from(t, bad, from);
+  Pass phi = {phi_of(t, first.x, from), phi_of(t, first.bad, from)};
   t->here_row = c.index;
-  V next = step(a, phi), next_bad = phi_bad;
-  for (uint32_t n = 0; bad_out && n < t->s->exceptions.n; n++)
-    next_bad = LLVMBuildOr(e->b, next_bad, tile_value(t, t->s->exceptions.at[n], 0, 0), "");
+  Pass next = step(a, phi);
   t->here_row = NULL;
   tile_forget(t, mark);
   LLVMBasicBlockRef body = LLVMGetInsertBlock(e->b);
-  LLVMAddIncoming(phi, &next, &body, 1);
-  LLVMAddIncoming(phi_bad, &next_bad, &body, 1);
+  LLVMAddIncoming(phi.x, &next.x, &body, 1);
+  LLVMAddIncoming(phi.bad, &next.bad, &body, 1);
   count_leave(e, &c);
-  V out[] = {x, next}, out_bad[] = {bad, next_bad};
-  V result = LLVMBuildPhi(e->b, LLVMTypeOf(x), ""), result_bad = LLVMBuildPhi(e->b, LLVMTypeOf(bad), "");
-  LLVMAddIncoming(result, out, (LLVMBasicBlockRef[]){from, body}, 2);
-  LLVMAddIncoming(result_bad, out_bad, (LLVMBasicBlockRef[]){from, body}, 2);
-  if (bad_out) *bad_out = result_bad;
-  return result;
+  return (Pass){phi_of_two(t, first.x, from, next.x, body), phi_of_two(t, first.bad, from, next.bad, body)};
 }
 
-static V log_weight(Tile *t) { return tile_value(t, t->s->across->log_w, 0, 0); }
-
-static V larger(Across *a, V x) {
-  Emit *e = a->t->e;
-  V h = log_weight(a->t);
-  return LLVMBuildSelect(e->b, compare(e, LLVMRealOGT, h, x), h, x, "");
-}
-
-static V add_part(Across *a, V x) {
+/* The log weight, which is kept. */
+static Pass larger(Across *a, Pass p) {
   Tile *t = a->t;
   Emit *e = t->e;
-  V gap = LLVMBuildFSub(e->b, log_weight(t), a->largest, "");
+  V h = tile_value(t, t->s->across->log_w, 0, 0);
+  tile_put(e, t->parts, tile_pair_place(t, 0, 0), h);
+  for (uint32_t n = 0; n < t->s->exceptions.n; n++) p.bad = LLVMBuildOr(e->b, p.bad, tile_value(t, t->s->exceptions.at[n], 0, 0), "");
+  return (Pass){LLVMBuildSelect(e->b, compare(e, LLVMRealOGT, h, p.x), h, p.x, ""), p.bad};
+}
+
+/* e^(log weight - m), which is kept in its place. */
+static Pass add_part(Across *a, Pass p) {
+  Tile *t = a->t;
+  Emit *e = t->e;
+  V at = tile_pair_place(t, 0, 0), gap = LLVMBuildFSub(e->b, tile_get(e, t->l.f32, t->parts, at), a->largest, "");
   V distance = lanes_weight_exponent(&t->l, LLVMBuildFMul(e->b, gap, lanes_float(&t->l, TILE_LOG2_E), ""));
-  return LLVMBuildFAdd(e->b, x, lanes_exp2_weight(&t->l, distance, NULL), "");
+  V part = lanes_exp2_weight(&t->l, distance, NULL);
+  tile_put(e, t->parts, at, part);
+  return (Pass){LLVMBuildFAdd(e->b, p.x, part, ""), p.bad};
 }
 
 static V no_number(Tile *t, V x) { return compare(t->e, LLVMRealUNO, LLVMBuildFSub(t->e->b, x, x, ""), lanes_float(&t->l, 0)); }
@@ -134,6 +144,7 @@ static void keep_results(Across *a) {
   Emit *e = t->e;
   const TileAcross *s = t->s->across;
   V mass = lanes_log(&t->l, a->sum);
+  tile_put(e, t->inverse, a->first, LLVMBuildFDiv(e->b, lanes_float(&t->l, 1), a->sum, ""));
   enter_around(e, t->rows, false);
   enter(e, s->loop, plus(e, t->first_col, a->first));
   for (uint32_t n = 0; n < s->stores.n; n++) {
@@ -149,6 +160,13 @@ static void keep_results(Across *a) {
   }
 }
 
+/* The share as it is written, of operands that scalar code has left; the inverse is 1. */
+static Pass keep_share(Across *a, Pass p) {
+  Tile *t = a->t;
+  if (t->s->across->share) tile_put(t->e, t->parts, tile_pair_place(t, 0, 0), tile_value(t, t->s->across->share, 0, 0));
+  return p;
+}
+
 /* Lanes behind the last column repeat it. */
 static void leave_to_scalar_code(Across *a) {
   Tile *t = a->t;
@@ -158,6 +176,10 @@ static void leave_to_scalar_code(Across *a) {
   parallel_column(e, plus(e, t->first_col, c.index));
   count_leave(e, &c);
   tile_pack_values_between(t, &t->s->across->late, a->first, plus(e, a->first, const_int(e, t->l.n)));
+  t->here_column = a->first;
+  all_rows(a, (Pass){lanes_float(&t->l, 0), LLVMConstNull(t->l.i1)}, keep_share);
+  t->here_column = NULL;
+  tile_put(e, t->inverse, a->first, lanes_float(&t->l, 1));
 }
 
 static void across_vector(Tile *t, V number) {
@@ -167,8 +189,9 @@ static void across_vector(Tile *t, V number) {
   a.inside = LLVMBuildICmp(e->b, LLVMIntSLT, lanes_iota(&t->l, e->t.i32), lanes_splat(&t->l, left), "");
   t->here_column = a.first, t->alive = a.inside;
   LLVMBuildStore(e->b, LLVMConstNull(e->t.i1), t->row_odd);
-  a.largest = all_rows(t, lanes_float(&t->l, -INFINITY), none, &a.bad, larger, &a);
-  a.sum = all_rows(t, lanes_float(&t->l, 0), none, NULL, add_part, &a);
+  Pass top = all_rows(&a, (Pass){lanes_float(&t->l, -INFINITY), none}, larger);
+  a.largest = top.x, a.bad = top.bad;
+  a.sum = all_rows(&a, (Pass){lanes_float(&t->l, 0), none}, add_part).x;
   t->here_column = t->alive = NULL;
   V spoilt = LLVMBuildOr(e->b, no_number(t, a.largest), no_number(t, a.sum), "");
   a.bad = LLVMBuildAnd(e->b, LLVMBuildOr(e->b, a.bad, spoilt, ""), a.inside, "");
@@ -192,21 +215,28 @@ static void all_features(Tile *t) {
   count_leave(e, &c);
 }
 
+static void all_strips(Tile *t) {
+  Emit *e = t->e;
+  Val share = t->s->across->share;
+  Count c = count_enter(e, const_int(e, 0), ceil_div(e, t->rows_in_block, t->nrow));
+  t->strip = c.index;
+  t->pair_row = times(e, c.index, t->nrow);
+  if (share) t->operand[share].from = FROM_SHARE;
+  tile_strip_swept(t);
+  if (share) t->operand[share].from = FROM_NOWHERE;
+  count_leave(e, &c);
+}
+
 void tile_across_columns(Tile *t) {
   Emit *e = t->e;
   uint32_t mark = tile_mark(t);
-  LLVMBasicBlockRef done = block_new(e, "summed"), apart = block_when(e, t->across, "across");
   t->row_odd = cell_new(e, e->t.i1, "column_odd");
   all_features(t);
   t->strip = t->pair_row = const_int(e, 0);
   Count c = count_enter(e, const_int(e, 0), ceil_div(e, t->cols_in_block, t->l.n));
   across_vector(t, c.index);
   count_leave(e, &c);
+  all_strips(t);
   t->pair_row = NULL;
-  LLVMBuildBr(e->b, done);
-  tile_forget(t, mark);
-  LLVMPositionBuilderAtEnd(e->b, apart);
-  tile_pack_column_values(t, &t->s->across->late);
-  block_go(e, done);
   tile_forget(t, mark);
 }

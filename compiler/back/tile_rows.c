@@ -147,8 +147,10 @@ static void do_strips(Tile *t) {
   if (t->in_place) place_features(t);
   Count c = count_enter(e, const_int(e, 0), ceil_div(e, t->rows_in_block, t->nrow));
   t->strip = c.index;
-  if (t->kept) t->pair_row = LLVMBuildSelect(e->b, t->kept, times(e, c.index, t->nrow), const_int(e, 0), "");
-  if (t->in_place) tile_place_no_range(t);
+  if (t->in_place) {
+    t->pair_row = LLVMBuildSelect(e->b, t->in_place, times(e, c.index, t->nrow), const_int(e, 0), "");
+    tile_place_no_range(t);
+  }
   do_strip(t);
   count_leave(e, &c);
   if (t->in_place) place_contract(t);
@@ -198,6 +200,17 @@ static void get_columns(Tile *t) {
   if (done) block_go(e, done);
 }
 
+static void strips_across(Tile *t) {
+  Emit *e = t->e;
+  LLVMBasicBlockRef done = block_new(e, "strips"), apart = block_when(e, tile_across_holds(e, t->rows), "across");
+  tile_across_columns(t);
+  LLVMBuildBr(e->b, done);
+  LLVMPositionBuilderAtEnd(e->b, apart);
+  tile_pack_column_values(t, &t->s->across->late);
+  do_strips(t);
+  block_go(e, done);
+}
+
 /* A block of columns that the mask leaves empty is passed over before anything else of it is computed.  The last block comes
  * first: where weights decay with the distance from the diagonal of a prefix, references then fit from the start. */
 static void do_columns(Tile *t, V lo, V hi) {
@@ -213,8 +226,8 @@ static void do_columns(Tile *t, V lo, V hi) {
     done = block_when(e, tile_mask_block(t).may, "block");
   }
   get_columns(t);
-  if (t->across) tile_across_columns(t);
-  do_strips(t);
+  if (t->s->across) strips_across(t);
+  else do_strips(t);
   if (done) block_go(e, done);
   count_leave(e, &c);
 }
@@ -241,7 +254,6 @@ static void do_stream(Emit *e, const Block *b, uint32_t n) {
     tile_mask_begin(t);
     tile_mask_rows(t);
   }
-  if (t->s->across) t->kept = t->across = tile_across_holds(e, t->rows);
   do_columns(t, b->lo ? b->lo : e->val[t->s->loop->lo], b->hi ? b->hi : e->val[t->s->loop->hi]);
 }
 
@@ -417,7 +429,7 @@ V tile_span(Emit *e, const TileRows *rows, V block, V span, V state, V panels) {
   if (tile_place_can(t)) {
     t->lost = cell_new(e, e->t.i1, "lost");
     LLVMBuildStore(e->b, LLVMConstNull(e->t.i1), t->lost);
-    t->kept = t->in_place = LLVMBuildAnd(e->b, LLVMBuildNot(e->b, panels, ""), tile_place_holds(t, b.lo, b.hi), "");
+    t->in_place = LLVMBuildAnd(e->b, LLVMBuildNot(e->b, panels, ""), tile_place_holds(t, b.lo, b.hi), "");
   }
   do_stream(e, &b, 0);
   carry_flag(e, b.odd, t->kept_odd);

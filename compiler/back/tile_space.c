@@ -82,6 +82,7 @@ static void take_stream(Tile *t, Taker *s) {
   t->bad = take(s, cols, 4);
   take_operands(t, s, &t->s->row, FROM_ROW, 0, rows);
   take_operands(t, s, &t->s->col, FROM_COL, 0, cols);
+  if (t->s->across) t->parts = take(s, pairs, 4), t->inverse = take(s, cols, 4);
   if (t->s->across) take_operands(t, s, &t->s->across->late, FROM_COL, 0, cols);
   take_operands(t, s, &t->s->diagonal, FROM_DIAGONAL, 0, plus(e, rows, cols));
   for (uint32_t n = 0; n < t->s->features.n; n++) {

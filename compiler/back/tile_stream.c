@@ -24,9 +24,9 @@ static V greatest(Emit *e, V x, V y) { return op_extreme(e, IR_INT, true, x, y);
 static V ceil_div(Emit *e, V x, uint64_t n) { return LLVMBuildUDiv(e->b, plus(e, x, const_int(e, (int64_t)n - 1)), const_int(e, (int64_t)n), ""); }
 static V equal(Emit *e, V x, V y) { return LLVMBuildICmp(e->b, LLVMIntEQ, x, y, ""); }
 
-/* Calls f for every row of the strip. */
-static void for_rows(Tile *t, void (*f)(Tile *)) {
-  Count c = count_enter(t->e, const_int(t->e, 0), const_int(t->e, t->nrow));
+/* Calls f for the first rows of the strip. */
+static void for_rows(Tile *t, V rows, void (*f)(Tile *)) {
+  Count c = count_enter(t->e, const_int(t->e, 0), rows);
   t->here_row = c.index;
   f(t);
   t->here_row = NULL;
@@ -38,16 +38,16 @@ static void sweep_full(Tile *t) { tile_sweep(t, false); }
 
 static V some_are_bad(Tile *t) { return LLVMBuildLoad2(t->e->b, t->e->t.i1, t->some_bad, ""); }
 
-/* There are no feature loops. */
+/* There are no feature loops, or what they leave is there. */
 static void sweep_alone(Tile *t) {
   Emit *e = t->e;
   V whole = equal(e, times(e, t->vec_hi, t->l.n), t->cols_in_block);
   V full = both(e, both(e, t->all, whole), negate(e, some_are_bad(t)));
   LLVMBasicBlockRef done = block_new(e, "swept"), partial = block_when(e, full, "full");
-  for_rows(t, sweep_full);
+  for_rows(t, t->live_rows, sweep_full);
   LLVMBuildBr(e->b, done);
   LLVMPositionBuilderAtEnd(e->b, partial);
-  for_rows(t, sweep_masked);
+  for_rows(t, t->live_rows, sweep_masked);
   block_go(e, done);
 }
 
@@ -214,21 +214,21 @@ static void turn(Tile *t, const Turns *r, V tile) {
   if (t->live) note_live(t, tile, at_end);
   else good = both(e, good, is_full(t, least(e, before, r->last)));
   V hosts = t->s->shape.hosts ? both(e, wide, both(e, equal(e, from, before), good)) : LLVMConstNull(e->t.i1);
-  if (t->kept) hosts = both(e, hosts, negate(e, t->kept));
+  if (t->in_place) hosts = both(e, hosts, negate(e, t->in_place));
   Count c = count_enter(e, const_int(e, 0), LLVMBuildSelect(e->b, hosts, const_int(e, 0), minus(e, from, tile), ""));
   sweep_tile(t, minus(e, from, c.index));
   count_leave(e, &c);
   LLVMBuildStore(e->b, tile, r->swept);
   LLVMBasicBlockRef last = block_when(e, negate(e, at_end), "features");
   t->column = tile;
-  LLVMBasicBlockRef there = t->kept ? block_when(e, negate(e, t->kept), "panels") : NULL;
+  LLVMBasicBlockRef there = t->in_place ? block_when(e, negate(e, t->in_place), "panels") : NULL;
   features(t, &live, wide, hosts);
   if (there) block_go(e, there);
   block_go(e, last);
 }
 
 static void begin_sweep(Tile *t, const Turns *r) {
-  for_rows(t, tile_aside_begin);
+  for_rows(t, const_int(t->e, t->nrow), tile_aside_begin);
   LLVMBuildStore(t->e->b, r->last, r->swept);
 }
 
@@ -374,7 +374,13 @@ static void contract_here(Tile *t, uint32_t k) {
 static V live_rows(Tile *t) {
   Emit *e = t->e;
   V all = const_int(e, t->nrow), there = minus(e, t->rows_in_block, times(e, t->strip, t->nrow));
-  return t->kept ? LLVMBuildSelect(e->b, t->kept, least(e, there, all), all, "") : all;
+  return t->in_place ? LLVMBuildSelect(e->b, t->in_place, least(e, there, all), all, "") : all;
+}
+
+static void contract_all(Tile *t) {
+  tile_half_masses(t);
+  for (uint32_t k = 0; k < t->s->accs.n; k++)
+    if (t->s->accs.at[k].use == USE_CONTRACT) contract_here(t, k);
 }
 
 void tile_strip(Tile *t) {
@@ -382,7 +388,13 @@ void tile_strip(Tile *t) {
   if (t->in_place) tile_place_range(t);
   if (t->s->features.n) features_and_sweep(t);
   else sweep_alone(t);
-  tile_half_masses(t);
-  for (uint32_t k = 0; k < t->s->accs.n; k++)
-    if (t->s->accs.at[k].use == USE_CONTRACT) contract_here(t, k);
+  contract_all(t);
+}
+
+void tile_strip_swept(Tile *t) {
+  Emit *e = t->e;
+  t->live_rows = least(e, minus(e, t->rows_in_block, times(e, t->strip, t->nrow)), const_int(e, t->nrow));
+  t->vec_lo = const_int(e, 0), t->vec_hi = ceil_div(e, t->cols_in_block, t->l.n), t->all = LLVMConstInt(e->t.i1, 1, false);
+  sweep_alone(t);
+  contract_all(t);
 }

@@ -110,6 +110,9 @@ static LLVMValueRef operand(Tile *t, Val v, uint32_t row, uint32_t vec) {
       if (t->period) r = LLVMBuildURem(e->b, r, t->period, "");
       line = LLVMBuildSub(e->b, column_here(t, vec), r, "");
       return vector(t, v, plus(e, line, const_int(e, t->s->shape.row_block - 1)));
+    case FROM_SHARE:
+      line = tile_get(e, t->l.f32, t->parts, tile_pair_place(t, row, vec));
+      return LLVMBuildFMul(e->b, line, tile_get(e, t->l.f32, t->inverse, column_here(t, vec)), "");
     case FROM_NOWHERE: break;
   }
   ICE("value %%%u of kernel '%s' is no operand of a tile", v, e->k->name);

@@ -271,6 +271,32 @@ static Val log_weight_in(const Finder *f, Match *m, Val log_w) {
   return 0;
 }
 
+/* Whether a value is what the first loop left of an accumulator of that kind. */
+static bool is_result(const Finder *f, const TileAcross *a, Val v, AccKind kind) {
+  const Instr *i = ir_at(f->k, v);
+  for (uint32_t n = 0; i->op == IR_LOAD && n < a->stores.n; n++) {
+    const Instr *store = ir_at(f->k, a->stores.at[n]);
+    if (store->array == i->array) return acc_of(ir_at(f->k, store->arg[0])->loop, store->arg[0])->kind == kind;
+  }
+  return false;
+}
+
+/* e^(s - M - Z), or e^(s - log of the sum). */
+static bool is_share(const Finder *f, const TileAcross *a, Val v) {
+  const Instr *exp = ir_at(f->k, v), *less = exp->op == IR_EXP ? ir_at(f->k, exp->arg[0]) : exp;
+  if (exp->op != IR_EXP || less->op != IR_SUB) return false;
+  if (is_result(f, a, less->arg[1], ACC_LSE)) return less->arg[0] == a->log_w;
+  const Instr *first = ir_at(f->k, less->arg[0]);
+  return is_result(f, a, less->arg[1], ACC_MASS) && first->op == IR_SUB && first->arg[0] == a->log_w && is_result(f, a, first->arg[1], ACC_MAX);
+}
+
+static Val share_in(const Finder *f, const TileAcross *a) {
+  const Region *body = f->s->loop->body;
+  for (uint32_t n = 0; n < body->code.n; n++)
+    if (is_share(f, a, body->code.at[n])) return body->code.at[n];
+  return 0;
+}
+
 static bool is_across(Finder *f, const Loop *first, TileAcross *a) {
   const Loop *rows = NULL;
   if (!matches_ranges(f, first, a, &rows) || !is_plain(f, a->loop, rows, a) || !keeps_order(f, first)) return false;
@@ -280,6 +306,7 @@ static bool is_across(Finder *f, const Loop *first, TileAcross *a) {
   m.to[rows->index] = f->rows->loop->index;
   a->depth = f->depth;
   a->log_w = log_weight_in(f, &m, a->log_w);
+  a->share = share_in(f, a);
   Reads reads = {f, a, &m, false};
   walk_code(f->k, f->nest[0]->body, note_read, &reads);
   return a->log_w && !reads.apart && split_columns(f, a);
