@@ -278,6 +278,7 @@ LLVMValueRef tile_value_affine(Tile *t, Val v, double times); /* v * times, of o
 LLVMValueRef tile_function(Tile *t, Val v); /* of one vector of pairs, whose argument takes a factor; NULL: it is none */
 uint32_t tile_pair_cost(Tile *t); /* about how many instructions a vector of pairs takes, the features apart */
 void tile_carry_factors(Tile *t); /* once, when operands have their places */
+LLVMValueRef tile_common_factor(Tile *t, uint32_t k); /* of the results of acc k (TileAcc.by), f64 */
 void tile_check_factors(Tile *t); /* of a block of rows: uniform values that no pair can be computed with */
 bool tile_adds_logs(const Tile *t, uint32_t w); /* whether rows of which the mass is no number must be computed again */
 bool tile_is_uniform_sum(const Tile *t, const Instr *i); /* a sum of logs, one of them uniform and, after the check, finite */

@@ -218,6 +218,17 @@ static V is_large(Emit *e, V by) {
   return LLVMBuildOr(e->b, above, LLVMBuildFCmp(e->b, LLVMRealOLT, by, LLVMConstReal(e->t.f32, -0x1p64), ""), "");
 }
 
+V tile_common_factor(Tile *t, uint32_t k) {
+  Emit *e = t->e;
+  const TileAcc *a = &t->s->accs.at[k];
+  V x = const_float(e, IR_WIDE, 1);
+  for (uint32_t n = 0; n < a->by.n; n++) {
+    V y = op_convert(e, e->val[a->by.at[n].v], ir_at(e->k, a->by.at[n].v)->type, IR_WIDE);
+    x = a->by.at[n].divides ? LLVMBuildFDiv(e->b, x, y, "") : LLVMBuildFMul(e->b, x, y, "");
+  }
+  return x;
+}
+
 /* A factor that is no number decides also where nothing is packed: 0 products times 1 / 0. */
 void tile_check_factors(Tile *t) {
   Emit *e = t->e;
@@ -226,6 +237,11 @@ void tile_check_factors(Tile *t) {
     V by = factor_value(t, t->operand[v].factor), gap = LLVMBuildFSub(e->b, by, by, "");
     tile_odd(t, LLVMBuildFCmp(e->b, LLVMRealUNO, gap, gap, ""));
     if (t->operand[v].from == FROM_PAIR) tile_odd(t, is_large(e, by));
+  }
+  for (uint32_t k = 0; k < t->s->accs.n; k++) {
+    if (!t->s->accs.at[k].by.n) continue;
+    V by = tile_common_factor(t, k), gap = LLVMBuildFSub(e->b, by, by, "");
+    tile_odd(t, LLVMBuildFCmp(e->b, LLVMRealUNO, gap, gap, ""));
   }
   check_uniform_sums(t);
   tile_half_check(t);

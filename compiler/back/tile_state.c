@@ -156,21 +156,25 @@ static V plain_result(Tile *t, uint32_t k, V at) {
 }
 
 /* Elements first .. first + n of a row's sums, n being the type's: over the mass, whose reciprocal is taken once. */
-static V sums_over(Tile *t, uint32_t k, LLVMTypeRef narrow, LLVMTypeRef wide, V at, const Mass *m, V inverse) {
+static V sums_over(Tile *t, uint32_t k, LLVMTypeRef narrow, LLVMTypeRef wide, V at, const Mass *m, V inverse, V factor) {
   Emit *e = t->e;
   V x = LLVMBuildFPExt(e->b, tile_get(e, narrow, t->acc[k].sum, at), wide, "");
-  if (!inverse) return x;
   bool one = wide == e->t.f64;
+  if (factor) x = LLVMBuildFMul(e->b, x, one ? factor : lanes_splat(&t->l, factor), "");
+  if (!inverse) return x;
   V zero = LLVMConstNull(wide), by = one ? inverse : lanes_splat(&t->l, inverse);
   return LLVMBuildSelect(e->b, m->empty, zero, LLVMBuildFMul(e->b, x, by, ""), "");
 }
+
+/* What all results of the accumulator are multiplied by; NULL: nothing. */
+static V common_factor(Tile *t, uint32_t k) { return t->s->accs.at[k].by.n ? tile_common_factor(t, k) : NULL; }
 
 /* A local array is the kernel's own and lies along its last axis. */
 static void vector_result(Tile *t, uint32_t k, V at) {
   Emit *e = t->e;
   const TileAcc *a = &t->s->accs.at[k];
   const Array *array = a->acc->result_at;
-  V from = LLVMBuildMul(e->b, at, t->acc[k].padded, ""), inverse = NULL;
+  V from = LLVMBuildMul(e->b, at, t->acc[k].padded, ""), inverse = NULL, factor = common_factor(t, k);
   Mass m = {0};
   if (a->acc->kind == ACC_EXPECT) {
     m = mass_of(t, a->weight, at);
@@ -181,13 +185,13 @@ static void vector_result(Tile *t, uint32_t k, V at) {
   if (array->elem == STORE_WIDE) {
     whole = LLVMBuildUDiv(e->b, extent, lanes, "");
     Count c = count_enter(e, const_int(e, 0), whole);
-    V c0 = times(e, c.index, t->l.n), x = sums_over(t, k, t->l.f32, LLVMVectorType(e->t.f64, t->l.n), plus(e, from, c0), &m, inverse);
+    V c0 = times(e, c.index, t->l.n), x = sums_over(t, k, t->l.f32, LLVMVectorType(e->t.f64, t->l.n), plus(e, from, c0), &m, inverse, factor);
     LLVMSetAlignment(LLVMBuildStore(e->b, x, array_at(e, array, c0)), 8);
     count_leave(e, &c);
     whole = times(e, whole, t->l.n);
   }
   Count c = count_enter(e, whole, extent);
-  V x = sums_over(t, k, e->t.f32, e->t.f64, plus(e, from, c.index), &m, inverse);
+  V x = sums_over(t, k, e->t.f32, e->t.f64, plus(e, from, c.index), &m, inverse, factor);
   array_put(e, array, array_at(e, array, c.index), x, IR_WIDE);
   count_leave(e, &c);
 }

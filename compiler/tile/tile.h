@@ -64,6 +64,7 @@ typedef struct TileAcc {
   uint32_t weight; /* USE_WEIGHTED, and USE_CONTRACT of an expect: place in TileStream.weights */
   Val factor;      /* USE_CONTRACT: a value of the tile that multiplies the weight; 0: none */
   Val panel;       /* USE_CONTRACT: x without the factor: depends on j and c at most; 0: x is the factor */
+  VEC(TileBy) by;  /* USE_CONTRACT: what is the same for all pairs, by which results are multiplied or divided */
   bool rounds;     /* an expect whose panel is an element of a bf16 input: its weights are rounded to bf16, and their sum
                       is that of the rounded weights, so that it still is a mean */
 } TileAcc;

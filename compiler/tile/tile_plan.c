@@ -276,6 +276,18 @@ static bool split_factor(const Planner *p, Val x, TileAcc *t) {
   return false;
 }
 
+/* A sum, or a mean, of multiples is the multiple of that: the panel is without what is the same for all pairs. */
+static void peel_factors(const Planner *p, TileAcc *t) {
+  const Instr *i = ir_at(p->k, t->panel);
+  while (t->panel && !p->s->loop->seed && (i->op == IR_MUL || i->op == IR_DIV) && i->type != IR_INT) {
+    uint32_t of = i->op == IR_MUL && !dep_of(p, i->arg[0]) ? 1 : 0;
+    if (dep_of(p, i->arg[1 - of]) || !dep_of(p, i->arg[of])) return;
+    vec_push(p->arena, &t->by, (TileBy){i->arg[1 - of], i->op == IR_DIV});
+    t->panel = through_converts(p, i->arg[of]);
+    i = ir_at(p->k, t->panel);
+  }
+}
+
 static uint32_t weight_at(Planner *p, const Acc *a) {
   for (uint32_t n = 0; n < p->s->weights.n; n++)
     if (p->s->weights.at[n].body == a->body.log_w && p->s->weights.at[n].seed == a->seed.log_w) return n;
@@ -292,6 +304,7 @@ static void lower_axes(Planner *p, TileAcc *t) {
   if (!tile_follows_from_sizes(p->k, a->axes[0].lo) || !tile_follows_from_sizes(p->k, a->axes[0].hi))
     refuse(p, "the bounds of an axis do not follow from the sizes");
   if (!a->body.x || !split_factor(p, a->body.x, t)) refuse(p, "a vector is no product of a weight and a column's vector");
+  else peel_factors(p, t);
 }
 
 static void lower_acc(Planner *p, const Acc *a) {
