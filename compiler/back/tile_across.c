@@ -7,11 +7,11 @@
  *       results  m, log sum or both added, into their arrays and into operands of columns
  *     strips     swept from the buffers, where e^(log weight - m) / sum is two numbers' product; contracted
  *
- * Lanes are columns, so that neither a row nor a column has a state of its own, and nothing is summed across lanes.  The sum is
- * taken in f32, in the order of the rows, of which there are at most TILE_ACROSS_ROWS.
+ * Lanes are columns, so that neither a row nor a column has a state of its own, and nothing is summed across lanes. The
+ * sum is taken in f32, in the order of the rows, of which there are at most TILE_ACROSS_ROWS.
  *
- * A column for which that is no answer (a log weight that is NaN or infinite, all rows without weight, an exception of a
- * pair) is left, with its vector, to the scalar code of the loop over columns. */
+ * A column for which that is no answer (a log weight that is NaN or infinite, all rows without weight, an exception of
+ * a pair) is left, with its vector, to the scalar code of the loop over columns. */
 #include <math.h>
 
 #include "back/tile.h"
@@ -20,7 +20,9 @@ typedef LLVMValueRef V;
 
 static V plus(Emit *e, V x, V y) { return LLVMBuildAdd(e->b, x, y, ""); }
 static V times(Emit *e, V x, uint64_t n) { return LLVMBuildMul(e->b, x, const_int(e, (int64_t)n), ""); }
-static V ceil_div(Emit *e, V x, uint64_t n) { return LLVMBuildUDiv(e->b, plus(e, x, const_int(e, (int64_t)n - 1)), const_int(e, (int64_t)n), ""); }
+static V ceil_div(Emit *e, V x, uint64_t n) {
+  return LLVMBuildUDiv(e->b, plus(e, x, const_int(e, (int64_t)n - 1)), const_int(e, (int64_t)n), "");
+}
 static V compare(Emit *e, LLVMRealPredicate p, V x, V y) { return LLVMBuildFCmp(e->b, p, x, y, ""); }
 
 V tile_across_holds(Emit *e, const TileRows *rows) {
@@ -31,7 +33,8 @@ V tile_across_holds(Emit *e, const TileRows *rows) {
 
 V tile_across_rows(const Tile *t) {
   Emit *e = t->e;
-  V rows = op_extreme(e, IR_INT, false, tile_extent(e, t->rows->loop->lo, t->rows->loop->hi), const_int(e, TILE_ACROSS_ROWS));
+  V rows = op_extreme(e, IR_INT, false, tile_extent(e, t->rows->loop->lo, t->rows->loop->hi),
+                      const_int(e, TILE_ACROSS_ROWS));
   return times(e, ceil_div(e, op_extreme(e, IR_INT, true, rows, const_int(e, 1)), t->nrow), t->nrow);
 }
 
@@ -67,8 +70,8 @@ void tile_across_column(Emit *e, const TileRows *rows, V column) {
 
 /* ---- a vector of columns ---------------------------------------------------------------------------- */
 
-/* first: of the vector, in the block; inside: lanes that are columns of it; largest: of the log weights, sum: of the parts;
- * bad: lanes that need the scalar code. */
+/* first: of the vector, in the block; inside: lanes that are columns of it; largest: of the log weights, sum: of the
+ * parts; bad: lanes that need the scalar code. */
 typedef struct Across { Tile *t; V first, inside, largest, sum, bad; } Across;
 
 /* What goes around a loop over the rows: x, and lanes that are bad. */
@@ -110,7 +113,8 @@ static Pass larger(Across *a, Pass p) {
   Emit *e = t->e;
   V h = tile_value(t, t->s->across->log_w, 0, 0);
   tile_put(e, t->parts, tile_pair_place(t, 0, 0), h);
-  for (uint32_t n = 0; n < t->s->exceptions.n; n++) p.bad = LLVMBuildOr(e->b, p.bad, tile_value(t, t->s->exceptions.at[n], 0, 0), "");
+  for (uint32_t n = 0; n < t->s->exceptions.n; n++)
+    p.bad = LLVMBuildOr(e->b, p.bad, tile_value(t, t->s->exceptions.at[n], 0, 0), "");
   return (Pass){LLVMBuildSelect(e->b, compare(e, LLVMRealOGT, h, p.x), h, p.x, ""), p.bad};
 }
 
@@ -125,7 +129,9 @@ static Pass add_part(Across *a, Pass p) {
   return (Pass){LLVMBuildFAdd(e->b, p.x, part, ""), p.bad};
 }
 
-static V no_number(Tile *t, V x) { return compare(t->e, LLVMRealUNO, LLVMBuildFSub(t->e->b, x, x, ""), lanes_float(&t->l, 0)); }
+static V no_number(Tile *t, V x) {
+  return compare(t->e, LLVMRealUNO, LLVMBuildFSub(t->e->b, x, x, ""), lanes_float(&t->l, 0));
+}
 
 static V wide(Tile *t, V x) { return LLVMBuildFPExt(t->e->b, x, LLVMVectorType(t->e->t.f64, t->l.n), ""); }
 
@@ -185,7 +191,8 @@ static void leave_to_scalar_code(Across *a) {
 static void across_vector(Tile *t, V number) {
   Emit *e = t->e;
   Across a = {.t = t, .first = times(e, number, t->l.n)};
-  V none = LLVMConstNull(t->l.i1), left = LLVMBuildTrunc(e->b, LLVMBuildSub(e->b, t->cols_in_block, a.first, ""), e->t.i32, "");
+  V none = LLVMConstNull(t->l.i1),
+    left = LLVMBuildTrunc(e->b, LLVMBuildSub(e->b, t->cols_in_block, a.first, ""), e->t.i32, "");
   a.inside = LLVMBuildICmp(e->b, LLVMIntSLT, lanes_iota(&t->l, e->t.i32), lanes_splat(&t->l, left), "");
   t->here_column = a.first, t->alive = a.inside;
   LLVMBuildStore(e->b, LLVMConstNull(e->t.i1), t->row_odd);

@@ -1,12 +1,12 @@
 /* pass_order: of two loops that read the same array, the parallel one comes first.
  *
- * A reduction that stands in a region which one thread runs reads what a loop before it has stored, and a parallel loop behind
- * it reads that too.  Unless the parallel loop depends on the reduction, the reduction, with all that depends on it, moves behind
- * it: then nothing stands between the loop that stores and the one that most of the work is in, and the two can become one
- * (tile/tile_across.c).
+ * A reduction that stands in a region which one thread runs reads what a loop before it has stored, and a parallel loop
+ * behind it reads that too.  Unless the parallel loop depends on the reduction, the reduction, with all that depends on
+ * it, moves behind it: then nothing stands between the loop that stores and the one that most of the work is in, and
+ * the two can become one (tile/tile_across.c).
  *
- * Two instructions keep their order if one uses the other's value or either stores into an array that the other loads or
- * stores.  Ensures: the same instructions in the same regions; values and effects are the same ones. */
+ * Two instructions keep their order if one uses the other's value or either stores into an array that the other loads
+ * or stores.  Ensures: the same instructions in the same regions; values and effects are the same ones. */
 #include "ir/items.h"
 #include "ir/pass.h"
 #include "ir/rebuild.h"
@@ -42,10 +42,13 @@ static bool *dependents(const Order *o, const Item *items, const uint32_t *order
 
 /* The last parallel loop that reads what the item at `from` reads and does not depend on it (of: NULL, or what does);
  * `from`: there is none. */
-static uint32_t last_reader(const Order *o, const Region *r, const Item *items, const uint32_t *order, const bool *of, uint32_t from) {
+static uint32_t last_reader(const Order *o, const Region *r, const Item *items, const uint32_t *order, const bool *of,
+                            uint32_t from) {
   uint32_t last = from;
   for (uint32_t y = from + 1; y < r->code.n; y++)
-    if (!(of && of[y]) && is_loop(o, r, order[y], LOOP_PAR) && items_meet(&items[order[from]].loads, &items[order[y]].loads)) last = y;
+    if (!(of && of[y]) && is_loop(o, r, order[y], LOOP_PAR) &&
+        items_meet(&items[order[from]].loads, &items[order[y]].loads))
+      last = y;
   return last;
 }
 

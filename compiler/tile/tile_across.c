@@ -1,19 +1,21 @@
 /* tile_across: sums over the rows of a tile, for each of its columns.
  *
- *     par j { reduce k { s(j, k) } acc { m = max s ; z = mass s } ; store M[j], m ; store Z[j], z }      # before
- *     par k { reduce j { .. s(k, j), M[j], Z[j] .. } acc { .. } }                                        # rows k, columns j
+ *     par j { reduce k { s(j, k) } acc { m = max s ; z = mass s } ; store M[j], m ; store Z[j], z }
+ *     par k { reduce j { .. s(k, j), M[j], Z[j] .. } acc { .. } }            # rows k, columns j
  *
- * The second loop computes s of all pairs too; where a block of rows holds them all, the sums over k of a block of columns can
- * be taken there, before anything that reads them, and the first loop need not run.  Iterations of parallel loops may run in any
- * order and at any time between what they read being there and their results being read; so that holds if
+ * The second loop computes s of all pairs too; where a block of rows holds them all, the sums over k of a block of
+ * columns can be taken there, before anything that reads them, and the first loop need not run.  Iterations of parallel
+ * loops may run in any order and at any time between what they read being there and their results being read; so that
+ * holds if
  *
  *   - both loops stand in one region, in loops over the same ranges, and run over each other's ranges;
  *   - s is the same expression of j and k, and of the indices of the loops around;
  *   - the second loop reads M and Z in its stream alone, at the column and at the same indices of the loops around;
- *   - nothing that stands between them reads M or Z, and nothing from the first to the end of the second writes what s reads.
+ *   - nothing that stands between them reads M or Z, and nothing from the first to the end of the second writes
+ *     what s reads.
  *
- * Requires the streams to be planned.  Ensures: TileStream.across is NULL or tells of the first loop; results that the stream
- * reads are operands of columns which TileStream.col does not list: they are known late. */
+ * Requires the streams to be planned.  Ensures: TileStream.across is NULL or tells of the first loop; results that the
+ * stream reads are operands of columns which TileStream.col does not list: they are known late. */
 #include "ir/build.h"
 #include "ir/solve.h"
 #include "ir/walk.h"
@@ -45,7 +47,8 @@ static const Acc *acc_of(const Loop *l, Val result) {
 static bool same_result(Match *m, Val a, Val b) {
   const Loop *x = ir_at(m->k, a)->loop, *y = ir_at(m->k, b)->loop;
   const Acc *p = acc_of(x, a), *q = acc_of(y, b);
-  if (!p || !q || x->kind != LOOP_REDUCE || p->kind != q->kind || p->type != q->type || p->naxis || q->naxis) return false;
+  if (!p || !q || x->kind != LOOP_REDUCE || p->kind != q->kind || p->type != q->type || p->naxis || q->naxis)
+    return false;
   if (x->mask || y->mask || x->seed || y->seed || !same(m, x->lo, y->lo) || !same(m, x->hi, y->hi)) return false;
   if (m->to[x->index] && m->to[x->index] != y->index) return false;
   m->to[x->index] = y->index;
@@ -58,7 +61,8 @@ static bool same(Match *m, Val a, Val b) {
   if (!a || !b || m->to[a]) return a && b ? m->to[a] == b : a == b;
   const Instr *x = ir_at(m->k, a), *y = ir_at(m->k, b);
   if (!region_contains(m->body, x->home)) return a == b;
-  if (x->op != y->op || x->op == IR_INDEX || x->type != y->type || x->narg != y->narg || x->array != y->array) return false;
+  if (x->op != y->op || x->op == IR_INDEX || x->type != y->type || x->narg != y->narg || x->array != y->array)
+    return false;
   if (x->array && x->array->kind == ARRAY_LOCAL) return false;
   if (x->op == IR_RESULT && !same_result(m, a, b)) return false;
   for (uint32_t n = 0; n < x->narg; n++)
@@ -77,7 +81,8 @@ static void note(void *ctx, Val v) {
   const Instr *i = ir_at(t->k, v);
   if (i->op == IR_LOAD) t->read[i->array->id] = true;
   if (i->op == IR_STORE) t->written[i->array->id] = true;
-  for (uint32_t n = 0; i->op == IR_SOLVE && n < ir_solve_arrays(i); n++) t->read[i->solve->array[n]->id] = t->written[i->solve->array[n]->id] = true;
+  for (uint32_t n = 0; i->op == IR_SOLVE && n < ir_solve_arrays(i); n++)
+    t->read[i->solve->array[n]->id] = t->written[i->solve->array[n]->id] = true;
 }
 
 static Traffic traffic_new(const Finder *f) {
@@ -114,7 +119,8 @@ static bool keeps_order(const Finder *f, const Loop *first) {
   uint32_t at = place_in(f, r, first), end = place_in(f, r, f->nest[0]);
   note_one(&own, r->code.at[at]);
   for (uint32_t n = at + 1; n < end; n++) note_one(&between, r->code.at[n]);
-  if (meet(f, own.written, own.read) || meet(f, own.written, between.read) || meet(f, own.written, between.written)) return false;
+  if (meet(f, own.written, own.read) || meet(f, own.written, between.read) || meet(f, own.written, between.written))
+    return false;
   note_one(&between, r->code.at[end]);
   return !meet(f, own.read, between.written) && !meet(f, own.written, between.written);
 }
@@ -150,7 +156,8 @@ static bool is_plain(Finder *f, const Loop *l, const Loop *rows, TileAcross *a) 
   for (uint32_t n = 0; n < rows->accs.n; n++) {
     const Acc *acc = rows->accs.at[n];
     Val v = acc->kind == ACC_MAX ? acc->body.x : acc->body.log_w;
-    if (acc->naxis || acc->type != IR_WIDE || (acc->kind != ACC_MAX && acc->kind != ACC_MASS && acc->kind != ACC_LSE)) return false;
+    if (acc->naxis || acc->type != IR_WIDE || (acc->kind != ACC_MAX && acc->kind != ACC_MASS && acc->kind != ACC_LSE))
+      return false;
     if (a->log_w && a->log_w != v) return false;
     a->log_w = v;
   }
@@ -265,7 +272,8 @@ static Val log_weight_in(const Finder *f, Match *m, Val log_w) {
   const Region *body = f->s->loop->body;
   for (uint32_t n = body->code.n; n-- > 0;) {
     Val v = body->code.at[n];
-    if ((f->rows->dep[v] & DEP_BOTH) != DEP_BOTH || f->rows->dep[v] & DEP_DIAGONAL || ir_at(f->k, v)->op == IR_LOOP) continue;
+    if ((f->rows->dep[v] & DEP_BOTH) != DEP_BOTH || f->rows->dep[v] & DEP_DIAGONAL || ir_at(f->k, v)->op == IR_LOOP)
+      continue;
     if (same(m, log_w, v) && is_read(f, v)) return v;
   }
   return 0;
@@ -287,7 +295,8 @@ static bool is_share(const Finder *f, const TileAcross *a, Val v) {
   if (exp->op != IR_EXP || less->op != IR_SUB) return false;
   if (is_result(f, a, less->arg[1], ACC_LSE)) return less->arg[0] == a->log_w;
   const Instr *first = ir_at(f->k, less->arg[0]);
-  return is_result(f, a, less->arg[1], ACC_MASS) && first->op == IR_SUB && first->arg[0] == a->log_w && is_result(f, a, first->arg[1], ACC_MAX);
+  return is_result(f, a, less->arg[1], ACC_MASS) && first->op == IR_SUB && first->arg[0] == a->log_w &&
+         is_result(f, a, first->arg[1], ACC_MAX);
 }
 
 static Val share_in(const Finder *f, const TileAcross *a) {
@@ -334,7 +343,9 @@ static void find_in(TilePlan *p, Arena *arena, TileRows *rows) {
   if (rows->streams.n != 1 || rows->tiled != 1) return;
   Finder f = {.arena = arena, .k = p->k, .rows = rows, .s = rows->streams.at[0]};
   const Loop *columns = f.s->loop;
-  if (columns->mask || columns->seed || !tile_follows_from_sizes(p->k, columns->lo) || !tile_follows_from_sizes(p->k, columns->hi)) return;
+  if (columns->mask || columns->seed || !tile_follows_from_sizes(p->k, columns->lo) ||
+      !tile_follows_from_sizes(p->k, columns->hi))
+    return;
   if (!f.s->features.n || !find_nest(&f)) return;
   const Region *r = f.nest[0]->body->parent;
   for (uint32_t n = place_in(&f, r, f.nest[0]); n-- > 0;) {

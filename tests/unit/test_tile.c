@@ -10,6 +10,7 @@
 #include "back/back.h"
 #include "base/diag.h"
 #include "ir/ir.h"
+#include "ir/pass.h"
 #include "tile/tile.h"
 
 enum { MOST = 8 };
@@ -383,11 +384,95 @@ static const char twice[] = HEAD
   "  }\n"
   "}\n";
 
-static const struct { const char *name, *text; } kernels[] = {{"weighted", weighted}, {"plain", plain}, {"twice", twice}};
-enum { KERNELS = 3 };
+/* Log weights of a pair, which two loops write alike: i and j are the row's and the column's index. */
+#define PAIR(i, j, n)                                  \
+  "      reduce %" n "1 in %4..%2 {\n"                 \
+  "        %" n "2 = load q[" i ", %" n "1] : real\n"  \
+  "        %" n "3 = load k[" j ", %" n "1] : real\n"  \
+  "        %" n "4 = sub %" n "2, %" n "3 : real\n"    \
+  "        %" n "5 = mul %" n "4, %" n "4 : real\n"    \
+  "      } acc {\n"                                    \
+  "        %" n "6 = sum %" n "5 : wide\n"             \
+  "      }\n"                                          \
+  "      %" n "7 = load s[" i ", " j "] : real\n"      \
+  "      %" n "8 = load b[" j "] : real\n"             \
+  "      %" n "9 = add %" n "7, %" n "8 : real\n"      \
+  "      %" n "10 = convert %" n "9 : wide\n"          \
+  "      %" n "11 = sub %" n "10, %" n "6 : wide\n"
+
+#define TOTAL                           \
+  "  reduce %25 in %4..%1 {\n"          \
+  "    %26 = load both[%25] : wide\n"   \
+  "  } acc {\n"                         \
+  "    %27 = sum %26 : wide\n"          \
+  "  }\n"                               \
+  "  store total[], %27\n"
+
+/* Sums over the rows for each column, which blocks of rows take by the way, where they hold all rows; what reads them later. */
+static const char across[] = HEAD
+  "  out o: real[%0, %3] output 0\n"
+  "  out n: wide[%0] output 1\n"
+  "  out e: wide[%0] output 2\n"
+  "  out z: wide[%1] output 3\n"
+  "  out total: wide[] output 4\n"
+  "  temp most: wide[%1]\n"
+  "  temp mass: wide[%1]\n"
+  "  temp both: wide[%1]\n"
+  "  %6 = const 3 : real\n"
+  "  par %10 in %4..%1 {\n"
+  "    reduce %20 in %4..%0 {\n" PAIR("%20", "%10", "10")
+  "    } acc {\n"
+  "      %21 = max %1011 : wide\n"
+  "      %22 = mass %1011 : wide\n"
+  "      %23 = lse %1011 : wide\n"
+  "    }\n"
+  "    store most[%10], %21\n"
+  "    store mass[%10], %22\n"
+  "    store both[%10], %23\n"
+  "  }\n"
+  "  par %30 in %4..%0 {\n"
+  "    local r: wide[%3]\n"
+  "    reduce %40 in %4..%1 {\n"
+  "      %41 = load most[%40] : wide\n"
+  "      %42 = load mass[%40] : wide\n" PAIR("%30", "%40", "20")
+  "      %43 = sub %2011, %41 : wide\n"
+  "      %44 = sub %43, %42 : wide\n"
+  "      %45 = exp %44 : wide\n"
+  "      %46 = load both[%40] : wide\n"
+  "      %47 = sub %2011, %46 : wide\n"
+  "      %48 = exp %47 : wide\n"
+  "    } acc {\n"
+  "      r[%50 in %4..%3] = sum {\n"
+  "        %51 = load v[%40, %50] : real\n"
+  "        %52 = div %51, %6 : real\n"
+  "        %53 = convert %52 : wide\n"
+  "        %54 = mul %45, %53 : wide\n"
+  "        yield %54\n"
+  "      } : wide\n"
+  "      %55 = sum %45 : wide\n"
+  "      %56 = sum %48 : wide\n"
+  "    }\n"
+  "    store n[%30], %55\n"
+  "    store e[%30], %56\n"
+  "    par %60 in %4..%3 {\n"
+  "      %61 = load r[%60] : wide\n"
+  "      %62 = convert %61 : real\n"
+  "      store o[%30, %60], %62\n"
+  "    }\n"
+  "  }\n"
+  TOTAL
+  "  par %70 in %4..%1 {\n"
+  "    %71 = load both[%70] : wide\n"
+  "    store z[%70], %71\n"
+  "  }\n"
+  "}\n";
+
+static const struct { const char *name, *text; } kernels[] = {{"weighted", weighted}, {"plain", plain}, {"twice", twice}, {"across", across}};
+enum { KERNELS = 4 };
 
 static const int64_t sizes[][4] = {{1, 1, 1, 1}, {1, 300, 5, 17}, {7, 17, 3, 16}, {13, 256, 8, 33}, {500, 40, 4, 3},
-                                   {5, 600, 1, 2}, {6, 16, 16, 16}, {3, 0, 4, 4}, {0, 9, 4, 4}, {4, 5, 0, 3}, {9, 9, 2, 0}, {40, 530, 6, 20}};
+                                   {5, 600, 1, 2}, {6, 16, 16, 16}, {3, 0, 4, 4}, {0, 9, 4, 4}, {4, 5, 0, 3}, {9, 9, 2, 0}, {40, 530, 6, 20},
+                                   {64, 1100, 3, 18}, {65, 70, 5, 4}};
 enum { SIZES = sizeof sizes / sizeof *sizes };
 
 Test(tile, sizes_and_views) {
@@ -397,6 +482,58 @@ Test(tile, sizes_and_views) {
       memcpy(s.sizes, sizes[n], sizeof sizes[n]);
       check(kernels[k].name, kernels[k].text, &s, 1e-5);
     }
+}
+
+static char *replaced(Arena *arena, const char *what, const char *with) {
+  const char *at = strstr(across, what);
+  cr_assert_not_null(at, "%s", what);
+  return arena_printf(arena, "%.*s%s%s", (int)(at - across), across, with, at + strlen(what));
+}
+
+/* passes: kernels stand here as they are compiled, or those of the reduction IR run first: what reads sums of columns comes behind what they are made beside. */
+static const TileStream *stream_across(Arena *arena, const char *text, bool passes) {
+  BackOptions options = {.optimise = true, .tile = true};
+  const Kernel *k = parse(arena, text);
+  const TilePlan *p = back_tile_plan(arena, passes ? ir_run_passes(arena, k, NULL) : k, &options);
+  for (uint32_t n = 0; p && n < p->rows.n; n++)
+    for (uint32_t m = 0; m < p->rows.at[n]->streams.n; m++)
+      if (p->rows.at[n]->streams.at[m]->across) return p->rows.at[n]->streams.at[m];
+  return NULL;
+}
+
+Test(tile, sums_across_rows_are_taken_by_the_way) {
+  Arena arena;
+  arena_init(&arena, NULL);
+  BackOptions options = {.optimise = true, .tile = true};
+  if (!back_tile_plan(&arena, parse(&arena, across), &options)) cr_skip("no tiles here");
+  const TileStream *s = stream_across(&arena, across, false);
+  cr_assert_not_null(s);
+  cr_expect_eq(s->across->stores.n, 3);
+  cr_expect_eq(s->across->late.n, 3);
+  cr_expect_neq(s->across->share, 0);
+  /* what only adds the sums up stands between, and goes behind */
+  char *between = replaced(&arena, "  par %30 in", TOTAL "  par %30 in");
+  *strstr(strstr(between, "par %30"), "  reduce %25") = 0;
+  cr_expect_null(stream_across(&arena, arena_printf(&arena, "%s}\n", between), false));
+  cr_expect_not_null(stream_across(&arena, arena_printf(&arena, "%s  par %%70 in %%4..%%1 {\n    %%71 = load both[%%70] : wide\n    store z[%%70], %%71\n  }\n}\n", between), true));
+  arena_free(&arena);
+}
+
+/* Another order of the factors, another range, a store between what the two loops read: each keeps them apart. */
+Test(tile, loops_that_differ_stay_apart) {
+  static const struct { const char *what, *with; } change[] = {
+    {"reduce %20 in %4..%0", "reduce %20 in %4..%3"},
+    {"%1010 = convert %109", "%1010 = convert %107"},
+    {"  par %30 in", "  par %80 in %4..%1 {\n %81 = load a[%80] : real\n %82 = convert %81 : wide\n store most[%80], %82\n }\n  par %30 in"},
+    {"store n[%30], %55", "store n[%30], %55\n store mass[%30], %55"},
+    {"%46 = load both[%40]", "%46 = load both[%30]"},
+  };
+  Arena arena;
+  for (uint32_t n = 0; n < sizeof change / sizeof *change; n++) {
+    arena_init(&arena, NULL);
+    cr_expect_null(stream_across(&arena, replaced(&arena, change[n].what, change[n].with), false), "%s", change[n].with);
+    arena_free(&arena);
+  }
 }
 
 /* NaN, infinities and huge numbers in every input: the same rows are spoiled, and no others. */
