@@ -213,13 +213,28 @@ static void across_vector(Tile *t, V number) {
 
 /* ---- a block of columns ------------------------------------------------------------------------------ */
 
-static void all_features(Tile *t) {
+static void features_from_panels(Tile *t) {
   Emit *e = t->e;
   Count c = count_enter(e, const_int(e, 0), ceil_div(e, t->rows_in_block, t->nrow));
   t->strip = c.index;
   t->pair_row = times(e, c.index, t->nrow);
   tile_strip_features(t);
   count_leave(e, &c);
+}
+
+static void all_features(Tile *t) {
+  Emit *e = t->e;
+  if (!t->in_place) {
+    features_from_panels(t);
+    return;
+  }
+  tile_place_begin(t);
+  LLVMBasicBlockRef done = block_new(e, "features"), panels = block_when(e, t->in_place, "place");
+  tile_place_features(t, false);
+  LLVMBuildBr(e->b, done);
+  LLVMPositionBuilderAtEnd(e->b, panels);
+  features_from_panels(t);
+  block_go(e, done);
 }
 
 static void all_strips(Tile *t) {

@@ -116,7 +116,10 @@ static void need_values(Need *n, const ValVec *v) {
   for (uint32_t k = 0; k < v->n; k++) n->val[v->at[k]] = true;
 }
 
-typedef struct Packing { bool *body, **feature, **axis; } Packing;
+/* single: values of columns that are computed one by one. */
+typedef struct Packing { bool *body, **feature, **axis; ValVec single; } Packing;
+
+static ValVec column_runs(const Tile *t, bool runs);
 
 /* What is computed of the stream's regions for rows, resp. columns; `n` collects what that reads around them. */
 static Packing packing(const Tile *t, bool columns, Need *n) {
@@ -138,7 +141,8 @@ static Packing packing(const Tile *t, bool columns, Need *n) {
     need_checks(t, f->loop->body, columns, false, n);
     p.feature[k] = need_slice(t->e, n, f->loop->body);
   }
-  need_values(n, columns ? &s->col : &s->row);
+  if (columns) p.single = column_runs(t, false);
+  need_values(n, columns ? &p.single : &s->row);
   need_checks(t, s->loop->body, columns, false, n);
   for (uint32_t k = 0; !columns && k < s->accs.n; k++)
     if (s->accs.at[k].use == USE_CONTRACT) need_checks(t, s->accs.at[k].acc->body.at, false, false, n);
@@ -390,10 +394,77 @@ static void pack_axis(Tile *t, uint32_t k, const bool *pick, LLVMValueRef at) {
   emit_checks_once(t, body, true, t->acc[k].extent);
 }
 
+/* ---- values of columns that lie side by side ------------------------------------------------------- */
+
+/* An element at the column, or whether it is NaN: what has no arithmetic in f64, in vectors. */
+static bool is_column_run(const Tile *t, Val v) {
+  const Instr *i = ir_at(t->e->k, v);
+  uint32_t along = 0;
+  if (i->op == IR_NE && i->arg[0] == i->arg[1]) return is_column_run(t, i->arg[0]);
+  if (i->op != IR_LOAD || !array_has_runs(i->array)) return false;
+  for (uint32_t n = 0; n < i->narg; n++) {
+    along += i->arg[n] == t->s->loop->index;
+    if (i->arg[n] != t->s->loop->index && t->rows->dep[i->arg[n]]) return false;
+  }
+  return along == 1;
+}
+
+static const Instr *column_load(const Tile *t, Val v) {
+  const Instr *i = ir_at(t->e->k, v);
+  return i->op == IR_LOAD ? i : ir_at(t->e->k, i->arg[0]);
+}
+
+static uint32_t place_of_column(const Tile *t, const Instr *load) {
+  uint32_t n = 0;
+  while (load->arg[n] != t->s->loop->index) n++;
+  return n;
+}
+
+/* The values from the column at e->val on. */
+static LLVMValueRef column_run(Tile *t, Val v) {
+  Emit *e = t->e;
+  const Instr *load = column_load(t, v);
+  LLVMValueRef x = array_run(e, load, place_of_column(t, load), t->l.n), y = x;
+  if (ir_at(e->k, v)->op == IR_NE) return LLVMBuildZExt(e->b, LLVMBuildFCmp(e->b, LLVMRealUNO, x, x, ""), t->l.i32, "");
+  if (LLVMTypeOf(x) == t->l.f32) return tile_scaled(t, v, x);
+  y = LLVMBuildFPTrunc(e->b, x, t->l.f32, "");
+  LLVMValueRef finite = LLVMBuildNot(e->b, tile_line_infinite(e, x), "");
+  tile_odd(t, tile_line_any(t, LLVMBuildAnd(e->b, tile_line_infinite(e, y), finite, "")));
+  return tile_scaled(t, v, y);
+}
+
+static ValVec column_runs(const Tile *t, bool runs) {
+  ValVec of = {0};
+  for (uint32_t n = 0; n < t->s->col.n; n++)
+    if (is_column_run(t, t->s->col.at[n]) == runs) vec_push(t->e->arena, &of, t->s->col.at[n]);
+  return of;
+}
+
+static void set_column(Tile *t, LLVMValueRef at);
+
+/* Of the vector of columns from number `at` in the block on. */
+static void pack_column_runs(Tile *t, const ValVec *values, LLVMValueRef at) {
+  Emit *e = t->e;
+  if (!values->n) return;
+  LLVMValueRef end = plus(e, at, const_int(e, t->l.n)), holds = LLVMBuildICmp(e->b, LLVMIntSLE, end, t->cols_in_block, "");
+  set_column(t, at);
+  for (uint32_t n = 0; n < values->n; n++) {
+    const Instr *load = column_load(t, values->at[n]);
+    LLVMValueRef first = e->val[t->s->loop->index], last = plus(e, first, const_int(e, t->l.n));
+    holds = LLVMBuildAnd(e->b, holds, array_run_holds(e, load, place_of_column(t, load), first, last), "");
+  }
+  LLVMBasicBlockRef done = block_new(e, "columns"), each = block_when(e, holds, "runs");
+  for (uint32_t n = 0; n < values->n; n++) tile_put(e, t->operand[values->at[n]].at, at, column_run(t, values->at[n]));
+  LLVMBuildBr(e->b, done);
+  LLVMPositionBuilderAtEnd(e->b, each);
+  tile_pack_values_between(t, values, at, end);
+  block_go(e, done);
+}
+
 static void pack_column(Tile *t, const Packing *p, LLVMValueRef at, LLVMValueRef slot) {
   tile_put(t->e, t->bad, at, LLVMConstNull(t->e->t.i32));
   emit_code(t->e, t->s->loop->body, p->body, true);
-  store_all(t, &t->s->col, at);
+  store_all(t, &p->single, at);
   emit_checks(t, t->s->loop->body, true, false);
   pack_lines(t, p, at, slot, true);
   for (uint32_t k = 0; k < t->s->accs.n; k++) {
@@ -421,7 +492,9 @@ void tile_pack_columns(Tile *t) {
   Packing p = packing(t, true, &n);
   LLVMBuildStore(e->b, LLVMConstNull(e->t.i1), t->some_bad);
   LLVMValueRef groups = LLVMBuildUDiv(e->b, plus(e, t->cols_in_block, const_int(e, t->l.n - 1)), const_int(e, t->l.n), "");
+  ValVec runs = column_runs(t, true);
   Count group = count_enter(e, const_int(e, 0), groups);
+  pack_column_runs(t, &runs, times(e, group.index, t->l.n));
   Count c = count_enter(e, const_int(e, 0), const_int(e, t->l.n));
   LLVMValueRef at = plus(e, times(e, group.index, t->l.n), c.index);
   set_column(t, at);

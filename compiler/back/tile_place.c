@@ -66,7 +66,7 @@ static bool sums_floats(const TileFeature *f) {
 
 bool tile_place_can(const Tile *t) {
   const TileStream *s = t->s;
-  if (!s->few || !s->features.n || s->across || !tile_columns_unchecked(t)) return false;
+  if (!s->few || !s->features.n || !tile_columns_unchecked(t)) return false;
   for (uint32_t k = 0; k < s->features.n; k++) {
     const TileFeature *f = &s->features.at[k];
     if (f->is_log || !sums_floats(f) || loads_pairs(t, f->loop->body)) return false;

@@ -204,8 +204,10 @@ static void strips_across(Tile *t) {
   Emit *e = t->e;
   LLVMBasicBlockRef done = block_new(e, "strips"), apart = block_when(e, tile_across_holds(e, t->rows), "across");
   tile_across_columns(t);
+  if (t->in_place) place_contract(t);
   LLVMBuildBr(e->b, done);
   LLVMPositionBuilderAtEnd(e->b, apart);
+  t->in_place = NULL; /* which holds nowhere else */
   tile_pack_column_values(t, &t->s->across->late);
   do_strips(t);
   block_go(e, done);
@@ -430,10 +432,11 @@ V tile_span(Emit *e, const TileRows *rows, V block, V span, V state, V panels) {
     t->lost = cell_new(e, e->t.i1, "lost");
     LLVMBuildStore(e->b, LLVMConstNull(e->t.i1), t->lost);
     t->in_place = LLVMBuildAnd(e->b, LLVMBuildNot(e->b, panels, ""), tile_place_holds(t, b.lo, b.hi), "");
+    if (t->s->across) t->in_place = LLVMBuildAnd(e->b, t->in_place, tile_across_holds(e, rows), "");
   }
   do_stream(e, &b, 0);
   carry_flag(e, b.odd, t->kept_odd);
-  return t->in_place ? LLVMBuildLoad2(e->b, e->t.i1, t->lost, "") : NULL;
+  return t->lost ? LLVMBuildLoad2(e->b, e->t.i1, t->lost, "") : NULL;
 }
 
 void tile_finish(Emit *e, const TileRows *rows, V block, V state) {

@@ -55,9 +55,10 @@ static bool contracts_weight(const TileStream *s, uint32_t w, bool rounds) {
 /* In buffers of pairs: of a strip, of a block that is read in place, or of one that is summed across its rows. */
 static V pairs_of(const Tile *t) {
   const TileShape *shape = &t->s->shape;
-  if (t->s->across) return times(t->e, tile_across_rows(t), shape->col_block);
   uint32_t few = tile_place_can(t) ? (TILE_FEW + shape->rows - 1) / shape->rows : 1;
-  return const_int(t->e, (int64_t)few * shape->rows * shape->col_block);
+  V rows = const_int(t->e, (int64_t)few * shape->rows);
+  if (t->s->across) rows = op_extreme(t->e, IR_INT, true, rows, tile_across_rows(t));
+  return times(t->e, rows, shape->col_block);
 }
 
 static void take_acc(Tile *t, Taker *s, uint32_t k) {

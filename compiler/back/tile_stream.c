@@ -395,6 +395,7 @@ void tile_strip_swept(Tile *t) {
   Emit *e = t->e;
   t->live_rows = least(e, minus(e, t->rows_in_block, times(e, t->strip, t->nrow)), const_int(e, t->nrow));
   t->vec_lo = const_int(e, 0), t->vec_hi = ceil_div(e, t->cols_in_block, t->l.n), t->all = LLVMConstInt(e->t.i1, 1, false);
+  if (t->in_place) tile_place_range(t);
   sweep_alone(t);
   contract_all(t);
 }

@@ -357,20 +357,49 @@ static LLVMValueRef combine(Tile *t, const Acc *a, LLVMValueRef old, LLVMValueRe
   }
 }
 
+/* A sum of multiples is the multiple of the sum: x without constant factors, which *by takes; not where sums are taken up again
+ * after they were kept (tile_place.c). */
+static Val without_constants(const Tile *t, const TileFeature *f, const Acc *a, double *by) {
+  const Kernel *k = t->e->k;
+  Val v = through_converts(k, a->body.x);
+  *by = 1;
+  if (tile_place_can(t)) return v;
+  while (a->kind == ACC_SUM && a->type == IR_WIDE && !f->is_log && !f->is_dot && ir_at(k, v)->op == IR_MUL && !t->operand[v].from) {
+    const Instr *i = ir_at(k, v);
+    uint32_t n = 0;
+    while (n < 2 && ir_at(k, through_converts(k, i->arg[n]))->op != IR_CONST) n++;
+    if (n == 2) break;
+    *by *= ir_at(k, through_converts(k, i->arg[n]))->number;
+    v = through_converts(k, i->arg[1 - n]);
+  }
+  return v;
+}
+
 /* A sum of products is fused. */
 LLVMValueRef tile_feature_step(Tile *t, const TileFeature *f, const Acc *a, LLVMValueRef old, uint32_t row, uint32_t vec) {
   if (f->is_log) return lanes_fma(&t->l, tile_value(t, f->log_row, row, vec), tile_value(t, f->log_col, row, vec), old);
   if (f->is_dot) return lanes_dot_bf16(&t->l, old, tile_value(t, f->dot_row, row, vec), tile_value(t, f->dot_col, row, vec));
-  Val product = through_converts(t->e->k, a->body.x);
+  double by;
+  Val product = without_constants(t, f, a, &by);
   const Instr *i = ir_at(t->e->k, product);
   bool of_pairs = (t->rows->dep[product] & DEP_BOTH) == DEP_BOTH; /* else it is an operand itself */
   if (a->kind == ACC_SUM && i->op == IR_MUL && i->type != IR_INT && of_pairs)
     return lanes_fma(&t->l, tile_value(t, i->arg[0], row, vec), tile_value(t, i->arg[1], row, vec), old);
-  LLVMValueRef x = tile_value(t, a->body.x, row, vec);
+  LLVMValueRef x = tile_value(t, by == 1 ? a->body.x : product, row, vec);
   return combine(t, a, old, x);
 }
 
+static double constant_of(const Tile *t, Val result) {
+  const TileFeature *f = &t->s->features.at[t->operand[result].feature];
+  double by = 1;
+  for (uint32_t n = 0; n < f->loop->accs.n; n++)
+    if (f->loop->accs.at[n]->result == result) without_constants(t, f, f->loop->accs.at[n], &by);
+  return by;
+}
+
 void tile_keep_result(Tile *t, Val v, uint32_t row, uint32_t vec, LLVMValueRef x) {
+  double by = constant_of(t, v);
+  if (by != 1) x = LLVMBuildFMul(t->e->b, x, lanes_float(&t->l, by), "");
   if (ir_at(t->e->k, v)->type == IR_BOOL) x = LLVMBuildZExt(t->e->b, x, t->l.i32, "");
   tile_put(t->e, t->operand[v].at, tile_pair_place(t, row, vec), x);
 }
