@@ -267,14 +267,19 @@ static bool is_read(const Finder *f, Val v) {
   return any;
 }
 
-/* The log weight among the values of pairs; 0: it is not there. */
+static bool is_log_weight(const Finder *f, Match *m, Val log_w, Val v) {
+  uint8_t d = f->rows->dep[v];
+  return v && (d & DEP_BOTH) == DEP_BOTH && !(d & DEP_DIAGONAL) && same(m, log_w, v) && is_read(f, v);
+}
+
+/* The log weight among the values of pairs, of which a loop inside may leave some; 0: it is not there. */
 static Val log_weight_in(const Finder *f, Match *m, Val log_w) {
   const Region *body = f->s->loop->body;
   for (uint32_t n = body->code.n; n-- > 0;) {
-    Val v = body->code.at[n];
-    if ((f->rows->dep[v] & DEP_BOTH) != DEP_BOTH || f->rows->dep[v] & DEP_DIAGONAL || ir_at(f->k, v)->op == IR_LOOP)
-      continue;
-    if (same(m, log_w, v) && is_read(f, v)) return v;
+    const Instr *i = ir_at(f->k, body->code.at[n]);
+    if (i->op != IR_LOOP && is_log_weight(f, m, log_w, body->code.at[n])) return body->code.at[n];
+    for (uint32_t a = 0; i->op == IR_LOOP && a < i->loop->accs.n; a++)
+      if (is_log_weight(f, m, log_w, i->loop->accs.at[a]->result)) return i->loop->accs.at[a]->result;
   }
   return 0;
 }

@@ -7,6 +7,7 @@
  * On tiles `wide` values have the build's precision.  So a logarithm of something that may leave the range of f32
  * before it is taken, and angles, which grow with the index, keep their stream scalar. */
 #include "ir/build.h"
+#include "ir/walk.h"
 #include "tile/tile.h"
 #include "tile/tile_dot.h"
 
@@ -491,6 +492,28 @@ static void mark_rows(Planner *p, const Loop *l) {
   }
 }
 
+typedef struct Mentions { const Kernel *k; Val index; bool any; } Mentions;
+
+static void mention_value(void *ctx, Val v) {
+  Mentions *m = ctx;
+  m->any |= v == m->index;
+}
+
+static void mention_instr(void *ctx, Val v) {
+  Mentions *m = ctx;
+  walk_operands(m->k, v, mention_value, m);
+}
+
+/* Whether all its iterations are the same: a multiple of one, in which there is nothing for a tile. */
+static bool repeats(const Kernel *k, Val loop) {
+  const Loop *l = ir_at(k, loop)->loop;
+  Mentions m = {k, l->index, false};
+  mention_instr(&m, loop);
+  walk_code(k, l->body, mention_instr, &m);
+  for (uint32_t n = 0; n < l->accs.n; n++) walk_code(k, l->accs.at[n]->body.at, mention_instr, &m);
+  return !m.any && !l->seed;
+}
+
 static void plan_rows(Planner *p, const Loop *l, const TileTarget *target) {
   TileRows *rows = p->rows = NEW(p->arena, TileRows);
   *rows = (TileRows){.loop = l, .dep = NEW_ARRAY(p->arena, uint8_t, p->k->instrs.n)};
@@ -498,7 +521,7 @@ static void plan_rows(Planner *p, const Loop *l, const TileTarget *target) {
   mark_rows(p, l);
   for (uint32_t n = 0; n < l->body->code.n; n++) {
     const Instr *i = ir_at(p->k, l->body->code.at[n]);
-    if (i->op != IR_LOOP || i->loop->kind != LOOP_REDUCE) continue;
+    if (i->op != IR_LOOP || i->loop->kind != LOOP_REDUCE || repeats(p->k, l->body->code.at[n])) continue;
     TileStream *s = plan_stream(p, i->loop, target);
     vec_push(p->arena, &rows->streams, s);
     rows->ragged |= s->ragged;
