@@ -74,7 +74,7 @@ def main():
     p.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     p.add_argument("--keep", type=Path, default=ROOT / "build-fuzz/found")
     a = p.parse_args()
-    a.keep = a.keep.resolve()
+    a.keep, a.bytes, a.models = a.keep.resolve(), a.bytes and a.bytes.resolve(), a.models.resolve()  # programs run in folders of theirs
     a.keep.mkdir(parents=True, exist_ok=True)
     work = [(run_bytes, name) for name in TARGETS] if a.bytes else []
     work += [(run_models, kind) for kind in MODELS]
@@ -83,7 +83,11 @@ def main():
 
     def turn(f, what):
         with room:
-            f(a, what, max(each, 1), tally)
+            try:
+                f(a, what, max(each, 1), tally)
+            except Exception as e:  # what could not be run has found nothing, and is no success
+                with tally.lock:
+                    tally.findings.append(f"{what}: did not run: {e}")
 
     print(f"seed {a.seed}, {a.seconds:.0f} seconds, {len(work)} kinds, {a.jobs} side by side", flush=True)
     threads = [threading.Thread(target=turn, args=w) for w in work]
