@@ -95,7 +95,7 @@ static Value *plated(Checker *c, const Entity *e, TermKind kind, void *what, con
   push_extents(c, own, &dims, &origins);
   push_extents(c, axes, &dims, &origins);
   for (uint32_t i = 0; i < given->n; i++) vec_push(c->arena, &all, given->at[i]);
-  Value whole = {.kind = VALUE_ELEMENT, .rank = dims.n - implied, .dims = dims.at + implied};
+  Value whole = {.kind = VALUE_ELEMENT, .rank = dims.n - implied, .dims = dims.n ? dims.at + implied : NULL};
   if (all.n > dims.n) return too_many(c, name, e, &whole, given->n, span);
   if (!inside && given->n < plates->n) {
     Diag *d = diag_error(c->diags, span, "'%s' is declared inside plates %s; outside, their indices come first",

@@ -15,6 +15,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -24,12 +25,14 @@
 #include "generate.h"
 #include "judge.h"
 
-enum { SECONDS_A_MODEL = 150, WHY = 200, SHRINK_TRIES = 600, MAX_REASONS = 400 };
+/* A model may take so many seconds of a processor; if it waits for something that never comes, ten times as long. */
+enum { SECONDS_A_MODEL = 150, SECONDS_WAITING = 10 * SECONDS_A_MODEL, TIME_IS_UP = 7 };
+enum { WHY = 200, SHRINK_TRIES = 600, MAX_REASONS = 400 };
 
 typedef struct Options {
   uint64_t seed;
   long count, trials;
-  double seconds;
+  double seconds, begin;
   const char *keep;
   bool print, no_fork, no_shrink, interpret, both, sums, chains, networks, structures, latents;
 } Options;
@@ -94,10 +97,16 @@ static Report judge_seeded(const char *path, const char *text, uint64_t seed, co
 static Report died(uint64_t seed, int status) {
   Report r = {.seed = seed, .verdict = VERDICT_CRASH};
   if (WIFSIGNALED(status)) {
-    if (WTERMSIG(status) == SIGALRM) r.verdict = VERDICT_HANG;
+    if (WTERMSIG(status) == SIGALRM || WTERMSIG(status) == SIGPROF) r.verdict = VERDICT_HANG;
     snprintf(r.why, WHY, "signal %s", strsignal(WTERMSIG(status)));
   } else snprintf(r.why, WHY, "exit status %d (internal compiler error or sanitizer)", WEXITSTATUS(status));
   return r;
+}
+
+static void limit_time(void) {
+  struct itimerval processor = {.it_value.tv_sec = SECONDS_A_MODEL};
+  setitimer(ITIMER_PROF, &processor, NULL);
+  alarm(SECONDS_WAITING);
 }
 
 static Report judge_in_child(const char *path, const char *text, uint64_t seed, const Options *o, bool quiet) {
@@ -108,7 +117,7 @@ static Report judge_in_child(const char *path, const char *text, uint64_t seed, 
   if (pipe(ends)) return r;
   pid_t child = fork();
   if (child == 0) {
-    alarm(SECONDS_A_MODEL);
+    limit_time();
     if (quiet && !freopen("/dev/null", "w", stderr)) _exit(9);
     r = judge_seeded(path, text, seed, o, quiet ? NULL : stdout);
     fflush(stdout);
@@ -247,11 +256,20 @@ static void explain(const char *path, const char *text, const Report *r, const O
 /* One child goes through many models, and tells each verdict; when it dies another goes on behind it. */
 typedef struct Batch { pid_t child; int from; } Batch;
 
+static double now(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static bool time_is_up(const Options *o) { return o->seconds > 0 && now() - o->begin >= o->seconds; }
+
 static void child_loop(const Options *o, uint64_t first, uint64_t end, int to) {
   for (uint64_t seed = first; seed < end; seed++) {
+    if (seed > first && time_is_up(o)) _exit(TIME_IS_UP);
     Arena arena;
     arena_init(&arena, NULL);
-    alarm(SECONDS_A_MODEL);
+    limit_time();
     Report r = judge_seeded("model.attn", random_model(&arena, seed, o), seed, o, NULL);
     arena_free(&arena);
     if (write(to, &r, sizeof r) != sizeof r) _exit(9);
@@ -286,17 +304,10 @@ static void take(Tally *t, const Report *r, const Options *o) {
   arena_free(&arena);
 }
 
-static double now(void) {
-  struct timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
-  return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 static bool run_random(const Options *o) {
   static Tally t;
-  double begin = now();
   uint64_t seed = o->seed, end = o->seed + (uint64_t)o->count;
-  while (seed < end && (o->seconds <= 0 || now() - begin < o->seconds)) {
+  while (seed < end && !time_is_up(o)) {
     Batch b = start(o, seed, seed + 50 < end ? seed + 50 : end);
     if (b.child < 0) return false;
     Report r;
@@ -308,7 +319,7 @@ static bool run_random(const Options *o) {
     close(b.from);
     int status = 0;
     waitpid(b.child, &status, 0);
-    if (seed < stop) {
+    if (seed < stop && !(WIFEXITED(status) && WEXITSTATUS(status) == TIME_IS_UP)) {
       r = died(seed++, status);
       take(&t, &r, o);
     }
@@ -318,7 +329,7 @@ static bool run_random(const Options *o) {
     total += t.of[v];
     if (is_finding((Verdict)v)) findings += t.of[v];
   }
-  printf("\n%ld models in %.1f s:", total, now() - begin);
+  printf("\n%ld models in %.1f s:", total, now() - o->begin);
   for (int v = 0; v < VERDICT_COUNT_; v++)
     if (t.of[v]) printf(" %ld %s", t.of[v], verdict_name((Verdict)v));
   printf("\n");
@@ -359,7 +370,7 @@ static bool option(const char *arg, const char *name, const char **value) {
 }
 
 int main(int argc, char **argv) {
-  Options o = {.seed = 1, .count = 100, .trials = 20};
+  Options o = {.seed = 1, .count = 100, .trials = 20, .begin = now()};
   const char *v;
   int files = 0;
   bool good = true;

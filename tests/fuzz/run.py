@@ -19,6 +19,7 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 TARGETS = ("front", "air", "npy", "bind")
 MODELS = ((), ("--chains",), ("--structures",), ("--latents",), ("--sums",), ("--networks",))
+FINDINGS_MOST = 20  # of one target: more would be the same ones
 SEEDS = {"front": [ROOT / "examples", ROOT / "tests/models", ROOT / "tests/syntax", ROOT / "tests/diag"], "air": [ROOT / "tests/ir"]}
 
 
@@ -30,24 +31,32 @@ class Tally:
 
 
 def run_bytes(a, name, seconds, tally):
-    """libFuzzer on one target.  Findings are files crash-*, timeout-*, oom-*, leak-*, slow-unit-* of the folder to keep."""
+    """libFuzzer on one target.  It ends at a finding, files crash-*, timeout-*, oom-*, leak-* of the folder to keep, and then goes
+    on with the next seed until the time is up."""
     work = a.keep / name
     corpus = work / "corpus"
     corpus.mkdir(parents=True, exist_ok=True)
     seeds = [d for d in [HERE / "bytes/found" / name, *SEEDS.get(name, [])] if d.is_dir()]
     dictionary = HERE / "bytes" / f"{name}.dict"
-    before = set(work.iterdir())
-    command = [a.bytes / f"fuzz_{name}", f"-max_total_time={seconds:.0f}", f"-seed={a.seed % 2**31 or 1}", "-print_final_stats=1", "-timeout=60",
-               "-rss_limit_mb=1024", "-max_len=8192", f"-artifact_prefix={work}/", "-verbosity=0"]
-    command += [f"-dict={dictionary}"] if dictionary.exists() else []
-    p = subprocess.run([str(w) for w in [*command, corpus, *seeds]], capture_output=True, text=True, errors="replace", cwd=work)
-    (work / "log").write_text(p.stderr[-200000:])
-    done = re.search(r"stat::number_of_executed_units:\s*(\d+)", p.stderr)
-    found = [f for f in work.iterdir() if f not in before and re.match(r"(crash|timeout|oom|leak)-", f.name)]
+    before, end, executions, findings = set(work.iterdir()), time.time() + seconds, 0, []
+    for turn in range(FINDINGS_MOST):
+        left = max(end - time.time(), 1)
+        command = [a.bytes / f"fuzz_{name}", f"-max_total_time={left:.0f}", f"-seed={(a.seed + turn) % 2**31 or 1}", "-print_final_stats=1",
+                   "-timeout=60", "-rss_limit_mb=1024", "-max_len=8192", f"-artifact_prefix={work}/", "-verbosity=0"]
+        command += [f"-dict={dictionary}"] if dictionary.exists() else []
+        p = subprocess.run([str(w) for w in [*command, corpus, *seeds]], capture_output=True, text=True, errors="replace", cwd=work)
+        (work / f"log{turn}").write_text(p.stderr[-200000:])
+        done = re.search(r"stat::number_of_executed_units:\s*(\d+)", p.stderr)
+        executions += int(done.group(1)) if done else 0
+        found = [f for f in work.iterdir() if f not in before and re.match(r"(crash|timeout|oom|leak)-", f.name)]
+        before |= set(found)
+        findings += [f"{name}: {f}" for f in found] or ([f"{name}: status {p.returncode}: {work}/log{turn}"] if p.returncode else [])
+        if not p.returncode or time.time() > end - 2:
+            break
     with tally.lock:
-        tally.executions += int(done.group(1)) if done else 0
-        tally.findings += [f"{name}: {f}" for f in found] or ([f"{name}: status {p.returncode}: {work}/log"] if p.returncode else [])
-    print(f"{name}: {done.group(1) if done else '?'} executions, {len(found)} findings", flush=True)
+        tally.executions += executions
+        tally.findings += findings
+    print(f"{name}: {executions} executions, {len(findings)} findings", flush=True)
 
 
 def run_models(a, kind, seconds, tally):
@@ -71,7 +80,7 @@ def main():
     p.add_argument("--models", type=Path, required=True)
     p.add_argument("--seconds", type=float, default=60)
     p.add_argument("--seed", type=int, default=int(time.time()))
-    p.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
+    p.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)))
     p.add_argument("--keep", type=Path, default=ROOT / "build-fuzz/found")
     a = p.parse_args()
     a.keep, a.bytes, a.models = a.keep.resolve(), a.bytes and a.bytes.resolve(), a.models.resolve()  # programs run in folders of theirs
