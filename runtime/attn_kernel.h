@@ -8,7 +8,7 @@
  *       the model draws
  * in:   one view an input, in the order of declaration (a graph takes two: indptr, then indices)
  * out:  one view an output; an output whose data is NULL is not computed
- * Returns 0, or an attn_status with *err filled.  Allocates nothing, keeps no state. */
+ * Returns 0, or an attn_status with *err filled, and outputs of which nothing is known.  Allocates nothing, keeps no state. */
 #ifndef ATTN_KERNEL_H
 #define ATTN_KERNEL_H
 

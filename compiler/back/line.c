@@ -241,11 +241,16 @@ static void store_vectors(Line *n, uint32_t vectors, void *arg) {
     at_vector(n, from, vec);
     for (uint32_t c = 0; c < l->body->code.n; c++) {
       const Instr *i = ir_at(e->k, l->body->code.at[c]);
-      if (i->op == IR_STORE) array_store_run(e, i, line_value(n, i->arg[0]), n->mask);
+      if (i->op != IR_STORE) continue;
+      V x = line_value(n, i->arg[0]), present = e->place[i->array->id].present;
+      LLVMBasicBlockRef done = present ? block_when(e, present, "store") : NULL;
+      array_store_run(e, i, x, n->mask);
+      if (done) block_go(e, done);
     }
   }
 }
 
+/* An output that is not wanted is no reason to compute the others in another way: their bits are the same without it. */
 void line_store(Emit *e, const Loop *l, void (*scalar)(Emit *e, const Loop *l)) {
   Line n = line_along(e, l->index);
   V lo = e->val[l->lo], hi = e->val[l->hi], holds = LLVMConstInt(e->t.i1, 1, false);
@@ -253,8 +258,9 @@ void line_store(Emit *e, const Loop *l, void (*scalar)(Emit *e, const Loop *l)) 
   for (uint32_t c = 0; c < l->body->code.n; c++) {
     const Instr *i = ir_at(e->k, l->body->code.at[c]);
     if (i->op != IR_STORE) continue;
-    holds = both(e, holds, both(e, line_holds(&n, i->arg[0], lo, hi), array_store_holds(e, i, lo, hi)));
-    if (e->place[i->array->id].present) holds = both(e, holds, e->place[i->array->id].present);
+    V fits = array_store_holds(e, i, lo, hi), present = e->place[i->array->id].present;
+    if (present) fits = LLVMBuildOr(e->b, fits, LLVMBuildNot(e->b, present, ""), "");
+    holds = both(e, holds, both(e, line_holds(&n, i->arg[0], lo, hi), fits));
   }
   Fork f = fork_on(e, holds);
   line_each(&n, lo, hi, LINE_VECTORS, store_vectors, (void *)l);

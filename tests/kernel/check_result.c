@@ -15,17 +15,22 @@ static const double ROUNDED = 0x1p-8 / (1 - 0x1p-8);
 
 /* ---- comparisons -------------------------------------------------------------------------------------------- */
 
-bool same_bits(const Subject *s, const Result *r) {
+/* The first output of other bits, -1 where there is none. */
+static int different(const Subject *s, const Result *r) {
   for (int k = 0; k < s->c->nout; k++) {
     if (!r->out[k]) continue;
-    if (r->bytes[k] != s->base.bytes[k] || memcmp(r->out[k], s->base.out[k], (size_t)r->bytes[k])) return false;
+    if (r->bytes[k] != s->base.bytes[k] || memcmp(r->out[k], s->base.out[k], (size_t)r->bytes[k])) return k;
   }
-  return r->status == s->base.status;
+  return -1;
 }
+
+bool same_bits(const Subject *s, const Result *r) { return r->status == s->base.status && different(s, r) < 0; }
 
 void expect_same(const Subject *s, const Setup *setup, const char *what) {
   Result r = call(s->kernel, s->c, setup);
-  expect(same_bits(s, &r), "%s: other bits", what);
+  int k = different(s, &r);
+  expect(r.status == s->base.status, "%s: status %d", what, r.status);
+  expect(k < 0, "%s: other bits in %s", what, k < 0 ? "" : s->c->out[k].name);
   result_free(&r);
 }
 
@@ -82,8 +87,11 @@ void check_nulls(const Subject *s) {
   unsigned all = (1u << s->c->nout) - 1;
   expect_same(s, &(Setup){.no_err = true, .garbage = 0xa5}, "without err");
   for (unsigned k = 0; k < (unsigned)s->c->nout; k++) {
-    expect_same(s, &(Setup){.no_out = 1u << k, .garbage = 0xa5}, "without an output");
-    expect_same(s, &(Setup){.no_out = all & ~(1u << k), .garbage = 0xa5}, "one output alone");
+    char what[NAME_MAX_BYTES + 16];
+    snprintf(what, sizeof what, "without %s", s->c->out[k].name);
+    expect_same(s, &(Setup){.no_out = 1u << k, .garbage = 0xa5}, what);
+    snprintf(what, sizeof what, "%s alone", s->c->out[k].name);
+    expect_same(s, &(Setup){.no_out = all & ~(1u << k), .garbage = 0xa5}, what);
   }
   expect_same(s, &(Setup){.no_out = all, .garbage = 0xa5}, "without outputs");
 }

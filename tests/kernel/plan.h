@@ -17,7 +17,7 @@
  *     in NAME TYPE DRAW [AXIS=EXTENT]...
  *     out NAME TYPE [AXIS=EXTENT]...
  *
- * TYPE: real, int, bool, count (f64 in every build), f16, bf16.  DRAW: how values are drawn, see fill_input. */
+ * TYPE: real, int, bool, count (f64 in every build), f16, bf16; f32 in every build in no plan, but in cases made elsewhere.  DRAW: how values are drawn, see fill_input. */
 #ifndef KERNEL_PLAN_H
 #define KERNEL_PLAN_H
 
@@ -27,9 +27,9 @@
 
 #include "attn_kernel.h"
 
-enum { NAME_MAX_BYTES = 64, PATH_BYTES = 1024, ARRAYS_MAX = 12, SIZES_MAX = 16, KERNELS_MAX = 16, NAMES_MAX = 8 };
+enum { NAME_MAX_BYTES = 64, PATH_BYTES = 1024, ARRAYS_MAX = 24, SIZES_MAX = 16, KERNELS_MAX = 16, NAMES_MAX = 8 };
 
-typedef enum Type { TYPE_REAL, TYPE_INT, TYPE_BOOL, TYPE_COUNT, TYPE_F16, TYPE_BF16 } Type;
+typedef enum Type { TYPE_REAL, TYPE_INT, TYPE_BOOL, TYPE_COUNT, TYPE_F16, TYPE_BF16, TYPE_F32 } Type;
 typedef char Name[NAME_MAX_BYTES];
 
 /* values: in C order; inputs only.  Reals are exact in f32, halves in their type. */
