@@ -14,6 +14,7 @@ typedef struct BackOptions {
   bool optimise;   /* run the IR passes; off only to debug */
   bool tile;       /* compute streams in register tiles where their form allows it; f32 only */
   const char *triple;   /* NULL: this machine; else as back_target_known, and cpu NULL is the oldest of its kind */
+  bool sanitize;        /* LLVM's AddressSanitizer on the code; for kernels in memory, of a build that has it (base/asan.h), no cache */
   bool levels;          /* x86-64: one kernel for each of the levels v2, v3, v4, the best chosen when first called; no cpu */
   const int64_t *sizes; /* by place in Kernel.sizes: the one value that the kernel takes; -1: any.  NULL: all any */
   const int64_t *expected; /* in the same way: the sizes of the next calls; code for others may be slower.  NULL: any may come */

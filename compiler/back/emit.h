@@ -247,6 +247,7 @@ bool target_fits(const Emit *e, const char **why);
 const char *target_too_large(Arena *arena);
 void target_end(Emit *e);     /* gives back the context, if any, and the machine */
 void target_optimise(const Emit *e);
+void target_sanitize(const Emit *e); /* after the passes */
 void target_hurry(const Emit *e);     /* over functions that are brief; the last step before code is made */
 void target_drop_dead(const Emit *e); /* instructions that nobody reads */
 /* Sets e->plan where the options and the processor allow tiles. */

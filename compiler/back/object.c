@@ -22,7 +22,7 @@ typedef struct Part {
   Emit emit;
   Arena arena;
   ArenaOwned *own; /* the object and the arena; by the arena of whoever asked */
-  bool optimise, failed, too_large; /* failed: memory ran out */
+  bool optimise, sanitize, failed, too_large; /* failed: memory ran out */
   uint32_t number;
   LLVMMemoryBufferRef object; /* NULL: the part is empty */
   pthread_t thread;
@@ -99,6 +99,7 @@ static void *make_part(void *part) {
   target_drop_dead(e);
   if (keep_share(e, p->number)) {
     if (p->optimise) target_optimise(e);
+    if (p->sanitize) target_sanitize(e);
     target_hurry(e);
     p->object = machine_code(e);
   }
@@ -116,7 +117,7 @@ static void end_part(void *part) {
 
 static void begin_part(Part *p, const Emit *e, const BackOptions *o, uint32_t number) {
   const char *why;
-  *p = (Part){.emit = *e, .optimise = o->optimise, .number = number};
+  *p = (Part){.emit = *e, .optimise = o->optimise, .sanitize = o->sanitize, .number = number};
   target_machine(&p->emit, o, &why);
   p->own = arena_own(e->arena, end_part);
   p->own->what = p;

@@ -255,6 +255,20 @@ static void add_attribute(const Emit *e, LLVMValueRef f, const char *name) {
   LLVMAddAttributeAtIndex(f, LLVMAttributeFunctionIndex, LLVMCreateEnumAttribute(e->cx, kind, 0));
 }
 
+/* Every access is checked against the shadow memory of the process.  What the pass would run when the module is loaded is left
+ * out: the process has done it. */
+void target_sanitize(const Emit *e) {
+  static const char *const loading[] = {"llvm.global_ctors", "llvm.global_dtors"}, *const functions[] = {"asan.module_ctor", "asan.module_dtor"};
+  for (LLVMValueRef f = LLVMGetFirstFunction(e->module); f; f = LLVMGetNextFunction(f))
+    if (!LLVMIsDeclaration(f)) add_attribute(e, f, "sanitize_address");
+  run_passes(e, "asan");
+  for (int n = 0; n < 2; n++) {
+    LLVMValueRef list = LLVMGetNamedGlobal(e->module, loading[n]), f = LLVMGetNamedFunction(e->module, functions[n]);
+    if (list) LLVMDeleteGlobal(list);
+    if (f) LLVMDeleteFunction(f);
+  }
+}
+
 /* Passes over a function's LLVM IR have made it small; what follows takes a half or a third of the time. */
 void target_hurry(const Emit *e) {
   for (LLVMValueRef f = LLVMGetFirstFunction(e->module); f; f = LLVMGetNextFunction(f)) {

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "back/back.h"
+#include "base/asan.h"
 #include "driver/message.h"
 
 bool read_int(const char *word, int64_t *value) {
@@ -76,6 +77,10 @@ static bool set_no_cache(Options *o, const char *v) { return !v && (o->no_cache 
 
 static bool set_no_tiles(Options *o, const char *v) { return !v && (o->no_tiles = true); }
 
+#if ATTN_ASAN
+static bool set_sanitize(Options *o, const char *v) { return !v && (o->sanitize = true); }
+#endif
+
 static bool read_reassociate(Options *o, const char *v) {
   static const char *const modes[] = {[REASSOCIATE_AUTO] = "auto", [REASSOCIATE_ALWAYS] = "always", [REASSOCIATE_NEVER] = "never"};
   for (int m = REASSOCIATE_AUTO; m <= REASSOCIATE_NEVER; m++)
@@ -100,6 +105,9 @@ static const Option OPTIONS[] = {
   {"--no-tiles", OPTION_NO_TILES, set_no_tiles, NULL},
   {"--precision", OPTION_PRECISION, read_precision, "f32 or f64"},
   {"--reassociate", OPTION_REASSOCIATE, read_reassociate, "auto, always or never"},
+#if ATTN_ASAN
+  {"--sanitize", OPTION_SANITIZE, set_sanitize, NULL},
+#endif
   {"--seed", OPTION_SEED, read_seed, "an integer"},
   {"--target", OPTION_TARGET, read_target, "x86_64-linux-gnu or aarch64-linux-gnu"},
   {"--target-cpu", OPTION_CPU, read_cpu, "native or the name of a CPU that LLVM knows"},

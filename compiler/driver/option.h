@@ -22,6 +22,7 @@ typedef struct Options {
   bool json, time, check, f64, no_cache;
   Reassociate reassociate; /* when sums are taken in another order */
   bool no_tiles;       /* scalar code alone */
+  bool sanitize;       /* of builds with AddressSanitizer: kernels with it too */
   bool has_precision;  /* --precision was given */
   int threads;         /* 0: all cores */
   int trials;          /* 0: the verb's default */
@@ -49,9 +50,10 @@ enum {
   OPTION_TARGET = 1 << 14,
   OPTION_NO_TILES = 1 << 15,
   OPTION_REASSOCIATE = 1 << 16,
+  OPTION_SANITIZE = 1 << 17,
   /* common to all verbs, so that one list of options serves them all */
   OPTIONS_BUILD = OPTION_CPU | OPTION_TIME | OPTION_PRECISION | OPTION_NO_CACHE | OPTION_THREADS | OPTION_SEED |
-                  OPTION_MAX_COST | OPTION_NO_TILES | OPTION_REASSOCIATE,
+                  OPTION_MAX_COST | OPTION_NO_TILES | OPTION_REASSOCIATE | OPTION_SANITIZE,
 };
 
 /* STATUS_DONE, or STATUS_USAGE after a message.  `allowed`: the OPTION bits of the verb. */

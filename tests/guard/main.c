@@ -1,12 +1,16 @@
 /* guard_checks: compiled models whose arrays lie directly beside memory that nobody may touch.
  *
- *   guard_checks [--share=K/N] [--draws=D] FILE...
+ *   guard_checks [--share=K/N] [--draws=D] [--sanitize] FILE...
+ *   guard_checks --plant FILE
  *
  * Every model of the files (with --share: of each N-th file, from the K-th on) is compiled, in f32 or f64 by turns, and called on random
  * inputs at odd sizes.  Each input, each output and the workspace lies on pages of its own (tests/kernel/call.h), its last byte
  * before a page that faults, then its first byte behind one, then at every alignment that an element allows, in other orders
  * and directions, the workspace at any byte.  A fault names the model; results must be those of the first call.  So are a
- * null output, and a workspace that is a byte too small, refused or obeyed.  No time is measured. */
+ * null output, and a workspace that is a byte too small, refused or obeyed.
+ *
+ * --sanitize: code with AddressSanitizer, which sees what is beside no page: arrays on the stack.  --plant: such code with an output that
+ * is a byte too short, which must be seen. */
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,7 +24,7 @@ enum { LARGE = 37, MIDDLE = 11, SMALL = 5, TRIES = 6, DRAWS = 1, CLOCKS_A_CALL =
 
 static_assert((int)DRAWN_ARRAYS <= (int)ARRAYS_MAX && (int)DRAWN_SIZES <= (int)SIZES_MAX && (int)DRAWN_NAME == (int)NAME_MAX_BYTES, "a drawing is a case");
 
-typedef struct Run { int share, of, draws; long calls, models, without; } Run;
+typedef struct Run { int share, of, draws; bool sanitize; long models, without; } Run;
 
 static void check_places(const Subject *s) {
   check_shifts(s);
@@ -90,7 +94,7 @@ static bool check_draw(Subjects *models, int n, const Kernel *k, int draw) {
 
 static void check_file(Run *r, const char *path, bool f64) {
   doing("%s: compiling", path);
-  Subjects *models = subjects_load(path, f64);
+  Subjects *models = subjects_load(path, f64, r->sanitize);
   if (!expect(models != NULL, "it cannot be compiled")) return;
   for (int n = 0; n < subjects_count(models); n++) {
     Kernel k = {.real_bytes = f64 ? 8 : 4};
@@ -105,11 +109,43 @@ static void check_file(Run *r, const char *path, bool f64) {
   subjects_free(models);
 }
 
+/* On the heap, where AddressSanitizer knows the end of each. */
+static void *heap(int64_t n, int bytes, int missing) {
+  char *p = calloc((size_t)(n * bytes - missing), 1);
+  if (!p) abort();
+  return p;
+}
+
+static void short_output(const char *path) {
+  Subjects *models = subjects_load(path, false, true);
+  Drawn d;
+  attn_view in[DRAWN_ARRAYS] = {0}, out[DRAWN_ARRAYS] = {0};
+  attn_kernel_fn run;
+  attn_workspace_fn workspace;
+  if (!models || !subjects_draw(models, 0, MIDDLE, 1, &d)) return;
+  subjects_code(models, 0, &run, &workspace);
+  for (int k = 0; k < d.nin + d.nout; k++) {
+    bool is_in = k < d.nin;
+    const Array a = array_of(is_in ? &d.in[k] : &d.out[k - d.nin]);
+    attn_view *v = is_in ? &in[k] : &out[k - d.nin];
+    int64_t stride = 1;
+    for (int axis = a.rank; axis-- > 0; stride *= a.extent[axis]) v->size[axis] = a.extent[axis], v->stride[axis] = stride;
+    v->data = heap(stride, sizeof(double), is_in ? 0 : 1 + (int)sizeof(float) * (int)stride);
+  }
+  size_t bytes = workspace(d.size, 1);
+  run(in, out, d.size, heap((int64_t)bytes + 1, 1, 0), bytes, NULL, NULL);
+}
+
 int main(int argc, char **argv) {
   Run r = {.of = 1, .draws = DRAWS};
+  if (argc == 3 && !strcmp(argv[1], "--plant")) return short_output(argv[2]), 0;
   catch_faults();
   for (int k = 1, file = 0; k < argc; k++) {
     if (sscanf(argv[k], "--share=%d/%d", &r.share, &r.of) == 2 || sscanf(argv[k], "--draws=%d", &r.draws) == 1) continue;
+    if (!strcmp(argv[k], "--sanitize")) {
+      r.sanitize = true;
+      continue;
+    }
     if (file++ % r.of == r.share) check_file(&r, argv[k], file / r.of % 2);
   }
   printf("%ld models, %ld without inputs, %ld checks, %ld failed\n", r.models, r.without, checks, failures);

@@ -23,8 +23,8 @@ struct Subjects {
 
 /* ---- models ------------------------------------------------------------------------------------------------- */
 
-static bool compile_all(Subjects *s) {
-  const Options o = {.f64 = s->f64, .threads = 1};
+static bool compile_all(Subjects *s, bool sanitize) {
+  const Options o = {.f64 = s->f64, .threads = 1, .sanitize = sanitize};
   uint32_t n = s->file->models->models.n;
   s->program = NEW_ARRAY(&s->arena, Program, n);
   for (uint32_t k = 0; k < n; k++)
@@ -32,14 +32,14 @@ static bool compile_all(Subjects *s) {
   return true;
 }
 
-Subjects *subjects_load(const char *path, bool f64) {
+Subjects *subjects_load(const char *path, bool f64, bool sanitize) {
   Subjects *s = calloc(1, sizeof *s);
   if (!s) return NULL;
   arena_init(&s->arena, NULL);
   s->f64 = f64;
   s->file = load_file(&s->arena, path);
   s->nowhere = fopen("/dev/null", "w");
-  if (s->file && compile_all(s)) return s;
+  if (s->file && compile_all(s, sanitize)) return s;
   subjects_free(s);
   return NULL;
 }

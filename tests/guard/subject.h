@@ -30,8 +30,9 @@ typedef struct Drawn {
 
 typedef struct Subjects Subjects;
 
-/* The models of a file, compiled for one precision.  NULL after a message: unreadable, wrong, or not to be compiled. */
-Subjects *subjects_load(const char *path, bool f64);
+/* The models of a file, compiled for one precision; sanitize: their code with AddressSanitizer, in builds that have it.  NULL after a
+ * message: unreadable, wrong, or not to be compiled. */
+Subjects *subjects_load(const char *path, bool f64, bool sanitize);
 void subjects_free(Subjects *s);
 int subjects_count(const Subjects *s);
 const char *subjects_name(const Subjects *s, int n);
