@@ -158,11 +158,27 @@ static bool fetch_lines(Emit *e, const Loop *l, const Region *r, Val index, Val 
   return any;
 }
 
+/* One number that data name: its line comes along, like those that are summed. */
+static bool fetch_number(Emit *e, const Loop *l, const Instr *i, bool emit) {
+  for (uint32_t a = 0; i->op == IR_LOAD && i->type == IR_REAL && a < i->narg; a++) {
+    Val name = i->arg[a];
+    if (!is_name(e, l, name)) continue;
+    if (!emit) return true;
+    V row = e->val[name];
+    e->val[name] = array_load(e, ir_at(e->k, name));
+    array_run_fetch(e, i, i->narg - 1, const_int(e, 0), false);
+    e->val[name] = row;
+    return true;
+  }
+  return false;
+}
+
 static bool fetch_element(Emit *e, const Reduction *r, bool emit) {
   const Loop *l = r->loop;
   bool any = false;
   for (uint32_t n = 0; n < l->body->code.n; n++) {
     const Instr *i = ir_at(e->k, l->body->code.at[n]);
+    any |= fetch_number(e, l, i, emit);
     if (i->op != IR_LOOP || !tile_sums_line(e->plan, i->loop)) continue;
     any |= fetch_lines(e, l, i->loop->body, i->loop->index, i->loop->lo, i->loop->hi, emit);
   }
