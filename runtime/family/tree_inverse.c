@@ -41,13 +41,11 @@ typedef struct Inverse {
 /* Eight log weights from column j on; -inf at the node itself and behind the nodes. */
 ALWAYS void eight_of_row(Vec *to, const double *x, int64_t i, int64_t j, int64_t n) {
   Vec none = (Vec){0} - INFINITY;
-  if (j + EIGHT <= n) *to = *at(x + j);
-  else {
-    *to = none;
-    memcpy(to, x + j, (size_t)(n - j) * sizeof *x);
-  }
-  Bits own = (Bits)((Bits){0, 1, 2, 3, 4, 5, 6, 7} + (uint64_t)j == (Bits){0} + (uint64_t)i);
-  eight_choose(to, &own, &none, to);
+  double end[EIGHT] = {-INFINITY, -INFINITY, -INFINITY, -INFINITY, -INFINITY, -INFINITY, -INFINITY, -INFINITY};
+  if (j + EIGHT > n) memcpy(end, x + j, (size_t)(n - j) * sizeof *x);
+  Vec v = *at(j + EIGHT > n ? end : x + j);
+  Bits own = (Bits)((Bits){0, 1, 2, 3, 4, 5, 6, 7} == (Bits){0} + (uint64_t)(i - j));
+  eight_choose(to, &own, &none, &v);
 }
 
 /* Row i of less, not yet relative, and its largest. */
@@ -284,16 +282,18 @@ ALWAYS void transpose(Vec *x) {
   }
 }
 
-/* Of rows i .. i + 8 arc becomes the weights of choices, sum and mean of the log weight their sums.  False: too little left. */
-ALWAYS bool choices_of_eight(Inverse *t, int64_t i) {
-  int64_t w = t->width, rows = t->nodes - i < EIGHT ? t->nodes - i : EIGHT;
+#define EACH _Pragma("GCC unroll 8")
+
+/* Of rows i .. i + rows, at most EIGHT, arc becomes the weights of choices, sum and mean of the log weight their sums.  False: too little left. */
+ALWAYS bool choices_of_rows(Inverse *t, int64_t i, int64_t rows) {
+  int64_t w = t->width;
   Vec own = {0}, sum[EIGHT] = {{0}}, mean[EIGHT] = {{0}}, v[EIGHT], zero = {0};
   Bits bad = {0};
   for (int64_t l = 0; l < rows; l++) own[l] = t->a[(i + l) * (w + 1)];
   for (int64_t j = 0; j < w; j += EIGHT) {
     what_is_left(t, i, j, &own, v);
     transpose(v);
-    for (int64_t l = 0; l < rows; l++) {
+    EACH for (int64_t l = 0; l < rows; l++) {
       Vec *arc = at(t->arc + (i + l) * w + j), p = *arc * v[l];
       Bits there = (Bits)(*arc > 0);
       bad |= (Bits)(p < 0);
@@ -303,13 +303,17 @@ ALWAYS bool choices_of_eight(Inverse *t, int64_t i) {
       mean[l] += p * *at(t->less + (i + l) * w + j);
     }
   }
-  for (int64_t l = 0; l < rows; l++) {
+  EACH for (int64_t l = 0; l < rows; l++) {
     double root = t->root[i + l] * (t->one_root ? 1 : own[l]);
     t->root[i + l] = root;
     t->sum[i + l] = eight_sum(&sum[l]) + root;
     t->mean[i + l] = eight_sum(&mean[l]) + root * t->top[i + l];
   }
   return eight_none(&bad);
+}
+
+ALWAYS bool choices_of_eight(Inverse *t, int64_t i) {
+  return t->nodes - i < EIGHT ? choices_of_rows(t, i, t->nodes - i) : choices_of_rows(t, i, EIGHT);
 }
 
 /* log of x less `by`, n numbers. */
