@@ -18,6 +18,7 @@ typedef struct Pass {
   const TileRows *rows;
   const TileStream *tile; /* NULL: not on tiles, since `why` */
   const char *why;
+  const TileRows *beside; /* whose blocks do this pass for their columns; NULL: none do */
   bool in_blocks; /* no tiles, but blocks of values and lines in vectors (tile/tile_ragged.c) */
   Texts contracted, panels, pairwise, diagonals, exceptions;
   MaskParts support;
@@ -44,9 +45,19 @@ static const Stream *counterpart(const Facts *f, const Stream *s, const Facts *a
 static const char *why_unplanned(const Facts *f, const Pass *p) {
   if (!p->stream) return "the terms of its two values are written out";
   if (!f->build->tiles) return f->build->scalar;
+  if (tile_repeats(f->build->tiles->k, p->stream->loop)) return "its values are all alike";
   if (p->stream->outer)
     return arena_printf(f->arena, "it runs inside the pass over %s", loop_name(p->f, p->stream->outer));
   return "the loop directly around it is not parallel";
+}
+
+static const TileRows *rows_beside(const TilePlan *plan, const TileRows *of) {
+  for (uint32_t r = 0; r < plan->rows.n; r++) {
+    const TileRows *rows = plan->rows.at[r];
+    const TileAcross *a = rows->streams.n == 1 ? rows->streams.at[0]->across : NULL;
+    if (a && a->loop == of->loop) return rows;
+  }
+  return NULL;
 }
 
 /* Without what describe adds. */
@@ -58,6 +69,7 @@ static Pass find_pass(const Facts *f, const Stream *s) {
     for (uint32_t n = 0; n < rows->streams.n; n++)
       if (rows->streams.at[n]->loop == p.stream->loop) p.rows = rows, p.tile = rows->streams.at[n];
   }
+  if (p.rows) p.beside = rows_beside(plan, p.rows);
   if (p.tile && !p.tile->why) return p;
   p.in_blocks = plan && tile_in_blocks(plan, p.stream->loop);
   if (f->build) p.why = p.tile ? p.tile->why : why_unplanned(f, &p);
@@ -217,6 +229,9 @@ static void print_tiled(const Pass *p, FILE *to) {
   fprintf(to, "    on register tiles of %u rows (%s) x %u columns (%s), in blocks of at most %u x %u\n", s->rows, row,
           tile_columns(p->tile), col, s->row_block, s->col_block);
   if (span_columns(p)) fprintf(to, "      threads that lack rows share columns, in spans of %u\n", span_columns(p));
+  if (p->beside)
+    fprintf(to, "      of 1 to %d values, beside the sums over %s that read its results: not by itself\n",
+            TILE_ACROSS_ROWS, row);
   print_list("      contracted in registers: ", &p->contracted, to);
   print_list("      contracted with panels of columns: ", &p->panels, to);
   print_list("      pair by pair: ", &p->pairwise, to);
@@ -323,6 +338,7 @@ static void write_pass(const Facts *f, Json *j, const Stream *s) {
   json_bool(j, "tiled", p.tile != NULL);
   json_string(j, "why", p.why);
   json_bool(j, "in_blocks", p.in_blocks);
+  json_bool(j, "beside_sums", p.beside != NULL);
   if (p.tile)
     write_tiled(j, &p);
   else {

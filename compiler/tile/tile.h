@@ -147,6 +147,9 @@ bool tile_has_vector_form(IrOp op, bool wide); /* wide: also of values that scal
 bool tile_line_depends(const Kernel *k, Val v, Val index);
 int tile_line_place(const Kernel *k, const Instr *load, Val index); /* which index of a load is this, all others lacking it; -1 */
 
+/* Whether all iterations of a reduction are the same: a multiple of one, in which there is nothing for a tile. */
+bool tile_repeats(const Kernel *k, const Loop *l);
+
 /* Whether a value depends on sizes and constants alone. */
 bool tile_follows_from_sizes(const Kernel *k, Val v);
 

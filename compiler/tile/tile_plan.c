@@ -504,11 +504,9 @@ static void mention_instr(void *ctx, Val v) {
   walk_operands(m->k, v, mention_value, m);
 }
 
-/* Whether all its iterations are the same: a multiple of one, in which there is nothing for a tile. */
-static bool repeats(const Kernel *k, Val loop) {
-  const Loop *l = ir_at(k, loop)->loop;
-  Mentions m = {k, l->index, false};
-  mention_instr(&m, loop);
+bool tile_repeats(const Kernel *k, const Loop *l) {
+  Mentions m = {k, l->index, l->mask == l->index};
+  for (uint32_t n = 0; n < l->accs.n; n++) m.any |= l->accs.at[n]->body.x == l->index;
   walk_code(k, l->body, mention_instr, &m);
   for (uint32_t n = 0; n < l->accs.n; n++) walk_code(k, l->accs.at[n]->body.at, mention_instr, &m);
   return !m.any && !l->seed;
@@ -521,7 +519,7 @@ static void plan_rows(Planner *p, const Loop *l, const TileTarget *target) {
   mark_rows(p, l);
   for (uint32_t n = 0; n < l->body->code.n; n++) {
     const Instr *i = ir_at(p->k, l->body->code.at[n]);
-    if (i->op != IR_LOOP || i->loop->kind != LOOP_REDUCE || repeats(p->k, l->body->code.at[n])) continue;
+    if (i->op != IR_LOOP || i->loop->kind != LOOP_REDUCE || tile_repeats(p->k, i->loop)) continue;
     TileStream *s = plan_stream(p, i->loop, target);
     vec_push(p->arena, &rows->streams, s);
     rows->ragged |= s->ragged;

@@ -172,6 +172,12 @@ def test_ragged_passes_run_in_blocks(command):
     expect(not only_pass(command, "attention", *TILES)[0]["in_blocks"], "attention runs on tiles")
 
 
+def test_sums_of_columns_are_taken_beside_sums_of_rows(command):
+    one, _ = only_pass(command, "slot_attention", *TILES)
+    expect(one["tiled"] and one["beside_sums"], one)
+    expect(not only_pass(command, "attention", *TILES)[0]["beside_sums"], "nothing reads the sums of attention beside others")
+
+
 def test_text_says_the_same(command):
     _, text, _ = explain(command, EXAMPLES / "documents.attn", "N=4096", *TILES)
     for line in ("on register tiles of ", "decided by intervals: phi <= i", "depends on data: decided at run time", " live, as data decide",
@@ -183,7 +189,7 @@ def test_text_says_the_same(command):
 
 TESTS = [test_a_prefix_is_half_empty, test_offsets_count, test_a_window_is_mostly_empty, test_no_condition_leaves_all_full,
          test_data_decide_later, test_without_sizes_conditions_are_told, test_scalar_code_says_why, test_ragged_passes_run_in_blocks,
-         test_text_says_the_same]
+         test_sums_of_columns_are_taken_beside_sums_of_rows, test_text_says_the_same]
 
 
 def check_tiles(command, test):
