@@ -190,8 +190,7 @@ static void emit_reduce(Emit *e, const Loop *l) {
   else reduce_scalars(e, l);
 }
 
-/* Whether someone reads what a region stores: true for a TEMP array, else where the caller wants one of its
- * outputs.  NULL stands for false. */
+/* NULL stands for false. */
 static LLVMValueRef wanted(Emit *e, const Region *r) {
   LLVMValueRef any = NULL;
   for (uint32_t n = 0; n < r->code.n; n++) {
@@ -203,6 +202,11 @@ static LLVMValueRef wanted(Emit *e, const Region *r) {
     if (one) any = any ? LLVMBuildOr(e->b, any, one, "") : one;
   }
   return any;
+}
+
+LLVMValueRef emit_wanted(Emit *e, const Loop *l) {
+  LLVMValueRef some = l->body->depth == 1 ? wanted(e, l->body) : NULL;
+  return some ? some : LLVMConstInt(e->t.i1, l->body->depth != 1, false);
 }
 
 static void store_scalars(Emit *e, const Loop *l) {

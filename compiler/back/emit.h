@@ -128,6 +128,8 @@ LLVMTypeRef kernel_type(const Emit *e);
 /* All instructions of a region; all those whose `pick` (by Val) is `want`. */
 void emit_code(Emit *e, const Region *r, const bool *pick, bool want);
 
+/* i1: whether someone reads what a loop that stores leaves: a temporary, or an output that the caller wants. */
+LLVMValueRef emit_wanted(Emit *e, const Loop *l);
 void emit_instr(Emit *e, Val v);
 /* By Val: the instructions of r that come before the branch on its mask. */
 bool *emit_before_mask(Emit *e, const Region *r, Val mask);

@@ -594,10 +594,17 @@ static void emit_shared(Emit *e, const Loop *l) {
   e->tasks++;
 }
 
+/* i1: whether the rows will be computed, and do what a loop over their columns would. */
+static LLVMValueRef does_columns(Emit *e, const TileRows *rows) {
+  const Loop *l = rows->loop;
+  while (l->body->parent->loop && l->body->parent->loop->kind == LOOP_PAR) l = l->body->parent->loop;
+  return LLVMBuildAnd(e->b, tile_across_holds(e, rows), emit_wanted(e, l), "");
+}
+
 /* What blocks of rows do across them, no loop needs to do for their columns. */
 void emit_parallel(Emit *e, const Loop *l) {
   const TileRows *rows = e->plan ? tile_across_of(e->plan, l) : NULL;
-  LLVMBasicBlockRef done = rows ? block_when(e, LLVMBuildNot(e->b, tile_across_holds(e, rows), ""), "columns") : NULL;
+  LLVMBasicBlockRef done = rows ? block_when(e, LLVMBuildNot(e->b, does_columns(e, rows), ""), "columns") : NULL;
   emit_shared(e, l);
   if (done) block_go(e, done);
 }
