@@ -5,6 +5,7 @@
 """
 import contextlib
 import io
+import itertools
 import json
 import math
 import subprocess
@@ -18,6 +19,8 @@ import numpy as np
 
 import cases
 import install
+import joined
+import ours
 import problem
 import run
 import table
@@ -213,6 +216,41 @@ class Numbers(unittest.TestCase):
             with self.subTest(name):
                 self.assertIsInstance(distance, float, distance)
                 self.assertLess(distance, 1e-5)
+
+
+class Joined(unittest.TestCase):
+    """Marginals of few copies, by enumeration, in the layout that torch-struct has."""
+
+    def marginals(self, kind, sizes):
+        with tempfile.TemporaryDirectory() as folder:
+            made = kind(sizes)
+            joined.prepare(ATTN, Path(folder), ours.Pool(Path(folder), 1).pool, 1, made)()
+        return made, made.result()
+
+    def test_chains(self):
+        made, p = self.marginals(joined.Chains, {"B": 2, "T": 4, "L": 3})
+        theirs = np.zeros((2, 3, 3, 3))  # b, step, value, the one before
+        for b in range(2):
+            for c in itertools.product(range(3), repeat=4):
+                weight = math.exp(sum(float(made.w[b, t, c[t - 1], c[t]]) for t in range(1, 4)))
+                for t in range(1, 4):
+                    theirs[b, t - 1, c[t], c[t - 1]] += weight
+            theirs[b] /= theirs[b, 0].sum()
+        self.assertLess(problem.distance(theirs.swapaxes(2, 3), p), 1e-6)
+
+    def test_trees(self):
+        made, p = self.marginals(joined.Trees, {"B": 2, "N": 3})
+        theirs = np.zeros((2, 3, 3))  # b, head, child; the root on the diagonal
+        for b in range(2):
+            for heads in itertools.product(range(3), repeat=3):
+                roots = [i for i in range(3) if heads[i] == i]
+                if len(roots) != 1 or any(heads[heads[heads[i]]] != roots[0] for i in range(3)):
+                    continue
+                weight = math.exp(sum(float(made.r[b, i] if heads[i] == i else made.w[b, i, heads[i]]) for i in range(3)))
+                for i in range(3):
+                    theirs[b, heads[i], i] += weight
+            theirs[b] /= theirs[b, :, 0].sum()
+        self.assertLess(problem.distance(theirs.swapaxes(1, 2), p), 1e-6)
 
 
 if __name__ == "__main__":
