@@ -201,8 +201,9 @@ LLVMValueRef array_run(Emit *e, const Instr *i, uint32_t along, unsigned count);
 /* Of a half precision array, the bits alone: an element, as array_load; a run. */
 LLVMValueRef array_load_bits(Emit *e, const Instr *i);
 LLVMValueRef array_run_bits(Emit *e, const Instr *i, uint32_t along, unsigned count);
-/* Has the cache fetch the run that lies `ahead` further along another dimension; it need not be there. */
-void array_run_ahead(Emit *e, const Instr *i, uint32_t along, uint32_t across, int64_t ahead);
+/* Has the cache fetch the run that lies `ahead` further along another dimension, and no fewer than `least` elements; it need
+ * not be there. */
+void array_run_ahead(Emit *e, const Instr *i, uint32_t along, uint32_t across, int64_t ahead, int64_t least);
 LLVMValueRef array_run_part(Emit *e, const Instr *i, uint32_t along, unsigned count, LLVMValueRef mask); /* NULL: all */
 /* Has the cache fetch line number `line` from where the run begins; it need not be there. */
 void array_run_fetch(Emit *e, const Instr *load, uint32_t along, LLVMValueRef line, bool write);

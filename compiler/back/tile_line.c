@@ -60,12 +60,12 @@ V tile_line_holds(Tile *t, Val v, Val feature, V lo, V hi) {
 
 /* ---- the values ---------------------------------------------------------------------------------------- */
 
-enum { COLUMNS_AHEAD = 16 }; /* memory that is read once is late otherwise */
+enum { COLUMNS_AHEAD = 16, ELEMENTS_AHEAD = 1024 }; /* memory that is read once is late otherwise */
 
 /* The columns to come, where it is known how they lie. */
 static void fetch_ahead(Tile *t, const Instr *load, uint32_t along) {
   for (uint32_t n = 0; n < load->narg; n++)
-    if (load->arg[n] == t->s->loop->index) array_run_ahead(t->e, load, along, n, COLUMNS_AHEAD);
+    if (load->arg[n] == t->s->loop->index) array_run_ahead(t->e, load, along, n, COLUMNS_AHEAD, ELEMENTS_AHEAD);
 }
 
 V tile_line_bits(Tile *t, Val v, Val feature) {

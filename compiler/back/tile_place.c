@@ -134,7 +134,7 @@ static V run_of(Tile *t, Val v, Val feature, int64_t ahead, uint32_t bits) {
   while (i->arg[along] != feature) along++;
   while (i->arg[across] != t->s->loop->index) across++;
   V x = bits ? array_run_bits(e, i, along, bits) : tile_scaled(t, v, array_run(e, i, along, t->l.n));
-  array_run_ahead(e, i, along, across, ahead);
+  array_run_ahead(e, i, along, across, ahead, 0);
   return x;
 }
 
