@@ -10,8 +10,8 @@
  * Lanes are columns, so that neither a row nor a column has a state of its own, and nothing is summed across lanes. The
  * sum is taken in f32, in the order of the rows, of which there are at most TILE_ACROSS_ROWS.
  *
- * A column for which that is no answer (a log weight that is NaN or infinite, all rows without weight, an exception of
- * a pair) is left, with its vector, to the scalar code of the loop over columns. */
+ * A column for which that is no answer (a log weight that is NaN or +inf, an exception of a pair) is left, with its
+ * vector, to the scalar code of the loop over columns. */
 #include <math.h>
 
 #include "back/tile.h"
@@ -70,9 +70,9 @@ void tile_across_column(Emit *e, const TileRows *rows, V column) {
 
 /* ---- a vector of columns ---------------------------------------------------------------------------- */
 
-/* first: of the vector, in the block; inside: lanes that are columns of it; largest: of the log weights, sum: of the
- * parts; bad: lanes that need the scalar code. */
-typedef struct Across { Tile *t; V first, inside, largest, sum, bad; } Across;
+/* first: of the vector, in the block; inside: lanes that are columns of it; largest: of the log weights, least: that,
+ * and 0 where it is -inf; sum: of the parts; bad: lanes that need the scalar code. */
+typedef struct Across { Tile *t; V first, inside, largest, least, sum, bad; } Across;
 
 /* What goes around a loop over the rows: x, and lanes that are bad. */
 typedef struct Pass { V x, bad; } Pass;
@@ -111,7 +111,9 @@ static Pass all_rows(Across *a, Pass first, Pass (*step)(Across *, Pass)) {
 static Pass larger(Across *a, Pass p) {
   Tile *t = a->t;
   Emit *e = t->e;
-  V h = tile_value(t, t->s->across->log_w, 0, 0);
+  const TileAcross *s = t->s->across;
+  V h = tile_value(t, s->log_w, 0, 0);
+  if (s->mask) h = LLVMBuildSelect(e->b, tile_value(t, s->mask, 0, 0), h, lanes_float(&t->l, -INFINITY), "");
   tile_put(e, t->parts, tile_pair_place(t, 0, 0), h);
   for (uint32_t n = 0; n < t->s->exceptions.n; n++)
     p.bad = LLVMBuildOr(e->b, p.bad, tile_value(t, t->s->exceptions.at[n], 0, 0), "");
@@ -122,15 +124,11 @@ static Pass larger(Across *a, Pass p) {
 static Pass add_part(Across *a, Pass p) {
   Tile *t = a->t;
   Emit *e = t->e;
-  V at = tile_pair_place(t, 0, 0), gap = LLVMBuildFSub(e->b, tile_get(e, t->l.f32, t->parts, at), a->largest, "");
+  V at = tile_pair_place(t, 0, 0), gap = LLVMBuildFSub(e->b, tile_get(e, t->l.f32, t->parts, at), a->least, "");
   V distance = lanes_weight_exponent(&t->l, LLVMBuildFMul(e->b, gap, lanes_float(&t->l, TILE_LOG2_E), ""));
   V part = lanes_exp2_weight(&t->l, distance, NULL);
   tile_put(e, t->parts, at, part);
   return (Pass){LLVMBuildFAdd(e->b, p.x, part, ""), p.bad};
-}
-
-static V no_number(Tile *t, V x) {
-  return compare(t->e, LLVMRealUNO, LLVMBuildFSub(t->e->b, x, x, ""), lanes_float(&t->l, 0));
 }
 
 static V wide(Tile *t, V x) { return LLVMBuildFPExt(t->e->b, x, LLVMVectorType(t->e->t.f64, t->l.n), ""); }
@@ -198,9 +196,11 @@ static void across_vector(Tile *t, V number) {
   LLVMBuildStore(e->b, LLVMConstNull(e->t.i1), t->row_odd);
   Pass top = all_rows(&a, (Pass){lanes_float(&t->l, -INFINITY), none}, larger);
   a.largest = top.x, a.bad = top.bad;
+  V none_there = compare(e, LLVMRealOEQ, a.largest, lanes_float(&t->l, -INFINITY));
+  a.least = LLVMBuildSelect(e->b, none_there, lanes_float(&t->l, 0), a.largest, "");
   a.sum = all_rows(&a, (Pass){lanes_float(&t->l, 0), none}, add_part).x;
   t->here_column = t->alive = NULL;
-  V spoilt = LLVMBuildOr(e->b, no_number(t, a.largest), no_number(t, a.sum), "");
+  V spoilt = compare(e, LLVMRealUNO, a.sum, a.sum);
   a.bad = LLVMBuildAnd(e->b, LLVMBuildOr(e->b, a.bad, spoilt, ""), a.inside, "");
   V scalar = LLVMBuildOr(e->b, tile_line_any(t, a.bad), LLVMBuildLoad2(e->b, e->t.i1, t->row_odd, ""), "");
   LLVMBasicBlockRef done = block_new(e, "across"), usual = block_when(e, scalar, "scalar");

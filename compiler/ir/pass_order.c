@@ -1,4 +1,4 @@
-/* pass_order: of two loops that read the same array, the parallel one comes first.
+/* pass_order: of two loops that read what one loop has stored, the parallel one comes first.
  *
  * A reduction that stands in a region which one thread runs reads what a loop before it has stored, and a parallel loop
  * behind it reads that too.  Unless the parallel loop depends on the reduction, the reduction, with all that depends on
@@ -40,15 +40,25 @@ static bool *dependents(const Order *o, const Item *items, const uint32_t *order
   return of;
 }
 
-/* The last parallel loop that reads what the item at `from` reads and does not depend on it (of: NULL, or what does);
- * `from`: there is none. */
+/* Whether some parallel loop before both stores what both read. */
+static bool share_source(const Order *o, const Region *r, const Item *items, const uint32_t *order, uint32_t x,
+                         uint32_t y) {
+  for (uint32_t n = 0; n < x; n++) {
+    const ItemList *stores = &items[order[n]].stores;
+    if (is_loop(o, r, order[n], LOOP_PAR) && items_meet(&items[order[x]].loads, stores) &&
+        items_meet(&items[order[y]].loads, stores))
+      return true;
+  }
+  return false;
+}
+
+/* The last parallel loop that reads what the item at `from` reads, or what was stored with it, and does not depend on
+ * it (of: NULL, or what does); `from`: there is none. */
 static uint32_t last_reader(const Order *o, const Region *r, const Item *items, const uint32_t *order, const bool *of,
                             uint32_t from) {
   uint32_t last = from;
   for (uint32_t y = from + 1; y < r->code.n; y++)
-    if (!(of && of[y]) && is_loop(o, r, order[y], LOOP_PAR) &&
-        items_meet(&items[order[from]].loads, &items[order[y]].loads))
-      last = y;
+    if (!(of && of[y]) && is_loop(o, r, order[y], LOOP_PAR) && share_source(o, r, items, order, from, y)) last = y;
   return last;
 }
 

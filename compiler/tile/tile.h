@@ -72,14 +72,14 @@ typedef struct TileAcc {
 typedef struct TileWeight { Val body, seed; } TileWeight;
 
 /* What a loop over the columns, before the rows, finds for each of them by going over all rows with the log weight of a pair:
- * its largest, lse and mass (tile_across.c).  around: the loops around it, depth - 1 of them, in order; log_w: in the stream;
- * share: 0, or e^log_w over its sum for the column, there too; stores: of the results, at the column; late: what the stream
- * reads of them, operands of columns. */
+ * its largest, lse and mass (tile_across.c).  around: the loops around it, depth - 1 of them, in order; log_w: in the
+ * stream; mask: 0, or which pairs it takes; share: 0, or e^log_w over its sum for the column, there too; stores: of the
+ * results, at the column; late: what the stream reads of them, operands of columns. */
 enum { TILE_NEST = 7, TILE_ACROSS_ROWS = 64 }; /* rows of a block that does this, at most */
 typedef struct TileAcross {
   const Loop *around[TILE_NEST], *loop;
   uint32_t depth;
-  Val log_w, share;
+  Val log_w, mask, share;
   ValVec stores, late;
 } TileAcross;
 

@@ -152,7 +152,8 @@ static void note_effect(void *ctx, Val v) {
 static bool is_plain(Finder *f, const Loop *l, const Loop *rows, TileAcross *a) {
   Effects inside = {f->k, false};
   walk_code(f->k, rows->body, note_effect, &inside);
-  if (inside.any || rows->kind != LOOP_REDUCE || rows->mask || rows->seed || !rows->accs.n) return false;
+  if (inside.any || rows->kind != LOOP_REDUCE || rows->seed || !rows->accs.n) return false;
+  a->mask = rows->mask;
   for (uint32_t n = 0; n < rows->accs.n; n++) {
     const Acc *acc = rows->accs.at[n];
     Val v = acc->kind == ACC_MAX ? acc->body.x : acc->body.log_w;
@@ -267,19 +268,27 @@ static bool is_read(const Finder *f, Val v) {
   return any;
 }
 
-static bool is_log_weight(const Finder *f, Match *m, Val log_w, Val v) {
-  uint8_t d = f->rows->dep[v];
-  return v && (d & DEP_BOTH) == DEP_BOTH && !(d & DEP_DIAGONAL) && same(m, log_w, v) && is_read(f, v);
+static bool lists(const ValVec *list, Val v) {
+  for (uint32_t n = 0; n < list->n; n++)
+    if (list->at[n] == v) return true;
+  return false;
 }
 
-/* The log weight among the values of pairs, of which a loop inside may leave some; 0: it is not there. */
-static Val log_weight_in(const Finder *f, Match *m, Val log_w) {
+/* A value of pairs that tiles have; of those of i - j the ones that are operands. */
+static bool is_on_tiles(const Finder *f, Match *m, Val first, Val v) {
+  uint8_t d = f->rows->dep[v];
+  if (!v || (d & DEP_BOTH) != DEP_BOTH || (d & DEP_DIAGONAL && !lists(&f->s->diagonal, v))) return false;
+  return same(m, first, v) && is_read(f, v);
+}
+
+/* That value among those of pairs, of which a loop inside may leave some; 0: it is not there. */
+static Val value_in(const Finder *f, Match *m, Val first) {
   const Region *body = f->s->loop->body;
   for (uint32_t n = body->code.n; n-- > 0;) {
     const Instr *i = ir_at(f->k, body->code.at[n]);
-    if (i->op != IR_LOOP && is_log_weight(f, m, log_w, body->code.at[n])) return body->code.at[n];
+    if (i->op != IR_LOOP && is_on_tiles(f, m, first, body->code.at[n])) return body->code.at[n];
     for (uint32_t a = 0; i->op == IR_LOOP && a < i->loop->accs.n; a++)
-      if (is_log_weight(f, m, log_w, i->loop->accs.at[a]->result)) return i->loop->accs.at[a]->result;
+      if (is_on_tiles(f, m, first, i->loop->accs.at[a]->result)) return i->loop->accs.at[a]->result;
   }
   return 0;
 }
@@ -304,10 +313,30 @@ static bool is_share(const Finder *f, const TileAcross *a, Val v) {
          is_result(f, a, first->arg[1], ACC_MAX);
 }
 
+static bool implies(const Finder *f, Val c, Val mask) {
+  const Instr *i = ir_at(f->k, c);
+  return c == mask || (i->op == IR_AND && (implies(f, i->arg[0], mask) || implies(f, i->arg[1], mask)));
+}
+
+/* Whether a value matters for pairs of the mask alone: it is chosen under conditions that include it. */
+static bool is_guarded(const Finder *f, const TileAcross *a, Val v) {
+  const Region *body = f->s->loop->body;
+  for (uint32_t n = 0; a->mask && n < body->code.n; n++) {
+    const Instr *i = ir_at(f->k, body->code.at[n]);
+    for (uint32_t k = 0; k < i->narg; k++)
+      if (i->arg[k] == v && (i->op != IR_SELECT || k != 1 || !implies(f, i->arg[0], a->mask))) return false;
+  }
+  for (uint32_t n = 0; n < f->s->accs.n; n++) {
+    const TileAcc *t = &f->s->accs.at[n];
+    if (a->mask && (t->factor == v || t->acc->body.x == v || t->acc->body.log_w == v)) return false;
+  }
+  return true;
+}
+
 static Val share_in(const Finder *f, const TileAcross *a) {
   const Region *body = f->s->loop->body;
   for (uint32_t n = 0; n < body->code.n; n++)
-    if (is_share(f, a, body->code.at[n])) return body->code.at[n];
+    if (is_share(f, a, body->code.at[n]) && is_guarded(f, a, body->code.at[n])) return body->code.at[n];
   return 0;
 }
 
@@ -319,11 +348,14 @@ static bool is_across(Finder *f, const Loop *first, TileAcross *a) {
   m.to[a->loop->index] = f->s->loop->index;
   m.to[rows->index] = f->rows->loop->index;
   a->depth = f->depth;
-  a->log_w = log_weight_in(f, &m, a->log_w);
+  Val log_w = a->log_w, mask = a->mask;
+  a->log_w = value_in(f, &m, log_w);
+  a->mask = mask ? value_in(f, &m, mask) : 0;
+  if (!a->log_w || (mask && !a->mask)) return false;
   a->share = share_in(f, a);
   Reads reads = {f, a, &m, false};
   walk_code(f->k, f->nest[0]->body, note_read, &reads);
-  return a->log_w && !reads.apart && split_columns(f, a);
+  return !reads.apart && split_columns(f, a);
 }
 
 /* ---- where to look -------------------------------------------------------------------------------------- */
