@@ -10,8 +10,8 @@
  * Lanes are columns, so that neither a row nor a column has a state of its own, and nothing is summed across lanes. The
  * sum is taken in f32, in the order of the rows, of which there are at most TILE_ACROSS_ROWS.
  *
- * A column for which that is no answer (a log weight that is NaN or +inf, an exception of a pair) is left, with its
- * vector, to the scalar code of the loop over columns. */
+ * A column for which that is no answer (a log weight that is NaN or +inf, pairs that are all without weight in f32, an
+ * exception of a pair) is left, with its vector, to the scalar code of the loop over columns. */
 #include <math.h>
 
 #include "back/tile.h"
@@ -74,8 +74,8 @@ void tile_across_column(Emit *e, const TileRows *rows, V column) {
  * and 0 where it is -inf; sum: of the parts; bad: lanes that need the scalar code. */
 typedef struct Across { Tile *t; V first, inside, largest, least, sum, bad; } Across;
 
-/* What goes around a loop over the rows: x, and lanes that are bad. */
-typedef struct Pass { V x, bad; } Pass;
+/* What goes around a loop over the rows: x; lanes that are bad; lanes of which the mask leaves some pair. */
+typedef struct Pass { V x, bad, some; } Pass;
 
 static V phi_of(Tile *t, V first, LLVMBasicBlockRef from) {
   V phi = LLVMBuildPhi(t->e->b, LLVMTypeOf(first), "");
@@ -95,7 +95,7 @@ static Pass all_rows(Across *a, Pass first, Pass (*step)(Across *, Pass)) {
   LLVMBasicBlockRef from = LLVMGetInsertBlock(e->b);
   Count c = count_enter(e, const_int(e, 0), t->rows_in_block);
   uint32_t mark = tile_mark(t);
-  Pass phi = {phi_of(t, first.x, from), phi_of(t, first.bad, from)};
+  Pass phi = {phi_of(t, first.x, from), phi_of(t, first.bad, from), phi_of(t, first.some, from)};
   t->here_row = c.index;
   Pass next = step(a, phi);
   t->here_row = NULL;
@@ -103,8 +103,10 @@ static Pass all_rows(Across *a, Pass first, Pass (*step)(Across *, Pass)) {
   LLVMBasicBlockRef body = LLVMGetInsertBlock(e->b);
   LLVMAddIncoming(phi.x, &next.x, &body, 1);
   LLVMAddIncoming(phi.bad, &next.bad, &body, 1);
+  LLVMAddIncoming(phi.some, &next.some, &body, 1);
   count_leave(e, &c);
-  return (Pass){phi_of_two(t, first.x, from, next.x, body), phi_of_two(t, first.bad, from, next.bad, body)};
+  return (Pass){phi_of_two(t, first.x, from, next.x, body), phi_of_two(t, first.bad, from, next.bad, body),
+                phi_of_two(t, first.some, from, next.some, body)};
 }
 
 /* The log weight, which is kept. */
@@ -113,11 +115,13 @@ static Pass larger(Across *a, Pass p) {
   Emit *e = t->e;
   const TileAcross *s = t->s->across;
   V h = tile_value(t, s->log_w, 0, 0);
-  if (s->mask) h = LLVMBuildSelect(e->b, tile_value(t, s->mask, 0, 0), h, lanes_float(&t->l, -INFINITY), "");
+  V there = s->mask ? tile_value(t, s->mask, 0, 0) : lanes_splat(&t->l, LLVMConstInt(e->t.i1, 1, false));
+  h = LLVMBuildSelect(e->b, there, h, lanes_float(&t->l, -INFINITY), "");
   tile_put(e, t->parts, tile_pair_place(t, 0, 0), h);
   for (uint32_t n = 0; n < t->s->exceptions.n; n++)
     p.bad = LLVMBuildOr(e->b, p.bad, tile_value(t, t->s->exceptions.at[n], 0, 0), "");
-  return (Pass){LLVMBuildSelect(e->b, compare(e, LLVMRealOGT, h, p.x), h, p.x, ""), p.bad};
+  V x = LLVMBuildSelect(e->b, compare(e, LLVMRealOGT, h, p.x), h, p.x, "");
+  return (Pass){x, p.bad, LLVMBuildOr(e->b, p.some, there, "")};
 }
 
 /* e^(log weight - m), which is kept in its place. */
@@ -128,7 +132,7 @@ static Pass add_part(Across *a, Pass p) {
   V distance = lanes_weight_exponent(&t->l, LLVMBuildFMul(e->b, gap, lanes_float(&t->l, TILE_LOG2_E), ""));
   V part = lanes_exp2_weight(&t->l, distance, NULL);
   tile_put(e, t->parts, at, part);
-  return (Pass){LLVMBuildFAdd(e->b, p.x, part, ""), p.bad};
+  return (Pass){LLVMBuildFAdd(e->b, p.x, part, ""), p.bad, p.some};
 }
 
 static V wide(Tile *t, V x) { return LLVMBuildFPExt(t->e->b, x, LLVMVectorType(t->e->t.f64, t->l.n), ""); }
@@ -181,7 +185,8 @@ static void leave_to_scalar_code(Across *a) {
   count_leave(e, &c);
   tile_pack_values_between(t, &t->s->across->late, a->first, plus(e, a->first, const_int(e, t->l.n)));
   t->here_column = a->first;
-  all_rows(a, (Pass){lanes_float(&t->l, 0), LLVMConstNull(t->l.i1)}, keep_share);
+  V none = LLVMConstNull(t->l.i1);
+  all_rows(a, (Pass){lanes_float(&t->l, 0), none, none}, keep_share);
   t->here_column = NULL;
   tile_put(e, t->inverse, a->first, lanes_float(&t->l, 1));
 }
@@ -194,13 +199,13 @@ static void across_vector(Tile *t, V number) {
   a.inside = LLVMBuildICmp(e->b, LLVMIntSLT, lanes_iota(&t->l, e->t.i32), lanes_splat(&t->l, left), "");
   t->here_column = a.first, t->alive = a.inside;
   LLVMBuildStore(e->b, LLVMConstNull(e->t.i1), t->row_odd);
-  Pass top = all_rows(&a, (Pass){lanes_float(&t->l, -INFINITY), none}, larger);
+  Pass top = all_rows(&a, (Pass){lanes_float(&t->l, -INFINITY), none, none}, larger);
   a.largest = top.x, a.bad = top.bad;
   V none_there = compare(e, LLVMRealOEQ, a.largest, lanes_float(&t->l, -INFINITY));
   a.least = LLVMBuildSelect(e->b, none_there, lanes_float(&t->l, 0), a.largest, "");
-  a.sum = all_rows(&a, (Pass){lanes_float(&t->l, 0), none}, add_part).x;
+  a.sum = all_rows(&a, (Pass){lanes_float(&t->l, 0), none, none}, add_part).x;
   t->here_column = t->alive = NULL;
-  V spoilt = compare(e, LLVMRealUNO, a.sum, a.sum);
+  V spoilt = LLVMBuildOr(e->b, compare(e, LLVMRealUNO, a.sum, a.sum), LLVMBuildAnd(e->b, none_there, top.some, ""), "");
   a.bad = LLVMBuildAnd(e->b, LLVMBuildOr(e->b, a.bad, spoilt, ""), a.inside, "");
   V scalar = LLVMBuildOr(e->b, tile_line_any(t, a.bad), LLVMBuildLoad2(e->b, e->t.i1, t->row_odd, ""), "");
   LLVMBasicBlockRef done = block_new(e, "across"), usual = block_when(e, scalar, "scalar");
