@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "api/api.h"
+#include "driver/limit.h"
 #include "driver/measure.h"
 #include "model/term.h"
 
@@ -65,6 +66,7 @@ const char *attn_model_size(const attn_model *m, int n) {
 typedef struct Given { const char *path, *text; size_t bytes; const char *name; attn_options options; } Given;
 
 static int load(attn_model *m, const Given *from) {
+  arena_allow(&m->arena, limit_of_memory(&(Options){0}));
   Options o = {.f64 = from->options.f64 != 0, .cpu = from->options.cpu, .cache = from->options.cache, .threads = from->options.threads};
   if (o.threads < 0) return wrong("there cannot be %d threads", o.threads), ATTN_ERROR_MODEL;
   m->file = from->text ? load_text(&m->arena, "model", from->text, from->bytes) : load_file(&m->arena, from->path);
@@ -72,6 +74,7 @@ static int load(attn_model *m, const Given *from) {
   m->model = load_pick(&m->arena, m->file, from->name);
   if (!m->model || !execute_compile(&m->arena, m->file, m->model, &o, NULL, &m->program)) return ATTN_ERROR_MODEL;
   describe(m);
+  m->arena.limit = 0;
   return ATTN_OK;
 }
 
@@ -84,8 +87,10 @@ static int load_model_from(const Given *from, attn_model **result, attn_message 
     return api_no_memory(why);
   }
   arena_init(&m->arena, &m->oom);
-  if (setjmp(m->oom)) status = ATTN_ERROR_MEMORY;
-  else status = load(m, from);
+  if (setjmp(m->oom)) {
+    status = m->arena.over_limit ? ATTN_ERROR_MODEL : ATTN_ERROR_MEMORY;
+    if (m->arena.over_limit) limit_of_memory_reached(&(Options){0});
+  } else status = load(m, from);
   if (status == ATTN_OK) *result = m;
   else attn_model_free(m);
   return collect_end(&c, status, why);

@@ -122,6 +122,7 @@ static void begin_part(Part *p, const Emit *e, const BackOptions *o, uint32_t nu
   p->own = arena_own(e->arena, end_part);
   p->own->what = p;
   arena_init(&p->arena, NULL);
+  if (e->arena->limit) p->arena.limit = e->arena->used < e->arena->limit ? e->arena->limit - e->arena->used : 1;
   p->emit.arena = &p->arena;
 }
 
@@ -164,6 +165,7 @@ bool object_files(const Emit *e, const BackOptions *o, ObjectFiles *files, const
   run_parts(part);
   for (int n = 0; n < OBJECT_PARTS; n++) {
     if (!part[n].failed) continue;
+    e->arena->over_limit |= part[n].arena.over_limit;
     arena_out_of_memory(e->arena);
   }
   bool fits = !part[0].too_large;

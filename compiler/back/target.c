@@ -282,8 +282,9 @@ void target_drop_dead(const Emit *e) { run_passes(e, "function(adce)"); }
 
 /* ---- size ----------------------------------------------------------------------------------------- */
 
-/* LLVM takes some 60 microseconds for an instruction of these kernels: half a minute.  The largest example has 10 thousand. */
-enum { CODE_MOST = 500000 };
+/* LLVM takes some 60 microseconds for an instruction of these kernels: half a minute.  The largest example has 10 thousand.  Within
+ * one function time grows with the square where many values live side by side, 6 nanoseconds for a pair: half a minute too. */
+enum { CODE_MOST = 500000, FUNCTION_MOST = 64000 };
 
 uint32_t target_count(LLVMValueRef f) {
   uint32_t n = 0;
@@ -293,14 +294,20 @@ uint32_t target_count(LLVMValueRef f) {
 }
 
 const char *target_too_large(Arena *arena) {
-  return arena_printf(arena, "the code of this model has more than %d instructions, which would take minutes to compile; split the model", CODE_MOST);
+  return arena_printf(arena, "the code of this model has more than %d instructions, or one loop of it more than %d, which would take minutes to compile; "
+                      "split the model", CODE_MOST, FUNCTION_MOST);
 }
 
 bool target_fits(const Emit *e, const char **why) {
-  uint32_t all = 0;
-  for (LLVMValueRef f = LLVMGetFirstFunction(e->module); f && all <= CODE_MOST; f = LLVMGetNextFunction(f)) all += target_count(f);
-  if (all > CODE_MOST) *why = target_too_large(e->arena);
-  return all <= CODE_MOST;
+  uint32_t all = 0, largest = 0;
+  for (LLVMValueRef f = LLVMGetFirstFunction(e->module); f && all <= CODE_MOST; f = LLVMGetNextFunction(f)) {
+    uint32_t n = target_count(f);
+    all += n;
+    largest = n > largest ? n : largest;
+  }
+  bool fits = all <= CODE_MOST && largest <= FUNCTION_MOST;
+  if (!fits) *why = target_too_large(e->arena);
+  return fits;
 }
 
 /* ---- text --------------------------------------------------------------------------------------- */

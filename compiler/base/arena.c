@@ -39,6 +39,8 @@ Arena *arena_child(Arena *a) {
   ArenaOwned *own = arena_own(a, free_child);
   Child *c = NEW(a, Child);
   arena_init(&c->arena, a->oom);
+  c->arena.parent = a;
+  if (a->limit) c->arena.limit = a->used < a->limit ? a->limit - a->used : 1;
   c->own = own;
   own->what = c;
   return &c->arena;
@@ -56,6 +58,17 @@ void arena_free(Arena *a) {
   }
   a->head = NULL;
   a->used = 0;
+}
+
+size_t arena_allow(Arena *a, size_t more) {
+  size_t before = a->limit;
+  a->limit = more && more < SIZE_MAX - a->used ? a->used + more : 0;
+  return before;
+}
+
+static _Noreturn void over_limit(Arena *a) {
+  for (Arena *b = a; b; b = b->parent) b->over_limit = true;
+  arena_out_of_memory(a);
 }
 
 _Noreturn void arena_out_of_memory(Arena *a) {
@@ -78,7 +91,7 @@ static void grow(Arena *a, size_t need) {
 void *arena_alloc(Arena *a, size_t bytes) {
   if (bytes > SIZE_MAX / 2) arena_out_of_memory(a);
   size_t need = (bytes + ALIGN) & ~(size_t)(ALIGN - 1); /* at least a byte of red zone behind each */
-  if (a->limit && need > a->limit - a->used) arena_out_of_memory(a);
+  if (a->limit && (a->used > a->limit || need > a->limit - a->used)) over_limit(a);
   if (!a->head || a->head->size - a->head->fill < need) grow(a, need);
   unsigned char *p = a->head->bytes + a->head->fill;
   a->head->fill += need;

@@ -14,6 +14,7 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -30,6 +31,8 @@ typedef struct ArenaOwned {
 typedef struct Arena {
   ArenaChunk *head;
   size_t limit;   /* bytes this arena may hold in all; 0: no limit */
+  bool over_limit; /* memory ran out because of the limit, or of a child's */
+  struct Arena *parent; /* of a child */
   size_t used;    /* bytes handed out since arena_init */
   ArenaOwned *owned; /* the newest */
   jmp_buf *oom;   /* where to go when memory or the limit is exhausted; NULL: abort() */
@@ -42,6 +45,10 @@ void arena_free(Arena *a);
 
 /* Jumps to a->oom: for whatever else finds no memory. */
 _Noreturn void arena_out_of_memory(Arena *a);
+
+/* From now on `more` bytes may be added (0: any); returns the limit before, to be set again.  Children made under it share
+ * what is then left, each for itself. */
+size_t arena_allow(Arena *a, size_t more);
 
 /* Zeroed, aligned for any type.  A size of 0 gives a distinct valid pointer. */
 void *arena_alloc(Arena *a, size_t bytes);

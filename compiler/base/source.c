@@ -30,12 +30,12 @@ Source *source_read(Arena *arena, const char *path, const char **why) {
   char *buf = arena_alloc(arena, cap);
   while ((got = fread(buf + n, 1, cap - n, f)) > 0) {
     n += got;
-    if (n < cap) continue;
     if (n > SOURCE_MAX_BYTES) {
       *why = arena_printf(arena, "'%s' is larger than the limit of %d bytes for a model file", path, SOURCE_MAX_BYTES);
       fclose(f);
       return NULL;
     }
+    if (n < cap) continue;
     char *more = arena_alloc(arena, 2 * cap);
     memcpy(more, buf, n);
     buf = more;

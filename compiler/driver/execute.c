@@ -8,6 +8,7 @@
 
 #include "base/ice.h"
 #include "driver/explain.h"
+#include "driver/limit.h"
 #include "driver/measure.h"
 #include "driver/precheck.h"
 #include "infer/derive.h"
@@ -45,7 +46,7 @@ static const int64_t *fixed_lengths(Arena *arena, const Kernel *k, const Model *
   return fixed;
 }
 
-bool execute_compile(Arena *arena, const Loaded *l, const Model *m, const Options *o, const int64_t *sizes, Program *p) {
+static bool compile(Arena *arena, const Loaded *l, const Model *m, const Options *o, const int64_t *sizes, Program *p) {
   double start = seconds_now();
   Diags *refusals;
   *p = (Program){.file = l, .model = m, .f64 = o->f64};
@@ -62,6 +63,14 @@ bool execute_compile(Arena *arena, const Loaded *l, const Model *m, const Option
   if (!ok) wrong("%s", why);
   p->compile_seconds = l->seconds + seconds_now() - start;
   p->pool = ok && o->threads != 1 ? pool_create(o->threads) : NULL; /* without one, one thread does it all */
+  return ok;
+}
+
+/* Data may take what it takes, what is compiled may not. */
+bool execute_compile(Arena *arena, const Loaded *l, const Model *m, const Options *o, const int64_t *sizes, Program *p) {
+  size_t before = arena_allow(arena, limit_of_memory(o));
+  bool ok = compile(arena, l, m, o, sizes, p);
+  arena->limit = before;
   return ok;
 }
 

@@ -4,12 +4,12 @@
 
 const Verb driver_verbs[] = {
   {"check", verb_check, OPTIONS_BUILD, "FILE...", "parse and check; print all diagnostics"},
-  {"run", verb_run, OPTIONS_BUILD | OPTION_OUTPUT, "FILE [MODEL] NAME=VALUE... [-o PATH]", "compile a model and run it on inputs"},
+  {"run", verb_run, OPTION_ARRAYS | OPTIONS_BUILD | OPTION_OUTPUT, "FILE [MODEL] NAME=VALUE... [-o PATH]", "compile a model and run it on inputs"},
   {"compile", verb_compile, OPTIONS_BUILD | OPTION_OUTPUT | OPTION_EMIT | OPTION_TARGET, "FILE [MODEL] [SIZE=N...] -o STEM", "make a native library"},
   {"explain", verb_explain, OPTIONS_BUILD | OPTION_JSON, "FILE [MODEL] [SIZE=N...]", "say how the model is summed, and what it costs"},
   {"info", verb_info, OPTIONS_BUILD | OPTION_JSON, "FILE [MODEL]", "list inputs, outputs, types, shapes, defaults"},
-  {"verify", verb_verify, OPTIONS_BUILD | OPTION_TRIALS | OPTION_TOL, "FILE [MODEL] [NAME=VALUE...]", "compare the compiled model with plain enumeration"},
-  {"bench", verb_bench, OPTIONS_BUILD | OPTION_JSON, "FILE [MODEL] NAME=VALUE...", "measure; inputs not given are random"},
+  {"verify", verb_verify, OPTION_ARRAYS | OPTIONS_BUILD | OPTION_TRIALS | OPTION_TOL, "FILE [MODEL] [NAME=VALUE...]", "compare the compiled model with plain enumeration"},
+  {"bench", verb_bench, OPTION_ARRAYS | OPTIONS_BUILD | OPTION_JSON, "FILE [MODEL] NAME=VALUE...", "measure; inputs not given are random"},
   {"fmt", verb_fmt, OPTIONS_BUILD | OPTION_CHECK, "FILE...", "rewrite files in the canonical layout; '-' filters standard input"},
   {"dump", verb_dump, OPTIONS_BUILD | OPTION_AFTER, "--after=PASS FILE [MODEL]", "print the program after a step"},
   {"help", verb_help, 0, "[VERB]", "print this, or more about a verb"},
@@ -32,6 +32,7 @@ static const OptionHelp OPTION_HELP[] = {
   {OPTION_CPU, "--target-cpu=NAME", "default: native; compile: x86-64-v2, -v3 and -v4 in one, chosen when called"},
   {OPTION_TARGET, "--target=TRIPLE", "x86_64-linux-gnu or aarch64-linux-gnu (default: this machine)"},
   {OPTION_MAX_COST, "--max-cost=C", "largest number of weight evaluations (default 1e12)"},
+  {OPTION_MAX_MEMORY, "--max-memory=GIB", "that the compiler itself may take (default 0.625)"},
   {OPTION_NO_CACHE, "--no-cache", "do not keep or use compiled kernels"},
   {OPTION_NO_TILES, "--no-tiles", "scalar code alone, also where a stream could run on register tiles"},
   {OPTION_REASSOCIATE, "--reassociate=MODE", "sums of products in another order: auto (by cost), never, or always, in short parts, for tests"},

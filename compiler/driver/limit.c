@@ -235,3 +235,12 @@ bool limit_holds(Arena *arena, const Loaded *file, const Inputs *in, double max)
   diag_print(to, message_stream());
   return to->errors == 0;
 }
+
+static double most_gib(const Options *o) { return o->max_memory > 0 ? o->max_memory : COMPILE_MOST_GIB; }
+
+size_t limit_of_memory(const Options *o) { return (size_t)(most_gib(o) * 0x1p30); }
+
+void limit_of_memory_reached(const Options *o) {
+  wrong("compiling this takes more than %g GiB of memory", most_gib(o));
+  hint("split the model, or allow more by --max-memory=GIB");
+}

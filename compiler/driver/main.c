@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "driver/driver.h"
+#include "driver/limit.h"
 
 static int unknown_verb(const char *word) {
   const char *names[32];
@@ -29,7 +30,9 @@ static int run(Driver *d, int argc, char **argv) {
   if (!verb && word[0] == '-') return usage_error("unknown option '%s'; see 'attn help'", word);
   if (!verb) return unknown_verb(word);
   int status = options_read(d->arena, &d->options, verb->name, verb->options, argc - 2, argv + 2);
-  return status ? status : verb->run(d);
+  if (status) return status;
+  if (!(verb->options & OPTION_ARRAYS)) arena_allow(d->arena, limit_of_memory(&d->options));
+  return verb->run(d);
 }
 
 /* A result that could not be written is no result. */
@@ -43,14 +46,16 @@ static int close_stdout(int status) {
 int main(int argc, char **argv) {
   static Arena arena;
   static jmp_buf no_memory;
+  static Driver d;
   signal(SIGPIPE, SIG_IGN);
   arena_init(&arena, &no_memory);
   if (setjmp(no_memory)) {
-    wrong("out of memory");
+    if (arena.over_limit) limit_of_memory_reached(&d.options);
+    else wrong("out of memory");
     arena_free(&arena);
     exit(close_stdout(STATUS_WRONG));
   }
-  Driver d = {.arena = &arena};
+  d.arena = &arena;
   int status = close_stdout(run(&d, argc, argv));
   arena_free(&arena);
   return status;

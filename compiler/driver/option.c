@@ -59,6 +59,8 @@ static bool read_tol(Options *o, const char *v) { return read_real(v, &o->tol) &
 
 static bool read_max_cost(Options *o, const char *v) { return read_real(v, &o->max_cost) && o->max_cost > 0; }
 
+static bool read_max_memory(Options *o, const char *v) { return read_real(v, &o->max_memory) && o->max_memory > 0 && o->max_memory < 1e9; }
+
 static bool read_cpu(Options *o, const char *v) {
   o->cpu = v;
   return back_cpu_known(v);
@@ -101,6 +103,7 @@ static const Option OPTIONS[] = {
   {"--emit", OPTION_EMIT, read_emit, "a list of shared, obj, header, asm, llvm"},
   {"--json", OPTION_JSON, set_json, NULL},
   {"--max-cost", OPTION_MAX_COST, read_max_cost, "a positive number"},
+  {"--max-memory", OPTION_MAX_MEMORY, read_max_memory, "a positive number of GiB"},
   {"--no-cache", OPTION_NO_CACHE, set_no_cache, NULL},
   {"--no-tiles", OPTION_NO_TILES, set_no_tiles, NULL},
   {"--precision", OPTION_PRECISION, read_precision, "f32 or f64"},

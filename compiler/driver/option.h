@@ -29,6 +29,7 @@ typedef struct Options {
   uint64_t seed;
   double tol;          /* 0: the verb's default */
   double max_cost;     /* 0: the default */
+  double max_memory;   /* GiB that compiling may take; 0: the default */
   WordVec words;       /* what is no option */
 } Options;
 
@@ -51,9 +52,11 @@ enum {
   OPTION_NO_TILES = 1 << 15,
   OPTION_REASSOCIATE = 1 << 16,
   OPTION_SANITIZE = 1 << 17,
+  OPTION_MAX_MEMORY = 1 << 18,
+  OPTION_ARRAYS = 1 << 19, /* no option: the verb holds arrays, and only what it compiles is bounded */
   /* common to all verbs, so that one list of options serves them all */
   OPTIONS_BUILD = OPTION_CPU | OPTION_TIME | OPTION_PRECISION | OPTION_NO_CACHE | OPTION_THREADS | OPTION_SEED |
-                  OPTION_MAX_COST | OPTION_NO_TILES | OPTION_REASSOCIATE | OPTION_SANITIZE,
+                  OPTION_MAX_COST | OPTION_MAX_MEMORY | OPTION_NO_TILES | OPTION_REASSOCIATE | OPTION_SANITIZE,
 };
 
 /* STATUS_DONE, or STATUS_USAGE after a message.  `allowed`: the OPTION bits of the verb. */

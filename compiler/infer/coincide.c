@@ -8,8 +8,18 @@ static bool taken_apart(const Context *x, const Decision *d, Val *a, Val *b) {
   return (same_copy(x, d->c, d->x, a) && same_copy(x, d->c, d->y, b)) || (same_copy(x, d->c, d->x, b) && same_copy(x, d->c, d->y, a));
 }
 
+/* Index values that are different numbers. */
+static bool never_agree(const Context *x, const Component *c, const Val *a, const Val *b) {
+  for (uint32_t n = 0; n < c->plates.n; n++) {
+    const Instr *i = ir_at(B(x)->k, a[n]), *j = ir_at(B(x)->k, b[n]);
+    if (i->op == IR_CONST && j->op == IR_CONST && i->integer != j->integer) return true;
+  }
+  return false;
+}
+
+/* Everything is, once there have been too many steps: what comes of it is refused. */
 bool is_decided(const Context *x, const Component *c, Val *a, Val *b) {
-  if (same_copy(x, c, a, b)) return true;
+  if (never_agree(x, c, a, b) || same_copy(x, c, a, b) || x->d->steps > DERIVE_MAX_STEPS) return true;
   for (const Decision *d = x->decisions; d; d = d->next)
     if (d->c == c && !d->same && taken_apart(x, d, a, b)) return true;
   return false;

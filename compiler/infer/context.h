@@ -51,6 +51,8 @@ typedef struct Decision {
 /* Every pair of copies that may coincide doubles the cases of an expectation; a kernel this long takes LLVM some
  * ten seconds. */
 enum { DERIVE_MAX_INSTRS = 1 << 16 };
+/* Cases that add nothing to the kernel take time all the same: steps along lists of decisions, a second of them in all. */
+enum { DERIVE_MAX_STEPS = 200000000 };
 
 typedef struct Memo Memo;
 typedef struct Solved Solved;
@@ -83,6 +85,7 @@ typedef struct Derive {
   const IndexVec *plates; /* of the output being derived */
   Val seed;          /* of sample() queries; 0: not yet needed */
   bool failed;       /* a refusal was added on the way */
+  uint32_t steps;    /* of DERIVE_MAX_STEPS */
 } Derive;
 
 typedef struct Context {

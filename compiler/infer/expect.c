@@ -42,7 +42,7 @@ static const Term *asks_for_existence(Context *x, const Term *t) {
 static Val as_wide(Context *x, const Term *t) { return build_convert(B(x), eval(x, t), IR_WIDE); }
 
 Val expect(Context *x, const Term *t) {
-  if (B(x)->k->instrs.n > DERIVE_MAX_INSTRS) return refuse_query(x, t->span, "this expectation has too many cases to be compiled");
+  if (B(x)->k->instrs.n > DERIVE_MAX_INSTRS || x->d->steps > DERIVE_MAX_STEPS) return refuse_query(x, t->span, "this expectation has too many cases to be compiled");
   if (!unresolved(x, t)) return as_wide(x, t);
   const Term *lone = asks_for_existence(x, t);
   if (lone) return build_convert(B(x), copy_exists(x, copy_of(x, lone)), IR_WIDE);

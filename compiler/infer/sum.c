@@ -24,7 +24,7 @@ static bool equal_vals(uint32_t n, const Val *a, const Val *b) {
 }
 
 Val *named_copy(const Context *x, const Component *c, Val *at) {
-  for (const Decision *d = x->decisions; d;) {
+  for (const Decision *d = x->decisions; d && x->d->steps <= DERIVE_MAX_STEPS; x->d->steps++) {
     bool here = d->c == c && d->same && equal_vals(c->plates.n, d->x, at);
     if (here) at = d->y;
     d = here ? x->decisions : d->next;
