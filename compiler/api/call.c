@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "api/api.h"
+#include "driver/cancel.h"
 #include "driver/precheck.h"
 
 /* How an input was given. */
@@ -22,6 +23,7 @@ struct attn_call {
   Destination *target; /* by Out.id */
   int64_t *size;  /* by Size.id; -1: not given */
   uint64_t seed;
+  atomic_bool stop; /* set by any thread */
   Inputs inputs;  /* bound; on the arena */
   AttnArray *results; /* by Out.id, on the arena; NULL: none yet */
 };
@@ -206,7 +208,9 @@ static int run(attn_call *c) {
   if (!bind_all(c)) return ATTN_ERROR_INPUT;
   Results r = {.model = c->m->model, .at = place_outputs(c)};
   if (!r.at || !execute_prepare_for(&c->arena, p, &c->inputs, c->seed, &r, &call)) return ATTN_ERROR_INPUT;
-  if (execute_call(&c->arena, &call, &err)) return c->results = r.at, ATTN_OK;
+  bool stopped;
+  if (cancel_call(&call, &c->stop, &err, &stopped)) return c->results = r.at, ATTN_OK;
+  if (stopped) return wrong("the run was cancelled"), ATTN_ERROR_CANCELLED;
   execute_report(&c->arena, p, &err);
   return err.status;
 }
@@ -235,7 +239,14 @@ static int guarded(attn_call *c, int (*step)(attn_call *, const Out *, AttnArray
   return collect_end(&collect, status, why);
 }
 
-int attn_call_run(attn_call *c, attn_message *why) { return guarded(c, run_one, NULL, NULL, why); }
+/* A cancel that comes when the results are there already ends the next run. */
+int attn_call_run(attn_call *c, attn_message *why) {
+  int status = guarded(c, run_one, NULL, NULL, why);
+  if (status == ATTN_ERROR_CANCELLED) atomic_store(&c->stop, false);
+  return status;
+}
+
+void attn_call_cancel(attn_call *c) { atomic_store(&c->stop, true); }
 
 static attn_array array_of(const AttnArray *a) {
   attn_array x = {.data = a->data, .type = api_type(a->type), .rank = a->rank};

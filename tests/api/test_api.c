@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "attn.h"
 
@@ -197,6 +198,102 @@ static void test_threads(void) {
   attn_model_free(m);
 }
 
+/* ---- different models at once ----------------------------------------------------------------------------- */
+
+static const char *const texts[] = {
+    "model a(N) {\n  data s: [N], v: [N]\n  edge phi in N\n  potential exp(s[phi])\n  out o = E[v[phi]]\n}\n",
+    "model b(N) {\n  data s: [N], v: [N]\n  for t in N { edge c in bit; potential exp(s[t] * c) }\n"
+    "  for t in 1..N { potential exp(v[t] * c[t] * c[t - 1]) }\n  out o = sum(t in N) E[c[t]]\n}\n",
+    "model c(N) {\n  data s: [N], v: [N]\n  edge up in tree(N)\n  for n in N { potential if up[n] == none then 1 else exp(s[n] * v[up[n]]) }\n"
+    "  out o = logZ\n}\n"};
+enum { TEXTS = sizeof texts / sizeof *texts, MODEL_ROUNDS = 6, WIDTH = 9 };
+
+typedef struct Work { int text, threads; double got[MODEL_ROUNDS]; int wrong; } Work;
+
+static void *compile_and_run(void *work) {
+  Work *w = work;
+  double s[WIDTH], v[WIDTH];
+  attn_options options = {.f64 = 1, .threads = w->threads};
+  attn_message local;
+  for (int r = 0; r < MODEL_ROUNDS; r++) {
+    attn_model *m = NULL;
+    attn_call *c = NULL;
+    attn_array a = vector(s, ATTN_F64, WIDTH), b = vector(v, ATTN_F64, WIDTH), o;
+    for (int k = 0; k < WIDTH; k++) s[k] = 0.25 * (k * (r + 2) % 7) - 0.5, v[k] = 0.125 * (k * (r + 3) % 5) - 0.25;
+    w->wrong += attn_model_load_text(texts[w->text], strlen(texts[w->text]), NULL, &options, &m, &local) || attn_call_new(m, &c, &local) ||
+                attn_call_input(c, "s", &a, &local) || attn_call_input(c, "v", &b, &local) || attn_call_run(c, &local) ||
+                attn_call_result(c, "o", &o, &local);
+    if (!w->wrong) w->got[r] = *(double *)o.data;
+    attn_call_free(c);
+    attn_model_free(m);
+  }
+  return NULL;
+}
+
+/* Each model alone, then all of them at once, with other numbers of threads: the same bits. */
+static void test_models_at_once(void) {
+  Work alone[TEXTS], beside[2 * TEXTS];
+  pthread_t id[2 * TEXTS];
+  for (int n = 0; n < TEXTS; n++) {
+    alone[n] = (Work){.text = n, .threads = 1};
+    compile_and_run(&alone[n]);
+    EXPECT(!alone[n].wrong);
+  }
+  for (int n = 0; n < 2 * TEXTS; n++) {
+    beside[n] = (Work){.text = n % TEXTS, .threads = 1 + n % 4};
+    pthread_create(&id[n], NULL, compile_and_run, &beside[n]);
+  }
+  for (int n = 0; n < 2 * TEXTS; n++) {
+    pthread_join(id[n], NULL);
+    EXPECT(!beside[n].wrong);
+    EXPECT(!memcmp(beside[n].got, alone[n % TEXTS].got, sizeof alone->got));
+  }
+}
+
+/* ---- cancelling ------------------------------------------------------------------------------------------- */
+
+static const char slow[] = /* a quarter of an hour, unless it is cancelled */
+    "model slow(M, N) {\n  data s: [M], t: [N]\n  for i in M {\n    edge phi in N\n    potential exp(sin(s[i] * t[phi]) + cos(s[i] + t[phi]))\n"
+    "    out z[i] = logZ\n  }\n}\n";
+
+static void *cancel_soon(void *call) {
+  nanosleep(&(struct timespec){.tv_nsec = 100000000}, NULL);
+  attn_call_cancel(call);
+  return NULL;
+}
+
+static void cancel_with(int threads) {
+  enum { M = 1 << 17, N = 1 << 17 };
+  attn_model *m = load(slow, threads);
+  attn_call *c = NULL;
+  double *s = calloc(M, sizeof *s), *t = calloc(N, sizeof *t);
+  attn_array a = vector(s, ATTN_F64, M), b = vector(t, ATTN_F64, N), z;
+  pthread_t id;
+  EXPECT(s && t && attn_call_new(m, &c, &why) == ATTN_OK);
+  EXPECT(attn_call_input(c, "s", &a, &why) == ATTN_OK && attn_call_input(c, "t", &b, &why) == ATTN_OK);
+  pthread_create(&id, NULL, cancel_soon, c);
+  EXPECT(attn_call_run(c, &why) == ATTN_ERROR_CANCELLED);
+  EXPECT(strstr(why.text, "cancelled"));
+  EXPECT(attn_call_result(c, "z", &z, &why) == ATTN_ERROR_NAME);
+  pthread_join(id, NULL);
+  /* the call is as good as new; and a cancel before a run ends that run, once */
+  a.shape[0] = b.shape[0] = 3;
+  EXPECT(attn_call_input(c, "s", &a, &why) == ATTN_OK && attn_call_input(c, "t", &b, &why) == ATTN_OK);
+  attn_call_cancel(c);
+  EXPECT(attn_call_run(c, &why) == ATTN_ERROR_CANCELLED);
+  EXPECT(attn_call_run(c, &why) == ATTN_OK && attn_call_result(c, "z", &z, &why) == ATTN_OK);
+  EXPECT(((double *)z.data)[2] == ((double *)z.data)[0]);
+  attn_call_free(c);
+  attn_model_free(m);
+  free(s);
+  free(t);
+}
+
+static void test_cancel(void) {
+  cancel_with(1);
+  cancel_with(3);
+}
+
 int main(void) {
   test_information();
   test_binding();
@@ -205,6 +302,8 @@ int main(void) {
   test_data_errors();
   test_graph();
   test_threads();
+  test_models_at_once();
+  test_cancel();
   printf("%d checks, %d failed\n", checks, failures);
   return failures != 0;
 }
