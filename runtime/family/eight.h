@@ -15,6 +15,28 @@ enum { EIGHT = 8 };
 typedef double Vec __attribute__((vector_size(EIGHT * sizeof(double)), aligned(sizeof(double)), may_alias));
 typedef uint64_t Bits __attribute__((vector_size(EIGHT * sizeof(uint64_t)), aligned(sizeof(uint64_t)), may_alias));
 
+/* Lanes of x, 0 .. 7, and of y, 8 .. 15. */
+#if defined __clang__ || __GNUC__ >= 12
+#define LANES(x, y, ...) __builtin_shufflevector(x, y, __VA_ARGS__)
+#else
+#define LANES(x, y, ...) __builtin_shuffle(x, y, (Bits){__VA_ARGS__})
+#endif
+
+/* Attributes of a function for processors with 512-bit registers, which it is to use. */
+#ifdef __clang__
+#define FOR_512 __attribute__((target("avx512f,avx512dq,avx512vl,avx512bw")))
+#else
+#define FOR_512 __attribute__((target("avx512f,avx512dq,avx512vl,avx512bw,prefer-vector-width=512")))
+#endif
+
+/* Loops of few steps, known or not, become straight code. */
+#ifdef __clang__
+#define UNROLLED(N)
+#else
+#define UNROLLED_PRAGMA(TEXT) _Pragma(#TEXT)
+#define UNROLLED(N) UNROLLED_PRAGMA(GCC unroll N)
+#endif
+
 #define ALWAYS static inline __attribute__((always_inline))
 
 ALWAYS int64_t up(int64_t n) { return (n + EIGHT - 1) / EIGHT * EIGHT; }
@@ -24,8 +46,8 @@ ALWAYS Vec *at(const double *x) { return (Vec *)(uintptr_t)x; }
 
 /* Lanes are halved three times: x and its upper half, that and its upper half, .. */
 ALWAYS double eight_sum(const Vec *x) {
-  Vec s = *x + __builtin_shuffle(*x, (Bits){4, 5, 6, 7, 0, 1, 2, 3});
-  s += __builtin_shuffle(s, (Bits){2, 3, 0, 1, 6, 7, 4, 5});
+  Vec s = *x + LANES(*x, *x, 4, 5, 6, 7, 0, 1, 2, 3);
+  s += LANES(s, s, 2, 3, 0, 1, 6, 7, 4, 5);
   return s[0] + s[1];
 }
 
@@ -45,9 +67,9 @@ ALWAYS void eight_max(Vec *to, const Vec *x, const Vec *y) {
 }
 
 ALWAYS double eight_most(const Vec *x) {
-  Vec s = *x, other = __builtin_shuffle(s, (Bits){4, 5, 6, 7, 0, 1, 2, 3});
+  Vec s = *x, other = LANES(s, s, 4, 5, 6, 7, 0, 1, 2, 3);
   eight_max(&s, &s, &other);
-  other = __builtin_shuffle(s, (Bits){2, 3, 0, 1, 6, 7, 4, 5});
+  other = LANES(s, s, 2, 3, 0, 1, 6, 7, 4, 5);
   eight_max(&s, &s, &other);
   return s[0] > s[1] ? s[0] : s[1];
 }

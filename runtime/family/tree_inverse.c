@@ -100,35 +100,33 @@ ALWAYS bool start(Inverse *t, const double *local) {
 
 /* ---- the inverse -------------------------------------------------------------------------------------------------- */
 
-#define UNROLL _Pragma("GCC unroll 4")
-
 /* How the nodes lo .. lo + many, at most FOUR, come to be expressed by all others: the inverse of their part of the matrix, and their pivots.
  * The matrix has 0 for the nodes that are missing, and so has its inverse. */
 ALWAYS void close_nodes(Inverse *t, int64_t lo, int64_t many) {
   int64_t w = t->width, behind = down(lo + many);
   Bits later = (Bits)((Bits){0, 1, 2, 3, 4, 5, 6, 7} >= (Bits){0} + (uint64_t)(lo + many - behind));
   double c[FOUR][FOUR] = {{0}}, out[FOUR] = {0};
-  UNROLL for (int64_t m = 0; m < many; m++) {
+  UNROLLED(4) for (int64_t m = 0; m < many; m++) {
     const double *row = t->a + (lo + m) * w;
     Vec s = {0};
     if (behind < w) s = (Vec)((Bits)*at(row + behind) & later);
     for (int64_t j = behind + EIGHT; j < w; j += EIGHT) s += *at(row + j);
     out[m] = eight_sum(&s) + (t->one_root ? 0 : t->r[lo + m]);
-    UNROLL for (int64_t k = 0; k < many; k++) c[m][k] = row[lo + k];
+    UNROLLED(4) for (int64_t k = 0; k < many; k++) c[m][k] = row[lo + k];
   }
-  UNROLL for (int64_t k = 0; k < many; k++) {
+  UNROLLED(4) for (int64_t k = 0; k < many; k++) {
     double d = out[k];
-    UNROLL for (int64_t j = k + 1; j < FOUR; j++) d += c[k][j];
+    UNROLLED(4) for (int64_t j = k + 1; j < FOUR; j++) d += c[k][j];
     double by = 1 / d;
     t->pivot[lo + k] = d;
     out[k] *= by;
     c[k][k] = 1;
-    UNROLL for (int64_t j = 0; j < FOUR; j++) c[k][j] *= by;
-    UNROLL for (int64_t i = 0; i < FOUR; i++) {
+    UNROLLED(4) for (int64_t j = 0; j < FOUR; j++) c[k][j] *= by;
+    UNROLLED(4) for (int64_t i = 0; i < FOUR; i++) {
       if (i == k) continue;
       double via = c[i][k];
       c[i][k] = 0;
-      UNROLL for (int64_t j = 0; j < FOUR; j++) c[i][j] += via * c[k][j];
+      UNROLLED(4) for (int64_t j = 0; j < FOUR; j++) c[i][j] += via * c[k][j];
       out[i] += via * out[k];
     }
   }
@@ -267,22 +265,20 @@ ALWAYS void what_is_left(const Inverse *t, int64_t i, int64_t j, const Vec *own,
 ALWAYS void transpose(Vec *x) {
   for (int l = 0; l < EIGHT; l += 2) {
     Vec a = x[l], b = x[l + 1];
-    x[l] = __builtin_shuffle(a, b, (Bits){0, 8, 2, 10, 4, 12, 6, 14});
-    x[l + 1] = __builtin_shuffle(a, b, (Bits){1, 9, 3, 11, 5, 13, 7, 15});
+    x[l] = LANES(a, b, 0, 8, 2, 10, 4, 12, 6, 14);
+    x[l + 1] = LANES(a, b, 1, 9, 3, 11, 5, 13, 7, 15);
   }
   for (int l = 0; l < EIGHT; l += l % 4 == 1 ? 3 : 1) {
     Vec a = x[l], b = x[l + 2];
-    x[l] = __builtin_shuffle(a, b, (Bits){0, 1, 8, 9, 4, 5, 12, 13});
-    x[l + 2] = __builtin_shuffle(a, b, (Bits){2, 3, 10, 11, 6, 7, 14, 15});
+    x[l] = LANES(a, b, 0, 1, 8, 9, 4, 5, 12, 13);
+    x[l + 2] = LANES(a, b, 2, 3, 10, 11, 6, 7, 14, 15);
   }
   for (int l = 0; l < 4; l++) {
     Vec a = x[l], b = x[l + 4];
-    x[l] = __builtin_shuffle(a, b, (Bits){0, 1, 2, 3, 8, 9, 10, 11});
-    x[l + 4] = __builtin_shuffle(a, b, (Bits){4, 5, 6, 7, 12, 13, 14, 15});
+    x[l] = LANES(a, b, 0, 1, 2, 3, 8, 9, 10, 11);
+    x[l + 4] = LANES(a, b, 4, 5, 6, 7, 12, 13, 14, 15);
   }
 }
-
-#define EACH _Pragma("GCC unroll 8")
 
 /* Of rows i .. i + rows, at most EIGHT, arc becomes the weights of choices, sum and mean of the log weight their sums.  False: too little left. */
 ALWAYS bool choices_of_rows(Inverse *t, int64_t i, int64_t rows) {
@@ -293,7 +289,7 @@ ALWAYS bool choices_of_rows(Inverse *t, int64_t i, int64_t rows) {
   for (int64_t j = 0; j < w; j += EIGHT) {
     what_is_left(t, i, j, &own, v);
     transpose(v);
-    EACH for (int64_t l = 0; l < rows; l++) {
+    UNROLLED(8) for (int64_t l = 0; l < rows; l++) {
       Vec *arc = at(t->arc + (i + l) * w + j), p = *arc * v[l];
       Bits there = (Bits)(*arc > 0);
       bad |= (Bits)(p < 0);
@@ -303,7 +299,7 @@ ALWAYS bool choices_of_rows(Inverse *t, int64_t i, int64_t rows) {
       mean[l] += p * *at(t->less + (i + l) * w + j);
     }
   }
-  EACH for (int64_t l = 0; l < rows; l++) {
+  UNROLLED(8) for (int64_t l = 0; l < rows; l++) {
     double root = t->root[i + l] * (t->one_root ? 1 : own[l]);
     t->root[i + l] = root;
     t->sum[i + l] = eight_sum(&sum[l]) + root;
@@ -392,7 +388,7 @@ ALWAYS bool run(const double *local, int64_t nodes, bool one_root, double *log_p
 PROCESSOR(any, )
 #if defined __x86_64__ && defined __GNUC__
 PROCESSOR(avx2, __attribute__((target("avx2"))))
-PROCESSOR(avx512, __attribute__((target("avx512f,avx512dq,avx512vl,avx512bw,prefer-vector-width=512"))))
+PROCESSOR(avx512, FOR_512)
 #endif
 
 bool attn_rt_tree_inverse(const double *local, int64_t nodes, bool one_root, double *log_p, double *p, double *z, double *work) {

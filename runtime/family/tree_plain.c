@@ -13,10 +13,9 @@
  * nodes, each is eliminated for each of them, side by side too. */
 #include <string.h>
 
-#include "plain.h"
+#include "eight.h"
 #include "tree_parts.h"
 
-enum { EIGHT = 8 };
 #define RANGE 300.0
 static const double LEAST = 1e-140, LOW = 1e-290, HIGH = 1e290;
 
@@ -35,16 +34,6 @@ struct Plain {
 
 /* Nodes lo .. lo + size, lo a multiple of EIGHT: arcs among them, in rows of `width`, and to the root. */
 struct Part { int64_t lo, size, width; double *arc, *root; };
-
-/* Eight doubles: one register, or several, of whatever processor. */
-typedef double Vec __attribute__((vector_size(EIGHT * sizeof(double)), aligned(sizeof(double)), may_alias));
-
-#define ALWAYS static inline __attribute__((always_inline))
-
-ALWAYS int64_t up(int64_t n) { return (n + EIGHT - 1) / EIGHT * EIGHT; }
-ALWAYS int64_t down(int64_t n) { return n / EIGHT * EIGHT; }
-
-ALWAYS Vec *at(const double *x) { return (Vec *)(uintptr_t)x; }
 
 /* n: a multiple of EIGHT. */
 ALWAYS double sum_of(const double *x, int64_t n) {
@@ -300,7 +289,7 @@ ALWAYS bool run(const double *local, int64_t nodes, bool one_root, double *log_p
 PROCESSOR(any, )
 #if defined __x86_64__ && defined __GNUC__
 PROCESSOR(avx2, __attribute__((target("avx2"))))
-PROCESSOR(avx512, __attribute__((target("avx512f,avx512dq,avx512vl,avx512bw,prefer-vector-width=512"))))
+PROCESSOR(avx512, FOR_512)
 #endif
 
 bool attn_rt_tree_plain(const double *local, int64_t nodes, bool one_root, double *log_p, double *z, double *work) {
