@@ -121,7 +121,8 @@ Bounds eval_range(Context *x, const Range *r);
 Loop *open_loop(const Context *x, LoopKind kind, Span of, Val lo, Val hi);
 /* The variable of a range at a position of its loop. */
 Val range_value(Context *x, const Bounds *r, Val position);
-/* reduce over a range with a plain body; fn gives the contribution of one iteration. */
+/* reduce over a range with a plain body; fn gives the contribution of one iteration, and may be asked twice: in a weight, a none that
+ * is used at some iterations alone (beside an `if`) is used where there is one of them. */
 typedef void (*ContributeFn)(Context *x, void *arg, Contribution *c);
 Val reduce_over(Context *x, Index *i, AccKind kind, IrType type, ContributeFn fn, void *arg);
 /* The reduction t with fn (given the body) in place of evaluating its body. */

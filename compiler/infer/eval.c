@@ -320,7 +320,7 @@ Loop *open_loop(const Context *x, LoopKind kind, Span of, Val lo, Val hi) {
   return l;
 }
 
-Val reduce_over(Context *x, Index *i, AccKind kind, IrType type, ContributeFn fn, void *arg) {
+static Val reduce_plain(Context *x, Index *i, AccKind kind, IrType type, ContributeFn fn, void *arg) {
   Bounds r = eval_range(x, &i->range);
   Loop *l = open_loop(x, LOOP_REDUCE, i->span, r.lo, r.hi);
   Acc *a = build_acc(B(x), l, kind, type, 0, NULL);
@@ -330,6 +330,30 @@ Val reduce_over(Context *x, Index *i, AccKind kind, IrType type, ContributeFn fn
   a->body = c;
   l = build_close(B(x), l);
   return l->accs.at[0]->result;
+}
+
+typedef struct Uses { ContributeFn fn; void *arg; } Uses;
+
+static void contribute_uses(Context *x, void *arg, Contribution *c) {
+  const Uses *u = arg;
+  Contribution body = {0};
+  Val used = 0;
+  Context y = *x;
+  y.used_none = &used;
+  u->fn(&y, u->arg, &body);
+  c->x = used ? used : build_bool(B(x), false);
+}
+
+Val reduce_over(Context *x, Index *i, AccKind kind, IrType type, ContributeFn fn, void *arg) {
+  if (!x->used_none) return reduce_plain(x, i, kind, type, fn, arg);
+  Val used = 0;
+  Context y = *x;
+  y.used_none = &used;
+  Val v = reduce_plain(&y, i, kind, type, fn, arg);
+  if (used && !region_contains(ir_at(B(x)->k, used)->home, B(x)->at))
+    used = reduce_plain(x, i, ACC_ANY, IR_BOOL, contribute_uses, &(Uses){fn, arg});
+  if (used) *x->used_none = or_none(x, *x->used_none, used);
+  return v;
 }
 
 static void contribute_term(Context *x, void *arg, Contribution *c) {

@@ -29,6 +29,11 @@ static bool set_family(Plan *p, LatentPlan *l) {
   Dist prior = l->z->prior ? l->z->prior->dist : DIST_NORMAL;
   l->family = Q_FAMILY_POINT;
   if (l->line->q == Q_POINT) return true;
+  if (l->line->q == Q_CONJUGATE && !l->z->prior) {
+    plan_refuse(p, l->line->span, arena_printf(p->arena, "'q = conjugate' takes the family of a prior, and '%s' has none", name(p, l->z)),
+                "'q = gaussian' starts from 'init' with variance 1");
+    return false;
+  }
   bool normal = l->form == FORM_QUADRATIC && (l->line->q == Q_GAUSSIAN || prior == DIST_NORMAL);
   if (normal)
     l->family = Q_FAMILY_NORMAL;
