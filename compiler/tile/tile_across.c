@@ -355,7 +355,7 @@ static bool is_across(Finder *f, const Loop *first, TileAcross *a) {
   a->share = share_in(f, a);
   Reads reads = {f, a, &m, false};
   walk_code(f->k, f->nest[0]->body, note_read, &reads);
-  return !reads.apart && split_columns(f, a);
+  return !reads.apart;
 }
 
 /* ---- where to look -------------------------------------------------------------------------------------- */
@@ -376,6 +376,15 @@ static bool find_nest(Finder *f) {
   return true;
 }
 
+/* A loop that does another's columns itself must run. */
+static bool does_columns(const TilePlan *p, const Loop *l) {
+  for (uint32_t n = 0; n < p->rows.n; n++) {
+    const TileRows *rows = p->rows.at[n];
+    if (rows->loop == l && rows->streams.n == 1 && rows->streams.at[0]->across) return true;
+  }
+  return false;
+}
+
 static void find_in(TilePlan *p, Arena *arena, TileRows *rows) {
   if (rows->streams.n != 1 || rows->tiled != 1) return;
   Finder f = {.arena = arena, .k = p->k, .rows = rows, .s = rows->streams.at[0]};
@@ -389,6 +398,7 @@ static void find_in(TilePlan *p, Arena *arena, TileRows *rows) {
     const Loop *l = ir_at(p->k, r->code.at[n])->op == IR_LOOP ? ir_at(p->k, r->code.at[n])->loop : NULL;
     TileAcross *a = NEW(arena, TileAcross);
     if (!l || l->kind != LOOP_PAR || tile_across_of(p, l) || !is_across(&f, l, a)) continue;
+    if (does_columns(p, a->loop) || !split_columns(&f, a)) continue;
     f.s->across = a;
     rows->around = NULL;
     return;

@@ -527,6 +527,75 @@ Test(tile, sums_across_rows_that_nobody_computes) {
   }
 }
 
+/* Sums of rows, of columns under these, and of rows under both: the second loop does what the first would, so it must run,
+ * though the third could do what it does. */
+static const char in_turn[] = HEAD
+  "  out o: wide[%0] output 0\n"
+  "  temp norm: wide[%0]\n"
+  "  temp most: wide[%1]\n"
+  "  temp mass: wide[%1]\n"
+  "  par %10 in %4..%0 {\n"
+  "    reduce %11 in %4..%1 {\n"
+  "      reduce %12 in %4..%2 {\n"
+  "        %13 = load q[%10, %12] : real\n"
+  "        %14 = load k[%11, %12] : real\n"
+  "        %15 = mul %13, %14 : real\n"
+  "      } acc {\n"
+  "        %16 = sum %15 : wide\n"
+  "      }\n"
+  "    } acc {\n"
+  "      %17 = lse %16 : wide\n"
+  "    }\n"
+  "    store norm[%10], %17\n"
+  "  }\n"
+  "  par %20 in %4..%1 {\n"
+  "    reduce %21 in %4..%0 {\n"
+  "      reduce %22 in %4..%2 {\n"
+  "        %23 = load q[%21, %22] : real\n"
+  "        %24 = load k[%20, %22] : real\n"
+  "        %25 = mul %23, %24 : real\n"
+  "      } acc {\n"
+  "        %26 = sum %25 : wide\n"
+  "      }\n"
+  "      %27 = load norm[%21] : wide\n"
+  "      %28 = sub %26, %27 : wide\n"
+  "    } acc {\n"
+  "      %29 = max %28 : wide\n"
+  "      %30 = mass %28 : wide\n"
+  "    }\n"
+  "    store most[%20], %29\n"
+  "    store mass[%20], %30\n"
+  "  }\n"
+  "  par %40 in %4..%0 {\n"
+  "    %41 = load norm[%40] : wide\n"
+  "    reduce %42 in %4..%1 {\n"
+  "      %43 = load most[%42] : wide\n"
+  "      %44 = load mass[%42] : wide\n"
+  "      reduce %45 in %4..%2 {\n"
+  "        %46 = load q[%40, %45] : real\n"
+  "        %47 = load k[%42, %45] : real\n"
+  "        %48 = mul %46, %47 : real\n"
+  "      } acc {\n"
+  "        %49 = sum %48 : wide\n"
+  "      }\n"
+  "      %50 = sub %49, %41 : wide\n"
+  "      %51 = sub %50, %43 : wide\n"
+  "      %52 = sub %51, %44 : wide\n"
+  "      %53 = exp %52 : wide\n"
+  "    } acc {\n"
+  "      %54 = sum %53 : wide\n"
+  "    }\n"
+  "    store o[%40], %54\n"
+  "  }\n"
+  "}\n";
+
+Test(tile, sums_across_rows_in_turn) {
+  for (int64_t rows = 5; rows < 90; rows += 40) {
+    Setup s = {.sizes = {rows, 40, 3, 5}, .seed = 2, .scale = 1};
+    check("in turn", in_turn, &s, 1e-5);
+  }
+}
+
 /* Another order of the factors, another range, a store between what the two loops read: each keeps them apart. */
 Test(tile, loops_that_differ_stay_apart) {
   static const struct { const char *what, *with; } change[] = {
