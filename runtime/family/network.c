@@ -296,17 +296,22 @@ void attn_rt_network_upward(NetworkSums *s) {
 
 typedef struct Down { NetworkSums *s; double *log_p, *joint; const int64_t *place; double entropy, cross; } Down;
 
-/* p(s, x) in place of psi; adds to the entropy. */
+/* p(s, x) in place of psi; adds to the entropy.  p(x | s) is normalised by the row itself: the message has lost what rounding leaves of a sum
+ * beside scores of 1e30, and probabilities would not add up to 1. */
 static void beliefs(Down *d, int64_t v) {
   NetworkSums *s = d->s;
   int64_t rows = attn_rt_network_separator(s, v), own = s->net.size[v];
-  const double *message = s->message + s->table[v], *above = s->marginal + s->table[v];
+  const double *above = s->marginal + s->table[v];
   for (int64_t r = 0; r < rows; r++) {
-    double *row = s->psi + r * own, p_row = s->net.len[v] ? above[r] : 1, log_sum = message[r] + s->scale[v];
+    double *row = s->psi + r * own, p_row = s->net.len[v] ? above[r] : 1, most = -INFINITY, sum = 0;
+    for (int64_t x = 0; x < own; x++)
+      if (row[x] > most) most = row[x];
+    for (int64_t x = 0; x < own && most > -INFINITY; x++) sum += exp(row[x] - most);
+    double log_sum = log(sum);
     for (int64_t x = 0; x < own; x++) {
-      double log_p = row[x] - log_sum, p = exp(log_p);
+      double log_p = row[x] - most - log_sum;
       bool is_there = p_row > 0 && row[x] > -INFINITY;
-      row[x] = is_there ? p_row * p : 0;
+      row[x] = is_there ? p_row * exp(log_p) : 0;
       if (row[x] > 0) d->entropy -= row[x] * log_p;
     }
   }
