@@ -145,7 +145,7 @@ class Verbs(Cli):
     def test_dump_after_every_pass(self):
         path = self.file("a.attn", ATTENTION)
         says = {"parse": "potential", "check": "edge", "plan": "phi", "derive": "reduce", "normalise": "reduce",
-                "fuse": "reduce", "dce": "expect", "llvm": "define", "llvm-opt": "define", "asm": "attn_"}
+                "fuse": "reduce", "dce": "expect", "tile": "rows", "llvm": "define", "llvm-opt": "define", "asm": "attn_"}
         for name, word in says.items():
             with self.subTest(name=name):
                 self.assertIn(word, self.attn("dump", f"--after={name}", path).stdout)
