@@ -126,9 +126,10 @@ int attn_call_shape(attn_call *call, const char *name, attn_array *array, attn_m
 /* Computes the outputs.  ATTN_ERROR_INDEX, ATTN_ERROR_DIVISOR and ATTN_ERROR_CONCAVE come from data: the message tells the place in the model.
  * After an error outputs may be partly written. */
 int attn_call_run(attn_call *call, attn_message *why);
-/* From any thread: the run under way ends with ATTN_ERROR_CANCELLED when the blocks of work at hand are done, of which there are at most 256 in
- * each loop over rows.  It has no results; arrays of the caller may be partly written, as after any error.  If no run is under way the next one ends at once.
- * The call must not be freed meanwhile; it can be run again. */
+/* From any thread: the run under way ends with ATTN_ERROR_CANCELLED when the blocks of work at hand are done, of which
+ * there are at most 256 in each loop over rows.  It has no results; arrays of the caller may be partly written, as after
+ * any error.  If no run is under way the next one ends at once.  The call must not be freed meanwhile; it can be run
+ * again. */
 void attn_call_cancel(attn_call *call);
 /* An output of the last run that went well.  Memory of the call is valid until its next run or question
  * about a shape. */

@@ -255,10 +255,11 @@ static void add_attribute(const Emit *e, LLVMValueRef f, const char *name) {
   LLVMAddAttributeAtIndex(f, LLVMAttributeFunctionIndex, LLVMCreateEnumAttribute(e->cx, kind, 0));
 }
 
-/* Every access is checked against the shadow memory of the process.  What the pass would run when the module is loaded is left
- * out: the process has done it. */
+/* Every access is checked against the shadow memory of the process.  What the pass would run when the module is loaded
+ * is left out: the process has done it. */
 void target_sanitize(const Emit *e) {
-  static const char *const loading[] = {"llvm.global_ctors", "llvm.global_dtors"}, *const functions[] = {"asan.module_ctor", "asan.module_dtor"};
+  static const char *const loading[] = {"llvm.global_ctors", "llvm.global_dtors"};
+  static const char *const functions[] = {"asan.module_ctor", "asan.module_dtor"};
   for (LLVMValueRef f = LLVMGetFirstFunction(e->module); f; f = LLVMGetNextFunction(f))
     if (!LLVMIsDeclaration(f)) add_attribute(e, f, "sanitize_address");
   run_passes(e, "asan");
@@ -282,8 +283,9 @@ void target_drop_dead(const Emit *e) { run_passes(e, "function(adce)"); }
 
 /* ---- size ----------------------------------------------------------------------------------------- */
 
-/* LLVM takes some 60 microseconds for an instruction of these kernels: half a minute.  The largest example has 10 thousand.  Within
- * one function time grows with the square where many values live side by side, 6 nanoseconds for a pair: half a minute too. */
+/* LLVM takes some 60 microseconds for an instruction of these kernels: half a minute.  The largest example has 10
+ * thousand.  Within one function time grows with the square where many values live side by side, 6 nanoseconds for a
+ * pair: half a minute too. */
 enum { CODE_MOST = 500000, FUNCTION_MOST = 64000 };
 
 uint32_t target_count(LLVMValueRef f) {
@@ -294,8 +296,8 @@ uint32_t target_count(LLVMValueRef f) {
 }
 
 const char *target_too_large(Arena *arena) {
-  return arena_printf(arena, "the code of this model has more than %d instructions, or one loop of it more than %d, which would take minutes to compile; "
-                      "split the model", CODE_MOST, FUNCTION_MOST);
+  return arena_printf(arena, "the code of this model has more than %d instructions, or one loop of it more than %d, which "
+                      "would take minutes to compile; split the model", CODE_MOST, FUNCTION_MOST);
 }
 
 bool target_fits(const Emit *e, const char **why) {

@@ -1,8 +1,9 @@
 /* cancel: see cancel.h.
  *
- * A kernel gives its work to a pool, item by item, from the thread that called it.  Between it and the pool stands one that does
- * no item once it is told to stop, waits for those under way, and then leaves the kernel by a jump: a kernel allocates nothing
- * and holds nothing, so there is nothing to give back.  What comes behind a loop of which items are missing is never reached. */
+ * A kernel gives its work to a pool, item by item, from the thread that called it.  Between it and the pool stands one
+ * that does no item once it is told to stop, waits for those under way, and then leaves the kernel by a jump: a kernel
+ * allocates nothing and holds nothing, so there is nothing to give back.  What comes behind a loop of which items are
+ * missing is never reached. */
 #include "driver/cancel.h"
 
 #include <setjmp.h>

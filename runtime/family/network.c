@@ -296,8 +296,8 @@ void attn_rt_network_upward(NetworkSums *s) {
 
 typedef struct Down { NetworkSums *s; double *log_p, *joint; const int64_t *place; double entropy, cross; } Down;
 
-/* p(s, x) in place of psi; adds to the entropy.  p(x | s) is normalised by the row itself: the message has lost what rounding leaves of a sum
- * beside scores of 1e30, and probabilities would not add up to 1. */
+/* p(s, x) in place of psi; adds to the entropy.  p(x | s) is normalised by the row itself: the message has lost what
+ * rounding leaves of a sum beside scores of 1e30, and probabilities would not add up to 1. */
 static void beliefs(Down *d, int64_t v) {
   NetworkSums *s = d->s;
   int64_t rows = attn_rt_network_separator(s, v), own = s->net.size[v];

@@ -294,6 +294,23 @@ static void test_cancel(void) {
   cancel_with(3);
 }
 
+/* ---- limits ----------------------------------------------------------------------------------------------- */
+
+/* A text that would take gigabytes to compile is an error of the model, and the process goes on. */
+static void test_memory(void) {
+  enum { LETS = 3000, LINE = 80 };
+  char *text = malloc(LETS * LINE + 200);
+  size_t n = 0;
+  attn_model *m = NULL;
+  EXPECT(text != NULL);
+  n += (size_t)sprintf(text + n, "model m(N) {\n  data a: [N]\n  let t0[i in N] = a[i]\n");
+  for (int k = 1; k < LETS; k++) n += (size_t)sprintf(text + n, "  let t%d[i in N] = t%d[i] + sum(j in N) t%d[j]\n", k, k - 1, k - 1);
+  n += (size_t)sprintf(text + n, "  out o[i in N] = t%d[i]\n}\n", LETS - 1);
+  EXPECT(attn_model_load_text(text, n, NULL, NULL, &m, &why) == ATTN_ERROR_MODEL && !m);
+  EXPECT(strstr(why.text, "GiB of memory"));
+  free(text);
+}
+
 int main(void) {
   test_information();
   test_binding();
@@ -304,6 +321,7 @@ int main(void) {
   test_threads();
   test_models_at_once();
   test_cancel();
+  test_memory();
   printf("%d checks, %d failed\n", checks, failures);
   return failures != 0;
 }

@@ -3,14 +3,15 @@
  *   guard_checks [--share=K/N] [--draws=D] [--sanitize] FILE...
  *   guard_checks --plant FILE
  *
- * Every model of the files (with --share: of each N-th file, from the K-th on) is compiled, in f32 or f64 by turns, and called on random
- * inputs at odd sizes.  Each input, each output and the workspace lies on pages of its own (tests/kernel/call.h), its last byte
- * before a page that faults, then its first byte behind one, then at every alignment that an element allows, in other orders
- * and directions, the workspace at any byte.  A fault names the model; results must be those of the first call.  So are a
- * null output, and a workspace that is a byte too small, refused or obeyed.
+ * Every model of the files (with --share: of each N-th file, from the K-th on) is compiled, in f32 or f64 by turns, and
+ * called on random inputs at odd sizes.  Each input, each output and the workspace lies on pages of its own
+ * (tests/kernel/call.h), its last byte before a page that faults, then its first byte behind one, then at every
+ * alignment that an element allows, in other orders and directions, the workspace at any byte.  A fault names the model;
+ * results must be those of the first call.  So are a null output, and a workspace that is a byte too small, refused or
+ * obeyed.
  *
- * --sanitize: code with AddressSanitizer, which sees what is beside no page: arrays on the stack.  --plant: such code with an output that
- * is a byte too short, which must be seen. */
+ * --sanitize: code with AddressSanitizer, which sees what is beside no page: arrays on the stack.  --plant: such code
+ * with an output that is a byte too short, which must be seen. */
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,7 +23,8 @@
 /* LARGE: sizes that fill vectors and tiles, and some tail.  Where an exact sum over so many is not worth it, smaller ones. */
 enum { LARGE = 37, MIDDLE = 11, SMALL = 5, TRIES = 6, DRAWS = 1, CLOCKS_A_CALL = CLOCKS_PER_SEC / 50 };
 
-static_assert((int)DRAWN_ARRAYS <= (int)ARRAYS_MAX && (int)DRAWN_SIZES <= (int)SIZES_MAX && (int)DRAWN_NAME == (int)NAME_MAX_BYTES, "a drawing is a case");
+static_assert((int)DRAWN_ARRAYS <= (int)ARRAYS_MAX && (int)DRAWN_SIZES <= (int)SIZES_MAX, "a drawing fits a case");
+static_assert((int)DRAWN_NAME == (int)NAME_MAX_BYTES, "names are as long");
 
 typedef struct Run { int share, of, draws; bool sanitize; long models, without; } Run;
 
@@ -33,7 +35,8 @@ static void check_places(const Subject *s) {
   check_workspace(s);
 }
 
-/* False: the model stops at these inputs, by its own rules; or some hundred calls would take long, and smaller sizes will do. */
+/* False: the model stops at these inputs, by its own rules; or some hundred calls would take long, and smaller sizes will
+ * do. */
 static bool check_case(const Kernel *k, const Case *c, bool may_be_smaller) {
   Plan plan = {.lines = true, .reference = *k};
   Subject s = {.plan = &plan, .kernel = k, .c = c};

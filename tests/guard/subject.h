@@ -30,16 +30,16 @@ typedef struct Drawn {
 
 typedef struct Subjects Subjects;
 
-/* The models of a file, compiled for one precision; sanitize: their code with AddressSanitizer, in builds that have it.  NULL after a
- * message: unreadable, wrong, or not to be compiled. */
+/* The models of a file, compiled for one precision; sanitize: their code with AddressSanitizer, in builds that have it.
+ * NULL after a message: unreadable, wrong, or not to be compiled. */
 Subjects *subjects_load(const char *path, bool f64, bool sanitize);
 void subjects_free(Subjects *s);
 int subjects_count(const Subjects *s);
 const char *subjects_name(const Subjects *s, int n);
 void subjects_code(const Subjects *s, int n, attn_kernel_fn *run, attn_workspace_fn *workspace);
 
-/* Sizes up to `largest`, odd ones rather than even ones, and inputs that the model allows.  False: none were found, or an exact sum
- * over them is not worth beginning, or there are more arrays than Drawn holds.  drawn_free it in any case. */
+/* Sizes up to `largest`, odd ones rather than even ones, and inputs that the model allows.  False: none were found, or an
+ * exact sum over them is not worth beginning, or there are more arrays than Drawn holds.  drawn_free it in any case. */
 bool subjects_draw(Subjects *s, int n, int64_t largest, uint64_t seed, Drawn *to);
 void drawn_free(Drawn *d);
 
