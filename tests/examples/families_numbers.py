@@ -89,7 +89,8 @@ PROJECTIVE = [u for u in forests(4) if not crosses(u)]
 FAMILIES = {
     "edge": (2, 4, model("N", "edge c in L"), all_of(2, 4), nothing, 16),
     "bits": (3, 2, model("N", "edge c in bit", node=BIT), all_of(3, 2), nothing, 8),
-    "subset": (5, 2, model("N", "edge c in bit", "    require sum(n in N) c[n] == 2\n", node=BIT), [x for x in all_of(5, 2) if sum(x) == 2], nothing, 32),
+    "subset": (5, 2, model("N", "edge c in bit", "    require sum(n in N) c[n] == 2\n", node=BIT),
+               [x for x in all_of(5, 2) if sum(x) == 2], nothing, 32),
     "chain": (5, 3, model("N", "edge c in L", NEIGHBOURS), all_of(5, 3), agree([(k, k + 1) for k in range(4)]), 3 ** 5),
     "network": (5, 3, model("N", "edge c in L", CYCLE), all_of(5, 3), agree([(k, (k + 1) % 5) for k in range(5)]), 3 ** 5),
     "tree": (4, 5, structure("tree(N)", "c", "N"), trees(4), nothing, 64),
@@ -117,7 +118,8 @@ def exact(s, name):
         return p, NAN, NAN
     big = np.where(np.abs(wide) > 1e29, np.sign(wide), 0) * np.isfinite(wide)
     rest = np.where(big != 0, 0, wide)
-    weights = [(sum(big[n, c] for n, c in enumerate(x)), sum(rest[n, c] for n, c in enumerate(x)) + np.longdouble(beside(x))) for x in structures]
+    weights = [(sum(big[n, c] for n, c in enumerate(x)), sum(rest[n, c] for n, c in enumerate(x)) + np.longdouble(beside(x)))
+               for x in structures]
     weights = [(b, r) if r > -INF else (-INF, r) for b, r in weights]
     most = max(b for b, _ in weights)
     if most == -INF:
@@ -254,7 +256,8 @@ def a_million_equal(precision, rng):
     w = v.astype(np.longdouble) - 1000
     for score in (0.0, -1e4, 1e30):
         yield Trial(f"score {score}", MILLION, dict(s=typed(np.full(n, score), precision), v=v),
-                    dict(o=float(w.mean() + 1000), spread=float((w * w).mean() - w.mean() ** 2), z=np.array(score), h=np.log(n), m=np.array(0), n=np.array(float(n))),
+                    dict(o=float(w.mean() + 1000), spread=float((w * w).mean() - w.mean() ** 2), z=np.array(score), h=np.log(n),
+                         m=np.array(0), n=np.array(float(n))),
                     log_w=min(abs(score), 1e4))
 
 
@@ -301,14 +304,15 @@ def in_place_of_a_posterior(precision, rng):
     near = rng.standard_normal((3, 9))
     holes = near.copy()
     holes[0, 2] = holes[1] = -INF
-    for label, s in (("plain", near), ("+1e4", near + 1e4), ("times 1e4", near * 1e4), ("-inf", holes), ("-1e30", np.where(holes == -INF, -HUGE, holes)),
-                     ("all equal", np.zeros((3, 9)))):
+    for label, s in (("plain", near), ("+1e4", near + 1e4), ("times 1e4", near * 1e4), ("-inf", holes),
+                     ("-1e30", np.where(holes == -INF, -HUGE, holes)), ("all equal", np.zeros((3, 9)))):
         s = typed(s, precision)
         wide = s.astype(float)
         size = min(np.abs(wide[np.isfinite(wide)]).max(initial=0), 1e4)
         yield Trial(f"top: {label}", REPLACED % "top(k = 3)", dict(s=s), dict(p=np.array([top(r, 3) for r in wide])), log_w=size)
         for alpha in (1.5, 2):
-            yield Trial(f"entmax {alpha}: {label}", REPLACED % f"entmax(alpha = {alpha})", dict(s=s), dict(p=np.array([sparse(r, alpha) for r in wide])), log_w=size)
+            yield Trial(f"entmax {alpha}: {label}", REPLACED % f"entmax(alpha = {alpha})", dict(s=s),
+                        dict(p=np.array([sparse(r, alpha) for r in wide])), log_w=size)
 
 
 MEAN = """model m(N, K) {
@@ -337,7 +341,8 @@ def latents(precision, rng):
     x, z = rng.standard_normal(40), np.array([-1.0, 0.0, 2.0])
     for label, a, b in (("plain", x, z), ("far apart", x * 30, z * 30), ("equal", np.zeros(40), z), ("about 1000", x + 1000, z + 1000)):
         a, b = typed(a, precision), typed(b, precision)
-        yield Trial(label, MEAN, dict(x=a, z0=b), dict(c=step(a, b)), log_w=float(np.abs(np.subtract.outer(a.astype(float), b.astype(float))).max() ** 2 / 2))
+        furthest = np.abs(np.subtract.outer(a.astype(float), b.astype(float))).max()
+        yield Trial(label, MEAN, dict(x=a, z0=b), dict(c=step(a, b)), log_w=float(furthest ** 2 / 2))
 
 
 if __name__ == "__main__":
