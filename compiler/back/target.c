@@ -286,7 +286,7 @@ void target_drop_dead(const Emit *e) { run_passes(e, "function(adce)"); }
 /* LLVM takes some 60 microseconds for an instruction of these kernels: half a minute.  The largest example has 10
  * thousand.  Within one function time grows with the square where many values live side by side, 6 nanoseconds for a
  * pair: half a minute too. */
-enum { CODE_MOST = 500000, FUNCTION_MOST = 64000 };
+enum { CODE_MOST = 500000, FUNCTION_MOST = 72000 };
 
 uint32_t target_count(LLVMValueRef f) {
   uint32_t n = 0;

@@ -300,7 +300,8 @@ static Verdict run_back(Case *c, const Kernel *k, const OutputArray *like, bool 
   BackOptions options = {.f64 = f64, .optimise = true, .tile = true};
   Compiled *compiled;
   const char *why;
-  if (!back_compile(c->arena, k, &options, &compiled, &why)) return say(c, VERDICT_CRASH, why);
+  if (!back_compile(c->arena, k, &options, &compiled, &why))
+    return say(c, strstr(why, "split the model") ? VERDICT_REFUSED : VERDICT_CRASH, why);
   const char *stage = f64 ? "native f64" : "native f32";
   int64_t *sizes = kernel_sizes(c, k);
   size_t bytes = compiled->workspace(sizes, 1);
