@@ -103,6 +103,17 @@ static Report died(uint64_t seed, int status) {
   return r;
 }
 
+/* Ends a child; what it reached is counted in builds of ./dev coverage. */
+#ifdef ATTN_COVERAGE
+void __gcov_dump(void);
+#else
+static void __gcov_dump(void) {}
+#endif
+static _Noreturn void leave(int status) {
+  __gcov_dump();
+  _exit(status);
+}
+
 static void limit_time(void) {
   struct itimerval processor = {.it_value.tv_sec = SECONDS_A_MODEL};
   setitimer(ITIMER_PROF, &processor, NULL);
@@ -122,7 +133,7 @@ static Report judge_in_child(const char *path, const char *text, uint64_t seed, 
     r = judge_seeded(path, text, seed, o, quiet ? NULL : stdout);
     fflush(stdout);
     ssize_t written = write(ends[1], &r, sizeof r);
-    _exit(written == sizeof r ? 0 : 9);
+    leave(written == sizeof r ? 0 : 9);
   }
   close(ends[1]);
   bool told = read(ends[0], &r, sizeof r) == sizeof r;
@@ -266,7 +277,7 @@ static bool time_is_up(const Options *o) { return o->seconds > 0 && now() - o->b
 
 static void child_loop(const Options *o, uint64_t first, uint64_t end, int to) {
   for (uint64_t seed = first; seed < end; seed++) {
-    if (seed > first && time_is_up(o)) _exit(TIME_IS_UP);
+    if (seed > first && time_is_up(o)) leave(TIME_IS_UP);
     Arena arena;
     arena_init(&arena, NULL);
     limit_time();
@@ -274,7 +285,7 @@ static void child_loop(const Options *o, uint64_t first, uint64_t end, int to) {
     arena_free(&arena);
     if (write(to, &r, sizeof r) != sizeof r) _exit(9);
   }
-  _exit(0);
+  leave(0);
 }
 
 static Batch start(const Options *o, uint64_t first, uint64_t end) {
