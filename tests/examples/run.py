@@ -189,7 +189,7 @@ def check(job):
                     done.append(check_numbers(program, name, precision, folder))
                 if name in SPECIAL:
                     done.append(SPECIAL[name](program, precision, folder))
-            for order, trials in (("auto", 4), ("always", 2)):
+            for order, trials in (("auto", 3), ("always", 1)):
                 attn(program, "verify", FOLDER / f"{name}.attn", f"--trials={trials}", f"--reassociate={order}")
     except (Failure, OSError, ValueError, IndexError, KeyError) as failure:
         return name, done, f"{type(failure).__name__}: {failure}"
