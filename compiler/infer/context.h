@@ -86,6 +86,7 @@ typedef struct Derive {
   Val seed;          /* of sample() queries; 0: not yet needed */
   bool failed;       /* a refusal was added on the way */
   uint32_t steps;    /* of DERIVE_MAX_STEPS */
+  uint32_t stages;   /* states that the latents have had; see stage_number */
 } Derive;
 
 typedef struct Context {
@@ -251,13 +252,9 @@ Array *memo(Context *x, Component *c, const void *key, const Term *term, const I
 bool component_depends_on_latents(const Component *c);
 /* Where arrays of a component are filled: the top, or the stage if it depends on latents.  The arrays are the kernel's. */
 Region *stage_of(const Derive *d, const Component *c);
-void forget_stage(Derive *d); /* drops what was kept since the last change of a latent: */
-void forget_solved(Derive *d);   /* structure.c */
-void forget_picked(Derive *d);   /* structure_pick.c */
-void forget_paired(Derive *d);   /* structure_pair.c */
-void forget_replaced(Derive *d); /* replace.c */
-void forget_networks(Derive *d);      /* network.c */
-void forget_network_picks(Derive *d); /* network_pick.c */
+/* What is kept of a component holds at this number: of the state of the latents if it depends on them, else 0. */
+uint32_t stage_number(const Derive *d, const Component *c);
+void forget_stage(Derive *d); /* a new state of the latents: the next number; what is kept without one is dropped */
 Val memo_load(Context *x, Array *a, Copy copy, const IndexVec *axes);
 
 #endif

@@ -83,19 +83,16 @@ bool component_depends_on_latents(const Component *c) {
 
 Region *stage_of(const Derive *d, const Component *c) { return component_depends_on_latents(c) ? d->stage : d->b.k->top; }
 
+uint32_t stage_number(const Derive *d, const Component *c) { return component_depends_on_latents(c) ? d->stages : 0; }
+
 static bool depends_on_latents(const Component *c, const Term *t) {
   return (t && (t->mentions & MENTIONS_LATENT)) || component_depends_on_latents(c);
 }
 
 void forget_stage(Derive *d) {
+  d->stages++;
   for (uint32_t i = 0; d->chains && i < d->plan->components.n; i++)
     if (component_depends_on_latents(d->plan->components.at[i])) d->chains[i] = NULL;
-  forget_solved(d);
-  forget_picked(d);
-  forget_paired(d);
-  forget_replaced(d);
-  forget_networks(d);
-  forget_network_picks(d);
   for (Memo **m = &d->memos; *m;)
     if ((*m)->staged) *m = (*m)->next;
     else m = &(*m)->next;

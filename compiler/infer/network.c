@@ -10,8 +10,6 @@
 #include "infer/network_parts.h"
 #include "ir/solve.h"
 
-typedef struct NetworkGiven { const Network *net; uint32_t part; Array *log_p; struct NetworkGiven *next; } NetworkGiven;
-
 struct NetworkStages *network_stages(Derive *d) {
   if (!d->networks) d->networks = NEW(d->arena, struct NetworkStages);
   return d->networks;
@@ -40,14 +38,15 @@ static void check_size(Context *x, const Network *net, Array *z, Val *place, uin
 
 static NetworkSolved *weighed(Derive *d, const Network *net, NetworkSet set) {
   struct NetworkStages *st = network_stages(d);
+  uint32_t stage = stage_number(d, net->parts.at[0]);
   for (NetworkSolved *s = st->solved; s; s = s->next)
-    if (s->net == net && s->set == set) return s;
+    if (s->net == net && s->set == set && s->stage == stage) return s;
   Builder *b = &d->b;
   Region *back = b->at;
   Span span = b->span;
   b->at = b->k->top;
   NetworkSolved *s = NEW(d->arena, NetworkSolved);
-  *s = (NetworkSolved){.net = net, .set = set, .next = st->solved};
+  *s = (NetworkSolved){.net = net, .set = set, .stage = stage, .next = st->solved};
   st->solved = s;
   NetworkShape *shape = network_shape(d, net);
   NetworkLayout l = network_layout(d, net);
@@ -87,21 +86,6 @@ static NetworkSolved *solved_of(Derive *d, const Network *net, NetworkSet set) {
   b->at = back;
   b->span = span;
   return s;
-}
-
-/* ---- stages of latents ------------------------------------------------------------------------------------- */
-
-void forget_networks(Derive *d) {
-  for (uint32_t k = 0; d->networks && k < d->plan->components.n; k++) {
-    const Component *c = d->plan->components.at[k];
-    if (!c->network || !component_depends_on_latents(c)) continue;
-    for (NetworkSolved **s = &d->networks->solved; *s;)
-      if ((*s)->net == c->network) *s = (*s)->next;
-      else s = &(*s)->next;
-    for (NetworkGiven **g = &d->networks->given; *g;)
-      if ((*g)->net == c->network) *g = (*g)->next;
-      else g = &(*g)->next;
-  }
 }
 
 /* ---- what it leaves -------------------------------------------------------------------------------------- */
@@ -157,6 +141,8 @@ Val network_total(Context *x, Copy copy, NetworkSet set, int64_t which) {
 
 /* ---- one variable held ----------------------------------------------------------------------------------- */
 
+typedef struct NetworkGiven { const Network *net; uint32_t part, stage; Array *log_p; struct NetworkGiven *next; } NetworkGiven;
+
 static Array *leading_array(Derive *d, const Network *net, const char *what, Val a, Val v, Val last) {
   Array *like = network_array(d, net, what, STORE_WIDE, 1, &last);
   Val *dims = NEW_ARRAY(d->arena, Val, like->rank + 2);
@@ -169,8 +155,9 @@ static Array *leading_array(Derive *d, const Network *net, const char *what, Val
 /* All marginals given every value of every copy of a part: [copy, value, outer plates.., marginals]. */
 static Array *given_of(Derive *d, const Network *net, uint32_t part) {
   struct NetworkStages *st = network_stages(d);
+  uint32_t stage = stage_number(d, net->parts.at[0]);
   for (NetworkGiven *g = st->given; g; g = g->next)
-    if (g->net == net && g->part == part) return g->log_p;
+    if (g->net == net && g->part == part && g->stage == stage) return g->log_p;
   Builder *b = &d->b;
   Region *back = b->at;
   NetworkSolved *s = solved_of(d, net, NETWORK_ALL);
@@ -179,7 +166,7 @@ static Array *given_of(Derive *d, const Network *net, uint32_t part) {
   NetworkLayout l = network_layout(d, net);
   Context top = {.d = d};
   NetworkGiven *g = NEW(d->arena, NetworkGiven);
-  *g = (NetworkGiven){net, part, NULL, st->given};
+  *g = (NetworkGiven){net, part, stage, NULL, st->given};
   st->given = g;
   Val none = net_whole(&top, 0), four = net_whole(&top, 4);
   g->log_p = leading_array(d, net, "log_p", l.copies[part], l.values[part], l.marginals);

@@ -25,6 +25,7 @@ typedef struct NetworkShape { const Network *net; Array *names, *groups, *dims, 
 typedef struct NetworkSolved {
   const Network *net;
   NetworkSet set;
+  uint32_t stage; /* stage_number */
   Array *table, *log_p, *joint, *z, *state; /* NULL: not yet needed */
   struct NetworkSolved *next;
 } NetworkSolved;

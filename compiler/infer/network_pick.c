@@ -8,6 +8,7 @@
 
 struct NetworkPicked {
   const Network *net;
+  uint32_t stage; /* stage_number */
   Val seed, n; /* 0: the mode */
   Array *choice;
   struct NetworkPicked *next;
@@ -79,20 +80,15 @@ static Array *pick_stage(Derive *d, const Network *net, Val seed, Val draws) {
   return choice;
 }
 
-void forget_network_picks(Derive *d) {
-  for (struct NetworkPicked **p = &d->network_picks; *p;)
-    if (component_depends_on_latents((*p)->net->parts.at[0])) *p = (*p)->next;
-    else p = &(*p)->next;
-}
-
 static Choice value_of(Context *x, Copy copy, Val seed, Val n, Val number) {
   Builder *b = B(x);
   const Network *net = copy.c->network;
   struct NetworkPicked *p = x->d->network_picks;
-  while (p && !(p->net == net && p->seed == seed && p->n == n)) p = p->next;
+  uint32_t stage = stage_number(x->d, copy.c);
+  while (p && !(p->net == net && p->stage == stage && p->seed == seed && p->n == n)) p = p->next;
   if (!p) {
     p = NEW(x->d->arena, struct NetworkPicked);
-    *p = (struct NetworkPicked){net, seed, n, pick_stage(x->d, net, seed, n), x->d->network_picks};
+    *p = (struct NetworkPicked){net, stage, seed, n, pick_stage(x->d, net, seed, n), x->d->network_picks};
     x->d->network_picks = p;
   }
   Context top = {.d = x->d};

@@ -10,7 +10,7 @@
 #include "infer/structure.h"
 #include "model/term.h"
 
-struct Replaced { const Component *c; Array *log_p; Replaced *next; };
+struct Replaced { const Component *c; uint32_t stage; Array *log_p; Replaced *next; };
 
 bool is_replaced(const Component *c) {
   return c->infer && (c->infer->method == INFER_TOP || c->infer->method == INFER_ENTMAX);
@@ -84,18 +84,13 @@ static Array *replace_stage(Derive *d, Component *c) {
 }
 
 static Array *replaced(Derive *d, Component *c) {
+  uint32_t stage = stage_number(d, c);
   for (Replaced *r = d->replaced; r; r = r->next)
-    if (r->c == c) return r->log_p;
+    if (r->c == c && r->stage == stage) return r->log_p;
   Replaced *r = NEW(d->arena, Replaced);
-  *r = (Replaced){c, replace_stage(d, c), d->replaced};
+  *r = (Replaced){c, stage, replace_stage(d, c), d->replaced};
   d->replaced = r;
   return r->log_p;
-}
-
-void forget_replaced(Derive *d) {
-  for (Replaced **at = &d->replaced; *at;)
-    if (component_depends_on_latents((*at)->c)) *at = (*at)->next;
-    else at = &(*at)->next;
 }
 
 Val replaced_any(Context *x, Copy copy) {

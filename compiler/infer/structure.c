@@ -19,6 +19,7 @@ static Val wide(Context *x, double v) { return build_float(B(x), IR_WIDE, v); }
 struct Solved {
   const Component *c;
   WeightSet set;
+  uint32_t stage; /* stage_number */
   Array *local, *log_p, *p, *z;
   Solve *by;
   bool logs; /* somebody reads log_p */
@@ -212,17 +213,12 @@ Routine structure_draw_routine(Context *x, const Edge *e, const Shape *s) {
 }
 
 static Solved *find_solved(Derive *d, Component *c, WeightSet set) {
+  uint32_t stage = stage_number(d, c);
   for (Solved *s = d->solved; s; s = s->next)
-    if (s->c == c && s->set == set) return s;
+    if (s->c == c && s->set == set && s->stage == stage) return s;
   Solved *v = NEW(d->arena, Solved);
-  *v = (Solved){.c = c, .set = set, .next = d->solved};
+  *v = (Solved){.c = c, .set = set, .stage = stage, .next = d->solved};
   return d->solved = v;
-}
-
-void forget_solved(Derive *d) {
-  for (Solved **at = &d->solved; *at;)
-    if (component_depends_on_latents((*at)->c)) *at = (*at)->next;
-    else at = &(*at)->next;
 }
 
 /* A weight that names a node which is not there is an error, whether or not that node has other weights. */

@@ -10,6 +10,7 @@
 
 struct Paired {
   const Component *c;
+  uint32_t stage; /* stage_number */
   Array *log_p; /* [node, choice, .., node, choice] */
   Paired *next;
 };
@@ -81,18 +82,13 @@ static Array *given_stage(Derive *d, Component *c) {
 }
 
 static Array *given_array_of(Derive *d, Component *c) {
+  uint32_t stage = stage_number(d, c);
   for (Paired *p = d->paired; p; p = p->next)
-    if (p->c == c) return p->log_p;
+    if (p->c == c && p->stage == stage) return p->log_p;
   Paired *p = NEW(d->arena, Paired);
-  *p = (Paired){c, given_stage(d, c), d->paired};
+  *p = (Paired){c, stage, given_stage(d, c), d->paired};
   d->paired = p;
   return p->log_p;
-}
-
-void forget_paired(Derive *d) {
-  for (Paired **at = &d->paired; *at;)
-    if (component_depends_on_latents((*at)->c)) *at = (*at)->next;
-    else at = &(*at)->next;
 }
 
 Val structure_log_conditional(Context *x, Copy copy, Choice value, const Known *given) {

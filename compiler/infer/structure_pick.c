@@ -8,6 +8,7 @@
 
 struct Picked {
   const Component *c;
+  uint32_t stage;   /* stage_number */
   Val seed, number; /* of a draw; 0: the heaviest */
   bool many;        /* draws 0 .. n of the `infer` line, the first dimension */
   Array *choice;
@@ -101,19 +102,14 @@ static void pick_stage(Derive *d, const Component *c, Val draws, Picked *p) {
 }
 
 static Array *picked(Context *x, const Component *c, Val seed, Val number, Val draws) {
+  uint32_t stage = stage_number(x->d, c);
   for (Picked *p = x->d->picked; p; p = p->next)
-    if (p->c == c && p->seed == seed && p->number == number && p->many == !!draws) return p->choice;
+    if (p->c == c && p->stage == stage && p->seed == seed && p->number == number && p->many == !!draws) return p->choice;
   Picked *p = NEW(x->d->arena, Picked);
-  *p = (Picked){c, seed, number, !!draws, NULL, x->d->picked};
+  *p = (Picked){c, stage, seed, number, !!draws, NULL, x->d->picked};
   pick_stage(x->d, c, draws, p);
   x->d->picked = p;
   return p->choice;
-}
-
-void forget_picked(Derive *d) {
-  for (Picked **at = &d->picked; *at;)
-    if (component_depends_on_latents((*at)->c)) *at = (*at)->next;
-    else at = &(*at)->next;
 }
 
 /* -1: empty, -2: none (runtime/family.h). */
