@@ -4,12 +4,11 @@
  * is at least k / items of all work, found by bisection.  So items cost about the same whatever degrees the rows have, but for
  * single rows that cost more. */
 #include "back/balance.h"
+#include "back/whole.h"
 
 enum { ROW_WORK = 4 }; /* what a row costs beside its elements, in elements */
 
 typedef LLVMValueRef V;
-
-static V plus(Emit *e, V x, V y) { return LLVMBuildAdd(e->b, x, y, ""); }
 
 static bool is_border(const Kernel *k, Val v, const Loop *rows, bool next) {
   const Instr *i = ir_at(k, v);

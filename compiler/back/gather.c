@@ -19,6 +19,7 @@
 #include <math.h>
 
 #include "back/line.h"
+#include "back/whole.h"
 #include "base/ice.h"
 
 typedef LLVMValueRef V;
@@ -38,8 +39,6 @@ struct Gather {
   V all;              /* cell: lines of all elements of the block can, and all have weight */
 };
 
-static V plus(Emit *e, V x, V y) { return LLVMBuildAdd(e->b, x, y, ""); }
-static V both(Emit *e, V x, V y) { return LLVMBuildAnd(e->b, x, y, ""); }
 static V get(Emit *e, LLVMTypeRef t, V at) { return LLVMBuildLoad2(e->b, t, at, ""); }
 static V put(Emit *e, V v, V at) { return LLVMBuildStore(e->b, v, at); }
 

@@ -3,17 +3,14 @@
  * A sum along a line has four vectors of partial sums, in f32 for at most LINE_PART elements, which then are added to a sum in
  * f64.  Ends of lines are computed under a mask, so that a line of 10 elements costs what one of 16 does. */
 #include "back/line.h"
+#include "back/whole.h"
 
 #include <float.h>
 #include <math.h>
 
-
 typedef LLVMValueRef V;
 
 enum { LINE_VECTORS = 4, LINE_PART = 1024, WRITTEN_OUT = 4 };
-
-static V both(Emit *e, V x, V y) { return LLVMBuildAnd(e->b, x, y, ""); }
-static V plus(Emit *e, V x, V y) { return LLVMBuildAdd(e->b, x, y, ""); }
 
 Line line_along(Emit *e, Val index) { return (Line){.e = e, .l = lanes_of(e, e->plan->target.lanes), .index = index}; }
 

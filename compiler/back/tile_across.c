@@ -15,14 +15,10 @@
 #include <math.h>
 
 #include "back/tile.h"
+#include "back/whole.h"
 
 typedef LLVMValueRef V;
 
-static V plus(Emit *e, V x, V y) { return LLVMBuildAdd(e->b, x, y, ""); }
-static V times(Emit *e, V x, uint64_t n) { return LLVMBuildMul(e->b, x, const_int(e, (int64_t)n), ""); }
-static V ceil_div(Emit *e, V x, uint64_t n) {
-  return LLVMBuildUDiv(e->b, plus(e, x, const_int(e, (int64_t)n - 1)), const_int(e, (int64_t)n), "");
-}
 static V compare(Emit *e, LLVMRealPredicate p, V x, V y) { return LLVMBuildFCmp(e->b, p, x, y, ""); }
 
 V tile_across_holds(Emit *e, const TileRows *rows) {

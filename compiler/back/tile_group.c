@@ -4,11 +4,9 @@
  * order; what the loop around computes is computed again wherever a row asks for it, with that row's index.  Columns see the
  * first iteration, which is as good as any. */
 #include "back/tile.h"
+#include "back/whole.h"
 
 typedef LLVMValueRef V;
-
-static V plus(Emit *e, V x, V y) { return LLVMBuildAdd(e->b, x, y, ""); }
-static V minus(Emit *e, V x, V y) { return LLVMBuildSub(e->b, x, y, ""); }
 
 bool group_is(const Emit *e, const TileRows *rows) { return rows->around && e->shared_rows == rows && e->group; }
 

@@ -9,13 +9,11 @@
  * products with weights may become one, rows that see the column are left to the scalar code; in an operand of a row,
  * its block. */
 #include "back/tile.h"
+#include "back/whole.h"
 
 typedef LLVMValueRef V;
 
 enum { SIZE = 0x7fff, INFINITE = 0x7f80, LEAST_NORMAL = 0x80, LEAST_OF_PANELS = 27 << 7 }; /* 2^-100 */
-
-static V plus(Emit *e, V x, V y) { return LLVMBuildAdd(e->b, x, y, ""); }
-static V times(Emit *e, V x, uint64_t n) { return LLVMBuildMul(e->b, x, const_int(e, (int64_t)n), ""); }
 
 /* A number of 16 bits as x is: a scalar, or a vector. */
 static V like(Tile *t, V x, unsigned bits) {

@@ -6,11 +6,9 @@
 #include <math.h>
 
 #include "back/tile.h"
+#include "back/whole.h"
 
 typedef LLVMValueRef V;
-
-static V plus(Emit *e, V x, V y) { return LLVMBuildAdd(e->b, x, y, ""); }
-static V both(Emit *e, V x, V y) { return LLVMBuildAnd(e->b, x, y, ""); }
 
 /* ---- whether a value has a vector form along the feature ------------------------------------------- */
 

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "back/tile.h"
+#include "back/whole.h"
 
 typedef LLVMValueRef V;
 
@@ -18,12 +19,6 @@ typedef struct TileLeaf { Val v; bool column, is_real; V lo, hi, block_lo, block
 /* lo <= x <= hi where `sound`; all three are i64, i64, i1, or f32 for reals.  lo is NULL where nothing is known. */
 typedef struct Interval { V lo, hi, sound; bool is_real; } Interval;
 
-static V plus(Emit *e, V x, V y) { return LLVMBuildAdd(e->b, x, y, ""); }
-static V minus(Emit *e, V x, V y) { return LLVMBuildSub(e->b, x, y, ""); }
-static V times(Emit *e, V x, uint64_t n) { return LLVMBuildMul(e->b, x, const_int(e, (int64_t)n), ""); }
-static V both(Emit *e, V x, V y) { return LLVMBuildAnd(e->b, x, y, ""); }
-static V either(Emit *e, V x, V y) { return LLVMBuildOr(e->b, x, y, ""); }
-static V negate(Emit *e, V x) { return LLVMBuildNot(e->b, x, ""); }
 static V truth(Emit *e, bool x) { return LLVMConstInt(e->t.i1, x, false); }
 
 /* x < y, x <= y */

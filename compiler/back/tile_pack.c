@@ -6,6 +6,7 @@
 #include <math.h>
 
 #include "back/tile.h"
+#include "back/whole.h"
 
 LLVMValueRef tile_address(Emit *e, LLVMTypeRef t, LLVMValueRef base, LLVMValueRef at) {
   return LLVMBuildInBoundsGEP2(e->b, t, base, &at, 1, "");
@@ -46,11 +47,6 @@ static LLVMValueRef element(Tile *t, Val v) {
   tile_odd(t, over);
   return y;
 }
-
-static LLVMValueRef times(Emit *e, LLVMValueRef x, uint64_t n) {
-  return LLVMBuildMul(e->b, x, const_int(e, (int64_t)n), "");
-}
-static LLVMValueRef plus(Emit *e, LLVMValueRef x, LLVMValueRef y) { return LLVMBuildAdd(e->b, x, y, ""); }
 
 LLVMValueRef tile_padded(const Tile *t, LLVMValueRef extent) {
   LLVMValueRef more = layout_add(t->e, extent, const_int(t->e, t->l.n - 1));

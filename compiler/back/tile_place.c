@@ -15,6 +15,7 @@
  * its way (Tile.lost), and is taken again from panels, which know such columns one by one.  So it is with elements of bf16 that
  * are too small for the instruction that multiplies them; else their bits go the same ways, two to a lane (tile_half.c). */
 #include "back/tile.h"
+#include "back/whole.h"
 #include "ir/build.h"
 
 typedef LLVMValueRef V;
@@ -25,11 +26,6 @@ enum {
   AXIS_AHEAD = 64     /* the same of columns */
 };
 
-static V plus(Emit *e, V x, V y) { return LLVMBuildAdd(e->b, x, y, ""); }
-static V minus(Emit *e, V x, V y) { return LLVMBuildSub(e->b, x, y, ""); }
-static V times(Emit *e, V x, uint64_t n) { return LLVMBuildMul(e->b, x, const_int(e, (int64_t)n), ""); }
-static V both(Emit *e, V x, V y) { return LLVMBuildAnd(e->b, x, y, ""); }
-static V least(Emit *e, V x, V y) { return op_extreme(e, IR_INT, false, x, y); }
 static V over(Emit *e, V x, uint64_t n) { return LLVMBuildUDiv(e->b, x, const_int(e, (int64_t)n), ""); }
 
 /* ---- which streams, and where --------------------------------------------------------------------------- */

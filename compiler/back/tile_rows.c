@@ -1,17 +1,10 @@
 /* tile_rows: loops over rows in blocks, and their columns in spans.  See tile.h. */
 #include "back/tile.h"
+#include "back/whole.h"
 #include "base/ice.h"
 #include "ir/build.h"
 
 typedef LLVMValueRef V;
-
-static V plus(Emit *e, V x, V y) { return LLVMBuildAdd(e->b, x, y, ""); }
-static V minus(Emit *e, V x, V y) { return LLVMBuildSub(e->b, x, y, ""); }
-static V times(Emit *e, V x, uint64_t n) { return LLVMBuildMul(e->b, x, const_int(e, (int64_t)n), ""); }
-static V least(Emit *e, V x, V y) { return op_extreme(e, IR_INT, false, x, y); }
-static V ceil_div(Emit *e, V x, uint64_t n) {
-  return LLVMBuildUDiv(e->b, plus(e, x, const_int(e, (int64_t)n - 1)), const_int(e, (int64_t)n), "");
-}
 
 enum { LONG_SWEEP = 20, MANY_LANES = 16 }; /* LONG_SWEEP: instructions of a vector of pairs */
 

@@ -4,17 +4,10 @@
  * loops and axes, never from the numbers of rows and columns.  Loops over rows that do not run at once share it; a loop
  * inside another's rows lies behind that. */
 #include "back/tile.h"
+#include "back/whole.h"
 #include "ir/build.h"
 
 typedef LLVMValueRef V;
-
-static V plus(Emit *e, V x, V y) { return LLVMBuildAdd(e->b, x, y, ""); }
-static V minus(Emit *e, V x, V y) { return LLVMBuildSub(e->b, x, y, ""); }
-static V times(Emit *e, V x, uint64_t n) { return LLVMBuildMul(e->b, x, const_int(e, (int64_t)n), ""); }
-static V least(Emit *e, V x, V y) { return op_extreme(e, IR_INT, false, x, y); }
-static V ceil_div(Emit *e, V x, uint64_t n) {
-  return LLVMBuildUDiv(e->b, plus(e, x, const_int(e, (int64_t)n - 1)), const_int(e, (int64_t)n), "");
-}
 
 /* ---- blocks ------------------------------------------------------------------------------------- */
 

@@ -2,11 +2,9 @@
 #include <math.h>
 
 #include "back/tile.h"
+#include "back/whole.h"
 
 typedef LLVMValueRef V;
-
-static V plus(Emit *e, V x, V y) { return LLVMBuildAdd(e->b, x, y, ""); }
-static V times(Emit *e, V x, uint64_t n) { return LLVMBuildMul(e->b, x, const_int(e, (int64_t)n), ""); }
 
 /* ---- the state of a row before its first column ------------------------------------------------- */
 

@@ -10,18 +10,10 @@
  * pairs in the last tile that has any.  A row with a log weight far above its reference takes the largest of the block, and
  * the strip is swept once more. */
 #include "back/tile.h"
+#include "back/whole.h"
 
 typedef LLVMValueRef V;
 
-static V plus(Emit *e, V x, V y) { return LLVMBuildAdd(e->b, x, y, ""); }
-static V minus(Emit *e, V x, V y) { return LLVMBuildSub(e->b, x, y, ""); }
-static V times(Emit *e, V x, uint64_t n) { return LLVMBuildMul(e->b, x, const_int(e, (int64_t)n), ""); }
-static V both(Emit *e, V x, V y) { return LLVMBuildAnd(e->b, x, y, ""); }
-static V either(Emit *e, V x, V y) { return LLVMBuildOr(e->b, x, y, ""); }
-static V negate(Emit *e, V x) { return LLVMBuildNot(e->b, x, ""); }
-static V least(Emit *e, V x, V y) { return op_extreme(e, IR_INT, false, x, y); }
-static V greatest(Emit *e, V x, V y) { return op_extreme(e, IR_INT, true, x, y); }
-static V ceil_div(Emit *e, V x, uint64_t n) { return LLVMBuildUDiv(e->b, plus(e, x, const_int(e, (int64_t)n - 1)), const_int(e, (int64_t)n), ""); }
 static V equal(Emit *e, V x, V y) { return LLVMBuildICmp(e->b, LLVMIntEQ, x, y, ""); }
 
 /* Calls f for the first rows of the strip. */

@@ -13,14 +13,13 @@
 #include <math.h>
 
 #include "back/tile.h"
+#include "back/whole.h"
 #include "base/ice.h"
 
 typedef LLVMValueRef V;
 
 static const double SLACK = 8; /* in powers of 2 */
 
-static V plus(Emit *e, V x, V y) { return LLVMBuildAdd(e->b, x, y, ""); }
-static V times(Emit *e, V x, uint64_t n) { return LLVMBuildMul(e->b, x, const_int(e, (int64_t)n), ""); }
 static V choose(Emit *e, V c, V x, V y) { return LLVMBuildSelect(e->b, c, x, y, ""); }
 static V compare(Emit *e, LLVMRealPredicate p, V x, V y) { return LLVMBuildFCmp(e->b, p, x, y, ""); }
 static V bigger(Emit *e, V x, V y) { return choose(e, compare(e, LLVMRealOGT, y, x), y, x); }

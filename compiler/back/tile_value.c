@@ -5,6 +5,7 @@
  * until the code leaves the blocks it dominates (tile_mark, tile_forget).  Feature loops run over whole tiles, whose
  * registers hold their sums; all else of a pair is computed vector by vector (Tile.here_row is set), from these sums. */
 #include "back/tile.h"
+#include "back/whole.h"
 #include "base/ice.h"
 
 uint32_t tile_mark(const Tile *t) { return t->memos.n; }
@@ -28,9 +29,6 @@ static LLVMValueRef *cell_of(Tile *t, Val v, uint32_t row, uint32_t vec) {
 }
 
 void tile_preset(Tile *t, Val v, LLVMValueRef x) { remember(t, cell_of(t, v, 0, 0), x); }
-
-static LLVMValueRef plus(Emit *e, LLVMValueRef x, LLVMValueRef y) { return LLVMBuildAdd(e->b, x, y, ""); }
-static LLVMValueRef times(Emit *e, LLVMValueRef x, uint64_t n) { return LLVMBuildMul(e->b, x, const_int(e, (int64_t)n), ""); }
 
 /* ---- operands ----------------------------------------------------------------------------------- */
 
