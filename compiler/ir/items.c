@@ -87,16 +87,8 @@ static void use_instr(void *ctx, Val v) {
 }
 
 static void collect_item(Items *f, Val v, Item *to) {
-  const Instr *i = ir_at(f->k, v);
   f->item = to;
-  use_instr(f, v);
-  if (i->op != IR_LOOP) return;
-  walk_code(f->k, i->loop->body, use_instr, f);
-  walk_code(f->k, i->loop->seed, use_instr, f);
-  for (uint32_t n = 0; n < i->loop->accs.n; n++) {
-    walk_code(f->k, i->loop->accs.at[n]->body.at, use_instr, f);
-    walk_code(f->k, i->loop->accs.at[n]->seed.at, use_instr, f);
-  }
+  walk_whole(f->k, v, use_instr, f);
 }
 
 Item *items_of(Items *f, const Region *r) {

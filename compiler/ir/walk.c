@@ -10,12 +10,13 @@ static void walk_loop(const Kernel *k, const Loop *l, void (*visit)(void *, Val)
   }
 }
 
+void walk_whole(const Kernel *k, Val v, void (*visit)(void *ctx, Val v), void *ctx) {
+  visit(ctx, v);
+  if (ir_at(k, v)->op == IR_LOOP) walk_loop(k, ir_at(k, v)->loop, visit, ctx);
+}
+
 void walk_code(const Kernel *k, const Region *r, void (*visit)(void *ctx, Val v), void *ctx) {
-  for (uint32_t n = 0; r && n < r->code.n; n++) {
-    Val v = r->code.at[n];
-    visit(ctx, v);
-    if (ir_at(k, v)->op == IR_LOOP) walk_loop(k, ir_at(k, v)->loop, visit, ctx);
-  }
+  for (uint32_t n = 0; r && n < r->code.n; n++) walk_whole(k, r->code.at[n], visit, ctx);
 }
 
 typedef struct Uses { void (*use)(void *, Val); void *ctx; } Uses;

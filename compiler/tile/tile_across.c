@@ -17,7 +17,7 @@
  * Requires the streams to be planned.  Ensures: TileStream.across is NULL or tells of the first loop; results that the
  * stream reads are operands of columns which TileStream.col does not list: they are known late. */
 #include "ir/build.h"
-#include "ir/solve.h"
+#include "ir/items.h"
 #include "ir/walk.h"
 #include "tile/tile.h"
 
@@ -73,56 +73,21 @@ static bool same(Match *m, Val a, Val b) {
 
 /* ---- what the code between reads and writes ------------------------------------------------------------ */
 
-/* By Array.id. */
-typedef struct Traffic { const Kernel *k; bool *read, *written; } Traffic;
-
-static void note(void *ctx, Val v) {
-  Traffic *t = ctx;
-  const Instr *i = ir_at(t->k, v);
-  if (i->op == IR_LOAD) t->read[i->array->id] = true;
-  if (i->op == IR_STORE) t->written[i->array->id] = true;
-  for (uint32_t n = 0; i->op == IR_SOLVE && n < ir_solve_arrays(i); n++)
-    t->read[i->solve->array[n]->id] = t->written[i->solve->array[n]->id] = true;
-}
-
-static Traffic traffic_new(const Finder *f) {
-  return (Traffic){f->k, NEW_ARRAY(f->arena, bool, f->k->arrays.n), NEW_ARRAY(f->arena, bool, f->k->arrays.n)};
-}
-
-static void note_one(Traffic *t, Val v) {
-  const Instr *i = ir_at(t->k, v);
-  note(t, v);
-  if (i->op != IR_LOOP) return;
-  walk_code(t->k, i->loop->body, note, t);
-  walk_code(t->k, i->loop->seed, note, t);
-  for (uint32_t n = 0; n < i->loop->accs.n; n++) {
-    walk_code(t->k, i->loop->accs.at[n]->body.at, note, t);
-    walk_code(t->k, i->loop->accs.at[n]->seed.at, note, t);
-  }
-}
-
-static bool meet(const Finder *f, const bool *x, const bool *y) {
-  for (uint32_t n = 0; n < f->k->arrays.n; n++)
-    if (x[n] && y[n]) return true;
-  return false;
-}
-
 static uint32_t place_in(const Finder *f, const Region *r, const Loop *l) {
   uint32_t n = 0;
   while (n < r->code.n && ir_at(f->k, r->code.at[n])->loop != l) n++;
   return n;
 }
 
+/* The second loop may read what the first one stores, and nothing else there. */
 static bool keeps_order(const Finder *f, const Loop *first) {
   const Region *r = f->nest[0]->body->parent;
-  Traffic own = traffic_new(f), between = traffic_new(f);
   uint32_t at = place_in(f, r, first), end = place_in(f, r, f->nest[0]);
-  note_one(&own, r->code.at[at]);
-  for (uint32_t n = at + 1; n < end; n++) note_one(&between, r->code.at[n]);
-  if (meet(f, own.written, own.read) || meet(f, own.written, between.read) || meet(f, own.written, between.written))
-    return false;
-  note_one(&between, r->code.at[end]);
-  return !meet(f, own.read, between.written) && !meet(f, own.written, between.written);
+  const Item *items = items_of(items_new(f->arena, f->k), r), *own = &items[at], *second = &items[end];
+  if (items_meet(&own->stores, &own->loads)) return false;
+  for (uint32_t n = at + 1; n < end; n++)
+    if (items_conflict(own, &items[n])) return false;
+  return !items_meet(&own->loads, &second->stores) && !items_meet(&own->stores, &second->stores);
 }
 
 /* ---- the loop before --------------------------------------------------------------------------------- */
