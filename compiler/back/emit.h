@@ -14,6 +14,7 @@
  *   array.c     where arrays lie: views, workspace; loads and stores
  *   solve.c     calls of routines of the runtime
  *   parallel.c  independent iterations as tasks for threads
+ *   share.c     the function that runs tasks
  *   balance.c   rows of uneven cost
  *   dispatch.c  one kernel for several processors
  *   target.c    machines, passes, text
@@ -221,7 +222,7 @@ void array_put(Emit *e, const Array *a, LLVMValueRef address, LLVMValueRef value
 
 /* Whether a region is run by one thread: no loop around it is parallel or a reduction. */
 bool is_alone(const Region *r);
-void emit_share(Emit *e);
+void emit_share(Emit *e); /* share.c: the function that emit_parallel calls */
 /* A parallel loop of a region that is_alone, its iterations shared among the threads of the pool. */
 void emit_parallel(Emit *e, const Loop *l);
 void parallel_pack(Emit *e, LLVMValueRef first); /* calls e->pack for the present block and span */

@@ -17,11 +17,11 @@
  * then every block, which merges its spans and finishes.  The same sums come about when one thread goes through the
  * spans of a block, so here the number of threads may decide.
  *
- * Each item has an error record; that of the lowest item that failed is kept, so that messages do not depend on
- * threads either. */
+ * share.c runs the items. */
 #include <stddef.h>
 
 #include "back/balance.h"
+#include "back/task.h"
 #include "back/tile.h"
 #include "base/ice.h"
 #include "ir/build.h"
@@ -33,14 +33,6 @@ enum {
   NEST_MAX = 8, /* loops in one space of rows */
   SMALL_BLOCK = 96 /* rows: packing columns for fewer costs too much */
 };
-
-/* As the generated code sees it; only offsets are used here. */
-typedef struct Context {
-  void *rows, *in, *out, *sizes, *workspace;
-  int64_t threads, block_rows, group, shared, each, lock, item;
-  attn_error error;
-  int64_t captured[];
-} Context;
 
 /* tiled: the last loop is taken in blocks, each of which counts as one row. */
 typedef struct Nest { const Loop *loop[NEST_MAX]; uint32_t n; const TileRows *tiled; } Nest;
@@ -260,17 +252,7 @@ static void take_over(Emit *e, LLVMValueRef context, const Captured *list, const
   }
 }
 
-static LLVMValueRef load_field(Emit *e, LLVMTypeRef t, LLVMValueRef base, size_t offset) {
-  return LLVMBuildLoad2(e->b, t, field_at(e, base, offset), "");
-}
-
-static void store_field(Emit *e, LLVMValueRef v, LLVMValueRef base, size_t offset) {
-  LLVMBuildStore(e->b, v, field_at(e, base, offset));
-}
-
 /* ---- the rows of an item ---------------------------------------------------------------------------- */
-
-enum { ROW_IN, ROW_OUT, ROW_SIZES, ROW_WORKSPACE, ROW_ERR, ROW_CONTEXT, ROW_ITEM, ROW_THREAD, ROW_SPAN, ROW_AT, ROW_STATE, ROW_FROM, ROW_PARAMS };
 
 /* ROWS_ALL: the rows of an item.  ROWS_ODD: of the block ROW_ITEM the row ROW_AT, by scalar code; ROWS_COLUMN: the column ROW_AT of a loop across the rows.  For loops with spans, whose rows are blocks: ROWS_SPAN: of row ROW_ITEM the span ROW_SPAN, into
  * ROW_STATE, once ROWS_BEGIN has set that; ROWS_PACK: for it the columns from ROW_AT; ROWS_JOIN: the state ROW_FROM into ROW_STATE; ROWS_FINISH: the results from ROW_STATE; ROWS_SPANS: one span of one
@@ -280,7 +262,7 @@ typedef enum { ROWS_ALL, ROWS_ODD, ROWS_COLUMN, ROWS_BEGIN, ROWS_PACK, ROWS_SPAN
 /* A loop's functions by part; those that other parts call come first. */
 typedef struct RowsFunctions { LLVMValueRef of[ROWS_PARTS]; } RowsFunctions;
 
-static LLVMTypeRef rows_type(const Emit *e) {
+LLVMTypeRef rows_type(const Emit *e) {
   LLVMTypeRef p = e->t.ptr, i = e->t.i64;
   return LLVMFunctionType(e->t.none, (LLVMTypeRef[]){p, p, p, p, p, p, i, i, i, i, p, p}, ROW_PARAMS, false);
 }
@@ -607,99 +589,4 @@ void emit_parallel(Emit *e, const Loop *l) {
   LLVMBasicBlockRef done = rows ? block_when(e, LLVMBuildNot(e->b, does_columns(e, rows), ""), "columns") : NULL;
   emit_shared(e, l);
   if (done) block_go(e, done);
-}
-
-/* ---- sharing ---------------------------------------------------------------------------------------- */
-
-/* Waits until the lock is 0 and makes it 1. */
-static void take_lock(Emit *e, LLVMValueRef lock) {
-  LLVMBasicBlockRef again = block_new(e, "lock"), locked = block_new(e, "locked");
-  block_go(e, again);
-  LLVMValueRef r = LLVMBuildAtomicCmpXchg(e->b, lock, const_int(e, 0), const_int(e, 1), LLVMAtomicOrderingAcquire,
-                                          LLVMAtomicOrderingMonotonic, false);
-  LLVMBuildCondBr(e->b, LLVMBuildExtractValue(e->b, r, 1, ""), locked, again);
-  LLVMPositionBuilderAtEnd(e->b, locked);
-}
-
-static void drop_lock(Emit *e, LLVMValueRef lock) {
-  LLVMValueRef s = LLVMBuildStore(e->b, const_int(e, 0), lock);
-  LLVMSetAlignment(s, 8);
-  LLVMSetOrdering(s, LLVMAtomicOrderingRelease);
-}
-
-/* Under the lock: keeps the error of the lowest item. */
-static void keep_error(Emit *e, LLVMValueRef context, LLVMValueRef own, LLVMValueRef item) {
-  LLVMValueRef lock = field_at(e, context, offsetof(Context, lock));
-  take_lock(e, lock);
-  LLVMValueRef kept = load_field(e, e->t.i64, context, offsetof(Context, item));
-  LLVMBasicBlockRef done = block_when(e, LLVMBuildICmp(e->b, LLVMIntSLT, item, kept, ""), "lower");
-  store_field(e, item, context, offsetof(Context, item));
-  for (size_t at = 0; at < sizeof(attn_error); at += sizeof(int64_t))
-    store_field(e, load_field(e, e->t.i64, own, at), context, offsetof(Context, error) + at);
-  block_go(e, done);
-  drop_lock(e, lock);
-}
-
-/* task(context, item, thread): the function that pools call. */
-static LLVMValueRef emit_task(Emit *e) {
-  LLVMTypeRef type = LLVMFunctionType(e->t.none, (LLVMTypeRef[]){e->t.ptr, e->t.i64, e->t.i32}, 3, false);
-  function_begin(e, "task", type);
-  LLVMSetLinkage(e->fn, LLVMInternalLinkage);
-  function_brief(e);
-  LLVMValueRef context = LLVMGetParam(e->fn, 0), item = LLVMGetParam(e->fn, 1);
-  LLVMValueRef own = cell_new(e, LLVMArrayType2(e->t.i64, sizeof(attn_error) / 8), "own_error");
-  LLVMBuildStore(e->b, LLVMConstNull(e->t.i64), own);
-  LLVMValueRef arg[ROW_PARAMS] = {[ROW_ERR] = own, [ROW_CONTEXT] = context, [ROW_ITEM] = item,
-                                  [ROW_SPAN] = const_int(e, 0), [ROW_AT] = const_int(e, 0), [ROW_STATE] = LLVMConstNull(e->t.ptr), [ROW_FROM] = LLVMConstNull(e->t.ptr)};
-  for (size_t n = ROW_IN; n <= ROW_WORKSPACE; n++) arg[n] = load_field(e, e->t.ptr, context, (n + 1) * sizeof(void *));
-  arg[ROW_THREAD] = LLVMBuildSExt(e->b, LLVMGetParam(e->fn, 2), e->t.i64, "");
-  LLVMValueRef rows = load_field(e, e->t.ptr, context, offsetof(Context, rows));
-  LLVMBuildCall2(e->b, rows_type(e), rows, arg, ROW_PARAMS, "");
-  LLVMValueRef status = load_field(e, e->t.i32, own, offsetof(attn_error, status));
-  LLVMBasicBlockRef done = block_when(e, LLVMBuildICmp(e->b, LLVMIntNE, status, LLVMConstNull(e->t.i32), ""), "failed");
-  keep_error(e, context, own, item);
-  block_go(e, done);
-  function_end(e, NULL);
-  return e->fn;
-}
-
-static void run_items(Emit *e, LLVMValueRef task, LLVMValueRef context, LLVMValueRef pool, LLVMValueRef count) {
-  LLVMBasicBlockRef shared = block_new(e, "pool"), alone = block_new(e, "alone"), done = block_new(e, "done");
-  LLVMBuildCondBr(e->b, LLVMBuildIsNull(e->b, pool, ""), alone, shared);
-  LLVMPositionBuilderAtEnd(e->b, shared);
-  LLVMTypeRef run = LLVMFunctionType(e->t.none, (LLVMTypeRef[]){e->t.ptr, e->t.ptr, e->t.ptr, e->t.i64}, 4, false);
-  LLVMValueRef f = load_field(e, e->t.ptr, pool, offsetof(attn_pool, run));
-  LLVMBuildCall2(e->b, run, f, (LLVMValueRef[]){pool, task, context, count}, 4, "");
-  LLVMBuildBr(e->b, done);
-  LLVMPositionBuilderAtEnd(e->b, alone);
-  Count c = count_enter(e, const_int(e, 0), count);
-  LLVMValueRef arg[] = {context, c.index, LLVMConstNull(e->t.i32)};
-  LLVMBuildCall2(e->b, LLVMGlobalGetValueType(task), task, arg, 3, "");
-  count_leave(e, &c);
-  block_go(e, done);
-}
-
-/* share(context, pool, count, err): runs all items, then passes on the error of the lowest that failed. */
-void emit_share(Emit *e) {
-  LLVMValueRef task = emit_task(e);
-  LLVMTypeRef p[] = {e->t.ptr, e->t.ptr, e->t.i64, e->t.ptr};
-  function_begin(e, "share", LLVMFunctionType(e->t.none, p, 4, false));
-  LLVMSetLinkage(e->fn, LLVMInternalLinkage);
-  function_attribute(e, e->fn, LLVMAttributeFunctionIndex, "noinline");
-  function_brief(e);
-  e->share = e->fn;
-  LLVMValueRef context = LLVMGetParam(e->fn, 0), none = const_int(e, INT64_MAX);
-  store_field(e, const_int(e, 0), context, offsetof(Context, lock));
-  store_field(e, none, context, offsetof(Context, item));
-  run_items(e, task, context, LLVMGetParam(e->fn, 1), LLVMGetParam(e->fn, 2));
-  LLVMValueRef item = load_field(e, e->t.i64, context, offsetof(Context, item));
-  LLVMBasicBlockRef done = block_when(e, LLVMBuildICmp(e->b, LLVMIntNE, item, none, ""), "failed");
-  size_t at = offsetof(Context, error);
-  e->err = LLVMGetParam(e->fn, 3);
-  emit_failure(e, load_field(e, e->t.i32, context, at + offsetof(attn_error, status)),
-               load_field(e, e->t.i32, context, at + offsetof(attn_error, site)),
-               load_field(e, e->t.i64, context, at + offsetof(attn_error, value)),
-               load_field(e, e->t.i64, context, at + offsetof(attn_error, limit)));
-  block_go(e, done);
-  function_end(e, NULL);
 }
