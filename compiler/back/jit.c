@@ -24,8 +24,10 @@ static const Symbol symbols[] = {
     BOTH(attn_rt_lgamma), BOTH(attn_rt_lbeta), BOTH(attn_rt_digamma),
     {"attn_rt_random_uniform", (AnyFunction)attn_rt_random_uniform},
 #define FAMILY(ID, name, function, ints, inputs, outputs) {#function, (AnyFunction)(function)},
+#define SINGLE(ID, function) {#function, (AnyFunction)(function)},
 #include "ir/family.def"
 #undef FAMILY
+#undef SINGLE
     {"memset", (AnyFunction)memset}, {"memcpy", (AnyFunction)memcpy}, {"memmove", (AnyFunction)memmove},
 };
 #undef BOTH

@@ -39,6 +39,6 @@ void emit_solve(Emit *e, const Instr *i) {
   for (uint32_t k = 0; k < arrays; k++)
     LLVMBuildStore(e->b, part_address(e, i, k), field_at(e, part, k * sizeof(void *)));
   LLVMValueRef arg[] = {n, part, field_at(e, part, inputs * sizeof(void *)), e->place[s->work->id].data};
-  LLVMValueRef f = routine(e, ir_family_function(s->family));
+  LLVMValueRef f = routine(e, ir_family_function(s->family, e->f64));
   LLVMBuildCall2(e->b, LLVMGlobalGetValueType(f), f, arg, 4, "");
 }

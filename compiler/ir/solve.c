@@ -13,7 +13,17 @@ static const FamilyInfo family[] = {
 _Static_assert(sizeof family / sizeof family[0] == FAMILY_COUNT_, "one entry a routine");
 
 const char *ir_family_name(Family f) { return family[f].name; }
-const char *ir_family_function(Family f) { return family[f].function; }
+
+const char *ir_family_function(Family f, bool f64) {
+#define FAMILY(ID, name, function, ints, inputs, outputs)
+#define SINGLE(ID, function) \
+  if (!f64 && f == FAMILY_##ID) return #function;
+#include "ir/family.def"
+#undef FAMILY
+#undef SINGLE
+  return family[f].function;
+}
+
 uint32_t ir_family_ints(Family f) { return family[f].ints; }
 
 static bool is_type(char c) { return c == 'w' || c == 'i'; }

@@ -5,7 +5,7 @@
 #include "ir/ir.h"
 
 const char *ir_family_name(Family f);
-const char *ir_family_function(Family f);
+const char *ir_family_function(Family f, bool f64); /* f64: of the build's two precisions */
 uint32_t ir_family_ints(Family f);
 uint32_t ir_family_inputs(Family f); /* how many arrays are read */
 uint32_t ir_family_arrays(Family f); /* and how many there are */

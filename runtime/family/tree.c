@@ -17,7 +17,7 @@
  * trees with one root are the coefficient of t^1.
  *
  * Time: 1.5 n^3 additions in log space, or, where their range allows it, of plain numbers (tree_plain.c); where few digits would be lost by
- * one subtraction, n^3 (tree_inverse.c). */
+ * one subtraction, n^3 (tree_inverse.c; in single precision tree_single.c). */
 #include <stddef.h>
 #include <string.h>
 
@@ -240,6 +240,11 @@ void attn_rt_tree_sum(const int64_t *n, const void *const *in, void *const *out,
 
 void attn_rt_tree_shares(const int64_t *n, const void *const *in, void *const *out, double *work) {
   sum(n, in[0], NULL, out[0], out[1], work);
+}
+
+/* Probabilities off by at most 2e-6: tree_single.c. */
+void attn_rt_tree_shares_f32(const int64_t *n, const void *const *in, void *const *out, double *work) {
+  if (n[0] <= 0 || !attn_rt_tree_single(in[0], n[0], n[1], out[0], out[1], work)) attn_rt_tree_shares(n, in, out, work);
 }
 
 void attn_rt_tree_both(const int64_t *n, const void *const *in, void *const *out, double *work) {
