@@ -40,5 +40,7 @@ int verb_version(Driver *d);
 
 /* What `attn help` prints. */
 void driver_print_help(FILE *to);
+/* What `attn help VERB` and `attn VERB --help` print, on standard output. */
+void driver_print_verb(const Verb *v);
 
 #endif

@@ -37,6 +37,7 @@ static const OptionHelp OPTION_HELP[] = {
   {OPTION_NO_TILES, "--no-tiles", "scalar code alone, also where a stream could run on register tiles"},
   {OPTION_REASSOCIATE, "--reassociate=MODE", "sums of products in another order: auto (by cost), never, or always, in short parts, for tests"},
   {OPTION_TIME, "--time", "print compile and run times on stderr"},
+  {OPTION_OF_ALL, "--help", "print this; so does -h"},
 };
 
 const Verb *driver_find_verb(const char *name) {
@@ -48,7 +49,7 @@ const Verb *driver_find_verb(const char *name) {
 void driver_print_help(FILE *to) {
   fputs("attn: a probabilistic language for attention, and its compiler\n\nusage: attn VERB ...\n\n", to);
   for (uint32_t i = 0; i < driver_verb_count; i++) fprintf(to, "  %-8s %s\n", driver_verbs[i].name, driver_verbs[i].about);
-  fputs("\n'attn help VERB' says more; 'attn --version' prints versions.\n"
+  fputs("\n'attn help VERB' or 'attn VERB --help' says more; 'attn --version' prints versions.\n"
         "Exit status: 0 done, 1 the model or the inputs are wrong, 2 wrong usage, 3 a bug in attn.\n", to);
 }
 
@@ -61,6 +62,13 @@ static void print_values(void) {
        "  adj.indptr=A.npy adj.indices=B.npy   a graph as CSR arrays");
 }
 
+void driver_print_verb(const Verb *v) {
+  printf("usage: attn %s %s\n\n%s\n\noptions:\n", v->name, v->usage, v->about);
+  for (uint32_t i = 0; i < sizeof OPTION_HELP / sizeof *OPTION_HELP; i++)
+    if (OPTION_HELP[i].bit & (v->options | OPTION_OF_ALL)) printf("  %-22s %s\n", OPTION_HELP[i].usage, OPTION_HELP[i].about);
+  if (strstr(v->usage, "NAME=VALUE")) print_values();
+}
+
 int verb_help(Driver *d) {
   const WordVec *words = &d->options.words;
   if (!words->n) {
@@ -69,11 +77,7 @@ int verb_help(Driver *d) {
   }
   const Verb *v = driver_find_verb(words->at[0]);
   if (!v) return usage_error("unknown verb '%s'; 'attn help' lists the verbs", words->at[0]);
-  printf("usage: attn %s %s\n\n%s\n", v->name, v->usage, v->about);
-  if (v->options) puts("\noptions:");
-  for (uint32_t i = 0; i < sizeof OPTION_HELP / sizeof *OPTION_HELP; i++)
-    if (OPTION_HELP[i].bit & v->options) printf("  %-22s %s\n", OPTION_HELP[i].usage, OPTION_HELP[i].about);
-  if (strstr(v->usage, "NAME=VALUE")) print_values();
+  driver_print_verb(v);
   return STATUS_DONE;
 }
 

@@ -31,6 +31,10 @@ static int run(Driver *d, int argc, char **argv) {
   if (!verb) return unknown_verb(word);
   int status = options_read(d->arena, &d->options, verb->name, verb->options, argc - 2, argv + 2);
   if (status) return status;
+  if (d->options.help) {
+    driver_print_verb(verb);
+    return STATUS_DONE;
+  }
   if (!(verb->options & OPTION_ARRAYS)) arena_allow(d->arena, limit_of_memory(&d->options));
   return verb->run(d);
 }

@@ -171,6 +171,7 @@ int options_read(Arena *arena, Options *o, const char *verb, uint32_t allowed, i
     used = 1;
     if (ended || word[0] != '-' || !word[1]) vec_push(arena, &o->words, word);
     else if (!strcmp(word, "--")) ended = true;
+    else if (!strcmp(word, "--help") || !strcmp(word, "-h")) o->help = true;
     else if ((allowed & OPTION_OUTPUT) && word[1] == 'o')
       status = output_option(o, word, i + 1 < n ? words[i + 1] : NULL, &used);
     else status = read_option(o, verb, word, allowed);

@@ -21,6 +21,7 @@ typedef struct Options {
   const char *cache;   /* a folder; NULL: none.  Set by verbs that use one, unless --no-cache is given */
   bool json, time, check, f64, no_cache;
   Reassociate reassociate; /* when sums are taken in another order */
+  bool help;           /* --help or -h: say what the verb takes, and do nothing */
   bool no_tiles;       /* scalar code alone */
   bool sanitize;       /* of builds with AddressSanitizer: kernels with it too */
   bool has_precision;  /* --precision was given */
@@ -53,6 +54,7 @@ enum {
   OPTION_REASSOCIATE = 1 << 16,
   OPTION_SANITIZE = 1 << 17,
   OPTION_MAX_MEMORY = 1 << 18,
+  OPTION_OF_ALL = 1 << 20, /* every verb takes it */
   OPTION_ARRAYS = 1 << 19, /* no option: the verb holds arrays, and only what it compiles is bounded */
   /* common to all verbs, so that one list of options serves them all */
   OPTIONS_BUILD = OPTION_CPU | OPTION_TIME | OPTION_PRECISION | OPTION_NO_CACHE | OPTION_THREADS | OPTION_SEED |

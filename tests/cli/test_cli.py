@@ -142,6 +142,20 @@ class Verbs(Cli):
             with self.subTest(verb=verb):
                 self.assertIn(verb, self.attn("help", verb).stdout)
 
+    def test_help_as_an_option(self):
+        for word in ("--help", "-h"):
+            self.assertEqual(self.attn(word).stdout, self.attn("help").stdout)
+            for verb in VERBS:
+                with self.subTest(verb=verb, word=word):
+                    self.assertEqual(self.attn(verb, word).stdout, self.attn("help", verb).stdout)
+        self.assertIn("usage: attn run", self.attn("run", "no_such.attn", "--help", "q=1").stdout)
+        self.fails("run", "--", "--help", says="--help")  # behind '--' it is a file's name
+
+    def test_help_tells_of_itself(self):
+        for verb in VERBS:
+            with self.subTest(verb=verb):
+                self.assertRegex(self.attn("help", verb).stdout, r"(?m)^  --help ")
+
     def test_dump_after_every_pass(self):
         path = self.file("a.attn", ATTENTION)
         says = {"parse": "potential", "check": "edge", "plan": "phi", "derive": "reduce", "normalise": "reduce",
