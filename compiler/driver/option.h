@@ -54,8 +54,8 @@ enum {
   OPTION_REASSOCIATE = 1 << 16,
   OPTION_SANITIZE = 1 << 17,
   OPTION_MAX_MEMORY = 1 << 18,
-  OPTION_OF_ALL = 1 << 20, /* every verb takes it */
   OPTION_ARRAYS = 1 << 19, /* no option: the verb holds arrays, and only what it compiles is bounded */
+  OPTION_OF_ALL = 1 << 20, /* every verb takes it */
   /* common to all verbs, so that one list of options serves them all */
   OPTIONS_BUILD = OPTION_CPU | OPTION_TIME | OPTION_PRECISION | OPTION_NO_CACHE | OPTION_THREADS | OPTION_SEED |
                   OPTION_MAX_COST | OPTION_MAX_MEMORY | OPTION_NO_TILES | OPTION_REASSOCIATE | OPTION_SANITIZE,

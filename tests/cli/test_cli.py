@@ -229,6 +229,14 @@ class Diagnostics(Cli):
         text = ATTENTION.replace("k[phi]", "kk[phi]").replace("v[phi]", "vv[phi]")
         self.check(text, "m.attn:5:", "m.attn:6:", "kk", "vv")
 
+    def test_only_the_first_errors_are_told(self):
+        lines = "".join(f"  out o{k} = nothing{k}\n" for k in range(60))
+        told = self.attn("check", self.file("m.attn", "model m(N) {\n  data x: [N]\n" + lines + "}\n"), status=1).stderr
+        self.assertEqual(told.count(": error: "), 50)
+        self.assertIn("nothing49", told)
+        self.assertNotIn("nothing50", told)
+        self.assertIn("10 further errors not shown", told)
+
     def test_shape_clash(self):
         self.check(ATTENTION.replace("k[phi])", "v[phi])"), "m.attn:5:", "D", "C")
 
