@@ -29,6 +29,13 @@ typedef uint64_t Bits __attribute__((vector_size(EIGHT * sizeof(uint64_t)), alig
 #define FOR_512 __attribute__((target("avx512f,avx512dq,avx512vl,avx512bw,prefer-vector-width=512")))
 #endif
 
+#if defined __x86_64__ && defined __GNUC__
+/* Whether this processor runs functions that are FOR_512. */
+static inline __attribute__((always_inline)) bool has_512(void) {
+  return __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl");
+}
+#endif
+
 /* Loops of few steps, known or not, become straight code. */
 #ifdef __clang__
 #define UNROLLED(N)

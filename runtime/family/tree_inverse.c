@@ -393,7 +393,7 @@ PROCESSOR(avx512, FOR_512)
 
 bool attn_rt_tree_inverse(const double *local, int64_t nodes, bool one_root, double *log_p, double *p, double *z, double *work) {
 #if defined __x86_64__ && defined __GNUC__
-  if (__builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl"))
+  if (has_512())
     return run_avx512(local, nodes, one_root, log_p, p, z, work);
   if (__builtin_cpu_supports("avx2")) return run_avx2(local, nodes, one_root, log_p, p, z, work);
 #endif

@@ -489,7 +489,7 @@ PROCESSOR(avx512, FOR_512)
 bool attn_rt_tree_single(const double *local, int64_t nodes, bool one_root, double *p, double *z, double *work) {
   if (nodes > MOST) return false;
 #if defined __x86_64__ && defined __GNUC__
-  if (__builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl"))
+  if (has_512())
     return run_avx512(local, nodes, one_root, p, z, work);
   if (__builtin_cpu_supports("avx2")) return run_avx2(local, nodes, one_root, p, z, work);
 #endif
