@@ -1,6 +1,7 @@
 /* density: log densities and mass functions.
  *
- * Outside its range a pmf or density is 0 (-inf here); parameters out of range make it NaN.
+ * Outside its range a pmf or density is 0 (-inf here), whatever the parameters are; inside, parameters out of range
+ * make it NaN, and so does a value that is NaN.
  * Formulas: Gelman et al., Bayesian Data Analysis, appendix A; the beta-geometric is the geometric with its
  * probability integrated out under beta(a, b): B(a + 1, b + d) / B(a, b). */
 #include <math.h>
@@ -31,9 +32,16 @@ static Val times_log1m(D *d, Val a, Val p) {
   return build_select(d->b, build_2(d->b, IR_EQ, a, num(d, 0)), num(d, 0), mul(d, a, fn(d, IR_LOG1P, neg(d, p))));
 }
 
-/* l inside the range, -inf outside; NaN where the parameters are wrong. */
-static Val ranged(D *d, Val valid, Val inside, Val l) {
-  return build_select(d->b, valid, build_select(d->b, inside, l, num(d, -INFINITY)), num(d, NAN));
+static Val where_valid(D *d, Val valid, Val l) { return build_select(d->b, valid, l, num(d, NAN)); }
+
+/* Of a count, which is never NaN. */
+static Val ranged_count(D *d, Val valid, Val inside, Val l) {
+  return build_select(d->b, inside, where_valid(d, valid, l), num(d, -INFINITY));
+}
+
+static Val ranged(D *d, Val y, Val valid, Val inside, Val l) {
+  Val outside = build_select(d->b, build_2(d->b, IR_EQ, y, y), num(d, -INFINITY), num(d, NAN));
+  return build_select(d->b, inside, where_valid(d, valid, l), outside);
 }
 
 static Val is_probability(D *d, Val p) { return both(d, ge(d, p, num(d, 0)), ge(d, num(d, 1), p)); }
@@ -46,46 +54,48 @@ static Val is_bit(D *d, Val y) {
 static Val bernoulli(D *d, Val y, Val p) {
   Val one = build_2(d->b, IR_EQ, y, num(d, 1));
   Val l = build_select(d->b, one, fn(d, IR_LOG, p), fn(d, IR_LOG1P, neg(d, p)));
-  return ranged(d, is_probability(d, p), is_bit(d, y), l);
+  return ranged(d, y, is_probability(d, p), is_bit(d, y), l);
 }
 
 static Val bernoulli_logit(D *d, Val y, Val s) {
   Val one = build_2(d->b, IR_EQ, y, num(d, 1));
   Val l = neg(d, fn(d, IR_SOFTPLUS, build_select(d->b, one, neg(d, s), s)));
-  return ranged(d, always(d), is_bit(d, y), l);
+  return ranged(d, y, always(d), is_bit(d, y), l);
 }
 
 static Val geometric(D *d, Val y, Val p) {
   Val l = build_2(d->b, IR_LOGMUL, fn(d, IR_LOG, p), times_log1m(d, y, p));
-  return ranged(d, is_probability(d, p), ge(d, y, num(d, 0)), l);
+  return ranged_count(d, is_probability(d, p), ge(d, y, num(d, 0)), l);
 }
 
 static Val beta_geometric(D *d, Val y, Val a, Val b) {
   Val l = sub(d, build_2(d->b, IR_LBETA, add(d, a, num(d, 1)), add(d, b, y)), build_2(d->b, IR_LBETA, a, b));
-  return ranged(d, both(d, gt(d, a, num(d, 0)), gt(d, b, num(d, 0))), ge(d, y, num(d, 0)), l);
+  return ranged_count(d, both(d, gt(d, a, num(d, 0)), gt(d, b, num(d, 0))), ge(d, y, num(d, 0)), l);
 }
 
 static Val poisson(D *d, Val y, Val rate) {
   Val l = sub(d, sub(d, times_log(d, y, rate), rate), fn(d, IR_LGAMMA, add(d, y, num(d, 1))));
-  return ranged(d, ge(d, rate, num(d, 0)), ge(d, y, num(d, 0)), l);
+  Val whole = build_2(d->b, IR_EQ, y, fn(d, IR_FLOOR, y)); /* data may be real */
+  Val count = both(d, whole, both(d, ge(d, y, num(d, 0)), gt(d, num(d, INFINITY), y)));
+  return ranged(d, y, ge(d, rate, num(d, 0)), count, l);
 }
 
 static Val binomial(D *d, Val y, Val n, Val p) {
   Val one = num(d, 1), rest = sub(d, n, y);
   Val choose = sub(d, sub(d, fn(d, IR_LGAMMA, add(d, n, one)), fn(d, IR_LGAMMA, add(d, y, one))), fn(d, IR_LGAMMA, add(d, rest, one)));
   Val l = build_2(d->b, IR_LOGMUL, add(d, choose, times_log(d, y, p)), times_log1m(d, rest, p));
-  return ranged(d, both(d, ge(d, n, num(d, 0)), is_probability(d, p)), both(d, ge(d, y, num(d, 0)), ge(d, n, y)), l);
+  return ranged_count(d, both(d, ge(d, n, num(d, 0)), is_probability(d, p)), both(d, ge(d, y, num(d, 0)), ge(d, n, y)), l);
 }
 
 static Val normal(D *d, Val y, Val mean, Val sd) {
   Val z = divide(d, sub(d, y, mean), sd);
   Val l = sub(d, sub(d, mul(d, num(d, -0.5), mul(d, z, z)), fn(d, IR_LOG, sd)), num(d, 0.91893853320467274178)); /* log sqrt(2 pi) */
-  return ranged(d, gt(d, sd, num(d, 0)), always(d), l);
+  return where_valid(d, gt(d, sd, num(d, 0)), l);
 }
 
 static Val laplace(D *d, Val y, Val mean, Val scale) {
   Val l = sub(d, neg(d, divide(d, fn(d, IR_ABS, sub(d, y, mean)), scale)), fn(d, IR_LOG, mul(d, num(d, 2), scale)));
-  return ranged(d, gt(d, scale, num(d, 0)), always(d), l);
+  return where_valid(d, gt(d, scale, num(d, 0)), l);
 }
 
 static Val student_t(D *d, Val y, Val nu, Val mean, Val scale) {
@@ -93,24 +103,24 @@ static Val student_t(D *d, Val y, Val nu, Val mean, Val scale) {
   Val norm = sub(d, fn(d, IR_LGAMMA, top), fn(d, IR_LGAMMA, mul(d, half, nu)));
   norm = sub(d, norm, add(d, mul(d, half, fn(d, IR_LOG, mul(d, nu, num(d, 3.14159265358979323846)))), fn(d, IR_LOG, scale)));
   Val l = sub(d, norm, mul(d, top, fn(d, IR_LOG1P, divide(d, mul(d, z, z), nu))));
-  return ranged(d, both(d, gt(d, nu, num(d, 0)), gt(d, scale, num(d, 0))), always(d), l);
+  return where_valid(d, both(d, gt(d, nu, num(d, 0)), gt(d, scale, num(d, 0))), l);
 }
 
 static Val exponential(D *d, Val y, Val rate) {
-  return ranged(d, gt(d, rate, num(d, 0)), ge(d, y, num(d, 0)), sub(d, fn(d, IR_LOG, rate), mul(d, rate, y)));
+  return ranged(d, y, gt(d, rate, num(d, 0)), ge(d, y, num(d, 0)), sub(d, fn(d, IR_LOG, rate), mul(d, rate, y)));
 }
 
 static Val gamma_density(D *d, Val y, Val shape, Val rate) {
   Val l = add(d, times_log(d, shape, rate), times_log(d, sub(d, shape, num(d, 1)), y));
   l = sub(d, sub(d, l, mul(d, rate, y)), fn(d, IR_LGAMMA, shape));
-  return ranged(d, both(d, gt(d, shape, num(d, 0)), gt(d, rate, num(d, 0))), ge(d, y, num(d, 0)), l);
+  return ranged(d, y, both(d, gt(d, shape, num(d, 0)), gt(d, rate, num(d, 0))), ge(d, y, num(d, 0)), l);
 }
 
 static Val beta_density(D *d, Val y, Val a, Val b) {
   Val one = num(d, 1);
   Val l = add(d, times_log(d, sub(d, a, one), y), times_log1m(d, sub(d, b, one), y));
   l = sub(d, l, build_2(d->b, IR_LBETA, a, b));
-  return ranged(d, both(d, gt(d, a, num(d, 0)), gt(d, b, num(d, 0))), is_probability(d, y), l);
+  return ranged(d, y, both(d, gt(d, a, num(d, 0)), gt(d, b, num(d, 0))), is_probability(d, y), l);
 }
 
 Val log_density(Context *x, Dist dist, Val left, const Val *params) {
@@ -148,7 +158,8 @@ static void contribute_along(Context *x, void *arg, Contribution *c) {
   case SUM_LGAMMA: c->x = fn(&d, IR_LGAMMA, alpha); return;
   case SUM_LOG: {
     Val y = build_convert(d.b, eval(x, a->w->left), IR_WIDE);
-    c->x = times_log(&d, sub(&d, alpha, num(&d, 1)), y);
+    Val l = times_log(&d, sub(&d, alpha, num(&d, 1)), y);
+    c->x = ranged(&d, y, gt(&d, alpha, num(&d, 0)), is_probability(&d, y), l);
     return;
   }
   }

@@ -43,12 +43,12 @@ static double gamma_density(double x, double shape, double rate) {
 
 static double beta_density(double x, double a, double b) {
   if (x < 0 || x > 1) return -INFINITY;
-  if (!(a > 0) || !(b > 0)) return NAN;
+  if (!(a > 0) || !(b > 0) || isnan(x)) return NAN;
   return times(a - 1, log(x)) + times(b - 1, log1p(-x)) - log_beta_function(a, b);
 }
 
 static bool is_probability(double p) { return p >= 0 && p <= 1; }
-static bool is_count(double x) { return x >= 0 && floor(x) == x; }
+static bool is_count(double x) { return x >= 0 && floor(x) == x && isfinite(x); }
 
 static double bernoulli(double x, double p) {
   if (x != 0 && x != 1) return isnan(x) ? NAN : -INFINITY;

@@ -3,7 +3,11 @@
  * E goes through + - and sums; a factor free of unknown edges stays outside.  Otherwise the expression is
  * evaluated until it first asks for an unknown copy, and then once for every joint value of that copy's
  * component, weighted.  So an edge indexed by an edge, and two references that turn out to be the same
- * copy, need no rule of their own. */
+ * copy, need no rule of their own.
+ *
+ * An infinite value whose probability is positive, but too small for a number, makes E that infinity; arithmetic makes
+ * it NaN (0 times infinity) wherever the probability underflows before they meet.  Such an output is not judged. */
+#include <float.h>
 #include <math.h>
 
 #include "oracle/world.h"
@@ -32,7 +36,9 @@ static double branch(World *w, uint32_t copy, const Term *t) {
   for (uint64_t k = 0; k < c->table->n && !w->failed && world_step(w, t->span); k++) {
     if (c->p[k] == 0 && method != INFER_EXACT) continue;
     for (uint32_t i = 0; i < c->n_copies; i++) w->value[c->copies[i]] = c->table->values[k * c->n_copies + i];
-    total += c->p[k] * expect(w, t);
+    double value = expect(w, t);
+    if (isinf(value) && c->p[k] < (double)FLT_MIN) w->unjudged = true;
+    total += c->p[k] * value;
   }
   for (uint32_t i = 0; i < c->n_copies; i++) w->value[c->copies[i]] = UNKNOWN_VALUE;
   return total;

@@ -21,12 +21,14 @@ typedef struct Block {
   bool pinned;       /* stands at w->z for the moment, whatever q says */
 } Block;
 
-/* A weight of a component: joint values [n, scope] of the copies it may mention, and their probabilities. */
+/* A weight: joint values [n, scope] of the copies of its component that it may mention (NULL: none), their probabilities,
+ * and its log weight there where `change` is counted from. */
 typedef struct LocalWeight {
   const Factor *f;
   uint64_t n;
   int64_t *values;
   long double *p;
+  double *base;
 } LocalWeight;
 
 struct LatentState {
@@ -65,6 +67,24 @@ bool latent_solve(double *a, double *b, uint32_t n);
  * stand where w->z has them; NAN once the run has failed. */
 void latent_objective_begin(World *w);
 double latent_objective(World *w);
+/* The objective's change since `latent_change_begin`, and the size of the log weights that changed, weighed as they are.
+ * What did not change takes no part: a change by weights of small probability is as exact as they are. */
+typedef struct LatentChange { long double by; double scale; } LatentChange;
+void latent_change_begin(World *w);
+LatentChange latent_change(World *w);
+
+/* A set of places that move together. */
+typedef struct LatentPlaces { uint32_t *at, n; } LatentPlaces;
+
+/* latent_quadratic.c: moves them to the top of the objective where that is a concave quadratic in them, and q's spreads
+ * with them; false, with nothing moved, where it is not, or where a place's q is neither a point nor normal. */
+bool latent_take_quadratic(World *w, const LatentPlaces *p, double damping);
+
+/* Two values of one function, or of two that may be the same, at the size `scale`. */
+static inline bool latent_agrees(double a, double b, double scale) { return fabs(a - b) <= 1e-9 * scale; }
+static inline double latent_damped(double fresh, double old, double damping) {
+  return damping == 0 ? fresh : (1 - damping) * fresh + damping * old;
+}
 
 /* latent_step.c: one step of an `infer` line with the edge posterior held. */
 void latent_step(World *w, Infer *line);

@@ -47,7 +47,8 @@ static LocalWeight gather(World *w, const Component *c, const Factor *f) {
   while (size < 2 * rows) size *= 2;
   LocalWeight l = {.f = f,
                    .values = NEW_ARRAY(w->scratch, int64_t, (rows + 1) * f->n_scope + 1),
-                   .p = NEW_ARRAY(w->scratch, long double, rows + 1)};
+                   .p = NEW_ARRAY(w->scratch, long double, rows + 1),
+                   .base = NEW_ARRAY(w->scratch, double, rows + 1)};
   Gather g = {&l, NEW_ARRAY(w->scratch, uint32_t, f->n_scope + 1), NEW_ARRAY(w->scratch, uint64_t, size), size - 1};
   memset(g.slot, 0, size * sizeof *g.slot);
   for (uint32_t k = 0; k < f->n_scope; k++) g.column[k] = column_of(c, f->scope[k]);
@@ -58,28 +59,64 @@ static LocalWeight gather(World *w, const Component *c, const Factor *f) {
 
 void latent_objective_begin(World *w) {
   LatentState *q = w->q;
+  long double *one = NEW_ARRAY(w->scratch, long double, 1);
+  *one = 1;
   q->locals.n = 0;
   for (uint32_t k = 0; k < w->factors.n; k++) {
     const Factor *f = &w->factors.at[k];
     if (!q->weight_mentions[f->weight->id]) continue;
     if (f->component == NO_COMPONENT)
-      vec_push(w->arena, &q->locals, ((LocalWeight){.f = f}));
+      vec_push(w->arena, &q->locals, ((LocalWeight){.f = f, .n = 1, .p = one, .base = NEW_ARRAY(w->scratch, double, 1)}));
     else
       vec_push(w->arena, &q->locals, gather(w, &w->components[f->component], f));
   }
+}
+
+static void see_values(World *w, const LocalWeight *l, uint64_t n) {
+  for (uint32_t i = 0; l->values && i < l->f->n_scope; i++) w->value[l->f->scope[i]] = l->values[n * l->f->n_scope + i];
+}
+
+static void forget_values(World *w, const LocalWeight *l) {
+  for (uint32_t i = 0; l->values && l->n && i < l->f->n_scope; i++) w->value[l->f->scope[i]] = UNKNOWN_VALUE;
 }
 
 double latent_objective(World *w) {
   long double total = 0;
   for (uint32_t k = 0; k < w->q->locals.n && !w->failed; k++) {
     const LocalWeight *l = &w->q->locals.at[k];
-    const Factor *f = l->f;
-    if (f->component == NO_COMPONENT) total += factor_expected_log_w(w, f);
     for (uint64_t n = 0; n < l->n && !w->failed; n++) {
-      for (uint32_t i = 0; i < f->n_scope; i++) w->value[f->scope[i]] = l->values[n * f->n_scope + i];
-      total += l->p[n] * factor_expected_log_w(w, f);
+      see_values(w, l, n);
+      total += l->p[n] * factor_expected_log_w(w, l->f);
     }
-    for (uint32_t i = 0; l->n && i < f->n_scope; i++) w->value[f->scope[i]] = UNKNOWN_VALUE;
+    forget_values(w, l);
   }
   return w->failed ? NAN : (double)total;
+}
+
+void latent_change_begin(World *w) {
+  for (uint32_t k = 0; k < w->q->locals.n && !w->failed; k++) {
+    const LocalWeight *l = &w->q->locals.at[k];
+    for (uint64_t n = 0; n < l->n && !w->failed; n++) {
+      see_values(w, l, n);
+      l->base[n] = factor_expected_log_w(w, l->f);
+    }
+    forget_values(w, l);
+  }
+}
+
+LatentChange latent_change(World *w) {
+  LatentChange c = {0, 0};
+  for (uint32_t k = 0; k < w->q->locals.n && !w->failed; k++) {
+    const LocalWeight *l = &w->q->locals.at[k];
+    for (uint64_t n = 0; n < l->n && !w->failed; n++) {
+      see_values(w, l, n);
+      double log_w = factor_expected_log_w(w, l->f);
+      if (log_w == l->base[n] && isfinite(log_w)) continue;
+      c.by += l->p[n] * ((long double)log_w - l->base[n]);
+      c.scale += (double)l->p[n] * fmax(fabs(log_w), fabs(l->base[n]));
+    }
+    forget_values(w, l);
+  }
+  if (w->failed) c.by = NAN;
+  return c;
 }

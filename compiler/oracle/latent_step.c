@@ -1,175 +1,13 @@
 /* latent_step: one step of an `infer` line: raises E_r[log w] (+ H[q]) in its latents, the edge posterior r
  * held fixed, without any algebra.
  *
- * The objective is looked at from outside.  A quadratic is known from its values one and two units away; a
- * log density of the beta, gamma or dirichlet kind from its values at a few points of the range.  Both are
- * checked at further points, and what fits neither takes a gradient step with a numerical gradient. */
+ * The objective is looked at from outside.  A quadratic is known from its values (latent_quadratic.c), a log
+ * density of the beta, gamma or dirichlet kind from its values at a few points of the range.  It is checked at
+ * further points, and what fits neither takes a gradient step with a numerical gradient. */
 #include <math.h>
 
 #include "base/ice.h"
 #include "oracle/latent.h"
-
-/* ---- a set of places that is explored ------------------------------------------------------------------------ */
-
-typedef struct Places {
-  uint32_t *at, n;
-  double *unit; /* length of a step along each */
-} Places;
-
-static void pin(World *w, const Places *p, bool pinned) {
-  for (uint32_t k = 0; k < p->n; k++) {
-    Block *b = &w->q->blocks.at[w->q->block_of[p->at[k]]];
-    b->pinned = pinned;
-  }
-}
-
-static double objective_at(World *w, const Places *p, const double *base, uint32_t i, double di, uint32_t j, double dj) {
-  if (i < p->n) w->z[p->at[i]] += di * p->unit[i];
-  if (j < p->n) w->z[p->at[j]] += dj * p->unit[j];
-  double f = latent_objective(w);
-  for (uint32_t k = 0; k < p->n; k++) w->z[p->at[k]] = base[k];
-  return f;
-}
-
-/* ---- quadratics ------------------------------------------------------------------------------------------------- */
-
-typedef struct Quadratic { double f0, scale, *gradient, *hessian; } Quadratic;
-
-static double predict(const Quadratic *q, uint32_t n, const double *d) {
-  double f = q->f0;
-  for (uint32_t i = 0; i < n; i++) {
-    f += q->gradient[i] * d[i];
-    for (uint32_t j = 0; j < n; j++) f += 0.5 * d[i] * q->hessian[i * n + j] * d[j];
-  }
-  return f;
-}
-
-static bool agrees(double a, double b, double scale) { return fabs(a - b) <= 1e-9 * scale; }
-
-/* Two places off the axes tell a quadratic from what only looks like one along them. */
-static bool predicts_elsewhere(World *w, const Places *p, const double *base, const Quadratic *q, double *d) {
-  for (int round = 0; round < 2; round++) {
-    for (uint32_t k = 0; k < p->n; k++) {
-      d[k] = round ? 0.7 * cos(1 + 2.3 * k) : 1.3 * sin(1 + 1.7 * k);
-      w->z[p->at[k]] = base[k] + d[k] * p->unit[k];
-    }
-    double f = latent_objective(w);
-    for (uint32_t k = 0; k < p->n; k++) w->z[p->at[k]] = base[k];
-    if (!agrees(f, predict(q, p->n, d), q->scale)) return false;
-  }
-  return true;
-}
-
-static bool is_quadratic(World *w, const Places *p, Quadratic *q) {
-  uint32_t n = p->n;
-  double *base = NEW_ARRAY(w->scratch, double, n), *up = NEW_ARRAY(w->scratch, double, n);
-  q->gradient = NEW_ARRAY(w->scratch, double, n);
-  q->hessian = NEW_ARRAY(w->scratch, double, n * n);
-  for (uint32_t k = 0; k < n; k++) base[k] = w->z[p->at[k]];
-  q->f0 = latent_objective(w);
-  q->scale = 1 + fabs(q->f0);
-  for (uint32_t k = 0; k < n; k++) {
-    up[k] = objective_at(w, p, base, k, 1, n, 0);
-    double down = objective_at(w, p, base, k, -1, n, 0), far = objective_at(w, p, base, k, 2, n, 0);
-    q->scale = fmax(q->scale, fmax(fabs(up[k]), fabs(down)));
-    q->gradient[k] = (up[k] - down) / 2;
-    q->hessian[k * n + k] = up[k] - 2 * q->f0 + down;
-    if (!isfinite(up[k]) || !isfinite(down) || !agrees(far, 3 * up[k] - 3 * q->f0 + down, q->scale + fabs(far))) return false;
-  }
-  for (uint32_t i = 0; i < n; i++)
-    for (uint32_t j = 0; j < i; j++)
-      q->hessian[i * n + j] = q->hessian[j * n + i] =
-          objective_at(w, p, base, i, 1, j, 1) - up[i] - up[j] + q->f0;
-  return predicts_elsewhere(w, p, base, q, up);
-}
-
-/* Steps over which the objective changes by about its own size, so that a small curvature is seen as well. */
-static void choose_units(const Places *p, const Quadratic *q) {
-  for (uint32_t k = 0; k < p->n; k++) {
-    double curvature = fabs(q->hessian[k * p->n + k]);
-    p->unit[k] = curvature > 0 ? fmax(1e-4, fmin(1e5, sqrt(q->scale / curvature))) : 1e5;
-  }
-}
-
-/* Eigenvalues on the diagonal of a, vectors in the columns of v (Jacobi's rotations). */
-static void eigen(double *a, double *v, uint32_t n) {
-  for (uint32_t i = 0; i < n * n; i++) v[i] = i % (n + 1) == 0;
-  for (int sweep = 0; sweep < 60; sweep++)
-    for (uint32_t p = 0; p < n; p++)
-      for (uint32_t q = p + 1; q < n; q++) {
-        if (a[p * n + q] == 0) continue;
-        double theta = (a[q * n + q] - a[p * n + p]) / (2 * a[p * n + q]);
-        double t = (theta >= 0 ? 1 : -1) / (fabs(theta) + sqrt(theta * theta + 1));
-        double c = 1 / sqrt(t * t + 1), s = t * c;
-        for (uint32_t k = 0; k < n; k++) {
-          double x = a[k * n + p], y = a[k * n + q];
-          a[k * n + p] = c * x - s * y;
-          a[k * n + q] = s * x + c * y;
-        }
-        for (uint32_t k = 0; k < n; k++) {
-          double x = a[p * n + k], y = a[q * n + k];
-          a[p * n + k] = c * x - s * y;
-          a[q * n + k] = s * x + c * y;
-          x = v[k * n + p], y = v[k * n + q];
-          v[k * n + p] = c * x - s * y;
-          v[k * n + q] = s * x + c * y;
-        }
-      }
-}
-
-/* The step to the top of a concave quadratic; directions without slope and curvature keep their value. */
-static bool step_to_top(World *w, const Quadratic *q, uint32_t n, double *move) {
-  double *a = NEW_ARRAY(w->scratch, double, n * n), *v = NEW_ARRAY(w->scratch, double, n * n);
-  memcpy(a, q->hessian, n * n * sizeof *a);
-  eigen(a, v, n);
-  double tiny = 1e-11 * q->scale;
-  for (uint32_t k = 0; k < n; k++) move[k] = 0;
-  for (uint32_t e = 0; e < n; e++) {
-    double curvature = a[e * n + e], slope = 0;
-    for (uint32_t k = 0; k < n; k++) slope += v[k * n + e] * q->gradient[k];
-    if (curvature > tiny || (curvature > -tiny && fabs(slope) > 1e-9 * q->scale)) return false;
-    if (curvature > -tiny) continue;
-    for (uint32_t k = 0; k < n; k++) move[k] -= slope / curvature * v[k * n + e];
-  }
-  return true;
-}
-
-/* ---- damping -------------------------------------------------------------------------------------------------------- */
-
-static double damped(double fresh, double old, double damping) { return damping == 0 ? fresh : (1 - damping) * fresh + damping * old; }
-
-static void set_normal(World *w, const Block *b, double mean, double variance, double damping) {
-  double *p = w->q->param + 2 * (size_t)b->first, old = p[1] * p[1];
-  if (b->kind == Q_CONJUGATE) {
-    double precision = damped(1 / variance, 1 / old, damping), shift = damped(mean / variance, p[0] / old, damping);
-    p[0] = shift / precision;
-    p[1] = sqrt(1 / precision);
-  } else {
-    p[0] = damped(mean, p[0], damping);
-    p[1] = sqrt(damped(variance, old, damping));
-  }
-  w->z[b->first] = p[0];
-}
-
-static bool take_quadratic(World *w, const Places *p, double damping) {
-  Quadratic q;
-  ArenaMark mark = arena_mark(w->scratch);
-  double *move = NEW_ARRAY(w->scratch, double, p->n);
-  pin(w, p, true);
-  bool ok = is_quadratic(w, p, &q);
-  if (ok) choose_units(p, &q);
-  ok = ok && is_quadratic(w, p, &q) && step_to_top(w, &q, p->n, move);
-  pin(w, p, false);
-  for (uint32_t k = 0; k < p->n && ok; k++) {
-    const Block *b = &w->q->blocks.at[w->q->block_of[p->at[k]]];
-    double curvature = q.hessian[k * p->n + k], unit = p->unit[k], z = w->z[p->at[k]], top = z + move[k] * unit;
-    if (b->family == FAMILY_POINT) w->z[p->at[k]] = damped(top, z, damping);
-    else if (b->family != FAMILY_NORMAL) ok = false;
-    else if (curvature < -1e-11 * q.scale) set_normal(w, b, top, -unit * unit / curvature, damping);
-  }
-  arena_release(w->scratch, mark);
-  return ok;
-}
 
 /* ---- conjugate forms --------------------------------------------------------------------------------------------------- */
 
@@ -222,7 +60,7 @@ static bool fit_form(World *w, const Block *b, LatentRange range, double *c) {
     form_point(range, b->n, k, z);
     form_functions(range, b->n, z, row);
     for (uint32_t i = 0; i < n; i++) value += c[i] * row[i];
-    ok = agrees(value, f[k], scale);
+    ok = latent_agrees(value, f[k], scale);
   }
   return ok;
 }
@@ -243,7 +81,7 @@ static void point_at_mode(World *w, const Block *b, LatentRange range, const dou
     if (range == RANGE_SIMPLEX && sum > 0) fresh = fmax(c[k + 1], 0) / sum;
     if (range == RANGE_UNIT && c[1] + c[2] != 0) fresh = mode_in_unit(c[1], c[2]);
     if (range == RANGE_POSITIVE && c[2] != 0) fresh = fmax(c[1] / c[2], 0);
-    *z = damped(fresh, *z, damping);
+    *z = latent_damped(fresh, *z, damping);
   }
 }
 
@@ -254,9 +92,9 @@ static bool set_conjugate(World *w, const Block *b, LatentRange range, const dou
   for (uint32_t k = 0; k < b->n; k++)
     if (c[k + 1] + 1 <= 0) return false;
   if ((beta && c[2] + 1 <= 0) || (gamma && c[2] <= 0)) return false;
-  for (uint32_t k = 0; k < b->n; k++) p[2 * k] = damped(c[k + 1] + 1, p[2 * k], damping);
-  if (beta) p[1] = damped(c[2] + 1, p[1], damping);
-  if (gamma) p[1] = damped(c[2], p[1], damping);
+  for (uint32_t k = 0; k < b->n; k++) p[2 * k] = latent_damped(c[k + 1] + 1, p[2 * k], damping);
+  if (beta) p[1] = latent_damped(c[2] + 1, p[1], damping);
+  if (gamma) p[1] = latent_damped(c[2], p[1], damping);
   latent_block_mean(w, b);
   return true;
 }
@@ -313,7 +151,7 @@ static double slope(World *w, const Block *b, LatentRange range, uint32_t k) {
 }
 
 /* All slopes first, then all moves. */
-static void gradient_step(World *w, const Places *p, double rate, double damping) {
+static void gradient_step(World *w, const LatentPlaces *p, double rate, double damping) {
   ArenaMark mark = arena_mark(w->scratch);
   double *slopes = NEW_ARRAY(w->scratch, double, p->n), *old = NEW_ARRAY(w->scratch, double, p->n);
   for (uint32_t k = 0; k < p->n; k++) {
@@ -326,7 +164,7 @@ static void gradient_step(World *w, const Places *p, double rate, double damping
     const Block *b = &w->q->blocks.at[w->q->block_of[p->at[k]]];
     shift(w, b, latent_range(w->places.at[p->at[k]].latent), p->at[k] - b->first, rate * slopes[k]);
   }
-  for (uint32_t k = 0; k < p->n; k++) w->z[p->at[k]] = damped(w->z[p->at[k]], old[k], damping);
+  for (uint32_t k = 0; k < p->n; k++) w->z[p->at[k]] = latent_damped(w->z[p->at[k]], old[k], damping);
   arena_release(w->scratch, mark);
 }
 
@@ -334,18 +172,14 @@ static void gradient_step(World *w, const Places *p, double rate, double damping
 
 enum { MAX_JOINT = 48 };
 
-static Places places_of(World *w, uint32_t first, uint32_t end) {
-  Places p = {NEW_ARRAY(w->scratch, uint32_t, end - first), end - first, NEW_ARRAY(w->scratch, double, end - first)};
-  for (uint32_t k = 0; k < p.n; k++) {
-    p.at[k] = first + k;
-    p.unit[k] = 1;
-  }
+static LatentPlaces places_of(World *w, uint32_t first, uint32_t end) {
+  LatentPlaces p = {NEW_ARRAY(w->scratch, uint32_t, end - first), end - first};
+  for (uint32_t k = 0; k < p.n; k++) p.at[k] = first + k;
   return p;
 }
 
-static Places join_places(World *w, const Places *a, const Places *b) {
-  Places p = {NEW_ARRAY(w->scratch, uint32_t, a->n + b->n), a->n + b->n, NEW_ARRAY(w->scratch, double, a->n + b->n)};
-  for (uint32_t k = 0; k < p.n; k++) p.unit[k] = 1;
+static LatentPlaces join_places(World *w, const LatentPlaces *a, const LatentPlaces *b) {
+  LatentPlaces p = {NEW_ARRAY(w->scratch, uint32_t, a->n + b->n), a->n + b->n};
   for (uint32_t k = 0; k < a->n; k++) p.at[k] = a->at[k];
   for (uint32_t k = 0; k < b->n; k++) p.at[a->n + k] = b->at[k];
   return p;
@@ -372,7 +206,7 @@ static bool fit_spread(World *w, uint32_t k, double unit, double *c, double *sca
   for (int n = 0; n < 3; n++) c[n] = f[n], a[3 * n] = 1, a[3 * n + 1] = log(at[n]), a[3 * n + 2] = 1 / (at[n] * at[n]);
   if (!isfinite(*scale) || !latent_solve(a, c, 3)) return false;
   for (int n = 3; n < 5; n++)
-    if (!agrees(c[0] + c[1] * log(at[n]) + c[2] / (at[n] * at[n]), f[n], *scale)) return false;
+    if (!latent_agrees(c[0] + c[1] * log(at[n]) + c[2] / (at[n] * at[n]), f[n], *scale)) return false;
   c[2] *= unit * unit;
   return true;
 }
@@ -390,15 +224,15 @@ static bool take_spreads(World *w, uint32_t first, uint32_t end, double damping)
       if (!flat) unit = sqrt(2 * c[2] / c[1]);
       if (!flat && unit == 0) break;
     }
-    if (!flat) w->z[k] = damped(unit, w->z[k], damping);
+    if (!flat) w->z[k] = latent_damped(unit, w->z[k], damping);
   }
   return true;
 }
 
 static bool closed_copy(World *w, uint32_t first, uint32_t end, LatentRange range, double damping) {
   if (range == RANGE_REAL) {
-    Places p = places_of(w, first, end);
-    return take_quadratic(w, &p, damping) || take_spreads(w, first, end, damping);
+    LatentPlaces p = places_of(w, first, end);
+    return latent_take_quadratic(w, &p, damping) || take_spreads(w, first, end, damping);
   }
   for (uint32_t k = first; k < end;) {
     Block *b = &w->q->blocks.at[w->q->block_of[k]];
@@ -413,8 +247,8 @@ static bool closed_latent(World *w, const Latent *l, double damping) {
   uint32_t first = w->q->latent_first[l->id], end = w->q->latent_first[l->id + 1];
   LatentRange range = latent_range(l);
   if (range == RANGE_REAL && end - first <= MAX_JOINT) {
-    Places p = places_of(w, first, end);
-    if (take_quadratic(w, &p, damping)) return true;
+    LatentPlaces p = places_of(w, first, end);
+    if (latent_take_quadratic(w, &p, damping)) return true;
   }
   ArenaMark mark = arena_mark(w->scratch);
   uint32_t n = end - first;
@@ -435,24 +269,24 @@ static bool closed_latent(World *w, const Latent *l, double damping) {
 }
 
 static bool closed_line(World *w, const Infer *line, double damping) {
-  Places all = {NULL, 0, NULL};
+  LatentPlaces all = {NULL, 0};
   for (uint32_t k = 0; k < line->latents.n; k++) {
     const Latent *l = line->latents.at[k];
     if (latent_range(l) != RANGE_REAL) return false;
-    Places p = places_of(w, w->q->latent_first[l->id], w->q->latent_first[l->id + 1]);
+    LatentPlaces p = places_of(w, w->q->latent_first[l->id], w->q->latent_first[l->id + 1]);
     all = join_places(w, &all, &p);
   }
-  return all.n > 0 && all.n <= MAX_JOINT && take_quadratic(w, &all, damping);
+  return all.n > 0 && all.n <= MAX_JOINT && latent_take_quadratic(w, &all, damping);
 }
 
 static void update_line(World *w, const Infer *line) {
   double damping = world_real(w, line->damping), rate = world_real(w, line->rate);
-  Places left = {NULL, 0, NULL};
+  LatentPlaces left = {NULL, 0};
   if (line->step != STEP_GRADIENT && closed_line(w, line, damping)) return;
   for (uint32_t k = 0; k < line->latents.n; k++) {
     const Latent *l = line->latents.at[k];
     if (line->step != STEP_GRADIENT && closed_latent(w, l, damping)) continue;
-    Places p = places_of(w, w->q->latent_first[l->id], w->q->latent_first[l->id + 1]);
+    LatentPlaces p = places_of(w, w->q->latent_first[l->id], w->q->latent_first[l->id + 1]);
     left = join_places(w, &left, &p);
     if (line->step == STEP_CLOSED) world_fault(w, line->span, "no closed step for '%s'", sym_text(w->model->names, l->name));
   }

@@ -649,6 +649,27 @@ def graphs(precision, rng):
         yield Trial("a node with 10^6 edges", text, dict(q=typed([[1.0]], precision), k=s, v=v, **listed(np.ones((1, n)), rng)), want)
 
 
+@check
+def data_beyond_their_range(precision, rng):
+    """A density is 0 outside its range, also of data that a count distribution cannot give, and NaN at NaN."""
+    body = """    edge e in 2
+    observe x[i] ~ {}
+    out z[i] = logZ"""
+    x = [NAN, -1, -0.5, 0, 0.5, 1, 1.5, 2, INF]
+    finite = {"exponential(1)": {0: 0, 0.5: -0.5, 1: -1, 1.5: -1.5, 2: -2},
+              "gamma(1, 1)": {0: 0, 0.5: -0.5, 1: -1, 1.5: -1.5, 2: -2},
+              "beta(1, 1)": {0: 0, 0.5: 0, 1: 0},
+              "beta(2, 2)": {0.5: np.log(1.5)},
+              "bernoulli(0.25)": {0: np.log(0.75), 1: np.log(0.25)},
+              "poisson(1)": {0: -1, 1: -1, 2: -1 - np.log(2)}}
+    for density, at in finite.items():
+        want = [NAN if np.isnan(value) else at.get(value, -INF) for value in x]
+        yield Trial(density, model("M", "x: [M]", body.format(density)), dict(x=typed(x, precision)), dict(z=want))
+    text = "model m(D) {\n  data x: [D]\n  edge e in 2\n  observe x ~ dirichlet(2)\n  out z = logZ\n}\n"
+    for point, want in (([0.5, 0.5], np.log(1.5)), ([-1, 2], -INF), ([NAN, 0.5], NAN)):
+        yield Trial(f"dirichlet at {point}", text, dict(x=typed(point, precision)), dict(z=want))
+
+
 def judge(program, trial, precision, folder):
     path = folder / "m.attn"
     folder.mkdir()

@@ -327,13 +327,20 @@ static Verdict disparity(Case *c, const char *stage, const char *what) {
   return say(c, VERDICT_DISPARITY, arena_printf(c->arena, "%s: %s", stage, what));
 }
 
-static Verdict interpret_and_compare(Case *c, const Kernel *k, const char *stage, bool f64, OutputArray **got) {
+/* VERDICT_AGREE where both run or both stop. */
+static Verdict interpret_like_oracle(Case *c, const Kernel *k, const char *stage, bool f64, OutputArray **got) {
   const char *error;
   bool ok = interpret(c, k, &c->bound, f64, 0, got, &error);
   if (!ok && !strcmp(error, "too many steps")) return say(c, VERDICT_COSTLY, "the interpreter takes too many steps");
   if (ok && c->fault) return VERDICT_LAZY;
   if (!ok && !c->fault) return disparity(c, stage, arena_printf(c->arena, "%s, the oracle runs", error));
-  return ok ? compare(c, stage, *got, f64) : VERDICT_AGREE;
+  return VERDICT_AGREE;
+}
+
+static Verdict interpret_and_compare(Case *c, const Kernel *k, const char *stage, bool f64) {
+  OutputArray *got;
+  Verdict v = interpret_like_oracle(c, k, stage, f64, &got);
+  return v || c->fault ? v : compare(c, stage, got, f64);
 }
 
 /* Of the inputs' rounding in the first run, of every operation's in the others. */
@@ -353,20 +360,21 @@ static void measure_sensitivity(Case *c, const Kernel *k, const OutputArray *bas
 }
 
 static Verdict compare_kernel(Case *c, const Kernel *k) {
-  OutputArray *plain, *passed, *single;
+  OutputArray *plain;
   c->kernel = k;
   const char *bad = ir_verify(k);
   if (bad) return say(c, VERDICT_CRASH, arena_printf(c->arena, "verifier: %s", bad));
   c->drawn = NEW_ARRAY(c->arena, bool, c->m->outs.n);
-  Verdict v = interpret_and_compare(c, k, "derived", true, &plain);
+  Verdict v = interpret_like_oracle(c, k, "derived", true, &plain);
   if (v) return v;
+  if (!c->fault) measure_sensitivity(c, k, plain);
+  if (!c->fault && (v = compare(c, "derived", plain, true))) return v;
   for (uint32_t i = 0; i < c->m->outs.n && !c->fault; i++)
     if ((c->drawn[i] = !c->want[i])) c->want[i] = &plain[i];
-  if (!c->fault) measure_sensitivity(c, k, plain);
   Kernel *after = ir_run_passes_with(c->arena, k, &(PassOptions){.reassociate = c->options->reassociate}, NULL);
   const Kernel *native = c->options->reassociate == REASSOCIATE_ALWAYS ? after : k;
-  if ((v = interpret_and_compare(c, after, "passes", true, &passed))) return v;
-  if (!c->fault && (v = interpret_and_compare(c, after, "passes f32", false, &single))) return v;
+  if ((v = interpret_and_compare(c, after, "passes", true))) return v;
+  if (!c->fault && (v = interpret_and_compare(c, after, "passes f32", false))) return v;
   if (c->options->interpret_only || c->fault) return c->fault ? VERDICT_FAULT : VERDICT_AGREE;
   for (int f64 = 1; f64 >= 0; f64--) {
     bool stopped;
