@@ -39,7 +39,13 @@ static Val ranged_count(D *d, Val valid, Val inside, Val l) {
   return build_select(d->b, inside, where_valid(d, valid, l), num(d, -INFINITY));
 }
 
+static bool is_whole(const D *d, Val y) {
+  const Instr *i = ir_at(d->b->k, y);
+  return i->op == IR_CONVERT && (ir_at(d->b->k, i->arg[0])->type == IR_INT || ir_at(d->b->k, i->arg[0])->type == IR_BOOL);
+}
+
 static Val ranged(D *d, Val y, Val valid, Val inside, Val l) {
+  if (is_whole(d, y)) return ranged_count(d, valid, inside, l);
   Val outside = build_select(d->b, build_2(d->b, IR_EQ, y, y), num(d, -INFINITY), num(d, NAN));
   return build_select(d->b, inside, where_valid(d, valid, l), outside);
 }
@@ -75,9 +81,10 @@ static Val beta_geometric(D *d, Val y, Val a, Val b) {
 
 static Val poisson(D *d, Val y, Val rate) {
   Val l = sub(d, sub(d, times_log(d, y, rate), rate), fn(d, IR_LGAMMA, add(d, y, num(d, 1))));
-  Val whole = build_2(d->b, IR_EQ, y, fn(d, IR_FLOOR, y)); /* data may be real */
-  Val count = both(d, whole, both(d, ge(d, y, num(d, 0)), gt(d, num(d, INFINITY), y)));
-  return ranged(d, y, ge(d, rate, num(d, 0)), count, l);
+  Val valid = ge(d, rate, num(d, 0)), count = ge(d, y, num(d, 0));
+  if (is_whole(d, y)) return ranged_count(d, valid, count, l);
+  count = both(d, both(d, count, gt(d, num(d, INFINITY), y)), build_2(d->b, IR_EQ, y, fn(d, IR_FLOOR, y)));
+  return ranged(d, y, valid, count, l);
 }
 
 static Val binomial(D *d, Val y, Val n, Val p) {
