@@ -157,16 +157,27 @@ static void marginals(const Sums *s, double z, double *log_p) {
     log_p[i * choices + a->n] = log((s->rows_are_line ? passed(s, i) : remained(s, (int64_t)1 << i)) / z);
 }
 
-/* H = log Z - E[log weight], rows by rows about their prices. */
-static double entropy(const Sums *s, double log_z, const double *log_p) {
+/* Prices of columns that nobody has, with how likely that is. */
+static double prices_left(const Sums *s, double z) {
   const Assign *a = &s->a;
-  double mean = 0, columns = 0;
+  double mean = 0;
+  for (int64_t j = 0; j < a->n && (a->none || a->m < a->n); j++) {
+    double p = (s->rows_are_line ? remained(s, (int64_t)1 << j) : passed(s, j)) / z;
+    if (p > 0) mean += p * a->v[j];
+  }
+  return mean;
+}
+
+/* H = log Z - E[log weight], all about the prices: whatever the size of scores, what is left of them is that of the sums. */
+static double entropy(const Sums *s, double z, const double *log_p) {
+  const Assign *a = &s->a;
+  double mean = prices_left(s, z);
   int64_t choices = a->n + a->none;
-  for (int64_t j = 0; j < a->n; j++) columns -= a->v[j];
   for (int64_t i = 0; i < a->m; i++)
     for (int64_t c = 0; c < choices; c++)
-      if (log_p[i * choices + c] > -INFINITY) mean += exp(log_p[i * choices + c]) * (local(a, i, c) + a->u[i]);
-  return fmax(log_z + columns - mean, 0);
+      if (log_p[i * choices + c] > -INFINITY)
+        mean += exp(log_p[i * choices + c]) * (local(a, i, c) + a->u[i] + (c < a->n ? a->v[c] : 0));
+  return fmax(log(z) - mean, 0);
 }
 
 static void fill(double *to, int64_t n, double x) {
@@ -190,7 +201,7 @@ void attn_rt_matching_sum(const int64_t *n, const void *const *in, void *const *
   double sum = s.after[0];
   marginals(&s, sum, log_p);
   z[0] = log(sum) + log_best;
-  z[1] = entropy(&s, log(sum), log_p);
+  z[1] = entropy(&s, sum, log_p);
 }
 
 /* ---- draws: the line in turn, each given what is taken ------------------------------------------------------------------- */

@@ -7,8 +7,8 @@
  *   downward     p(s) is the sum of the clique above over what is not in S(v);  p(s, x) = p(s) psi_v(s, x) / message_v(s)
  *
  * (Zhang & Poole 1994; the cliques are a junction tree, Lauritzen & Spiegelhalter 1988).  In three semirings: sums of products
- * in log space, maxima, and numbers of values.  Messages are kept relative to their largest entry, which adds up beside them:
- * scores of any size keep their digits.  The entropy is the chain rule, sum_v E[- log p(x | s)]. */
+ * in log space, maxima, and numbers of values.  Messages are kept relative to their largest entry, which adds up beside them, and so are
+ * factors whose largest is beyond LARGE: scores of any size keep their digits.  The entropy is the chain rule, sum_v E[- log p(x | s)]. */
 #include <math.h>
 #include <string.h>
 
@@ -16,6 +16,8 @@
 #include "network_sum.h"
 
 /* ---- a network from the arguments of a routine ----------------------------------------------------------- */
+
+static const double LARGE = 0x1p20;
 
 enum { N_VARS, N_GROUPS, N_NAMES, N_CELLS, N_JOINT, N_MARGINALS, N_HELD, N_HELD_VALUE, N_RING, N_WORK };
 
@@ -58,6 +60,14 @@ static void add_source(NetworkSums *s, int32_t *used, int64_t v, NetworkSource s
   s->of_var[v] = (*used)++;
 }
 
+/* What a factor's log weights are taken relative to.  Not where they are small: equal products would round apart. */
+static double shift_of(const NetworkSums *s, const NetworkFactor *f) {
+  const double *table = s->net.table + f->table;
+  double max = -INFINITY;
+  for (int64_t i = 0; i < f->cells; i++) max = table[i] > max ? table[i] : max;
+  return s->ring != NETWORK_COUNT && isfinite(max) && fabs(max) > LARGE ? max : 0;
+}
+
 /* Where a factor goes: to a variable without values, else to the first one that is eliminated. */
 static int64_t turn(const NetworkGraph *net, int64_t v) { return net->size[v] == 0 ? -1 : net->size[v] == 1 ? net->vars : net->at[v]; }
 
@@ -69,7 +79,7 @@ static void place_factors(NetworkSums *s, int32_t *used) {
     if (first < 0) continue; /* totals */
     for (int64_t k = 0; k < f.names; k++)
       if (f.scope[k] >= 0 && turn(&s->net, f.scope[k]) < turn(&s->net, first)) first = f.scope[k];
-    add_source(s, used, first, (NetworkSource){s->net.table + f.table, f.dims, f.scope - s->net.scope, (int32_t)f.names, -1, f.is_prior});
+    add_source(s, used, first, (NetworkSource){s->net.table + f.table, f.dims, f.scope - s->net.scope, (int32_t)f.names, -1, f.is_prior, shift_of(s, &f)});
   }
 }
 
@@ -77,7 +87,7 @@ static void place_messages(NetworkSums *s, int32_t *used) {
   for (int64_t v = 0; v < s->net.vars; v++)
     if (s->net.len[v]) {
       int64_t above = s->net.member[s->net.first[v] + s->net.len[v] - 1];
-      add_source(s, used, above, (NetworkSource){s->message + s->table[v], NULL, -1 - v, 0, -1, false});
+      add_source(s, used, above, (NetworkSource){s->message + s->table[v], NULL, -1 - v, 0, -1, false, 0});
     }
 }
 
@@ -116,6 +126,7 @@ bool attn_rt_network_prepare(NetworkSums *s, NetworkRing ring, const int64_t *n,
   int32_t sources = 0;
   find_components(s);
   place_factors(s, &sources);
+  s->factors = sources;
   place_messages(s, &sources);
   *over = 0;
   return true;
@@ -194,7 +205,7 @@ static void restrict_row(const NetworkSums *s, int64_t v, double *row) {
 static void multiply(const NetworkSums *s, double *row, const NetworkSource *source, int64_t at, int64_t stride, int64_t n) {
   const double *table = source->table;
   if (s->ring != NETWORK_COUNT) {
-    for (int64_t x = 0; x < n; x++) row[x] = network_logmul(row[x], table[at + x * stride]);
+    for (int64_t x = 0; x < n; x++) row[x] = network_logmul(row[x], table[at + x * stride] - source->shift);
   } else if (source->scope >= 0) {
     for (int64_t x = 0; x < n; x++) row[x] *= table[at + x * stride] == -INFINITY ? 0 : 1;
   } else {
@@ -382,6 +393,14 @@ static void logs(double *p, int64_t n, double status) {
   for (int64_t i = 0; i < n; i++) p[i] = status == 0 ? log(p[i]) : status;
 }
 
+/* Totals of all that the factors say, not of what is relative to their largest. */
+static void put_back(NetworkSums *s) {
+  for (int32_t k = 0; k < s->factors; k++) {
+    const NetworkFactor f = {.scope = s->net.scope + s->source[k].scope, .names = s->source[k].names};
+    s->total[s->component[some_name(&f)]] += s->source[k].shift;
+  }
+}
+
 static double status_of(double total) { return isfinite(total) ? 0 : total == -INFINITY ? -INFINITY : NAN; }
 
 static void joint_logs(const NetworkSums *s, double *joint) {
@@ -438,6 +457,7 @@ void attn_rt_network_sum(const int64_t *n, const void *const *in, void *const *o
     for (int64_t v = 0; v < s.net.vars; v++) place[v] = used, used += s.net.var[3 * v];
     Down d = {&s, log_p, n[N_JOINT] ? joint : NULL, place, 0, 0};
     downward(&d);
+    put_back(&s);
     for (int64_t v = 0; v < s.net.vars; v++) {
       double total = s.total[s.component[v]], status = status_of(total);
       state[v] = status == 0 ? total : status;

@@ -13,6 +13,7 @@ typedef struct NetworkSource {
   int64_t scope;    /* of a factor: its place among the scopes; of a table: -1 - variable */
   int32_t names, next; /* of the same clique; -1: the last */
   bool is_prior;
+  double shift;     /* of a factor: what its log weights are taken relative to */
 } NetworkSource;
 
 /* A source seen from a clique: where in it the values of the clique's variables are. */
@@ -21,7 +22,8 @@ typedef struct NetworkView { int64_t start, stride[NETWORK_MAX_CLIQUE + 1]; } Ne
 typedef struct NetworkSums {
   NetworkGraph net;
   NetworkRing ring;
-  NetworkSource *source;
+  NetworkSource *source; /* factors first */
+  int32_t factors;
   int32_t *of_var;         /* [vars] first source */
   int64_t *table;          /* [vars] where its message is in `message`, and its separator's marginal in `marginal` */
   double *message, *marginal, *scale;

@@ -102,6 +102,17 @@ static double with_arc(const Spans *s, int64_t h, int64_t m) {
   return held(s, c, i, j) + *cell(s, s->around, c, i, j);
 }
 
+/* The log probabilities of m's arcs, to[h].  Each word's own sum is that over all trees, but for what scores leave of its digits:
+ * probabilities add up to 1 all the same. */
+static void arcs_to(const Spans *s, int64_t m, double *to) {
+  double max = -INFINITY, sum = 0;
+  for (int64_t h = 0; h <= s->n; h++) to[h] = h == m ? -INFINITY : with_arc(s, h, m);
+  for (int64_t h = 0; h <= s->n; h++) max = fmax(max, to[h]);
+  for (int64_t h = 0; h <= s->n; h++) sum += exp(to[h] - max);
+  double log_sum = log(sum);
+  for (int64_t h = 0; h <= s->n; h++) to[h] = to[h] - max - log_sum;
+}
+
 static bool is_spoilt(const double *local, int64_t n) {
   for (int64_t i = 0; i < n; i++)
     for (int64_t j = 0; j <= n; j++)
@@ -139,21 +150,23 @@ void attn_rt_projective_sum(const int64_t *n, const void *const *in, void *const
   if (spoilt) return;
   Spans s = prepare(in[0], words, false, work);
   inside(&s);
-  double sum = held(&s, RIGHT, 0, words), shift = 0, mean = 0;
+  double sum = held(&s, RIGHT, 0, words), shift = 0, mean = 0, most = 0; /* most: the words' own entropies */
   z[1] = 0;
   if (sum == -INFINITY) return;
   outside(&s);
+  double *at = s.in[LEFT]; /* no longer needed */
   for (int64_t m = 1; m <= words; m++) {
+    arcs_to(&s, m, at);
     shift += s.top[m - 1];
     for (int64_t h = 0; h <= words; h++) {
       if (h == m) continue;
-      double p = with_arc(&s, h, m) - sum;
+      double p = at[h];
       log_p[(m - 1) * width + (h ? h - 1 : words)] = p;
-      if (p > -INFINITY) mean += exp(p) * arc(&s, h, m);
+      if (p > -INFINITY) mean += exp(p) * arc(&s, h, m), most -= exp(p) * p;
     }
   }
   z[0] = sum + shift;
-  z[1] = fmax(sum - mean, 0);
+  z[1] = fmax(fmin(sum - mean, most), 0);
 }
 
 void attn_rt_projective_best(const int64_t *n, const void *const *in, void *const *out, double *work) {

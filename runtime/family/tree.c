@@ -181,29 +181,40 @@ bool attn_rt_tree_is_spoilt(const double *local, int64_t nodes) {
   return false;
 }
 
-void attn_rt_tree_start(const double *local, int64_t nodes, bool one_root, Leading *to) {
+static double largest_arc(const Tree *t, int64_t i) {
+  double max = -INFINITY;
+  for (int64_t j = 0; j <= t->nodes; j++) max = fmax(max, arc(t, i, j).log);
+  return max > -INFINITY ? max : 0;
+}
+
+double attn_rt_tree_start(const double *local, int64_t nodes, bool one_root, Leading *to) {
   const Tree t = {.nodes = nodes, .one_root = one_root, .local = local};
-  for (int64_t i = 0; i < nodes; i++)
-    for (int64_t j = 0; j <= nodes; j++) to[i * (nodes + 1) + j] = arc(&t, i, j);
+  double shift = 0;
+  for (int64_t i = 0; i < nodes; i++) {
+    double max = largest_arc(&t, i);
+    shift += max;
+    for (int64_t j = 0; j <= nodes; j++) to[i * (nodes + 1) + j] = leading_div(arc(&t, i, j), (Leading){max, 0});
+  }
+  return shift;
 }
 
 static void fill(double *to, int64_t n, double x) {
   for (int64_t i = 0; i < n; i++) to[i] = x;
 }
 
-/* H = log Z - E[log weight], about each row's largest log weight. */
+/* H = log Z - E[log weight], both relative to each row's largest log weight; but no more than the rows' own entropies add up to, which is
+ * all that is known where these have no digits left. */
 static void entropy(const Tree *t, double *z) {
-  double mean = 0, shift = 0;
+  double mean = 0, most = 0;
   for (int64_t i = 0; i < t->nodes; i++) {
     const double *x = t->local + i * (t->nodes + 1), *p = t->log_p + i * (t->nodes + 1);
     double max = -INFINITY;
     for (int64_t j = 0; j <= t->nodes; j++)
       if (j != i && x[j] > max) max = x[j];
     for (int64_t j = 0; j <= t->nodes; j++)
-      if (p[j] > -INFINITY) mean += exp(p[j]) * (x[j] - max);
-    shift += max;
+      if (p[j] > -INFINITY) mean += exp(p[j]) * (x[j] - max), most -= exp(p[j]) * p[j];
   }
-  z[1] = z[0] - shift - mean;
+  z[1] = fmin(t->log_z - mean, most);
   if (!(z[1] > 0)) z[1] = 0;
 }
 
@@ -213,9 +224,9 @@ static void sum_in_logs(Tree *t, double *z, double *work) {
   t->q = (Leading *)(void *)(work + t->nodes + 2);
   t->free = t->q + t->nodes + 1;
   Level top = {.lo = 0, .mid = t->nodes / 2, .hi = t->nodes, .base = t->free, .now = t->free + cells};
-  attn_rt_tree_start(t->local, t->nodes, t->one_root, top.base);
+  double shift = attn_rt_tree_start(t->local, t->nodes, t->one_root, top.base);
   descend(t, top, true, rest);
-  z[0] = t->order == t->one_root ? t->log_z : -INFINITY;
+  z[0] = t->order == t->one_root ? shift + t->log_z : -INFINITY;
   z[1] = 0;
   if (z[0] == -INFINITY) fill(t->log_p, cells, -INFINITY);
   else entropy(t, z);

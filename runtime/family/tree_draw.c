@@ -94,7 +94,7 @@ void attn_rt_tree_draw(const int64_t *n, const void *const *in, void *const *out
   d.log_p = (double *)(void *)(d.rest + width + 1);
   bool fails = d.n > 0 && attn_rt_tree_is_spoilt(d.local, d.n);
   for (int64_t i = 0; i < d.n; i++) d.to[i] = i;
-  if (!fails) attn_rt_tree_start(d.local, d.n, d.one_root, d.open);
+  if (!fails) (void)attn_rt_tree_start(d.local, d.n, d.one_root, d.open);
   int64_t roots = 0;
   for (int64_t i = 0; i < d.n && !fails; i++) {
     come_to_root(&d, i);

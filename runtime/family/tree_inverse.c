@@ -346,7 +346,7 @@ ALWAYS void logs(Inverse *t, double *log_p) {
 
 ALWAYS bool marginals(Inverse *t, double *log_p, double *p, double *z) {
   int64_t n = t->nodes, w = t->width;
-  double mean = 0, log_z = t->shift;
+  double mean = 0, log_z = 0; /* less the shift, of any size: entropies keep their digits */
   if (!place(t)) return false;
   for (int64_t i = 0; i < n; i += EIGHT)
     if (!choices_of_eight(t, i)) return false;
@@ -361,8 +361,8 @@ ALWAYS bool marginals(Inverse *t, double *log_p, double *p, double *z) {
     p[i * (n + 1) + n] = t->root[i] / t->sum[i];
   }
   if (log_p) logs(t, log_p);
-  z[0] = log_z;
-  z[1] = log_z - t->shift - mean > 0 ? log_z - t->shift - mean : 0;
+  z[0] = t->shift + log_z;
+  z[1] = log_z - mean > 0 ? log_z - mean : 0;
   return true;
 }
 

@@ -11,8 +11,8 @@ Leading attn_rt_tree_eliminate(Leading *a, int64_t stride, int64_t k, const int6
 void attn_rt_tree_choose(const double *local, int64_t nodes, bool one_root, int64_t i, const Leading *q, double *log_p);
 /* NaN or +inf off the diagonal. */
 bool attn_rt_tree_is_spoilt(const double *local, int64_t nodes);
-/* The chain at the start, [nodes, nodes + 1]. */
-void attn_rt_tree_start(const double *local, int64_t nodes, bool one_root, Leading *to);
+/* The chain at the start, [nodes, nodes + 1], each row relative to its largest; the sum of those. */
+double attn_rt_tree_start(const double *local, int64_t nodes, bool one_root, Leading *to);
 
 /* attn_rt_tree_sum in plain doubles, of weights that are not spoilt, nodes > 0.  False: something would leave their range, and what
  * is in the outputs does not matter.  tree_plain.c; work as attn_rt_tree_sum's. */

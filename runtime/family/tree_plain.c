@@ -28,7 +28,7 @@ struct Plain {
   double *q;              /* [width, width] */
   double *via;            /* [width]: a column */
   double *free;
-  double log_z, least;
+  double log_z, least; /* log_z: less the rows' largest */
   bool fails;
 };
 
@@ -204,9 +204,10 @@ ALWAYS void by_halves(Plain *t, const Part *base, bool top) {
 
 /* ---- the whole ---------------------------------------------------------------------------------------------------- */
 
-/* less[j, i]: log weights relative to the row's largest, transposed; arcs: e to that.  False: a row without weight, or out of range. */
-ALWAYS bool start(Plain *t, const double *local, const Part *all, double *less, double *top) {
+/* less[j, i]: log weights relative to the row's largest, transposed; arcs: e to that; *sum: of the largest.  False: a row without weight, or out of range. */
+ALWAYS bool start(Plain *t, const double *local, const Part *all, double *less, double *top, double *sum) {
   int64_t n = t->nodes, w = t->width;
+  double shift = 0;
   for (int64_t i = 0; i < n; i++) {
     const double *x = local + i * (n + 1);
     double max = x[n], min = x[n], *arc = all->arc + i * w;
@@ -227,9 +228,10 @@ ALWAYS bool start(Plain *t, const double *local, const Part *all, double *less, 
     arc[i] = 0;
     less[i * w + i] = -INFINITY;
     top[i] = x[n] - max;
-    t->log_z += max;
+    shift += max;
   }
   for (int64_t i = 0; i < n; i++) all->root[i] = plain_exp(top[i]);
+  *sum = shift;
   return true;
 }
 
@@ -267,13 +269,13 @@ ALWAYS bool run(const double *local, int64_t nodes, bool one_root, double *log_p
   t.via = mean + w;
   Part all = part_at(t.via + w, 0, nodes);
   t.free = all.arc + part_space(nodes);
-  if (!start(&t, local, &all, less, top)) return false;
-  double shift = t.log_z;
+  double shift;
+  if (!start(&t, local, &all, less, top, &shift)) return false;
   descend(&t, &all, true);
   if (t.fails || t.least < LEAST) return false;
   double e = marginals(&t, &all, less, top, log_p, sum, mean);
-  z[0] = t.log_z;
-  z[1] = t.log_z - shift - e > 0 ? t.log_z - shift - e : 0;
+  z[0] = shift + t.log_z;
+  z[1] = t.log_z - e > 0 ? t.log_z - e : 0;
   return !t.fails;
 }
 

@@ -427,7 +427,7 @@ ALWAYS bool rows_of_marginals(Single *t, int64_t i, int64_t rows, float *p, doub
 
 ALWAYS bool marginals(Single *t, float *p, double *z) {
   int64_t n = t->nodes;
-  double mean = 0, log_z = t->shift;
+  double mean = 0, log_z = 0;
   float highest, limit = (1 + 0.5F * sqrtf((float)n)) * 0x1p-24F * 1.5F / ERROR;
   bool fails = false;
   if (!place(t, &highest)) return false;
@@ -437,8 +437,8 @@ ALWAYS bool marginals(Single *t, float *p, double *z) {
     if (!rows_of_marginals(t, i, EIGHT, p, &mean, highest, limit)) return false;
   if (down(n) < n && !rows_of_marginals(t, down(n), n - down(n), p, &mean, highest, limit)) return false;
   for (int64_t i = 0; i < n; i++) log_z += plain_log((double)t->pivot[i]);
-  z[0] = log_z;
-  z[1] = log_z - t->shift - mean > 0 ? log_z - t->shift - mean : 0;
+  z[0] = t->shift + log_z;
+  z[1] = log_z - mean > 0 ? log_z - mean : 0;
   return true;
 }
 
