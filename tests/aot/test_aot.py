@@ -154,6 +154,21 @@ class Files(Base):
         self.assertIn("--emit=obj,header", p.stderr)
         self.assertEqual([q.name for q in self.dir.iterdir()], ["m.attn"])
 
+    def test_a_linker_that_fails(self):
+        """What it says is told, and no file is left; a linker behind it in the order is tried."""
+        tools = self.dir / "tools"
+        tools.mkdir()
+        (tools / "cc").write_text("#!/bin/sh\necho no luck today\nexit 3\n")
+        (tools / "cc").chmod(0o755)
+        words = [Path(ATTN).resolve(), "compile", self.model(ROWS), "-o", self.dir / "k"]
+        p = run(*words, status=1, env=dict(os.environ, PATH=str(tools)))
+        self.assertIn("could not be linked", p.stderr)
+        self.assertIn("no luck today", p.stderr)
+        self.assertEqual({q.name for q in self.dir.iterdir()}, {"m.attn", "tools"})
+        if shutil.which("ld"):
+            (tools / "ld").symlink_to(shutil.which("ld"))
+            run(*words, env=dict(os.environ, PATH=str(tools)))
+
     def test_other_linkers(self):
         for name in ("ld", "ld.lld-19"):
             tool = shutil.which(name)

@@ -92,7 +92,8 @@ static void test_mistakes(void) {
   EXPECT(attn_call_input(c, "nobody", &bad, &why) == ATTN_ERROR_NAME && strstr(why.text, "nobody"));
   EXPECT(attn_call_input(c, "v", &none, &why) == ATTN_ERROR_INPUT);
   EXPECT(attn_call_graph(c, "v", &bad, &bad, &why) == ATTN_ERROR_NAME);
-  bad.rank = 99;
+  for (bad.rank = ATTN_MAX_RANK + 1; bad.rank < 99; bad.rank += 45) EXPECT(attn_call_input(c, "v", &bad, &why) == ATTN_ERROR_INPUT);
+  bad.rank = -1;
   EXPECT(attn_call_input(c, "v", &bad, &why) == ATTN_ERROR_INPUT);
   EXPECT(attn_call_size(c, "K", 3, &why) == ATTN_ERROR_NAME && attn_call_size(c, "N", -3, &why) == ATTN_ERROR_INPUT);
   EXPECT(attn_call_run(c, &why) == ATTN_OK); /* nothing of that changed anything */
@@ -155,6 +156,11 @@ static void test_graph(void) {
   EXPECT(!attn_call_graph(c, "adj", &p, &i, &why) && !attn_call_input(c, "v", &x, &why));
   EXPECT(attn_call_run(c, &why) == ATTN_OK && !attn_call_result(c, "o", &o, &why));
   EXPECT(o.shape[0] == 2 && ((double *)o.data)[0] == 3 && ((double *)o.data)[1] == 0);
+  int64_t apart[] = {2, 7, 0, 7};
+  attn_array strided = {apart, ATTN_I64, 1, {2}, {2}};
+  EXPECT(!attn_call_graph(c, "adj", &p, &strided, &why) && attn_call_run(c, &why) == ATTN_OK);
+  EXPECT(!attn_call_result(c, "o", &o, &why) && ((double *)o.data)[0] == 3);
+  EXPECT(!attn_call_graph(c, "adj", &p, &i, &why));
   indices[0] = 7;
   EXPECT(attn_call_run(c, &why) == ATTN_ERROR_INPUT && strstr(why.text, "adj"));
   attn_call_free(c);

@@ -266,6 +266,10 @@ class Diagnostics(Cli):
             with self.subTest(content=content[:20]):
                 self.fails("check", self.file("m.attn", content), says=r"m\.attn:1:|m\.attn:2:")
 
+    def test_a_file_that_cannot_be_read(self):
+        """It opens, and then reading fails."""
+        self.fails("check", "/proc/self/mem", says=r"cannot read '/proc/self/mem'")
+
     def test_long_line(self):
         self.check("model m(N) { out y = " + "1 + " * 50000 + "nosuch }\n", "m.attn:1:")
 
@@ -298,6 +302,7 @@ class Inputs(Cli):
     def test_wrong_rank(self):
         self.fails(*self.attention(q=self.q[0]), says=r"\bq\b")
         self.fails(*self.attention(q=self.q[None]), says=r"\bq\b")
+        self.fails(*self.attention(q=self.q[..., None]), says=r"\bq\b")
         self.fails(*self.attention(q="0.5"), says=r"\bq\b")
 
     def test_sizes(self):
@@ -310,6 +315,10 @@ class Inputs(Cli):
         self.fails(*heads, *words(4, 2), "G=4", says=r"\bk\b|\bv\b")
         self.fails(*heads, *words(3, 1), "G=2", says="multihead.attn:")
         self.attn(*heads, *words(4, 2), "G=2")
+        part = ["run", self.file("m.attn", "model m(M, N) {\n  data x: [M, N - M], y: [N // M]\n  out z[i in M] = i\n}\n"), "x=random", "y=random"]
+        self.attn(*part, "M=3", "N=6")
+        self.fails(*part, "M=5", "N=3", says=(r"'x'", "negative", "N = 3"))
+        self.fails(*part, "M=0", "N=3", says=(r"'y'", "not a number", "M = 0"))
         for value in ("-1", "1.5", "abc", "", "99999999999999999999"):
             with self.subTest(value=value):
                 self.fails(*heads, *words(4, 2), f"G={value}", says=r"\bG\b")
@@ -364,6 +373,19 @@ class Inputs(Cli):
         hop = "model m(N) {\n  data x: [N]\n  for j in 1..N {\n    edge phi in N\n    out o[j] = E[x[phi[phi[j]]]]\n  }\n}\n"
         self.fails("run", self.file("m.attn", hop), "x=random", "N=4", says=(r"m\.attn:5:", "index"))
 
+    def test_index_out_of_range_in_an_output(self):
+        """Outputs of many iterations side by side: the first bad index, or none, whatever stands behind it."""
+        path = self.file("m.attn", "model m(N, K) {\n  data x: [K], at: int[N]\n  out y[i in N] = x[at[i]]\n}\n")
+        x, n = self.save("x", np.arange(5, dtype="f4")), 40
+        for bad in (5, -1, 2 ** 40, -2 ** 62):
+            for place in (0, 17, n - 1):
+                at = np.arange(n) % 5
+                at[place:] = bad
+                with self.subTest(bad=bad, place=place):
+                    self.fails("run", path, x, self.save("at", at), says=(r"m\.attn:3:", f"index {bad} "))
+        self.attn("run", path, x, self.save("at", np.arange(n) % 5), "-o", "y.npy")
+        self.assertTrue(np.array_equal(np.load(self.path("y.npy")), np.arange(n) % 5))
+
     def test_graph(self):
         base = ["run", self.file("g.attn", GRAPH), self.save("v", np.arange(3, dtype="f4"))]
 
@@ -374,7 +396,8 @@ class Inputs(Cli):
         self.attn(*base, *graph([0, 2, 2], [0, 2]), "-o", "o.npy")
         self.assertEqual(np.load(self.path("o.npy")).tolist(), [1, 0])
         for indptr, indices in (([0, 2, 2], [0, 3]), ([0, 2, 2], [0, -1]), ([0, 2, 1], [0, 2]), ([0, 2, 9], [0, 2]),
-                                ([1, 2, 2], [0, 2]), ([0, 2, 2], [1, 1]), ([-5, 2, 2], [0, 2])):
+                                ([1, 2, 2], [0, 2]), ([0, 2, 2], [1, 1]), ([-5, 2, 2], [0, 2]), ([0, 3, 2], [0, 2]),
+                                ([[0, 2, 2]], [0, 2]), ([[0], [2], [2]], [0, 2]), ([0, 2, 2], [[0, 2]]), ([], [])):
             with self.subTest(indptr=indptr, indices=indices):
                 self.fails(*base, *graph(indptr, indices), says="adj")
         self.fails(*base, graph([0, 2, 2], [0, 2])[0], says="adj")
@@ -385,14 +408,24 @@ class Inputs(Cli):
         for n in (4 * 10 ** 12, 2 ** 62, 2 ** 63 - 1, 2 ** 64, 10 ** 30):
             with self.subTest(n=n):
                 self.fails(*base, f"N={n}", says=r"\bN\b|\bk\b|\bv\b|memory|large")
-
+        wide = self.file("wide.attn", "model wide(M, N) {\n  out y[i in M, j in N] = i + j\n}\n")
+        self.fails("run", wide, f"M={2 ** 33}", f"N={2 ** 31}", says=(r"'y'", "too large"))
 
     def test_cost_limit(self):
         text = "model m(N) {\n  data x: [N]\n  edge a in N\n  edge b in N\n  potential exp(x[a] * x[b])\n  out o = E[x[a]]\n}\n"
         base = ["run", self.file("m.attn", text), "x=random:1"]
-        self.fails(*base, "N=10000000", says=(r"m\.attn:3:", "'a'", "'b'", r"1e\+14", r"1e\+12"))
         self.fails(*base, "N=100", "--max-cost=1e3", says=(r"1e\+04", r"1e\+03"))
+        self.fails(*base, "N=10000000", says=(r"m\.attn:3:", "'a'", "'b'", r"1e\+14", r"1e\+12"))
         self.attn(*base, "N=100", "--max-cost=1e5")
+
+    def test_memory_limit(self):
+        """What the compiler takes, of every verb; not what arrays take."""
+        path = self.file("a.attn", ATTENTION)
+        for words in (["check"], ["explain"], ["compile", "-o", "stem"], ["run", "q=random", "k=random", "v=random", "M=2", "N=3", "D=4", "C=2"]):
+            with self.subTest(verb=words[0]):
+                self.fails(words[0], path, *words[1:], "--max-memory=0.00001", says=(r"more than 1e-05 GiB", "--max-memory"))
+        copy = ["run", self.file("copy.attn", COPY), "x=random", "N=1000000", "-o", "y.npy"]
+        self.attn(*copy, "--max-memory=0.003")
 
 
 class Inference(Cli):
@@ -556,6 +589,14 @@ class Outputs(Cli):
     def test_full_stdout(self):
         with open("/dev/full", "w") as full:
             self.attn("run", self.file("copy.attn", COPY), self.save("x", self.LARGE), stdout=full, status=1)
+
+    def test_closed_pipe(self):
+        """Who reads has gone away: an error, not the end by a signal."""
+        reader, writer = os.pipe()
+        os.close(reader)
+        with open(writer, "w") as gone:
+            done = self.attn("run", self.file("copy.attn", COPY), self.save("x", self.LARGE), stdout=gone, status=1)
+        self.assertIn("standard output", done.stderr)
 
     def test_full_disk(self):
         """A link to /dev/full: either the write fails and is told, or the link is replaced by a whole file."""

@@ -122,12 +122,15 @@ int __wrap_openat(int folder, const char *path, int flags, ...) {
   return fails(FAULT_FILE, EMFILE) ? -1 : __real_openat(folder, path, flags, mode);
 }
 
-/* The descriptor is gone all the same, as on Linux. */
+/* The descriptor is gone all the same, as on Linux, and what was written is lost. */
 int __real_close(int fd);
 int __wrap_close(int fd);
 int __wrap_close(int fd) {
+  bool bad = fails(FAULT_FILE, EIO);
+  if (bad && ftruncate(fd, 0)) errno = EIO; /* it was only read */
   int status = __real_close(fd);
-  return fails(FAULT_FILE, EIO) ? -1 : status;
+  if (bad) errno = EIO;
+  return bad ? -1 : status;
 }
 
 int __real_rename(const char *from, const char *to);

@@ -5,11 +5,14 @@
     run.py --source ROOT --check --build build-dev            each text stands once in its file, each test exists; part of ./dev test
 
 Prints `NAME caught by TEST in S s`, or `NAME SURVIVED`; exit status 1 if any survives or cannot be tried.  A copy that no longer
-compiles has tested nothing, and counts as not tried.
+compiles has tested nothing, and counts as not tried.  `part`, words behind the test's own command, narrows a long test to the
+part that is meant.
 """
 import argparse
 import configparser
+import json
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -61,26 +64,48 @@ def make(copy, targets):
     return subprocess.run(["cmake", "--build", "--preset", "dev", "--target", *targets], cwd=copy, capture_output=True, text=True)
 
 
+def command_of(copy, test):
+    """The command of a test, what it must not print, and where it runs."""
+    shown = subprocess.run(["ctest", "--test-dir", "build-dev", "-R", f"^{test}$", "--show-only=json-v1"], cwd=copy, capture_output=True,
+                           text=True, check=True).stdout
+    [found] = json.loads(shown)["tests"]
+    wanted = {p["name"]: p["value"] for p in found["properties"]}
+    return found["command"], wanted.get("FAIL_REGULAR_EXPRESSION", []), wanted["WORKING_DIRECTORY"]
+
+
+def part_fails(copy, test, part):
+    command, never, folder = command_of(copy, test)
+    try:
+        done = subprocess.run([*command, *shlex.split(part)], cwd=folder, capture_output=True, text=True, errors="replace",
+                              timeout=SECONDS_A_TEST)
+    except subprocess.TimeoutExpired:
+        return True
+    return done.returncode != 0 or any(re.search(n, done.stdout + done.stderr) for n in never)
+
+
+def fails(copy, test, part):
+    if part:
+        return part_fails(copy, test, part)
+    words = ["ctest", "--test-dir", "build-dev", "-R", f"^{test}$", "--timeout", str(SECONDS_A_TEST)]
+    return subprocess.run(words, cwd=copy, capture_output=True).returncode != 0
+
+
 def first_failure(copy, tests):
-    for test in tests:
-        done = subprocess.run(["ctest", "--test-dir", "build-dev", "-R", f"^{test}$", "--timeout", str(SECONDS_A_TEST)], cwd=copy,
-                              capture_output=True, text=True)
-        if done.returncode:
-            return test
-    return None
+    """tests: with their parts."""
+    return next((test for test, part in tests if fails(copy, test, part)), None)
 
 
 def attempt(copy, name, guard, sound):
     """True: a test noticed.  sound: tests that passed with all guards in place; one that fails anyway notices nothing."""
     file, begin = copy / guard["file"], time.monotonic()
     text = file.read_text()
-    tests, targets = guard["tests"].split(), guard["build"].split()
+    tests, targets = [(t, guard.get("part", "")) for t in guard["tests"].split()], guard["build"].split()
     if make(copy, targets).returncode:
         print(f"{name}: the sources do not build", flush=True)
         return False
-    fails = first_failure(copy, [t for t in tests if t not in sound])
-    if fails:
-        print(f"{name}: {fails} fails with the guard in place", flush=True)
+    broken = first_failure(copy, [t for t in tests if t not in sound])
+    if broken:
+        print(f"{name}: {broken} fails with the guard in place", flush=True)
         return False
     sound.update(tests)
     try:

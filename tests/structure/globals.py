@@ -44,7 +44,8 @@ def main():
             if TOOLS.match(name):
                 continue
             rule = next((k for k in ALLOWED if k[0] == member and re.fullmatch(k[1], name)), None)
-            if rule:
+            shared = rule and "thread-local" in ALLOWED[rule] and not section.startswith((".tbss", ".tdata"))
+            if rule and not shared:
                 used.add(rule)
             else:
                 found.append(f"{library.name}: {member}: {name} in {section}")

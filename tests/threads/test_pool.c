@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "pool.h"
 
@@ -77,9 +78,26 @@ static void check(int threads, bool nested) {
   pool_destroy(pool);
 }
 
+/* A thread that is still at work keeps its job open. */
+static void slow_task(void *arg, int64_t item, int thread) {
+  if (thread) nanosleep(&(struct timespec){.tv_nsec = 3000000}, NULL);
+  ((int *)arg)[item]++;
+}
+
+static void check_slow(void) {
+  attn_pool *pool = pool_create(3);
+  int done[64] = {0};
+  for (int r = 1; r <= 20; r++) {
+    pool->run(pool, slow_task, done, 64);
+    for (int n = 0; n < 64; n++) expect(done[n] == r, "a job that ends has done all");
+  }
+  pool_destroy(pool);
+}
+
 int main(void) {
   const int threads[] = {1, 2, 7};
   for (int n = 0; n < 3; n++) check(threads[n], n == 2);
+  check_slow();
   pool_destroy(NULL);
   attn_pool *all = pool_create(0);
   expect(all && all->threads >= 1, "a pool of all processors");

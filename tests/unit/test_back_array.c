@@ -459,6 +459,25 @@ Test(back_array, proved_ranges) {
 }
 
 /* Without passes the same numbers. */
+/* A loop from -1 on proves nothing: in front of the array is 0, whatever lies there. */
+Test(back_array, ranges_from_below) {
+  Rig r;
+  rig_init(&r, true);
+  Builder *b = &r.b;
+  Val size = rig_size(&r, 4), one = build_int(b, 1);
+  double data[5] = {77, 1, 2, 3, 4};
+  Array *x = rig_view(&r, ARRAY_IN, STORE_WIDE, 1, &size, (attn_view){data + 1, {4}, {1}});
+  Array *out = rig_out(&r, STORE_WIDE, build_2(b, IR_ADD, size, one), 5);
+  Loop *l = build_open(b, LOOP_PAR, build_int(b, -1), size);
+  Val at = build_2(b, IR_ADD, l->index, one);
+  build_store(b, out, build_load(b, x, &l->index), &at);
+  build_close(b, l);
+  cr_assert_eq(rig_run(&r), ATTN_OK);
+  cr_expect_eq(wide_out(&r, 0)[0], 0);
+  for (int n = 1; n < 5; n++) cr_expect_eq(wide_out(&r, 0)[n], n);
+  rig_free(&r);
+}
+
 Test(back_array, unoptimised) {
   Rig r;
   rig_init(&r, false);

@@ -96,6 +96,7 @@ Test(back_cache, hits_and_misses) {
   cr_expect(!hits(&f, 7, (BackOptions){.sizes = fixed}), "a fixed size");
   cr_expect(hits(&f, 7, (BackOptions){.sizes = fixed}));
   cr_expect_eq(files_in(f.cache, NULL), 4);
+  cr_expect(!hits(&f, 7, (BackOptions){.tile = true}), "another option");
   cr_assert(stat(f.cache, &st) == 0);
   cr_expect_eq(st.st_mode & 0777, 0700);
   folder_free(&f);
@@ -130,6 +131,38 @@ Test(back_cache, damage_is_a_miss, .timeout = 120) {
   for (size_t n = 0; n < sizeof cuts / sizeof *cuts; n++) {
     damage(path, 0, cuts[n]);
     cr_expect(!hits(&f, 7, (BackOptions){0}), "cut to %ld", (long)cuts[n]);
+  }
+  folder_free(&f);
+}
+
+/* A whole file, but of another kernel; one that a link leads to. */
+Test(back_cache, files_that_are_not_used) {
+  Folder f = folder_new(), g = folder_new();
+  char one[PATH_BYTES], other[PATH_BYTES], moved[PATH_BYTES];
+  hits(&f, 7, (BackOptions){0});
+  hits(&g, 8, (BackOptions){0});
+  cr_assert(files_in(f.cache, one) == 1 && files_in(g.cache, other) == 1);
+  snprintf(moved, sizeof moved, "%s%s", f.cache, strrchr(other, '/'));
+  cr_assert(rename(other, moved) == 0 && rename(one, other) == 0 && rename(moved, one) == 0 && rename(other, moved) == 0);
+  cr_expect(!hits(&f, 7, (BackOptions){0}), "the file of another kernel");
+  expect_failure(&f, 7);
+  cr_assert(rename(one, other) == 0 && symlink(other, one) == 0);
+  cr_expect(!hits(&f, 7, (BackOptions){0}), "a link");
+  folder_free(&f);
+  folder_free(&g);
+}
+
+/* Only the administrator can give files away. */
+Test(back_cache, files_of_somebody_else) {
+  Folder f = folder_new();
+  char path[PATH_BYTES];
+  hits(&f, 7, (BackOptions){0});
+  cr_assert(files_in(f.cache, path) == 1);
+  if (geteuid() == 0) {
+    cr_assert(chown(path, 1, 1) == 0);
+    cr_expect(!hits(&f, 7, (BackOptions){0}), "a file of somebody else");
+    cr_assert(chown(path, 0, 0) == 0 && chown(f.cache, 1, 1) == 0);
+    cr_expect(!hits(&f, 7, (BackOptions){0}), "a folder of somebody else");
   }
   folder_free(&f);
 }

@@ -139,6 +139,18 @@ Test(ir, nesting_is_bounded) {
   arena_free(&a);
 }
 
+Test(ir, arrays_are_counted) {
+  Arena a;
+  arena_init(&a, NULL);
+  enum { ARRAYS = 5000 };
+  char *text = arena_alloc(&a, 32 * ARRAYS), *at = text;
+  at += sprintf(at, "kernel t { ");
+  for (int n = 0; n < ARRAYS; n++) at += sprintf(at, "temp a%d: int[] ", n);
+  at += sprintf(at, "}");
+  cr_assert_str_eq(parse_error(&a, text, (size_t)(at - text)), "found 'a4096', expected an array of another name");
+  arena_free(&a);
+}
+
 static void mutate(char *text, size_t n, int64_t seed) {
   static const char bytes[] = "%{}[]=:,.0123456789-# \n\0abcdefghijklmnopqrstuvwxyz";
   int64_t changes = attn_rt_random_int(seed, 1, (int64_t[]){0}, 1, 4);
