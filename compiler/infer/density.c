@@ -3,7 +3,8 @@
  * Outside its range a pmf or density is 0 (-inf here), whatever the parameters are; inside, parameters out of range
  * make it NaN, and so does a value that is NaN.
  * Formulas: Gelman et al., Bayesian Data Analysis, appendix A; the beta-geometric is the geometric with its
- * probability integrated out under beta(a, b): B(a + 1, b + d) / B(a, b). */
+ * probability integrated out under beta(a, b): B(a + 1, b + d) / B(a, b).  Quotients of gamma functions are written by B too, whose log
+ * loses no digit at any arguments: (n over y) = 1 / ((n + 1) B(y + 1, n - y + 1)), G((v + 1) / 2) / G(v / 2) = sqrt(pi) / B(1/2, v / 2). */
 #include <math.h>
 
 #include "base/ice.h"
@@ -89,7 +90,7 @@ static Val poisson(D *d, Val y, Val rate) {
 
 static Val binomial(D *d, Val y, Val n, Val p) {
   Val one = num(d, 1), rest = sub(d, n, y);
-  Val choose = sub(d, sub(d, fn(d, IR_LGAMMA, add(d, n, one)), fn(d, IR_LGAMMA, add(d, y, one))), fn(d, IR_LGAMMA, add(d, rest, one)));
+  Val choose = neg(d, add(d, build_2(d->b, IR_LBETA, add(d, y, one), add(d, rest, one)), fn(d, IR_LOG, add(d, n, one))));
   Val l = build_2(d->b, IR_LOGMUL, add(d, choose, times_log(d, y, p)), times_log1m(d, rest, p));
   return ranged_count(d, both(d, ge(d, n, num(d, 0)), is_probability(d, p)), both(d, ge(d, y, num(d, 0)), ge(d, n, y)), l);
 }
@@ -107,8 +108,8 @@ static Val laplace(D *d, Val y, Val mean, Val scale) {
 
 static Val student_t(D *d, Val y, Val nu, Val mean, Val scale) {
   Val z = divide(d, sub(d, y, mean), scale), half = num(d, 0.5), top = mul(d, half, add(d, nu, num(d, 1)));
-  Val norm = sub(d, fn(d, IR_LGAMMA, top), fn(d, IR_LGAMMA, mul(d, half, nu)));
-  norm = sub(d, norm, add(d, mul(d, half, fn(d, IR_LOG, mul(d, nu, num(d, 3.14159265358979323846)))), fn(d, IR_LOG, scale)));
+  Val norm = neg(d, build_2(d->b, IR_LBETA, half, mul(d, half, nu)));
+  norm = sub(d, norm, add(d, mul(d, half, fn(d, IR_LOG, nu)), fn(d, IR_LOG, scale)));
   Val l = sub(d, norm, mul(d, top, fn(d, IR_LOG1P, divide(d, mul(d, z, z), nu))));
   return where_valid(d, both(d, gt(d, nu, num(d, 0)), gt(d, scale, num(d, 0))), l);
 }

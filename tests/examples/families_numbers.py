@@ -287,6 +287,8 @@ REPLACED = """model m(B, N) {
 
 
 def top(s, k):
+    if not (s < INF).all():
+        return np.full(len(s), NAN)
     order = sorted(range(len(s)), key=lambda j: (-s[j], j))[:k]
     p = np.zeros(len(s))
     kept = [j for j in order if s[j] > -INF]
@@ -300,8 +302,8 @@ def top(s, k):
 def sparse(s, alpha):
     """entmax by bisection of its threshold."""
     x = (alpha - 1) * s.astype(np.longdouble)
-    if np.isnan(s).any() or s.max() == -INF:
-        return np.full(len(s), NAN if np.isnan(s).any() else 0)
+    if not (s < INF).all() or s.max() == -INF:
+        return np.full(len(s), 0 if s.max() == -INF else NAN)
     x = np.where(x > -INF, x - x.max(), -INF)
     low, high = np.longdouble(-1), np.longdouble(0)
     for _ in range(200):
@@ -317,8 +319,12 @@ def in_place_of_a_posterior(precision, rng):
     near = rng.standard_normal((3, 9))
     holes = near.copy()
     holes[0, 2] = holes[1] = -INF
+    peak, spoiled = near.copy(), near.copy()
+    peak[1, 4] = HUGE
+    spoiled[0, 3], spoiled[2, 5] = NAN, INF
     for label, s in (("plain", near), ("+1e4", near + 1e4), ("times 1e4", near * 1e4), ("-inf", holes),
-                     ("-1e30", np.where(holes == -INF, -HUGE, holes)), ("all equal", np.zeros((3, 9)))):
+                     ("-1e30", np.where(holes == -INF, -HUGE, holes)), ("all equal", np.zeros((3, 9))), ("1e30 at one", peak),
+                     ("1e30 everywhere", np.full((3, 9), HUGE)), ("denormal", near * 1e-40), ("NaN, inf", spoiled)):
         s = typed(s, precision)
         wide = s.astype(float)
         size = min(np.abs(wide[np.isfinite(wide)]).max(initial=0), 1e4)
@@ -340,6 +346,18 @@ MEAN = """model m(N, K) {
 }
 """
 
+MEANS = """model m(B, N, K) {
+  data x: [B, N], z0: [B, K]
+  latent z[b in B, k in K]: real
+  for b in B, j in N {
+    edge e in K
+    observe x[b, j] ~ normal(z[b, e], 1)
+  }
+  infer z by collapsed(steps = 1, init = z0)
+  out c[b in B, k in K] = z[b, k]
+}
+"""
+
 
 @check
 def latents(precision, rng):
@@ -356,6 +374,49 @@ def latents(precision, rng):
         a, b = typed(a, precision), typed(b, precision)
         furthest = np.abs(np.subtract.outer(a.astype(float), b.astype(float))).max()
         yield Trial(label, MEAN, dict(x=a, z0=b), dict(c=step(a, b)), log_w=float(furthest ** 2 / 2))
+    # In a plate: what is no number, or so far away that squares are 1e30 (in f32 1e10: beyond, all centres are as near), stays in its copy.
+    a, b = typed(np.stack([x] * 4), precision), typed(np.stack([z] * 4), precision)
+    a[1, 7], a[2], a[3, 5] = NAN, a[2] - typed(1e15 if precision == "f64" else 1e5, precision), INF
+    want = np.stack([step(p.astype(float), q.astype(float)) for p, q in zip(a, b)])
+    want[1] = want[3] = NAN
+    yield Trial("NaN, inf and far away in copies", MEANS, dict(x=a, z0=b), dict(c=want), log_w=10)
+
+
+MOMENTS = {                                    # family, the values that its choices have, what stands for a choice
+    "edge": "v[c]", "chain": "v[c]", "network": "v[c]", "bits": "c * v[1]", "subset": "c * v[1]", "tree": "v[c[n]]",
+    "projective tree": "v[c[n]]", "permutation": "v[c[n]]", "matching": "v[c[n]]"}
+
+
+@check
+def variances(precision, rng):
+    """Values about 1000: a variance about a shift keeps its digits; without one its error is that of the square."""
+    for name, value in MOMENTS.items():
+        nodes, choices, text = FAMILIES[name][:3]
+        s, v = typed(rng.standard_normal((2, nodes, choices)), precision), typed(1000 + rng.standard_normal(choices), precision)
+        trees = "tree" in name
+        index = "b, n" if "for n in" in text and "[n]" not in value else "b, n in N"
+        lines = [f"out m[{index}] = E[{value}]", f"out raw[{index}] = E[sq({value})] - sq(E[{value}])",
+                 f"out var[{index}] = E[sq({value} - 1000)] - sq(E[{value} - 1000])"]
+        if name in ("bits", "subset") or trees:
+            lines.pop()                        # a value is 0 where there is none: nothing is near 1000
+        body = [line for line in text.splitlines() if " out " not in line]
+        at = max(k for k, line in enumerate(body) if "potential" in line and "s[b, n" in line)
+        after = at + 1 if "in N" not in index else len(body) - 2
+        text = "\n".join(body[:after] + ["      " + line for line in lines] + body[after:]) + "\n"
+        text = text.replace("data s: [B, N, L]", "data s: [B, N, L], v: [%s]" % ("N" if trees else "L"))
+        p = np.array([exact(copy.astype(float), name)[0] for copy in s]).astype(np.longdouble)
+        x = v.astype(np.longdouble)
+        if name in ("bits", "subset"):
+            x = np.array([0, x[1]])
+        if trees:
+            x = np.append(x[:nodes], 0)
+            v = v[:nodes]
+        mean = p @ x
+        var = ((x - mean[..., None]) ** 2 * p).sum(-1)
+        want = dict(m=mean.astype(float), raw=var.astype(float))
+        if len(lines) == 3:
+            want["var"] = var.astype(float)
+        yield Trial(name, text, dict(s=s, v=v), want, log_w=5, floor=dict(raw=1e6, m=1))
 
 
 if __name__ == "__main__":
