@@ -306,6 +306,51 @@ Test(family, trees_three_ways) {
 
 /* Where single precision is kept, no probability is off by more than its bound, 2e-6, and half a unit in the last place: random
  * scores of several widths, equal ones, of two values, a few missing; log Z and entropy. */
+/* The log of a probability below the least number: 0 -> 1 of two nodes, weight e^-x beside 1. */
+Test(family, trees_with_tiny_probabilities) {
+  for (double x = 200; x < 2000; x += 45) {
+    Problem p = problem(FOREST, 2, 2);
+    p.local[1] = -x;
+    Sum s = sum(&p);
+    near(s.log_p[1], -x - log(2));
+    near(s.z[0], log(2));
+    free(s.log_p), free(p.local);
+  }
+}
+
+/* Trees that single precision must leave to double: mates far above all others, where what is small cancels; a wide range; scores of
+ * which a float loses what counts, one that its own rounding spoils.  Small probabilities keep their digits too. */
+Test(family, trees_beyond_single_precision) {
+  enum { MATES, FAR_ROOT, WIDE, NO_FLOATS, LARGE, SHAPES };
+  for (int64_t n = 2; n <= 30; n += 4)
+    for (int64_t seed = 0; seed < 60 * SHAPES; seed++) {
+      Problem p = problem(seed % 2 ? TREE : FOREST, n, n);
+      uint64_t state = (uint64_t)(1000 * n + seed % 60 + seed / 60 * 777777);
+      size_t cells = (size_t)(n * (n + 1));
+      int64_t shape = seed / 60;
+      double high = 6 + (double)(seed % 15);
+      for (int64_t i = 0; i < n; i++)
+        for (int64_t j = 0; j <= n; j++) {
+          double u = uniform_100(&state) / 200 + 0.5, x = 2 * u + (j == (i ^ 1) ? high : 0);
+          if (shape == FAR_ROOT && j == n) x -= 3;
+          if (shape == WIDE) x = high * u;
+          if (shape == LARGE) x = (seed % 3 ? 1e6 : 3e7) + 8 * u;
+          p.local[i * (n + 1) + j] = shape == NO_FLOATS ? 900 + u : (float)x;
+        }
+      Routines r = routines_of(&p);
+      double *wide = calloc(2 * cells, sizeof *wide), *single = wide + cells, z[2];
+      call(attn_rt_tree_shares, &r, (const void *[]){p.local}, (void *[]){wide, z});
+      call(attn_rt_tree_shares_f32, &r, (const void *[]){p.local}, (void *[]){single, z});
+      for (size_t k = 0; k < cells; k++) {
+        if (k % (size_t)(n + 1) == k / (size_t)(n + 1)) continue;
+        double off = fabs(single[k] - wide[k]);
+        cr_assert(off <= 2e-6 + 0x1p-24 * wide[k] && off <= 5e-5 * wide[k], "n = %d, %d, seed %d: %.9g, %.9g", (int)n, (int)shape, (int)seed,
+                  single[k], wide[k]);
+      }
+      free(wide), free(p.local);
+    }
+}
+
 Test(family, trees_in_single_precision) {
   static const double width[] = {0.5, 1, 2, 3, 5};
   int kept = 0;
