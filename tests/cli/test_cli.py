@@ -374,17 +374,18 @@ class Inputs(Cli):
         self.fails("run", self.file("m.attn", hop), "x=random", "N=4", says=(r"m\.attn:5:", "index"))
 
     def test_index_out_of_range_in_an_output(self):
-        """Outputs of many iterations side by side: the first bad index, or none, whatever stands behind it."""
-        path = self.file("m.attn", "model m(N, K) {\n  data x: [K], at: int[N]\n  out y[i in N] = x[at[i]]\n}\n")
-        x, n = self.save("x", np.arange(5, dtype="f4")), 40
-        for bad in (5, -1, 2 ** 40, -2 ** 62):
-            for place in (0, 17, n - 1):
-                at = np.arange(n) % 5
+        """One value of each row, and sums whose iterations run side by side: an error wherever the bad index stands."""
+        head, x, n = "model m(N, K) {\n  data x: [K], at: int[N]\n", self.save("x", np.arange(5, dtype="f4")), 40
+        right = np.arange(n) % 5
+        for value, want in (("x[at[i]]", right), ("i * sum(j in N) x[at[j]]", np.arange(n) * right.sum())):
+            path = self.file("m.attn", head + f"  out y[i in N] = {value}\n}}\n")
+            for bad, place in ((5, 0), (5, n - 1), (-1, 17), (2 ** 40, 17), (-2 ** 62, n - 1)):
+                at = right.copy()
                 at[place:] = bad
-                with self.subTest(bad=bad, place=place):
+                with self.subTest(value=value, bad=bad, place=place):
                     self.fails("run", path, x, self.save("at", at), says=(r"m\.attn:3:", f"index {bad} "))
-        self.attn("run", path, x, self.save("at", np.arange(n) % 5), "-o", "y.npy")
-        self.assertTrue(np.array_equal(np.load(self.path("y.npy")), np.arange(n) % 5))
+            self.attn("run", path, x, self.save("at", right), "-o", "y.npy")
+            self.assertTrue(np.array_equal(np.load(self.path("y.npy")), want))
 
     def test_graph(self):
         base = ["run", self.file("g.attn", GRAPH), self.save("v", np.arange(3, dtype="f4"))]
