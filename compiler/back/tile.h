@@ -26,6 +26,7 @@
  *   tile_half.c    the same of bf16, as bits
  *   tile_value.c   values of a register tile
  *   tile_place.c   columns that are read where they lie
+ *   tile_narrow.c  the same, lanes being rows
  *   tile_affine.c  log weights, their factors being carried into operands
  *   tile_stream.c  strips: features, sweep, contract
  *   tile_sweep.c   the sweep over the pairs of a row
@@ -43,7 +44,7 @@
  * Tile.parts holds, times the column's inverse. */
 typedef enum { FROM_NOWHERE, FROM_ROW, FROM_COL, FROM_ROW_FEATURE, FROM_COL_FEATURE, FROM_DIAGONAL, FROM_PAIR, FROM_LOG_PAIR, FROM_SHARE } TileSource;
 
-/* scratch: lines of as many columns as a vector has lanes, FROM_COL_FEATURE of 4 bytes.  top: of a factor of a log of a sum
+/* scratch: lines of as many columns as a vector has lanes, FROM_COL_FEATURE of 4 bytes; of rows as tile_narrow.c wants them.  top: of a factor of a log of a sum
  * of products its largest value, one a row or column; its lines hold e^(value - top). */
 typedef struct TileOperand {
   TileSource from;
@@ -257,6 +258,15 @@ void tile_place_begin(Tile *t);
 void tile_place_no_range(Tile *t);
 void tile_place_range(Tile *t);
 void tile_place_contract(Tile *t, uint32_t k);
+
+/* ---- tile_narrow.c ------------------------------------------------------------------------------ */
+
+bool tile_narrow_can(const Tile *t); /* of streams whose columns may be read in place */
+LLVMValueRef tile_narrow_holds(const Tile *t); /* i1: whether the block has rows enough for it */
+LLVMValueRef tile_narrow_floats(const Tile *t, uint32_t k); /* of an operand of rows in feature loop k, in its order */
+/* Once the rows have their operands; then, in place of tile_place_features: */
+void tile_narrow_begin(Tile *t);
+void tile_narrow_features(Tile *t);
 
 /* ---- tile_across.c ------------------------------------------------------------------------------ */
 

@@ -223,6 +223,19 @@ static void features_from_panels(Tile *t) {
   count_leave(e, &c);
 }
 
+static void features_in_place(Tile *t) {
+  Emit *e = t->e;
+  LLVMBasicBlockRef done = block_new(e, "placed");
+  if (tile_narrow_can(t)) {
+    LLVMBasicBlockRef wide = block_when(e, tile_narrow_holds(t), "narrow");
+    tile_narrow_features(t);
+    LLVMBuildBr(e->b, done);
+    LLVMPositionBuilderAtEnd(e->b, wide);
+  }
+  tile_place_features(t, false);
+  block_go(e, done);
+}
+
 static void all_features(Tile *t) {
   Emit *e = t->e;
   if (!t->in_place) {
@@ -231,7 +244,7 @@ static void all_features(Tile *t) {
   }
   tile_place_begin(t);
   LLVMBasicBlockRef done = block_new(e, "features"), panels = block_when(e, t->in_place, "place");
-  tile_place_features(t, false);
+  features_in_place(t);
   LLVMBuildBr(e->b, done);
   LLVMPositionBuilderAtEnd(e->b, panels);
   features_from_panels(t);

@@ -416,6 +416,12 @@ void tile_span_pack(Emit *e, const TileRows *rows, V block, V span, V state, V f
   carry_flag(e, t->some_bad, kept_bad(t));
 }
 
+static void narrow_rows(Tile *t) {
+  LLVMBasicBlockRef panels = block_when(t->e, both(t->e, t->in_place, tile_narrow_holds(t)), "narrow");
+  tile_narrow_begin(t);
+  block_go(t->e, panels);
+}
+
 V tile_span(Emit *e, const TileRows *rows, V block, V span, V state, V panels) {
   Block b = span_at(e, rows, block, span, state);
   Tile *t = b.tiles[0];
@@ -426,6 +432,7 @@ V tile_span(Emit *e, const TileRows *rows, V block, V span, V state, V panels) {
     LLVMBuildStore(e->b, LLVMConstNull(e->t.i1), t->lost);
     t->in_place = LLVMBuildAnd(e->b, LLVMBuildNot(e->b, panels, ""), tile_place_holds(t, b.lo, b.hi), "");
     if (t->s->across) t->in_place = LLVMBuildAnd(e->b, t->in_place, tile_across_holds(e, rows), "");
+    if (tile_narrow_can(t)) narrow_rows(t);
   }
   do_stream(e, &b, 0);
   carry_flag(e, b.odd, t->kept_odd);

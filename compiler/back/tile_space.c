@@ -89,6 +89,8 @@ static void take_stream(Tile *t, Taker *s) {
     for (uint32_t k = 0; k < f->col.n; k++)
       if (lane_bytes(e, f->col.at[k]) == 4)
         t->operand[f->col.at[k]].scratch = take(s, layout_multiply(e, t->padded[n], const_int(e, t->l.n)), 4);
+    for (uint32_t k = 0; t->s->across && t->s->few && k < f->row.n; k++)
+      if (lane_bytes(e, f->row.at[k]) == 4) t->operand[f->row.at[k]].scratch = take(s, tile_narrow_floats(t, n), 4);
     if (f->is_log) t->operand[f->log_row].top = take(s, rows, 4), t->operand[f->log_col].top = take(s, cols, 4);
     for (uint32_t k = 0; k < f->loop->accs.n; k++) {
       Val result = f->loop->accs.at[k]->result;

@@ -1,0 +1,193 @@
+/* tile_narrow: the features of few rows and of columns that lie in memory, without transposing these.
+ *
+ *     lanes are rows      an operand of the rows is brought, once, into the order [feature][row]
+ *     a column's element  is the same for all lanes: instructions read it from memory so, where it lies
+ *
+ * As many columns are summed together as hide the latency of multiply-adds; then a square of sums, rows by columns, is
+ * transposed: one shuffle for each vector of eight columns and bit of the rows, where squares of columns and features take
+ * that for every vector of features.  The vectors are half those of the processor, if those have 16 lanes: an operation on
+ * these takes as long as two, and a broadcast into them a unit of its own.  Rows that are not there repeat the last one.
+ *
+ * Every sum has the terms, and the order, that it has from panels, so the bits are the same. */
+#include "back/tile.h"
+#include "back/whole.h"
+
+typedef LLVMValueRef V;
+
+enum {
+  LINES = TILE_FEW,   /* rows, and lanes, and columns that are summed together */
+  OPERANDS = 4,       /* of rows or of columns */
+  RUN = 16,           /* features: a line of the cache */
+  FEATURES_AHEAD = 32 /* columns that are fetched before they are needed */
+};
+
+/* ---- which streams ---------------------------------------------------------------------------------- */
+
+/* Whether all that a value reads are operands with a feature, and what is the same for all pairs. */
+static bool is_of_lines(const Tile *t, Val v) {
+  const Instr *i = ir_at(t->e->k, v);
+  const TileOperand *o = &t->operand[v];
+  if (!v || !t->rows->dep[v]) return true;
+  if (i->type == IR_INT || i->type == IR_BOOL) return false;
+  if (o->from) return o->from == FROM_ROW_FEATURE || (o->from == FROM_COL_FEATURE && !o->factor);
+  if (i->op == IR_INDEX || i->op == IR_RESULT || i->op == IR_LOAD) return false;
+  for (uint32_t n = 0; n < i->narg; n++)
+    if (!is_of_lines(t, i->arg[n])) return false;
+  return true;
+}
+
+bool tile_narrow_can(const Tile *t) {
+  if (!t->s->across || t->l.n < LINES || !tile_place_can(t)) return false;
+  for (uint32_t k = 0; k < t->s->features.n; k++) {
+    const TileFeature *f = &t->s->features.at[k];
+    if (f->is_dot || f->is_log || f->loop->accs.n != 1 || f->row.n > OPERANDS || f->col.n > OPERANDS) return false;
+    const Acc *a = f->loop->accs.at[0];
+    if (a->kind != ACC_SUM || a->type == IR_INT || !is_of_lines(t, a->body.x)) return false;
+  }
+  return true;
+}
+
+V tile_narrow_holds(const Tile *t) {
+  return LLVMBuildICmp(t->e->b, LLVMIntSGT, t->rows_in_block, const_int(t->e, LINES / 2), "");
+}
+
+V tile_narrow_floats(const Tile *t, uint32_t k) { return layout_multiply(t->e, t->padded[k], const_int(t->e, LINES)); }
+
+/* ---- the rows ---------------------------------------------------------------------------------------- */
+
+static void place_rows(Tile *t, uint32_t k, Val v, V feature) {
+  Emit *e = t->e;
+  const TileOperand *o = &t->operand[v];
+  V last = minus(e, t->rows_in_block, const_int(e, 1)), to = times(e, feature, LINES);
+  for (uint32_t r = 0; r < LINES; r++) {
+    V from = plus(e, LLVMBuildMul(e->b, least(e, const_int(e, r), last), t->padded[k], ""), feature);
+    tile_put(e, o->scratch, plus(e, to, const_int(e, r)), tile_get(e, e->t.f32, o->at, from));
+  }
+}
+
+void tile_narrow_begin(Tile *t) {
+  Emit *e = t->e;
+  for (uint32_t k = 0; k < t->s->features.n; k++) {
+    const TileFeature *f = &t->s->features.at[k];
+    Count c = count_enter(e, const_int(e, 0), t->extent[k]);
+    for (uint32_t n = 0; n < f->row.n; n++) place_rows(t, k, f->row.at[n], c.index);
+    count_leave(e, &c);
+  }
+}
+
+/* ---- sums -------------------------------------------------------------------------------------------- */
+
+/* Of LINES columns with those indices. */
+typedef struct Columns { const V *index; V *sum; } Columns;
+
+static void set_place(Tile *t, const TileFeature *f, V column, V d) {
+  Emit *e = t->e;
+  e->val[t->s->loop->index] = column;
+  e->val[f->loop->index] = plus(e, e->val[f->loop->lo], d);
+  e->range[f->loop->index] = (IndexRange){f->loop->lo, f->loop->hi};
+}
+
+static uint32_t index_of(const Instr *load, Val index) {
+  uint32_t n = 0;
+  while (load->arg[n] != index) n++;
+  return n;
+}
+
+/* The lines of columns further on; apart from what reads these here, which would wait. */
+static void fetch(Tile *t, const TileFeature *f, const Columns *at, V d) {
+  for (uint32_t n = 0; n < f->col.n; n++) {
+    const Instr *i = ir_at(t->e->k, f->col.at[n]);
+    for (uint32_t c = 0; c < LINES; c++) {
+      set_place(t, f, at->index[c], d);
+      array_run_ahead(t->e, i, index_of(i, f->loop->index), index_of(i, t->s->loop->index), FEATURES_AHEAD, 0);
+    }
+  }
+}
+
+/* (a - b)^2 = (b - a)^2: instructions that read memory take off what they read. */
+static void turn_square(Tile *t, const TileFeature *f) {
+  Emit *e = t->e;
+  Val x = f->loop->accs.at[0]->body.x;
+  const Instr *square = ir_at(e->k, x);
+  if (square->op != IR_MUL || square->arg[0] != square->arg[1] || t->operand[square->arg[0]].from) return;
+  const Instr *gap = ir_at(e->k, square->arg[0]);
+  if (gap->op != IR_SUB || t->rows->dep[gap->arg[1]] & DEP_COL) return;
+  tile_preset(t, square->arg[0], LLVMBuildFSub(e->b, tile_value(t, gap->arg[1], 0, 0), tile_value(t, gap->arg[0], 0, 0), ""));
+}
+
+/* Feature d of a run whose lines of rows, one for each operand, begin there; run: how far from its first. */
+static void add_feature(Tile *t, const TileFeature *f, const Columns *at, V d, const V *lines, uint32_t run) {
+  Emit *e = t->e;
+  V rows[OPERANDS];
+  for (uint32_t n = 0; n < f->row.n; n++) rows[n] = tile_get(e, t->l.f32, lines[n], const_int(e, (int64_t)run * LINES));
+  for (uint32_t c = 0; c < LINES; c++) {
+    uint32_t mark = tile_mark(t);
+    set_place(t, f, at->index[c], d);
+    for (uint32_t n = 0; n < f->row.n; n++) tile_preset(t, f->row.at[n], rows[n]);
+    for (uint32_t n = 0; n < f->col.n; n++) {
+      const Instr *i = ir_at(e->k, f->col.at[n]);
+      V x = array_run(e, i, index_of(i, f->loop->index), 1);
+      tile_preset(t, f->col.at[n], lanes_splat(&t->l, LLVMBuildExtractElement(e->b, x, LLVMConstInt(e->t.i32, 0, false), "")));
+    }
+    turn_square(t, f);
+    at->sum[c] = tile_feature_step(t, f, f->loop->accs.at[0], at->sum[c], 0, 0);
+    tile_forget(t, mark);
+  }
+}
+
+/* Features in runs of `run`, from run lo to hi. */
+static void add_runs(Tile *t, const TileFeature *f, const Columns *at, V lo, V hi, uint32_t run) {
+  Emit *e = t->e;
+  V phi[LINES], first[LINES], lines[OPERANDS];
+  LLVMBasicBlockRef from = LLVMGetInsertBlock(e->b);
+  Count c = count_enter(e, lo, hi);
+  for (uint32_t n = 0; n < LINES; n++) {
+    first[n] = at->sum[n];
+    at->sum[n] = phi[n] = LLVMBuildPhi(e->b, t->l.f32, "");
+    LLVMAddIncoming(phi[n], &first[n], &from, 1);
+  }
+  V d = times(e, c.index, run);
+  if (run > 1) fetch(t, f, at, d);
+  for (uint32_t n = 0; n < f->row.n; n++) lines[n] = tile_address(e, e->t.f32, t->operand[f->row.at[n]].scratch, times(e, d, LINES));
+  for (uint32_t n = 0; n < run; n++) add_feature(t, f, at, plus(e, d, const_int(e, n)), lines, n);
+  LLVMBasicBlockRef body = LLVMGetInsertBlock(e->b);
+  for (uint32_t n = 0; n < LINES; n++) LLVMAddIncoming(phi[n], &at->sum[n], &body, 1);
+  count_leave(e, &c);
+  for (uint32_t n = 0; n < LINES; n++) {
+    V out = LLVMBuildPhi(e->b, t->l.f32, "");
+    LLVMAddIncoming(out, (V[]){first[n], at->sum[n]}, (LLVMBasicBlockRef[]){from, body}, 2);
+    at->sum[n] = out;
+  }
+}
+
+static void sums_of(Tile *t, uint32_t k, const Columns *at) {
+  Emit *e = t->e;
+  const TileFeature *f = &t->s->features.at[k];
+  V runs = LLVMBuildUDiv(e->b, t->extent[k], const_int(e, RUN), "");
+  for (uint32_t n = 0; n < LINES; n++) at->sum[n] = tile_identity(t, f->loop->accs.at[0]);
+  add_runs(t, f, at, const_int(e, 0), runs, RUN);
+  add_runs(t, f, at, times(e, runs, RUN), t->extent[k], 1);
+  tile_transpose(&t->l, at->sum);
+  for (uint32_t r = 0; r < LINES; r++) {
+    t->strip = const_int(e, r / t->nrow), t->pair_row = times(e, t->strip, t->nrow);
+    tile_keep_result(t, f->loop->accs.at[0]->result, r % t->nrow, 0, at->sum[r]);
+  }
+}
+
+/* Columns behind the last one repeat it, up to a whole vector of the sweep. */
+void tile_narrow_features(Tile *t) {
+  Emit *e = t->e;
+  const Loop *l = t->s->loop;
+  Lanes single = t->l;
+  V index[LINES], sum[LINES];
+  Count c = count_enter(e, const_int(e, 0), times(e, ceil_div(e, t->cols_in_block, single.n), single.n / LINES));
+  V first = times(e, c.index, LINES), last = minus(e, t->cols_in_block, const_int(e, 1));
+  for (unsigned r = 0; r < LINES; r++) index[r] = plus(e, t->first_col, least(e, plus(e, first, const_int(e, r)), last));
+  e->range[l->index] = (IndexRange){l->lo, l->hi};
+  t->here_column = first;
+  t->l = lanes_of(e, LINES);
+  for (uint32_t k = 0; k < t->s->features.n; k++) sums_of(t, k, &(Columns){index, sum});
+  t->l = single;
+  t->here_column = NULL;
+  count_leave(e, &c);
+}
