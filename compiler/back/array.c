@@ -464,6 +464,10 @@ LLVMValueRef array_points(Emit *e, const Array *a) {
   return n;
 }
 
+LLVMValueRef array_bytes(Emit *e, const Array *a) {
+  return LLVMBuildMul(e->b, array_points(e, a), const_int(e, stored_bytes(e, a->elem)), "");
+}
+
 LLVMValueRef array_at(Emit *e, const Array *a, LLVMValueRef offset) {
   return LLVMBuildGEP2(e->b, stored_type(e, a->elem), e->place[a->id].data, &offset, 1, "");
 }

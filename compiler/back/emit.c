@@ -133,7 +133,7 @@ bool *emit_before_mask(Emit *e, const Region *r, Val mask) {
 
 /* ---- loops -------------------------------------------------------------------------------------- */
 
-static Count loop_enter(Emit *e, const Loop *l) {
+Count loop_enter(Emit *e, const Loop *l) {
   Count c = count_enter(e, e->val[l->lo], e->val[l->hi]);
   e->val[l->index] = c.index;
   e->range[l->index] = (IndexRange){l->lo, l->hi};
@@ -220,6 +220,7 @@ static void emit_stores(Emit *e, const Loop *l) {
   LLVMBasicBlockRef done = some ? block_when(e, some, "wanted") : NULL;
   const TileRows *rows = e->plan ? tile_rows_of(e->plan, l) : NULL;
   if (l->kind == LOOP_PAR && !e->in_task && is_alone(l->body->parent)) emit_parallel(e, l);
+  else if (l->kind == LOOP_SEQ && !e->in_task && is_alone(l->body->parent) && interchange(e, l)) (void)0;
   else if (rows) tile_rows(e, rows);
   else if (e->plan && tile_stores_line(e->plan, l)) line_store(e, l, store_scalars);
   else if (l->kind != LOOP_PAR || !beside_loop(e, l)) store_scalars(e, l);

@@ -86,6 +86,7 @@ typedef struct Emit {
   LLVMValueRef tile_space;  /* workspace of the tiles */
   LLVMValueRef threads;     /* of the pool; 1 without one */
   LLVMValueRef split_space; /* states of spans that threads share */
+  LLVMValueRef run_first, run_count; /* of the iterations of parallel loops those that are computed now; NULL: all */
   const TileRows *shared_rows; /* whose blocks are shared out among threads, and how many rows these have; NULL: none */
   LLVMValueRef block_rows, row;        /* row: the number of the one being computed */
   LLVMValueRef group; /* iterations of the loop around the rows that share a block (tile_group.c); NULL: none do */
@@ -112,6 +113,7 @@ typedef struct Count { LLVMValueRef index, hi; LLVMBasicBlockRef body, exit; } C
 /* for (index = lo; index < hi; index++), signed.  Code between enter and leave is the body. */
 Count count_enter(Emit *e, LLVMValueRef lo, LLVMValueRef hi);
 void count_leave(Emit *e, const Count *c);
+Count loop_enter(Emit *e, const Loop *l); /* the same for the iterations of a loop */
 
 void function_begin(Emit *e, const char *name, LLVMTypeRef type);
 void function_end(Emit *e, LLVMValueRef result);   /* NULL: of a function without one */
@@ -214,6 +216,7 @@ LLVMValueRef array_lines(Emit *e, const Array *a, LLVMValueRef extent); /* of th
 LLVMValueRef array_store_holds(Emit *e, const Instr *i, LLVMValueRef lo, LLVMValueRef hi);
 void array_store_run(Emit *e, const Instr *i, LLVMValueRef x, LLVMValueRef mask);
 LLVMValueRef array_points(Emit *e, const Array *a); /* how many */
+LLVMValueRef array_bytes(Emit *e, const Array *a);
 LLVMValueRef array_at(Emit *e, const Array *a, LLVMValueRef offset);
 LLVMValueRef array_get(Emit *e, const Array *a, LLVMValueRef address);
 void array_put(Emit *e, const Array *a, LLVMValueRef address, LLVMValueRef value, IrType type);
@@ -225,10 +228,16 @@ bool is_alone(const Region *r);
 void emit_share(Emit *e); /* share.c: the function that emit_parallel calls */
 /* A parallel loop of a region that is_alone, its iterations shared among the threads of the pool. */
 void emit_parallel(Emit *e, const Loop *l);
+bool parallel_takes_runs(const Emit *e, const Loop *l); /* whether it may be e->run_count iterations from e->run_first */
 void parallel_pack(Emit *e, LLVMValueRef first); /* calls e->pack for the present block and span */
 void parallel_odd_row(Emit *e, LLVMValueRef at); /* calls e->odd_rows for a row of the present block */
 void parallel_column(Emit *e, LLVMValueRef column); /* calls e->column */
 LLVMValueRef parallel_split_bytes(Emit *e); /* of the states of spans that threads share, at e->threads threads */
+
+/* ---- interchange.c ------------------------------------------------------------------------------ */
+
+/* Emits a sequence of a region that is_alone, run by run; false: its order matters. */
+bool interchange(Emit *e, const Loop *seq);
 
 /* ---- dispatch.c --------------------------------------------------------------------------------- */
 

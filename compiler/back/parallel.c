@@ -10,7 +10,8 @@
  * What the iterations read is either found again from the parameters (views, places in the workspace) or
  * handed over in the context, which lies on the caller's stack:
  *
- *   Context   rows function, in, out, sizes, workspace, threads, rows of a block, iterations in one, bytes of the workspace, lock, item, error,
+ *   Context   rows function, in, out, sizes, workspace, threads, rows of a block, iterations in one, bytes of the workspace,
+ *             of a run of iterations the first row and how many, lock, item, error,
  *             captured values...
  *
  * Few rows with many columns are shared out by spans of columns (tile.h): first every span of every block is an item,
@@ -381,9 +382,21 @@ static void emit_row(Emit *e, const Nest *nest, LLVMValueRef row, const RowsFunc
   emit_code(e, last->body, NULL, false);
 }
 
+/* A run of iterations is a run of rows: the first loop's iterations come one after another. */
+static LLVMValueRef rows_of(Emit *e, const Nest *nest, LLVMValueRef iterations) {
+  for (uint32_t n = 1; n < nest->n; n++) iterations = product(e, iterations, steps(e, nest, n));
+  return iterations;
+}
+
+bool parallel_takes_runs(const Emit *e, const Loop *l) {
+  Nest nest = nest_of(e, l);
+  return !is_grouped(&nest) && (nest.n > 1 || nest.tiled || !balance_of(e->k, l).first) && (nest.n > 1 || !nest.tiled);
+}
+
 static void emit_item(Emit *e, const Nest *nest, const RowsFunctions *f) {
-  LLVMValueRef rows = count_rows(e, nest), each = item_rows(e, nest, rows);
-  LLVMValueRef item = LLVMGetParam(e->fn, ROW_ITEM), lo = LLVMBuildMul(e->b, item, each, "");
+  LLVMValueRef context = LLVMGetParam(e->fn, ROW_CONTEXT);
+  LLVMValueRef rows = e->run_first ? load_field(e, e->t.i64, context, offsetof(Context, rows_here)) : count_rows(e, nest);
+  LLVMValueRef each = item_rows(e, nest, rows), item = LLVMGetParam(e->fn, ROW_ITEM), lo = LLVMBuildMul(e->b, item, each, "");
   LLVMValueRef left = LLVMBuildSub(e->b, rows, lo, "");
   LLVMValueRef hi = LLVMBuildAdd(e->b, lo, op_extreme(e, IR_INT, false, left, each), "");
   Balance b = nest->n == 1 && !nest->tiled ? balance_of(e->k, nest->loop[0]) : (Balance){0};
@@ -393,7 +406,9 @@ static void emit_item(Emit *e, const Nest *nest, const RowsFunctions *f) {
     hi = balance_border(e, &b, nest->loop[0], next, items, rows);
   }
   Count c = count_enter(e, lo, hi);
-  emit_row(e, nest, c.index, f);
+  LLVMValueRef row = c.index;
+  if (e->run_first) row = LLVMBuildAdd(e->b, row, load_field(e, e->t.i64, context, offsetof(Context, first)), "");
+  emit_row(e, nest, row, f);
   count_leave(e, &c);
 }
 
@@ -570,6 +585,11 @@ static void emit_shared(Emit *e, const Loop *l) {
     share_spans(e, &nest, &list, context, &f);
     LLVMBuildBr(e->b, done);
     LLVMPositionBuilderAtEnd(e->b, whole);
+  }
+  if (e->run_first) {
+    rows = rows_of(e, &nest, e->run_count);
+    store_field(e, rows_of(e, &nest, e->run_first), context, offsetof(Context, first));
+    store_field(e, rows, context, offsetof(Context, rows_here));
   }
   share(e, context, emit_rows(e, &nest, &list, ROWS_ALL, &f), parts(e, rows, item_rows(e, &nest, rows)));
   if (done) block_go(e, done);

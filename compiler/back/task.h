@@ -11,7 +11,7 @@
 /* As the generated code sees it; only offsets are used here. */
 typedef struct Context {
   void *rows, *in, *out, *sizes, *workspace;
-  int64_t threads, block_rows, group, shared, each, lock, item;
+  int64_t threads, block_rows, group, shared, each, first, rows_here, lock, item;
   attn_error error;
   int64_t captured[];
 } Context;
