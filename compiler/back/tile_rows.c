@@ -214,7 +214,8 @@ static void do_columns(Tile *t, V lo, V hi) {
   V some = op_extreme(e, IR_INT, true, minus(e, hi, lo), const_int(e, 0));
   V blocks = ceil_div(e, some, block);
   Count c = count_enter(e, const_int(e, 0), blocks);
-  set_columns(t, plus(e, lo, times(e, minus(e, minus(e, blocks, c.index), const_int(e, 1)), block)), hi);
+  V number = t->s->across ? c.index : minus(e, minus(e, blocks, c.index), const_int(e, 1));
+  set_columns(t, plus(e, lo, times(e, number, block)), hi);
   LLVMBasicBlockRef done = NULL;
   if (is_skipped(t)) {
     tile_mask_columns(t);

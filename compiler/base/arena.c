@@ -1,13 +1,18 @@
-/* arena: chunks of growing size in a list; a mark is a chunk and its fill. */
+/* arena: chunks of growing size in a list; a mark is a chunk and its fill.
+ *
+ * Arrays for kernels come from here too: long ones begin with a line of the cache, so that vectors lie in one line each, and
+ * very long ones in memory of large pages, where the system has any: streams of many megabytes otherwise wait for addresses. */
+#define _DEFAULT_SOURCE /* madvise */
 #include "base/arena.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "base/asan.h"
 
-enum { CHUNK_MIN = 64 * 1024, CHUNK_MAX = 4 * 1024 * 1024, ALIGN = 16 };
+enum { CHUNK_MIN = 64 * 1024, CHUNK_MAX = 4 * 1024 * 1024, ALIGN = 16, LINE = 64, LONG = 4096, PAGE = 2 * 1024 * 1024, PAGED = 2 * PAGE };
 
 struct ArenaChunk {
   ArenaChunk *prev;
@@ -77,11 +82,22 @@ _Noreturn void arena_out_of_memory(Arena *a) {
   abort();
 }
 
+/* PAGE: of the large pages, which memory that is aligned to them may have. */
+static void *get_chunk(size_t bytes) {
+  if (bytes < PAGED || bytes > SIZE_MAX - PAGE) return malloc(bytes);
+  size_t whole = (bytes + PAGE - 1) / PAGE * PAGE;
+  void *at = aligned_alloc(PAGE, whole);
+#ifdef MADV_HUGEPAGE
+  if (at) madvise(at, whole, MADV_HUGEPAGE); /* a wish: that it fails changes nothing */
+#endif
+  return at;
+}
+
 static void grow(Arena *a, size_t need) {
   size_t size = a->head ? a->head->size * 2 : CHUNK_MIN;
   if (size > CHUNK_MAX) size = CHUNK_MAX;
   if (size < need) size = need;
-  ArenaChunk *c = malloc(sizeof *c + size);
+  ArenaChunk *c = get_chunk(sizeof *c + size);
   if (!c) arena_out_of_memory(a);
   *c = (ArenaChunk){.prev = a->head, .size = size};
   ASAN_POISON_MEMORY_REGION(c->bytes, size);
@@ -92,9 +108,12 @@ void *arena_alloc(Arena *a, size_t bytes) {
   if (bytes > SIZE_MAX / 2) arena_out_of_memory(a);
   size_t need = (bytes + ALIGN) & ~(size_t)(ALIGN - 1); /* at least a byte of red zone behind each */
   if (a->limit && (a->used > a->limit || need > a->limit - a->used)) over_limit(a);
-  if (!a->head || a->head->size - a->head->fill < need) grow(a, need);
+  size_t slack = bytes >= LONG ? LINE - ALIGN : 0;
+  if (!a->head || a->head->size - a->head->fill < need + slack) grow(a, need + slack);
   unsigned char *p = a->head->bytes + a->head->fill;
-  a->head->fill += need;
+  size_t skip = slack ? -(uintptr_t)p % LINE : 0;
+  p += skip;
+  a->head->fill += skip + need;
   a->used += need;
   ASAN_UNPOISON_MEMORY_REGION(p, bytes ? bytes : 1);
   memset(p, 0, bytes);
