@@ -130,7 +130,7 @@ static V run_of(Tile *t, Val v, Val feature, int64_t ahead, uint32_t bits) {
   while (i->arg[along] != feature) along++;
   while (i->arg[across] != t->s->loop->index) across++;
   V x = bits ? array_run_bits(e, i, along, bits) : tile_scaled(t, v, array_run(e, i, along, t->l.n));
-  array_run_ahead(e, i, along, across, ahead, 0);
+  if (ahead) array_run_ahead(e, i, along, across, ahead, 0);
   return x;
 }
 
@@ -325,6 +325,7 @@ static void contract_patch(Tile *t, uint32_t k, V lo, V hi, const Patch *p) {
   V weights = t->acc[k].x ? t->acc[k].x : a->rounds ? t->weight[a->weight].half : t->weight[a->weight].part;
   V phi[PATCH], now[PATCH], first[PATCH], x[PATCH], w = NULL, smallest = NULL;
   uint32_t points = p->nrow * p->nvec;
+  int64_t ahead = t->s->across ? 0 : AXIS_AHEAD;
   for (uint32_t n = 0; n < points; n++) first[n] = tile_get(e, t->l.f32, t->acc[k].panel, patch_at(t, k, p, n));
   LLVMBasicBlockRef from = LLVMGetInsertBlock(e->b);
   Count c = count_enter(e, over(e, lo, packed), over(e, plus(e, hi, const_int(e, packed - 1)), packed));
@@ -336,11 +337,11 @@ static void contract_patch(Tile *t, uint32_t k, V lo, V hi, const Patch *p) {
     V column = plus(e, t->first_col, times(e, c.index, packed));
     e->val[t->s->loop->index] = column;
     set_index(e, index, range->lo, range->hi, plus(e, p->axis, const_int(e, v * t->l.n)));
-    x[v] = run_of(t, a->panel, index, AXIS_AHEAD, a->rounds ? t->l.n : 0);
+    x[v] = run_of(t, a->panel, index, ahead, a->rounds ? t->l.n : 0);
     if (!a->rounds) continue;
     V last = plus(e, t->first_col, minus(e, t->cols_in_block, const_int(e, 1)));
     e->val[t->s->loop->index] = least(e, last, plus(e, column, const_int(e, 1)));
-    x[v] = tile_half_pairs(t, x[v], run_of(t, a->panel, index, AXIS_AHEAD, t->l.n));
+    x[v] = tile_half_pairs(t, x[v], run_of(t, a->panel, index, ahead, t->l.n));
     smallest = tile_half_smaller(t, smallest, LLVMBuildBitCast(e->b, x[v], LLVMVectorType(e->t.i16, 2 * t->l.n), ""));
   }
   if (a->rounds) lose(t, tile_half_is_small(t, smallest, true));
@@ -360,8 +361,9 @@ static void contract_patch(Tile *t, uint32_t k, V lo, V hi, const Patch *p) {
   for (uint32_t n = 0; n < points; n++) tile_put(e, t->acc[k].panel, patch_at(t, k, p, n), now[n]);
 }
 
-/* Vectors of the widest patch, and its rows: as many as registers hold, a divisor of a strip's. */
-static uint32_t patch_vectors(const Tile *t) { return 2 * t->s->shape.at_once; }
+/* Vectors of the widest patch, and its rows: as many as registers hold, a divisor of a strip's.  Where columns were read before,
+ * for all rows of a block, patches are as narrow as tiles and have more rows, for which a column is loaded once. */
+static uint32_t patch_vectors(const Tile *t) { return t->s->across ? t->s->shape.at_once : 2 * t->s->shape.at_once; }
 
 static uint32_t patch_rows(const Tile *t) {
   uint32_t n = t->nrow, wide = patch_vectors(t);
@@ -445,7 +447,7 @@ void tile_place_contract(Tile *t, uint32_t k) {
   Count run = count_enter(e, const_int(e, 0), over(e, plus(e, t->cols_in_block, const_int(e, PLACE_RUN - 1)), PLACE_RUN));
   V from = times(e, run.index, PLACE_RUN), to = plus(e, from, const_int(e, PLACE_RUN));
   V axis = contract_along(t, k, from, to, const_int(e, 0), patch_vectors(t));
-  axis = contract_along(t, k, from, to, axis, t->s->shape.at_once);
+  if (patch_vectors(t) > t->s->shape.at_once) axis = contract_along(t, k, from, to, axis, t->s->shape.at_once);
   contract_along(t, k, from, to, axis, 1);
   count_leave(e, &run);
   for_sums(t, k, add_sum);
