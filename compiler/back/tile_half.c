@@ -172,7 +172,7 @@ static void sum_weights(Tile *t, uint32_t w, V *sum) {
   V first = times(e, c.index, t->l.n), live = is_live(t, first);
   for (uint32_t r = 0; r < t->nrow; r++) {
     V row = plus(e, t->pair_row ? t->pair_row : const_int(e, 0), const_int(e, r));
-    V x = tile_get(e, t->l.i32, t->weight[w].half, plus(e, first, times(e, row, t->s->shape.col_block / 2)));
+    V x = tile_get(e, t->l.i32, t->weight[w].half, plus(e, first, times(e, row, t->s->shape.pair_line / 2)));
     sum[r] = lanes_dot_bf16(&t->l, phi[r], LLVMBuildSelect(e->b, live, x, LLVMConstNull(t->l.i32), ""), ones);
     LLVMAddIncoming(phi[r], &sum[r], &c.body, 1);
   }

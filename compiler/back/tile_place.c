@@ -347,7 +347,7 @@ static void contract_patch(Tile *t, uint32_t k, V lo, V hi, const Patch *p) {
   if (a->rounds) lose(t, tile_half_is_small(t, smallest, true));
   for (uint32_t n = 0; n < points; n++) {
     V row = plus(e, p->row, const_int(e, n / p->nvec));
-    V at = plus(e, c.index, times(e, row, t->s->shape.col_block / packed));
+    V at = plus(e, c.index, times(e, row, t->s->shape.pair_line / packed));
     if (n % p->nvec == 0) w = lanes_splat(&t->l, tile_get(e, e->t.f32, weights, at));
     now[n] = a->rounds ? lanes_dot_bf16(&t->l, phi[n], w, x[n % p->nvec]) : lanes_fma(&t->l, w, x[n % p->nvec], phi[n]);
   }

@@ -51,7 +51,7 @@ static V pairs_of(const Tile *t) {
   uint32_t few = tile_place_can(t) ? (TILE_FEW + shape->rows - 1) / shape->rows : 1;
   V rows = const_int(t->e, (int64_t)few * shape->rows);
   if (t->s->across) rows = op_extreme(t->e, IR_INT, true, rows, tile_across_rows(t));
-  return times(t->e, rows, shape->col_block);
+  return times(t->e, rows, shape->pair_line);
 }
 
 static void take_acc(Tile *t, Taker *s, uint32_t k) {

@@ -265,7 +265,7 @@ static V contract_weights(const Tile *t, uint32_t k) {
   bool half = !t->acc[k].x && t->s->accs.at[k].rounds;
   V from = t->acc[k].x ? t->acc[k].x : half ? w->half : w->part;
   if (!t->pair_row) return from;
-  return tile_address(t->e, half ? t->e->t.i16 : t->e->t.f32, from, times(t->e, t->pair_row, t->s->shape.col_block));
+  return tile_address(t->e, half ? t->e->t.i16 : t->e->t.f32, from, times(t->e, t->pair_row, t->s->shape.pair_line));
 }
 
 /* How many columns share a word. */
@@ -287,7 +287,7 @@ static void contract_body(Tile *t, uint32_t nvec, uint32_t packed) {
   V line = times(e, c.index, t->panel_width);
   for (uint32_t v = 0; v < nvec; v++) panel[v] = tile_get(e, t->l.f32, from_panel, plus(e, line, const_int(e, v * t->l.n)));
   for (uint32_t n = 0; n < points; n++) {
-    V at = plus(e, c.index, const_int(e, (int64_t)(n / nvec) * t->s->shape.col_block / packed));
+    V at = plus(e, c.index, const_int(e, (int64_t)(n / nvec) * t->s->shape.pair_line / packed));
     if (n % nvec == 0) w = lanes_splat(&t->l, tile_get(e, e->t.f32, weights, at));
     next[n] = packed > 1 ? lanes_dot_bf16(&t->l, phi[n], w, panel[n % nvec]) : lanes_fma(&t->l, w, panel[n % nvec], phi[n]);
   }
@@ -307,7 +307,7 @@ static void contract_body(Tile *t, uint32_t nvec, uint32_t packed) {
 /* A function of its own, so that its registers are its own. */
 static V contract_function(Tile *t, uint32_t nvec, uint32_t packed) {
   Emit *e = t->e;
-  const char *name = arena_printf(e->arena, "%s.contract.%ux%u%s", e->name, t->nrow, nvec, packed > 1 ? ".bf16" : "");
+  const char *name = arena_printf(e->arena, "%s.contract.%ux%u.%u%s", e->name, t->nrow, nvec, t->s->shape.pair_line, packed > 1 ? ".bf16" : "");
   V f = LLVMGetNamedFunction(e->module, name);
   if (f) return f;
   LLVMTypeRef p[] = {e->t.ptr, e->t.ptr, e->t.ptr, e->t.i64, e->t.i64, e->t.i64};

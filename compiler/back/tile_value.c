@@ -73,7 +73,7 @@ static LLVMValueRef panel_place(Tile *t, const TileOperand *o, uint32_t vec) {
 LLVMValueRef tile_pair_place(Tile *t, uint32_t row, uint32_t vec) {
   LLVMValueRef r = row_here(t, row);
   if (t->pair_row) r = plus(t->e, t->pair_row, r);
-  return plus(t->e, times(t->e, r, t->s->shape.col_block), column_here(t, vec));
+  return plus(t->e, times(t->e, r, t->s->shape.pair_line), column_here(t, vec));
 }
 
 /* The log of a sum of products relative to the tops of its factors.  A sum so small that products may have fallen out of

@@ -21,8 +21,9 @@ typedef struct TileTarget {
 } TileTarget;
 
 /* A tile: rows x (vectors * lanes) points, of which registers hold rows x (at_once * lanes); at_once divides vectors.  Blocks:
- * multiples of it.  hosts: registers are left for the sweep of another tile beside the features of one. */
-typedef struct TileShape { uint32_t lanes, rows, vectors, at_once, row_block, col_block; bool hosts; } TileShape;
+ * multiples of it.  hosts: registers are left for the sweep of another tile beside the features of one.  pair_line: floats from a row's
+ * pairs to the next row's; even. */
+typedef struct TileShape { uint32_t lanes, rows, vectors, at_once, row_block, col_block, pair_line; bool hosts; } TileShape;
 
 enum { TILE_ROWS = 6, TILE_VECTORS = 4 }; /* of a register tile, at most */
 enum { TILE_FEW = 8 }; /* rows of a block, at most, whose columns are read where they lie: packing costs more */
@@ -73,9 +74,11 @@ typedef struct TileWeight { Val body, seed; } TileWeight;
 
 /* What a loop over the columns, before the rows, finds for each of them by going over all rows with the log weight of a pair:
  * its largest, lse and mass (tile_across.c).  around: the loops around it, depth - 1 of them, in order; log_w: in the
- * stream; mask: 0, or which pairs it takes; share: 0, or e^log_w over its sum for the column, there too; stores: of the
+ * stream; mask: 0, or which pairs it takes; share: 0, or e^log_w over its sum for the column, there too, or what is made of that
+ * and is the same wherever the sum is a number; stores: of the
  * results, at the column; late: what the stream reads of them, operands of columns. */
-enum { TILE_NEST = 7, TILE_ACROSS_ROWS = 64 }; /* rows of a block that does this, at most */
+/* rows of a block that does this, at most; its columns */
+enum { TILE_NEST = 7, TILE_ACROSS_ROWS = 64, TILE_ACROSS_COLUMNS = 256 };
 typedef struct TileAcross {
   const Loop *around[TILE_NEST], *loop;
   uint32_t depth;

@@ -16,6 +16,8 @@
  *
  * Requires the streams to be planned.  Ensures: TileStream.across is NULL or tells of the first loop; results that the
  * stream reads are operands of columns which TileStream.col does not list: they are known late. */
+#include <math.h>
+
 #include "ir/build.h"
 #include "ir/items.h"
 #include "ir/walk.h"
@@ -298,11 +300,53 @@ static bool is_guarded(const Finder *f, const TileAcross *a, Val v) {
   return true;
 }
 
+/* ---- what is the share, or 0 where that is 0 ------------------------------------------------------------ */
+
+static bool is_infinite(const Finder *f, Val v, double sign) {
+  const Instr *i = ir_at(f->k, v);
+  return i->op == IR_CONST && (i->type == IR_REAL || i->type == IR_WIDE) && i->number == sign * INFINITY;
+}
+
+/* Where columns have a sum that is a number: whether a condition holds for all pairs, but for some whose share is 0. */
+static bool holds_or_is_none(const Finder *f, const TileAcross *a, Val c) {
+  const Instr *i = ir_at(f->k, c);
+  const Loop *rows = f->rows->loop;
+  if (c == a->mask) return true;
+  if (i->op == IR_AND) return holds_or_is_none(f, a, i->arg[0]) && holds_or_is_none(f, a, i->arg[1]);
+  if (i->narg == 2 && i->arg[0] == rows->index) return (i->op == IR_GE && i->arg[1] == rows->lo) || (i->op == IR_LT && i->arg[1] == rows->hi);
+  if (i->narg != 2 || i->arg[0] != a->log_w) return false;
+  return (i->op == IR_LT && is_infinite(f, i->arg[1], 1)) || (i->op == IR_GT && is_infinite(f, i->arg[1], -1));
+}
+
+static bool is_zero(const Finder *f, Val v) {
+  const Instr *i = ir_at(f->k, v);
+  return i->op == IR_CONST && (i->type == IR_REAL || i->type == IR_WIDE) && i->number == 0;
+}
+
+/* c ? share : 0, or the log of the sum if that is no number. */
+static bool is_choice(const Finder *f, const TileAcross *a, Val v, Val share) {
+  const Instr *i = ir_at(f->k, v), *c = i->op == IR_SELECT ? ir_at(f->k, i->arg[0]) : NULL;
+  if (!c) return false;
+  if (i->arg[1] == share) return is_zero(f, i->arg[2]) && holds_or_is_none(f, a, i->arg[0]) && (!a->mask || implies(f, i->arg[0], a->mask));
+  Val sum = i->arg[1];
+  if (i->arg[2] != share || c->op != IR_NE || c->arg[0] != sum || c->arg[1] != sum) return false;
+  return is_result(f, a, sum, ACC_MASS) || is_result(f, a, sum, ACC_LSE);
+}
+
+/* The share, or what in the end is made of it alone: the farther that is, the less is left to do for a pair. */
 static Val share_in(const Finder *f, const TileAcross *a) {
   const Region *body = f->s->loop->body;
-  for (uint32_t n = 0; n < body->code.n; n++)
-    if (is_share(f, a, body->code.at[n]) && is_guarded(f, a, body->code.at[n])) return body->code.at[n];
-  return 0;
+  Val share = 0, best = 0;
+  bool chosen = false;
+  for (uint32_t n = 0; n < body->code.n; n++) {
+    Val v = body->code.at[n];
+    if (!share && !is_share(f, a, v)) continue;
+    if (share && !is_choice(f, a, v, share)) continue;
+    chosen |= share != 0; /* pairs that the mask leaves out have 0 */
+    share = v;
+    if (chosen || is_guarded(f, a, v)) best = v;
+  }
+  return best;
 }
 
 static bool is_across(Finder *f, const Loop *first, TileAcross *a) {
@@ -350,6 +394,12 @@ static bool does_columns(const TilePlan *p, const Loop *l) {
   return false;
 }
 
+/* What few rows keep of the pairs of a block fits in a first cache, if rows do not begin at the same place of a page. */
+static void set_block(TileShape *s) {
+  s->col_block = TILE_ACROSS_COLUMNS;
+  s->pair_line = TILE_ACROSS_COLUMNS + s->lanes;
+}
+
 static void find_in(TilePlan *p, Arena *arena, TileRows *rows) {
   if (rows->streams.n != 1 || rows->tiled != 1) return;
   Finder f = {.arena = arena, .k = p->k, .rows = rows, .s = rows->streams.at[0]};
@@ -365,6 +415,7 @@ static void find_in(TilePlan *p, Arena *arena, TileRows *rows) {
     if (!l || l->kind != LOOP_PAR || tile_across_of(p, l) || !is_across(&f, l, a)) continue;
     if (does_columns(p, a->loop) || !split_columns(&f, a)) continue;
     f.s->across = a;
+    set_block(&f.s->shape);
     rows->around = NULL;
     return;
   }

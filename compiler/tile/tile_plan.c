@@ -439,7 +439,7 @@ static TileShape shape_for(const TileTarget *t, uint32_t accs) {
   if (s.rows > most) s.rows = most;
   s.hosts = s.rows * s.at_once * accs + s.at_once + 1 + SWEEP_REGISTERS <= t->registers;
   s.row_block = s.rows * ((1024 + s.rows - 1) / s.rows);
-  s.col_block = 512;
+  s.col_block = s.pair_line = 512;
   return s;
 }
 
