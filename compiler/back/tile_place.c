@@ -315,6 +315,22 @@ static V patch_at(Tile *t, uint32_t k, const Patch *p, uint32_t n) {
   return sums_at(t, k, plus(e, p->row, const_int(e, n / p->nvec)), plus(e, p->place, const_int(e, n % p->nvec * t->l.n)));
 }
 
+/* A line of the cache of the next block for a column and patch of this one: half its columns, so that memory works here too. */
+static void fetch_next(Tile *t, uint32_t k, V column, const Patch *p) {
+  Emit *e = t->e;
+  const TileAcc *a = &t->s->accs.at[k];
+  Val index = a->acc->body.index[0];
+  const Instr *i = ir_at(e->k, a->panel);
+  uint32_t along = 0, across = 0;
+  while (i->arg[along] != index) along++;
+  while (i->arg[across] != t->s->loop->index) across++;
+  V two = const_int(e, 2), half = LLVMBuildURem(e->b, column, two, ""), patch = LLVMBuildURem(e->b, over(e, p->row, p->nrow), two, "");
+  e->val[t->s->loop->index] = plus(e, t->first_col, over(e, column, 2));
+  set_index(e, index, a->acc->axes[0].lo, a->acc->axes[0].hi,
+            plus(e, p->axis, times(e, plus(e, times(e, half, 2), patch), t->l.n)));
+  array_run_ahead(e, i, along, across, t->s->shape.col_block, 0);
+}
+
 /* Columns lo .. hi. */
 static void contract_patch(Tile *t, uint32_t k, V lo, V hi, const Patch *p) {
   Emit *e = t->e;
@@ -345,6 +361,7 @@ static void contract_patch(Tile *t, uint32_t k, V lo, V hi, const Patch *p) {
     smallest = tile_half_smaller(t, smallest, LLVMBuildBitCast(e->b, x[v], LLVMVectorType(e->t.i16, 2 * t->l.n), ""));
   }
   if (a->rounds) lose(t, tile_half_is_small(t, smallest, true));
+  else if (t->s->across && p->nvec > 1) fetch_next(t, k, c.index, p);
   for (uint32_t n = 0; n < points; n++) {
     V row = plus(e, p->row, const_int(e, n / p->nvec));
     V at = plus(e, c.index, times(e, row, t->s->shape.pair_line / packed));
