@@ -670,6 +670,53 @@ def data_beyond_their_range(precision, rng):
         yield Trial(f"dirichlet at {point}", text, dict(x=typed(point, precision)), dict(z=want))
 
 
+STEPS = """model m(B, N, K, D) {{
+  data x: [B, N, D], z0: [B, K, D], g: [B, N, K]
+  for b in B {{
+    latent z[k in K]: [D]
+    for k in K {{ prior z[k] ~ normal(0, 2) }}
+    for j in N {{
+      edge phi in K{where}
+      potential exp(g[b, j, phi])
+      observe x[b, j] ~ normal(z[phi], 1.5)
+    }}
+  }}
+  infer z by collapsed(steps = 3, init = z0)
+  out o[b in B, k in K] = z[b, k]
+}}
+"""
+
+
+def three_steps(x, z, w):
+    """x: [N, D], z: [K, D], w: [N, K] of the prior."""
+    for _ in range(3):
+        s = w - 0.5 * ((x[:, None] - z[None]) ** 2).sum(2) / 1.5 ** 2
+        r = np.exp(s - s.max(1, keepdims=True))
+        r /= r.sum(1, keepdims=True)
+        z = (r.T @ x / 1.5 ** 2) / (1 / 2 ** 2 + r.sum(0)[:, None] / 1.5 ** 2)
+    return z, np.abs(s[np.isfinite(s)]).max(initial=0)
+
+
+@check
+def steps_of_batches(precision, rng):
+    """Latents of several data sets, each so large that its steps are taken before the next one's, by one thread or more; as
+    many latents as a vector has lanes, fewer, and more; features that fill no line; a set with a datum that is no number."""
+    for b, n, k, d, threads in ((5, 1100, 8, 64, 1), (5, 1100, 8, 64, 2), (5, 1100, 7, 61, 3), (4, 2300, 5, 33, 2), (3, 700, 6, 100, 1),
+                                (2, 530, 1, 64, 2), (3, 530, 4, 70, 1), (3, 700, 9, 100, 1), (1, 4200, 8, 17, 2), (2, 300, 8, 16, 1)):
+        for where in ("", " where phi <= j % 5"):
+            z0 = rng.standard_normal((b, k, d))
+            x = np.stack([z0[i][rng.integers(0, k, n)] for i in range(b)]) + rng.standard_normal((b, n, d))
+            z0 += 0.3 * rng.standard_normal((b, k, d))
+            x, z0, g = (typed(a, precision) for a in (x, z0, rng.standard_normal((b, n, k))))
+            if b > 3:
+                x[1, n // 2, d // 2] = NAN
+            w = g.astype(float) + (np.where(np.arange(k) <= (np.arange(n) % 5)[:, None], 0, -INF) if where else 0)
+            with np.errstate(all="ignore"):
+                want = [three_steps(x[i].astype(float), z0[i].astype(float), w[i]) for i in range(b)]
+            yield Trial(f"{b} sets of {n} x {d}, {k} latents{where}, {threads} threads", STEPS.format(where=where),
+                        dict(x=x, z0=z0, g=g), dict(o=np.stack([z for z, _ in want])), max(s for _, s in want), options=(f"--threads={threads}",))
+
+
 def judge(program, trial, precision, folder):
     path = folder / "m.attn"
     folder.mkdir()
