@@ -363,14 +363,22 @@ static LLVMValueRef run_address(Emit *e, const Instr *i, uint32_t along) {
   return LLVMBuildGEP2(e->b, stored_type(e, a->elem), array_at(e, a, start), &e->val[i->arg[along]], 1, "");
 }
 
-void array_run_ahead(Emit *e, const Instr *i, uint32_t along, uint32_t across, int64_t ahead, int64_t least) {
+void array_fetch(Emit *e, LLVMValueRef address) {
   static const char name[] = "llvm.prefetch";
   LLVMValueRef f = LLVMGetIntrinsicDeclaration(e->module, LLVMLookupIntrinsicID(name, sizeof name - 1), &e->t.ptr, 1);
+  LLVMValueRef arg[] = {address, LLVMConstInt(e->t.i32, 0, false), LLVMConstInt(e->t.i32, 2, false), LLVMConstInt(e->t.i32, 1, false)};
+  LLVMBuildCall2(e->b, LLVMGlobalGetValueType(f), f, arg, 4, "");
+}
+
+void array_run_ahead(Emit *e, const Instr *i, uint32_t along, uint32_t across, int64_t ahead, int64_t least) {
   LLVMValueRef far = LLVMBuildMul(e->b, e->place[i->array->id].stride[across], const_int(e, ahead), "");
   if (least) far = op_extreme(e, IR_INT, true, far, const_int(e, least));
-  LLVMValueRef at = LLVMBuildGEP2(e->b, stored_type(e, i->array->elem), run_address(e, i, along), &far, 1, "");
-  LLVMValueRef arg[] = {at, LLVMConstInt(e->t.i32, 0, false), LLVMConstInt(e->t.i32, 2, false), LLVMConstInt(e->t.i32, 1, false)};
-  LLVMBuildCall2(e->b, LLVMGlobalGetValueType(f), f, arg, 4, "");
+  array_fetch(e, LLVMBuildGEP2(e->b, stored_type(e, i->array->elem), run_address(e, i, along), &far, 1, ""));
+}
+
+LLVMValueRef array_run_at(Emit *e, const Instr *i, uint32_t along, uint32_t across, LLVMValueRef *bytes) {
+  *bytes = LLVMBuildMul(e->b, e->place[i->array->id].stride[across], const_int(e, stored_bytes(e, i->array->elem)), "");
+  return run_address(e, i, along);
 }
 
 LLVMValueRef array_run_bits(Emit *e, const Instr *i, uint32_t along, unsigned count) {

@@ -207,6 +207,9 @@ LLVMValueRef array_run_bits(Emit *e, const Instr *i, uint32_t along, unsigned co
 /* Has the cache fetch the run that lies `ahead` further along another dimension, and no fewer than `least` elements; it need
  * not be there. */
 void array_run_ahead(Emit *e, const Instr *i, uint32_t along, uint32_t across, int64_t ahead, int64_t least);
+/* Where its first element lies, and how many bytes further on the one is with the next index `across`. */
+LLVMValueRef array_run_at(Emit *e, const Instr *i, uint32_t along, uint32_t across, LLVMValueRef *bytes);
+void array_fetch(Emit *e, LLVMValueRef address); /* into the second cache; it need not be there */
 LLVMValueRef array_run_part(Emit *e, const Instr *i, uint32_t along, unsigned count, LLVMValueRef mask); /* NULL: all */
 /* Has the cache fetch line number `line` from where the run begins; it need not be there. */
 void array_run_fetch(Emit *e, const Instr *load, uint32_t along, LLVMValueRef line, bool write);

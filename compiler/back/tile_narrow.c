@@ -77,8 +77,12 @@ void tile_narrow_begin(Tile *t) {
 
 /* ---- sums -------------------------------------------------------------------------------------------- */
 
-/* Of LINES columns with those indices. */
-typedef struct Columns { const V *index; V *sum; } Columns;
+enum { WIDE = 2 * LINES, STEM = 4 };
+
+/* n columns with those indices, LINES, or WIDE of them that lie as far from each other as the first two: then elements are found
+ * from every STEM-th column's, `stem`, by as much as instructions add of themselves to an address: fewer registers are needed.
+ * stem: of the present feature; bytes: from one column to the next. */
+typedef struct Columns { uint32_t n; V *index, *sum, stem[WIDE / STEM], bytes; } Columns;
 
 static void set_place(Tile *t, const TileFeature *f, V column, V d) {
   Emit *e = t->e;
@@ -93,11 +97,20 @@ static uint32_t index_of(const Instr *load, Val index) {
   return n;
 }
 
+static V column_at(Tile *t, const Columns *at, uint32_t c, V further) {
+  V gap = plus(t->e, times(t->e, at->bytes, c % STEM), further);
+  return LLVMBuildGEP2(t->e->b, t->e->t.i8, at->stem[c / STEM], &gap, 1, "");
+}
+
 /* The lines of columns further on; apart from what reads these here, which would wait. */
 static void fetch(Tile *t, const TileFeature *f, const Columns *at, V d) {
   for (uint32_t n = 0; n < f->col.n; n++) {
     const Instr *i = ir_at(t->e->k, f->col.at[n]);
-    for (uint32_t c = 0; c < LINES; c++) {
+    for (uint32_t c = 0; c < at->n; c++) {
+      if (at->bytes) {
+        array_fetch(t->e, column_at(t, at, c, times(t->e, at->bytes, FEATURES_AHEAD)));
+        continue;
+      }
       set_place(t, f, at->index[c], d);
       array_run_ahead(t->e, i, index_of(i, f->loop->index), index_of(i, t->s->loop->index), FEATURES_AHEAD, 0);
     }
@@ -120,14 +133,15 @@ static void add_feature(Tile *t, const TileFeature *f, const Columns *at, V d, c
   Emit *e = t->e;
   V rows[OPERANDS];
   for (uint32_t n = 0; n < f->row.n; n++) rows[n] = tile_get(e, t->l.f32, lines[n], const_int(e, (int64_t)run * LINES));
-  for (uint32_t c = 0; c < LINES; c++) {
+  for (uint32_t c = 0; c < at->n; c++) {
     uint32_t mark = tile_mark(t);
     set_place(t, f, at->index[c], d);
     for (uint32_t n = 0; n < f->row.n; n++) tile_preset(t, f->row.at[n], rows[n]);
     for (uint32_t n = 0; n < f->col.n; n++) {
       const Instr *i = ir_at(e->k, f->col.at[n]);
-      V x = array_run(e, i, index_of(i, f->loop->index), 1);
-      tile_preset(t, f->col.at[n], lanes_splat(&t->l, LLVMBuildExtractElement(e->b, x, LLVMConstInt(e->t.i32, 0, false), "")));
+      V x = at->bytes ? tile_get(e, e->t.f32, column_at(t, at, c, const_int(e, 0)), const_int(e, run))
+                      : LLVMBuildExtractElement(e->b, array_run(e, i, index_of(i, f->loop->index), 1), LLVMConstInt(e->t.i32, 0, false), "");
+      tile_preset(t, f->col.at[n], lanes_splat(&t->l, x));
     }
     turn_square(t, f);
     at->sum[c] = tile_feature_step(t, f, f->loop->accs.at[0], at->sum[c], 0, 0);
@@ -136,58 +150,114 @@ static void add_feature(Tile *t, const TileFeature *f, const Columns *at, V d, c
 }
 
 /* Features in runs of `run`, from run lo to hi. */
-static void add_runs(Tile *t, const TileFeature *f, const Columns *at, V lo, V hi, uint32_t run) {
+static void add_runs(Tile *t, const TileFeature *f, Columns *at, V lo, V hi, uint32_t run) {
   Emit *e = t->e;
-  V phi[LINES], first[LINES], lines[OPERANDS];
+  V phi[WIDE], first[WIDE], stem[WIDE / STEM], lines[OPERANDS];
   LLVMBasicBlockRef from = LLVMGetInsertBlock(e->b);
   Count c = count_enter(e, lo, hi);
-  for (uint32_t n = 0; n < LINES; n++) {
+  for (uint32_t n = 0; n < at->n; n++) {
     first[n] = at->sum[n];
     at->sum[n] = phi[n] = LLVMBuildPhi(e->b, t->l.f32, "");
     LLVMAddIncoming(phi[n], &first[n], &from, 1);
+  }
+  for (uint32_t n = 0; at->bytes && n < at->n / STEM; n++) {
+    stem[n] = at->stem[n];
+    at->stem[n] = LLVMBuildPhi(e->b, e->t.ptr, "");
+    LLVMAddIncoming(at->stem[n], &stem[n], &from, 1);
   }
   V d = times(e, c.index, run);
   if (run > 1) fetch(t, f, at, d);
   for (uint32_t n = 0; n < f->row.n; n++) lines[n] = tile_address(e, e->t.f32, t->operand[f->row.at[n]].scratch, times(e, d, LINES));
   for (uint32_t n = 0; n < run; n++) add_feature(t, f, at, plus(e, d, const_int(e, n)), lines, n);
   LLVMBasicBlockRef body = LLVMGetInsertBlock(e->b);
-  for (uint32_t n = 0; n < LINES; n++) LLVMAddIncoming(phi[n], &at->sum[n], &body, 1);
+  for (uint32_t n = 0; n < at->n; n++) LLVMAddIncoming(phi[n], &at->sum[n], &body, 1);
+  for (uint32_t n = 0; at->bytes && n < at->n / STEM; n++) {
+    V next = tile_address(e, e->t.f32, at->stem[n], const_int(e, run));
+    LLVMAddIncoming(at->stem[n], &next, &body, 1);
+  }
   count_leave(e, &c);
-  for (uint32_t n = 0; n < LINES; n++) {
+  for (uint32_t n = 0; n < at->n; n++) {
     V out = LLVMBuildPhi(e->b, t->l.f32, "");
     LLVMAddIncoming(out, (V[]){first[n], at->sum[n]}, (LLVMBasicBlockRef[]){from, body}, 2);
     at->sum[n] = out;
   }
 }
 
-static void sums_of(Tile *t, uint32_t k, const Columns *at) {
+/* Finds the columns' elements by the distance of two, where they are floats in one array. */
+static void set_stems(Tile *t, const TileFeature *f, Columns *at) {
+  Emit *e = t->e;
+  const Instr *i = ir_at(e->k, f->col.at[0]);
+  at->bytes = NULL;
+  if (at->n < WIDE) return;
+  for (uint32_t n = 0; n < WIDE / STEM; n++) {
+    set_place(t, f, at->index[n * STEM], const_int(e, 0));
+    at->stem[n] = array_run_at(e, i, index_of(i, f->loop->index), index_of(i, t->s->loop->index), &at->bytes);
+  }
+}
+
+static void keep_rows(Tile *t, const TileFeature *f, V *sum) {
+  tile_transpose(&t->l, sum);
+  for (uint32_t r = 0; r < LINES; r++) {
+    t->strip = const_int(t->e, r / t->nrow), t->pair_row = times(t->e, t->strip, t->nrow);
+    tile_keep_result(t, f->loop->accs.at[0]->result, r % t->nrow, 0, sum[r]);
+  }
+}
+
+static void sums_of(Tile *t, uint32_t k, Columns *at) {
   Emit *e = t->e;
   const TileFeature *f = &t->s->features.at[k];
-  V runs = LLVMBuildUDiv(e->b, t->extent[k], const_int(e, RUN), "");
-  for (uint32_t n = 0; n < LINES; n++) at->sum[n] = tile_identity(t, f->loop->accs.at[0]);
+  V runs = LLVMBuildUDiv(e->b, t->extent[k], const_int(e, RUN), ""), first = t->here_column;
+  for (uint32_t n = 0; n < at->n; n++) at->sum[n] = tile_identity(t, f->loop->accs.at[0]);
+  set_stems(t, f, at);
   add_runs(t, f, at, const_int(e, 0), runs, RUN);
+  at->bytes = NULL;
   add_runs(t, f, at, times(e, runs, RUN), t->extent[k], 1);
-  tile_transpose(&t->l, at->sum);
-  for (uint32_t r = 0; r < LINES; r++) {
-    t->strip = const_int(e, r / t->nrow), t->pair_row = times(e, t->strip, t->nrow);
-    tile_keep_result(t, f->loop->accs.at[0]->result, r % t->nrow, 0, at->sum[r]);
+  for (uint32_t n = 0; n < at->n; n += LINES) {
+    t->here_column = plus(e, first, const_int(e, n));
+    keep_rows(t, f, at->sum + n);
   }
+  t->here_column = first;
+}
+
+static void columns_from(Tile *t, V first, uint32_t n) {
+  Emit *e = t->e;
+  V index[WIDE], sum[WIDE], last = minus(e, t->cols_in_block, const_int(e, 1));
+  Columns at = {.n = n, .index = index, .sum = sum};
+  for (uint32_t r = 0; r < n; r++) {
+    V own = plus(e, first, const_int(e, r));
+    index[r] = plus(e, t->first_col, n == WIDE ? own : least(e, own, last));
+  }
+  t->here_column = first;
+  for (uint32_t k = 0; k < t->s->features.n; k++) sums_of(t, k, &at);
+  t->here_column = NULL;
+}
+
+/* Whether registers hold WIDE sums, and columns are found as these want. */
+static bool takes_wide(const Tile *t) {
+  for (uint32_t k = 0; k < t->s->features.n; k++) {
+    const TileFeature *f = &t->s->features.at[k];
+    StoreType elem = f->col.n == 1 ? ir_at(t->e->k, f->col.at[0])->array->elem : STORE_BOOL;
+    if (elem != STORE_REAL && elem != STORE_F32) return false;
+  }
+  return t->l.n >= WIDE;
 }
 
 /* Columns behind the last one repeat it, up to a whole vector of the sweep. */
 void tile_narrow_features(Tile *t) {
   Emit *e = t->e;
-  const Loop *l = t->s->loop;
   Lanes single = t->l;
-  V index[LINES], sum[LINES];
-  Count c = count_enter(e, const_int(e, 0), times(e, ceil_div(e, t->cols_in_block, single.n), single.n / LINES));
-  V first = times(e, c.index, LINES), last = minus(e, t->cols_in_block, const_int(e, 1));
-  for (unsigned r = 0; r < LINES; r++) index[r] = plus(e, t->first_col, least(e, plus(e, first, const_int(e, r)), last));
-  e->range[l->index] = (IndexRange){l->lo, l->hi};
-  t->here_column = first;
+  bool takes = takes_wide(t);
+  V wide = takes ? LLVMBuildUDiv(e->b, t->cols_in_block, const_int(e, WIDE), "") : const_int(e, 0);
+  V all = times(e, ceil_div(e, t->cols_in_block, single.n), single.n / LINES);
+  e->range[t->s->loop->index] = (IndexRange){t->s->loop->lo, t->s->loop->hi};
   t->l = lanes_of(e, LINES);
-  for (uint32_t k = 0; k < t->s->features.n; k++) sums_of(t, k, &(Columns){index, sum});
-  t->l = single;
-  t->here_column = NULL;
+  if (takes) {
+    Count w = count_enter(e, const_int(e, 0), wide);
+    columns_from(t, times(e, w.index, WIDE), WIDE);
+    count_leave(e, &w);
+  }
+  Count c = count_enter(e, times(e, wide, WIDE / LINES), all);
+  columns_from(t, times(e, c.index, LINES), LINES);
   count_leave(e, &c);
+  t->l = single;
 }
