@@ -3,10 +3,10 @@
  *     lanes are rows      an operand of the rows is brought, once, into the order [feature][row]
  *     a column's element  is the same for all lanes: instructions read it from memory so, where it lies
  *
- * As many columns are summed together as hide the latency of multiply-adds; then a square of sums, rows by columns, is
- * transposed: one shuffle for each vector of eight columns and bit of the rows, where squares of columns and features take
- * that for every vector of features.  The vectors are half those of the processor, if those have 16 lanes: an operation on
- * these takes as long as two, and a broadcast into them a unit of its own.  Rows that are not there repeat the last one.
+ * As many columns are summed together as hide the latency of multiply-adds; then squares of sums, rows by columns, are
+ * transposed: one shuffle for each vector of eight columns and bit of the rows, where squares of columns and features
+ * take that for every vector of features.  Vectors are half those of the processor, if those have 16 lanes: an operation
+ * on these takes as long as two, and a broadcast into them a unit of its own.  Rows that are not there repeat the last.
  *
  * Every sum has the terms, and the order, that it has from panels, so the bits are the same. */
 #include "back/tile.h"
@@ -79,9 +79,9 @@ void tile_narrow_begin(Tile *t) {
 
 enum { WIDE = 2 * LINES, STEM = 4 };
 
-/* n columns with those indices, LINES, or WIDE of them that lie as far from each other as the first two: then elements are found
- * from every STEM-th column's, `stem`, by as much as instructions add of themselves to an address: fewer registers are needed.
- * stem: of the present feature; bytes: from one column to the next. */
+/* n columns with those indices, LINES, or WIDE of them.  bytes: NULL, or from any column to the next; elements then are
+ * found from those of every STEM-th column, `stem`, by what instructions add to an address of themselves: that takes fewer
+ * registers.  stem: of the present run's first feature. */
 typedef struct Columns { uint32_t n; V *index, *sum, stem[WIDE / STEM], bytes; } Columns;
 
 static void set_place(Tile *t, const TileFeature *f, V column, V d) {
@@ -125,7 +125,13 @@ static void turn_square(Tile *t, const TileFeature *f) {
   if (square->op != IR_MUL || square->arg[0] != square->arg[1] || t->operand[square->arg[0]].from) return;
   const Instr *gap = ir_at(e->k, square->arg[0]);
   if (gap->op != IR_SUB || t->rows->dep[gap->arg[1]] & DEP_COL) return;
-  tile_preset(t, square->arg[0], LLVMBuildFSub(e->b, tile_value(t, gap->arg[1], 0, 0), tile_value(t, gap->arg[0], 0, 0), ""));
+  V a = tile_value(t, gap->arg[0], 0, 0), b = tile_value(t, gap->arg[1], 0, 0);
+  tile_preset(t, square->arg[0], LLVMBuildFSub(e->b, b, a, ""));
+}
+
+static V element(Tile *t, const Instr *i, const TileFeature *f) {
+  V x = array_run(t->e, i, index_of(i, f->loop->index), 1);
+  return LLVMBuildExtractElement(t->e->b, x, LLVMConstInt(t->e->t.i32, 0, false), "");
 }
 
 /* Feature d of a run whose lines of rows, one for each operand, begin there; run: how far from its first. */
@@ -139,8 +145,7 @@ static void add_feature(Tile *t, const TileFeature *f, const Columns *at, V d, c
     for (uint32_t n = 0; n < f->row.n; n++) tile_preset(t, f->row.at[n], rows[n]);
     for (uint32_t n = 0; n < f->col.n; n++) {
       const Instr *i = ir_at(e->k, f->col.at[n]);
-      V x = at->bytes ? tile_get(e, e->t.f32, column_at(t, at, c, const_int(e, 0)), const_int(e, run))
-                      : LLVMBuildExtractElement(e->b, array_run(e, i, index_of(i, f->loop->index), 1), LLVMConstInt(e->t.i32, 0, false), "");
+      V x = at->bytes ? tile_get(e, e->t.f32, column_at(t, at, c, const_int(e, 0)), const_int(e, run)) : element(t, i, f);
       tile_preset(t, f->col.at[n], lanes_splat(&t->l, x));
     }
     turn_square(t, f);
@@ -167,7 +172,8 @@ static void add_runs(Tile *t, const TileFeature *f, Columns *at, V lo, V hi, uin
   }
   V d = times(e, c.index, run);
   if (run > 1) fetch(t, f, at, d);
-  for (uint32_t n = 0; n < f->row.n; n++) lines[n] = tile_address(e, e->t.f32, t->operand[f->row.at[n]].scratch, times(e, d, LINES));
+  for (uint32_t n = 0; n < f->row.n; n++)
+    lines[n] = tile_address(e, e->t.f32, t->operand[f->row.at[n]].scratch, times(e, d, LINES));
   for (uint32_t n = 0; n < run; n++) add_feature(t, f, at, plus(e, d, const_int(e, n)), lines, n);
   LLVMBasicBlockRef body = LLVMGetInsertBlock(e->b);
   for (uint32_t n = 0; n < at->n; n++) LLVMAddIncoming(phi[n], &at->sum[n], &body, 1);
