@@ -14,7 +14,7 @@
 #include "ir/build.h"
 #include "ir/walk.h"
 
-enum { CACHE = 1 << 19 }; /* bytes that a thread keeps at hand from step to step: of a second cache, what others leave */
+enum { CACHE = 1 << 19 }; /* bytes that a thread keeps from step to step: of a second cache, what others leave */
 
 /* place: by Array.id, the index that is b, plus 1; 0: none yet.  stored: whether the sequence stores into it. */
 typedef struct Sequence {
@@ -51,6 +51,10 @@ static void note_access(void *ctx, Val v) {
   if (s->stored[i->array->id] && !is_apart(s, i)) s->fails = true;
 }
 
+static bool known_before(const Emit *e, const Loop *seq, Val v) {
+  return !region_contains(seq->body, ir_at(e->k, v)->home);
+}
+
 /* The loops' ranges are one; NULL: the order of the sequence matters. */
 static const Loop *first_loop(Emit *e, const Loop *seq, Sequence *s) {
   const Loop *first = NULL;
@@ -61,20 +65,25 @@ static const Loop *first_loop(Emit *e, const Loop *seq, Sequence *s) {
     if (i->op == IR_ARRAY || i->op == IR_STORE || (i->op == IR_LOAD && s->stored[i->array->id])) return NULL;
     if (i->op != IR_LOOP) continue;
     const Loop *l = i->loop;
-    if (l->kind != LOOP_PAR || !parallel_takes_runs(e, l) || (first && (l->lo != first->lo || l->hi != first->hi))) return NULL;
-    if (region_contains(seq->body, ir_at(e->k, l->lo)->home) || region_contains(seq->body, ir_at(e->k, l->hi)->home)) return NULL;
+    if (l->kind != LOOP_PAR || !parallel_takes_runs(e, l)) return NULL;
     if (!first) first = l;
+    if (l->lo != first->lo || l->hi != first->hi || !known_before(e, seq, l->lo) || !known_before(e, seq, l->hi)) return NULL;
     s->own = l;
     walk_code(e->k, l->body, note_access, s);
   }
   return s->fails ? NULL : first;
 }
 
+/* Bytes of an array that are one iteration's. */
+static LLVMValueRef each_of(Emit *e, const Array *a, LLVMValueRef extent) {
+  return LLVMBuildUDiv(e->b, array_bytes(e, a), greatest(e, extent, const_int(e, 1)), "");
+}
+
 /* So many iterations as a run has: all, where threads would have less than two. */
 static LLVMValueRef run_of(Emit *e, const Sequence *s, LLVMValueRef extent) {
   LLVMValueRef bytes = const_int(e, 1), one = const_int(e, 1);
   for (uint32_t n = 0; n < e->k->arrays.n; n++)
-    if (s->loaded[n]) bytes = plus(e, bytes, LLVMBuildUDiv(e->b, array_bytes(e, e->k->arrays.at[n]), greatest(e, extent, one), ""));
+    if (s->loaded[n]) bytes = plus(e, bytes, each_of(e, e->k->arrays.at[n], extent));
   LLVMValueRef each = greatest(e, LLVMBuildUDiv(e->b, const_int(e, CACHE), bytes, ""), one);
   LLVMValueRef run = least(e, LLVMBuildMul(e->b, each, e->threads, ""), greatest(e, extent, one));
   LLVMValueRef few = LLVMBuildICmp(e->b, LLVMIntSLT, extent, times(e, e->threads, 2), "");
@@ -87,7 +96,8 @@ bool interchange(Emit *e, const Loop *seq) {
                 .loaded = NEW_ARRAY(e->arena, bool, arrays)};
   const Loop *par = first_loop(e, seq, &s);
   if (!par) return false;
-  LLVMValueRef extent = greatest(e, minus(e, e->val[par->hi], e->val[par->lo]), const_int(e, 0)), run = run_of(e, &s, extent);
+  LLVMValueRef extent = greatest(e, minus(e, e->val[par->hi], e->val[par->lo]), const_int(e, 0));
+  LLVMValueRef run = run_of(e, &s, extent);
   LLVMValueRef runs = LLVMBuildUDiv(e->b, minus(e, plus(e, extent, run), const_int(e, 1)), run, "");
   Count c = count_enter(e, const_int(e, 0), runs);
   e->run_first = LLVMBuildMul(e->b, c.index, run, "");

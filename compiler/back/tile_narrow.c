@@ -145,7 +145,8 @@ static void add_feature(Tile *t, const TileFeature *f, const Columns *at, V d, c
     for (uint32_t n = 0; n < f->row.n; n++) tile_preset(t, f->row.at[n], rows[n]);
     for (uint32_t n = 0; n < f->col.n; n++) {
       const Instr *i = ir_at(e->k, f->col.at[n]);
-      V x = at->bytes ? tile_get(e, e->t.f32, column_at(t, at, c, const_int(e, 0)), const_int(e, run)) : element(t, i, f);
+      V own = at->bytes ? column_at(t, at, c, const_int(e, 0)) : NULL;
+      V x = own ? tile_get(e, e->t.f32, own, const_int(e, run)) : element(t, i, f);
       tile_preset(t, f->col.at[n], lanes_splat(&t->l, x));
     }
     turn_square(t, f);
