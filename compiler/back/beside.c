@@ -83,7 +83,7 @@ static bool fits(Beside *b, const Loop *l) {
 static void code(Beside *b, const Region *r, const bool *pick, bool want, V on);
 
 /* on: lanes for which it matters; NULL: all that are there. */
-static void check(const Beside *b, const Instr *i, V on) {
+void beside_check(const Beside *b, const Instr *i, V on) {
   Emit *e = b->e;
   V x = beside_get(b, i->arg[1]), limit = beside_get(b, i->arg[2]), zero = LLVMConstNull(LLVMTypeOf(x)), fails;
   if (i->op != IR_CHECK_INDEX) {
@@ -146,7 +146,7 @@ static void instruction(Beside *b, Val v, V on) {
   const Instr *i = ir_at(e->k, v);
   if (i->op == IR_STORE) beside_store(b, i);
   else if (i->op == IR_LOOP && b->varies[v]) reduction_inside(b, i->loop, on);
-  else if (ir_is_check(i->op) && check_varies(b, i, on)) check(b, i, on);
+  else if (ir_is_check(i->op) && check_varies(b, i, on)) beside_check(b, i, on);
   else if (!b->varies[v]) emit_instr(e, v);
   else if (i->op == IR_LOAD) e->val[v] = beside_load(b, i);
   else {
@@ -175,6 +175,33 @@ static void vector(Beside *b, const Loop *l, LaneReduction *r, V first, V left) 
   b->active = left ? LLVMBuildICmp(e->b, LLVMIntSLT, lane, beside_splat(b, left), "") : NULL;
   body(b, l, r);
 }
+
+/* ---- for blocks ------------------------------------------------------------------------------------ */
+
+bool beside_elements(Emit *e, const Loop *l, Beside *b) {
+  if (!e->beside || l->mask || l->kind != LOOP_REDUCE) return false;
+  *b = (Beside){.e = e, .n = e->beside, .loop = l, .varies = NEW_ARRAY(e->arena, bool, e->k->instrs.n)};
+  for (uint32_t n = 0; n < l->body->code.n; n++)
+    if (ir_at(e->k, l->body->code.at[n])->op == IR_LOOP) return false;
+  b->varies[l->index] = true;
+  if (!fits_region(b, l->body)) return false;
+  b->lanes = lanes_of(e, b->n);
+  b->base = NEW_ARRAY(e->arena, V, e->k->instrs.n);
+  return true;
+}
+
+void beside_elements_from(Beside *b, V first, V left) {
+  Emit *e = b->e;
+  const Loop *l = b->loop;
+  V lane = lanes_iota(&b->lanes, e->t.i64);
+  b->base[l->index] = first;
+  e->val[l->index] = LLVMBuildAdd(e->b, beside_splat(b, first), lane, "");
+  e->range[l->index] = (IndexRange){l->lo, l->hi};
+  b->active = LLVMBuildICmp(e->b, LLVMIntSLT, lane, beside_splat(b, left), "");
+  code(b, l->body, NULL, false, NULL);
+}
+
+/* ---- whole loops ----------------------------------------------------------------------------------- */
 
 /* Whole vectors, then the rest, whose checks are those of the whole ones. */
 static void run(Beside *b, const Loop *l, LaneReduction *r) {

@@ -1,7 +1,7 @@
 /* gather: see gather.h.
  *
  * Of every block of at most TILE_GATHER_BLOCK elements:
- *     elements   scalar code for what is a scalar, vectors along lines for what is summed over features; log weights, and all
+ *     elements   scalar code, or lanes, for what is a scalar, vectors along lines for what is summed over features; log weights, and all
  *                else that lines and other accumulators read of an element, are put side by side
  *     weights    in vectors of elements: the maximum, e^(log_w - maximum), the mass
  *     scalars    accumulators without axes, element by element
@@ -12,44 +12,19 @@
  * An element whose lines do not lie side by side, or do not fit f32, is added by the scalar code.  One whose weight is -inf is
  * not there: its lines are not read.
  *
- * Rows named by data come from anywhere in memory, so the cache is told of them AHEAD elements before; where the list of
- * positions goes on behind this stream's range, those are the next stream's. */
-#include "back/gather.h"
-
+ *   gather_fetch.c   rows named by data come from anywhere in memory: the cache is told of them before
+ *   gather_beside.c  elements that are straight code, in vectors */
 #include <math.h>
 
-#include "back/line.h"
-#include "back/whole.h"
+#include "back/gather_parts.h"
 #include "base/ice.h"
 
-typedef LLVMValueRef V;
-
-enum { BLOCK = TILE_GATHER_BLOCK, AHEAD = 16, FETCH_LINES = 8, LINE_VECTORS = 4 };
-
-/* Values of an element's body, read by what comes after the block is full. */
-typedef struct Kept { Val v; V at; } Kept;
-
-struct Gather {
-  Line line;          /* lanes are elements; index: none */
-  V count;            /* cell: elements in the block */
-  VEC(Kept) kept;
-  V *log_w, *part;    /* by weight: buffers; part: f32 */
-  V *last;            /* by weight: cell, the vector of log weights that is being filled */
-  V holds;            /* buffer of bytes: whether the element's lines can be read as such; NULL: there are none */
-  V all;              /* cell: lines of all elements of the block can, and all have weight */
-};
-
-static V get(Emit *e, LLVMTypeRef t, V at) { return LLVMBuildLoad2(e->b, t, at, ""); }
-static V put(Emit *e, V v, V at) { return LLVMBuildStore(e->b, v, at); }
+enum { BLOCK = GATHER_BLOCK, LINE_VECTORS = 4 };
 
 /* ---- buffers ------------------------------------------------------------------------------------------ */
 
 /* A vector may be read and written behind the last element. */
 static V buffer(Emit *e, LLVMTypeRef t, const char *name) { return cell_new(e, LLVMArrayType2(t, 2 * BLOCK), name); }
-
-static LLVMTypeRef kept_type(Emit *e, IrType t) { return t == IR_BOOL ? e->t.i8 : type_of(e, t); }
-
-static V slot(Emit *e, LLVMTypeRef t, V base, V at) { return LLVMBuildGEP2(e->b, t, base, &at, 1, ""); }
 
 static void keep_element(Emit *e, const Kept *x, V at) {
   IrType t = ir_at(e->k, x->v)->type;
@@ -84,15 +59,13 @@ static void keep_for_axis(Emit *e, Gather *g, const Loop *l, const Contribution 
   }
 }
 
-static bool is_late(const State *s) { return s->weight && !s->acc->naxis; }
-static bool has_line(const State *s) { return s->acc->naxis && s->acc->body.at; }
-
 Gather *gather_new(Emit *e, Reduction *r) {
   const Loop *l = r->loop;
   if (!e->plan || !tile_in_blocks(e->plan, l)) return NULL;
   Gather *g = NEW(e->arena, Gather);
   g->line = line_along(e, 0);
   g->count = cell_new(e, e->t.i64, "elements");
+  g->from = cell_new(e, e->t.i64, "from");
   g->log_w = NEW_ARRAY(e->arena, V, r->nweight + 1);
   g->part = NEW_ARRAY(e->arena, V, r->nweight + 1);
   g->last = NEW_ARRAY(e->arena, V, r->nweight + 1);
@@ -110,120 +83,8 @@ Gather *gather_new(Emit *e, Reduction *r) {
     g->holds = buffer(e, e->t.i8, "holds");
     g->all = cell_new(e, e->t.i1, "all");
   }
+  g->beside = gather_beside(e, r);
   return g;
-}
-
-/* ---- the rows to come ---------------------------------------------------------------------------------------- */
-
-/* A value that is loaded at the stream's own position: a name of a row. */
-static bool is_name(Emit *e, const Loop *l, Val v) {
-  const Instr *i = ir_at(e->k, v);
-  return i->op == IR_LOAD && i->type == IR_INT && i->narg == 1 && i->arg[0] == l->index;
-}
-
-static void fetch_run(Emit *e, const Instr *load, uint32_t along, V lo, V hi, bool write) {
-  V lines = array_lines(e, load->array, LLVMBuildSub(e->b, hi, lo, ""));
-  V few = op_extreme(e, IR_INT, false, lines, const_int(e, FETCH_LINES));
-  Count c = {0};
-  int64_t known = LLVMIsAConstantInt(few) ? LLVMConstIntGetSExtValue(few) : -1;
-  if (known >= 0) {
-    for (int64_t n = 0; n < known; n++) array_run_fetch(e, load, along, const_int(e, n), write);
-    return;
-  }
-  c = count_enter(e, const_int(e, 0), few);
-  array_run_fetch(e, load, along, c.index, write);
-  count_leave(e, &c);
-}
-
-/* Of lines in r that are in rows named by data, for the element at e->val[l->index]. */
-static bool fetch_lines(Emit *e, const Loop *l, const Region *r, Val index, Val lo, Val hi, bool emit) {
-  bool any = false;
-  for (uint32_t n = 0; n < r->code.n; n++) {
-    const Instr *i = ir_at(e->k, r->code.at[n]);
-    int along = i->op == IR_LOAD ? tile_line_place(e->k, i, index) : -1;
-    for (uint32_t a = 0; along >= 0 && a < i->narg; a++) {
-      Val name = i->arg[a];
-      if (!is_name(e, l, name)) continue;
-      any = true;
-      if (!emit) break;
-      V row = e->val[name], at = e->val[index];
-      e->val[name] = array_load(e, ir_at(e->k, name));
-      e->val[index] = e->val[lo];
-      fetch_run(e, i, (uint32_t)along, e->val[lo], e->val[hi], false);
-      e->val[name] = row, e->val[index] = at;
-      break;
-    }
-  }
-  return any;
-}
-
-/* One number that data name: its line comes along, like those that are summed. */
-static bool fetch_number(Emit *e, const Loop *l, const Instr *i, bool emit) {
-  for (uint32_t a = 0; i->op == IR_LOAD && i->type == IR_REAL && a < i->narg; a++) {
-    Val name = i->arg[a];
-    if (!is_name(e, l, name)) continue;
-    if (!emit) return true;
-    V row = e->val[name];
-    e->val[name] = array_load(e, ir_at(e->k, name));
-    array_run_fetch(e, i, i->narg - 1, const_int(e, 0), false);
-    e->val[name] = row;
-    return true;
-  }
-  return false;
-}
-
-static bool fetch_element(Emit *e, const Reduction *r, bool emit) {
-  const Loop *l = r->loop;
-  bool any = false;
-  for (uint32_t n = 0; n < l->body->code.n; n++) {
-    const Instr *i = ir_at(e->k, l->body->code.at[n]);
-    any |= fetch_number(e, l, i, emit);
-    if (i->op != IR_LOOP || !tile_sums_line(e->plan, i->loop)) continue;
-    any |= fetch_lines(e, l, i->loop->body, i->loop->index, i->loop->lo, i->loop->hi, emit);
-  }
-  for (uint32_t n = 0; n < r->n; n++) {
-    const Acc *a = r->state[n].acc;
-    if (has_line(&r->state[n])) any |= fetch_lines(e, l, a->body.at, a->body.index[0], a->axes[0].lo, a->axes[0].hi, emit);
-  }
-  return any;
-}
-
-/* What lies AHEAD.  Positions behind the list name no row: what they load is 0. */
-static void fetch_ahead(Emit *e, const Reduction *r) {
-  const Loop *l = r->loop;
-  if (!fetch_element(e, r, false)) return;
-  IndexRange range = e->range[l->index];
-  V here = e->val[l->index];
-  e->val[l->index] = plus(e, here, const_int(e, AHEAD));
-  e->range[l->index] = (IndexRange){l->index, l->index}; /* of no use to prove anything */
-  fetch_element(e, r, true);
-  e->val[l->index] = here;
-  e->range[l->index] = range;
-}
-
-static bool is_known(const Emit *e, const Instr *store) {
-  for (uint32_t n = 1; n + 1 < store->narg; n++)
-    if (!e->val[store->arg[n]]) return false;
-  return true;
-}
-
-/* Lines that the same region will store: a store that waits for its line holds up all that come after it, and blocks store much. */
-static void fetch_results(Emit *e, const Loop *l) {
-  const Region *around = l->body->parent;
-  for (uint32_t n = 0; n < around->code.n; n++) {
-    const Instr *i = ir_at(e->k, around->code.at[n]);
-    if (i->op != IR_LOOP || !tile_stores_line(e->plan, i->loop) || !e->val[i->loop->lo] || !e->val[i->loop->hi]) continue;
-    const Region *body = i->loop->body;
-    for (uint32_t c = 0; c < body->code.n; c++) {
-      const Instr *store = ir_at(e->k, body->code.at[c]);
-      if (store->op != IR_STORE || !is_known(e, store)) continue;
-      Instr place = array_place(store);
-      V index = e->val[i->loop->index];
-      e->val[i->loop->index] = e->val[i->loop->lo];
-      fetch_run(e, &place, place.narg - 1, e->val[i->loop->lo], e->val[i->loop->hi], true);
-      e->val[i->loop->index] = index;
-    }
-  }
 }
 
 /* ---- elements ------------------------------------------------------------------------------------------------ */
@@ -254,7 +115,7 @@ static V is_finite(Emit *e, V x) {
 void gather_append(Emit *e, Reduction *r) {
   Gather *g = r->gather;
   V at = get(e, e->t.i64, g->count);
-  fetch_ahead(e, r);
+  gather_fetch_element(e, r);
   for (uint32_t n = 0; n < r->nweight; n++)
     if (r->weight[n].body) append_log_w(e, g, &r->weight[n], n, at);
   for (uint32_t n = 0; n < r->n; n++)
@@ -481,6 +342,7 @@ static void add_lines(Line *n, uint32_t vectors, void *arg) {
   V from = e->val[n->index], part;
   for (uint32_t vec = 0; vec < vectors; vec++) put(e, LLVMConstNull(n->l.f32), p->sum[vec]);
   Count c = count_enter(e, const_int(e, 0), p->count);
+  gather_fetch_part(e, p->r, a, p->r->gather->beside && acc_starts_pass(p->r, p->state, false), c.index, from, const_int(e, (int64_t)(vectors * n->l.n)));
   V there = takes(e, p, c.index, &part);
   LLVMBasicBlockRef next = p->all ? NULL : block_when(e, there, "line");
   recall_element(e, p->r->gather, c.index);
@@ -545,19 +407,27 @@ void gather_run(Emit *e, Reduction *r, void (*element)(Emit *e, Reduction *r, co
   const Loop *l = r->loop;
   V lo = e->val[l->lo], hi = e->val[l->hi], *tops = NEW_ARRAY(e->arena, V, r->nweight + 1);
   tops_begin(e, r, tops);
-  fetch_results(e, l);
+  gather_fetch_results(e, l);
   V extent = plus(e, LLVMBuildSub(e->b, hi, lo, ""), const_int(e, BLOCK - 1));
   V blocks = LLVMBuildSelect(e->b, LLVMBuildICmp(e->b, LLVMIntSLT, lo, hi, ""), LLVMBuildUDiv(e->b, extent, const_int(e, BLOCK), ""),
                              const_int(e, 0), "");
   Count b = count_enter(e, const_int(e, 0), blocks);
   V from = plus(e, lo, LLVMBuildMul(e->b, b.index, const_int(e, BLOCK), "")), to = plus(e, from, const_int(e, BLOCK));
   put(e, const_int(e, 0), r->gather->count);
+  put(e, from, r->gather->from);
   if (r->gather->all) put(e, LLVMConstInt(e->t.i1, 1, false), r->gather->all);
   for (uint32_t n = 0; n < r->nweight; n++) { /* before the first element it is not read, but is a value */
     LLVMTypeRef t = type_of(e, r->weight[n].type);
     put(e, lanes_splat(&r->gather->line.l, LLVMConstNull(t)), r->gather->last[n]);
   }
-  Count c = count_enter(e, from, op_extreme(e, IR_INT, false, to, hi));
+  V end = op_extreme(e, IR_INT, false, to, hi);
+  if (r->gather->beside) {
+    gather_append_beside(e, r, from, end);
+    add_block(e, r, tops);
+    count_leave(e, &b);
+    return;
+  }
+  Count c = count_enter(e, from, end);
   e->val[l->index] = c.index;
   e->range[l->index] = (IndexRange){l->lo, l->hi};
   element(e, r, l);

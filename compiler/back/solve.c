@@ -24,7 +24,8 @@ static LLVMValueRef part_address(Emit *e, const Instr *i, uint32_t k) {
     LLVMValueRef at = e->val[i->arg[s->nat - leading + d]];
     offset = LLVMBuildAdd(e->b, offset, LLVMBuildMul(e->b, at, p->stride[d], ""), "");
   }
-  return LLVMBuildGEP2(e->b, e->t.i64, p->data, &offset, 1, ""); /* elements are 8 bytes wide */
+  LLVMTypeRef elem = s->array[k]->elem == STORE_REAL && !e->f64 ? e->t.f32 : e->t.i64; /* by width alone */
+  return LLVMBuildGEP2(e->b, elem, p->data, &offset, 1, "");
 }
 
 static LLVMValueRef table(Emit *e, uint32_t n, const char *name) {

@@ -183,7 +183,7 @@ static Val matching_work(Context *x, const Edge *e, const Shape *s, bool tables)
 static Routine routine_for(Context *x, const Edge *e, const Shape *s, Family tree, Family projective, Family matching, bool tables) {
   Builder *b = B(x);
   switch (e->domain) {
-  case DOMAIN_TREE: return (Routine){tree, {s->nodes, build_int(b, !e->many_roots)}, quadratic(b, s->nodes, 7, 100, 1200)};
+  case DOMAIN_TREE: return (Routine){tree, {s->nodes, build_int(b, !e->many_roots)}, quadratic(b, s->nodes, 9, 102, 1200)};
   case DOMAIN_PROJECTIVE_TREE: return (Routine){projective, {s->nodes}, quadratic(b, s->nodes, 10, 40, 64)};
   case DOMAIN_PERMUTATION: case DOMAIN_MATCHING:
     return (Routine){matching, {s->nodes, s->targets, s->choices, s->line}, matching_work(x, e, s, tables)};

@@ -153,7 +153,7 @@ static bool part_of(Eval *e, const Instr *i, uint32_t k, void **part) {
     if (a->dims[leading + d] != dim) return fail(e, i->span, "an array of another shape than the routine takes");
     size *= dim;
   }
-  *part = want.type == IR_WIDE ? (void *)(a->own_real + at * size) : (void *)(a->own_integer + at * size);
+  *part = want.type == IR_INT ? (void *)(a->own_integer + at * size) : (void *)(a->own_real + at * size);
   return true;
 }
 

@@ -37,6 +37,11 @@ static Kernel *dce(Arena *arena, const Kernel *k, const PassOptions *options) {
   return pass_dce(arena, k);
 }
 
+static Kernel *narrow(Arena *arena, const Kernel *k, const PassOptions *options) {
+  (void)options;
+  return pass_narrow(arena, k);
+}
+
 /* Last: explanations, and other passes, see a loop for what it is. */
 static Kernel *apart(Arena *arena, const Kernel *k, const PassOptions *options) { return options->as_derived ? (Kernel *)k : pass_apart(arena, k); }
 
@@ -46,6 +51,7 @@ const Pass ir_passes[] = {
   {"fuse", fuse},
   {"reassociate", reassociate},
   {"order", order},
+  {"narrow", narrow},
   {"dce", dce},
   {"apart", apart},
 };

@@ -27,6 +27,7 @@ Kernel *pass_specialise(Arena *arena, const Kernel *k, const int64_t *sizes);
 Kernel *pass_pair(Arena *arena, const Kernel *k);
 Kernel *pass_fuse(Arena *arena, const Kernel *k);
 Kernel *pass_apart(Arena *arena, const Kernel *k); /* pass_fuse.c */
+Kernel *pass_narrow(Arena *arena, const Kernel *k);
 Kernel *pass_order(Arena *arena, const Kernel *k);
 Kernel *pass_dce(Arena *arena, const Kernel *k);
 /* To be run once, on a kernel that it has not yet rewritten. */

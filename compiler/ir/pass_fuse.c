@@ -6,7 +6,8 @@
  *   - nothing that moves uses, directly or through other values, a result of the earlier loop or of those
  *     already joined to it;
  *   - nothing that moves conflicts with anything it passes or joins: neither stores an array that the
- *     other loads or stores.
+ *     other loads or stores.  Parallel loops may, where an iteration meets what the same iteration of the other stores and nothing else, and
+ *     one of them calls routines that are all the work there is: what the others have for their plates they need not share among threads.
  * Iterations and their effects stay the same ones; only which check fails first may change.
  *
  * A parallel loop of one iteration is what one thread does.  One that takes steps in order is joined to no other; pass_apart
@@ -18,6 +19,8 @@
 #include "ir/items.h"
 #include "ir/pass.h"
 #include "ir/rebuild.h"
+#include "ir/solve.h"
+#include "ir/walk.h"
 
 typedef enum { STAYS, MOVES_UP, MEMBER } Fate;
 
@@ -106,17 +109,67 @@ static bool *needed(const Fuse *f, const Item *items, const Fate *fate, uint32_t
   return need;
 }
 
-static bool can_pass(const Item *items, const Fate *fate, const bool *need, uint32_t first, uint32_t c) {
+/* ---- the same iterations ------------------------------------------------------------------------ */
+
+/* What a parallel loop does with arrays that it shares with another. */
+typedef struct Steps { const Kernel *k; const Loop *l; const ItemList *shared; bool own, solves, reduces; } Steps;
+
+static bool is_shared(const Steps *s, const Array *a) {
+  for (uint32_t n = 0; n < s->shared->n; n++)
+    if (s->shared->at[n] == a->id) return true;
+  return false;
+}
+
+static void note_part(Steps *s, const Instr *i, const Array *a, uint32_t first) {
+  if (is_shared(s, a)) s->own &= first < i->narg && i->arg[first] == s->l->index;
+}
+
+static void note_access(void *ctx, Val v) {
+  Steps *s = ctx;
+  const Instr *i = ir_at(s->k, v);
+  if (i->op == IR_LOAD) note_part(s, i, i->array, 0);
+  if (i->op == IR_STORE) note_part(s, i, i->array, 1);
+  if (i->op == IR_LOOP) s->reduces |= i->loop->kind != LOOP_PAR;
+  if (i->op != IR_SOLVE) return;
+  s->solves = true;
+  for (uint32_t n = 0; n < ir_solve_arrays(i); n++) {
+    const Array *a = i->solve->array[n];
+    uint32_t leading = a->rank - ir_family_array(i->solve->family, n).rank;
+    note_part(s, i, a, leading ? i->solve->nat - leading : i->narg);
+  }
+}
+
+static Steps steps_of(const Fuse *f, const Loop *l, const ItemList *shared) {
+  Steps s = {.k = f->k, .l = l, .shared = shared, .own = true};
+  walk_code(f->k, l->body, note_access, &s);
+  return s;
+}
+
+/* x and y conflict; x is or will be joined to y. */
+static bool in_step(const Fuse *f, const Region *r, const Item *items, uint32_t x, uint32_t y) {
+  const Loop *a = loop_at(f, r, x), *b = loop_at(f, r, y);
+  if (!a || !b || a->kind != LOOP_PAR || b->kind != LOOP_PAR) return false;
+  ItemList both = {0};
+  for (uint32_t n = 0; n < items[x].stores.n; n++) vec_push(f->arena, &both, items[x].stores.at[n]);
+  for (uint32_t n = 0; n < items[y].stores.n; n++) vec_push(f->arena, &both, items[y].stores.at[n]);
+  Steps p = steps_of(f, a, &both), q = steps_of(f, b, &both);
+  return p.own && q.own && (p.solves || q.solves) && !p.reduces && !q.reduces;
+}
+
+static bool can_pass(const Fuse *f, const Region *r, const Item *items, const Fate *fate, const bool *need, uint32_t first, uint32_t c) {
   for (uint32_t n = first + 1; n <= c; n++)
-    for (uint32_t p = first; need[n] && p < n; p++)
-      if (!need[p] && fate[p] != MOVES_UP && items_conflict(&items[n], &items[p])) return false;
+    for (uint32_t p = first; need[n] && p < n; p++) {
+      if (need[p] || fate[p] == MOVES_UP || !items_conflict(&items[n], &items[p])) continue;
+      bool joins = n == c && (p == first || fate[p] == MEMBER);
+      if (!joins || !in_step(f, r, items, n, p)) return false;
+    }
   return true;
 }
 
-static bool join(const Fuse *f, const Item *items, Fate *fate, uint32_t first, uint32_t c) {
+static bool join(const Fuse *f, const Region *r, const Item *items, Fate *fate, uint32_t first, uint32_t c) {
   if (depends(f, items, fate, first, c)) return false;
   bool *need = needed(f, items, fate, first, c);
-  if (!can_pass(items, fate, need, first, c)) return false;
+  if (!can_pass(f, r, items, fate, need, first, c)) return false;
   for (uint32_t n = first + 1; n < c; n++)
     if (need[n]) fate[n] = MOVES_UP;
   fate[c] = MEMBER;
@@ -129,7 +182,7 @@ static uint32_t gather(const Fuse *f, const Region *r, const Item *items, Fate *
   uint32_t joined = 0;
   for (uint32_t c = first + 1; l && c < r->code.n; c++) {
     const Loop *other = fate[c] == STAYS ? loop_at(f, r, c) : NULL;
-    if (other && alike(f, l, other)) joined += join(f, items, fate, first, c);
+    if (other && alike(f, l, other)) joined += join(f, r, items, fate, first, c);
   }
   return joined;
 }

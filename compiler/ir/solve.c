@@ -26,7 +26,7 @@ const char *ir_family_function(Family f, bool f64) {
 
 uint32_t ir_family_ints(Family f) { return family[f].ints; }
 
-static bool is_type(char c) { return c == 'w' || c == 'i'; }
+static bool is_type(char c) { return c == 'w' || c == 'r' || c == 'i'; }
 
 static uint32_t count(const char *arrays) {
   uint32_t n = 0;
@@ -47,7 +47,8 @@ FamilyArray ir_family_array(Family f, uint32_t k) {
   const char *s = k < inputs ? family[f].inputs : family[f].outputs;
   for (uint32_t n = k < inputs ? k : k - inputs; n || !is_type(*s); s++)
     if (is_type(*s)) n--;
-  FamilyArray a = {.type = *s++ == 'w' ? IR_WIDE : IR_INT};
+  FamilyArray a = {.type = *s == 'w' ? IR_WIDE : *s == 'r' ? IR_REAL : IR_INT};
+  s++;
   while (*s && !is_type(*s)) a.dim[a.rank++] = dim_of(*s++);
   return a;
 }

@@ -255,7 +255,30 @@ void attn_rt_tree_shares(const int64_t *n, const void *const *in, void *const *o
 
 /* Probabilities off by at most 2e-6: tree_single.c. */
 void attn_rt_tree_shares_f32(const int64_t *n, const void *const *in, void *const *out, double *work) {
-  if (n[0] <= 0 || !attn_rt_tree_single(in[0], n[0], n[1], out[0], out[1], work)) attn_rt_tree_shares(n, in, out, work);
+  int64_t cells = n[0] * (n[0] + 1), others = n[0] <= 0;
+  const double *local = in[0];
+  float *narrow = (float *)(void *)work, *share = narrow + cells;
+  double *p = out[0];
+  for (int64_t k = 0; k < cells; k++) {
+    narrow[k] = (float)local[k];
+    others |= (double)narrow[k] != local[k];
+  }
+  if (others || !attn_rt_tree_single(narrow, n[0], n[1], share, out[1], work + cells)) {
+    attn_rt_tree_shares(n, in, out, work);
+    return;
+  }
+  for (int64_t k = 0; k < cells; k++) p[k] = share[k];
+}
+
+void attn_rt_tree_shares_real_f32(const int64_t *n, const void *const *in, void *const *out, double *work) {
+  int64_t cells = n[0] * (n[0] + 1);
+  const float *local = in[0];
+  float *p = out[0];
+  if (n[0] > 0 && attn_rt_tree_single(local, n[0], n[1], p, out[1], work)) return;
+  double *wide = work, *share = work + cells;
+  for (int64_t k = 0; k < cells; k++) wide[k] = local[k];
+  sum(n, wide, NULL, share, out[1], work + 2 * cells);
+  for (int64_t k = 0; k < cells; k++) p[k] = (float)share[k];
 }
 
 void attn_rt_tree_both(const int64_t *n, const void *const *in, void *const *out, double *work) {

@@ -18,10 +18,9 @@
  * FOUR nodes are taken in at once: their own rows one after another, then all others, in registers.  */
 #include <string.h>
 
-#include "eight.h"
+#include "four.h"
 #include "tree_parts.h"
 
-enum { FOUR = 4 };
 static const double RANGE = 100, SHARE = 0x1p-14, LEAST = 1e-200;
 
 typedef struct Inverse {
@@ -32,7 +31,7 @@ typedef struct Inverse {
   double *via;                      /* [nodes, FOUR]: see move_columns */
   double *pivot;                    /* [width]: 1 behind them */
   double *sum, *scale, *high, *mean, *spare; /* [width] */
-  double close[FOUR * FOUR];                /* see close_four */
+  double close[FOUR * EIGHT];               /* see four.h */
   double shift;                     /* of log Z: the rows' largest */
 } Inverse;
 
@@ -100,36 +99,20 @@ ALWAYS bool start(Inverse *t, const double *local) {
 
 /* ---- the inverse -------------------------------------------------------------------------------------------------- */
 
-/* How the nodes lo .. lo + many, at most FOUR, come to be expressed by all others: the inverse of their part of the matrix, and their pivots.
- * The matrix has 0 for the nodes that are missing, and so has its inverse. */
+/* How the nodes lo .. lo + many, at most FOUR, come to be expressed by all others, and their pivots. */
 ALWAYS void close_nodes(Inverse *t, int64_t lo, int64_t many) {
   int64_t w = t->width, behind = down(lo + many);
   Bits later = (Bits)((Bits){0, 1, 2, 3, 4, 5, 6, 7} >= (Bits){0} + (uint64_t)(lo + many - behind));
-  double c[FOUR][FOUR] = {{0}}, out[FOUR] = {0};
+  Vec c[FOUR] = {{0}};
   UNROLLED(4) for (int64_t m = 0; m < many; m++) {
     const double *row = t->a + (lo + m) * w;
     Vec s = {0};
     if (behind < w) s = (Vec)((Bits)*at(row + behind) & later);
     for (int64_t j = behind + EIGHT; j < w; j += EIGHT) s += *at(row + j);
-    out[m] = eight_sum(&s) + (t->one_root ? 0 : t->r[lo + m]);
     UNROLLED(4) for (int64_t k = 0; k < many; k++) c[m][k] = row[lo + k];
+    c[m][FOUR] = eight_sum(&s) + (t->one_root ? 0 : t->r[lo + m]);
   }
-  UNROLLED(4) for (int64_t k = 0; k < many; k++) {
-    double d = out[k];
-    UNROLLED(4) for (int64_t j = k + 1; j < FOUR; j++) d += c[k][j];
-    double by = 1 / d;
-    t->pivot[lo + k] = d;
-    out[k] *= by;
-    c[k][k] = 1;
-    UNROLLED(4) for (int64_t j = 0; j < FOUR; j++) c[k][j] *= by;
-    UNROLLED(4) for (int64_t i = 0; i < FOUR; i++) {
-      if (i == k) continue;
-      double via = c[i][k];
-      c[i][k] = 0;
-      UNROLLED(4) for (int64_t j = 0; j < FOUR; j++) c[i][j] += via * c[k][j];
-      out[i] += via * out[k];
-    }
-  }
+  UNROLLED(4) for (int64_t k = 0; k < many; k++) t->pivot[lo + k] = close_double(c, k);
   memcpy(t->close, c, sizeof c);
 }
 
@@ -185,19 +168,21 @@ ALWAYS void move_columns(Inverse *t, int64_t lo, int64_t many) {
     }
 }
 
-/* Rows of the nodes taken in, `row` the first: to = c times them; nodes that are missing have rows of 0. */
+/* Rows of the nodes taken in become c times them; nodes that are missing have rows of 0. */
 ALWAYS void express_four(Inverse *t, int64_t lo, int64_t many, double *const *x) {
-  const double *c = t->close;
   double r[FOUR] = {0};
   for (int64_t m = 0; m < many; m++) r[m] = t->r[lo + m];
   for (int64_t j = 0; j < t->width; j += EIGHT) {
     Vec x0 = *at(x[0] + j), x1 = *at(x[1] + j), x2 = *at(x[2] + j), x3 = *at(x[3] + j);
-    for (int64_t m = 0; m < FOUR; m++)
-      *at(x[m] + j) = (c[4 * m] * x0 + c[4 * m + 1] * x1) + (c[4 * m + 2] * x2 + c[4 * m + 3] * x3);
+    for (int64_t m = 0; m < FOUR; m++) {
+      const double *c = t->close + m * EIGHT;
+      *at(x[m] + j) = (c[0] * x0 + c[1] * x1) + (c[2] * x2 + c[3] * x3);
+    }
   }
   for (int64_t m = 0; m < many; m++) {
-    t->r[lo + m] = (c[4 * m] * r[0] + c[4 * m + 1] * r[1]) + (c[4 * m + 2] * r[2] + c[4 * m + 3] * r[3]);
-    for (int64_t k = 0; k < many; k++) x[m][lo + k] = c[FOUR * m + k];
+    const double *c = t->close + m * EIGHT;
+    t->r[lo + m] = (c[0] * r[0] + c[1] * r[1]) + (c[2] * r[2] + c[3] * r[3]);
+    for (int64_t k = 0; k < many; k++) x[m][lo + k] = c[k];
   }
 }
 
@@ -211,8 +196,6 @@ ALWAYS void add_to(Inverse *t, int64_t first, int64_t last, int64_t lo, int64_t 
     t->r[i] += (via[0] * r[0] + via[1] * r[1]) + (via[2] * r[2] + via[3] * r[3]);
   }
 }
-
-ALWAYS int64_t at_most_four(int64_t n) { return n < FOUR ? n : FOUR; }
 
 /* The next nodes' rows first, so that what takes them in is there before it is needed. */
 ALWAYS void invert(Inverse *t) {
@@ -261,24 +244,7 @@ ALWAYS void what_is_left(const Inverse *t, int64_t i, int64_t j, const Vec *own,
   }
 }
 
-/* Eight by eight. */
-ALWAYS void transpose(Vec *x) {
-  for (int l = 0; l < EIGHT; l += 2) {
-    Vec a = x[l], b = x[l + 1];
-    x[l] = LANES(a, b, 0, 8, 2, 10, 4, 12, 6, 14);
-    x[l + 1] = LANES(a, b, 1, 9, 3, 11, 5, 13, 7, 15);
-  }
-  for (int l = 0; l < EIGHT; l += l % 4 == 1 ? 3 : 1) {
-    Vec a = x[l], b = x[l + 2];
-    x[l] = LANES(a, b, 0, 1, 8, 9, 4, 5, 12, 13);
-    x[l + 2] = LANES(a, b, 2, 3, 10, 11, 6, 7, 14, 15);
-  }
-  for (int l = 0; l < 4; l++) {
-    Vec a = x[l], b = x[l + 4];
-    x[l] = LANES(a, b, 0, 1, 2, 3, 8, 9, 10, 11);
-    x[l + 4] = LANES(a, b, 4, 5, 6, 7, 12, 13, 14, 15);
-  }
-}
+TRANSPOSE(double, Vec, LANES)
 
 /* Of rows i .. i + rows, at most EIGHT, arc becomes the weights of choices, sum and mean of the log weight their sums.  False: too little left. */
 ALWAYS bool choices_of_rows(Inverse *t, int64_t i, int64_t rows) {
@@ -288,7 +254,7 @@ ALWAYS bool choices_of_rows(Inverse *t, int64_t i, int64_t rows) {
   for (int64_t l = 0; l < rows; l++) own[l] = t->a[(i + l) * (w + 1)];
   for (int64_t j = 0; j < w; j += EIGHT) {
     what_is_left(t, i, j, &own, v);
-    transpose(v);
+    transpose_double(v);
     UNROLLED(8) for (int64_t l = 0; l < rows; l++) {
       Vec *arc = at(t->arc + (i + l) * w + j), p = *arc * v[l];
       Bits there = (Bits)(*arc > 0);

@@ -24,6 +24,6 @@ bool attn_rt_tree_inverse(const double *local, int64_t nodes, bool one_root, dou
 
 /* Marginals in single precision, and z, nodes > 0, of log weights that are numbers of it.  False: they are not, or the digits that it has would
  * not be known to be right; what is in p and z then does not matter.  tree_single.c; work as attn_rt_tree_sum's. */
-bool attn_rt_tree_single(const double *local, int64_t nodes, bool one_root, double *p, double *z, double *work);
+bool attn_rt_tree_single(const float *local, int64_t nodes, bool one_root, float *p, double *z, double *work);
 
 #endif

@@ -1,0 +1,54 @@
+/* gather_parts: a block of elements under way, for the files that fill and add it; see gather.c. */
+#ifndef ATTN_BACK_GATHER_PARTS_H
+#define ATTN_BACK_GATHER_PARTS_H
+
+#include "back/beside.h"
+#include "back/gather.h"
+#include "back/line.h"
+#include "back/whole.h"
+
+typedef LLVMValueRef V;
+
+enum { GATHER_BLOCK = TILE_GATHER_BLOCK };
+
+/* Values of an element's body, read by what comes after the block is full. */
+typedef struct Kept { Val v; V at; } Kept;
+
+struct Gather {
+  Line line;          /* lanes are elements; index: none */
+  V count;            /* cell: elements in the block */
+  V from;             /* cell: the position of its first */
+  VEC(Kept) kept;
+  V *log_w, *part;    /* by weight: buffers; part: f32 */
+  V *last;            /* by weight: cell, the vector of log weights that is being filled */
+  V holds;            /* buffer of bytes: whether the element's lines can be read as such; NULL: there are none */
+  V all;              /* cell: lines of all elements of the block can, and all have weight */
+  Beside *beside;     /* elements are computed side by side; NULL: one by one */
+};
+
+static inline V get(Emit *e, LLVMTypeRef t, V at) { return LLVMBuildLoad2(e->b, t, at, ""); }
+static inline V put(Emit *e, V v, V at) { return LLVMBuildStore(e->b, v, at); }
+static inline V slot(Emit *e, LLVMTypeRef t, V base, V at) { return LLVMBuildGEP2(e->b, t, base, &at, 1, ""); }
+static inline LLVMTypeRef kept_type(Emit *e, IrType t) { return t == IR_BOOL ? e->t.i8 : type_of(e, t); }
+
+/* An accumulator of lines, and one that needs the weights of a full block. */
+static inline bool has_line(const State *s) { return s->acc->naxis && s->acc->body.at; }
+static inline bool is_late(const State *s) { return s->weight && !s->acc->naxis; }
+
+/* ---- gather_fetch.c ---------------------------------------------------------------------------------- */
+
+/* What is read of an element AHEAD of the one at the stream's index before its block is full. */
+void gather_fetch_element(Emit *e, const Reduction *r);
+/* `extent` numbers from `lo` on of a's axis, for what lies AHEAD of an element of the block; all: what gather_fetch_element is told of, too. */
+void gather_fetch_part(Emit *e, const Reduction *r, const Acc *a, bool all, V element, V lo, V extent);
+/* Lines that the region around the stream will store. */
+void gather_fetch_results(Emit *e, const Loop *l);
+
+/* ---- gather_beside.c --------------------------------------------------------------------------------- */
+
+/* NULL: an element needs more than straight code, or is added at once. */
+Beside *gather_beside(Emit *e, const Reduction *r);
+/* The elements from .. to become the block. */
+void gather_append_beside(Emit *e, Reduction *r, V from, V to);
+
+#endif
