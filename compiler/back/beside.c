@@ -95,6 +95,7 @@ void beside_check(const Beside *b, const Instr *i, V on) {
   if (b->active) fails = LLVMBuildAnd(e->b, fails, b->active, "");
   if (i->arg[0]) fails = LLVMBuildAnd(e->b, fails, beside_get(b, i->arg[0]), "");
   if (on) fails = LLVMBuildAnd(e->b, fails, on, "");
+  LLVMBasicBlockRef none = block_when(e, LLVMBuildIsNotNull(e->b, LLVMBuildBitCast(e->b, fails, LLVMIntTypeInContext(e->cx, b->n), ""), ""), "fails");
   for (unsigned n = 0; n < b->n; n++) { /* the first lane's comes first */
     V at = LLVMConstInt(e->t.i32, n, false);
     V value = ir_at(e->k, i->arg[1])->type == IR_INT ? LLVMBuildExtractElement(e->b, x, at, "") : const_int(e, 0);
@@ -102,6 +103,7 @@ void beside_check(const Beside *b, const Instr *i, V on) {
     if (n) e->sites.n--; /* one place for all lanes */
     emit_check_failure(e, i, LLVMBuildExtractElement(e->b, fails, at, ""), value, top);
   }
+  block_go(e, none);
 }
 
 /* An int that goes up by one from lane to lane. */
@@ -181,8 +183,6 @@ static void vector(Beside *b, const Loop *l, LaneReduction *r, V first, V left) 
 bool beside_elements(Emit *e, const Loop *l, Beside *b) {
   if (!e->beside || l->mask || l->kind != LOOP_REDUCE) return false;
   *b = (Beside){.e = e, .n = e->beside, .loop = l, .varies = NEW_ARRAY(e->arena, bool, e->k->instrs.n)};
-  for (uint32_t n = 0; n < l->body->code.n; n++)
-    if (ir_at(e->k, l->body->code.at[n])->op == IR_LOOP) return false;
   b->varies[l->index] = true;
   if (!fits_region(b, l->body)) return false;
   b->lanes = lanes_of(e, b->n);
@@ -198,8 +198,9 @@ void beside_elements_from(Beside *b, V first, V left) {
   e->val[l->index] = LLVMBuildAdd(e->b, beside_splat(b, first), lane, "");
   e->range[l->index] = (IndexRange){l->lo, l->hi};
   b->active = LLVMBuildICmp(e->b, LLVMIntSLT, lane, beside_splat(b, left), "");
-  code(b, l->body, NULL, false, NULL);
 }
+
+void beside_instr(Beside *b, Val v) { instruction(b, v, NULL); }
 
 /* ---- whole loops ----------------------------------------------------------------------------------- */
 

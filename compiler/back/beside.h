@@ -33,10 +33,12 @@ typedef struct Beside {
 /* False: nothing was emitted, the loop has no such form. */
 bool beside_loop(Emit *e, const Loop *l);
 
-/* Elements of a reduction, straight code, for another's blocks: false where the body is none.  Then, vector by vector, the body's values of
- * the iterations from `first` on, `left` of them or, if more, all lanes; checks of other regions, where `on` (NULL: always). */
+/* Elements of a reduction for another's blocks: false where its body has no such form.  Then, vector by vector: the iterations from `first`
+ * on, `left` of them or, if more, all lanes; for them one instruction of the body after another; checks of other regions, where `on`
+ * (NULL: always). */
 bool beside_elements(Emit *e, const Loop *l, Beside *b);
 void beside_elements_from(Beside *b, LLVMValueRef first, LLVMValueRef left);
+void beside_instr(Beside *b, Val v);
 void beside_check(const Beside *b, const Instr *i, LLVMValueRef on);
 
 /* ---- beside_op.c ------------------------------------------------------------------------------------ */

@@ -84,6 +84,8 @@ Gather *gather_new(Emit *e, Reduction *r) {
     g->all = cell_new(e, e->t.i1, "all");
   }
   g->beside = gather_beside(e, r);
+  g->ahead = g->beside != NULL;
+  for (uint32_t n = 0; n < l->body->code.n; n++) g->ahead = g->ahead && ir_at(e->k, l->body->code.at[n])->op != IR_LOOP;
   return g;
 }
 
@@ -342,7 +344,7 @@ static void add_lines(Line *n, uint32_t vectors, void *arg) {
   V from = e->val[n->index], part;
   for (uint32_t vec = 0; vec < vectors; vec++) put(e, LLVMConstNull(n->l.f32), p->sum[vec]);
   Count c = count_enter(e, const_int(e, 0), p->count);
-  gather_fetch_part(e, p->r, a, p->r->gather->beside && acc_starts_pass(p->r, p->state, false), c.index, from, const_int(e, (int64_t)(vectors * n->l.n)));
+  gather_fetch_part(e, p->r, a, p->r->gather->ahead && acc_starts_pass(p->r, p->state, false), c.index, from, const_int(e, (int64_t)(vectors * n->l.n)));
   V there = takes(e, p, c.index, &part);
   LLVMBasicBlockRef next = p->all ? NULL : block_when(e, there, "line");
   recall_element(e, p->r->gather, c.index);

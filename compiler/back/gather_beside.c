@@ -5,6 +5,7 @@
 #include <math.h>
 
 #include "back/gather_parts.h"
+#include "ir/walk.h"
 
 /* ---- which ----------------------------------------------------------------------------------------------- */
 
@@ -34,6 +35,10 @@ static bool region_beside(const Emit *e, const Beside *b, const Acc *a) {
 Beside *gather_beside(Emit *e, const Reduction *r) {
   Beside *b = NEW(e->arena, Beside);
   if (!beside_elements(e, r->loop, b)) return NULL;
+  for (uint32_t n = 0; n < r->loop->body->code.n; n++) {
+    const Instr *i = ir_at(e->k, r->loop->body->code.at[n]);
+    if (i->op == IR_LOOP && !tile_sums_line(e->plan, i->loop)) return NULL;
+  }
   for (uint32_t n = 0; n < r->n; n++) {
     const State *s = &r->state[n];
     if (s->acc->naxis && s->acc->body.at && !region_beside(e, b, s->acc)) return NULL;
@@ -86,12 +91,23 @@ static V lanes_finite(Emit *e, V x) {
 
 static void put_lanes(Emit *e, V x, V at) { LLVMSetAlignment(put(e, x, at), 1); }
 
-/* Checks of the axis regions, which others passed before where they are the same. */
+/* An element of the body that was checked before, whatever the guard. */
+static bool is_checked(Emit *e, const Beside *b, const Instr *i) {
+  const Region *r = b->loop->body;
+  for (uint32_t n = 0; n < r->code.n; n++) {
+    const Instr *x = ir_at(e->k, r->code.at[n]), *guard = ir_is_check(x->op) && x->arg[0] ? ir_at(e->k, x->arg[0]) : NULL;
+    bool always = ir_is_check(x->op) && (!guard || (guard->op == IR_CONST && guard->integer));
+    if (always && x->op == i->op && x->arg[1] == i->arg[1] && x->arg[2] == i->arg[2]) return true;
+  }
+  return false;
+}
+
+/* Checks of the axis regions. */
 static void check_beside(Emit *e, const Beside *b, const Acc *a) {
   V some = LLVMBuildICmp(e->b, LLVMIntSLT, e->val[a->axes[0].lo], e->val[a->axes[0].hi], "");
   for (uint32_t n = 0; n < a->body.at->code.n; n++) {
     const Instr *i = ir_at(e->k, a->body.at->code.at[n]);
-    if (ir_is_check(i->op)) beside_check(b, i, beside_splat(b, some));
+    if (ir_is_check(i->op) && !is_checked(e, b, i)) beside_check(b, i, beside_splat(b, some));
   }
 }
 
@@ -128,6 +144,60 @@ static void append_vector(Emit *e, Reduction *r, V at) {
   put(e, both(e, LLVMBuildIsNull(e->b, bits, ""), get(e, e->t.i1, g->all)), g->all);
 }
 
+/* What a line of each element comes to, one after another: values that differ from lane to lane are scalars meanwhile. */
+typedef struct Apart { Beside *b; const Region *inside; VEC(Kept) in; } Apart;
+
+static void note_outside(void *ctx, Val v) {
+  Apart *a = ctx;
+  if (!a->b->varies[v] || ir_at(a->b->e->k, v)->home != a->b->loop->body) return;
+  for (uint32_t n = 0; n < a->in.n; n++)
+    if (a->in.at[n].v == v) return;
+  vec_push(a->b->e->arena, &a->in, (Kept){v, NULL});
+}
+
+static void note_instr(void *ctx, Val v) {
+  Apart *a = ctx;
+  walk_operands(a->b->e->k, v, note_outside, a);
+}
+
+static V lanes_cell(const Beside *b, IrType t) { return cell_new(b->e, LLVMArrayType2(kept_type(b->e, t), b->n), "lanes"); }
+
+static void line_by_line(Emit *e, Reduction *r, Val v, V first, V count) {
+  Beside *b = r->gather->beside;
+  const Loop *l = ir_at(e->k, v)->loop;
+  Apart a = {.b = b};
+  walk_whole(e->k, v, note_instr, &a);
+  V *before = NEW_ARRAY(e->arena, V, a.in.n + 1), *to = NEW_ARRAY(e->arena, V, l->accs.n), index = e->val[b->loop->index];
+  for (uint32_t n = 0; n < a.in.n; n++) {
+    IrType t = ir_at(e->k, a.in.at[n].v)->type;
+    V x = before[n] = e->val[a.in.at[n].v];
+    a.in.at[n].at = lanes_cell(b, t);
+    put_lanes(e, t == IR_BOOL ? LLVMBuildZExt(e->b, x, LLVMVectorType(e->t.i8, b->n), "") : x, a.in.at[n].at);
+  }
+  for (uint32_t n = 0; n < l->accs.n; n++) {
+    to[n] = lanes_cell(b, IR_WIDE);
+    put_lanes(e, beside_number(b, 0), to[n]);
+  }
+  Count c = count_enter(e, const_int(e, 0), op_extreme(e, IR_INT, false, count, const_int(e, b->n)));
+  for (uint32_t n = 0; n < a.in.n; n++) {
+    IrType t = ir_at(e->k, a.in.at[n].v)->type;
+    V x = get(e, kept_type(e, t), slot(e, kept_type(e, t), a.in.at[n].at, c.index));
+    e->val[a.in.at[n].v] = t == IR_BOOL ? LLVMBuildTrunc(e->b, x, e->t.i1, "") : x;
+  }
+  e->val[b->loop->index] = plus(e, first, c.index);
+  gather_fetch_element(e, r);
+  emit_instr(e, v);
+  for (uint32_t n = 0; n < l->accs.n; n++) put(e, e->val[l->accs.at[n]->result], slot(e, e->t.f64, to[n], c.index));
+  count_leave(e, &c);
+  for (uint32_t n = 0; n < a.in.n; n++) e->val[a.in.at[n].v] = before[n];
+  e->val[b->loop->index] = index;
+  for (uint32_t n = 0; n < l->accs.n; n++) {
+    V x = get(e, beside_type(b, IR_WIDE), to[n]);
+    LLVMSetAlignment(x, sizeof(double));
+    e->val[l->accs.at[n]->result] = x;
+  }
+}
+
 /* Behind the block are log weights of -inf, as many as a vector has. */
 void gather_append_beside(Emit *e, Reduction *r, V from, V to) {
   Gather *g = r->gather;
@@ -141,7 +211,13 @@ void gather_append_beside(Emit *e, Reduction *r, V from, V to) {
   }
   Count c = count_enter(e, const_int(e, 0), vectors);
   V at = LLVMBuildMul(e->b, c.index, width, "");
-  beside_elements_from(b, plus(e, from, at), LLVMBuildSub(e->b, count, at, ""));
+  V first = plus(e, from, at), left = LLVMBuildSub(e->b, count, at, "");
+  beside_elements_from(b, first, left);
+  for (uint32_t n = 0; n < r->loop->body->code.n; n++) {
+    Val v = r->loop->body->code.at[n];
+    if (ir_at(e->k, v)->op == IR_LOOP && b->varies[v]) line_by_line(e, r, v, first, left);
+    else beside_instr(b, v);
+  }
   append_vector(e, r, at);
   count_leave(e, &c);
   put(e, count, g->count);

@@ -24,6 +24,7 @@ struct Gather {
   V holds;            /* buffer of bytes: whether the element's lines can be read as such; NULL: there are none */
   V all;              /* cell: lines of all elements of the block can, and all have weight */
   Beside *beside;     /* elements are computed side by side; NULL: one by one */
+  bool ahead;         /* no line is read before a block is full: numbers are fetched where lines are */
 };
 
 static inline V get(Emit *e, LLVMTypeRef t, V at) { return LLVMBuildLoad2(e->b, t, at, ""); }

@@ -222,3 +222,52 @@ Test(pass, stores_are_not_overtaken) {
   cr_assert_eq(count(fused(&a, arena_printf(&a, "%s%s%s%s", first, reads, both, sum)), "par "), 3);
   arena_free(&a);
 }
+
+/* ---- routines --------------------------------------------------------------------------------------- */
+
+/* Trees of B copies: `fill` is stored as log weights of parents, `use` loads of the marginals m and gives %20, a real. */
+static const char *trees_after(Arena *a, const char *pass, const char *fill, const char *use) {
+  const char *text = arena_printf(a,
+    "kernel t { size B, N %%0 = size B : int %%1 = size N : int in w: real[%%0, %%1, %%1] input 0 in r: real[%%0, %%1] input 1 "
+    "out p: real[%%0, %%1] output 0 %%2 = const 0 : int %%3 = const 1 : int %%4 = add %%1, %%3 : int temp l: wide[%%0, %%1, %%4] "
+    "temp m: wide[%%0, %%1, %%4] %%5 = const 2 : int temp z: wide[%%0, %%5] %%6 = const 0 : wide "
+    "par %%8 in %%2..%%0 { par %%9 in %%2..%%1 { par %%10 in %%2..%%1 { %%11 = load w[%%8, %%9, %%10] : real %%12 = convert %%11 : wide %s "
+    "store l[%%8, %%9, %%10], %%30 } %%13 = load r[%%8, %%9] : real %%14 = convert %%13 : wide store l[%%8, %%9, %%1], %%14 } } "
+    "par %%15 in %%2..%%0 { local w.7: wide[%%1] solve tree.shares [%%15] (%%1, %%3) in l out m, z work w.7 } "
+    "par %%16 in %%2..%%0 { par %%17 in %%2..%%1 { %s store p[%%16, %%17], %%20 } } }", fill, use);
+  Kernel *k = read_text(a, text);
+  cr_assert_null(ir_verify(k), "%s", ir_verify(k));
+  return print_text(a, ir_run_passes(a, k, pass));
+}
+
+#define PLAIN_FILL "%30 = neg %12 : wide "
+#define OWN_USE "%18 = load m[%16, %17, %1] : wide %19 = gt %18, %6 : bool %21 = select %19, %18, %6 : wide %20 = convert %21 : real "
+
+/* A copy is filled, solved and read in one iteration, unless it reads another copy, or sums: then threads share that work. */
+Test(pass, a_routine_shares_iterations) {
+  Arena a;
+  arena_init(&a, NULL);
+  const char *text = trees_after(&a, "fuse", PLAIN_FILL, OWN_USE);
+  cr_assert_eq(count(text, "par "), 4, "%s", text);
+  text = trees_after(&a, "fuse", PLAIN_FILL, "%18 = load m[%2, %17, %1] : wide %20 = convert %18 : real ");
+  cr_assert_eq(count(text, "par "), 5, "%s", text);
+  text = trees_after(&a, "fuse", "reduce %40 in %2..%1 { %41 = load w[%8, %9, %40] : real %42 = mul %41, %11 : real %43 = convert %42 : wide } acc { %30 = sum %43 : wide } ", OWN_USE);
+  cr_assert_eq(count(text, "par "), 5, "%s", text);
+  arena_free(&a);
+}
+
+/* Reals in and out: only where all that goes in is a widened real, and what comes out is rounded, whatever is done with it. */
+Test(pass, a_routine_on_reals) {
+  Arena a;
+  arena_init(&a, NULL);
+  const char *real = "%31 = neg %11 : real %30 = convert %31 : wide ";
+  const char *text = trees_after(&a, "narrow", real, OWN_USE);
+  cr_assert_eq(count(text, "tree.shares.real"), 1, "%s", text);
+  cr_assert_eq(count(text, "temp l: real["), 1, "%s", text);
+  cr_assert_eq(count(text, "temp m: real["), 1, "%s", text);
+  text = trees_after(&a, "narrow", PLAIN_FILL, OWN_USE);
+  cr_assert_eq(count(text, "tree.shares.real"), 0, "%s", text);
+  text = trees_after(&a, "narrow", real, "%18 = load m[%16, %17, %1] : wide %19 = div %6, %18 : wide %20 = convert %19 : real ");
+  cr_assert_eq(count(text, "tree.shares.real"), 0, "%s", text);
+  arena_free(&a);
+}
