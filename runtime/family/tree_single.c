@@ -4,14 +4,16 @@
  * The closure G adds, multiplies and divides numbers without a sign: an entry comes with a relative error about sqrt n roundings u wide;
  * here it is taken to be below
  *   delta = (1 + sqrt n / 2) u,  u = 2^-24
- * (tests/unit/test_family.c measures it).  A marginal of node i is w_ij V_ji / S_i, w its weights relative to the
- * row's largest, V = x - y >= 0 the one subtraction, S_i the row's sum.  So it is off by delta x w_ij / S_i.  The tree is left to double precision where
+ * (tests/unit/test_family.c measures it).  A marginal of node i is w_ij V_ji / S_i, w its weights,
+ * V = x - y >= 0 the one subtraction, S_i the row's sum.  So it is off by delta x w_ij / S_i.  The tree is left to double precision where
  * some node has
  *   delta max(w) max(x) / S_i > ERROR,  or  V < SHARE x
  * The second bounds the relative error of what is small: delta / SHARE.
  *
- * Weights: e^x 2^-m, m the row's own, so that the largest is about 1: x is not rounded on the way.  Rows add only, all numbers lie within
- * e^(3 RANGE) n^2 of 1, and log Z is a sum of logs of pivots in double precision.
+ * Weights are single_weights.h's, within e^RANGE of a number of the row.  Rows add only, all numbers lie within e^(3 RANGE) n^2 of 1, and log Z is
+ * a sum of logs of pivots in double precision.
+ *
+ * Four nodes are closed (four.h) step by step, each between rows that the four before are added to: what waits for a division is not waited for.
  *
  * The closure takes in all nodes but the last column's, which is the root where there may be many of them, and the last node where there is
  * one root: then H is the closure, and with the arcs to the root r, h = H r, g the last node's row, R = r_l + g r. */
