@@ -100,10 +100,46 @@ ALWAYS void add_four(const Single *t, int64_t first, int64_t last, int64_t lo, f
   }
 }
 
+/* The same of `groups` vectors of eight, at most two: for registers of eight. */
+ALWAYS void add_eights(const Single *t, int64_t first, int64_t last, int64_t lo, float *const *x, int64_t column, int groups) {
+  int64_t w = t->stride;
+  float *to = t->a + first * w + column;
+  const float *via = t->a + first * w + lo;
+  F8 x0[2], x1[2], x2[2], x3[2];
+  I8 keep[2];
+  for (int g = 0; g < groups; g++) {
+    x0[g] = *at8(x[0] + column + g * EIGHT);
+    x1[g] = *at8(x[1] + column + g * EIGHT);
+    x2[g] = *at8(x[2] + column + g * EIGHT);
+    x3[g] = *at8(x[3] + column + g * EIGHT);
+    keep[g] = (I8)*at8(t->keep + column + g * EIGHT);
+  }
+  for (int64_t i = first; i < last; i++, to += w, via += w) {
+    float v0 = via[0], v1 = via[1], v2 = via[2], v3 = via[3];
+    for (int g = 0; g < groups; g++) {
+      F8 old = (F8)((I8)*at8(to + g * EIGHT) & keep[g]);
+      *at8(to + g * EIGHT) = old + v0 * x0[g] + v1 * x1[g] + v2 * x2[g] + v3 * x3[g];
+    }
+  }
+}
+
+ALWAYS void add_rows_by_eights(const Single *t, int64_t first, int64_t last, int64_t lo, float *const *x) {
+  int64_t own = lo / TWO, parts = (t->wide + TWO - 1) / TWO;
+  for (int64_t k = 0; k < parts; k++) {
+    int64_t part = k == parts - 1 ? own : k < own ? k : k + 1, column = part * TWO;
+    if (column + TWO <= t->wide) add_eights(t, first, last, lo, x, column, 2);
+    else add_eights(t, first, last, lo, x, column, 1);
+  }
+}
+
 /* The same of all columns, those of lo last, since the others read them. */
 ALWAYS void add_rows(const Single *t, int64_t first, int64_t last, int64_t lo, float *const *x) {
   int64_t groups = t->wide / EIGHT, parts = groups > 7 ? (groups - 2) / 6 : 0, own = lo / (6 * EIGHT) < parts ? lo / (6 * EIGHT) : parts;
   if (first == last) return;
+  if (!t->sixteen) {
+    add_rows_by_eights(t, first, last, lo, x);
+    return;
+  }
   for (int64_t k = 0; k <= parts; k++) {
     int64_t part = k == parts ? own : k < own ? k : k + 1, column = part * 6 * EIGHT;
     switch (part < parts ? 6 : groups - parts * 6) {
@@ -269,10 +305,10 @@ ALWAYS bool marginals(Single *t, float *p, double *z) {
   return true;
 }
 
-ALWAYS bool run(const float *local, int64_t nodes, bool one_root, float *p, double *z, float *work) {
+ALWAYS bool run(const float *local, int64_t nodes, bool one_root, bool sixteen, float *p, double *z, float *work) {
   int64_t stride = (nodes + TWO) / TWO * TWO;
   float *at = work + (TWO - (uintptr_t)work / sizeof *work % TWO) % TWO;
-  Single t = {.nodes = nodes, .width = up(nodes), .wide = up(nodes + !one_root), .stride = stride, .one_root = one_root};
+  Single t = {.nodes = nodes, .width = up(nodes), .wide = up(nodes + !one_root), .stride = stride, .one_root = one_root, .sixteen = sixteen};
   t.less = at;
   t.arc = t.less + nodes * stride;
   t.a = t.arc + nodes * stride;
@@ -286,15 +322,15 @@ ALWAYS bool run(const float *local, int64_t nodes, bool one_root, float *p, doub
 
 /* ---- one code for several processors -------------------------------------------------------------------------------- */
 
-#define PROCESSOR(NAME, TARGET)                                                                                                 \
+#define PROCESSOR(NAME, TARGET, SIXTEEN)                                                                                                 \
   TARGET static bool run_##NAME(const float *local, int64_t nodes, bool one_root, float *p, double *z, float *work) {             \
-    return one_root ? run(local, nodes, true, p, z, work) : run(local, nodes, false, p, z, work);                               \
+    return one_root ? run(local, nodes, true, SIXTEEN, p, z, work) : run(local, nodes, false, SIXTEEN, p, z, work);                               \
   }
 
-PROCESSOR(any, )
+PROCESSOR(any, , false)
 #if defined __x86_64__ && defined __GNUC__
-PROCESSOR(avx2, __attribute__((target("avx2,fma"))))
-PROCESSOR(avx512, FOR_512)
+PROCESSOR(avx2, __attribute__((target("avx2,fma"))), false)
+PROCESSOR(avx512, FOR_512, true)
 #endif
 
 bool attn_rt_tree_single(const float *local, int64_t nodes, bool one_root, float *p, double *z, double *work) {
