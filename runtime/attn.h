@@ -74,9 +74,10 @@ typedef struct attn_options {
 
 /* Compiles one model of a file, or of a text; `name` NULL: the only one.  The model is the caller's, to free after all
  * its calls. */
-int attn_model_load(const char *path, const char *name, const attn_options *options, attn_model **model, attn_message *why);
-int attn_model_load_text(const char *text, size_t bytes, const char *name, const attn_options *options, attn_model **model,
-                         attn_message *why);
+int attn_model_load(const char *path, const char *name, const attn_options *options, attn_model **model,
+                    attn_message *why);
+int attn_model_load_text(const char *text, size_t bytes, const char *name, const attn_options *options,
+                         attn_model **model, attn_message *why);
 void attn_model_free(attn_model *model); /* NULL: nothing */
 
 /* What a model takes and gives; texts live as long as the model. */
@@ -103,12 +104,13 @@ typedef struct attn_call attn_call;
 int attn_call_new(const attn_model *model, attn_call **call, attn_message *why);
 void attn_call_free(attn_call *call); /* NULL: nothing */
 
-/* Binding.  What is bound stays bound for later runs, until it is bound again.  Arrays are read (written) where they lie,
- * during the run: they are the caller's, and are copied only to convert them.  Any type binds to a real input; i64 i32 u8
- * bool to an int; bool, or u8 of 0 and 1, to a bool.  Shapes are compared when all is there. */
+/* Binding.  What is bound stays bound for later runs, until it is bound again.  Arrays are read (written) where they
+ * lie, during the run: they are the caller's, and are copied only to convert them.  Any type binds to a real input; i64
+ * i32 u8 bool to an int; bool, or u8 of 0 and 1, to a bool.  Shapes are compared when all is there. */
 int attn_call_input(attn_call *call, const char *name, const attn_array *array, attn_message *why);
 /* A graph as CSR arrays: indptr [rows + 1], indices [nnz]. */
-int attn_call_graph(attn_call *call, const char *name, const attn_array *indptr, const attn_array *indices, attn_message *why);
+int attn_call_graph(attn_call *call, const char *name, const attn_array *indptr, const attn_array *indices,
+                    attn_message *why);
 /* Inputs that are numbers. */
 int attn_call_real(attn_call *call, const char *name, double value, attn_message *why);
 int attn_call_int(attn_call *call, const char *name, int64_t value, attn_message *why);
@@ -123,13 +125,13 @@ int attn_call_output(attn_call *call, const char *name, const attn_array *array,
 /* The type and shape of an output, once the inputs are bound; data is NULL, strides are those of C order. */
 int attn_call_shape(attn_call *call, const char *name, attn_array *array, attn_message *why);
 
-/* Computes the outputs.  ATTN_ERROR_INDEX, ATTN_ERROR_DIVISOR and ATTN_ERROR_CONCAVE come from data: the message tells the place in the model.
- * After an error outputs may be partly written. */
+/* Computes the outputs.  ATTN_ERROR_INDEX, ATTN_ERROR_DIVISOR and ATTN_ERROR_CONCAVE come from data: the message tells
+ * the place in the model. After an error outputs may be partly written. */
 int attn_call_run(attn_call *call, attn_message *why);
 /* From any thread: the run under way ends with ATTN_ERROR_CANCELLED when the blocks of work at hand are done, of which
- * there are at most 256 in each loop over rows.  It has no results; arrays of the caller may be partly written, as after
- * any error.  If no run is under way the next one ends at once.  The call must not be freed meanwhile; it can be run
- * again. */
+ * there are at most 256 in each loop over rows.  It has no results; arrays of the caller may be partly written, as
+ * after any error.  If no run is under way the next one ends at once.  The call must not be freed meanwhile; it can be
+ * run again. */
 void attn_call_cancel(attn_call *call);
 /* An output of the last run that went well.  Memory of the call is valid until its next run or question
  * about a shape. */

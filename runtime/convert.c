@@ -147,8 +147,9 @@ static bool does_not_fit(const AttnArray *src, int64_t position, ElemType to, co
     index[k] = position % src->shape[k];
     position /= src->shape[k];
   }
-  return rt_fail(err, name, "element %s is %" PRId64 ", which is no %s%s", shape_text(src->rank, index, text, sizeof text),
-                 array_get_i64(src, index), elem_name(to), to == ELEMTYPE_BOOL ? " (only 0 and 1 are)" : "");
+  return rt_fail(err, name, "element %s is %" PRId64 ", which is no %s%s",
+                 shape_text(src->rank, index, text, sizeof text), array_get_i64(src, index), elem_name(to),
+                 to == ELEMTYPE_BOOL ? " (only 0 and 1 are)" : "");
 }
 
 static int64_t convert_run(const AttnArray *src, const char *at, int64_t step, int64_t n, ElemType to, void *out) {

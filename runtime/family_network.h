@@ -8,8 +8,9 @@
 enum {
   NETWORK_MAX_SCOPE = 8, /* names in one factor */
   NETWORK_NOBODY = -2,
-  NETWORK_MAX_CLIQUE = 24, /* variables of two or more values in one clique: more have more cells than NETWORK_MAX_CELLS */
-  NETWORK_SEARCHES = 8,  /* min-fill orders with ties broken at random, where there are few variables */
+  NETWORK_MAX_CLIQUE =
+      24,               /* variables of two or more values in one clique: more have more cells than NETWORK_MAX_CELLS */
+  NETWORK_SEARCHES = 8, /* min-fill orders with ties broken at random, where there are few variables */
 };
 /* Cells of one clique, 32 MiB, and of all tables that are kept, 128 MiB twice: what a machine has beside the arrays. */
 #define NETWORK_MAX_CELLS ((double)(1 << 22))
@@ -20,8 +21,8 @@ typedef struct NetworkWork { double *next; int64_t left; bool lacking; } Network
 
 void *attn_rt_network_take(NetworkWork *w, int64_t count, int64_t bytes);
 
-/* A network as it is given, and how its variables are put in order.  Variables of fewer than two values, and the one that is
- * held, are in no clique. */
+/* A network as it is given, and how its variables are put in order.  Variables of fewer than two values, and the one
+ * that is held, are in no clique. */
 typedef struct NetworkGraph {
   int64_t vars, groups, factors, names;
   const int64_t *group;  /* [groups, 4]: factors, names of each, is it a prior, cells of each */
@@ -33,13 +34,14 @@ typedef struct NetworkGraph {
   /* order.c */
   int64_t *size;         /* [vars] values; 1: held */
   int64_t *order, *at;   /* variables in the order of their elimination; the inverse */
-  int64_t *first, *len;  /* of the separator of every variable in `member`: those that its table mentions, last eliminated first */
+  int64_t *first,
+      *len; /* of the separator of every variable in `member`: those that its table mentions, last eliminated first */
   int32_t *member;
   double *scratch;
   double cells, kept, steps; /* of the largest clique, of all separators, of all cliques */
   int64_t clique;        /* variables in the largest clique, */
   int32_t *in_clique;    /* and who they are */
-  int64_t widest;        /* variables that a clique may have; 0: NETWORK_MAX_CLIQUE, as all but a look at the order needs */
+  int64_t widest; /* variables that a clique may have; 0: NETWORK_MAX_CLIQUE, as all but a look at the order needs */
 } NetworkGraph;
 
 /* One factor: its place among scopes and tables. */

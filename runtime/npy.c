@@ -73,7 +73,8 @@ static bool read_header_length(Source *s, size_t *length, RtError *err) {
   if (got < MAGIC_SIZE || memcmp(head, magic, MAGIC_SIZE) != 0) return not_npy(s, head, got, err);
   if (!source_exact(s, head, 2, "the version", err)) return false;
   if (head[0] < 1 || head[0] > 3 || head[1] != 0)
-    return rt_fail(err, s->name, ".npy version %d.%d is not supported; accepted are 1.0, 2.0 and 3.0", head[0], head[1]);
+    return rt_fail(err, s->name, ".npy version %d.%d is not supported; accepted are 1.0, 2.0 and 3.0", head[0],
+                   head[1]);
   int bytes = head[0] == 1 ? 2 : 4;
   if (!source_exact(s, head, (size_t)bytes, "the header length", err)) return false;
   *length = 0;
@@ -95,7 +96,8 @@ static bool read_header(Source *s, NpyHeader *h, RtError *err) {
 
 static bool too_short(const Source *s, const NpyHeader *h, uint64_t need, uint64_t have, RtError *err) {
   char text[128];
-  return rt_fail(err, s->name, "truncated .npy file: shape %s of %s needs %" PRIu64 " bytes of data, the file holds %" PRIu64,
+  return rt_fail(err, s->name,
+                 "truncated .npy file: shape %s of %s needs %" PRIu64 " bytes of data, the file holds %" PRIu64,
                  shape_text(h->rank, h->shape, text, sizeof text), elem_name(h->type), need, have);
 }
 

@@ -28,9 +28,9 @@ typedef struct NpyHeader {
 } NpyHeader;
 
 /* Reads PATH: a regular file, or a pipe or device up to the last element.  Accepts f2 f4 f8 i4 i8 u1 b1 of
- * any byte order, V2 (elements of two bytes that NumPy knows nothing of) as bf16, rank 0 to ARRAY_RANK_MAX, empty arrays, C and Fortran order (kept, as strides).  *a owns
- * its elements, in the machine's byte order, bools as 0 or 1.  On failure *a is empty and the message
- * starts with the path. */
+ * any byte order, V2 (elements of two bytes that NumPy knows nothing of) as bf16, rank 0 to ARRAY_RANK_MAX, empty
+ * arrays, C and Fortran order (kept, as strides).  *a owns its elements, in the machine's byte order, bools as 0 or 1.
+ * On failure *a is empty and the message starts with the path. */
 bool npy_read(const char *path, AttnArray *a, RtError *err);
 /* The same from n bytes of memory, which are copied; `name` takes the place of the path. */
 bool npy_read_memory(const void *bytes, size_t n, const char *name, AttnArray *a, RtError *err);

@@ -53,7 +53,8 @@ static bool parse_string(Parser *p, char text[TOKEN_MAX], const char *what) {
   size_t n = 0;
   for (; p->at < p->end && *p->at != quote; p->at++) {
     if (*p->at == '\\' || *p->at == '\n' || *p->at == '\0') return malformed(p, "a plain string");
-    if (n + 1 == TOKEN_MAX) return rt_fail(p->err, p->name, "malformed .npy header: a string of over %d bytes", TOKEN_MAX - 1);
+    if (n + 1 == TOKEN_MAX)
+      return rt_fail(p->err, p->name, "malformed .npy header: a string of over %d bytes", TOKEN_MAX - 1);
     text[n++] = *p->at;
   }
   text[n] = '\0';
@@ -78,7 +79,8 @@ static bool parse_dimension(Parser *p, int64_t *value) {
   if (p->at == p->end || !isdigit((unsigned char)*p->at)) return malformed(p, "a dimension");
   for (*value = 0; p->at < p->end && isdigit((unsigned char)*p->at); p->at++) {
     int digit = *p->at - '0';
-    if (*value > (INT64_MAX - digit) / 10) return rt_fail(p->err, p->name, "a dimension in the .npy header exceeds 2^63 - 1");
+    if (*value > (INT64_MAX - digit) / 10)
+      return rt_fail(p->err, p->name, "a dimension in the .npy header exceeds 2^63 - 1");
     *value = 10 * *value + digit;
   }
   if (negative) return rt_fail(p->err, p->name, "the dimension -%" PRId64 " in the .npy header is negative", *value);
@@ -117,9 +119,12 @@ static bool host_is_little(void) {
 
 static bool refuse_descr(Parser *p, const char *descr) {
   bool object = strchr(descr, 'O') != NULL, words = strstr(descr, "u2") != NULL;
-  return rt_fail(p->err, p->name, "%s '%s' not supported; accepted are f2 f4 f8 i4 i8 u1 b1 of any byte order, V2 for bf16%s",
+  return rt_fail(p->err, p->name,
+                 "%s '%s' not supported; accepted are f2 f4 f8 i4 i8 u1 b1 of any byte order, V2 for bf16%s",
                  object ? "Python objects, dtype" : "dtype", descr,
-                 object ? "" : words ? " (.view('V2') in NumPy, if these are the bits of bf16; else .astype)" : " (convert with .astype in NumPy)");
+                 object  ? ""
+                 : words ? " (.view('V2') in NumPy, if these are the bits of bf16; else .astype)"
+                         : " (convert with .astype in NumPy)");
 }
 
 static bool parse_descr(Parser *p, NpyHeader *h) {

@@ -262,8 +262,7 @@ static bool collect_log1p(Collect *c, Term *t, Monomials *p) {
   return z ? add_log1m(c, t, p, z) : fail(c, t, "the logarithm of a sum");
 }
 
-/* ---- terms --------------------------------------------------------------------------------------------------------
- */
+/* ---- terms ------------------------------------------------------------------------------------------------------- */
 
 static bool collect_op(Collect *c, Term *t, Monomials *p) {
   Monomials x = {0}, y = {0};
@@ -359,4 +358,6 @@ bool collect_monomials_of(Model *m, Term *t, const Latent *only, Monomials *p, O
   return true;
 }
 
-bool collect_monomials(Model *m, Term *t, Monomials *p, Obstacle *why) { return collect_monomials_of(m, t, NULL, p, why); }
+bool collect_monomials(Model *m, Term *t, Monomials *p, Obstacle *why) {
+  return collect_monomials_of(m, t, NULL, p, why);
+}

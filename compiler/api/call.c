@@ -57,7 +57,8 @@ void attn_call_free(attn_call *c) {
 /* ---- names --------------------------------------------------------------------------------------------- */
 
 static int no_such(const attn_call *c, const char *what, const char *name, attn_message *why) {
-  return api_error(why, ATTN_ERROR_NAME, "model '%s' has no %s '%s'", sym_text(c->m->model->names, c->m->model->name), what, name);
+  return api_error(why, ATTN_ERROR_NAME, "model '%s' has no %s '%s'", sym_text(c->m->model->names, c->m->model->name),
+                   what, name);
 }
 
 static const Input *find_input(const attn_call *c, const char *name) {
@@ -95,9 +96,11 @@ int attn_call_input(attn_call *c, const char *name, const attn_array *array, att
   return give(c, name, given, why);
 }
 
-int attn_call_graph(attn_call *c, const char *name, const attn_array *indptr, const attn_array *indices, attn_message *why) {
+int attn_call_graph(attn_call *c, const char *name, const attn_array *indptr, const attn_array *indices,
+                    attn_message *why) {
   Given given = {.kind = GIVEN_GRAPH};
-  if (!api_array(indptr, name, &given.array, why) || !api_array(indices, name, &given.indices, why)) return ATTN_ERROR_INPUT;
+  if (!api_array(indptr, name, &given.array, why) || !api_array(indices, name, &given.indices, why))
+    return ATTN_ERROR_INPUT;
   return give(c, name, given, why);
 }
 
@@ -112,7 +115,8 @@ int attn_call_int(attn_call *c, const char *name, int64_t value, attn_message *w
 int attn_call_size(attn_call *c, const char *name, int64_t value, attn_message *why) {
   int k = find_size(c, name);
   if (k < 0) return no_such(c, "size", name, why);
-  if (value < 0) return api_error(why, ATTN_ERROR_INPUT, "size '%s' cannot be negative, found %lld", name, (long long)value);
+  if (value < 0)
+    return api_error(why, ATTN_ERROR_INPUT, "size '%s' cannot be negative, found %lld", name, (long long)value);
   c->size[k] = value;
   return ATTN_OK;
 }

@@ -17,7 +17,8 @@ static const char *extend(Arena *arena, const char *shape, const char *dim) {
 
 static attn_info input_info(attn_model *m, const Input *x) {
   const char *shape = "";
-  for (uint32_t k = 0; k < x->dims.n; k++) shape = extend(&m->arena, shape, term_text(m->model, &m->arena, x->dims.at[k]));
+  for (uint32_t k = 0; k < x->dims.n; k++)
+    shape = extend(&m->arena, shape, term_text(m->model, &m->arena, x->dims.at[k]));
   return (attn_info){.name = sym_text(m->model->names, x->name), .rank = (int)x->dims.n, .shape = shape,
                      .type = x->elem == ELEM_GRAPH ? ATTN_GRAPH : api_type(bind_elem_type(x->elem, m->program.f64)),
                      .is_param = x->is_param, .has_default = x->init != NULL};
@@ -27,7 +28,8 @@ static attn_info output_info(attn_model *m, const Out *o) {
   const char *shape = "";
   for (uint32_t k = 0; k < o->slots.n + o->axes.n; k++) {
     const Range *r = k < o->slots.n ? &o->slots.at[k]->range : &o->axes.at[k - o->slots.n]->range;
-    shape = extend(&m->arena, shape, term_text(m->model, &m->arena, term_op2(&m->arena, OP_SUB, r->hi, r->lo, r->span)));
+    shape =
+        extend(&m->arena, shape, term_text(m->model, &m->arena, term_op2(&m->arena, OP_SUB, r->hi, r->lo, r->span)));
   }
   return (attn_info){.name = sym_text(m->model->names, o->name), .rank = (int)(o->slots.n + o->axes.n), .shape = shape,
                      .type = api_type(measure_output_type(o, m->program.f64))};
@@ -67,7 +69,10 @@ typedef struct Given { const char *path, *text; size_t bytes; const char *name; 
 
 static int load(attn_model *m, const Given *from) {
   arena_allow(&m->arena, limit_of_memory(&(Options){0}));
-  Options o = {.f64 = from->options.f64 != 0, .cpu = from->options.cpu, .cache = from->options.cache, .threads = from->options.threads};
+  Options o = {.f64 = from->options.f64 != 0,
+               .cpu = from->options.cpu,
+               .cache = from->options.cache,
+               .threads = from->options.threads};
   if (o.threads < 0) return wrong("there cannot be %d threads", o.threads), ATTN_ERROR_MODEL;
   m->file = from->text ? load_text(&m->arena, "model", from->text, from->bytes) : load_file(&m->arena, from->path);
   if (!m->file) return ATTN_ERROR_MODEL;
@@ -98,7 +103,8 @@ static int load_model_from(const Given *from, attn_model **result, attn_message 
 
 static attn_options options_of(const attn_options *o) { return o ? *o : (attn_options){0}; }
 
-int attn_model_load(const char *path, const char *name, const attn_options *options, attn_model **m, attn_message *why) {
+int attn_model_load(const char *path, const char *name, const attn_options *options, attn_model **m,
+                    attn_message *why) {
   Given from = {.path = path, .name = name, .options = options_of(options)};
   return load_model_from(&from, m, why);
 }

@@ -1,4 +1,5 @@
-/* acc: the states of a reduction under way, for those who add elements to them: emit_acc.c one by one, gather.c in blocks. */
+/* acc: the states of a reduction under way, for those who add elements to them: emit_acc.c one by one, gather.c in
+ * blocks. */
 #ifndef ATTN_BACK_ACC_H
 #define ATTN_BACK_ACC_H
 
@@ -36,7 +37,8 @@ void acc_grow(Emit *e, const Reduction *r, const Weight *w, LLVMValueRef old, LL
 /* Adds e->val of x to a state without axes, its weight's fields being those of the element. */
 void acc_add_scalar(Emit *e, const State *s, bool seed);
 LLVMValueRef acc_entropy_term(Emit *e, LLVMValueRef part, LLVMValueRef distance); /* e^d d; 0 where e^d is */
-/* One pass over the axes of state `first` and those that share it; `add`: for the accumulators, else for checks alone. */
+/* One pass over the axes of state `first` and those that share it; `add`: for the accumulators, else for checks alone.
+ */
 void acc_run_axes(Emit *e, const Reduction *r, uint32_t first, bool seed, bool add);
 bool acc_starts_pass(const Reduction *r, uint32_t n, bool seed);
 

@@ -91,8 +91,10 @@ const char *layout_refusal(Arena *arena, const Kernel *k) {
     const Array *a = k->arrays.at[n];
     for (uint32_t d = 0; laid_out(a) && d < a->rank; d++)
       if (!follows_from_sizes(k, a->dims[d]))
-        return arena_printf(arena, "the extent of dimension %u of '%s' depends on data, so the workspace of kernel '%s' "
-                            "cannot be told from the sizes", d, a->name, k->name);
+        return arena_printf(arena,
+                            "the extent of dimension %u of '%s' depends on data, so the workspace of kernel '%s' "
+                            "cannot be told from the sizes",
+                            d, a->name, k->name);
   }
   return NULL;
 }
@@ -137,7 +139,8 @@ static LLVMValueRef layout_part(Emit *e, bool shared) {
 
 Layout layout_workspace(Emit *e) {
   LLVMValueRef shared = layout_part(e, true), local = layout_part(e, false);
-  return (Layout){layout_add(e, shared, parallel_split_bytes(e)), layout_add(e, local, tile_workspace(e)), local, shared};
+  return (Layout){layout_add(e, shared, parallel_split_bytes(e)), layout_add(e, local, tile_workspace(e)), local,
+                  shared};
 }
 
 Layout layout_within(Emit *e, LLVMValueRef shared, LLVMValueRef each) {
@@ -218,7 +221,8 @@ void array_declare(Emit *e, const Array *a) {
 /* ---- elements ----------------------------------------------------------------------------------- */
 
 static LLVMValueRef widen_bf16(Emit *e, LLVMValueRef bits) {
-  LLVMValueRef high = LLVMBuildShl(e->b, LLVMBuildZExt(e->b, bits, e->t.i32, ""), LLVMConstInt(e->t.i32, 16, false), "");
+  LLVMValueRef high =
+      LLVMBuildShl(e->b, LLVMBuildZExt(e->b, bits, e->t.i32, ""), LLVMConstInt(e->t.i32, 16, false), "");
   return LLVMBuildBitCast(e->b, high, e->t.f32, "");
 }
 
@@ -228,7 +232,8 @@ static LLVMValueRef widen_f16(Emit *e, LLVMValueRef half) {
   LLVMValueRef h = LLVMBuildZExt(e->b, half, e->t.i32, "");
   LLVMValueRef body = LLVMBuildShl(e->b, LLVMBuildAnd(e->b, h, LLVMConstInt(e->t.i32, 0x7fff, false), ""),
                                    LLVMConstInt(e->t.i32, 13, false), "");
-  LLVMValueRef finite = LLVMBuildFMul(e->b, LLVMBuildBitCast(e->b, body, e->t.f32, ""), LLVMConstReal(e->t.f32, 0x1p112), "");
+  LLVMValueRef finite =
+      LLVMBuildFMul(e->b, LLVMBuildBitCast(e->b, body, e->t.f32, ""), LLVMConstReal(e->t.f32, 0x1p112), "");
   LLVMValueRef large = LLVMBuildOr(e->b, body, LLVMConstInt(e->t.i32, 0x7f800000, false), "");
   LLVMValueRef is_large = LLVMBuildICmp(e->b, LLVMIntUGE, body, LLVMConstInt(e->t.i32, 0x7c00 << 13, false), "");
   LLVMValueRef size = LLVMBuildSelect(e->b, is_large, large, LLVMBuildBitCast(e->b, finite, e->t.i32, ""), "");
@@ -291,7 +296,8 @@ static bool at_most(const Emit *e, Val x, Val y) {
 static bool not_negative(const Emit *e, Val x) {
   const Instr *i = ir_at(e->k, x);
   int64_t v;
-  return (constant(e, x, &v) && v >= 0) || (i->op == IR_MAX && (not_negative(e, i->arg[0]) || not_negative(e, i->arg[1])));
+  return (constant(e, x, &v) && v >= 0) ||
+         (i->op == IR_MAX && (not_negative(e, i->arg[0]) || not_negative(e, i->arg[1])));
 }
 
 /* Whether an index is proved to lie in its dimension.  (All these ranges hold the index: lo <= index < hi.) */
@@ -331,7 +337,9 @@ static LLVMValueRef safe_address(Emit *e, const Instr *i) {
   return in ? LLVMBuildSelect(e->b, in, address, e->zero, "") : address;
 }
 
-LLVMValueRef array_load_bits(Emit *e, const Instr *i) { return constant_load(e, stored_type(e, i->array->elem), safe_address(e, i)); }
+LLVMValueRef array_load_bits(Emit *e, const Instr *i) {
+  return constant_load(e, stored_type(e, i->array->elem), safe_address(e, i));
+}
 
 LLVMValueRef array_load(Emit *e, const Instr *i) {
   const Array *a = i->array;
@@ -341,13 +349,16 @@ LLVMValueRef array_load(Emit *e, const Instr *i) {
 
 /* ---- runs ------------------------------------------------------------------------------------------ */
 
-bool array_has_runs(const Array *a) { return a->type != IR_INT && a->type != IR_BOOL && a->elem != STORE_BOOL && a->elem != STORE_INT; }
+bool array_has_runs(const Array *a) {
+  return a->type != IR_INT && a->type != IR_BOOL && a->elem != STORE_BOOL && a->elem != STORE_INT;
+}
 
 LLVMValueRef array_run_holds(Emit *e, const Instr *i, uint32_t along, LLVMValueRef lo, LLVMValueRef hi) {
   const ArrayPlace *p = &e->place[i->array->id];
   LLVMValueRef all = LLVMBuildICmp(e->b, LLVMIntEQ, p->stride[along], const_int(e, 1), "");
   for (uint32_t n = 0; n < i->narg; n++) {
-    LLVMValueRef first = n == along ? lo : e->val[i->arg[n]], last = n == along ? hi : LLVMBuildAdd(e->b, first, const_int(e, 1), "");
+    LLVMValueRef first = n == along ? lo : e->val[i->arg[n]],
+                 last = n == along ? hi : LLVMBuildAdd(e->b, first, const_int(e, 1), "");
     all = LLVMBuildAnd(e->b, all, LLVMBuildICmp(e->b, LLVMIntSGE, first, const_int(e, 0), ""), "");
     all = LLVMBuildAnd(e->b, all, LLVMBuildICmp(e->b, LLVMIntSLE, last, p->dim[n], ""), "");
   }
@@ -359,14 +370,16 @@ static LLVMValueRef run_address(Emit *e, const Instr *i, uint32_t along) {
   const Array *a = i->array;
   LLVMValueRef start = const_int(e, 0);
   for (uint32_t n = 0; n < i->narg; n++)
-    if (n != along) start = LLVMBuildAdd(e->b, start, LLVMBuildMul(e->b, e->val[i->arg[n]], e->place[a->id].stride[n], ""), "");
+    if (n != along)
+      start = LLVMBuildAdd(e->b, start, LLVMBuildMul(e->b, e->val[i->arg[n]], e->place[a->id].stride[n], ""), "");
   return LLVMBuildGEP2(e->b, stored_type(e, a->elem), array_at(e, a, start), &e->val[i->arg[along]], 1, "");
 }
 
 void array_fetch(Emit *e, LLVMValueRef address) {
   static const char name[] = "llvm.prefetch";
   LLVMValueRef f = LLVMGetIntrinsicDeclaration(e->module, LLVMLookupIntrinsicID(name, sizeof name - 1), &e->t.ptr, 1);
-  LLVMValueRef arg[] = {address, LLVMConstInt(e->t.i32, 0, false), LLVMConstInt(e->t.i32, 2, false), LLVMConstInt(e->t.i32, 1, false)};
+  LLVMValueRef arg[] = {address, LLVMConstInt(e->t.i32, 0, false), LLVMConstInt(e->t.i32, 2, false),
+                        LLVMConstInt(e->t.i32, 1, false)};
   LLVMBuildCall2(e->b, LLVMGlobalGetValueType(f), f, arg, 4, "");
 }
 
@@ -416,7 +429,8 @@ void array_run_fetch(Emit *e, const Instr *load, uint32_t along, LLVMValueRef li
   LLVMValueRef f = LLVMGetIntrinsicDeclaration(e->module, LLVMLookupIntrinsicID(name, sizeof name - 1), &e->t.ptr, 1);
   LLVMValueRef far = LLVMBuildMul(e->b, line, const_int(e, LINE), "");
   LLVMValueRef at = LLVMBuildGEP2(e->b, e->t.i8, run_address(e, load, along), &far, 1, "");
-  LLVMValueRef arg[] = {at, LLVMConstInt(e->t.i32, write, false), LLVMConstInt(e->t.i32, 3, false), LLVMConstInt(e->t.i32, 1, false)};
+  LLVMValueRef arg[] = {at, LLVMConstInt(e->t.i32, write, false), LLVMConstInt(e->t.i32, 3, false),
+                        LLVMConstInt(e->t.i32, 1, false)};
   LLVMBuildCall2(e->b, LLVMGlobalGetValueType(f), f, arg, 4, "");
 }
 

@@ -14,10 +14,12 @@ typedef struct BackOptions {
   bool optimise;   /* run the IR passes; off only to debug */
   bool tile;       /* compute streams in register tiles where their form allows it; f32 only */
   const char *triple;   /* NULL: this machine; else as back_target_known, and cpu NULL is the oldest of its kind */
-  bool sanitize;        /* LLVM's AddressSanitizer on the code; for kernels in memory, of a build that has it (base/asan.h), no cache */
-  bool levels;          /* x86-64: one kernel for each of the levels v2, v3, v4, the best chosen when first called; no cpu */
+  bool sanitize; /* LLVM's AddressSanitizer on the code; for kernels in memory, of a build that has it (base/asan.h), no
+                    cache */
+  bool levels;   /* x86-64: one kernel for each of the levels v2, v3, v4, the best chosen when first called; no cpu */
   const int64_t *sizes; /* by place in Kernel.sizes: the one value that the kernel takes; -1: any.  NULL: all any */
-  const int64_t *expected; /* in the same way: the sizes of the next calls; code for others may be slower.  NULL: any may come */
+  const int64_t
+      *expected; /* in the same way: the sizes of the next calls; code for others may be slower.  NULL: any may come */
   const char *cache;    /* a folder for compiled kernels, made if need be; NULL: none is used */
 } BackOptions;
 
@@ -43,8 +45,8 @@ typedef struct BackNeeds { bool libm, runtime; } BackNeeds;
 /* The LLVM IR, the assembly or the object file of a kernel (*size bytes and a NUL, on the arena).
  * needs may be NULL.  NULL with *why as for back_compile. */
 typedef enum { BACK_LLVM, BACK_LLVM_OPTIMISED, BACK_ASM, BACK_OBJECT } BackForm;
-char *back_emit(Arena *arena, const Kernel *k, const BackOptions *options, BackForm form, size_t *size, BackNeeds *needs,
-                const char **why);
+char *back_emit(Arena *arena, const Kernel *k, const BackOptions *options, BackForm form, size_t *size,
+                BackNeeds *needs, const char **why);
 /* The same as text, for `attn dump`. */
 char *back_text(Arena *arena, const Kernel *k, const BackOptions *options, BackForm form, const char **why);
 
@@ -54,8 +56,8 @@ bool back_has_levels(const char *triple);
 /* What the tile plan of these options would be, for `attn dump` and `attn explain`; NULL: scalar code alone. */
 struct TilePlan;
 const struct TilePlan *back_tile_plan(Arena *arena, const Kernel *k, const BackOptions *options);
-/* Bytes of the workspace for one thread, at BackOptions.sizes: shared by all threads, and each thread's own.  -1: it does
- * not follow from the sizes that are known.  False with *why as for back_compile. */
+/* Bytes of the workspace for one thread, at BackOptions.sizes: shared by all threads, and each thread's own.  -1: it
+ * does not follow from the sizes that are known.  False with *why as for back_compile. */
 typedef struct BackWorkspace { double shared, each; } BackWorkspace;
 bool back_workspace(Arena *arena, const Kernel *k, const BackOptions *options, BackWorkspace *w, const char **why);
 

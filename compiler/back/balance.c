@@ -1,8 +1,8 @@
 /* balance: see balance.h.
  *
- * With work(r) = ptr[lo + r] - ptr[lo] + ROW_WORK r, the work before row r, item k begins at the first row before which there
- * is at least k / items of all work, found by bisection.  So items cost about the same whatever degrees the rows have, but for
- * single rows that cost more. */
+ * With work(r) = ptr[lo + r] - ptr[lo] + ROW_WORK r, the work before row r, item k begins at the first row before which
+ * there is at least k / items of all work, found by bisection.  So items cost about the same whatever degrees the rows
+ * have, but for single rows that cost more. */
 #include "back/balance.h"
 #include "back/whole.h"
 
@@ -55,16 +55,20 @@ static V work_before(Emit *e, const Balance *b, const Loop *l, V start, V row) {
 }
 
 V balance_border(Emit *e, const Balance *b, const Loop *l, V item, V items, V rows) {
-  V zero = const_int(e, 0), one = const_int(e, 1), low = cell_new(e, e->t.i64, "low"), high = cell_new(e, e->t.i64, "high");
-  V none = LLVMBuildOr(e->b, LLVMBuildICmp(e->b, LLVMIntSLE, item, zero, ""), LLVMBuildICmp(e->b, LLVMIntSLE, rows, zero, ""), "");
+  V zero = const_int(e, 0), one = const_int(e, 1), low = cell_new(e, e->t.i64, "low"),
+    high = cell_new(e, e->t.i64, "high");
+  V none = LLVMBuildOr(e->b, LLVMBuildICmp(e->b, LLVMIntSLE, item, zero, ""),
+                       LLVMBuildICmp(e->b, LLVMIntSLE, rows, zero, ""), "");
   V last = LLVMBuildICmp(e->b, LLVMIntSGE, item, items, "");
   LLVMBuildStore(e->b, LLVMBuildSelect(e->b, last, rows, zero, ""), low);
   V inner = LLVMBuildNot(e->b, LLVMBuildOr(e->b, none, last, ""), "");
-  LLVMBasicBlockRef done = block_when(e, inner, "border"), head = block_new(e, "bisect"), body = block_new(e, "halve"), found = block_new(e, "found");
+  LLVMBasicBlockRef done = block_when(e, inner, "border"), head = block_new(e, "bisect"), body = block_new(e, "halve"),
+                    found = block_new(e, "found");
   V start = border_at(e, b, l, zero, false), end = border_at(e, b, l, LLVMBuildSub(e->b, rows, one, ""), true);
   V all = plus(e, LLVMBuildSub(e->b, end, start, ""), LLVMBuildMul(e->b, rows, const_int(e, ROW_WORK), ""));
   V each = LLVMBuildUDiv(e->b, all, items, ""), rest = LLVMBuildURem(e->b, all, items, "");
-  V want = plus(e, LLVMBuildMul(e->b, each, item, ""), LLVMBuildUDiv(e->b, LLVMBuildMul(e->b, rest, item, ""), items, ""));
+  V want =
+      plus(e, LLVMBuildMul(e->b, each, item, ""), LLVMBuildUDiv(e->b, LLVMBuildMul(e->b, rest, item, ""), items, ""));
   LLVMBuildStore(e->b, rows, high);
   block_go(e, head);
   V a = LLVMBuildLoad2(e->b, e->t.i64, low, ""), z = LLVMBuildLoad2(e->b, e->t.i64, high, "");

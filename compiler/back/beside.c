@@ -33,8 +33,8 @@ static bool body_varies(const Beside *b, const Region *r) {
   return false;
 }
 
-/* A reduction inside: over the same range for all lanes.  One whose results are the same for all has lanes too where anything in it
- * differs: scalar code cannot read a vector, be it for a check or for nobody. */
+/* A reduction inside: over the same range for all lanes.  One whose results are the same for all has lanes too where
+ * anything in it differs: scalar code cannot read a vector, be it for a check or for nobody. */
 static bool fits_inside(Beside *b, Val v, const Loop *l) {
   if (l->kind != LOOP_REDUCE || !plain_accumulators(l) || b->varies[l->lo] || b->varies[l->hi]) return false;
   if (!fits_region(b, l->body)) return false;
@@ -50,7 +50,8 @@ static bool fits_inside(Beside *b, Val v, const Loop *l) {
 static bool is_float(IrType t) { return t == IR_REAL || t == IR_WIDE; }
 
 static bool fits_store(const Beside *b, const Instr *i) {
-  if (b->loop->kind != LOOP_PAR || (i->array->elem == STORE_INT && is_float(ir_at(b->e->k, i->arg[0])->type))) return false;
+  if (b->loop->kind != LOOP_PAR || (i->array->elem == STORE_INT && is_float(ir_at(b->e->k, i->arg[0])->type)))
+    return false;
   for (uint32_t n = 1; n < i->narg; n++)
     if (b->varies[i->arg[n]]) return true;
   return false;
@@ -87,7 +88,8 @@ void beside_check(const Beside *b, const Instr *i, V on) {
   Emit *e = b->e;
   V x = beside_get(b, i->arg[1]), limit = beside_get(b, i->arg[2]), zero = LLVMConstNull(LLVMTypeOf(x)), fails;
   if (i->op != IR_CHECK_INDEX) {
-    fails = is_float(ir_at(e->k, i->arg[1])->type) ? LLVMBuildFCmp(e->b, LLVMRealOEQ, x, zero, "") : LLVMBuildICmp(e->b, LLVMIntEQ, x, zero, "");
+    fails = is_float(ir_at(e->k, i->arg[1])->type) ? LLVMBuildFCmp(e->b, LLVMRealOEQ, x, zero, "")
+                                                   : LLVMBuildICmp(e->b, LLVMIntEQ, x, zero, "");
   } else {
     V low = LLVMBuildICmp(e->b, LLVMIntSLT, x, zero, "");
     fails = LLVMBuildOr(e->b, low, LLVMBuildICmp(e->b, LLVMIntSGE, x, limit, ""), "");
@@ -95,7 +97,8 @@ void beside_check(const Beside *b, const Instr *i, V on) {
   if (b->active) fails = LLVMBuildAnd(e->b, fails, b->active, "");
   if (i->arg[0]) fails = LLVMBuildAnd(e->b, fails, beside_get(b, i->arg[0]), "");
   if (on) fails = LLVMBuildAnd(e->b, fails, on, "");
-  LLVMBasicBlockRef none = block_when(e, LLVMBuildIsNotNull(e->b, LLVMBuildBitCast(e->b, fails, LLVMIntTypeInContext(e->cx, b->n), ""), ""), "fails");
+  LLVMBasicBlockRef none = block_when(
+      e, LLVMBuildIsNotNull(e->b, LLVMBuildBitCast(e->b, fails, LLVMIntTypeInContext(e->cx, b->n), ""), ""), "fails");
   for (unsigned n = 0; n < b->n; n++) { /* the first lane's comes first */
     V at = LLVMConstInt(e->t.i32, n, false);
     V value = ir_at(e->k, i->arg[1])->type == IR_INT ? LLVMBuildExtractElement(e->b, x, at, "") : const_int(e, 0);

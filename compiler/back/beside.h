@@ -1,10 +1,11 @@
 /* beside: iterations of one loop side by side, in vectors.
  *
- * What tiles do not take is scalar code.  Where a parallel loop, or a reduction, holds nothing but pure operations, loads, stores,
- * checks and reductions over ranges that are the same for all its iterations, `n` iterations are computed at once: a value that differs
- * from iteration to iteration is a vector with a lane for each of them, all others stay scalars.  The last iterations are a
- * vector some lanes of which are inactive: they load nothing, store nothing and add nothing, so that how a range is cut
- * follows from its bounds alone.  Sums in log space of a chain's steps, over the states before, are such loops.
+ * What tiles do not take is scalar code.  Where a parallel loop, or a reduction, holds nothing but pure operations,
+ * loads, stores, checks and reductions over ranges that are the same for all its iterations, `n` iterations are
+ * computed at once: a value that differs from iteration to iteration is a vector with a lane for each of them, all
+ * others stay scalars.  The last iterations are a vector some lanes of which are inactive: they load nothing, store
+ * nothing and add nothing, so that how a range is cut follows from its bounds alone.  Sums in log space of a chain's
+ * steps, over the states before, are such loops.
  *
  * A lane of type `wide` is a double, of `real` as the build says, an int an i64, a bool an i1.
  *
@@ -33,9 +34,9 @@ typedef struct Beside {
 /* False: nothing was emitted, the loop has no such form. */
 bool beside_loop(Emit *e, const Loop *l);
 
-/* Elements of a reduction for another's blocks: false where its body has no such form.  Then, vector by vector: the iterations from `first`
- * on, `left` of them or, if more, all lanes; for them one instruction of the body after another; checks of other regions, where `on`
- * (NULL: always). */
+/* Elements of a reduction for another's blocks: false where its body has no such form.  Then, vector by vector: the
+ * iterations from `first` on, `left` of them or, if more, all lanes; for them one instruction of the body after
+ * another; checks of other regions, where `on` (NULL: always). */
 bool beside_elements(Emit *e, const Loop *l, Beside *b);
 void beside_elements_from(Beside *b, LLVMValueRef first, LLVMValueRef left);
 void beside_instr(Beside *b, Val v);

@@ -1,8 +1,9 @@
 /* beside_acc: accumulators whose elements differ from lane to lane: each lane has a state of its own.
  *
- * The states are those of emit_acc.c, all in doubles.  With m the maximum before an element of log weight w, d = -|w - m| and the
- * one exponential e^d serve both cases: where w > m states are multiplied by it and the element's part is 1, else its part
- * is it.  Lanes of one reduction are merged at its end: states relative to the largest maximum, and sums of halves. */
+ * The states are those of emit_acc.c, all in doubles.  With m the maximum before an element of log weight w, d = -|w -
+ * m| and the one exponential e^d serve both cases: where w > m states are multiplied by it and the element's part is 1,
+ * else its part is it.  Lanes of one reduction are merged at its end: states relative to the largest maximum, and sums
+ * of halves. */
 #include <math.h>
 
 #include "back/beside.h"
@@ -60,7 +61,9 @@ static LaneWeight *weight_of(const Beside *b, LaneReduction *r, const Acc *a) {
   for (uint32_t n = 0; n < r->nweight; n++)
     if (r->weight[n].log_w == a->body.log_w) return &r->weight[n];
   LaneWeight *w = &r->weight[r->nweight++];
-  *w = (LaneWeight){.log_w = a->body.log_w, .max = cell_new(b->e, doubles(b), "max"), .mass = cell_new(b->e, doubles(b), "mass"),
+  *w = (LaneWeight){.log_w = a->body.log_w,
+                    .max = cell_new(b->e, doubles(b), "max"),
+                    .mass = cell_new(b->e, doubles(b), "mass"),
                     .bad = cell_new(b->e, bools(b), "bad")};
   put(b, w->max, number(b, -INFINITY));
   put(b, w->mass, number(b, 0));
@@ -88,7 +91,9 @@ LaneReduction *lane_reduction_begin(const Beside *b, const Loop *l) {
 
 /* ---- adding an element ----------------------------------------------------------------------------- */
 
-static V wide_of(const Beside *b, Val v) { return beside_convert(b, beside_get(b, v), ir_at(b->e->k, v)->type, IR_WIDE); }
+static V wide_of(const Beside *b, Val v) {
+  return beside_convert(b, beside_get(b, v), ir_at(b->e->k, v)->type, IR_WIDE);
+}
 
 static void add_weight(const Beside *b, LaneWeight *w, V on) {
   LLVMBuilderRef build = b->e->b;
@@ -171,7 +176,9 @@ typedef struct Maker {
 
 static V constant(const Maker *m, double v) { return m->across ? const_float(m->b->e, IR_WIDE, v) : number(m->b, v); }
 
-static V logarithm(const Maker *m, V x) { return m->across ? op_math(m->b->e, "log", IR_WIDE, x) : doubles_log(m->b->e, x); }
+static V logarithm(const Maker *m, V x) {
+  return m->across ? op_math(m->b->e, "log", IR_WIDE, x) : doubles_log(m->b->e, x);
+}
 
 static V weighted_result(const Maker *m, AccKind kind, const Whole *w, V t) {
   const Beside *b = m->b;
@@ -227,7 +234,8 @@ static V merge_state(const Beside *b, const LaneState *s, const Merged *m, V t) 
       V shift = choose(b, compare(b, LLVMRealOEQ, m->scale, number(b, 0)), number(b, 0), m->shift);
       return sum_over(b, mul(b, fused(b, get(b, doubles(b), s->weight->mass), shift, t), m->scale));
     }
-    default: return lanes_fold(&b->lanes, choose(b, m->best, t, beside_splat(b, const_int(b->e, INT64_MAX))), fold_less_int);
+    default:
+      return lanes_fold(&b->lanes, choose(b, m->best, t, beside_splat(b, const_int(b->e, INT64_MAX))), fold_less_int);
   }
 }
 
@@ -276,7 +284,9 @@ void lane_reduction_end(const Beside *b, LaneReduction *r, bool across) {
     if (!result) continue;
     V t = get(b, beside_type(b, s->type), s->cell);
     IrType to = ir_at(e->k, result)->type;
-    if (across) e->val[result] = op_convert(e, across_result(b, s, s->weight ? &merged[s->weight - r->weight] : NULL, t), s->type, to);
+    if (across)
+      e->val[result] =
+          op_convert(e, across_result(b, s, s->weight ? &merged[s->weight - r->weight] : NULL, t), s->type, to);
     else e->val[result] = beside_convert(b, lane_result(b, s, t), s->type, to);
   }
 }

@@ -1,8 +1,9 @@
 /* beside_array: the elements that the lanes name.
  *
- * Where the index that differs from lane to lane goes up by one, and its stride is 1, they lie side by side and one instruction moves
- * them; else each is found for itself.  The stride of an input is the caller's: the choice is made when the code runs.  As in the
- * scalar code a load outside the array is 0, and no test is made where an index is known to lie inside. */
+ * Where the index that differs from lane to lane goes up by one, and its stride is 1, they lie side by side and one
+ * instruction moves them; else each is found for itself.  The stride of an input is the caller's: the choice is made
+ * when the code runs.  As in the scalar code a load outside the array is 0, and no test is made where an index is known
+ * to lie inside. */
 #include "back/beside.h"
 #include "base/ice.h"
 
@@ -90,13 +91,15 @@ static V load_side_by_side(const Beside *b, const Array *a, const Elements *p) {
     return plain;
   }
   LLVMTypeRef t = LLVMVectorType(stored(b, a), b->n), types[] = {t, b->e->t.ptr};
-  return masked(b, "llvm.masked.load", 2, types, 4, (V[]){first_address(b, a, p), alignment(b, a), p->there, LLVMConstNull(t)});
+  return masked(b, "llvm.masked.load", 2, types, 4,
+                (V[]){first_address(b, a, p), alignment(b, a), p->there, LLVMConstNull(t)});
 }
 
 static V load_apart(const Beside *b, const Array *a, const Elements *p) {
   V at = addresses(b, a, p);
   LLVMTypeRef t = LLVMVectorType(stored(b, a), b->n), types[] = {t, LLVMTypeOf(at)};
-  return masked(b, "llvm.masked.gather", 2, types, 4, (V[]){at, alignment(b, a), p->there ? p->there : all_lanes(b), LLVMConstNull(t)});
+  return masked(b, "llvm.masked.gather", 2, types, 4,
+                (V[]){at, alignment(b, a), p->there ? p->there : all_lanes(b), LLVMConstNull(t)});
 }
 
 static void store_side_by_side(const Beside *b, const Array *a, const Elements *p, V x) {

@@ -1,5 +1,5 @@
-/* beside_op: operations on lanes.  Floats, ints and bools are those of lanes.c, doubles are here; what has no vector form
- * goes lane by lane through the scalar code. */
+/* beside_op: operations on lanes.  Floats, ints and bools are those of lanes.c, doubles are here; what has no vector
+ * form goes lane by lane through the scalar code. */
 #include <math.h>
 
 #include "back/beside.h"
@@ -22,7 +22,8 @@ V beside_convert(const Beside *b, V x, IrType from, IrType to) {
   LLVMBuilderRef build = b->e->b;
   LLVMTypeRef t = beside_type(b, to);
   if (from == to || LLVMTypeOf(x) == t) return x;
-  if (is_float(from) && is_float(to)) return is_double(b, to) ? LLVMBuildFPExt(build, x, t, "") : LLVMBuildFPTrunc(build, x, t, "");
+  if (is_float(from) && is_float(to))
+    return is_double(b, to) ? LLVMBuildFPExt(build, x, t, "") : LLVMBuildFPTrunc(build, x, t, "");
   if (is_float(from)) return compare(b, LLVMRealUNE, x, LLVMConstNull(LLVMTypeOf(x)));
   if (to == IR_BOOL) return LLVMBuildICmp(build, LLVMIntNE, x, LLVMConstNull(LLVMTypeOf(x)), "");
   if (to == IR_INT) return LLVMBuildZExt(build, x, t, "");
@@ -59,7 +60,8 @@ static V sign(const Beside *b, V x) {
 }
 
 static V sigmoid(const Beside *b, V x) {
-  V one = beside_number(b, 1), d = decay(b, x), above = choose(b, compare(b, LLVMRealOGE, x, beside_number(b, 0)), one, d);
+  V one = beside_number(b, 1), d = decay(b, x),
+    above = choose(b, compare(b, LLVMRealOGE, x, beside_number(b, 0)), one, d);
   return LLVMBuildFDiv(b->e->b, above, LLVMBuildFAdd(b->e->b, one, d, ""), "");
 }
 
@@ -89,7 +91,8 @@ static bool is_decay(const Kernel *k, Val v) {
 }
 
 static V exponential(const Beside *b, const Instr *i, V x) {
-  bool falls = ir_at(b->e->k, i->arg[0])->op == IR_NEG && ir_at(b->e->k, ir_at(b->e->k, i->arg[0])->arg[0])->op == IR_ABS;
+  bool falls =
+      ir_at(b->e->k, i->arg[0])->op == IR_NEG && ir_at(b->e->k, ir_at(b->e->k, i->arg[0])->arg[0])->op == IR_ABS;
   return falls ? decay(b, x) : doubles_exp(b->e, x);
 }
 
@@ -143,7 +146,8 @@ V beside_op(const Beside *b, const Instr *i) {
   for (uint32_t k = 0; k < i->narg; k++) a[k] = beside_get(b, i->arg[k]);
   IrType t = ir_at(b->e->k, i->arg[0])->type;
   if (i->op == IR_SELECT) return choose(b, a[0], a[1], a[2]);
-  if (i->op == IR_CONVERT) return is_float(t) && i->type == IR_INT ? one_by_one(b, i) : beside_convert(b, a[0], t, i->type);
+  if (i->op == IR_CONVERT)
+    return is_float(t) && i->type == IR_INT ? one_by_one(b, i) : beside_convert(b, a[0], t, i->type);
   if (!is_double(b, t)) return lanes_op(&b->lanes, i, a);
   V v = relation(b, i, a);
   return v ? v : one_by_one(b, i);

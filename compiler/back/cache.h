@@ -2,8 +2,8 @@
  *
  * The key is a hash of all that the code depends on (see cache_key).  A file holds one kernel and the hash of its own
  * contents: what is damaged, cut short or of another build is a miss, never an error.  A folder that another user owns
- * or may write to is not used.  Files are written aside and renamed, so that processes may share a folder; when it grows
- * beyond CACHE_BYTES_MAX, the files that were used longest ago go. */
+ * or may write to is not used.  Files are written aside and renamed, so that processes may share a folder; when it
+ * grows beyond CACHE_BYTES_MAX, the files that were used longest ago go. */
 #ifndef ATTN_BACK_CACHE_H
 #define ATTN_BACK_CACHE_H
 

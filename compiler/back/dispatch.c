@@ -1,11 +1,10 @@
 /* dispatch: one kernel for several processors.
  *
- * The levels are those of the x86-64 psABI, and above them, for kernels that have a use for it, the last with dot products of
- * bf16; each kernel is compiled for one.  The visible function reads the
- * kernel chosen for this processor from a slot; while the slot is empty it asks the processor (cpuid, and xgetbv for
- * what the operating system saves) and fills the slot.  Threads that race find the same answer, so plain
- * atomic loads and stores are enough.  Nothing outside the module is needed.  A processor below the oldest level
- * gets a kernel that returns ATTN_ERROR_CPU. */
+ * The levels are those of the x86-64 psABI, and above them, for kernels that have a use for it, the last with dot
+ * products of bf16; each kernel is compiled for one.  The visible function reads the kernel chosen for this processor
+ * from a slot; while the slot is empty it asks the processor (cpuid, and xgetbv for what the operating system saves)
+ * and fills the slot.  Threads that race find the same answer, so plain atomic loads and stores are enough.  Nothing
+ * outside the module is needed.  A processor below the oldest level gets a kernel that returns ATTN_ERROR_CPU. */
 #include "back/emit.h"
 
 const Level levels[LEVELS] = {{"x86-64-v2", "x86-64-v2", ""},
@@ -39,7 +38,8 @@ static const Demand demands[LEVELS] = {
 
 static LLVMValueRef const32(const Emit *e, uint32_t v) { return LLVMConstInt(e->t.i32, v, false); }
 
-static LLVMValueRef assembly(Emit *e, LLVMTypeRef type, const char *text, const char *constraints, unsigned n, LLVMValueRef *arg) {
+static LLVMValueRef assembly(Emit *e, LLVMTypeRef type, const char *text, const char *constraints, unsigned n,
+                             LLVMValueRef *arg) {
   LLVMValueRef f = LLVMGetInlineAsm(type, text, strlen(text), constraints, strlen(constraints), true, false,
                                     LLVMInlineAsmDialectATT, false);
   return LLVMBuildCall2(e->b, type, f, arg, n, "");
@@ -93,7 +93,8 @@ static LLVMValueRef emit_refusal(Emit *e, const char *name) {
 }
 
 /* choose(): fills the slot. */
-static LLVMValueRef emit_choose(Emit *e, const char *name, LLVMValueRef slot, LLVMValueRef none, const LLVMValueRef *kernel) {
+static LLVMValueRef emit_choose(Emit *e, const char *name, LLVMValueRef slot, LLVMValueRef none,
+                                const LLVMValueRef *kernel) {
   function_begin(e, arena_printf(e->arena, "%s.choose", name), LLVMFunctionType(e->t.ptr, NULL, 0, false));
   LLVMSetLinkage(e->fn, LLVMInternalLinkage);
   function_attribute(e, e->fn, LLVMAttributeFunctionIndex, "cold");

@@ -1,9 +1,9 @@
 /* doubles: see doubles.h.
  *
- * e^x = 2^n e^r with n the integer nearest to x log2 e, found by adding a number so large that the sum has no fraction; the
- * remainder in two parts of log 2, |r| <= log 2 / 2, and a polynomial fitted at Chebyshev's points: relative error 2e-17.
- * log x = n log 2 + log m, sqrt 1/2 < m < sqrt 2, with s = f / (2 + f), f = m - 1, log m = 2 artanh s as a polynomial in s^2 (the
- * coefficients of fdlibm).  log (1 + x) for 0 <= x <= 1 the same way without n. */
+ * e^x = 2^n e^r with n the integer nearest to x log2 e, found by adding a number so large that the sum has no fraction;
+ * the remainder in two parts of log 2, |r| <= log 2 / 2, and a polynomial fitted at Chebyshev's points: relative error
+ * 2e-17. log x = n log 2 + log m, sqrt 1/2 < m < sqrt 2, with s = f / (2 + f), f = m - 1, log m = 2 artanh s as a
+ * polynomial in s^2 (the coefficients of fdlibm).  log (1 + x) for 0 <= x <= 1 the same way without n. */
 #include "back/doubles.h"
 
 #include <math.h>
@@ -53,14 +53,16 @@ static V polynomial(Emit *e, V x, const double *c, unsigned n) {
 /* ---- exponentials ------------------------------------------------------------------------------- */
 
 static const double LN2_HIGH = 0x1.62e42fee00000p-1, LN2_LOW = 0x1.a39ef35793c76p-33;
-static const double LEAST = -708.39641853226408, MOST = 709.78271289338397; /* logs of the least normal number, of the greatest */
+static const double LEAST = -708.39641853226408,
+                    MOST = 709.78271289338397; /* logs of the least normal number, of the greatest */
 
 /* Right between LEAST and MOST. */
 static V exp_inside(Emit *e, V x) {
   static const double c[] = {0x1.b02d81f8d55f5p-26, 0x1.28aa561b46042p-22, 0x1.71dd1f800bac2p-19, 0x1.a019a2265c29dp-16,
                              0x1.a01a022eb41dbp-13, 0x1.6c16c17f01569p-10, 0x1.11111110f624bp-7,  0x1.5555555552b92p-5,
                              0x1.55555555555adp-3,  0x1.0000000000002p-1};
-  V shift = number(e, x, 0x1.8p52), whole = doubles_fma(e, x, number(e, x, 1.44269504088896341), shift), n = sub(e, whole, shift);
+  V shift = number(e, x, 0x1.8p52), whole = doubles_fma(e, x, number(e, x, 1.44269504088896341), shift),
+    n = sub(e, whole, shift);
   V r = doubles_fma(e, n, number(e, x, -LN2_HIGH), x);
   r = doubles_fma(e, n, number(e, x, -LN2_LOW), r);
   V p = add(e, doubles_fma(e, polynomial(e, r, c, 10), mul(e, r, r), r), number(e, x, 1));
@@ -68,7 +70,9 @@ static V exp_inside(Emit *e, V x) {
   return as_double(e, LLVMBuildAdd(e->b, as_bits(e, p), power, ""));
 }
 
-V doubles_exp_weight(Emit *e, V x) { return choose(e, is(e, LLVMRealOGT, x, LEAST), exp_inside(e, x), number(e, x, 0)); }
+V doubles_exp_weight(Emit *e, V x) {
+  return choose(e, is(e, LLVMRealOGT, x, LEAST), exp_inside(e, x), number(e, x, 0));
+}
 
 V doubles_exp(Emit *e, V x) {
   V y = choose(e, is(e, LLVMRealOLT, x, LEAST), number(e, x, 0), exp_inside(e, x));
@@ -79,15 +83,17 @@ V doubles_exp(Emit *e, V x) {
 
 /* Of positive normal numbers; more: added to the exponent of 2. */
 static V log_normal(Emit *e, V x, V more) {
-  static const double c[] = {1.479819860511658591e-01, 1.531383769920937332e-01, 1.818357216161805012e-01, 2.222219843214978396e-01,
-                             2.857142874366239149e-01, 3.999999999940941908e-01, 6.666666666666735130e-01};
+  static const double c[] = {1.479819860511658591e-01, 1.531383769920937332e-01, 1.818357216161805012e-01,
+                             2.222219843214978396e-01, 2.857142874366239149e-01, 3.999999999940941908e-01,
+                             6.666666666666735130e-01};
   LLVMBuilderRef b = e->b;
   V raw = LLVMBuildSub(b, as_bits(e, x), bits(e, x, 0x3fe6a09e667f3bcd), ""); /* sqrt 1/2 */
-  V high = LLVMBuildAdd(b, raw, bits(e, x, (int64_t)1024 << 52), "");         /* a positive number's exponent, biased by 1024 */
+  V high = LLVMBuildAdd(b, raw, bits(e, x, (int64_t)1024 << 52), ""); /* a positive number's exponent, biased by 1024 */
   V whole = LLVMBuildOr(b, LLVMBuildLShr(b, high, bits(e, x, 52), ""), bits(e, x, 0x4330000000000000), "");
   V n = add(e, sub(e, as_double(e, whole), number(e, x, 0x1p52 + 1024)), more);
   V low = LLVMBuildAdd(b, LLVMBuildAnd(b, raw, bits(e, x, 0xfffffffffffff), ""), bits(e, x, 0x3fe6a09e667f3bcd), "");
-  V f = sub(e, as_double(e, low), number(e, x, 1)), s = LLVMBuildFDiv(b, f, add(e, f, number(e, x, 2)), ""), z = mul(e, s, s);
+  V f = sub(e, as_double(e, low), number(e, x, 1)), s = LLVMBuildFDiv(b, f, add(e, f, number(e, x, 2)), ""),
+    z = mul(e, s, s);
   V half = mul(e, mul(e, f, f), number(e, x, 0.5)), rest = mul(e, polynomial(e, z, c, 7), z);
   V small = doubles_fma(e, n, number(e, x, LN2_LOW), mul(e, s, add(e, half, rest)));
   return doubles_fma(e, n, number(e, x, LN2_HIGH), sub(e, f, sub(e, half, small)));

@@ -1,7 +1,7 @@
 /* doubles: functions of vectors of doubles.
  *
- * What chains and other sums in log space wait for are exponentials and logarithms in f64.  Errors, found over their whole
- * range: 2 ulp.  NaN and infinities have their meaning; a result of exp below the least normal number is 0. */
+ * What chains and other sums in log space wait for are exponentials and logarithms in f64.  Errors, found over their
+ * whole range: 2 ulp.  NaN and infinities have their meaning; a result of exp below the least normal number is 0. */
 #ifndef ATTN_BACK_DOUBLES_H
 #define ATTN_BACK_DOUBLES_H
 

@@ -264,7 +264,8 @@ static int status_of(IrOp check) {
 void emit_check_failure(Emit *e, const Instr *i, LLVMValueRef fails, LLVMValueRef x, LLVMValueRef limit) {
   LLVMBasicBlockRef from = LLVMGetInsertBlock(e->b), done = block_when(e, fails, "fails");
   set_unlikely(e, LLVMGetBasicBlockTerminator(from));
-  emit_failure(e, LLVMConstInt(e->t.i32, (unsigned)status_of(i->op), false), LLVMConstInt(e->t.i32, e->sites.n, false), x, limit);
+  emit_failure(e, LLVMConstInt(e->t.i32, (unsigned)status_of(i->op), false), LLVMConstInt(e->t.i32, e->sites.n, false),
+               x, limit);
   block_go(e, done);
   vec_push(e->arena, &e->sites, i->span);
 }
@@ -359,8 +360,8 @@ static LLVMValueRef error_status(Emit *e, LLVMValueRef err) {
 /* fail(err, status, site, value, limit): the first error is kept. */
 static void emit_fail(Emit *e) {
   LLVMTypeRef p[] = {e->t.ptr, e->t.i32, e->t.i32, e->t.i64, e->t.i64};
-  static const size_t field[] = {0, offsetof(attn_error, status), offsetof(attn_error, site), offsetof(attn_error, value),
-                                 offsetof(attn_error, limit)};
+  static const size_t field[] = {0, offsetof(attn_error, status), offsetof(attn_error, site),
+                                 offsetof(attn_error, value), offsetof(attn_error, limit)};
   function_begin(e, "fail", LLVMFunctionType(e->t.none, p, 5, false));
   e->fail = e->fn;
   LLVMSetLinkage(e->fn, LLVMInternalLinkage);
@@ -398,7 +399,8 @@ void begin_error(Emit *e) {
 }
 
 /* Returns with a status where cond holds. */
-static void refuse_when(Emit *e, LLVMValueRef cond, attn_status status, int site, LLVMValueRef value, LLVMValueRef limit) {
+static void refuse_when(Emit *e, LLVMValueRef cond, attn_status status, int site, LLVMValueRef value,
+                        LLVMValueRef limit) {
   LLVMBasicBlockRef fine = block_when(e, cond, "refused");
   LLVMValueRef s = LLVMConstInt(e->t.i32, status, false);
   emit_failure(e, s, LLVMConstInt(e->t.i32, (unsigned long long)site, true), value, limit);
@@ -478,9 +480,14 @@ static void emit_levels(Emit *e, const char *name) {
 /* ---- the module --------------------------------------------------------------------------------- */
 
 static Types types_of(LLVMContextRef cx) {
-  return (Types){.none = LLVMVoidTypeInContext(cx), .i1 = LLVMInt1TypeInContext(cx), .i8 = LLVMInt8TypeInContext(cx),
-                 .i16 = LLVMInt16TypeInContext(cx), .i32 = LLVMInt32TypeInContext(cx), .i64 = LLVMInt64TypeInContext(cx),
-                 .f32 = LLVMFloatTypeInContext(cx), .f64 = LLVMDoubleTypeInContext(cx),
+  return (Types){.none = LLVMVoidTypeInContext(cx),
+                 .i1 = LLVMInt1TypeInContext(cx),
+                 .i8 = LLVMInt8TypeInContext(cx),
+                 .i16 = LLVMInt16TypeInContext(cx),
+                 .i32 = LLVMInt32TypeInContext(cx),
+                 .i64 = LLVMInt64TypeInContext(cx),
+                 .f32 = LLVMFloatTypeInContext(cx),
+                 .f64 = LLVMDoubleTypeInContext(cx),
                  .ptr = LLVMPointerTypeInContext(cx, 0)};
 }
 

@@ -90,8 +90,8 @@ typedef struct Emit {
   const TileRows *shared_rows; /* whose blocks are shared out among threads, and how many rows these have; NULL: none */
   LLVMValueRef block_rows, row;        /* row: the number of the one being computed */
   LLVMValueRef group; /* iterations of the loop around the rows that share a block (tile_group.c); NULL: none do */
-  LLVMValueRef odd_rows;               /* the function of those that tiles leave to scalar code; NULL: they are emitted in place */
-  LLVMValueRef column;                 /* the function that does what a loop over columns does for one (tile_across.c) */
+  LLVMValueRef odd_rows; /* the function of those that tiles leave to scalar code; NULL: they are emitted in place */
+  LLVMValueRef column;   /* the function that does what a loop over columns does for one (tile_across.c) */
   LLVMValueRef pack;                   /* the function that packs a block of columns, likewise */
 } Emit;
 
@@ -204,8 +204,8 @@ LLVMValueRef array_run(Emit *e, const Instr *i, uint32_t along, unsigned count);
 /* Of a half precision array, the bits alone: an element, as array_load; a run. */
 LLVMValueRef array_load_bits(Emit *e, const Instr *i);
 LLVMValueRef array_run_bits(Emit *e, const Instr *i, uint32_t along, unsigned count);
-/* Has the cache fetch the run that lies `ahead` further along another dimension, and no fewer than `least` elements; it need
- * not be there. */
+/* Has the cache fetch the run that lies `ahead` further along another dimension, and no fewer than `least` elements; it
+ * need not be there. */
 void array_run_ahead(Emit *e, const Instr *i, uint32_t along, uint32_t across, int64_t ahead, int64_t least);
 /* Where its first element lies, and how many bytes further on the one is with the next index `across`. */
 LLVMValueRef array_run_at(Emit *e, const Instr *i, uint32_t along, uint32_t across, LLVMValueRef *bytes);
@@ -231,7 +231,8 @@ bool is_alone(const Region *r);
 void emit_share(Emit *e); /* share.c: the function that emit_parallel calls */
 /* A parallel loop of a region that is_alone, its iterations shared among the threads of the pool. */
 void emit_parallel(Emit *e, const Loop *l);
-bool parallel_takes_runs(const Emit *e, const Loop *l); /* whether it may be e->run_count iterations from e->run_first */
+bool parallel_takes_runs(const Emit *e,
+                         const Loop *l);         /* whether it may be e->run_count iterations from e->run_first */
 void parallel_pack(Emit *e, LLVMValueRef first); /* calls e->pack for the present block and span */
 void parallel_odd_row(Emit *e, LLVMValueRef at); /* calls e->odd_rows for a row of the present block */
 void parallel_column(Emit *e, LLVMValueRef column); /* calls e->column */

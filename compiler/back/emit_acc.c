@@ -111,7 +111,8 @@ static LLVMValueRef identity(const Emit *e, AccKind k, IrType t) {
 /* Points are taken POINT_LANES at a time where they are doubles, as they mostly are. */
 enum { POINT_LANES = 8 };
 
-typedef LLVMValueRef (*PointFn)(Emit *e, const State *s, LLVMValueRef x, void *arg); /* x: one element, or a vector of them */
+typedef LLVMValueRef (*PointFn)(Emit *e, const State *s, LLVMValueRef x,
+                                void *arg); /* x: one element, or a vector of them */
 
 static LLVMValueRef splat(Emit *e, LLVMValueRef x, LLVMValueRef like) {
   LLVMTypeRef t = LLVMTypeOf(like);
@@ -435,7 +436,8 @@ static LLVMValueRef weighted_value(Emit *e, const State *s, LLVMValueRef t) {
 static LLVMValueRef result_of(Emit *e, const State *s, LLVMValueRef t) {
   if (!s->weight) return t;
   bool is_int = s->acc->kind == ACC_ARGMAX;
-  LLVMValueRef none = is_int ? const_int(e, -1) : wide(e, s->acc->kind == ACC_LSE || s->acc->kind == ACC_MASS ? -INFINITY : 0);
+  LLVMValueRef none =
+      is_int ? const_int(e, -1) : wide(e, s->acc->kind == ACC_LSE || s->acc->kind == ACC_MASS ? -INFINITY : 0);
   LLVMValueRef v = LLVMBuildSelect(e->b, is_empty(e, s->weight), none, weighted_value(e, s, t), "");
   LLVMValueRef bad = get(e, e->t.i1, s->weight->bad);
   return LLVMBuildSelect(e->b, bad, is_int ? const_int(e, -1) : wide(e, NAN), v, "");

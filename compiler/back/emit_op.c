@@ -106,7 +106,8 @@ typedef struct Quotient { LLVMValueRef zero, minus, quotient, rest, down; } Quot
 
 /* Division of ints with a divisor for which it is defined; down: 1 where the floor lies below. */
 static Quotient divide(Emit *e, LLVMValueRef x, LLVMValueRef y) {
-  Quotient d = {.zero = compare_int(e, LLVMIntEQ, y, const_int(e, 0)), .minus = compare_int(e, LLVMIntEQ, y, const_int(e, -1))};
+  Quotient d = {.zero = compare_int(e, LLVMIntEQ, y, const_int(e, 0)),
+                .minus = compare_int(e, LLVMIntEQ, y, const_int(e, -1))};
   LLVMValueRef safe = choose(e, LLVMBuildOr(e->b, d.zero, d.minus, ""), const_int(e, 1), y);
   d.quotient = LLVMBuildSDiv(e->b, x, safe, "");
   d.rest = LLVMBuildSRem(e->b, x, safe, "");

@@ -1,16 +1,15 @@
 /* gather: see gather.h.
  *
  * Of every block of at most TILE_GATHER_BLOCK elements:
- *     elements   scalar code, or lanes, for what is a scalar, vectors along lines for what is summed over features; log weights, and all
- *                else that lines and other accumulators read of an element, are put side by side
- *     weights    in vectors of elements: the maximum, e^(log_w - maximum), the mass
- *     scalars    accumulators without axes, element by element
- *     lines      for every part of an axis that fits in registers, all elements: sum += weight * line
- * so a row of the gathered array is read once, and exponentials cost what they cost on tiles.  Inside a block sums are f32,
- * between blocks f64.
+ *     elements   scalar code, or lanes, for what is a scalar, vectors along lines for what is summed over features; log
+ * weights, and all else that lines and other accumulators read of an element, are put side by side weights    in
+ * vectors of elements: the maximum, e^(log_w - maximum), the mass scalars    accumulators without axes, element by
+ * element lines      for every part of an axis that fits in registers, all elements: sum += weight * line so a row of
+ * the gathered array is read once, and exponentials cost what they cost on tiles.  Inside a block sums are f32, between
+ * blocks f64.
  *
- * An element whose lines do not lie side by side, or do not fit f32, is added by the scalar code.  One whose weight is -inf is
- * not there: its lines are not read.
+ * An element whose lines do not lie side by side, or do not fit f32, is added by the scalar code.  One whose weight is
+ * -inf is not there: its lines are not read.
  *
  *   gather_fetch.c   rows named by data come from anywhere in memory: the cache is told of them before
  *   gather_beside.c  elements that are straight code, in vectors */
@@ -91,16 +90,18 @@ Gather *gather_new(Emit *e, Reduction *r) {
 
 /* ---- elements ------------------------------------------------------------------------------------------------ */
 
-/* Whole vectors are stored, for a vector that is loaded soon after its elements were stored one by one waits for all of them.
- * Lanes behind the last element are -inf. */
+/* Whole vectors are stored, for a vector that is loaded soon after its elements were stored one by one waits for all of
+ * them. Lanes behind the last element are -inf. */
 static void append_log_w(Emit *e, const Gather *g, const Weight *w, uint32_t number, V at) {
   const Lanes *l = &g->line.l;
   LLVMTypeRef t = type_of(e, w->type), vector = LLVMVectorType(t, l->n);
   V x = op_convert(e, e->val[w->body], ir_at(e->k, w->body)->type, w->type);
   V lane = both(e, at, const_int(e, (int64_t)l->n - 1)), first = both(e, at, const_int(e, -(int64_t)l->n));
-  V here = LLVMBuildICmp(e->b, LLVMIntEQ, lanes_iota(l, e->t.i32), lanes_splat(l, LLVMBuildTrunc(e->b, lane, e->t.i32, "")), "");
+  V here = LLVMBuildICmp(e->b, LLVMIntEQ, lanes_iota(l, e->t.i32),
+                         lanes_splat(l, LLVMBuildTrunc(e->b, lane, e->t.i32, "")), "");
   V fresh = LLVMBuildICmp(e->b, LLVMIntEQ, lane, const_int(e, 0), "");
-  V before = LLVMBuildSelect(e->b, fresh, lanes_splat(l, const_float(e, w->type, -INFINITY)), get(e, vector, g->last[number]), "");
+  V before = LLVMBuildSelect(e->b, fresh, lanes_splat(l, const_float(e, w->type, -INFINITY)),
+                             get(e, vector, g->last[number]), "");
   V now = LLVMBuildSelect(e->b, here, lanes_splat(l, x), before, "");
   put(e, now, g->last[number]);
   LLVMSetAlignment(put(e, now, slot(e, t, g->log_w[number], first)), 4);
@@ -121,7 +122,8 @@ void gather_append(Emit *e, Reduction *r) {
   for (uint32_t n = 0; n < r->nweight; n++)
     if (r->weight[n].body) append_log_w(e, g, &r->weight[n], n, at);
   for (uint32_t n = 0; n < r->n; n++)
-    if (has_line(&r->state[n]) && acc_starts_pass(r, n, false)) line_fixed(e, r->state[n].acc->body.at, r->state[n].acc->body.index[0]);
+    if (has_line(&r->state[n]) && acc_starts_pass(r, n, false))
+      line_fixed(e, r->state[n].acc->body.at, r->state[n].acc->body.index[0]);
   for (uint32_t n = 0; n < g->kept.n; n++) keep_element(e, &g->kept.at[n], at);
   V holds = LLVMConstInt(e->t.i1, 1, false);
   for (uint32_t n = 0; n < r->n; n++) {
@@ -145,7 +147,9 @@ void gather_append(Emit *e, Reduction *r) {
 
 /* ---- weights -------------------------------------------------------------------------------------------------- */
 
-static V vector_max(Emit *e, V x, V y) { return LLVMBuildSelect(e->b, LLVMBuildFCmp(e->b, LLVMRealOGT, x, y, ""), x, y, ""); }
+static V vector_max(Emit *e, V x, V y) {
+  return LLVMBuildSelect(e->b, LLVMBuildFCmp(e->b, LLVMRealOGT, x, y, ""), x, y, "");
+}
 static V vector_or(Emit *e, V x, V y) { return LLVMBuildOr(e->b, x, y, ""); }
 static V vector_add(Emit *e, V x, V y) { return LLVMBuildFAdd(e->b, x, y, ""); }
 
@@ -155,7 +159,8 @@ typedef struct Log { LLVMTypeRef scalar, vector; V least, most; } Log;
 
 static Log log_of(Emit *e, const Lanes *l, const Weight *w) {
   LLVMTypeRef t = type_of(e, w->type);
-  return (Log){t, LLVMVectorType(t, l->n), splat(e, l, const_float(e, w->type, -INFINITY)), splat(e, l, const_float(e, w->type, INFINITY))};
+  return (Log){t, LLVMVectorType(t, l->n), splat(e, l, const_float(e, w->type, -INFINITY)),
+               splat(e, l, const_float(e, w->type, INFINITY))};
 }
 
 static V log_weights(Emit *e, const Log *t, V buffer, V at) {
@@ -209,7 +214,8 @@ static void weigh(Emit *e, const Reduction *r, const Weight *w, uint32_t number,
   V reference = splat(e, l, top);
   Vectors v = vectors_enter(e, g, count);
   V x = log_weights(e, &t, g->log_w[number], v.at);
-  V some = LLVMBuildFCmp(e->b, LLVMRealOGT, x, t.least, ""), alive = both(e, some, LLVMBuildFCmp(e->b, LLVMRealOLT, x, t.most, ""));
+  V some = LLVMBuildFCmp(e->b, LLVMRealOGT, x, t.least, ""),
+    alive = both(e, some, LLVMBuildFCmp(e->b, LLVMRealOLT, x, t.most, ""));
   V distance = LLVMBuildFSub(e->b, x, reference, "");
   if (w->type == IR_WIDE) distance = LLVMBuildFPTrunc(e->b, distance, l->f32, "");
   V part = LLVMBuildSelect(e->b, alive, lanes_exp_negative(l, distance), LLVMConstNull(l->f32), "");
@@ -285,7 +291,7 @@ static void add_scalars(Emit *e, const Reduction *r, V count, const V *tops) {
   count_leave(e, &c);
 }
 
-/* ---- lines --------------------------------------------------------------------------------------------------------- */
+/* ---- lines ------------------------------------------------------------------------------------------------------- */
 
 /* Elements whose lines the vectors do not take. */
 static void add_by_points(Emit *e, const Reduction *r, uint32_t first, V count) {
@@ -326,7 +332,8 @@ static void add_to_points(Line *n, const Acc *a, V from, uint32_t vec, V sum) {
   Emit *e = n->e;
   LLVMTypeRef vector = LLVMVectorType(e->t.f64, n->l.n);
   V at = plus(e, LLVMBuildSub(e->b, from, e->val[a->axes[0].lo], ""), const_int(e, (int64_t)(vec * n->l.n)));
-  V address = array_at(e, a->result_at, at), more = LLVMBuildFPExt(e->b, sum, vector, ""), bytes = LLVMConstInt(e->t.i32, sizeof(double), false);
+  V address = array_at(e, a->result_at, at), more = LLVMBuildFPExt(e->b, sum, vector, ""),
+    bytes = LLVMConstInt(e->t.i32, sizeof(double), false);
   if (n->mask) {
     V old = masked(e, "llvm.masked.load", vector, (V[]){address, bytes, n->mask, LLVMConstNull(vector)}, 4);
     masked(e, "llvm.masked.store", vector, (V[]){vector_add(e, old, more), address, bytes, n->mask}, 4);
@@ -344,7 +351,8 @@ static void add_lines(Line *n, uint32_t vectors, void *arg) {
   V from = e->val[n->index], part;
   for (uint32_t vec = 0; vec < vectors; vec++) put(e, LLVMConstNull(n->l.f32), p->sum[vec]);
   Count c = count_enter(e, const_int(e, 0), p->count);
-  gather_fetch_part(e, p->r, a, p->r->gather->ahead && acc_starts_pass(p->r, p->state, false), c.index, from, const_int(e, (int64_t)(vectors * n->l.n)));
+  gather_fetch_part(e, p->r, a, p->r->gather->ahead && acc_starts_pass(p->r, p->state, false), c.index, from,
+                    const_int(e, (int64_t)(vectors * n->l.n)));
   V there = takes(e, p, c.index, &part);
   LLVMBasicBlockRef next = p->all ? NULL : block_when(e, there, "line");
   recall_element(e, p->r->gather, c.index);
@@ -366,7 +374,7 @@ static void add_axis(Emit *e, const Reduction *r, uint32_t state, bool all, V co
   line_each(&line, e->val[a->axes[0].lo], e->val[a->axes[0].hi], LINE_VECTORS, add_lines, &p);
 }
 
-/* ---- blocks ----------------------------------------------------------------------------------------------------------- */
+/* ---- blocks ------------------------------------------------------------------------------------------------------ */
 
 static void add_block(Emit *e, const Reduction *r, const V *tops) {
   const Gather *g = r->gather;
@@ -411,8 +419,8 @@ void gather_run(Emit *e, Reduction *r, void (*element)(Emit *e, Reduction *r, co
   tops_begin(e, r, tops);
   gather_fetch_results(e, l);
   V extent = plus(e, LLVMBuildSub(e->b, hi, lo, ""), const_int(e, BLOCK - 1));
-  V blocks = LLVMBuildSelect(e->b, LLVMBuildICmp(e->b, LLVMIntSLT, lo, hi, ""), LLVMBuildUDiv(e->b, extent, const_int(e, BLOCK), ""),
-                             const_int(e, 0), "");
+  V blocks = LLVMBuildSelect(e->b, LLVMBuildICmp(e->b, LLVMIntSLT, lo, hi, ""),
+                             LLVMBuildUDiv(e->b, extent, const_int(e, BLOCK), ""), const_int(e, 0), "");
   Count b = count_enter(e, const_int(e, 0), blocks);
   V from = plus(e, lo, LLVMBuildMul(e->b, b.index, const_int(e, BLOCK), "")), to = plus(e, from, const_int(e, BLOCK));
   put(e, const_int(e, 0), r->gather->count);

@@ -1,4 +1,5 @@
-/* gather: streams whose elements are added in blocks, the values of an element being lines; which, tile_in_blocks says. */
+/* gather: streams whose elements are added in blocks, the values of an element being lines; which, tile_in_blocks says.
+ */
 #ifndef ATTN_BACK_GATHER_H
 #define ATTN_BACK_GATHER_H
 

@@ -1,7 +1,7 @@
 /* gather_beside: elements of a block side by side, a lane for each (beside.h).
  *
- * Log weights, and all else that is read of an element later, are stored a vector at a time; behind the last element log weights are -inf.
- * Of lines no more is asked here than whether vectors may read them. */
+ * Log weights, and all else that is read of an element later, are stored a vector at a time; behind the last element
+ * log weights are -inf. Of lines no more is asked here than whether vectors may read them. */
 #include <math.h>
 
 #include "back/gather_parts.h"
@@ -95,7 +95,8 @@ static void put_lanes(Emit *e, V x, V at) { LLVMSetAlignment(put(e, x, at), 1); 
 static bool is_checked(Emit *e, const Beside *b, const Instr *i) {
   const Region *r = b->loop->body;
   for (uint32_t n = 0; n < r->code.n; n++) {
-    const Instr *x = ir_at(e->k, r->code.at[n]), *guard = ir_is_check(x->op) && x->arg[0] ? ir_at(e->k, x->arg[0]) : NULL;
+    const Instr *x = ir_at(e->k, r->code.at[n]),
+                *guard = ir_is_check(x->op) && x->arg[0] ? ir_at(e->k, x->arg[0]) : NULL;
     bool always = ir_is_check(x->op) && (!guard || (guard->op == IR_CONST && guard->integer));
     if (always && x->op == i->op && x->arg[1] == i->arg[1] && x->arg[2] == i->arg[2]) return true;
   }
@@ -119,7 +120,8 @@ static void append_vector(Emit *e, Reduction *r, V at) {
   for (uint32_t n = 0; n < r->nweight; n++) {
     const Weight *w = &r->weight[n];
     if (!w->body) continue;
-    V x = beside_convert(b, beside_get(b, w->body), ir_at(e->k, w->body)->type, w->type), none = lanes_splat(&b->lanes, const_float(e, w->type, -INFINITY));
+    V x = beside_convert(b, beside_get(b, w->body), ir_at(e->k, w->body)->type, w->type),
+      none = lanes_splat(&b->lanes, const_float(e, w->type, -INFINITY));
     put_lanes(e, LLVMBuildSelect(e->b, b->active, x, none, ""), slot(e, type_of(e, w->type), g->log_w[n], at));
   }
   for (uint32_t n = 0; n < g->kept.n; n++) {
@@ -144,7 +146,8 @@ static void append_vector(Emit *e, Reduction *r, V at) {
   put(e, both(e, LLVMBuildIsNull(e->b, bits, ""), get(e, e->t.i1, g->all)), g->all);
 }
 
-/* What a line of each element comes to, one after another: values that differ from lane to lane are scalars meanwhile. */
+/* What a line of each element comes to, one after another: values that differ from lane to lane are scalars meanwhile.
+ */
 typedef struct Apart { Beside *b; const Region *inside; VEC(Kept) in; } Apart;
 
 static void note_outside(void *ctx, Val v) {
@@ -160,14 +163,17 @@ static void note_instr(void *ctx, Val v) {
   walk_operands(a->b->e->k, v, note_outside, a);
 }
 
-static V lanes_cell(const Beside *b, IrType t) { return cell_new(b->e, LLVMArrayType2(kept_type(b->e, t), b->n), "lanes"); }
+static V lanes_cell(const Beside *b, IrType t) {
+  return cell_new(b->e, LLVMArrayType2(kept_type(b->e, t), b->n), "lanes");
+}
 
 static void line_by_line(Emit *e, Reduction *r, Val v, V first, V count) {
   Beside *b = r->gather->beside;
   const Loop *l = ir_at(e->k, v)->loop;
   Apart a = {.b = b};
   walk_whole(e->k, v, note_instr, &a);
-  V *before = NEW_ARRAY(e->arena, V, a.in.n + 1), *to = NEW_ARRAY(e->arena, V, l->accs.n), index = e->val[b->loop->index];
+  V *before = NEW_ARRAY(e->arena, V, a.in.n + 1), *to = NEW_ARRAY(e->arena, V, l->accs.n),
+    index = e->val[b->loop->index];
   for (uint32_t n = 0; n < a.in.n; n++) {
     IrType t = ir_at(e->k, a.in.at[n].v)->type;
     V x = before[n] = e->val[a.in.at[n].v];

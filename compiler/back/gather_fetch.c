@@ -1,8 +1,8 @@
 /* gather_fetch: the cache is told of rows that data name, AHEAD elements before they are read.
  *
- * Where the list of positions goes on behind a stream's range, those are the next stream's.  Lines that are summed are asked for where lines
- * are summed, one element's for another's: asked for while a block is filled, they would be more than can be under way at once, and while the
- * block is added nothing would be. */
+ * Where the list of positions goes on behind a stream's range, those are the next stream's.  Lines that are summed are
+ * asked for where lines are summed, one element's for another's: asked for while a block is filled, they would be more
+ * than can be under way at once, and while the block is added nothing would be. */
 #include "back/gather_parts.h"
 
 enum { AHEAD = 16, FETCH_LINES = 8 };
@@ -77,7 +77,8 @@ static bool fetch_element(Emit *e, const Reduction *r, bool emit) {
   return any;
 }
 
-/* The stream's position becomes what lies AHEAD of one; until `back`.  Positions behind the list name no row: what they load is 0. */
+/* The stream's position becomes what lies AHEAD of one; until `back`.  Positions behind the list name no row: what they
+ * load is 0. */
 typedef struct Ahead { V here; IndexRange range; } Ahead;
 
 static Ahead look_ahead(Emit *e, const Loop *l, V from) {
@@ -101,8 +102,8 @@ void gather_fetch_element(Emit *e, const Reduction *r) {
   look_back(e, l, back);
 }
 
-/* The part of an axis that is summed of a full block: told of where it is read, in step with reading, so that neither waits long.  first: of
- * all that is read of an element. */
+/* The part of an axis that is summed of a full block: told of where it is read, in step with reading, so that neither
+ * waits long.  first: of all that is read of an element. */
 void gather_fetch_part(Emit *e, const Reduction *r, const Acc *a, bool all, V element, V lo, V extent) {
   const Loop *l = r->loop;
   Ahead back = look_ahead(e, l, plus(e, get(e, e->t.i64, r->gather->from), element));
@@ -117,12 +118,14 @@ static bool is_known(const Emit *e, const Instr *store) {
   return true;
 }
 
-/* Lines that the same region will store: a store that waits for its line holds up all that come after it, and blocks store much. */
+/* Lines that the same region will store: a store that waits for its line holds up all that come after it, and blocks
+ * store much. */
 void gather_fetch_results(Emit *e, const Loop *l) {
   const Region *around = l->body->parent;
   for (uint32_t n = 0; n < around->code.n; n++) {
     const Instr *i = ir_at(e->k, around->code.at[n]);
-    if (i->op != IR_LOOP || !tile_stores_line(e->plan, i->loop) || !e->val[i->loop->lo] || !e->val[i->loop->hi]) continue;
+    if (i->op != IR_LOOP || !tile_stores_line(e->plan, i->loop) || !e->val[i->loop->lo] || !e->val[i->loop->hi])
+      continue;
     const Region *body = i->loop->body;
     for (uint32_t c = 0; c < body->code.n; c++) {
       const Instr *store = ir_at(e->k, body->code.at[c]);

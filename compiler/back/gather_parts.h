@@ -40,7 +40,8 @@ static inline bool is_late(const State *s) { return s->weight && !s->acc->naxis;
 
 /* What is read of an element AHEAD of the one at the stream's index before its block is full. */
 void gather_fetch_element(Emit *e, const Reduction *r);
-/* `extent` numbers from `lo` on of a's axis, for what lies AHEAD of an element of the block; all: what gather_fetch_element is told of, too. */
+/* `extent` numbers from `lo` on of a's axis, for what lies AHEAD of an element of the block; all: what
+ * gather_fetch_element is told of, too. */
 void gather_fetch_part(Emit *e, const Reduction *r, const Acc *a, bool all, V element, V lo, V extent);
 /* Lines that the region around the stream will store. */
 void gather_fetch_results(Emit *e, const Loop *l);

@@ -1,12 +1,13 @@
 /* interchange: a sequence of steps over many parallel iterations, taken a few iterations at a time.
  *
- *     seq s { par b { A } ; par b { B } }      for every run of b:  seq s { par b of the run { A } ; par b of it { B } }
+ *     seq s { par b { A } ; par b { B } }      for every run of b:  seq s { par b of the run { A } ; par b of it { B }
+ * }
  *
- * What iterations read again in each step then is still in the cache.  Iterations of a sequence's loops commute with those
- * of other b where they meet in no element.  So it is if the sequence holds parallel loops over one range and pure
- * operations alone, and every array that is stored into there has, in all that is loaded and stored of it there, b at one
- * place among the indices.  What belongs to several b (a sum over all of them in each step) is stored by something else,
- * and the order stays.
+ * What iterations read again in each step then is still in the cache.  Iterations of a sequence's loops commute with
+ * those of other b where they meet in no element.  So it is if the sequence holds parallel loops over one range and
+ * pure operations alone, and every array that is stored into there has, in all that is loaded and stored of it there, b
+ * at one place among the indices.  What belongs to several b (a sum over all of them in each step) is stored by
+ * something else, and the order stays.
  *
  * An error would be that of another iteration, so that nothing in the sequence may fail. */
 #include "back/emit.h"
@@ -67,7 +68,8 @@ static const Loop *first_loop(Emit *e, const Loop *seq, Sequence *s) {
     const Loop *l = i->loop;
     if (l->kind != LOOP_PAR || !parallel_takes_runs(e, l)) return NULL;
     if (!first) first = l;
-    if (l->lo != first->lo || l->hi != first->hi || !known_before(e, seq, l->lo) || !known_before(e, seq, l->hi)) return NULL;
+    if (l->lo != first->lo || l->hi != first->hi || !known_before(e, seq, l->lo) || !known_before(e, seq, l->hi))
+      return NULL;
     s->own = l;
     walk_code(e->k, l->body, note_access, s);
   }

@@ -54,7 +54,8 @@ static void dispose_jit(void *jit) { succeed(LLVMOrcDisposeLLJIT(jit)); }
 static LLVMOrcLLJITRef jit_create(const Emit *e, Compiled *c) {
   ArenaOwned *own = c->impl = arena_own(e->arena, dispose_jit);
   LLVMOrcLLJITBuilderRef builder = LLVMOrcCreateLLJITBuilder();
-  LLVMOrcLLJITBuilderSetJITTargetMachineBuilder(builder, LLVMOrcJITTargetMachineBuilderCreateFromTargetMachine(e->machine));
+  LLVMOrcLLJITBuilderSetJITTargetMachineBuilder(builder,
+                                                LLVMOrcJITTargetMachineBuilderCreateFromTargetMachine(e->machine));
   e->own_machine->what = NULL;
   LLVMOrcLLJITRef jit;
   succeed(LLVMOrcCreateLLJIT(&jit, builder));

@@ -46,7 +46,9 @@ V lanes_splat(const Lanes *l, V x) {
 }
 
 V lanes_float(const Lanes *l, double v) { return lanes_splat(l, LLVMConstReal(l->e->t.f32, v)); }
-V lanes_bits(const Lanes *l, int64_t v) { return lanes_splat(l, LLVMConstInt(l->e->t.i32, (unsigned long long)v, true)); }
+V lanes_bits(const Lanes *l, int64_t v) {
+  return lanes_splat(l, LLVMConstInt(l->e->t.i32, (unsigned long long)v, true));
+}
 
 V lanes_iota(const Lanes *l, LLVMTypeRef element) {
   V c[LANES_MAX];
@@ -86,7 +88,8 @@ V lanes_part(const Lanes *l, V x, unsigned first, unsigned count) {
 
 V lanes_joined(const Lanes *l, V *part, unsigned count) {
   for (unsigned width = l->n / count; count > 1; count /= 2, width *= 2)
-    for (unsigned k = 0; k < count / 2; k++) part[k] = select_lanes(l, part[2 * k], part[2 * k + 1], 2 * width, 0, 2 * width, 0);
+    for (unsigned k = 0; k < count / 2; k++)
+      part[k] = select_lanes(l, part[2 * k], part[2 * k + 1], 2 * width, 0, 2 * width, 0);
   return part[0];
 }
 
@@ -100,7 +103,8 @@ V lanes_fold_all(const Lanes *l, const V *x, unsigned count, V (*combine)(Emit *
     for (unsigned width = l->n; width > l->step; width /= 2) all[n] = fold_once(l, all[n], width, combine);
   }
   for (unsigned n = many, width = l->step; n > 1; n /= 2, width *= 2)
-    for (unsigned k = 0; k < n / 2; k++) all[k] = select_lanes(l, all[2 * k], all[2 * k + 1], 2 * width, 0, 2 * width, 0);
+    for (unsigned k = 0; k < n / 2; k++)
+      all[k] = select_lanes(l, all[2 * k], all[2 * k + 1], 2 * width, 0, 2 * width, 0);
   for (unsigned half = l->step / 2; half; half /= 2) {
     none = LLVMGetPoison(LLVMTypeOf(all[0]));
     V low = select_lanes(l, all[0], none, many * half, 0, half, 2 * half);
@@ -187,7 +191,9 @@ static V sign(const Lanes *l, V x) {
   return choose(l, compare(l, LLVMRealOGT, x, zero), lanes_float(l, 1), down);
 }
 
-static V decay(const Lanes *l, V x) { return lanes_exp_negative(l, LLVMBuildFNeg(l->e->b, lanes_call(l, "llvm.fabs", 1, &x), "")); }
+static V decay(const Lanes *l, V x) {
+  return lanes_exp_negative(l, LLVMBuildFNeg(l->e->b, lanes_call(l, "llvm.fabs", 1, &x), ""));
+}
 
 static V sigmoid(const Lanes *l, V x) {
   V one = lanes_float(l, 1), d = decay(l, x), above = choose(l, compare(l, LLVMRealOGE, x, lanes_float(l, 0)), one, d);
@@ -195,7 +201,9 @@ static V sigmoid(const Lanes *l, V x) {
 }
 
 /* x <= 0, by its form. */
-static bool is_negative(const Kernel *k, Val v) { return ir_at(k, v)->op == IR_NEG && ir_at(k, ir_at(k, v)->arg[0])->op == IR_ABS; }
+static bool is_negative(const Kernel *k, Val v) {
+  return ir_at(k, v)->op == IR_NEG && ir_at(k, ir_at(k, v)->arg[0])->op == IR_ABS;
+}
 
 static V softplus(const Lanes *l, V x) {
   V zero = lanes_float(l, 0), linear = choose(l, compare(l, LLVMRealOGT, x, zero), x, zero);
@@ -209,7 +217,8 @@ static V logmul(const Lanes *l, V x, V y) {
 }
 
 static V logadd(const Lanes *l, V x, V y) {
-  V most = choose(l, compare(l, LLVMRealOGT, x, y), x, y), rest = lanes_log1p_unit(l, decay(l, LLVMBuildFSub(l->e->b, x, y, "")));
+  V most = choose(l, compare(l, LLVMRealOGT, x, y), x, y),
+    rest = lanes_log1p_unit(l, decay(l, LLVMBuildFSub(l->e->b, x, y, "")));
   V twice = LLVMBuildFAdd(l->e->b, x, lanes_float(l, log(2.0)), "");
   return choose(l, compare(l, LLVMRealOEQ, x, y), twice, LLVMBuildFAdd(l->e->b, most, rest, ""));
 }

@@ -1,8 +1,8 @@
 /* lanes: operations of the reduction IR on vectors of elements.
  *
- * A lane of type `real` or `wide` is a float: on tiles both have the build's precision.  An int is an i64, a bool an i1.
- * All operations are total, as in the scalar code, and NaN and infinities have their meaning.  Errors of the functions
- * written here, found over their whole range: exp, log, log1p, expm1, tanh 2 ulp; pow |y log x| + 2 ulp.
+ * A lane of type `real` or `wide` is a float: on tiles both have the build's precision.  An int is an i64, a bool an
+ * i1. All operations are total, as in the scalar code, and NaN and infinities have their meaning.  Errors of the
+ * functions written here, found over their whole range: exp, log, log1p, expm1, tanh 2 ulp; pow |y log x| + 2 ulp.
  *
  *   lanes.c       the table of operations; the ones without a vector form go lane by lane through the scalar code
  *   lanes_math.c  exponentials and logarithms
@@ -34,7 +34,8 @@ LLVMTypeRef lane_type(const Emit *e, IrType t);
 /* Half precision, as integers of 16 bits. */
 LLVMValueRef lanes_from_bf16(const Lanes *l, LLVMValueRef bits);
 LLVMValueRef lanes_from_f16(const Lanes *l, LLVMValueRef bits);
-/* Where TileTarget.dots_bf16.  x, y: words (of any type) of two bf16; to each sum the products of its pairs are added. */
+/* Where TileTarget.dots_bf16.  x, y: words (of any type) of two bf16; to each sum the products of its pairs are added.
+ */
 LLVMValueRef lanes_dot_bf16(const Lanes *l, LLVMValueRef sum, LLVMValueRef x, LLVMValueRef y);
 LLVMValueRef lanes_to_bf16(const Lanes *l, LLVMValueRef x); /* to nearest */
 
@@ -43,16 +44,19 @@ LLVMValueRef lanes_op(const Lanes *l, const Instr *i, LLVMValueRef *arg);
 LLVMValueRef lanes_call(const Lanes *l, const char *intrinsic, unsigned n, LLVMValueRef *arg); /* on f32 vectors */
 LLVMValueRef lanes_fma(const Lanes *l, LLVMValueRef x, LLVMValueRef y, LLVMValueRef z);
 LLVMValueRef lanes_part(const Lanes *l, LLVMValueRef x, unsigned first, unsigned count);
-LLVMValueRef lanes_joined(const Lanes *l, LLVMValueRef *part, unsigned count); /* parts in order; they are overwritten */
+LLVMValueRef lanes_joined(const Lanes *l, LLVMValueRef *part,
+                          unsigned count); /* parts in order; they are overwritten */
 /* Across the lanes: combines halves until one is left. */
 LLVMValueRef lanes_fold(const Lanes *l, LLVMValueRef x, LLVMValueRef (*combine)(Emit *, LLVMValueRef, LLVMValueRef));
 /* The same of up to 8 vectors: a vector of their results, which have the same bits. */
-LLVMValueRef lanes_fold_all(const Lanes *l, const LLVMValueRef *x, unsigned count, LLVMValueRef (*combine)(Emit *, LLVMValueRef, LLVMValueRef));
+LLVMValueRef lanes_fold_all(const Lanes *l, const LLVMValueRef *x, unsigned count,
+                            LLVMValueRef (*combine)(Emit *, LLVMValueRef, LLVMValueRef));
 
 LLVMValueRef lanes_exp(const Lanes *l, LLVMValueRef x);
 /* x, and -127 in place of less. */
 LLVMValueRef lanes_weight_exponent(const Lanes *l, LLVMValueRef x);
-/* 2^x of -127 <= x < 120, or NaN; 0 at -127; absolute error 2^-23.  steps: NULL, or for integers (i32) that rise with x. */
+/* 2^x of -127 <= x < 120, or NaN; 0 at -127; absolute error 2^-23.  steps: NULL, or for integers (i32) that rise with
+ * x. */
 LLVMValueRef lanes_exp2_weight(const Lanes *l, LLVMValueRef x, LLVMValueRef *steps);
 /* Of these, or the largest of some: i1, whether x is above limit, an integer; of NaN either. */
 LLVMValueRef lanes_steps_above(const Lanes *l, LLVMValueRef steps, double limit);

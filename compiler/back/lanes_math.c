@@ -37,7 +37,8 @@ static const double SHIFT = 0x1.8p23; /* adding it leaves an integer in the low 
 typedef struct Reduced { V value, shifted; } Reduced; /* e^r; n in the low bits */
 
 static Reduced reduce(const Lanes *l, V x) {
-  static const double c[] = {1.9875691500e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1};
+  static const double c[] = {1.9875691500e-4, 1.3981999507e-3, 8.3334519073e-3,
+                             4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1};
   V shifted = lanes_fma(l, x, number(l, 1.44269504088896341), number(l, SHIFT)), n = sub(l, shifted, number(l, SHIFT));
   V r = lanes_fma(l, n, number(l, -0.693359375), x);
   r = lanes_fma(l, n, number(l, 2.12194440e-4), r);
@@ -78,18 +79,21 @@ static V power_table(const Lanes *l, unsigned first, unsigned count, unsigned bi
 
 /* Two vectors of 16 hold 32 entries, one of 8 holds 8; other bits of the index are passed over. */
 static V look_up(const Lanes *l, const char *name, const V *table, V index) {
-  V f = LLVMGetIntrinsicDeclaration(l->e->module, LLVMLookupIntrinsicID(name, strlen(name)), NULL, 0), part[LANES_PARTS];
+  V f = LLVMGetIntrinsicDeclaration(l->e->module, LLVMLookupIntrinsicID(name, strlen(name)), NULL, 0),
+    part[LANES_PARTS];
   for (unsigned n = 0; n < l->n / l->step; n++) {
     V own = lanes_part(l, index, l->step * n, l->step), one[] = {table[0], own}, two[] = {table[0], own, table[1]};
-    part[n] = LLVMBuildCall2(l->e->b, LLVMGlobalGetValueType(f), f, l->step == 16 ? two : one, l->step == 16 ? 3 : 2, "");
+    part[n] =
+        LLVMBuildCall2(l->e->b, LLVMGlobalGetValueType(f), f, l->step == 16 ? two : one, l->step == 16 ? 3 : 2, "");
   }
   return lanes_joined(l, part, l->n / l->step);
 }
 
-/* 2^x = 2^(k/n) 2^f with k the integer nearest to n x, and a table of n powers.  The fraction of k/n selects one of them; its integer part
- * is added to their exponents, and what k << (23 - bits) adds beyond it is taken off the table.  n = 32: |f| <= 1/64 leaves a
- * polynomial of degree 2, the best one for the cubic term left out, three operations of multiply-add units, which are what
- * such a loop waits for.  n = 8: |f| <= 1/16 leaves degree 3, the best for the quartic term left out, four of them. */
+/* 2^x = 2^(k/n) 2^f with k the integer nearest to n x, and a table of n powers.  The fraction of k/n selects one of
+ * them; its integer part is added to their exponents, and what k << (23 - bits) adds beyond it is taken off the table.
+ * n = 32: |f| <= 1/64 leaves a polynomial of degree 2, the best one for the cubic term left out, three operations of
+ * multiply-add units, which are what such a loop waits for.  n = 8: |f| <= 1/16 leaves degree 3, the best for the
+ * quartic term left out, four of them. */
 static V exp2_by_table(const Lanes *l, V shifted_x, V f) {
   const double ln2 = log(2.0), square = ln2 * ln2 / 2, cubic = square * ln2 / 3, quartic = cubic * ln2 / 4;
   bool wide = l->step == 16;
@@ -107,7 +111,8 @@ static V exp2_by_table(const Lanes *l, V shifted_x, V f) {
 
 /* 2^x = 2^n 2^f, |f| <= 1/2; coefficients by least squares at Chebyshev's points, relative error 1.3e-7. */
 static V exp2_by_polynomial(const Lanes *l, V shifted_x, V f) {
-  static const double c[] = {1.340043216955e-3, 9.672171736023e-3, 5.550327214198e-2, 2.402222814839e-1, 6.931472067106e-1, 1.0};
+  static const double c[] = {1.340043216955e-3, 9.672171736023e-3, 5.550327214198e-2,
+                             2.402222814839e-1, 6.931472067106e-1, 1.0};
   V whole = LLVMBuildShl(l->e->b, as_bits(l, shifted_x), lanes_bits(l, 23), "");
   return as_float(l, LLVMBuildAdd(l->e->b, as_bits(l, polynomial(l, f, c, 6)), whole, ""));
 }
@@ -117,7 +122,9 @@ static V exp2_of(const Lanes *l, const Shifted *s, V f) {
   return l->step >= 8 ? exp2_by_table(l, s->sum, f) : exp2_by_polynomial(l, s->sum, f);
 }
 
-V lanes_weight_exponent(const Lanes *l, V x) { return choose(l, compare(l, LLVMRealOLT, x, number(l, -127)), number(l, -127), x); }
+V lanes_weight_exponent(const Lanes *l, V x) {
+  return choose(l, compare(l, LLVMRealOLT, x, number(l, -127)), number(l, -127), x);
+}
 
 /* -127 is where the exponent's bits are 0, and 2^0 has no other: so it becomes 0. */
 V lanes_exp2_weight(const Lanes *l, V x, V *steps) {
@@ -154,7 +161,8 @@ V lanes_exp(const Lanes *l, V x) {
 V lanes_expm1(const Lanes *l, V x) {
   V one = number(l, 1), u = lanes_exp(l, x), less = sub(l, u, one);
   V ratio = mul(l, less, quotient(l, x, lanes_log(l, u)));
-  V far = LLVMBuildOr(l->e->b, compare(l, LLVMRealOLT, x, number(l, -17)), compare(l, LLVMRealOGT, x, number(l, 17)), "");
+  V far =
+      LLVMBuildOr(l->e->b, compare(l, LLVMRealOLT, x, number(l, -17)), compare(l, LLVMRealOGT, x, number(l, 17)), "");
   return choose(l, compare(l, LLVMRealOEQ, u, one), x, choose(l, far, less, ratio));
 }
 
@@ -163,7 +171,8 @@ V lanes_reciprocal(const Lanes *l, V x) {
   static const char name[] = "llvm.x86.avx512.rcp14.ps.512";
   if (l->step != 16) return quotient(l, number(l, 1), x);
   V f = LLVMGetIntrinsicDeclaration(l->e->module, LLVMLookupIntrinsicID(name, sizeof name - 1), NULL, 0);
-  V part[4], none = LLVMConstNull(LLVMVectorType(l->e->t.f32, 16)), all = LLVMConstInt(LLVMInt16TypeInContext(l->e->cx), 0xffff, false);
+  V part[4], none = LLVMConstNull(LLVMVectorType(l->e->t.f32, 16)),
+             all = LLVMConstInt(LLVMInt16TypeInContext(l->e->cx), 0xffff, false);
   for (unsigned n = 0; n < l->n / 16; n++) {
     V arg[] = {lanes_part(l, x, 16 * n, 16), none, all};
     part[n] = LLVMBuildCall2(l->e->b, LLVMGlobalGetValueType(f), f, arg, 3, "");
@@ -183,10 +192,12 @@ V lanes_logistic2(const Lanes *l, V x) {
 /* (1 - e) / (1 + e) with e = e^(-2 |x|), a polynomial where digits would be lost. */
 V lanes_tanh(const Lanes *l, V x) {
   if (l->step == 16) return lanes_tanh_by_pieces(l, x);
-  static const double c[] = {-5.70498872745e-3, 2.06390887954e-2, -5.37397155531e-2, 1.33314422036e-1, -3.33332819422e-1};
+  static const double c[] = {-5.70498872745e-3, 2.06390887954e-2, -5.37397155531e-2, 1.33314422036e-1,
+                             -3.33332819422e-1};
   V size = absolute(l, x), z = mul(l, x, x), one = number(l, 1);
   V near = lanes_fma(l, mul(l, polynomial(l, z, c, 5), z), x, x);
-  V e = lanes_exp_negative(l, mul(l, size, number(l, -2))), far = mul(l, sub(l, one, e), lanes_reciprocal(l, add(l, one, e)));
+  V e = lanes_exp_negative(l, mul(l, size, number(l, -2))),
+    far = mul(l, sub(l, one, e), lanes_reciprocal(l, add(l, one, e)));
   far = lanes_call(l, "llvm.copysign", 2, (V[]){far, x});
   return choose(l, compare(l, LLVMRealOLT, size, number(l, 0.625)), near, far);
 }
@@ -212,7 +223,8 @@ static V log_normal(const Lanes *l, V x, V exponent_shift) {
 /* A table's entries at the low four bits of k. */
 static V table_at(const Lanes *l, const double *entry, V k) {
   static const char name[] = "llvm.x86.avx512.permvar.sf.512";
-  V f = LLVMGetIntrinsicDeclaration(l->e->module, LLVMLookupIntrinsicID(name, sizeof name - 1), NULL, 0), c[16], part[4];
+  V f = LLVMGetIntrinsicDeclaration(l->e->module, LLVMLookupIntrinsicID(name, sizeof name - 1), NULL, 0), c[16],
+    part[4];
   for (unsigned n = 0; n < 16; n++) c[n] = LLVMConstReal(l->e->t.f32, entry[n]);
   for (unsigned n = 0; n < l->n / 16; n++) {
     V arg[] = {LLVMConstVector(c, 16), lanes_part(l, k, 16 * n, 16)};
@@ -225,21 +237,25 @@ static V table_at(const Lanes *l, const double *entry, V k) {
 static V by_class(const Lanes *l, const char *name, int control, bool controls, V x) {
   LLVMTypeRef i32 = l->e->t.i32;
   V f = LLVMGetIntrinsicDeclaration(l->e->module, LLVMLookupIntrinsicID(name, strlen(name)), NULL, 0), part[4];
-  V none = LLVMConstNull(LLVMVectorType(l->e->t.f32, 16)), all = LLVMConstInt(LLVMInt16TypeInContext(l->e->cx), 0xffff, false);
+  V none = LLVMConstNull(LLVMVectorType(l->e->t.f32, 16)),
+    all = LLVMConstInt(LLVMInt16TypeInContext(l->e->cx), 0xffff, false);
   V here = LLVMConstInt(i32, 4, false), how = LLVMConstInt(i32, (unsigned)control, false);
   for (unsigned n = 0; n < l->n / 16; n++) {
     V own = lanes_part(l, x, 16 * n, 16), plain[] = {own, none, all, here}, controlled[] = {own, how, none, all, here};
-    part[n] = LLVMBuildCall2(l->e->b, LLVMGlobalGetValueType(f), f, controls ? controlled : plain, controls ? 5 : 4, "");
+    part[n] =
+        LLVMBuildCall2(l->e->b, LLVMGlobalGetValueType(f), f, controls ? controlled : plain, controls ? 5 : 4, "");
   }
   return lanes_joined(l, part, l->n / 16);
 }
 
-V lanes_mantissa(const Lanes *l, int control, V x) { return by_class(l, "llvm.x86.avx512.mask.getmant.ps.512", control, true, x); }
+V lanes_mantissa(const Lanes *l, int control, V x) {
+  return by_class(l, "llvm.x86.avx512.mask.getmant.ps.512", control, true, x);
+}
 V lanes_exponent(const Lanes *l, V x) { return by_class(l, "llvm.x86.avx512.mask.getexp.ps.512", 0, false, x); }
 
 /* x = 2^n m with m in [3/4, 3/2), whose first four bits choose a c with m close to it; log x = n log 2 + log c +
- * log (1 + r), r = m / c - 1.  Near 1, c is 1.  The instructions that find n and m give what makes the sum right for 0 (n =
- * -inf), inf, and numbers below 0 (m is NaN). */
+ * log (1 + r), r = m / c - 1.  Near 1, c is 1.  The instructions that find n and m give what makes the sum right for 0
+ * (n = -inf), inf, and numbers below 0 (m is NaN). */
 static V log_by_table(const Lanes *l, V x) {
   static const double p[] = {1.882975409990e-1, -2.500518589607e-1, 3.333447014093e-1, -5.000000226599e-1};
   enum { THREE_QUARTERS = 3, NAN_BELOW_ZERO = 2 << 2 };
@@ -251,7 +267,8 @@ static V log_by_table(const Lanes *l, V x) {
   }
   V m = lanes_mantissa(l, THREE_QUARTERS | NAN_BELOW_ZERO, x), n = sub(l, lanes_exponent(l, x), lanes_exponent(l, m));
   V k = LLVMBuildLShr(l->e->b, as_bits(l, m), lanes_bits(l, 19), "");
-  V r = lanes_fma(l, m, table_at(l, inverse, k), number(l, -1)), y = lanes_fma(l, mul(l, r, r), polynomial(l, r, p, 4), r);
+  V r = lanes_fma(l, m, table_at(l, inverse, k), number(l, -1)),
+    y = lanes_fma(l, mul(l, r, r), polynomial(l, r, p, 4), r);
   y = lanes_fma(l, n, number(l, 3.194618494529e-05), y); /* both parts of log 2 are positive: n may be infinite */
   return add(l, lanes_fma(l, n, number(l, 0.693115234375), table_at(l, log_c, k)), y);
 }
@@ -274,15 +291,17 @@ V lanes_log(const Lanes *l, V x) {
 /* log u plus what rounding 1 + x to u lost. */
 V lanes_log1p(const Lanes *l, V x) {
   V one = number(l, 1), u = add(l, x, one), lost = sub(l, x, sub(l, u, one));
-  V usual = LLVMBuildAnd(l->e->b, compare(l, LLVMRealOGT, u, number(l, 0)), compare(l, LLVMRealOLT, u, number(l, INFINITY)), "");
+  V usual = LLVMBuildAnd(l->e->b, compare(l, LLVMRealOGT, u, number(l, 0)),
+                         compare(l, LLVMRealOLT, u, number(l, INFINITY)), "");
   V correction = choose(l, usual, quotient(l, lost, u), number(l, 0)), y = add(l, lanes_log(l, u), correction);
   return choose(l, compare(l, LLVMRealOLT, absolute(l, x), number(l, 0x1p-24)), x, y);
 }
 
 /* x times a polynomial, fitted to log (1 + x) / x by least squares at Chebyshev's points: relative error 6e-9. */
 V lanes_log1p_unit(const Lanes *l, V x) {
-  static const double c[] = {-3.163999353195e-3, 1.948768606771e-2,  -5.626952578937e-2, 1.053295061015e-1,  -1.526327365319e-1,
-                             1.966101787523e-1,  -2.495116719144e-1, 3.332966549178e-1,  -4.999989089856e-1, 9.999999945431e-1};
+  static const double c[] = {-3.163999353195e-3, 1.948768606771e-2, -5.626952578937e-2, 1.053295061015e-1,
+                             -1.526327365319e-1, 1.966101787523e-1, -2.495116719144e-1, 3.332966549178e-1,
+                             -4.999989089856e-1, 9.999999945431e-1};
   return mul(l, x, polynomial(l, x, c, 10));
 }
 

@@ -2,8 +2,8 @@
  *
  * The pieces are those in which numbers share their exponent and the first bits of their mantissa: a shift gives the
  * piece's number, a mask where it begins, and what is left is exact.  Registers hold 16 (or 32) numbers each, of every
- * coefficient one, and a permutation looks up 16 at a time.  So a function of bounded slope takes as many multiply-adds as
- * the polynomials have degrees, no division and no comparison, which would need the multiply-add units too.
+ * coefficient one, and a permutation looks up 16 at a time.  So a function of bounded slope takes as many multiply-adds
+ * as the polynomials have degrees, no division and no comparison, which would need the multiply-add units too.
  *
  * Coefficients are those of the polynomial through the function's values at Chebyshev's points of a piece, by divided
  * differences, found when a model is compiled.
@@ -83,8 +83,8 @@ static const double TANH_FROM = 0.5625; /* 32 pieces from there: to 9 */
 static double tanh_near(double at, double r) { return tanh(at + r); }
 static double tanh_over(double at, double r) { return r ? tanh(at + r) / r : 1; }
 
-/* Of |x| + 9/16: pieces are 1/16 wide near 0 and grow with the distance from it, as the tangent becomes flat.  The first
- * is r times a polynomial, which keeps the digits of what is small.  2 ulp. */
+/* Of |x| + 9/16: pieces are 1/16 wide near 0 and grow with the distance from it, as the tangent becomes flat.  The
+ * first is r times a polynomial, which keeps the digits of what is small.  2 ulp. */
 V lanes_tanh_by_pieces(const Lanes *l, V x) {
   static const double most = 9 - 0x1p-20;
   double c[TANH_TERMS * TANH_PIECES], own[TANH_TERMS];
@@ -115,8 +115,8 @@ enum { LOG2_TERMS = 4, LOG2_BITS = 4, LOG2_PIECES = 16 };
 
 static double log2_near(double at, double r) { return log2(at + r); }
 
-/* Of a mantissa in [1, 2), by pieces; the exponent is added.  The instructions that take them apart give what makes the sum
- * right for 0, inf, and numbers below 0, of which the mantissa is NaN. */
+/* Of a mantissa in [1, 2), by pieces; the exponent is added.  The instructions that take them apart give what makes the
+ * sum right for 0, inf, and numbers below 0, of which the mantissa is NaN. */
 V lanes_log2_by_pieces(const Lanes *l, V x) {
   enum { ONE_TO_TWO = 0, NAN_BELOW_ZERO = 2 << 2 };
   double c[LOG2_TERMS * LOG2_PIECES], own[LOG2_TERMS];

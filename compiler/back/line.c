@@ -1,7 +1,7 @@
 /* line: see line.h.
  *
- * A sum along a line has four vectors of partial sums, in f32 for at most LINE_PART elements, which then are added to a sum in
- * f64.  Ends of lines are computed under a mask, so that a line of 10 elements costs what one of 16 does. */
+ * A sum along a line has four vectors of partial sums, in f32 for at most LINE_PART elements, which then are added to a
+ * sum in f64.  Ends of lines are computed under a mask, so that a line of 10 elements costs what one of 16 does. */
 #include "back/line.h"
 #include "back/whole.h"
 
@@ -85,7 +85,8 @@ static V lanes_before(Line *n, V at, V hi) {
 
 static void steps_written_out(Line *n, V lo, int64_t extent, uint32_t most, LineFn step, void *arg) {
   int64_t lanes = n->l.n, at = 0;
-  for (; extent - at >= lanes * most; at += lanes * most) one_step(n, plus(n->e, lo, const_int(n->e, at)), most, step, arg);
+  for (; extent - at >= lanes * most; at += lanes * most)
+    one_step(n, plus(n->e, lo, const_int(n->e, at)), most, step, arg);
   for (; extent - at > 0; at += lanes) {
     V from = plus(n->e, lo, const_int(n->e, at));
     n->mask = extent - at < lanes ? lanes_before(n, const_int(n->e, at), const_int(n->e, extent)) : NULL;
@@ -117,7 +118,9 @@ void line_each(Line *n, V lo, V hi, uint32_t most, LineFn step, void *arg) {
 }
 
 /* The vector number `vec` of a step. */
-static void at_vector(Line *n, V from, uint32_t vec) { n->e->val[n->index] = plus(n->e, from, const_int(n->e, (int64_t)(vec * n->l.n))); }
+static void at_vector(Line *n, V from, uint32_t vec) {
+  n->e->val[n->index] = plus(n->e, from, const_int(n->e, (int64_t)(vec * n->l.n)));
+}
 
 /* ---- checks -------------------------------------------------------------------------------------------- */
 
@@ -135,7 +138,8 @@ void line_fixed(Emit *e, const Region *r, Val index) {
   for (uint32_t n = 0; n < r->code.n; n++) {
     Val v = r->code.at[n];
     const Instr *i = ir_at(e->k, v);
-    if (i->op != IR_STORE && i->op != IR_LOOP && !ir_is_check(i->op) && !tile_line_depends(e->k, v, index)) emit_instr(e, v);
+    if (i->op != IR_STORE && i->op != IR_LOOP && !ir_is_check(i->op) && !tile_line_depends(e->k, v, index))
+      emit_instr(e, v);
   }
 }
 
@@ -247,7 +251,8 @@ static void store_vectors(Line *n, uint32_t vectors, void *arg) {
   }
 }
 
-/* An output that is not wanted is no reason to compute the others in another way: their bits are the same without it. */
+/* An output that is not wanted is no reason to compute the others in another way: their bits are the same without it.
+ */
 void line_store(Emit *e, const Loop *l, void (*scalar)(Emit *e, const Loop *l)) {
   Line n = line_along(e, l->index);
   V lo = e->val[l->lo], hi = e->val[l->hi], holds = LLVMConstInt(e->t.i1, 1, false);

@@ -19,15 +19,16 @@ LLVMValueRef line_value(Line *n, Val v);
 /* sum + part * v where the mask is; part: NULL, for 1, or a vector. */
 LLVMValueRef line_add(Line *n, Val v, LLVMValueRef part, LLVMValueRef sum);
 
-/* Calls step(arg, vectors) with e->val[index] set, for parts of lo .. hi: as many as possible of `most` vectors, then single
- * ones, under a mask (Line.mask).  Loops of few steps that are known are written out. */
+/* Calls step(arg, vectors) with e->val[index] set, for parts of lo .. hi: as many as possible of `most` vectors, then
+ * single ones, under a mask (Line.mask).  Loops of few steps that are known are written out. */
 typedef void (*LineFn)(Line *n, uint32_t vectors, void *arg);
 void line_each(Line *n, LLVMValueRef lo, LLVMValueRef hi, uint32_t most, LineFn step, void *arg);
 
 /* Loops that tile_sums_line, tile_stores_line admit. */
 void line_sum(Emit *e, const Loop *l, void (*scalar)(Emit *e, const Loop *l));
 void line_store(Emit *e, const Loop *l, void (*scalar)(Emit *e, const Loop *l));
-/* What straight code computes that is the same along the line: once, also where the line is empty.  Before line_holds. */
+/* What straight code computes that is the same along the line: once, also where the line is empty.  Before line_holds.
+ */
 void line_fixed(Emit *e, const Region *r, Val index);
 /* The checks of straight code that belong to no point of it. */
 void line_checks(Emit *e, const Region *r, LLVMValueRef lo, LLVMValueRef hi);

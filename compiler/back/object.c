@@ -1,10 +1,10 @@
 /* object: see object.h.
  *
- * LLVM works on one module in one thread, and what it costs is the sum over the functions.  So every part emits the whole
- * kernel in a context of its own, which takes a small share of the time, and keeps its share of the functions: those of the
- * other parts become declarations.  Which functions these are follows from the kernel alone: from the largest to the
- * smallest, each goes to the part that costs least so far.  No pass looks beyond a function, so a function's
- * code is the same in whatever part it is, and the same as in an object that holds them all. */
+ * LLVM works on one module in one thread, and what it costs is the sum over the functions.  So every part emits the
+ * whole kernel in a context of its own, which takes a small share of the time, and keeps its share of the functions:
+ * those of the other parts become declarations.  Which functions these are follows from the kernel alone: from the
+ * largest to the smallest, each goes to the part that costs least so far.  No pass looks beyond a function, so a
+ * function's code is the same in whatever part it is, and the same as in an object that holds them all. */
 #include "back/object.h"
 
 #include <pthread.h>
@@ -60,7 +60,8 @@ static uint32_t parts_of(const FunctionVec *list) {
   return 1 + (all / PART_COST < OBJECT_PARTS ? all / PART_COST : OBJECT_PARTS - 1);
 }
 
-/* Parts call each other's functions by name; bodies that are available elsewhere are dropped.  False: no function is left. */
+/* Parts call each other's functions by name; bodies that are available elsewhere are dropped.  False: no function is
+ * left. */
 static bool keep_share(const Emit *e, uint32_t part) {
   uint32_t load[OBJECT_PARTS] = {0}, kept = 0;
   FunctionVec list = functions_of(e);
@@ -81,7 +82,8 @@ static bool keep_share(const Emit *e, uint32_t part) {
 static LLVMMemoryBufferRef machine_code(const Emit *e) {
   char *message = NULL;
   LLVMMemoryBufferRef buffer;
-  if (LLVMTargetMachineEmitToMemoryBuffer(e->machine, e->module, LLVMObjectFile, &message, &buffer)) ICE("LLVM: %s", message);
+  if (LLVMTargetMachineEmitToMemoryBuffer(e->machine, e->module, LLVMObjectFile, &message, &buffer))
+    ICE("LLVM: %s", message);
   return buffer;
 }
 

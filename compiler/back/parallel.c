@@ -10,9 +10,8 @@
  * What the iterations read is either found again from the parameters (views, places in the workspace) or
  * handed over in the context, which lies on the caller's stack:
  *
- *   Context   rows function, in, out, sizes, workspace, threads, rows of a block, iterations in one, bytes of the workspace,
- *             of a run of iterations the first row and how many, lock, item, error,
- *             captured values...
+ *   Context   rows function, in, out, sizes, workspace, threads, rows of a block, iterations in one, bytes of the
+ * workspace, of a run of iterations the first row and how many, lock, item, error, captured values...
  *
  * Few rows with many columns are shared out by spans of columns (tile.h): first every span of every block is an item,
  * then every block, which merges its spans and finishes.  The same sums come about when one thread goes through the
@@ -129,14 +128,17 @@ static bool is_uneven(const TileRows *rows) {
   return false;
 }
 
-/* Sets how many iterations share a block: all that may, as long as blocks stay small, and threads have one each, or a span. */
+/* Sets how many iterations share a block: all that may, as long as blocks stay small, and threads have one each, or a
+ * span. */
 static void share_iterations(Emit *e, const Nest *nest) {
   e->group = NULL;
   if (!is_grouped(nest)) return;
   const TileRows *rows = nest->tiled;
-  LLVMValueRef one = const_int(e, 1), each = op_extreme(e, IR_INT, true, extent(e, nest->loop[nest->n - 1]), one), outer = one;
+  LLVMValueRef one = const_int(e, 1), each = op_extreme(e, IR_INT, true, extent(e, nest->loop[nest->n - 1]), one),
+               outer = one;
   LLVMValueRef room = op_extreme(e, IR_INT, true, LLVMBuildUDiv(e->b, const_int(e, TILE_GROUPED), each, ""), one);
-  LLVMValueRef many = op_extreme(e, IR_INT, true, rows->share ? layout_size(e, rows->share) : extent(e, rows->around), one);
+  LLVMValueRef many =
+      op_extreme(e, IR_INT, true, rows->share ? layout_size(e, rows->share) : extent(e, rows->around), one);
   LLVMValueRef fits = LLVMBuildICmp(e->b, LLVMIntSLE, many, room, "");
   e->group = LLVMBuildSelect(e->b, fits, many, rows->share ? one : room, "");
   for (uint32_t n = 0; n + 1 < nest->n; n++) outer = product(e, outer, steps(e, nest, n));
@@ -155,13 +157,17 @@ static void share_blocks(Emit *e, const Nest *nest) {
   if (e->group) rows = product(e, rows, e->group);
   for (uint32_t n = 0; n + 1 < nest->n; n++) outer = product(e, outer, steps(e, nest, n));
   outer = op_extreme(e, IR_INT, true, outer, one);
-  LLVMValueRef all = product(e, outer, parts(e, rows, most)), many = LLVMBuildShl(e->b, e->threads, const_int(e, 3), "");
+  LLVMValueRef all = product(e, outer, parts(e, rows, most)),
+               many = LLVMBuildShl(e->b, e->threads, const_int(e, 3), "");
   LLVMValueRef even = LLVMBuildMul(e->b, parts(e, all, e->threads), e->threads, "");
   LLVMValueRef want = parts(e, is_uneven(nest->tiled) ? many : even, outer);
   LLVMValueRef size = parts(e, parts(e, rows, want), const_int(e, strip));
-  size = op_extreme(e, IR_INT, true, LLVMBuildMul(e->b, size, const_int(e, strip), ""), const_int(e, SMALL_BLOCK / strip * strip));
-  LLVMValueRef alone = LLVMBuildICmp(e->b, LLVMIntEQ, e->threads, one, ""), enough = LLVMBuildICmp(e->b, LLVMIntSGE, all, many, "");
-  size = LLVMBuildSelect(e->b, LLVMBuildOr(e->b, alone, enough, ""), most, op_extreme(e, IR_INT, false, size, most), "");
+  size = op_extreme(e, IR_INT, true, LLVMBuildMul(e->b, size, const_int(e, strip), ""),
+                    const_int(e, SMALL_BLOCK / strip * strip));
+  LLVMValueRef alone = LLVMBuildICmp(e->b, LLVMIntEQ, e->threads, one, ""),
+               enough = LLVMBuildICmp(e->b, LLVMIntSGE, all, many, "");
+  size =
+      LLVMBuildSelect(e->b, LLVMBuildOr(e->b, alone, enough, ""), most, op_extreme(e, IR_INT, false, size, most), "");
   e->shared_rows = nest->tiled;
   e->block_rows = size;
 }
@@ -188,7 +194,9 @@ static LLVMValueRef row_iterations(Emit *e, const Nest *nest) {
     if (i->op == IR_SOLVE) return NULL;
     if (i->op != IR_LOOP) continue;
     const Loop *l = i->loop;
-    if (l->seed || !is_straight(e->k, l->body) || !known_outside(e->k, nest->loop[0], l->lo) || !known_outside(e->k, nest->loop[0], l->hi)) return NULL;
+    if (l->seed || !is_straight(e->k, l->body) || !known_outside(e->k, nest->loop[0], l->lo) ||
+        !known_outside(e->k, nest->loop[0], l->hi))
+      return NULL;
     n = LLVMBuildAdd(e->b, n, extent(e, l), "");
   }
   return n;
@@ -199,7 +207,8 @@ static LLVMValueRef item_rows(Emit *e, const Nest *nest, LLVMValueRef rows) {
   LLVMValueRef each = op_extreme(e, IR_INT, true, parts(e, rows, const_int(e, ITEMS)), const_int(e, 1));
   LLVMValueRef brief = row_iterations(e, nest);
   if (!brief) return each;
-  LLVMValueRef worth = LLVMBuildUDiv(e->b, const_int(e, GRAIN), op_extreme(e, IR_INT, true, brief, const_int(e, 1)), "");
+  LLVMValueRef worth =
+      LLVMBuildUDiv(e->b, const_int(e, GRAIN), op_extreme(e, IR_INT, true, brief, const_int(e, 1)), "");
   return op_extreme(e, IR_INT, true, each, worth);
 }
 
@@ -255,10 +264,24 @@ static void take_over(Emit *e, LLVMValueRef context, const Captured *list, const
 
 /* ---- the rows of an item ---------------------------------------------------------------------------- */
 
-/* ROWS_ALL: the rows of an item.  ROWS_ODD: of the block ROW_ITEM the row ROW_AT, by scalar code; ROWS_COLUMN: the column ROW_AT of a loop across the rows.  For loops with spans, whose rows are blocks: ROWS_SPAN: of row ROW_ITEM the span ROW_SPAN, into
- * ROW_STATE, once ROWS_BEGIN has set that; ROWS_PACK: for it the columns from ROW_AT; ROWS_JOIN: the state ROW_FROM into ROW_STATE; ROWS_FINISH: the results from ROW_STATE; ROWS_SPANS: one span of one
- * row an item, into the shared states; ROWS_MERGE: what those of a row come to. */
-typedef enum { ROWS_ALL, ROWS_ODD, ROWS_COLUMN, ROWS_BEGIN, ROWS_PACK, ROWS_SPAN, ROWS_JOIN, ROWS_FINISH, ROWS_SPANS, ROWS_MERGE, ROWS_PARTS } RowsPart;
+/* ROWS_ALL: the rows of an item.  ROWS_ODD: of the block ROW_ITEM the row ROW_AT, by scalar code; ROWS_COLUMN: the
+ * column ROW_AT of a loop across the rows.  For loops with spans, whose rows are blocks: ROWS_SPAN: of row ROW_ITEM the
+ * span ROW_SPAN, into ROW_STATE, once ROWS_BEGIN has set that; ROWS_PACK: for it the columns from ROW_AT; ROWS_JOIN:
+ * the state ROW_FROM into ROW_STATE; ROWS_FINISH: the results from ROW_STATE; ROWS_SPANS: one span of one row an item,
+ * into the shared states; ROWS_MERGE: what those of a row come to. */
+typedef enum {
+  ROWS_ALL,
+  ROWS_ODD,
+  ROWS_COLUMN,
+  ROWS_BEGIN,
+  ROWS_PACK,
+  ROWS_SPAN,
+  ROWS_JOIN,
+  ROWS_FINISH,
+  ROWS_SPANS,
+  ROWS_MERGE,
+  ROWS_PARTS
+} RowsPart;
 
 /* A loop's functions by part; those that other parts call come first. */
 typedef struct RowsFunctions { LLVMValueRef of[ROWS_PARTS]; } RowsFunctions;
@@ -338,9 +361,18 @@ typedef struct RowsCall { LLVMValueRef row, span, at, state, from; } RowsCall;
 
 static void call_part(Emit *e, LLVMValueRef f, RowsCall c) {
   LLVMValueRef none = LLVMConstNull(e->t.ptr), zero = const_int(e, 0);
-  LLVMValueRef arg[ROW_PARAMS] = {e->in, e->out, e->sizes, e->workspace, e->err, LLVMGetParam(e->fn, ROW_CONTEXT), c.row,
-                                  LLVMGetParam(e->fn, ROW_THREAD), c.span ? c.span : zero, c.at ? c.at : zero,
-                                  c.state ? c.state : none, c.from ? c.from : none};
+  LLVMValueRef arg[ROW_PARAMS] = {e->in,
+                                  e->out,
+                                  e->sizes,
+                                  e->workspace,
+                                  e->err,
+                                  LLVMGetParam(e->fn, ROW_CONTEXT),
+                                  c.row,
+                                  LLVMGetParam(e->fn, ROW_THREAD),
+                                  c.span ? c.span : zero,
+                                  c.at ? c.at : zero,
+                                  c.state ? c.state : none,
+                                  c.from ? c.from : none};
   LLVMBuildCall2(e->b, rows_type(e), f, arg, ROW_PARAMS, "");
 }
 
@@ -353,8 +385,8 @@ void parallel_pack(Emit *e, LLVMValueRef first) {
   call_part(e, e->pack, (RowsCall){.row = e->row, .span = span, .at = first, .state = state});
 }
 
-/* Span after span, each into the first state or into the second, which is merged into the first; nothing comes of one that the
- * mask leaves empty. */
+/* Span after span, each into the first state or into the second, which is merged into the first; nothing comes of one
+ * that the mask leaves empty. */
 static void emit_spans_of_row(Emit *e, const Nest *nest, LLVMValueRef row, const RowsFunctions *f) {
   LLVMValueRef all = tile_own_state(e, nest->tiled, 0), one = tile_own_state(e, nest->tiled, 1);
   call_part(e, f->of[ROWS_SPAN], (RowsCall){.row = row, .state = all});
@@ -395,8 +427,10 @@ bool parallel_takes_runs(const Emit *e, const Loop *l) {
 
 static void emit_item(Emit *e, const Nest *nest, const RowsFunctions *f) {
   LLVMValueRef context = LLVMGetParam(e->fn, ROW_CONTEXT);
-  LLVMValueRef rows = e->run_first ? load_field(e, e->t.i64, context, offsetof(Context, rows_here)) : count_rows(e, nest);
-  LLVMValueRef each = item_rows(e, nest, rows), item = LLVMGetParam(e->fn, ROW_ITEM), lo = LLVMBuildMul(e->b, item, each, "");
+  LLVMValueRef rows =
+      e->run_first ? load_field(e, e->t.i64, context, offsetof(Context, rows_here)) : count_rows(e, nest);
+  LLVMValueRef each = item_rows(e, nest, rows), item = LLVMGetParam(e->fn, ROW_ITEM),
+               lo = LLVMBuildMul(e->b, item, each, "");
   LLVMValueRef left = LLVMBuildSub(e->b, rows, lo, "");
   LLVMValueRef hi = LLVMBuildAdd(e->b, lo, op_extreme(e, IR_INT, false, left, each), "");
   Balance b = nest->n == 1 && !nest->tiled ? balance_of(e->k, nest->loop[0]) : (Balance){0};
@@ -434,7 +468,8 @@ static void merge_shared_spans(Emit *e, const Nest *nest, const RowsFunctions *f
 }
 
 /* Where the span must be taken again from panels, the function calls itself for that. */
-static void take_span(Emit *e, const Nest *nest, LLVMValueRef row, LLVMValueRef span, LLVMValueRef state, LLVMValueRef panels) {
+static void take_span(Emit *e, const Nest *nest, LLVMValueRef row, LLVMValueRef span, LLVMValueRef state,
+                      LLVMValueRef panels) {
   LLVMValueRef only = LLVMBuildICmp(e->b, LLVMIntNE, panels, const_int(e, 0), "");
   LLVMValueRef again = tile_span(e, nest->tiled, enter_row(e, nest, row), span, state, only);
   if (!again) return;
@@ -444,8 +479,8 @@ static void take_span(Emit *e, const Nest *nest, LLVMValueRef row, LLVMValueRef 
 }
 
 static void emit_part(Emit *e, const Nest *nest, RowsPart part, const RowsFunctions *f) {
-  LLVMValueRef item = LLVMGetParam(e->fn, ROW_ITEM), span = LLVMGetParam(e->fn, ROW_SPAN), at = LLVMGetParam(e->fn, ROW_AT),
-               state = LLVMGetParam(e->fn, ROW_STATE);
+  LLVMValueRef item = LLVMGetParam(e->fn, ROW_ITEM), span = LLVMGetParam(e->fn, ROW_SPAN),
+               at = LLVMGetParam(e->fn, ROW_AT), state = LLVMGetParam(e->fn, ROW_STATE);
   switch (part) {
     case ROWS_ALL: emit_item(e, nest, f); return;
     case ROWS_ODD: tile_odd_row(e, nest->tiled, enter_row(e, nest, item), at); return;
@@ -470,12 +505,14 @@ static void emit_part(Emit *e, const Nest *nest, RowsPart part, const RowsFuncti
 
 /* Functions that call others for each of many rows, and rows that tiles leave to scalar code, which are rare. */
 static bool is_brief(RowsPart part, const RowsFunctions *f) {
-  return part == ROWS_ODD || part == ROWS_COLUMN || part == ROWS_SPANS || part == ROWS_MERGE || (part == ROWS_ALL && f->of[ROWS_SPAN]);
+  return part == ROWS_ODD || part == ROWS_COLUMN || part == ROWS_SPANS || part == ROWS_MERGE ||
+         (part == ROWS_ALL && f->of[ROWS_SPAN]);
 }
 
 /* Emits a function in the middle of another one. */
 static LLVMValueRef emit_rows(Emit *e, const Nest *nest, const Captured *list, RowsPart part, const RowsFunctions *f) {
-  static const char *const name[ROWS_PARTS] = {"rows", "odd", "column", "begin", "pack", "span", "join", "finish", "spans", "merge"};
+  static const char *const name[ROWS_PARTS] = {"rows", "odd",  "column", "begin", "pack",
+                                               "span", "join", "finish", "spans", "merge"};
   Emit outer = *e;
   LLVMBasicBlockRef at = LLVMGetInsertBlock(e->b), cells = LLVMGetInsertBlock(e->cells);
   e->val = NEW_ARRAY(e->arena, LLVMValueRef, e->k->instrs.n);
@@ -494,7 +531,8 @@ static LLVMValueRef emit_rows(Emit *e, const Nest *nest, const Captured *list, R
   rows_arrays(e);
   e->shared_rows = nest->tiled;
   e->block_rows = load_field(e, e->t.i64, LLVMGetParam(e->fn, ROW_CONTEXT), offsetof(Context, block_rows));
-  e->group = is_grouped(nest) ? load_field(e, e->t.i64, LLVMGetParam(e->fn, ROW_CONTEXT), offsetof(Context, group)) : NULL;
+  e->group =
+      is_grouped(nest) ? load_field(e, e->t.i64, LLVMGetParam(e->fn, ROW_CONTEXT), offsetof(Context, group)) : NULL;
   emit_part(e, nest, part, f);
   function_end(e, NULL);
   LLVMValueRef fn = e->fn;
@@ -579,7 +617,8 @@ static void emit_shared(Emit *e, const Loop *l) {
   if (nest.tiled) f.of[ROWS_ODD] = emit_rows(e, &nest, &list, ROWS_ODD, &f);
   if (nest.tiled && nest.tiled->streams.at[0]->across) f.of[ROWS_COLUMN] = emit_rows(e, &nest, &list, ROWS_COLUMN, &f);
   if (has_spans(e, &nest)) {
-    for (int part = ROWS_BEGIN; part <= ROWS_FINISH; part++) f.of[part] = emit_rows(e, &nest, &list, (RowsPart)part, &f);
+    for (int part = ROWS_BEGIN; part <= ROWS_FINISH; part++)
+      f.of[part] = emit_rows(e, &nest, &list, (RowsPart)part, &f);
     done = block_new(e, "shared");
     LLVMBasicBlockRef whole = block_when(e, is_split(e, &nest, rows), "split");
     share_spans(e, &nest, &list, context, &f);

@@ -42,8 +42,13 @@ static LLVMValueRef emit_task(Emit *e) {
   LLVMValueRef context = LLVMGetParam(e->fn, 0), item = LLVMGetParam(e->fn, 1);
   LLVMValueRef own = cell_new(e, LLVMArrayType2(e->t.i64, sizeof(attn_error) / 8), "own_error");
   LLVMBuildStore(e->b, LLVMConstNull(e->t.i64), own);
-  LLVMValueRef arg[ROW_PARAMS] = {[ROW_ERR] = own, [ROW_CONTEXT] = context, [ROW_ITEM] = item,
-                                  [ROW_SPAN] = const_int(e, 0), [ROW_AT] = const_int(e, 0), [ROW_STATE] = LLVMConstNull(e->t.ptr), [ROW_FROM] = LLVMConstNull(e->t.ptr)};
+  LLVMValueRef arg[ROW_PARAMS] = {[ROW_ERR] = own,
+                                  [ROW_CONTEXT] = context,
+                                  [ROW_ITEM] = item,
+                                  [ROW_SPAN] = const_int(e, 0),
+                                  [ROW_AT] = const_int(e, 0),
+                                  [ROW_STATE] = LLVMConstNull(e->t.ptr),
+                                  [ROW_FROM] = LLVMConstNull(e->t.ptr)};
   for (size_t n = ROW_IN; n <= ROW_WORKSPACE; n++) arg[n] = load_field(e, e->t.ptr, context, (n + 1) * sizeof(void *));
   arg[ROW_THREAD] = LLVMBuildSExt(e->b, LLVMGetParam(e->fn, 2), e->t.i64, "");
   LLVMValueRef rows = load_field(e, e->t.ptr, context, offsetof(Context, rows));

@@ -1,7 +1,7 @@
 /* solve: calls of the runtime's routines on parts of temporaries.
  *
- * The routine gets its integers and the addresses of its arrays in two cells of the stack; its work space is a local array
- * of the region, so every thread has one. */
+ * The routine gets its integers and the addresses of its arrays in two cells of the stack; its work space is a local
+ * array of the region, so every thread has one. */
 #include "back/emit.h"
 #include "ir/solve.h"
 
@@ -36,7 +36,8 @@ void emit_solve(Emit *e, const Instr *i) {
   const Solve *s = i->solve;
   uint32_t ints = i->narg - s->nat, arrays = ir_family_arrays(s->family), inputs = ir_family_inputs(s->family);
   LLVMValueRef n = table(e, ints, "ints"), part = table(e, arrays, "parts");
-  for (uint32_t k = 0; k < ints; k++) LLVMBuildStore(e->b, e->val[i->arg[s->nat + k]], field_at(e, n, k * sizeof(int64_t)));
+  for (uint32_t k = 0; k < ints; k++)
+    LLVMBuildStore(e->b, e->val[i->arg[s->nat + k]], field_at(e, n, k * sizeof(int64_t)));
   for (uint32_t k = 0; k < arrays; k++)
     LLVMBuildStore(e->b, part_address(e, i, k), field_at(e, part, k * sizeof(void *)));
   LLVMValueRef arg[] = {n, part, field_at(e, part, inputs * sizeof(void *)), e->place[s->work->id].data};

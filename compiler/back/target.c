@@ -21,8 +21,8 @@ static void on_diagnostic(LLVMDiagnosticInfoRef info, void *unused) {
 
 /* Loop strength reduction looks for the best addresses of all loads and stores of a loop together, of which a register
  * tile has dozens: it took up to five sixths of the time of code generation, and the code is no faster for it.  Domain
- * reassignment looks for integers better kept in mask registers; the code is all but the same without it.  LLVM takes these
- * only as options of the process. */
+ * reassignment looks for integers better kept in mask registers; the code is all but the same without it.  LLVM takes
+ * these only as options of the process. */
 static void set_options(void) {
   static const char *const options[] = {"attn", "-disable-lsr", "-disable-x86-domain-reassignment"};
   LLVMParseCommandLineOptions(sizeof options / sizeof *options, options, "");
@@ -139,7 +139,8 @@ static LLVMTargetMachineRef machine_for(Arena *arena, const BackOptions *o, cons
   Arch arch = arch_of(triple);
   bool here = back_target_is_host(o->triple);
   if (arch == ARCHS) return *why = arena_printf(arena, "no code is made for '%s'", triple), NULL;
-  if (!is_native(o->cpu) && !is_known(arch, o->cpu)) return *why = arena_printf(arena, "unknown CPU '%s'", o->cpu), NULL;
+  if (!is_native(o->cpu) && !is_known(arch, o->cpu))
+    return *why = arena_printf(arena, "unknown CPU '%s'", o->cpu), NULL;
   if (o->cpu && is_native(o->cpu) && !here) return *why = "the CPU of this machine is none of the target's", NULL;
   if (o->levels && arch != ARCH_X86_64) return *why = "only x86-64 has levels to choose from", NULL;
   if (o->levels || (!o->cpu && !here)) return create(triple, arch_cpu[arch], "");
@@ -174,13 +175,27 @@ static bool is_one_of(const char *cpu, const char *const *names) {
 /* By the features of the machine, or what the name of a processor implies.  Without fused multiply-add there are no
  * tiles: its emulation is a call. */
 static bool tile_target(const char *triple, const char *cpu, const char *features, TileTarget *t) {
-  static const char *const wide[] = {"x86-64-v4", "skylake-avx512", "skx", "cascadelake", "cooperlake", "icelake-client",
-                                     "icelake-server", "rocketlake", "tigerlake", "sapphirerapids", "emeraldrapids",
-                                     "graniterapids", "graniterapids-d", "znver4", "znver5", NULL};
-  static const char *const usual[] = {"x86-64-v3", "haswell", "core-avx2", "broadwell", "skylake", "alderlake", "raptorlake",
-                                      "meteorlake", "arrowlake", "lunarlake", "znver1", "znver2", "znver3", "bdver4", NULL};
-  static const char *const halves[] = {"cooperlake", "sapphirerapids", "emeraldrapids", "graniterapids", "graniterapids-d",
-                                       "znver4", "znver5", NULL};
+  static const char *const wide[] = {"x86-64-v4",
+                                     "skylake-avx512",
+                                     "skx",
+                                     "cascadelake",
+                                     "cooperlake",
+                                     "icelake-client",
+                                     "icelake-server",
+                                     "rocketlake",
+                                     "tigerlake",
+                                     "sapphirerapids",
+                                     "emeraldrapids",
+                                     "graniterapids",
+                                     "graniterapids-d",
+                                     "znver4",
+                                     "znver5",
+                                     NULL};
+  static const char *const usual[] = {"x86-64-v3", "haswell",    "core-avx2",  "broadwell", "skylake",
+                                      "alderlake", "raptorlake", "meteorlake", "arrowlake", "lunarlake",
+                                      "znver1",    "znver2",     "znver3",     "bdver4",    NULL};
+  static const char *const halves[] = {"cooperlake",      "sapphirerapids", "emeraldrapids", "graniterapids",
+                                       "graniterapids-d", "znver4",         "znver5",        NULL};
   bool told = strstr(features, "avx512f") != NULL; /* a machine's list names what it lacks, too */
   bool avx512 = told ? strstr(features, "+avx512f") && strstr(features, "+avx512dq") : is_one_of(cpu, wide);
   bool avx2 = told ? strstr(features, "+avx2") && strstr(features, "+fma,") : is_one_of(cpu, usual);
@@ -191,7 +206,8 @@ static bool tile_target(const char *triple, const char *cpu, const char *feature
   return avx512 || avx2 || neon;
 }
 
-static const TilePlan *plan_for(const Emit *e, const char *triple, const char *cpu, const char *features, const int64_t *expected) {
+static const TilePlan *plan_for(const Emit *e, const char *triple, const char *cpu, const char *features,
+                                const int64_t *expected) {
   TileTarget t;
   if (!tile_target(triple, cpu, features, &t)) return NULL;
   TilePlan *plan = tile_plan(e->arena, e->k, &t);
@@ -209,9 +225,11 @@ void target_plan(Emit *e, const BackOptions *options) {
   e->nlevels = LEVELS - 1;
   if (!options->tile) return;
   LLVMTargetMachineRef m = e->machine;
-  char *cpu = LLVMGetTargetMachineCPU(m), *features = LLVMGetTargetMachineFeatureString(m), *triple = LLVMGetTargetMachineTriple(m);
+  char *cpu = LLVMGetTargetMachineCPU(m), *features = LLVMGetTargetMachineFeatureString(m),
+       *triple = LLVMGetTargetMachineTriple(m);
   e->beside = beside_for(triple, cpu, features);
-  for (int n = 0; n < LEVELS && e->levels; n++) e->level_beside[n] = beside_for(triple, levels[n].cpu, levels[n].features);
+  for (int n = 0; n < LEVELS && e->levels; n++)
+    e->level_beside[n] = beside_for(triple, levels[n].cpu, levels[n].features);
   if (!options->f64) e->plan = plan_for(e, triple, cpu, features, options->expected);
   for (int n = 0; n < LEVELS && e->levels && !options->f64; n++)
     e->level_plan[n] = plan_for(e, triple, levels[n].cpu, levels[n].features, options->expected);
@@ -232,12 +250,13 @@ const struct TilePlan *back_tile_plan(Arena *arena, const Kernel *k, const BackO
 
 /* ---- passes ------------------------------------------------------------------------------------- */
 
-/* The builder of the reduction IR has already moved invariants out and shared equal values; what is left is to drop what
- * nobody reads, turn cells into registers, simplify addresses, and tidy the blocks.  instcombine costs half of all this, and a
- * second one did nothing for the code; without any, address arithmetic in small loops cost up to a tenth of a kernel's time.
- * Named alone it would stop the program where it has not come to an end in one round. */
+/* The builder of the reduction IR has already moved invariants out and shared equal values; what is left is to drop
+ * what nobody reads, turn cells into registers, simplify addresses, and tidy the blocks.  instcombine costs half of all
+ * this, and a second one did nothing for the code; without any, address arithmetic in small loops cost up to a tenth of
+ * a kernel's time. Named alone it would stop the program where it has not come to an end in one round. */
 #define COMBINE "instcombine<no-verify-fixpoint>"
-static const char passes[] = "elim-avail-extern,function(adce,sroa,early-cse<memssa>," COMBINE ",simplifycfg,loop-mssa(licm),early-cse,simplifycfg),globaldce";
+static const char passes[] = "elim-avail-extern,function(adce,sroa,early-cse<memssa>," COMBINE
+                             ",simplifycfg,loop-mssa(licm),early-cse,simplifycfg),globaldce";
 
 static void run_passes(const Emit *e, const char *names) {
   LLVMPassBuilderOptionsRef options = LLVMCreatePassBuilderOptions();
@@ -296,8 +315,10 @@ uint32_t target_count(LLVMValueRef f) {
 }
 
 const char *target_too_large(Arena *arena) {
-  return arena_printf(arena, "the code of this model has more than %d instructions, or one loop of it more than %d, which "
-                      "would take minutes to compile; split the model", CODE_MOST, FUNCTION_MOST);
+  return arena_printf(arena,
+                      "the code of this model has more than %d instructions, or one loop of it more than %d, which "
+                      "would take minutes to compile; split the model",
+                      CODE_MOST, FUNCTION_MOST);
 }
 
 bool target_fits(const Emit *e, const char **why) {
@@ -376,8 +397,8 @@ static void note_calls(const Emit *e, BackNeeds *needs) {
   }
 }
 
-char *back_emit(Arena *arena, const Kernel *k, const BackOptions *options, BackForm form, size_t *size, BackNeeds *needs,
-                const char **why) {
+char *back_emit(Arena *arena, const Kernel *k, const BackOptions *options, BackForm form, size_t *size,
+                BackNeeds *needs, const char **why) {
   Emit e = {.arena = arena, .k = k};
   if (!target_choose(&e, options, why)) return NULL;
   target_context(&e);

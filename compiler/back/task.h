@@ -1,6 +1,6 @@
 /* task: what the functions of a kernel hand each other where work is shared: a context, on the stack of the thread that
- * called the kernel, and the parameters of functions that compute rows.  parallel.c makes these functions, share.c the one
- * that pools call. */
+ * called the kernel, and the parameters of functions that compute rows.  parallel.c makes these functions, share.c the
+ * one that pools call. */
 #ifndef ATTN_BACK_TASK_H
 #define ATTN_BACK_TASK_H
 

@@ -148,8 +148,10 @@ static void keep_results(Across *a) {
   Emit *e = t->e;
   const TileAcross *s = t->s->across;
   V mass = lanes_log(&t->l, a->sum);
-  V inverse = LLVMBuildFDiv(e->b, lanes_float(&t->l, 1), a->sum, ""), some = compare(e, LLVMRealOGT, a->sum, lanes_float(&t->l, 0));
-  tile_put(e, t->inverse, a->first, LLVMBuildSelect(e->b, some, inverse, lanes_float(&t->l, 0), "")); /* nothing has no shares */
+  V inverse = LLVMBuildFDiv(e->b, lanes_float(&t->l, 1), a->sum, ""),
+    some = compare(e, LLVMRealOGT, a->sum, lanes_float(&t->l, 0));
+  tile_put(e, t->inverse, a->first,
+           LLVMBuildSelect(e->b, some, inverse, lanes_float(&t->l, 0), "")); /* nothing has no shares */
   enter_around(e, t->rows, false);
   enter(e, s->loop, plus(e, t->first_col, a->first));
   for (uint32_t n = 0; n < s->stores.n; n++) {

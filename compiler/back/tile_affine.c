@@ -1,9 +1,9 @@
 /* tile_affine: a log weight times a number.
  *
- * Multiplication distributes over sums, and is associative with what is the same for all pairs: so the factor is carried
- * to the terms of v.  A term that is an operand read there alone takes the factor where it is packed, once for a row
- * or a column; a sum of products over a feature takes it in the operand of the row.  What is left for a pair is a sum.
- * So it is with the arguments of some functions. */
+ * Multiplication distributes over sums, and is associative with what is the same for all pairs: so the factor is
+ * carried to the terms of v.  A term that is an operand read there alone takes the factor where it is packed, once for
+ * a row or a column; a sum of products over a feature takes it in the operand of the row.  What is left for a pair is a
+ * sum. So it is with the arguments of some functions. */
 #include <math.h>
 
 #include "back/tile.h"
@@ -55,10 +55,12 @@ static Parts parts_of(const Tile *t, Val v, TileFactor *f) {
     f->number = -f->number;
     return (Parts){MULTIPLE, i->arg[0], 0};
   }
-  if (i->op == IR_DIV && !t->rows->dep[i->arg[1]]) return factor_by(f, i->arg[1], true) ? (Parts){MULTIPLE, i->arg[0], 0} : term;
+  if (i->op == IR_DIV && !t->rows->dep[i->arg[1]])
+    return factor_by(f, i->arg[1], true) ? (Parts){MULTIPLE, i->arg[0], 0} : term;
   if (i->op == IR_MUL)
     for (int n = 0; n < 2; n++)
-      if (!t->rows->dep[i->arg[1 - n]]) return factor_by(f, i->arg[1 - n], false) ? (Parts){MULTIPLE, i->arg[n], 0} : term;
+      if (!t->rows->dep[i->arg[1 - n]])
+        return factor_by(f, i->arg[1 - n], false) ? (Parts){MULTIPLE, i->arg[n], 0} : term;
   if (i->op == IR_ADD || sums_logs) return (Parts){SUM, i->arg[0], i->arg[1]};
   if (i->op == IR_SUB) return (Parts){DIFFERENCE, i->arg[0], i->arg[1]};
   return term;
@@ -80,11 +82,13 @@ static void count_readers(Carry *c) {
   const TileStream *s = t->s;
   read_value(c, s->loop->mask);
   for (uint32_t n = 0; n < s->weights.n; n++) read_value(c, s->weights.at[n].body);
-  for (uint32_t n = 0; n < s->accs.n; n++) read_value(c, s->accs.at[n].use == USE_CONTRACT ? s->accs.at[n].factor : s->accs.at[n].acc->body.x);
+  for (uint32_t n = 0; n < s->accs.n; n++)
+    read_value(c, s->accs.at[n].use == USE_CONTRACT ? s->accs.at[n].factor : s->accs.at[n].acc->body.x);
   if (s->across) read_value(c, s->across->log_w);
   for (uint32_t n = 0; n < s->exceptions.n; n++) read_value(c, s->exceptions.at[n]);
   for (uint32_t n = 0; n < s->checks.n; n++)
-    for (uint32_t a = 0; a < ir_at(t->e->k, s->checks.at[n])->narg; a++) read_value(c, ir_at(t->e->k, s->checks.at[n])->arg[a]);
+    for (uint32_t a = 0; a < ir_at(t->e->k, s->checks.at[n])->narg; a++)
+      read_value(c, ir_at(t->e->k, s->checks.at[n])->arg[a]);
   for (uint32_t n = 0; n < s->features.n; n++) {
     const Loop *l = s->features.at[n].loop;
     for (uint32_t a = 0; a < l->accs.n; a++) read_value(c, l->accs.at[a]->body.x);
@@ -116,7 +120,8 @@ uint32_t tile_pair_cost(Tile *t) {
   uint32_t cost = 0;
   count_readers(&c);
   for (uint32_t v = 1; v < t->e->k->instrs.n; v++)
-    if (c.readers[v] && !t->operand[v].from && (t->rows->dep[v] & DEP_BOTH) == DEP_BOTH && !(t->rows->dep[v] & DEP_FEATURE))
+    if (c.readers[v] && !t->operand[v].from && (t->rows->dep[v] & DEP_BOTH) == DEP_BOTH &&
+        !(t->rows->dep[v] & DEP_FEATURE))
       cost += cost_of(ir_at(t->e->k, v)->op);
   return cost;
 }
@@ -155,13 +160,14 @@ static void scale_sum(const Carry *c, Val v, const TileFactor *f) {
   }
 }
 
-/* Of infinities of both signs the product of weights is 0, the sum of their logs no number.  So where a log weight is such a
- * sum, a mass that is no number may be wrong. */
+/* Of infinities of both signs the product of weights is 0, the sum of their logs no number.  So where a log weight is
+ * such a sum, a mass that is no number may be wrong. */
 static bool adds_logs(const Tile *t, Val v, uint32_t depth) {
   TileFactor unused = {0};
   Parts p = parts_of(t, v, &unused);
   if (depth > 64 || p.form == TERM) return depth > 64;
-  return ir_at(t->e->k, v)->op == IR_LOGMUL || adds_logs(t, p.one, depth + 1) || (p.two && adds_logs(t, p.two, depth + 1));
+  return ir_at(t->e->k, v)->op == IR_LOGMUL || adds_logs(t, p.one, depth + 1) ||
+         (p.two && adds_logs(t, p.two, depth + 1));
 }
 
 bool tile_adds_logs(const Tile *t, uint32_t w) { return adds_logs(t, t->s->weights.at[w].body, 0); }
@@ -195,9 +201,11 @@ static double argument_factor(const Tile *t, Val v) {
 void tile_carry_factors(Tile *t) {
   Carry c = {t, NEW_ARRAY(t->e->arena, uint32_t, t->e->k->instrs.n)};
   count_readers(&c);
-  for (uint32_t w = 0; w < t->s->weights.n; w++) carry(&c, t->s->weights.at[w].body, (TileFactor){.number = TILE_LOG2_E});
+  for (uint32_t w = 0; w < t->s->weights.n; w++)
+    carry(&c, t->s->weights.at[w].body, (TileFactor){.number = TILE_LOG2_E});
   for (uint32_t v = 1; v < t->e->k->instrs.n; v++)
-    if (c.readers[v] && argument_factor(t, v)) carry(&c, ir_at(t->e->k, v)->arg[0], (TileFactor){.number = argument_factor(t, v), .exact = true});
+    if (c.readers[v] && argument_factor(t, v))
+      carry(&c, ir_at(t->e->k, v)->arg[0], (TileFactor){.number = argument_factor(t, v), .exact = true});
 }
 
 static void check_uniform_sums(Tile *t) {
@@ -256,12 +264,14 @@ V tile_scaled(Tile *t, Val v, V x) {
   bool is_vector = LLVMGetTypeKind(LLVMTypeOf(x)) == LLVMVectorTypeKind;
   V by = factor_value(t, f), y = LLVMBuildFMul(e->b, x, is_vector ? lanes_splat(&t->l, by) : by, "");
   V gap = LLVMBuildFSub(e->b, y, y, ""), own = LLVMBuildFSub(e->b, x, x, ""); /* NaN of what is no number */
-  V over = LLVMBuildAnd(e->b, LLVMBuildFCmp(e->b, LLVMRealUNO, gap, gap, ""), LLVMBuildFCmp(e->b, LLVMRealORD, own, own, ""), "");
+  V over = LLVMBuildAnd(e->b, LLVMBuildFCmp(e->b, LLVMRealUNO, gap, gap, ""),
+                        LLVMBuildFCmp(e->b, LLVMRealORD, own, own, ""), "");
   tile_odd(t, is_vector ? tile_line_any(t, over) : over);
   return y;
 }
 
-/* The log of a value of pairs, in base 2 but for *f, which takes the exponent of a power that is the same for all pairs. */
+/* The log of a value of pairs, in base 2 but for *f, which takes the exponent of a power that is the same for all
+ * pairs. */
 static V log_of_pairs(Tile *t, Val v, TileFactor *f) {
   const Instr *i = ir_at(t->e->k, v);
   if (t->operand[v].from || i->op != IR_LOG || (t->rows->dep[v] & DEP_BOTH) != DEP_BOTH) return NULL;

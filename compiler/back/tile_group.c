@@ -1,8 +1,8 @@
 /* tile_group: blocks with rows of several iterations of the loop around them.  See tile/tile_gather.c.
  *
- * A block then begins at the iteration that the loop around is at, and has all rows of some iterations from there on, in their
- * order; what the loop around computes is computed again wherever a row asks for it, with that row's index.  Columns see the
- * first iteration, which is as good as any. */
+ * A block then begins at the iteration that the loop around is at, and has all rows of some iterations from there on,
+ * in their order; what the loop around computes is computed again wherever a row asks for it, with that row's index.
+ * Columns see the first iteration, which is as good as any. */
 #include "back/tile.h"
 #include "back/whole.h"
 

@@ -1,8 +1,8 @@
 /* tile_line: the values of an operand along its feature, for one row or one column: a line.
  *
  * Neighbouring features lie in the lanes of a vector where every array that the operand reads along the feature has
- * its elements there side by side, and all that is computed from them has a vector form: then the line is computed n at a
- * time.  What is left over, and any other operand, is computed by the scalar code of the value, one by one. */
+ * its elements there side by side, and all that is computed from them has a vector form: then the line is computed n at
+ * a time.  What is left over, and any other operand, is computed by the scalar code of the value, one by one. */
 #include <math.h>
 
 #include "back/tile.h"
@@ -31,7 +31,8 @@ static bool is_vector(const Tile *t, Val v, Val feature, uint32_t depth) {
   if (!runs_along(t, v)) return i->type != IR_INT;
   if (depth > 32) return false;
   if (i->op == IR_LOAD) return array_has_runs(i->array) && feature_place(t, i, feature) >= 0;
-  if (i->op == IR_CONVERT) return i->type == IR_WIDE && ir_at(k, i->arg[0])->type == IR_REAL && is_vector(t, i->arg[0], feature, depth + 1);
+  if (i->op == IR_CONVERT)
+    return i->type == IR_WIDE && ir_at(k, i->arg[0])->type == IR_REAL && is_vector(t, i->arg[0], feature, depth + 1);
   if (!tile_has_vector_form(i->op, false) || (i->type != IR_REAL && i->type != IR_BOOL)) return false;
   for (uint32_t n = 0; n < i->narg; n++) {
     IrType type = ir_at(k, i->arg[n])->type;
@@ -85,7 +86,9 @@ V tile_line_value(Tile *t, Val v, Val feature) {
     fetch_ahead(t, i, along);
     if (LLVMTypeOf(x) == t->l.f32) return x;
     V y = LLVMBuildFPTrunc(e->b, x, t->l.f32, "");
-    if (i->type == IR_WIDE) tile_odd(t, tile_line_any(t, both(e, tile_line_infinite(e, y), LLVMBuildNot(e->b, tile_line_infinite(e, x), ""))));
+    if (i->type == IR_WIDE)
+      tile_odd(t,
+               tile_line_any(t, both(e, tile_line_infinite(e, y), LLVMBuildNot(e->b, tile_line_infinite(e, x), ""))));
     return y;
   }
   V *arg = NEW_ARRAY(e->arena, V, i->narg + 1);

@@ -2,8 +2,8 @@
  *
  * A mask is a formula of comparisons.  For a range of rows and a range of columns every integer in it lies in an
  * interval, found from the intervals of its parts; so a comparison may hold, must hold, or neither is known.  What is
- * data (a load, a result) is a leaf: its least and greatest values are taken once for a strip of rows, a tile of columns
- * and the blocks of both, when these values are known.  An interval that overflowed, and a form with no rule,
+ * data (a load, a result) is a leaf: its least and greatest values are taken once for a strip of rows, a tile of
+ * columns and the blocks of both, when these values are known.  An interval that overflowed, and a form with no rule,
  * decides nothing: the pairs are then looked at one by one. */
 #include <math.h>
 #include <string.h>
@@ -75,7 +75,13 @@ static void collect(Tile *t, Val v) {
     uint32_t parts = from == FROM_ROW ? t->s->shape.row_block / t->nrow : t->s->shape.col_block / t->width;
     LLVMTypeRef one = is_real ? e->t.f32 : e->t.i64, many = LLVMArrayType2(one, parts + 1);
     Leaf *leaf = NEW(e->arena, Leaf);
-    *leaf = (Leaf){v, from == FROM_COL, is_real, cell_new(e, many, "lo"), cell_new(e, many, "hi"), cell_new(e, one, "lo"), cell_new(e, one, "hi")};
+    *leaf = (Leaf){v,
+                   from == FROM_COL,
+                   is_real,
+                   cell_new(e, many, "lo"),
+                   cell_new(e, many, "hi"),
+                   cell_new(e, one, "lo"),
+                   cell_new(e, one, "hi")};
     vec_push(e->arena, &t->leaves, leaf);
     return;
   }
@@ -135,7 +141,8 @@ static void take_part(Tile *t, const Leaf *l, V part, uint32_t size) {
 static void take_extremes(Tile *t, bool column, V parts, uint32_t size) {
   Emit *e = t->e;
   for (uint32_t n = 0; n < t->leaves.n; n++)
-    if (t->leaves.at[n]->column == column) clear(e, t->leaves.at[n], t->leaves.at[n]->block_lo, t->leaves.at[n]->block_hi);
+    if (t->leaves.at[n]->column == column)
+      clear(e, t->leaves.at[n], t->leaves.at[n]->block_lo, t->leaves.at[n]->block_hi);
   Count c = count_enter(e, const_int(e, 0), parts);
   for (uint32_t n = 0; n < t->leaves.n; n++)
     if (t->leaves.at[n]->column == column) take_part(t, t->leaves.at[n], c.index, size);
@@ -150,7 +157,8 @@ static bool has_leaves(const Tile *t, bool column) {
 
 void tile_mask_rows(Tile *t) {
   if (!has_leaves(t, false)) return;
-  V strips = LLVMBuildUDiv(t->e->b, plus(t->e, t->rows_in_block, const_int(t->e, t->nrow - 1)), const_int(t->e, t->nrow), "");
+  V strips =
+      LLVMBuildUDiv(t->e->b, plus(t->e, t->rows_in_block, const_int(t->e, t->nrow - 1)), const_int(t->e, t->nrow), "");
   take_extremes(t, false, strips, t->nrow);
 }
 
@@ -184,7 +192,8 @@ static Interval of_leaf(Tile *t, const Reach *w, const Leaf *l) {
   Emit *e = t->e;
   LLVMTypeRef type = l->is_real ? e->t.f32 : e->t.i64;
   V part = l->column ? w->tile : w->strip;
-  V lo = part ? tile_address(e, type, l->lo, part) : l->block_lo, hi = part ? tile_address(e, type, l->hi, part) : l->block_hi;
+  V lo = part ? tile_address(e, type, l->lo, part) : l->block_lo,
+    hi = part ? tile_address(e, type, l->hi, part) : l->block_hi;
   return (Interval){LLVMBuildLoad2(e->b, type, lo, ""), LLVMBuildLoad2(e->b, type, hi, ""), truth(e, true), l->is_real};
 }
 
@@ -192,7 +201,8 @@ static Interval of_uniform(Tile *t, Val v) {
   Emit *e = t->e;
   IrType type = ir_at(e->k, v)->type;
   bool is_real = type == IR_REAL || type == IR_WIDE;
-  V x = type == IR_BOOL ? LLVMBuildZExt(e->b, e->val[v], e->t.i64, "") : lane_from(e, e->val[v], type), sound = truth(e, true);
+  V x = type == IR_BOOL ? LLVMBuildZExt(e->b, e->val[v], e->t.i64, "") : lane_from(e, e->val[v], type),
+    sound = truth(e, true);
   if (is_real) sound = LLVMBuildFCmp(e->b, LLVMRealORD, x, x, "");
   return (Interval){x, x, sound, is_real};
 }
@@ -206,7 +216,8 @@ static Interval hull(Emit *e, V *x, uint32_t n, V sound) {
 /* |x|; -x overflows for the least int alone. */
 static Interval of_abs(Emit *e, const Interval *x) {
   V sound = x->sound, zero = const_int(e, 0);
-  V below = exact(e, "llvm.ssub.with.overflow", zero, x->lo, &sound), above = exact(e, "llvm.ssub.with.overflow", zero, x->hi, &sound);
+  V below = exact(e, "llvm.ssub.with.overflow", zero, x->lo, &sound),
+    above = exact(e, "llvm.ssub.with.overflow", zero, x->hi, &sound);
   V lo = greater(e, false, zero, greater(e, false, x->lo, above)), hi = greater(e, false, x->hi, below);
   return (Interval){lo, hi, sound, false};
 }
@@ -214,8 +225,8 @@ static Interval of_abs(Emit *e, const Interval *x) {
 static Interval of_product(Emit *e, const Interval *x, const Interval *y) {
   static const char mul[] = "llvm.smul.with.overflow";
   V sound = both(e, x->sound, y->sound);
-  V corner[] = {exact(e, mul, x->lo, y->lo, &sound), exact(e, mul, x->lo, y->hi, &sound), exact(e, mul, x->hi, y->lo, &sound),
-                exact(e, mul, x->hi, y->hi, &sound)};
+  V corner[] = {exact(e, mul, x->lo, y->lo, &sound), exact(e, mul, x->lo, y->hi, &sound),
+                exact(e, mul, x->hi, y->lo, &sound), exact(e, mul, x->hi, y->hi, &sound)};
   return hull(e, corner, 4, sound);
 }
 
@@ -246,7 +257,9 @@ static Interval of_arithmetic(Tile *t, const Reach *w, const Instr *i) {
   switch (i->op) {
     case IR_ADD: lo = exact(e, add, x.lo, y.lo, &sound), hi = exact(e, add, x.hi, y.hi, &sound); break;
     case IR_SUB: lo = exact(e, sub, x.lo, y.hi, &sound), hi = exact(e, sub, x.hi, y.lo, &sound); break;
-    case IR_NEG: lo = exact(e, sub, const_int(e, 0), x.hi, &sound), hi = exact(e, sub, const_int(e, 0), x.lo, &sound); break;
+    case IR_NEG:
+      lo = exact(e, sub, const_int(e, 0), x.hi, &sound), hi = exact(e, sub, const_int(e, 0), x.lo, &sound);
+      break;
     case IR_MIN: lo = smaller(e, false, x.lo, y.lo), hi = smaller(e, false, x.hi, y.hi); break;
     case IR_MAX: lo = greater(e, false, x.lo, y.lo), hi = greater(e, false, x.hi, y.hi); break;
     case IR_ABS: return of_abs(e, &x);
@@ -332,7 +345,9 @@ static V last_of(Emit *e, V first, V count) { return minus(e, plus(e, first, cou
 static Reach whole_block(Tile *t) {
   Emit *e = t->e;
   V rows = t->period ? smaller(e, false, t->rows_in_block, t->period) : t->rows_in_block;
-  return (Reach){t->first_row, last_of(e, t->first_row, rows), t->first_col, last_of(e, t->first_col, t->cols_in_block), NULL, NULL};
+  return (Reach){t->first_row, last_of(e, t->first_row, rows),
+                 t->first_col, last_of(e, t->first_col, t->cols_in_block),
+                 NULL,         NULL};
 }
 
 static Reach whole_strip(Tile *t) {
@@ -340,7 +355,8 @@ static Reach whole_strip(Tile *t) {
   Reach w = whole_block(t);
   if (!t->strip) return w;
   V first = plus(e, t->first_row, times(e, t->strip, t->nrow)), last = plus(e, first, const_int(e, t->nrow - 1));
-  V again = t->period ? less(e, false, t->period, t->rows_in_block) : truth(e, false); /* then the strip may have any of its rows */
+  V again = t->period ? less(e, false, t->period, t->rows_in_block)
+                      : truth(e, false); /* then the strip may have any of its rows */
   w.strip = t->strip;
   w.row_lo = LLVMBuildSelect(e->b, again, w.row_lo, first, "");
   w.row_hi = LLVMBuildSelect(e->b, again, w.row_hi, smaller(e, false, w.row_hi, last), "");

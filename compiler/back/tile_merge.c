@@ -20,12 +20,15 @@ static V wide(Emit *e, V x) { return op_convert(e, x, IR_REAL, IR_WIDE); }
 
 static Side side_of(const Tile *t, uint32_t w, V row, V own, V max) {
   Emit *e = t->e;
-  V zero = const_float(e, IR_WIDE, 0), none = LLVMBuildFCmp(e->b, LLVMRealOEQ, own, LLVMConstReal(e->t.f32, -INFINITY), "");
+  V zero = const_float(e, IR_WIDE, 0),
+    none = LLVMBuildFCmp(e->b, LLVMRealOEQ, own, LLVMConstReal(e->t.f32, -INFINITY), "");
   V shift = choose(e, none, zero, LLVMBuildFSub(e->b, wide(e, own), wide(e, max), ""));
   V scale = choose(e, none, zero, op_math(e, "exp2", IR_WIDE, shift));
   V mass = tile_get(e, e->t.f64, t->weight[w].mass, row);
   V dead = LLVMBuildFCmp(e->b, LLVMRealOEQ, mass, zero, ""); /* a NaN without a maximum stays */
-  return (Side){shift, choose(e, LLVMBuildAnd(e->b, none, LLVMBuildNot(e->b, dead, ""), ""), const_float(e, IR_WIDE, 1), scale), mass};
+  return (Side){
+      shift, choose(e, LLVMBuildAnd(e->b, none, LLVMBuildNot(e->b, dead, ""), ""), const_float(e, IR_WIDE, 1), scale),
+      mass};
 }
 
 static Merged merge_weight(Tile *x, Tile *y, uint32_t w, V row) {

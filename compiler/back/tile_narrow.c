@@ -5,8 +5,9 @@
  *
  * As many columns are summed together as hide the latency of multiply-adds; then squares of sums, rows by columns, are
  * transposed: one shuffle for each vector of eight columns and bit of the rows, where squares of columns and features
- * take that for every vector of features.  Vectors are half those of the processor, if those have 16 lanes: an operation
- * on these takes as long as two, and a broadcast into them a unit of its own.  Rows that are not there repeat the last.
+ * take that for every vector of features.  Vectors are half those of the processor, if those have 16 lanes: an
+ * operation on these takes as long as two, and a broadcast into them a unit of its own.  Rows that are not there repeat
+ * the last.
  *
  * Every sum has the terms, and the order, that it has from panels, so the bits are the same. */
 #include "back/tile.h"
@@ -80,8 +81,8 @@ void tile_narrow_begin(Tile *t) {
 enum { WIDE = 2 * LINES, STEM = 4 };
 
 /* n columns with those indices, LINES, or WIDE of them.  bytes: NULL, or from any column to the next; elements then are
- * found from those of every STEM-th column, `stem`, by what instructions add to an address of themselves: that takes fewer
- * registers.  stem: of the present run's first feature. */
+ * found from those of every STEM-th column, `stem`, by what instructions add to an address of themselves: that takes
+ * fewer registers.  stem: of the present run's first feature. */
 typedef struct Columns { uint32_t n; V *index, *sum, stem[WIDE / STEM], bytes; } Columns;
 
 static void set_place(Tile *t, const TileFeature *f, V column, V d) {

@@ -43,7 +43,8 @@ static LLVMValueRef element(Tile *t, Val v) {
   LLVMValueRef x = e->val[v], y = lane_from(e, x, type);
   if (type == IR_BOOL) return LLVMBuildZExt(e->b, y, e->t.i32, "");
   if (type != IR_WIDE) return y;
-  LLVMValueRef over = LLVMBuildAnd(e->b, tile_infinite(e, IR_REAL, y), LLVMBuildNot(e->b, tile_infinite(e, IR_WIDE, x), ""), "");
+  LLVMValueRef over =
+      LLVMBuildAnd(e->b, tile_infinite(e, IR_REAL, y), LLVMBuildNot(e->b, tile_infinite(e, IR_WIDE, x), ""), "");
   tile_odd(t, over);
   return y;
 }
@@ -105,7 +106,8 @@ static void emit_checks(Tile *t, const Region *r, bool columns, bool feature) {
 /* ---- the regions in which operands are computed ------------------------------------------------- */
 
 static Need need_new(const Tile *t) {
-  return (Need){t->e->k, NEW_ARRAY(t->e->arena, bool, t->e->k->instrs.n), NEW_ARRAY(t->e->arena, bool, t->e->k->arrays.n)};
+  return (Need){t->e->k, NEW_ARRAY(t->e->arena, bool, t->e->k->instrs.n),
+                NEW_ARRAY(t->e->arena, bool, t->e->k->arrays.n)};
 }
 
 static void need_values(Need *n, const ValVec *v) {
@@ -120,7 +122,8 @@ static ValVec column_runs(const Tile *t, bool runs);
 /* What is computed of the stream's regions for rows, resp. columns; `n` collects what that reads around them. */
 static Packing packing(const Tile *t, bool columns, Need *n) {
   const TileStream *s = t->s;
-  Packing p = {.feature = NEW_ARRAY(t->e->arena, bool *, s->features.n + 1), .axis = NEW_ARRAY(t->e->arena, bool *, s->accs.n + 1)};
+  Packing p = {.feature = NEW_ARRAY(t->e->arena, bool *, s->features.n + 1),
+               .axis = NEW_ARRAY(t->e->arena, bool *, s->accs.n + 1)};
   for (uint32_t k = 0; columns && k < s->accs.n; k++) {
     const TileAcc *a = &s->accs.at[k];
     if (a->use != USE_CONTRACT) continue;
@@ -170,7 +173,8 @@ static void store_line(Tile *t, const Line *l, Val v, LLVMValueRef d, LLVMValueR
   if (!l->columns) tile_put(e, o->at, plus(e, LLVMBuildMul(e->b, l->at, l->padded, ""), d), x);
   else if (o->scratch) tile_put(e, o->scratch, plus(e, LLVMBuildMul(e->b, l->slot, l->padded, ""), d), x);
   else {
-    LLVMValueRef w = const_int(e, t->panel_width), tile = LLVMBuildUDiv(e->b, l->at, w, ""), lane = LLVMBuildURem(e->b, l->at, w, "");
+    LLVMValueRef w = const_int(e, t->panel_width), tile = LLVMBuildUDiv(e->b, l->at, w, ""),
+                 lane = LLVMBuildURem(e->b, l->at, w, "");
     LLVMValueRef line = plus(e, LLVMBuildMul(e->b, tile, l->padded, ""), d);
     tile_put(e, o->at, plus(e, times(e, line, t->panel_width), lane), x);
   }
@@ -196,13 +200,15 @@ static void emit_checks_once(Tile *t, const Region *r, bool columns, LLVMValueRe
   block_go(e, none);
 }
 
-/* Calls put(ctx, d) for d = 0, n, 2n, .. below full, n being the lanes: as many of them in a row as a tile is wide, then
- * the rest. */
-static void for_vectors(Tile *t, LLVMValueRef full, void (*put)(Tile *t, const void *ctx, LLVMValueRef d), const void *ctx) {
+/* Calls put(ctx, d) for d = 0, n, 2n, .. below full, n being the lanes: as many of them in a row as a tile is wide,
+ * then the rest. */
+static void for_vectors(Tile *t, LLVMValueRef full, void (*put)(Tile *t, const void *ctx, LLVMValueRef d),
+                        const void *ctx) {
   Emit *e = t->e;
   LLVMValueRef groups = LLVMBuildUDiv(e->b, full, const_int(e, t->width), ""), lanes = const_int(e, t->l.n);
   Count c = count_enter(e, const_int(e, 0), groups);
-  for (uint32_t v = 0; v < t->nvec; v++) put(t, ctx, plus(e, times(e, c.index, t->width), const_int(e, (int64_t)v * t->l.n)));
+  for (uint32_t v = 0; v < t->nvec; v++)
+    put(t, ctx, plus(e, times(e, c.index, t->width), const_int(e, (int64_t)v * t->l.n)));
   count_leave(e, &c);
   c = count_enter(e, times(e, groups, t->nvec), LLVMBuildUDiv(e->b, full, lanes, ""));
   put(t, ctx, times(e, c.index, t->l.n));
@@ -251,8 +257,10 @@ static LLVMValueRef is_feature(Tile *t, const Line *l, LLVMValueRef d) {
 static void exponentiate(Tile *t, const Line *l, Val v) {
   Emit *e = t->e;
   const TileOperand *o = &t->operand[v];
-  LLVMValueRef base = l->columns ? o->scratch : o->at, none = lanes_float(&t->l, -INFINITY), top = cell_new(e, t->l.f32, "top");
-  LLVMValueRef first = LLVMBuildMul(e->b, l->columns ? l->slot : l->at, l->padded, ""), vectors = LLVMBuildUDiv(e->b, l->padded, const_int(e, t->l.n), "");
+  LLVMValueRef base = l->columns ? o->scratch : o->at, none = lanes_float(&t->l, -INFINITY),
+               top = cell_new(e, t->l.f32, "top");
+  LLVMValueRef first = LLVMBuildMul(e->b, l->columns ? l->slot : l->at, l->padded, ""),
+               vectors = LLVMBuildUDiv(e->b, l->padded, const_int(e, t->l.n), "");
   LLVMBuildStore(e->b, none, top);
   Count c = count_enter(e, const_int(e, 0), vectors);
   LLVMValueRef d = times(e, c.index, t->l.n), x = tile_get(e, t->l.f32, base, plus(e, first, d));
@@ -289,7 +297,8 @@ static void pack_lines(Tile *t, const Packing *p, LLVMValueRef at, LLVMValueRef 
 static void transpose_scratch(Tile *t, const TileOperand *o, LLVMValueRef group) {
   Emit *e = t->e;
   LLVMValueRef padded = t->padded[o->feature], row[64], vectors = const_int(e, t->s->shape.at_once);
-  LLVMValueRef tile = LLVMBuildUDiv(e->b, group, vectors, ""), lane = times(e, LLVMBuildURem(e->b, group, vectors, ""), t->l.n);
+  LLVMValueRef tile = LLVMBuildUDiv(e->b, group, vectors, ""),
+               lane = times(e, LLVMBuildURem(e->b, group, vectors, ""), t->l.n);
   Count c = count_enter(e, const_int(e, 0), LLVMBuildUDiv(e->b, padded, const_int(e, t->l.n), ""));
   LLVMValueRef d = times(e, c.index, t->l.n);
   for (unsigned r = 0; r < t->l.n; r++)
@@ -319,7 +328,8 @@ static LLVMValueRef is_no_number(Emit *e, LLVMValueRef x) {
 
 void tile_mark_bad(Tile *t, LLVMValueRef column, LLVMValueRef cond) {
   Emit *e = t->e;
-  LLVMValueRef mark = LLVMBuildOr(e->b, tile_get(e, e->t.i32, t->bad, column), LLVMBuildZExt(e->b, cond, e->t.i32, ""), "");
+  LLVMValueRef mark =
+      LLVMBuildOr(e->b, tile_get(e, e->t.i32, t->bad, column), LLVMBuildZExt(e->b, cond, e->t.i32, ""), "");
   tile_put(e, t->bad, column, mark);
   LLVMBuildStore(e->b, LLVMBuildOr(e->b, LLVMBuildLoad2(e->b, e->t.i1, t->some_bad, ""), cond, ""), t->some_bad);
 }
@@ -328,7 +338,8 @@ void tile_mark_bad(Tile *t, LLVMValueRef column, LLVMValueRef cond) {
  * scalar code; to all others it is nothing. */
 static LLVMValueRef number_of(Tile *t, LLVMValueRef x, LLVMValueRef column) {
   Emit *e = t->e;
-  LLVMValueRef bad = is_no_number(e, x), any = LLVMGetTypeKind(LLVMTypeOf(x)) == LLVMVectorTypeKind ? tile_line_any(t, bad) : bad;
+  LLVMValueRef bad = is_no_number(e, x),
+               any = LLVMGetTypeKind(LLVMTypeOf(x)) == LLVMVectorTypeKind ? tile_line_any(t, bad) : bad;
   tile_mark_bad(t, column, any);
   return LLVMBuildSelect(e->b, bad, LLVMConstNull(LLVMTypeOf(x)), x, "");
 }
@@ -374,7 +385,8 @@ static void pack_axis(Tile *t, uint32_t k, const bool *pick, LLVMValueRef at) {
   const Axis *axis = &a->acc->axes[0];
   LLVMValueRef full = const_int(e, 0), x = LLVMConstReal(e->t.f32, 1);
   const Region *body = a->acc->body.at;
-  if (a->panel && !has_decided_checks(t, body, true, true) && !has_decided_checks(t, body, false, true)) full = pack_axis_vectors(t, k, at);
+  if (a->panel && !has_decided_checks(t, body, true, true) && !has_decided_checks(t, body, false, true))
+    full = pack_axis_vectors(t, k, at);
   Count c = count_enter(e, full, t->acc[k].extent);
   set_feature(e, a->acc->body.index[0], axis->lo, axis->hi, c.index);
   emit_code(e, a->acc->body.at, pick, true);
@@ -442,7 +454,8 @@ static void set_column(Tile *t, LLVMValueRef at);
 static void pack_column_runs(Tile *t, const ValVec *values, LLVMValueRef at) {
   Emit *e = t->e;
   if (!values->n) return;
-  LLVMValueRef end = plus(e, at, const_int(e, t->l.n)), holds = LLVMBuildICmp(e->b, LLVMIntSLE, end, t->cols_in_block, "");
+  LLVMValueRef end = plus(e, at, const_int(e, t->l.n)),
+               holds = LLVMBuildICmp(e->b, LLVMIntSLE, end, t->cols_in_block, "");
   set_column(t, at);
   for (uint32_t n = 0; n < values->n; n++) {
     const Instr *load = column_load(t, values->at[n]);
@@ -487,7 +500,8 @@ void tile_pack_columns(Tile *t) {
   Need n = need_new(t);
   Packing p = packing(t, true, &n);
   LLVMBuildStore(e->b, LLVMConstNull(e->t.i1), t->some_bad);
-  LLVMValueRef groups = LLVMBuildUDiv(e->b, plus(e, t->cols_in_block, const_int(e, t->l.n - 1)), const_int(e, t->l.n), "");
+  LLVMValueRef groups =
+      LLVMBuildUDiv(e->b, plus(e, t->cols_in_block, const_int(e, t->l.n - 1)), const_int(e, t->l.n), "");
   ValVec runs = column_runs(t, true);
   Count group = count_enter(e, const_int(e, 0), groups);
   pack_column_runs(t, &runs, times(e, group.index, t->l.n));
@@ -515,14 +529,18 @@ bool tile_columns_unchecked(const Tile *t) {
   for (uint32_t k = 0; k < t->s->accs.n; k++) {
     const Region *r = t->s->accs.at[k].acc->body.at;
     if (t->s->accs.at[k].use != USE_CONTRACT) continue;
-    if (has_decided_checks(t, r, true, true) || has_decided_checks(t, r, true, false) || has_decided_checks(t, r, false, true)) return false;
+    if (has_decided_checks(t, r, true, true) || has_decided_checks(t, r, true, false) ||
+        has_decided_checks(t, r, false, true))
+      return false;
   }
   return true;
 }
 
 void tile_pack_columns_bare(Tile *t) {
   Emit *e = t->e;
-  Count c = count_enter(e, const_int(e, 0), LLVMBuildUDiv(e->b, plus(e, t->cols_in_block, const_int(e, t->l.n - 1)), const_int(e, t->l.n), ""));
+  Count c =
+      count_enter(e, const_int(e, 0),
+                  LLVMBuildUDiv(e->b, plus(e, t->cols_in_block, const_int(e, t->l.n - 1)), const_int(e, t->l.n), ""));
   tile_put(e, t->bad, times(e, c.index, t->l.n), LLVMConstNull(t->l.i32));
   count_leave(e, &c);
   LLVMBuildStore(e->b, LLVMConstNull(e->t.i1), t->some_bad);

@@ -1,19 +1,21 @@
 /* tile_place: columns that are read where they lie.
  *
- * Packing writes and reads again what it has read; each element is then used once for every row of the block.  Where rows
- * are few that is most of the work, and memory gives its lines more slowly than it could.  So a stream all of whose
- * operands of a column and a feature, and of a column and an axis, are elements of arrays is then computed from these:
+ * Packing writes and reads again what it has read; each element is then used once for every row of the block.  Where
+ * rows are few that is most of the work, and memory gives its lines more slowly than it could.  So a stream all of
+ * whose operands of a column and a feature, and of a column and an axis, are elements of arrays is then computed from
+ * these:
  *
- *     features  as many columns as a vector has lanes: their lines are loaded vector by vector, squares of them transposed in
- *               registers, and each feature's vector of columns is used by all rows of the block
- *     contract  a column's weights, broadcast, times its vector along the axis, for runs of columns that L1 holds
+ *     features  as many columns as a vector has lanes: their lines are loaded vector by vector, squares of them
+ * transposed in registers, and each feature's vector of columns is used by all rows of the block contract  a column's
+ * weights, broadcast, times its vector along the axis, for runs of columns that L1 holds
  *
  * Every sum has the terms, and the order, that it has from panels, so the bits are the same, and which way a block goes
  * may depend on anything.
  *
- * An element along an axis that is no number would spoil the sums of rows that give it no weight.  Then the span has lost
- * its way (Tile.lost), and is taken again from panels, which know such columns one by one.  So it is with elements of bf16 that
- * are too small for the instruction that multiplies them; else their bits go the same ways, two to a lane (tile_half.c). */
+ * An element along an axis that is no number would spoil the sums of rows that give it no weight.  Then the span has
+ * lost its way (Tile.lost), and is taken again from panels, which know such columns one by one.  So it is with elements
+ * of bf16 that are too small for the instruction that multiplies them; else their bits go the same ways, two to a lane
+ * (tile_half.c). */
 #include "back/tile.h"
 #include "back/whole.h"
 #include "ir/build.h"
@@ -77,10 +79,12 @@ bool tile_place_can(const Tile *t) {
 }
 
 /* Features, or an axis, of at least a vector: the last one may overlap the one before it. */
-static V fills_vector(Tile *t, V extent) { return LLVMBuildICmp(t->e->b, LLVMIntSGE, extent, const_int(t->e, t->l.n), ""); }
+static V fills_vector(Tile *t, V extent) {
+  return LLVMBuildICmp(t->e->b, LLVMIntSGE, extent, const_int(t->e, t->l.n), "");
+}
 
-/* Whether the elements are there, `packed` of them in each of `extent` lanes, those along the feature side by side, for columns
- * first .. last. */
+/* Whether the elements are there, `packed` of them in each of `extent` lanes, those along the feature side by side, for
+ * columns first .. last. */
 static V holds(Tile *t, Val v, Val feature, V lo, V extent, uint32_t packed, V first, V last) {
   Emit *e = t->e;
   const Instr *i = ir_at(e->k, v);
@@ -102,17 +106,20 @@ static V is_even(Emit *e, V x) { return LLVMBuildNot(e->b, LLVMBuildTrunc(e->b, 
 
 V tile_place_holds(Tile *t, V lo, V hi) {
   Emit *e = t->e;
-  V all = LLVMBuildICmp(e->b, LLVMIntSLE, t->rows_in_block, const_int(e, TILE_FEW), ""), last = minus(e, hi, const_int(e, 1));
+  V all = LLVMBuildICmp(e->b, LLVMIntSLE, t->rows_in_block, const_int(e, TILE_FEW), ""),
+    last = minus(e, hi, const_int(e, 1));
   for (uint32_t k = 0; k < t->s->features.n; k++) {
     const TileFeature *f = &t->s->features.at[k];
     if (f->is_dot) all = both(e, all, is_even(e, minus(e, e->val[f->loop->hi], e->val[f->loop->lo])));
     for (uint32_t n = 0; n < f->col.n; n++)
-      all = both(e, all, holds(t, f->col.at[n], f->loop->index, e->val[f->loop->lo], t->extent[k], words_of(f), lo, last));
+      all = both(e, all,
+                 holds(t, f->col.at[n], f->loop->index, e->val[f->loop->lo], t->extent[k], words_of(f), lo, last));
   }
   for (uint32_t k = 0; k < t->s->accs.n; k++) {
     const TileAcc *a = &t->s->accs.at[k];
     if (a->use != USE_CONTRACT) continue;
-    all = both(e, all, holds(t, a->panel, a->acc->body.index[0], e->val[a->acc->axes[0].lo], t->acc[k].extent, 1, lo, last));
+    all = both(e, all,
+               holds(t, a->panel, a->acc->body.index[0], e->val[a->acc->axes[0].lo], t->acc[k].extent, 1, lo, last));
   }
   return all;
 }
@@ -157,7 +164,8 @@ static void load_square(Tile *t, const TileFeature *f, Val v, V d, const V *colu
     e->val[t->s->loop->index] = column[r];
     set_index(e, f->loop->index, f->loop->lo, f->loop->hi, times(e, d, words_of(f)));
     square[r] = run_of(t, v, f->loop->index, (int64_t)t->l.n * FEATURES_AHEAD, f->is_dot ? 2 * t->l.n : 0);
-    if (f->is_dot) smallest = tile_half_smaller(t, smallest, square[r]), square[r] = LLVMBuildBitCast(e->b, square[r], t->l.f32, "");
+    if (f->is_dot)
+      smallest = tile_half_smaller(t, smallest, square[r]), square[r] = LLVMBuildBitCast(e->b, square[r], t->l.f32, "");
   }
   if (f->is_dot) lose(t, tile_half_is_small(t, smallest, false));
   tile_transpose(&t->l, square);
@@ -216,7 +224,8 @@ static void feature_loop(Tile *t, uint32_t k, const V *column, const Strips *s) 
   }
 }
 
-/* The features behind the last whole vector: of the last vector that there is those that no other has, for one strip. */
+/* The features behind the last whole vector: of the last vector that there is those that no other has, for one strip.
+ */
 static void feature_tail(Tile *t, uint32_t k, const V *column, V rest) {
   Emit *e = t->e;
   const TileFeature *f = &t->s->features.at[k];
@@ -301,21 +310,26 @@ void tile_place_features(Tile *t, bool skips) {
 
 /* ---- contract ------------------------------------------------------------------------------------------- */
 
-/* Where the sums of the block of columns are: [row of the block][axis, padded], in the panel, which nobody else needs. */
-static V sums_at(Tile *t, uint32_t k, V row, V axis) { return plus(t->e, LLVMBuildMul(t->e->b, t->acc[k].padded, row, ""), axis); }
+/* Where the sums of the block of columns are: [row of the block][axis, padded], in the panel, which nobody else needs.
+ */
+static V sums_at(Tile *t, uint32_t k, V row, V axis) {
+  return plus(t->e, LLVMBuildMul(t->e->b, t->acc[k].padded, row, ""), axis);
+}
 
 enum { PATCH = TILE_ROWS * TILE_VECTORS };
 
-/* A part of the sums that registers hold: nrow rows from `row`, nvec vectors of the axis from `axis`, kept at `place`: the
- * last vector of an axis may overlap the one before it, its sums are apart. */
+/* A part of the sums that registers hold: nrow rows from `row`, nvec vectors of the axis from `axis`, kept at `place`:
+ * the last vector of an axis may overlap the one before it, its sums are apart. */
 typedef struct Patch { uint32_t nrow, nvec; V row, axis, place; } Patch;
 
 static V patch_at(Tile *t, uint32_t k, const Patch *p, uint32_t n) {
   Emit *e = t->e;
-  return sums_at(t, k, plus(e, p->row, const_int(e, n / p->nvec)), plus(e, p->place, const_int(e, n % p->nvec * t->l.n)));
+  return sums_at(t, k, plus(e, p->row, const_int(e, n / p->nvec)),
+                 plus(e, p->place, const_int(e, n % p->nvec * t->l.n)));
 }
 
-/* A line of the cache of the next block for a column and patch of this one: half its columns, so that memory works here too. */
+/* A line of the cache of the next block for a column and patch of this one: half its columns, so that memory works here
+ * too. */
 static void fetch_next(Tile *t, uint32_t k, V column, const Patch *p) {
   Emit *e = t->e;
   const TileAcc *a = &t->s->accs.at[k];
@@ -324,7 +338,8 @@ static void fetch_next(Tile *t, uint32_t k, V column, const Patch *p) {
   uint32_t along = 0, across = 0;
   while (i->arg[along] != index) along++;
   while (i->arg[across] != t->s->loop->index) across++;
-  V two = const_int(e, 2), half = LLVMBuildURem(e->b, column, two, ""), patch = LLVMBuildURem(e->b, over(e, p->row, p->nrow), two, "");
+  V two = const_int(e, 2), half = LLVMBuildURem(e->b, column, two, ""),
+    patch = LLVMBuildURem(e->b, over(e, p->row, p->nrow), two, "");
   e->val[t->s->loop->index] = plus(e, t->first_col, over(e, column, 2));
   set_index(e, index, a->acc->axes[0].lo, a->acc->axes[0].hi,
             plus(e, p->axis, times(e, plus(e, times(e, half, 2), patch), t->l.n)));
@@ -378,8 +393,9 @@ static void contract_patch(Tile *t, uint32_t k, V lo, V hi, const Patch *p) {
   for (uint32_t n = 0; n < points; n++) tile_put(e, t->acc[k].panel, patch_at(t, k, p, n), now[n]);
 }
 
-/* Vectors of the widest patch, and its rows: as many as registers hold, a divisor of a strip's.  Where columns were read before,
- * for all rows of a block, patches are as narrow as tiles and have more rows, for which a column is loaded once. */
+/* Vectors of the widest patch, and its rows: as many as registers hold, a divisor of a strip's.  Where columns were
+ * read before, for all rows of a block, patches are as narrow as tiles and have more rows, for which a column is loaded
+ * once. */
 static uint32_t patch_vectors(const Tile *t) { return t->s->across ? t->s->shape.at_once : 2 * t->s->shape.at_once; }
 
 static uint32_t patch_rows(const Tile *t) {
@@ -388,7 +404,9 @@ static uint32_t patch_rows(const Tile *t) {
   return n;
 }
 
-static V patches(Tile *t) { return over(t->e, plus(t->e, t->rows_in_block, const_int(t->e, patch_rows(t) - 1)), patch_rows(t)); }
+static V patches(Tile *t) {
+  return over(t->e, plus(t->e, t->rows_in_block, const_int(t->e, patch_rows(t) - 1)), patch_rows(t));
+}
 
 /* For every vector of the sums: f. */
 static void for_sums(Tile *t, uint32_t k, void (*f)(Tile *, uint32_t, V, V)) {
@@ -419,16 +437,19 @@ static void add_sum(Tile *t, uint32_t k, V row, V axis) {
   tile_put(e, t->acc[k].sum, at, LLVMBuildSelect(e->b, is_new, LLVMBuildFAdd(e->b, old, x, ""), old, ""));
 }
 
-/* The rows, with those of the columns that their strip has weights of, for as much of the axis from `axis` as nvec vectors divide. */
+/* The rows, with those of the columns that their strip has weights of, for as much of the axis from `axis` as nvec
+ * vectors divide. */
 static V contract_along(Tile *t, uint32_t k, V lo, V hi, V axis, uint32_t nvec) {
   Emit *e = t->e;
   uint32_t nrow = patch_rows(t), width = nvec * t->l.n;
-  V left = minus(e, t->acc[k].extent, axis), tiles = over(e, nvec > 1 ? left : plus(e, left, const_int(e, t->l.n - 1)), width);
+  V left = minus(e, t->acc[k].extent, axis),
+    tiles = over(e, nvec > 1 ? left : plus(e, left, const_int(e, t->l.n - 1)), width);
   Count c = count_enter(e, const_int(e, 0), tiles);
   V first = plus(e, axis, times(e, c.index, width));
   Count r = count_enter(e, const_int(e, 0), patches(t));
   Patch p = {nrow, nvec, times(e, r.index, nrow), nvec > 1 ? first : start_of(t, k, first), first};
-  V strip = over(e, p.row, t->nrow), own_lo = LLVMBuildLoad2(e->b, e->t.i64, tile_address(e, e->t.i64, t->strip_lo, strip), "");
+  V strip = over(e, p.row, t->nrow),
+    own_lo = LLVMBuildLoad2(e->b, e->t.i64, tile_address(e, e->t.i64, t->strip_lo, strip), "");
   V own_hi = LLVMBuildLoad2(e->b, e->t.i64, tile_address(e, e->t.i64, t->strip_hi, strip), "");
   contract_patch(t, k, op_extreme(e, IR_INT, true, lo, own_lo), least(e, hi, own_hi), &p);
   count_leave(e, &r);
@@ -461,7 +482,8 @@ void tile_place_contract(Tile *t, uint32_t k) {
   const Loop *l = t->s->loop;
   e->range[l->index] = (IndexRange){l->lo, l->hi};
   for_sums(t, k, clear_sum);
-  Count run = count_enter(e, const_int(e, 0), over(e, plus(e, t->cols_in_block, const_int(e, PLACE_RUN - 1)), PLACE_RUN));
+  Count run =
+      count_enter(e, const_int(e, 0), over(e, plus(e, t->cols_in_block, const_int(e, PLACE_RUN - 1)), PLACE_RUN));
   V from = times(e, run.index, PLACE_RUN), to = plus(e, from, const_int(e, PLACE_RUN));
   V axis = contract_along(t, k, from, to, const_int(e, 0), patch_vectors(t));
   if (patch_vectors(t) > t->s->shape.at_once) axis = contract_along(t, k, from, to, axis, t->s->shape.at_once);

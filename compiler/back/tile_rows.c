@@ -10,7 +10,8 @@ enum { LONG_SWEEP = 20, MANY_LANES = 16 }; /* LONG_SWEEP: instructions of a vect
 
 /* ---- blocks ------------------------------------------------------------------------------------- */
 
-/* Of rows.  before: how many come before it, from the first on; lo .. hi: its columns, of one stream alone; NULL: all. */
+/* Of rows.  before: how many come before it, from the first on; lo .. hi: its columns, of one stream alone; NULL: all.
+ */
 typedef struct Block { Tile **tiles; V before, first, rows, odd, lo, hi, seeded; } Block;
 
 static Val loop_instr(const Kernel *k, const Region *r, const Loop *l) {
@@ -29,7 +30,8 @@ static bool *row_slice(Emit *e, const TileRows *rows, const Block *b, uint32_t n
   const Region *body = rows->loop->body;
   Need need = {e->k, NEW_ARRAY(e->arena, bool, e->k->instrs.n), NEW_ARRAY(e->arena, bool, e->k->arrays.n)};
   tile_need_row(b->tiles[n], &need);
-  need_instr(&need, ir_at(e->k, loop_instr(e->k, body, s->loop))); /* columns and seeds read uniform values and rows' too */
+  need_instr(&need,
+             ir_at(e->k, loop_instr(e->k, body, s->loop))); /* columns and seeds read uniform values and rows' too */
   bool *pick = need_slice(e, &need, body);
   for (uint32_t k = 0; k < rows->streams.n; k++)
     if (b->tiles[k]) pick[loop_instr(e->k, body, rows->streams.at[k]->loop)] = false;
@@ -59,15 +61,18 @@ static V true_(Emit *e) { return LLVMConstInt(e->t.i1, 1, false); }
  * returns whether there is a vector.  Tiles are asked first, the vectors of those that are cut then. */
 static V live_vectors(Tile *t, V partial) {
   Emit *e = t->e;
-  V lo = cell_new(e, e->t.i64, "vec_lo"), hi = cell_new(e, e->t.i64, "vec_hi"), place = cell_new(e, e->t.i64, "place"), width = cell_new(e, e->t.i64, "width");
+  V lo = cell_new(e, e->t.i64, "vec_lo"), hi = cell_new(e, e->t.i64, "vec_hi"), place = cell_new(e, e->t.i64, "place"),
+    width = cell_new(e, e->t.i64, "width");
   V zero = const_int(e, 0), one = const_int(e, 1), tile = const_int(e, t->nvec);
   LLVMBuildStore(e->b, t->vec_hi, lo);
   LLVMBuildStore(e->b, zero, hi);
   LLVMBuildStore(e->b, zero, place);
   LLVMBuildStore(e->b, tile, width);
-  LLVMBasicBlockRef loop = block_new(e, "ask"), done = block_new(e, "asked"), cut = block_new(e, "cut"), next = block_new(e, "next");
+  LLVMBasicBlockRef loop = block_new(e, "ask"), done = block_new(e, "asked"), cut = block_new(e, "cut"),
+                    next = block_new(e, "next");
   block_go(e, loop);
-  V at = LLVMBuildLoad2(e->b, e->t.i64, place, ""), many = LLVMBuildLoad2(e->b, e->t.i64, width, ""), end = plus(e, at, many);
+  V at = LLVMBuildLoad2(e->b, e->t.i64, place, ""), many = LLVMBuildLoad2(e->b, e->t.i64, width, ""),
+    end = plus(e, at, many);
   Truth truth = tile_mask_vectors(t, at, many);
   V whole = LLVMBuildICmp(e->b, LLVMIntEQ, many, tile, ""), missing = LLVMBuildNot(e->b, truth.must, "");
   LLVMBasicBlockRef single = block_when(e, whole, "tile");
@@ -206,8 +211,9 @@ static void strips_across(Tile *t) {
   block_go(e, done);
 }
 
-/* A block of columns that the mask leaves empty is passed over before anything else of it is computed.  The last block comes
- * first: where weights decay with the distance from the diagonal of a prefix, references then fit from the start. */
+/* A block of columns that the mask leaves empty is passed over before anything else of it is computed.  The last block
+ * comes first: where weights decay with the distance from the diagonal of a prefix, references then fit from the start.
+ */
 static void do_columns(Tile *t, V lo, V hi) {
   Emit *e = t->e;
   uint32_t block = t->s->shape.col_block;
@@ -365,11 +371,13 @@ static const TileStream *only_stream(const TileRows *rows) { return rows->stream
 bool tile_has_spans(const Kernel *k, const TileRows *rows) {
   if (rows->streams.n != 1 || rows->tiled != 1) return false;
   const Loop *l = only_stream(rows)->loop;
-  return tile_follows_from_sizes(k, l->lo) && tile_follows_from_sizes(k, l->hi) && tile_follows_from_sizes(k, rows->loop->lo) &&
-         tile_follows_from_sizes(k, rows->loop->hi);
+  return tile_follows_from_sizes(k, l->lo) && tile_follows_from_sizes(k, l->hi) &&
+         tile_follows_from_sizes(k, rows->loop->lo) && tile_follows_from_sizes(k, rows->loop->hi);
 }
 
-static uint64_t span_columns(const TileRows *rows) { return (uint64_t)only_stream(rows)->shape.col_block * TILE_SPAN_BLOCKS; }
+static uint64_t span_columns(const TileRows *rows) {
+  return (uint64_t)only_stream(rows)->shape.col_block * TILE_SPAN_BLOCKS;
+}
 
 V tile_spans(Emit *e, const TileRows *rows) {
   const Loop *l = only_stream(rows)->loop;
@@ -452,7 +460,8 @@ void tile_merge(Emit *e, const TileRows *rows, V block, V into, V from) {
   Tile *x = a.tiles[0], *y = b.tiles[0];
   tile_place_states(e, rows, x, into);
   tile_place_states(e, rows, y, from);
-  V odd = LLVMBuildOr(e->b, LLVMBuildLoad2(e->b, e->t.i1, x->kept_odd, ""), LLVMBuildLoad2(e->b, e->t.i1, y->kept_odd, ""), "");
+  V odd = LLVMBuildOr(e->b, LLVMBuildLoad2(e->b, e->t.i1, x->kept_odd, ""),
+                      LLVMBuildLoad2(e->b, e->t.i1, y->kept_odd, ""), "");
   LLVMBuildStore(e->b, odd, x->kept_odd);
   Count c = count_enter(e, const_int(e, 0), a.rows);
   tile_merge_row(x, y, c.index);

@@ -40,7 +40,8 @@ static void take_operands(Tile *t, Taker *s, const ValVec *values, TileSource fr
 static bool contracts_weight(const TileStream *s, uint32_t w, bool rounds) {
   for (uint32_t k = 0; k < s->accs.n; k++) {
     const TileAcc *a = &s->accs.at[k];
-    if (a->use == USE_CONTRACT && a->acc->kind == ACC_EXPECT && !a->factor && a->weight == w && a->rounds == rounds) return true;
+    if (a->use == USE_CONTRACT && a->acc->kind == ACC_EXPECT && !a->factor && a->weight == w && a->rounds == rounds)
+      return true;
   }
   return false;
 }
@@ -94,7 +95,8 @@ static void take_stream(Tile *t, Taker *s) {
     if (f->is_log) t->operand[f->log_row].top = take(s, rows, 4), t->operand[f->log_col].top = take(s, cols, 4);
     for (uint32_t k = 0; k < f->loop->accs.n; k++) {
       Val result = f->loop->accs.at[k]->result;
-      t->operand[result] = (TileOperand){.from = f->is_log ? FROM_LOG_PAIR : FROM_PAIR, .at = take(s, pairs, lane_bytes(e, result)), .feature = n};
+      t->operand[result] = (TileOperand){
+          .from = f->is_log ? FROM_LOG_PAIR : FROM_PAIR, .at = take(s, pairs, lane_bytes(e, result)), .feature = n};
     }
   }
   for (uint32_t n = 0; n < t->s->weights.n; n++) {
@@ -122,7 +124,8 @@ static void take_states(Tile *t, Taker *s, V rows) {
 
 static Tile *tile_new(Emit *e, const TileRows *rows, const TileStream *s) {
   Tile *t = NEW(e->arena, Tile);
-  *t = (Tile){.e = e, .rows = rows, .s = s, .l = lanes_of(e, s->shape.lanes), .nrow = s->shape.rows, .nvec = s->shape.vectors};
+  *t = (Tile){
+      .e = e, .rows = rows, .s = s, .l = lanes_of(e, s->shape.lanes), .nrow = s->shape.rows, .nvec = s->shape.vectors};
   t->width = t->nvec * s->shape.lanes, t->panel_width = s->shape.at_once * s->shape.lanes;
   t->operand = NEW_ARRAY(e->arena, TileOperand, e->k->instrs.n);
   t->memo = NEW_ARRAY(e->arena, V *, e->k->instrs.n);
@@ -150,12 +153,16 @@ static bool runs_within(const TileRows *inner, const TileRows *outer) {
   return inner != outer && region_contains(outer->loop->body, inner->loop->body);
 }
 
-static V own_bytes(Emit *e, const TileRows *rows) { return tile_spaces(e, rows, NULL, NEW_ARRAY(e->arena, Tile *, rows->streams.n)); }
+static V own_bytes(Emit *e, const TileRows *rows) {
+  return tile_spaces(e, rows, NULL, NEW_ARRAY(e->arena, Tile *, rows->streams.n));
+}
 
 /* With the two states of loops with spans. */
 static V all_bytes(Emit *e, const TileRows *rows) {
   V bytes = own_bytes(e, rows);
-  return tile_has_spans(e->k, rows) ? layout_add(e, bytes, layout_multiply(e, tile_state_bytes(e, rows), const_int(e, 2))) : bytes;
+  return tile_has_spans(e->k, rows)
+             ? layout_add(e, bytes, layout_multiply(e, tile_state_bytes(e, rows), const_int(e, 2)))
+             : bytes;
 }
 
 /* Bytes of the tiled loops around this one, whose places it must leave alone. */
@@ -189,8 +196,12 @@ static const TileStream *only_stream(const TileRows *rows) { return rows->stream
 static V most_rows(Emit *e, const TileRows *rows) {
   V all = tile_extent(e, rows->loop->lo, rows->loop->hi);
   if (rows->around) {
-    V many = rows->share ? op_extreme(e, IR_INT, true, layout_size(e, rows->share), const_int(e, 1)) : tile_extent(e, rows->around->lo, rows->around->hi);
-    all = least(e, LLVMBuildMul(e->b, least(e, all, const_int(e, tile_block_rows(rows))), least(e, many, const_int(e, tile_block_rows(rows))), ""), const_int(e, tile_block_rows(rows)));
+    V many = rows->share ? op_extreme(e, IR_INT, true, layout_size(e, rows->share), const_int(e, 1))
+                         : tile_extent(e, rows->around->lo, rows->around->hi);
+    all = least(e,
+                LLVMBuildMul(e->b, least(e, all, const_int(e, tile_block_rows(rows))),
+                             least(e, many, const_int(e, tile_block_rows(rows))), ""),
+                const_int(e, tile_block_rows(rows)));
   }
   uint32_t strip = only_stream(rows)->shape.rows;
   return least(e, times(e, ceil_div(e, all, strip), strip), const_int(e, tile_block_rows(rows)));

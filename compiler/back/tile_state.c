@@ -30,7 +30,8 @@ static void begin_weight(Tile *t, uint32_t w, V at, bool seeded) {
     V log_w = seed_log_w(t, w), one = const_float(e, IR_WIDE, 1);
     V sound = LLVMBuildFCmp(e->b, LLVMRealOLT, log_w, const_float(e, IR_WIDE, INFINITY), "");
     max = op_convert(e, LLVMBuildFMul(e->b, log_w, const_float(e, IR_WIDE, TILE_LOG2_E), ""), IR_WIDE, IR_REAL);
-    mass = LLVMBuildSelect(e->b, weight_there(t, w), LLVMBuildSelect(e->b, sound, one, const_float(e, IR_WIDE, NAN), ""), mass, "");
+    mass = LLVMBuildSelect(e->b, weight_there(t, w),
+                           LLVMBuildSelect(e->b, sound, one, const_float(e, IR_WIDE, NAN), ""), mass, "");
   }
   tile_put(e, t->weight[w].max, at, max);
   tile_put(e, t->weight[w].mass, at, mass);
@@ -63,7 +64,9 @@ static void begin_sum(Tile *t, uint32_t k, V at, bool seeded) {
   tile_put(e, t->acc[k].sum, plus(e, from, times(e, c.index, t->l.n)), lanes_float(&t->l, 0));
   count_leave(e, &c);
   V one = const_float(e, IR_WIDE, 1), zero = const_float(e, IR_WIDE, 0);
-  if (t->acc[k].state) tile_put(e, t->acc[k].state, at, seeded && a->acc->seed.log_w ? choose_on(e, weight_there(t, a->weight), one, zero) : zero);
+  if (t->acc[k].state)
+    tile_put(e, t->acc[k].state, at,
+             seeded && a->acc->seed.log_w ? choose_on(e, weight_there(t, a->weight), one, zero) : zero);
   if (!seeded || !a->acc->seed.x) return;
   V there = acc_seeded(t, a);
   c = count_enter(e, const_int(e, 0), t->acc[k].extent);
@@ -154,7 +157,8 @@ static V plain_result(Tile *t, uint32_t k, V at) {
 }
 
 /* Elements first .. first + n of a row's sums, n being the type's: over the mass, whose reciprocal is taken once. */
-static V sums_over(Tile *t, uint32_t k, LLVMTypeRef narrow, LLVMTypeRef wide, V at, const Mass *m, V inverse, V factor) {
+static V sums_over(Tile *t, uint32_t k, LLVMTypeRef narrow, LLVMTypeRef wide, V at, const Mass *m, V inverse,
+                   V factor) {
   Emit *e = t->e;
   V x = LLVMBuildFPExt(e->b, tile_get(e, narrow, t->acc[k].sum, at), wide, "");
   bool one = wide == e->t.f64;
@@ -183,7 +187,8 @@ static void vector_result(Tile *t, uint32_t k, V at) {
   if (array->elem == STORE_WIDE) {
     whole = LLVMBuildUDiv(e->b, extent, lanes, "");
     Count c = count_enter(e, const_int(e, 0), whole);
-    V c0 = times(e, c.index, t->l.n), x = sums_over(t, k, t->l.f32, LLVMVectorType(e->t.f64, t->l.n), plus(e, from, c0), &m, inverse, factor);
+    V c0 = times(e, c.index, t->l.n),
+      x = sums_over(t, k, t->l.f32, LLVMVectorType(e->t.f64, t->l.n), plus(e, from, c0), &m, inverse, factor);
     LLVMSetAlignment(LLVMBuildStore(e->b, x, array_at(e, array, c0)), 8);
     count_leave(e, &c);
     whole = times(e, whole, t->l.n);

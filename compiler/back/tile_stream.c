@@ -1,14 +1,14 @@
 /* tile_stream: one strip of rows against one block of columns: features, sweep, contract.  See tile.h.
  *
- * A tile is swept while the features of the next one are summed: an exponential is made of instructions of which few need
- * the multiply-add units.  Which pairs a mask leaves is kept as bits, so that it takes no more there.  That takes a next tile
- * that is whole, and columns that are all good; other tiles are swept by themselves.
+ * A tile is swept while the features of the next one are summed: an exponential is made of instructions of which few
+ * need the multiply-add units.  Which pairs a mask leaves is kept as bits, so that it takes no more there.  That takes
+ * a next tile that is whole, and columns that are all good; other tiles are swept by themselves.
  *
  * Tiles are taken from the last to the first, as blocks are: a tile that a prefix cuts is swept beside the next one.
  *
- * References follow from a row's own pairs, so that its bits do: a row without one takes the largest log weight among its
- * pairs in the last tile that has any.  A row with a log weight far above its reference takes the largest of the block, and
- * the strip is swept once more. */
+ * References follow from a row's own pairs, so that its bits do: a row without one takes the largest log weight among
+ * its pairs in the last tile that has any.  A row with a log weight far above its reference takes the largest of the
+ * block, and the strip is swept once more. */
 #include "back/tile.h"
 #include "back/whole.h"
 
@@ -60,7 +60,8 @@ static V is_full(Tile *t, V tile) {
   Emit *e = t->e;
   V inside = LLVMBuildICmp(e->b, LLVMIntSLE, times(e, plus(e, tile, const_int(e, 1)), t->width), t->cols_in_block, "");
   V full = t->all;
-  if (t->partial) full = either(e, full, negate(e, LLVMBuildLoad2(e->b, e->t.i1, tile_address(e, e->t.i1, t->partial, tile), "")));
+  if (t->partial)
+    full = either(e, full, negate(e, LLVMBuildLoad2(e->b, e->t.i1, tile_address(e, e->t.i1, t->partial, tile), "")));
   return both(e, inside, full);
 }
 
@@ -70,11 +71,13 @@ static void sweep_beside(Tile *t, V part) {
   uint32_t parts = t->nvec / t->unit;
   V before = times(e, plus(e, t->column, const_int(e, 1)), t->width), count = const_int(e, parts);
   t->here_row = LLVMBuildUDiv(e->b, part, count, "");
-  tile_aside_sweep(t, plus(e, before, times(e, LLVMBuildURem(e->b, part, count, ""), (uint64_t)t->l.n * t->unit)), false);
+  tile_aside_sweep(t, plus(e, before, times(e, LLVMBuildURem(e->b, part, count, ""), (uint64_t)t->l.n * t->unit)),
+                   false);
   t->here_row = NULL;
 }
 
-/* Features of the tile's live vectors, `each` at a time, which divides those of a tile; there may be more than are live. */
+/* Features of the tile's live vectors, `each` at a time, which divides those of a tile; there may be more than are
+ * live. */
 static void features_of(Tile *t, const Live *live, uint32_t each) {
   Emit *e = t->e;
   uint32_t nvec = t->nvec;
@@ -163,7 +166,8 @@ static void sweep_tile(Tile *t, V tile) {
     sweep_cut(t, tile);
     return;
   }
-  LLVMBasicBlockRef done = block_new(e, "swept"), cut = block_when(e, both(e, is_full(t, tile), negate(e, some_are_bad(t))), "whole");
+  LLVMBasicBlockRef done = block_new(e, "swept"),
+                    cut = block_when(e, both(e, is_full(t, tile), negate(e, some_are_bad(t))), "whole");
   sweep_whole(t, tile);
   LLVMBuildBr(e->b, done);
   LLVMPositionBuilderAtEnd(e->b, cut);
@@ -171,8 +175,8 @@ static void sweep_tile(Tile *t, V tile) {
   block_go(e, done);
 }
 
-/* What changes from turn to turn.  tile, swept: i64, cells: the tile whose features come next; the last that has not been
- * swept.  is_new, again: i1, cells: some row has no reference; the strip is swept once more. */
+/* What changes from turn to turn.  tile, swept: i64, cells: the tile whose features come next; the last that has not
+ * been swept.  is_new, again: i1, cells: some row has no reference; the strip is swept once more. */
 typedef struct Turns { V first, last, tile, swept, is_new, again; } Turns;
 
 /* Gives rows that have a pair in the tile before this one in turn, and none before that, their references. */
@@ -182,7 +186,8 @@ static void prime(Tile *t, const Turns *r, V tile) {
   V now = both(e, LLVMBuildLoad2(e->b, e->t.i1, r->is_new, ""), some);
   LLVMBasicBlockRef done = block_when(e, either(e, now, again), "prime");
   Live before = live_of(t, plus(e, tile, const_int(e, 1)));
-  V lo = LLVMBuildSelect(e->b, again, t->vec_lo, before.lo, ""), hi = LLVMBuildSelect(e->b, again, t->vec_hi, before.hi, "");
+  V lo = LLVMBuildSelect(e->b, again, t->vec_lo, before.lo, ""),
+    hi = LLVMBuildSelect(e->b, again, t->vec_hi, before.hi, "");
   tile_aside_prime(t, lo, hi, negate(e, again));
   LLVMBuildStore(e->b, tile_aside_is_new(t), r->is_new);
   block_go(e, done);
@@ -228,12 +233,16 @@ static void begin_sweep(Tile *t, const Turns *r) {
 static void features_and_sweep(Tile *t) {
   Emit *e = t->e;
   V vectors = const_int(e, t->nvec), yes = LLVMConstInt(e->t.i1, 1, false);
-  Turns r = {.tile = cell_new(e, e->t.i64, "tile"), .swept = cell_new(e, e->t.i64, "swept"), .is_new = cell_new(e, e->t.i1, "is_new"),
+  Turns r = {.tile = cell_new(e, e->t.i64, "tile"),
+             .swept = cell_new(e, e->t.i64, "swept"),
+             .is_new = cell_new(e, e->t.i1, "is_new"),
              .again = cell_new(e, e->t.i1, "again")};
   r.first = LLVMBuildUDiv(e->b, t->vec_lo, vectors, "");
   r.last = LLVMBuildUDiv(e->b, minus(e, t->vec_hi, const_int(e, 1)), vectors, "");
   tile_aside_new(t);
-  if (tile_keeps_live(t)) t->live = cell_new(e, LLVMArrayType2(LLVMIntTypeInContext(e->cx, t->l.n), t->nrow * t->s->shape.col_block / t->l.n), "live");
+  if (tile_keeps_live(t))
+    t->live = cell_new(e, LLVMArrayType2(LLVMIntTypeInContext(e->cx, t->l.n), t->nrow * t->s->shape.col_block / t->l.n),
+                       "live");
   begin_sweep(t, &r);
   LLVMBuildStore(e->b, r.last, r.tile);
   LLVMBuildStore(e->b, tile_aside_is_new(t), r.is_new);
@@ -243,7 +252,8 @@ static void features_and_sweep(Tile *t) {
   V tile = LLVMBuildLoad2(e->b, e->t.i64, r.tile, ""), next = minus(e, tile, const_int(e, 1));
   turn(t, &r, tile);
   LLVMBuildStore(e->b, next, r.tile);
-  LLVMBasicBlockRef over = block_when(e, LLVMBuildICmp(e->b, LLVMIntSGE, plus(e, next, const_int(e, 1)), r.first, ""), "next");
+  LLVMBasicBlockRef over =
+      block_when(e, LLVMBuildICmp(e->b, LLVMIntSGE, plus(e, next, const_int(e, 1)), r.first, ""), "next");
   LLVMBuildBr(e->b, loop);
   LLVMPositionBuilderAtEnd(e->b, over);
   V exceeds = both(e, tile_aside_exceeds(t), negate(e, LLVMBuildLoad2(e->b, e->t.i1, r.again, "")));
@@ -271,13 +281,15 @@ static V contract_weights(const Tile *t, uint32_t k) {
 /* How many columns share a word. */
 static uint32_t columns_in_word(const Tile *t, uint32_t k) { return t->s->accs.at[k].rounds ? 2 : 1; }
 
-/* sum [row][axis] += weights [row][column] times panel [column][axis], for nrow rows, nvec vectors of the axis and columns
- * lo .. hi.  packed: so many columns share a word, and are counted as one. */
+/* sum [row][axis] += weights [row][column] times panel [column][axis], for nrow rows, nvec vectors of the axis and
+ * columns lo .. hi.  packed: so many columns share a word, and are counted as one. */
 static void contract_body(Tile *t, uint32_t nvec, uint32_t packed) {
   Emit *e = t->e;
-  V weights = LLVMGetParam(e->fn, 0), from_panel = LLVMGetParam(e->fn, 1), sum = LLVMGetParam(e->fn, 2), padded = LLVMGetParam(e->fn, 3);
+  V weights = LLVMGetParam(e->fn, 0), from_panel = LLVMGetParam(e->fn, 1), sum = LLVMGetParam(e->fn, 2),
+    padded = LLVMGetParam(e->fn, 3);
   uint32_t points = t->nrow * nvec;
-  V phi[TILE_ROWS * TILE_VECTORS], next[TILE_ROWS * TILE_VECTORS], panel[TILE_VECTORS], zero = lanes_float(&t->l, 0), w = NULL;
+  V phi[TILE_ROWS * TILE_VECTORS], next[TILE_ROWS * TILE_VECTORS], panel[TILE_VECTORS], zero = lanes_float(&t->l, 0),
+                                                                                        w = NULL;
   LLVMBasicBlockRef from = LLVMGetInsertBlock(e->b);
   Count c = count_enter(e, LLVMGetParam(e->fn, 4), LLVMGetParam(e->fn, 5));
   for (uint32_t n = 0; n < points; n++) {
@@ -285,11 +297,13 @@ static void contract_body(Tile *t, uint32_t nvec, uint32_t packed) {
     LLVMAddIncoming(phi[n], &zero, &from, 1);
   }
   V line = times(e, c.index, t->panel_width);
-  for (uint32_t v = 0; v < nvec; v++) panel[v] = tile_get(e, t->l.f32, from_panel, plus(e, line, const_int(e, v * t->l.n)));
+  for (uint32_t v = 0; v < nvec; v++)
+    panel[v] = tile_get(e, t->l.f32, from_panel, plus(e, line, const_int(e, v * t->l.n)));
   for (uint32_t n = 0; n < points; n++) {
     V at = plus(e, c.index, const_int(e, (int64_t)(n / nvec) * t->s->shape.pair_line / packed));
     if (n % nvec == 0) w = lanes_splat(&t->l, tile_get(e, e->t.f32, weights, at));
-    next[n] = packed > 1 ? lanes_dot_bf16(&t->l, phi[n], w, panel[n % nvec]) : lanes_fma(&t->l, w, panel[n % nvec], phi[n]);
+    next[n] =
+        packed > 1 ? lanes_dot_bf16(&t->l, phi[n], w, panel[n % nvec]) : lanes_fma(&t->l, w, panel[n % nvec], phi[n]);
   }
   for (uint32_t n = 0; n < points; n++) LLVMAddIncoming(phi[n], &next[n], &c.body, 1);
   count_leave(e, &c);
@@ -307,7 +321,8 @@ static void contract_body(Tile *t, uint32_t nvec, uint32_t packed) {
 /* A function of its own, so that its registers are its own. */
 static V contract_function(Tile *t, uint32_t nvec, uint32_t packed) {
   Emit *e = t->e;
-  const char *name = arena_printf(e->arena, "%s.contract.%ux%u.%u%s", e->name, t->nrow, nvec, t->s->shape.pair_line, packed > 1 ? ".bf16" : "");
+  const char *name = arena_printf(e->arena, "%s.contract.%ux%u.%u%s", e->name, t->nrow, nvec, t->s->shape.pair_line,
+                                  packed > 1 ? ".bf16" : "");
   V f = LLVMGetNamedFunction(e->module, name);
   if (f) return f;
   LLVMTypeRef p[] = {e->t.ptr, e->t.ptr, e->t.ptr, e->t.i64, e->t.i64, e->t.i64};
@@ -345,7 +360,8 @@ static void contract_patch(Tile *t, uint32_t k, V axis_tile, V axis, uint32_t nv
 /* Whole tiles of the axis, then what is left vector by vector. */
 static void contract(Tile *t, uint32_t k) {
   Emit *e = t->e;
-  V tiles = LLVMBuildUDiv(e->b, t->acc[k].extent, const_int(e, t->panel_width), ""), done = times(e, tiles, t->panel_width);
+  V tiles = LLVMBuildUDiv(e->b, t->acc[k].extent, const_int(e, t->panel_width), ""),
+    done = times(e, tiles, t->panel_width);
   Count c = count_enter(e, const_int(e, 0), tiles);
   contract_patch(t, k, c.index, const_int(e, 0), t->s->shape.at_once);
   count_leave(e, &c);
@@ -386,7 +402,8 @@ void tile_strip(Tile *t) {
 void tile_strip_swept(Tile *t) {
   Emit *e = t->e;
   t->live_rows = least(e, minus(e, t->rows_in_block, times(e, t->strip, t->nrow)), const_int(e, t->nrow));
-  t->vec_lo = const_int(e, 0), t->vec_hi = ceil_div(e, t->cols_in_block, t->l.n), t->all = LLVMConstInt(e->t.i1, 1, false);
+  t->vec_lo = const_int(e, 0), t->vec_hi = ceil_div(e, t->cols_in_block, t->l.n),
+  t->all = LLVMConstInt(e->t.i1, 1, false);
   if (t->in_place) tile_place_range(t);
   sweep_alone(t);
   contract_all(t);

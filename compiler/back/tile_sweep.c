@@ -1,13 +1,13 @@
 /* tile_sweep: the pairs of one row of a strip with the columns of a block, vector by vector.
  *
  * Weights are 2^(log_w - m) relative to a reference m of the row, and stay below 2^slack: m need not be the largest log
- * weight, only near it.  Only if a log weight is above m + slack, which soon is rare, the largest becomes m, the row's states
- * are rescaled by 2^(old - new), and the row is swept again.  Where someone asks for the maximum itself (the mass relative
- * to it, the place where it is) there is no slack.
+ * weight, only near it.  Only if a log weight is above m + slack, which soon is rare, the largest becomes m, the row's
+ * states are rescaled by 2^(old - new), and the row is swept again.  Where someone asks for the maximum itself (the
+ * mass relative to it, the place where it is) there is no slack.
  *
- * Two forms share the code of a vector.  tile_sweep takes a row whole, its sums in registers.  tile_aside_* takes the vectors of a
- * strip one at a time, wherever the caller has room for one, what they come to lying in memory; so little room is there that
- * instead of the largest log weight it keeps whether the slack was exceeded.
+ * Two forms share the code of a vector.  tile_sweep takes a row whole, its sums in registers.  tile_aside_* takes the
+ * vectors of a strip one at a time, wherever the caller has room for one, what they come to lying in memory; so little
+ * room is there that instead of the largest log weight it keeps whether the slack was exceeded.
  *
  * A log weight that is NaN, or +inf, makes the mass NaN, which every result is made from; -inf gives the weight 0. */
 #include <math.h>
@@ -61,15 +61,16 @@ LLVMTypeRef tile_state_type(const Emit *e, const Acc *a) {
 
 /* ---- what goes around the loop ---------------------------------------------------------------------- */
 
-/* The vectors of a sweep.  max, sum: of each weight, sum NULL where its mass is that of rounded weights; acc: of each accumulator
- * that has one, else NULL.  Where it is enough to know whether a weight's slack was exceeded, max is the largest of the
- * exponential's steps. */
+/* The vectors of a sweep.  max, sum: of each weight, sum NULL where its mass is that of rounded weights; acc: of each
+ * accumulator that has one, else NULL.  Where it is enough to know whether a weight's slack was exceeded, max is the
+ * largest of the exponential's steps. */
 typedef struct Vectors { V *max, *sum, *acc; } Vectors;
 
 static bool asks_for_maximum(const TileStream *s, uint32_t w) {
   for (uint32_t k = 0; k < s->accs.n; k++) {
     const TileAcc *a = &s->accs.at[k];
-    if (a->use == USE_WEIGHTED && a->weight == w && (a->acc->kind == ACC_MASS || a->acc->kind == ACC_ARGMAX)) return true;
+    if (a->use == USE_WEIGHTED && a->weight == w && (a->acc->kind == ACC_MASS || a->acc->kind == ACC_ARGMAX))
+      return true;
   }
   return false;
 }
@@ -87,7 +88,8 @@ static bool is_flag(const Tile *t, uint32_t w, bool beside) { return beside && !
 
 static bool has_vector(const TileAcc *a) {
   if (a->use == USE_REDUCE) return true;
-  return a->use == USE_WEIGHTED && (a->acc->kind == ACC_EXPECT || a->acc->kind == ACC_ENTROPY || a->acc->kind == ACC_ARGMAX);
+  return a->use == USE_WEIGHTED &&
+         (a->acc->kind == ACC_EXPECT || a->acc->kind == ACC_ENTROPY || a->acc->kind == ACC_ARGMAX);
 }
 
 /* An accumulator whose states are sums over the lanes. */
@@ -101,7 +103,8 @@ static Lanes one_register(const Tile *t) { return lanes_of(t->e, t->l.step); }
 
 /* Registers side by side as one. */
 static V into_one(const Tile *t, V x, V (*combine)(Emit *, V, V)) {
-  for (unsigned n = t->l.n / 2; n >= t->l.step; n /= 2) x = combine(t->e, lanes_part(&t->l, x, 0, n), lanes_part(&t->l, x, n, n));
+  for (unsigned n = t->l.n / 2; n >= t->l.step; n /= 2)
+    x = combine(t->e, lanes_part(&t->l, x, 0, n), lanes_part(&t->l, x, n, n));
   return x;
 }
 
@@ -114,7 +117,8 @@ static V first_of(const Tile *t, const TileAcc *a) {
 
 static Vectors vectors_new(const Tile *t) {
   Arena *arena = t->e->arena;
-  return (Vectors){NEW_ARRAY(arena, V, t->s->weights.n + 1), NEW_ARRAY(arena, V, t->s->weights.n + 1), NEW_ARRAY(arena, V, t->s->accs.n + 1)};
+  return (Vectors){NEW_ARRAY(arena, V, t->s->weights.n + 1), NEW_ARRAY(arena, V, t->s->weights.n + 1),
+                   NEW_ARRAY(arena, V, t->s->accs.n + 1)};
 }
 
 static Vectors vectors_first(const Tile *t, bool beside) {
@@ -138,7 +142,8 @@ static V phi_of(Tile *t, V first, LLVMBasicBlockRef from) {
 
 static Vectors vectors_phi(Tile *t, const Vectors *first, LLVMBasicBlockRef from) {
   Vectors v = vectors_new(t);
-  for (uint32_t w = 0; w < t->s->weights.n; w++) v.max[w] = phi_of(t, first->max[w], from), v.sum[w] = phi_of(t, first->sum[w], from);
+  for (uint32_t w = 0; w < t->s->weights.n; w++)
+    v.max[w] = phi_of(t, first->max[w], from), v.sum[w] = phi_of(t, first->sum[w], from);
   for (uint32_t k = 0; k < t->s->accs.n; k++) v.acc[k] = phi_of(t, first->acc[k], from);
   return v;
 }
@@ -166,7 +171,8 @@ static V x_of(Tile *t, const TileAcc *a) {
 /* Where a vector's bits lie in t->live: [row of the strip][vector of the block]. */
 static V live_address(Tile *t) {
   Emit *e = t->e;
-  V at = plus(e, times(e, t->here_row, t->s->shape.col_block / t->l.n), LLVMBuildUDiv(e->b, t->here_column, const_int(e, t->l.n), ""));
+  V at = plus(e, times(e, t->here_row, t->s->shape.col_block / t->l.n),
+              LLVMBuildUDiv(e->b, t->here_column, const_int(e, t->l.n), ""));
   return tile_address(e, LLVMIntTypeInContext(e->cx, t->l.n), t->live, at);
 }
 
@@ -216,8 +222,9 @@ static V all_into_one(const Tile *t, const Acc *a, V x) {
 
 static V add_vector(const Tile *t, V sum, V x) { return sum_two(t->e, sum, into_one(t, x, sum_two)); }
 
-/* In base 2.  distance: less the reference, and no less than where a weight is 0; part: 2^that.  A height is rounded before the reference is taken off: of the
- * largest, from which that reference came, nothing is left, whatever its size. */
+/* In base 2.  distance: less the reference, and no less than where a weight is 0; part: 2^that.  A height is rounded
+ * before the reference is taken off: of the largest, from which that reference came, nothing is left, whatever its
+ * size. */
 typedef struct Weighed { V height, distance, part; } Weighed;
 
 static Weighed weigh(Sweep *s, uint32_t w, V alive) {
@@ -228,14 +235,17 @@ static Weighed weigh(Sweep *s, uint32_t w, V alive) {
   r.distance = lanes_weight_exponent(&t->l, LLVMBuildFAdd(e->b, r.height, lanes_splat(&t->l, s->depth[w]), ""));
   V steps;
   r.part = lanes_exp2_weight(&t->l, r.distance, &steps);
-  s->next.max[w] = is_flag(t, w, s->beside) ? bigger_int(e, s->phi.max[w], into_one(t, steps, bigger_int)) : bigger(e, s->phi.max[w], r.height);
+  s->next.max[w] = is_flag(t, w, s->beside) ? bigger_int(e, s->phi.max[w], into_one(t, steps, bigger_int))
+                                            : bigger(e, s->phi.max[w], r.height);
   if (s->phi.sum[w]) s->next.sum[w] = add_vector(t, s->phi.sum[w], r.part);
   if (t->weight[w].part) tile_put(e, t->weight[w].part, tile_pair_place(t, 0, 0), r.part);
   if (t->weight[w].half) tile_put(e, t->weight[w].half, tile_pair_place(t, 0, 0), lanes_to_bf16(&t->l, r.part));
   return r;
 }
 
-static V is_there(Tile *t, const Weighed *w) { return compare(t->e, LLVMRealUGT, w->height, lanes_float(&t->l, -INFINITY)); }
+static V is_there(Tile *t, const Weighed *w) {
+  return compare(t->e, LLVMRealUGT, w->height, lanes_float(&t->l, -INFINITY));
+}
 
 /* Of the columns with the largest log weight the smallest x. */
 static V argmax_here(Sweep *s, uint32_t k, const Weighed *w) {
@@ -286,8 +296,11 @@ static void accumulate(Sweep *s, uint32_t k, const Weighed *weighed, V alive) {
   else if (a->acc->kind == ACC_ENTROPY) {
     V one = s->phi.acc[k];
     bool single = t->l.n == t->l.step;
-    s->next.acc[k] = single ? lanes_fma(&t->l, w->part, w->distance, one) : add_vector(t, one, LLVMBuildFMul(e->b, w->part, w->distance, ""));
-  } else s->next.acc[k] = add_vector(t, s->phi.acc[k], choose(e, is_there(t, w), LLVMBuildFMul(e->b, w->part, x_of(t, a), ""), zero));
+    s->next.acc[k] = single ? lanes_fma(&t->l, w->part, w->distance, one)
+                            : add_vector(t, one, LLVMBuildFMul(e->b, w->part, w->distance, ""));
+  } else
+    s->next.acc[k] =
+        add_vector(t, s->phi.acc[k], choose(e, is_there(t, w), LLVMBuildFMul(e->b, w->part, x_of(t, a), ""), zero));
 }
 
 static void sweep_vector(Sweep *s) {
@@ -504,7 +517,9 @@ static Lanes many_lanes(Tile *t) {
 /* The vectors of all rows of a strip while its tiles are swept one by one, and what is read of the rows: [row] each. */
 struct TileAside { Vectors at; V *depth, odd; };
 
-static V line_of(Tile *t, V first) { return first ? cell_new(t->e, LLVMArrayType2(LLVMTypeOf(first), t->nrow), "aside") : NULL; }
+static V line_of(Tile *t, V first) {
+  return first ? cell_new(t->e, LLVMArrayType2(LLVMTypeOf(first), t->nrow), "aside") : NULL;
+}
 
 static V line_at(Tile *t, V line, LLVMTypeRef type) {
   return LLVMBuildInBoundsGEP2(t->e->b, type, line, &t->here_row, 1, "");
@@ -512,7 +527,9 @@ static V line_at(Tile *t, V line, LLVMTypeRef type) {
 
 static void line_put(Tile *t, V line, V value) { LLVMBuildStore(t->e->b, value, line_at(t, line, LLVMTypeOf(value))); }
 
-static V line_get(Tile *t, V line, LLVMTypeRef type) { return LLVMBuildLoad2(t->e->b, type, line_at(t, line, type), ""); }
+static V line_get(Tile *t, V line, LLVMTypeRef type) {
+  return LLVMBuildLoad2(t->e->b, type, line_at(t, line, type), "");
+}
 
 static Vectors load_vectors(Tile *t, const Vectors *first) {
   const Vectors *at = &t->aside->at;
@@ -535,7 +552,9 @@ static void store_vectors(Tile *t, const Vectors *v) {
     if (v->acc[k]) line_put(t, at->acc[k], v->acc[k]);
 }
 
-bool tile_keeps_live(const Tile *t) { return t->s->loop->mask && !t->s->checks.n && !t->s->exceptions.n && t->unit == 1; }
+bool tile_keeps_live(const Tile *t) {
+  return t->s->loop->mask && !t->s->checks.n && !t->s->exceptions.n && t->unit == 1;
+}
 
 /* The bits of a row's vectors of tile `column`; full: (i1) all of them. */
 static void note_live(Tile *t, V column, V full) {
@@ -570,9 +589,11 @@ void tile_aside_new(Tile *t) {
   Lanes single = many_lanes(t);
   Vectors first = vectors_first(t, true);
   TileAside *a = t->aside = NEW(t->e->arena, TileAside);
-  *a = (TileAside){vectors_new(t), NEW_ARRAY(t->e->arena, V, t->s->weights.n + 1), cell_new(t->e, LLVMArrayType2(t->e->t.i1, t->nrow), "odd")};
+  *a = (TileAside){vectors_new(t), NEW_ARRAY(t->e->arena, V, t->s->weights.n + 1),
+                   cell_new(t->e, LLVMArrayType2(t->e->t.i1, t->nrow), "odd")};
   for (uint32_t w = 0; w < t->s->weights.n; w++) a->depth[w] = line_of(t, none_scalar(t->e));
-  for (uint32_t w = 0; w < t->s->weights.n; w++) a->at.max[w] = line_of(t, first.max[w]), a->at.sum[w] = line_of(t, first.sum[w]);
+  for (uint32_t w = 0; w < t->s->weights.n; w++)
+    a->at.max[w] = line_of(t, first.max[w]), a->at.sum[w] = line_of(t, first.sum[w]);
   for (uint32_t k = 0; k < t->s->accs.n; k++)
     if (first.acc[k]) a->at.acc[k] = line_of(t, first.acc[k]);
   t->l = single;
@@ -628,7 +649,8 @@ V tile_aside_is_new(Tile *t) {
   }
   Lanes rows = lanes_of(e, t->nrow);
   V there = LLVMBuildTrunc(e->b, t->live_rows, e->t.i32, "");
-  any = LLVMBuildAnd(e->b, any, LLVMBuildICmp(e->b, LLVMIntSLT, lanes_iota(&rows, e->t.i32), lanes_splat(&rows, there), ""), "");
+  any = LLVMBuildAnd(e->b, any,
+                     LLVMBuildICmp(e->b, LLVMIntSLT, lanes_iota(&rows, e->t.i32), lanes_splat(&rows, there), ""), "");
   LLVMTypeRef bits = LLVMIntTypeInContext(e->cx, t->nrow);
   return LLVMBuildICmp(e->b, LLVMIntNE, LLVMBuildBitCast(e->b, any, bits, ""), LLVMConstNull(bits), "");
 }
@@ -659,7 +681,8 @@ static void raise_row(Tile *t, V *top, V new_only) {
   for (uint32_t w = 0; w < t->s->weights.n; w++) {
     V old = reference_of(t, w, row), is_new = compare(e, LLVMRealOEQ, old, none_scalar(e));
     V above = compare(e, LLVMRealOGT, line_get(t, top[w], e->t.f32), limit_of(t, w, old));
-    LLVMBasicBlockRef done = block_when(e, LLVMBuildAnd(e->b, above, LLVMBuildOr(e->b, is_new, LLVMBuildNot(e->b, new_only, ""), ""), ""), "raise");
+    LLVMBasicBlockRef done = block_when(
+        e, LLVMBuildAnd(e->b, above, LLVMBuildOr(e->b, is_new, LLVMBuildNot(e->b, new_only, ""), ""), ""), "raise");
     raise(t, w, row, old, line_get(t, top[w], e->t.f32));
     block_go(e, done);
   }
@@ -668,8 +691,10 @@ static void raise_row(Tile *t, V *top, V new_only) {
 void tile_aside_prime(Tile *t, V lo, V hi, V new_only) {
   Lanes single = many_lanes(t);
   Emit *e = t->e;
-  V *line = NEW_ARRAY(e->arena, V, t->s->weights.n + 1), *top = NEW_ARRAY(e->arena, V, t->s->weights.n + 1), row[TILE_ROWS];
-  for (uint32_t w = 0; w < t->s->weights.n; w++) line[w] = line_of(t, lanes_float(&t->l, -INFINITY)), top[w] = line_of(t, none_scalar(e));
+  V *line = NEW_ARRAY(e->arena, V, t->s->weights.n + 1), *top = NEW_ARRAY(e->arena, V, t->s->weights.n + 1),
+    row[TILE_ROWS];
+  for (uint32_t w = 0; w < t->s->weights.n; w++)
+    line[w] = line_of(t, lanes_float(&t->l, -INFINITY)), top[w] = line_of(t, none_scalar(e));
   Count r = count_enter(e, const_int(e, 0), t->live_rows);
   t->here_row = r.index;
   t->row_odd = line_at(t, t->aside->odd, e->t.i1);

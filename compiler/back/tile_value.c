@@ -3,7 +3,8 @@
  * A value of both row and column is nrow x nvec vectors, one of a column nvec, one of a row nrow broadcasts.  They are
  * emitted when something asks for them, element by element, so that few live at once; what was emitted is remembered
  * until the code leaves the blocks it dominates (tile_mark, tile_forget).  Feature loops run over whole tiles, whose
- * registers hold their sums; all else of a pair is computed vector by vector (Tile.here_row is set), from these sums. */
+ * registers hold their sums; all else of a pair is computed vector by vector (Tile.here_row is set), from these sums.
+ */
 #include "back/tile.h"
 #include "back/whole.h"
 #include "base/ice.h"
@@ -65,7 +66,8 @@ static LLVMValueRef column_here(Tile *t, uint32_t vec) {
 static LLVMValueRef panel_place(Tile *t, const TileOperand *o, uint32_t vec) {
   Emit *e = t->e;
   LLVMValueRef once = const_int(e, t->s->shape.at_once), first = vector_here(t, 0);
-  LLVMValueRef panel = LLVMBuildUDiv(e->b, first, once, ""), lane = times(e, LLVMBuildURem(e->b, first, once, ""), t->l.n);
+  LLVMValueRef panel = LLVMBuildUDiv(e->b, first, once, ""),
+               lane = times(e, LLVMBuildURem(e->b, first, once, ""), t->l.n);
   LLVMValueRef line = plus(e, LLVMBuildMul(e->b, panel, t->padded[o->feature], ""), t->feature);
   return plus(e, times(e, line, t->panel_width), plus(e, lane, const_int(e, vec * t->l.n)));
 }
@@ -76,8 +78,8 @@ LLVMValueRef tile_pair_place(Tile *t, uint32_t row, uint32_t vec) {
   return plus(t->e, times(t->e, r, t->s->shape.pair_line), column_here(t, vec));
 }
 
-/* The log of a sum of products relative to the tops of its factors.  A sum so small that products may have fallen out of
- * the range of f32 is left to the scalar code, unless there is nothing to sum. */
+/* The log of a sum of products relative to the tops of its factors.  A sum so small that products may have fallen out
+ * of the range of f32 is left to the scalar code, unless there is nothing to sum. */
 static LLVMValueRef log_of_sum(Tile *t, Val v, LLVMValueRef at, uint32_t row, uint32_t vec) {
   Emit *e = t->e;
   const TileFeature *f = &t->s->features.at[t->operand[v].feature];
@@ -89,7 +91,8 @@ static LLVMValueRef log_of_sum(Tile *t, Val v, LLVMValueRef at, uint32_t row, ui
   LLVMValueRef unsure = LLVMBuildAnd(e->b, some, small, "");
   if (t->alive) unsure = LLVMBuildAnd(e->b, unsure, t->alive, "");
   tile_odd(t, tile_line_any(t, unsure));
-  LLVMValueRef empty = LLVMBuildSelect(e->b, LLVMBuildFCmp(e->b, LLVMRealUNO, sum, sum, ""), sum, top, ""); /* NaN has no top */
+  LLVMValueRef empty =
+      LLVMBuildSelect(e->b, LLVMBuildFCmp(e->b, LLVMRealUNO, sum, sum, ""), sum, top, ""); /* NaN has no top */
   return LLVMBuildSelect(e->b, some, LLVMBuildFAdd(e->b, lanes_log(&t->l, sum), top, ""), empty, "");
 }
 
@@ -102,7 +105,8 @@ static LLVMValueRef operand(Tile *t, Val v, uint32_t row, uint32_t vec) {
     case FROM_COL: return vector(t, v, column_here(t, vec));
     case FROM_PAIR: return tile_half_scaled(t, o->feature, vector(t, v, tile_pair_place(t, row, vec)));
     case FROM_LOG_PAIR: return log_of_sum(t, v, r, row, vec);
-    case FROM_ROW_FEATURE: return broadcast(t, v, plus(e, LLVMBuildMul(e->b, r, t->padded[o->feature], ""), t->feature));
+    case FROM_ROW_FEATURE:
+      return broadcast(t, v, plus(e, LLVMBuildMul(e->b, r, t->padded[o->feature], ""), t->feature));
     case FROM_COL_FEATURE: return vector(t, v, panel_place(t, o, vec));
     case FROM_DIAGONAL:
       if (t->period) r = LLVMBuildURem(e->b, r, t->period, "");
@@ -120,7 +124,8 @@ static LLVMValueRef operand(Tile *t, Val v, uint32_t row, uint32_t vec) {
 static LLVMValueRef column_index(Tile *t, uint32_t vec) {
   Emit *e = t->e;
   LLVMValueRef first = plus(e, t->first_col, column_here(t, vec));
-  LLVMValueRef last = lanes_splat(&t->l, LLVMBuildSub(e->b, plus(e, t->first_col, t->cols_in_block), const_int(e, 1), ""));
+  LLVMValueRef last =
+      lanes_splat(&t->l, LLVMBuildSub(e->b, plus(e, t->first_col, t->cols_in_block), const_int(e, 1), ""));
   LLVMValueRef index = plus(e, lanes_splat(&t->l, first), lanes_iota(&t->l, e->t.i64));
   return LLVMBuildSelect(e->b, LLVMBuildICmp(e->b, LLVMIntSLT, index, last, ""), index, last, "");
 }
@@ -139,7 +144,8 @@ static LLVMValueRef load_each(Tile *t, const Instr *i, LLVMValueRef *index) {
   LLVMValueRef result = LLVMGetPoison(lanes_type(&t->l, i->type));
   for (unsigned k = 0; k < t->l.n; k++) {
     set_indices(e, i, index, k);
-    result = LLVMBuildInsertElement(e->b, result, lane_from(e, array_load(e, i), i->type), LLVMConstInt(e->t.i32, k, false), "");
+    result = LLVMBuildInsertElement(e->b, result, lane_from(e, array_load(e, i), i->type),
+                                    LLVMConstInt(e->t.i32, k, false), "");
   }
   return result;
 }
@@ -154,13 +160,14 @@ static int column_place(const Tile *t, const Instr *load) {
   return array_has_runs(load->array) ? place : -1;
 }
 
-/* Elements that lie side by side along the columns, where they do.  Lanes behind the last column then read what is there:
- * they are masked. */
+/* Elements that lie side by side along the columns, where they do.  Lanes behind the last column then read what is
+ * there: they are masked. */
 static LLVMValueRef load_run(Tile *t, const Instr *i, LLVMValueRef *index, uint32_t along) {
   Emit *e = t->e;
   set_indices(e, i, index, 0);
   LLVMValueRef first = e->val[i->arg[along]], last = plus(e, first, const_int(e, t->l.n)), value[2];
-  LLVMBasicBlockRef from[2], done = block_new(e, "loaded"), each = block_when(e, array_run_holds(e, i, along, first, last), "run");
+  LLVMBasicBlockRef from[2], done = block_new(e, "loaded"),
+                             each = block_when(e, array_run_holds(e, i, along, first, last), "run");
   value[0] = array_run(e, i, along, t->l.n);
   if (LLVMTypeOf(value[0]) != t->l.f32) value[0] = LLVMBuildFPTrunc(e->b, value[0], t->l.f32, "");
   from[0] = LLVMGetInsertBlock(e->b);
@@ -195,24 +202,29 @@ static LLVMValueRef log_of_power(Tile *t, const Instr *log, uint32_t row, uint32
   LLVMBuilderRef b = t->e->b;
   LLVMValueRef x = tile_value(t, i->arg[0], row, vec), y = tile_value(t, i->arg[1], row, vec);
   LLVMValueRef size = lanes_call(&t->l, "llvm.fabs", 1, &x), whole = lanes_call(&t->l, "llvm.trunc", 1, &y);
-  LLVMValueRef half = LLVMBuildFMul(b, y, lanes_float(&t->l, 0.5), ""), even = lanes_call(&t->l, "llvm.trunc", 1, &half);
+  LLVMValueRef half = LLVMBuildFMul(b, y, lanes_float(&t->l, 0.5), ""),
+               even = lanes_call(&t->l, "llvm.trunc", 1, &half);
   LLVMValueRef below = LLVMBuildFCmp(b, LLVMRealOLT, x, lanes_float(&t->l, 0), "");
-  LLVMValueRef defined = absolute ? LLVMBuildFCmp(b, LLVMRealOEQ, whole, y, "") : LLVMBuildFCmp(b, LLVMRealOEQ, even, half, "");
+  LLVMValueRef defined =
+      absolute ? LLVMBuildFCmp(b, LLVMRealOEQ, whole, y, "") : LLVMBuildFCmp(b, LLVMRealOEQ, even, half, "");
   LLVMValueRef bad = LLVMBuildAnd(b, below, LLVMBuildNot(b, defined, ""), "");
   LLVMValueRef v = LLVMBuildFMul(b, y, lanes_log(&t->l, size), "");
   v = LLVMBuildSelect(b, LLVMBuildFCmp(b, LLVMRealOEQ, y, lanes_float(&t->l, 0), ""), lanes_float(&t->l, 0), v, "");
   return LLVMBuildSelect(b, bad, lanes_float(&t->l, __builtin_nan("")), v, "");
 }
 
-/* log x^y, or log |x^y|, is y log z with z: 1 where y = 0; |x| where the power is positive; else x, whose log is no number
- * where x < 0.  For a y that is the same for all pairs that is bits of x, and bits beside them. */
+/* log x^y, or log |x^y|, is y log z with z: 1 where y = 0; |x| where the power is positive; else x, whose log is no
+ * number where x < 0.  For a y that is the same for all pairs that is bits of x, and bits beside them. */
 LLVMValueRef tile_power_base(Tile *t, const Instr *power, bool absolute) {
   Emit *e = t->e;
   LLVMBuilderRef b = e->b;
   LLVMValueRef y = op_convert(e, e->val[power->arg[1]], ir_at(e->k, power->arg[1])->type, IR_WIDE);
-  LLVMValueRef part = absolute ? y : LLVMBuildFMul(b, y, const_float(e, IR_WIDE, 0.5), ""), whole = op_math(e, "trunc", IR_WIDE, part);
-  LLVMValueRef positive = LLVMBuildFCmp(b, LLVMRealOEQ, whole, part, ""), one = LLVMBuildFCmp(b, LLVMRealOEQ, y, const_float(e, IR_WIDE, 0), "");
-  LLVMValueRef none = LLVMConstNull(e->t.i32), size = LLVMConstInt(e->t.i32, 0x7fffffff, false), unit = LLVMConstInt(e->t.i32, 0x3f800000, false);
+  LLVMValueRef part = absolute ? y : LLVMBuildFMul(b, y, const_float(e, IR_WIDE, 0.5), ""),
+               whole = op_math(e, "trunc", IR_WIDE, part);
+  LLVMValueRef positive = LLVMBuildFCmp(b, LLVMRealOEQ, whole, part, ""),
+               one = LLVMBuildFCmp(b, LLVMRealOEQ, y, const_float(e, IR_WIDE, 0), "");
+  LLVMValueRef none = LLVMConstNull(e->t.i32), size = LLVMConstInt(e->t.i32, 0x7fffffff, false),
+               unit = LLVMConstInt(e->t.i32, 0x3f800000, false);
   LLVMValueRef keep = LLVMBuildSelect(b, positive, size, LLVMConstAllOnes(e->t.i32), "");
   keep = LLVMBuildSelect(b, one, none, keep, "");
   LLVMValueRef bits = LLVMBuildBitCast(b, tile_value(t, power->arg[0], 0, 0), t->l.i32, "");
@@ -228,9 +240,12 @@ static LLVMValueRef power_below_zero(Tile *t, const Instr *less, uint32_t row, u
   if (i->op != IR_POW || i->type == IR_INT || zero->op != IR_CONST || zero->number != 0) return NULL;
   LLVMBuilderRef b = t->e->b;
   LLVMValueRef x = tile_value(t, i->arg[0], row, vec), y = tile_value(t, i->arg[1], row, vec);
-  LLVMValueRef half = LLVMBuildFMul(b, y, lanes_float(&t->l, 0.5), ""), even = lanes_call(&t->l, "llvm.trunc", 1, &half);
-  LLVMValueRef whole = lanes_call(&t->l, "llvm.trunc", 1, &y), below = LLVMBuildFCmp(b, LLVMRealOLT, x, lanes_float(&t->l, 0), "");
-  LLVMValueRef odd = LLVMBuildAnd(b, LLVMBuildFCmp(b, LLVMRealOEQ, whole, y, ""), LLVMBuildFCmp(b, LLVMRealUNE, even, half, ""), "");
+  LLVMValueRef half = LLVMBuildFMul(b, y, lanes_float(&t->l, 0.5), ""),
+               even = lanes_call(&t->l, "llvm.trunc", 1, &half);
+  LLVMValueRef whole = lanes_call(&t->l, "llvm.trunc", 1, &y),
+               below = LLVMBuildFCmp(b, LLVMRealOLT, x, lanes_float(&t->l, 0), "");
+  LLVMValueRef odd =
+      LLVMBuildAnd(b, LLVMBuildFCmp(b, LLVMRealOEQ, whole, y, ""), LLVMBuildFCmp(b, LLVMRealUNE, even, half, ""), "");
   return LLVMBuildAnd(b, below, odd, "");
 }
 
@@ -249,7 +264,8 @@ static bool is_nothing(const Kernel *k, Val v, int depth) {
   if (depth > 8) return false;
   if (i->op == IR_CONVERT || i->op == IR_NEG || i->op == IR_DIV) return is_nothing(k, i->arg[0], depth + 1);
   for (uint32_t n = 0; i->op == IR_MUL && n < 2; n++)
-    if (ir_at(k, i->arg[n])->op == IR_CONST && ir_at(k, i->arg[n])->type != IR_INT && ir_at(k, i->arg[n])->number == 0) return true;
+    if (ir_at(k, i->arg[n])->op == IR_CONST && ir_at(k, i->arg[n])->type != IR_INT && ir_at(k, i->arg[n])->number == 0)
+      return true;
   return false;
 }
 
@@ -265,19 +281,22 @@ static bool never_removes(Tile *t, Val v, int depth) {
 /* Whether x is -inf, or is not. */
 static LLVMValueRef removes(Tile *t, const Instr *i) {
   const Instr *none = ir_at(t->e->k, i->arg[1]);
-  if (none->op != IR_CONST || none->type == IR_INT || none->type == IR_BOOL || none->number != -__builtin_inf()) return NULL;
+  if (none->op != IR_CONST || none->type == IR_INT || none->type == IR_BOOL || none->number != -__builtin_inf())
+    return NULL;
   if (!never_removes(t, i->arg[0], 0)) return NULL;
   return lanes_splat(&t->l, LLVMConstInt(t->e->t.i1, i->op == IR_NE, false));
 }
 
-/* x - x tells numbers from what is none.  max(a, b) with an a that is no -inf is a number where both are, but for b = -inf. */
+/* x - x tells numbers from what is none.  max(a, b) with an a that is no -inf is a number where both are, but for b =
+ * -inf. */
 static LLVMValueRef spoil_of_maximum(Tile *t, const Instr *i, uint32_t row, uint32_t vec) {
   Emit *e = t->e;
   const Instr *max = ir_at(e->k, i->arg[0]);
   if (i->arg[0] != i->arg[1] || max->op != IR_MAX || max->type == IR_INT || max->type == IR_BOOL) return NULL;
   uint32_t n = never_removes(t, max->arg[0], 0) ? 0 : 1;
   if (!never_removes(t, max->arg[n], 0)) return NULL;
-  LLVMValueRef a = tile_value(t, max->arg[n], row, vec), b = tile_value(t, max->arg[1 - n], row, vec), least = lanes_float(&t->l, -3e38);
+  LLVMValueRef a = tile_value(t, max->arg[n], row, vec), b = tile_value(t, max->arg[1 - n], row, vec),
+               least = lanes_float(&t->l, -3e38);
   b = LLVMBuildSelect(e->b, LLVMBuildFCmp(e->b, LLVMRealOLT, b, least, ""), least, b, "");
   return LLVMBuildFAdd(e->b, LLVMBuildFSub(e->b, a, a, ""), LLVMBuildFSub(e->b, b, b, ""), "");
 }
@@ -312,7 +331,8 @@ LLVMValueRef tile_value(Tile *t, Val v, uint32_t row, uint32_t vec) {
   if (!t->rows->dep[v]) return remember(t, cell, lanes_splat(&t->l, lane_from(t->e, t->e->val[v], i->type)));
   if (v == t->s->loop->index) return remember(t, cell, column_index(t, vec));
   if (t->operand[v].from) return remember(t, cell, operand(t, v, row, vec));
-  if (i->op == IR_RESULT) return remember(t, cell, LLVMConstNull(lanes_type(&t->l, i->type))); /* of a loop for exceptions */
+  if (i->op == IR_RESULT)
+    return remember(t, cell, LLVMConstNull(lanes_type(&t->l, i->type))); /* of a loop for exceptions */
   LLVMValueRef x = compute(t, v, row, vec);
   return remember(t, cell, x);
 }
@@ -355,14 +375,15 @@ static LLVMValueRef combine(Tile *t, const Acc *a, LLVMValueRef old, LLVMValueRe
   }
 }
 
-/* A sum of multiples is the multiple of the sum: x without constant factors, which *by takes; not where sums are taken up again
- * after they were kept (tile_place.c). */
+/* A sum of multiples is the multiple of the sum: x without constant factors, which *by takes; not where sums are taken
+ * up again after they were kept (tile_place.c). */
 static Val without_constants(const Tile *t, const TileFeature *f, const Acc *a, double *by) {
   const Kernel *k = t->e->k;
   Val v = through_converts(k, a->body.x);
   *by = 1;
   if (tile_place_can(t)) return v;
-  while (a->kind == ACC_SUM && a->type == IR_WIDE && !f->is_log && !f->is_dot && ir_at(k, v)->op == IR_MUL && !t->operand[v].from) {
+  while (a->kind == ACC_SUM && a->type == IR_WIDE && !f->is_log && !f->is_dot && ir_at(k, v)->op == IR_MUL &&
+         !t->operand[v].from) {
     const Instr *i = ir_at(k, v);
     uint32_t n = 0;
     while (n < 2 && ir_at(k, through_converts(k, i->arg[n]))->op != IR_CONST) n++;
@@ -374,9 +395,11 @@ static Val without_constants(const Tile *t, const TileFeature *f, const Acc *a, 
 }
 
 /* A sum of products is fused. */
-LLVMValueRef tile_feature_step(Tile *t, const TileFeature *f, const Acc *a, LLVMValueRef old, uint32_t row, uint32_t vec) {
+LLVMValueRef tile_feature_step(Tile *t, const TileFeature *f, const Acc *a, LLVMValueRef old, uint32_t row,
+                               uint32_t vec) {
   if (f->is_log) return lanes_fma(&t->l, tile_value(t, f->log_row, row, vec), tile_value(t, f->log_col, row, vec), old);
-  if (f->is_dot) return lanes_dot_bf16(&t->l, old, tile_value(t, f->dot_row, row, vec), tile_value(t, f->dot_col, row, vec));
+  if (f->is_dot)
+    return lanes_dot_bf16(&t->l, old, tile_value(t, f->dot_row, row, vec), tile_value(t, f->dot_col, row, vec));
   double by;
   Val product = without_constants(t, f, a, &by);
   const Instr *i = ir_at(t->e->k, product);
@@ -402,7 +425,10 @@ void tile_keep_result(Tile *t, Val v, uint32_t row, uint32_t vec, LLVMValueRef x
   tile_put(t->e, t->operand[v].at, tile_pair_place(t, row, vec), x);
 }
 
-typedef struct Points { LLVMValueRef *at; LLVMBasicBlockRef from; } Points; /* one value for each element and accumulator */
+typedef struct Points {
+  LLVMValueRef *at;
+  LLVMBasicBlockRef from;
+} Points; /* one value for each element and accumulator */
 
 static uint32_t points_of(const Tile *t, const Loop *l) { return t->nrow * t->nvec * l->accs.n; }
 
@@ -416,7 +442,8 @@ static Points points_phi(Tile *t, const Loop *l, const Points *first) {
 }
 
 static void points_incoming(Tile *t, const Loop *l, const Points *phi, const Points *next) {
-  for (uint32_t n = 0; n < points_of(t, l); n++) LLVMAddIncoming(phi->at[n], &next->at[n], (LLVMBasicBlockRef *)&next->from, 1);
+  for (uint32_t n = 0; n < points_of(t, l); n++)
+    LLVMAddIncoming(phi->at[n], &next->at[n], (LLVMBasicBlockRef *)&next->from, 1);
 }
 
 /* Features lo .. hi: first -> what they come to. */
@@ -469,7 +496,8 @@ static Pieces pieces_of(Tile *t, void (*beside)(Tile *t, LLVMValueRef part), LLV
 
 /* Piece `k` of `count`. */
 static void put_piece(Tile *t, Pieces *p, uint32_t k, uint32_t count) {
-  for (uint32_t end = p->at.n * (k + 1) / count; p->next < end; p->next++) LLVMInsertIntoBuilder(t->e->b, p->at.at[p->next]);
+  for (uint32_t end = p->at.n * (k + 1) / count; p->next < end; p->next++)
+    LLVMInsertIntoBuilder(t->e->b, p->at.at[p->next]);
 }
 
 /* One feature, straight. */
@@ -487,7 +515,8 @@ static Points feature_once(Tile *t, uint32_t k, LLVMValueRef feature, const Poin
 
 enum { STRAIGHT_FEATURES = 16 };
 
-/* How many features each of `parts` parts takes, the rest apart; 0: that is not known, or they are too many or too few. */
+/* How many features each of `parts` parts takes, the rest apart; 0: that is not known, or they are too many or too few.
+ */
 static uint32_t straight_features(const Tile *t, uint32_t k, uint32_t parts) {
   if (!LLVMIsAConstantInt(t->extent[k])) return 0;
   uint64_t each = LLVMConstIntGetZExtValue(t->extent[k]) / parts;
@@ -504,8 +533,8 @@ static Points feature_part(Tile *t, uint32_t k, LLVMValueRef n, uint64_t count, 
 
 enum { PIECES = 4 };
 
-/* In parts, beside each of which other work stands, spread among the features: its instructions wait for each other, and
- * multiply-adds behind many of them would wait too. */
+/* In parts, beside each of which other work stands, spread among the features: its instructions wait for each other,
+ * and multiply-adds behind many of them would wait too. */
 static Points features_beside(Tile *t, uint32_t k, void (*beside)(Tile *t, LLVMValueRef part)) {
   Emit *e = t->e;
   const Loop *l = t->s->features.at[k].loop;
@@ -533,8 +562,10 @@ static Points features_beside(Tile *t, uint32_t k, void (*beside)(Tile *t, LLVMV
 static void tile_feature(Tile *t, uint32_t k, void (*beside)(Tile *t, LLVMValueRef part)) {
   const Loop *l = t->s->features.at[k].loop;
   uint32_t points = t->nrow * t->nvec;
-  Points p = beside ? features_beside(t, k, beside) : feature_range(t, k, const_int(t->e, 0), t->extent[k], no_features(t, l));
-  for (uint32_t n = 0; n < points_of(t, l); n++) tile_keep_result(t, l->accs.at[n / points]->result, n % points / t->nvec, n % t->nvec, p.at[n]);
+  Points p =
+      beside ? features_beside(t, k, beside) : feature_range(t, k, const_int(t->e, 0), t->extent[k], no_features(t, l));
+  for (uint32_t n = 0; n < points_of(t, l); n++)
+    tile_keep_result(t, l->accs.at[n / points]->result, n % points / t->nvec, n % t->nvec, p.at[n]);
 }
 
 void tile_features(Tile *t, void (*beside)(Tile *t, LLVMValueRef part)) {

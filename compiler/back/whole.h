@@ -14,7 +14,9 @@ static inline LLVMValueRef ceil_div(Emit *e, LLVMValueRef x, uint64_t n) {
   return LLVMBuildUDiv(e->b, plus(e, x, const_int(e, (int64_t)n - 1)), const_int(e, (int64_t)n), "");
 }
 static inline LLVMValueRef least(Emit *e, LLVMValueRef x, LLVMValueRef y) { return op_extreme(e, IR_INT, false, x, y); }
-static inline LLVMValueRef greatest(Emit *e, LLVMValueRef x, LLVMValueRef y) { return op_extreme(e, IR_INT, true, x, y); }
+static inline LLVMValueRef greatest(Emit *e, LLVMValueRef x, LLVMValueRef y) {
+  return op_extreme(e, IR_INT, true, x, y);
+}
 static inline LLVMValueRef both(Emit *e, LLVMValueRef x, LLVMValueRef y) { return LLVMBuildAnd(e->b, x, y, ""); }
 static inline LLVMValueRef either(Emit *e, LLVMValueRef x, LLVMValueRef y) { return LLVMBuildOr(e->b, x, y, ""); }
 static inline LLVMValueRef negate(Emit *e, LLVMValueRef x) { return LLVMBuildNot(e->b, x, ""); }

@@ -1,7 +1,8 @@
 /* arena: chunks of growing size in a list; a mark is a chunk and its fill.
  *
- * Arrays for kernels come from here too: long ones begin with a line of the cache, so that vectors lie in one line each, and
- * very long ones in memory of large pages, where the system has any: streams of many megabytes otherwise wait for addresses. */
+ * Arrays for kernels come from here too: long ones begin with a line of the cache, so that vectors lie in one line
+ * each, and very long ones in memory of large pages, where the system has any: streams of many megabytes otherwise wait
+ * for addresses. */
 #define _DEFAULT_SOURCE /* madvise */
 #include "base/arena.h"
 
@@ -12,7 +13,15 @@
 
 #include "base/asan.h"
 
-enum { CHUNK_MIN = 64 * 1024, CHUNK_MAX = 4 * 1024 * 1024, ALIGN = 16, LINE = 64, LONG = 4096, PAGE = 2 * 1024 * 1024, PAGED = 2 * PAGE };
+enum {
+  CHUNK_MIN = 64 * 1024,
+  CHUNK_MAX = 4 * 1024 * 1024,
+  ALIGN = 16,
+  LINE = 64,
+  LONG = 4096,
+  PAGE = 2 * 1024 * 1024,
+  PAGED = 2 * PAGE
+};
 
 struct ArenaChunk {
   ArenaChunk *prev;

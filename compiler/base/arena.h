@@ -46,8 +46,8 @@ void arena_free(Arena *a);
 /* Jumps to a->oom: for whatever else finds no memory. */
 _Noreturn void arena_out_of_memory(Arena *a);
 
-/* From now on `more` bytes may be added (0: any); returns the limit before, to be set again.  Children made under it share
- * what is then left, each for itself. */
+/* From now on `more` bytes may be added (0: any); returns the limit before, to be set again.  Children made under it
+ * share what is then left, each for itself. */
 size_t arena_allow(Arena *a, size_t more);
 
 /* Zeroed, aligned for any type.  A size of 0 gives a distinct valid pointer. */

@@ -55,7 +55,11 @@ static double traffic(const Inputs *in, const Results *r) {
   return bytes;
 }
 
-typedef struct Report { double seconds, bytes, operations, peak, bandwidth; uint32_t runs; const Program *program; } Report;
+typedef struct Report {
+  double seconds, bytes, operations, peak, bandwidth;
+  uint32_t runs;
+  const Program *program;
+} Report;
 
 /* No run takes less than the useful operations at the peak, nor than reading and writing everything once. */
 typedef struct Roof { double seconds; const char *by; } Roof;
@@ -128,7 +132,8 @@ int verb_bench(Driver *d) {
   const WordVec *words = &d->options.words;
   if (!load_model(d, &c, &status)) return status;
   status = bind_inputs(d->arena, c.model, d->options.f64, words->at + c.used, words->n - c.used, BIND_RANDOM, &in);
-  if (status || !precheck(d->arena, c.file, &in) || !limit_holds(d->arena, c.file, &in, d->options.max_cost)) return STATUS_WRONG;
+  if (status || !precheck(d->arena, c.file, &in) || !limit_holds(d->arena, c.file, &in, d->options.max_cost))
+    return STATUS_WRONG;
   if (!execute_compile(d->arena, c.file, c.model, &d->options, in.sizes, &p)) return STATUS_WRONG;
   bool ok = bench(d, &p, &in);
   execute_dispose(&p);

@@ -39,7 +39,8 @@ static bool complete(const Inputs *in) {
     const char *name = sym_text(in->model->names, x->name);
     if (in->at[k].origin != FROM_NOTHING) continue;
     ok = false;
-    if (x->elem != ELEM_GRAPH) wrong("input '%s' is not given; write %s=FILE.npy%s", name, name, x->dims.n ? "" : " or a number");
+    if (x->elem != ELEM_GRAPH)
+      wrong("input '%s' is not given; write %s=FILE.npy%s", name, name, x->dims.n ? "" : " or a number");
     else wrong("graph '%s' is not given; write %s.indptr=FILE.npy %s.indices=FILE.npy", name, name, name);
   }
   return ok;
@@ -51,11 +52,13 @@ static void settle_missing(Inputs *in, BindMode mode) {
     Bound *b = &in->at[k];
     if (b->origin != FROM_NOTHING) continue;
     if (x->init && mode != BIND_GIVEN) b->origin = FROM_DEFAULT;
-    else if (mode == BIND_RANDOM && x->elem != ELEM_GRAPH) *b = (Bound){.origin = FROM_RANDOM, .random_seed = (int64_t)k + 1};
+    else if (mode == BIND_RANDOM && x->elem != ELEM_GRAPH)
+      *b = (Bound){.origin = FROM_RANDOM, .random_seed = (int64_t)k + 1};
   }
 }
 
-int bind_inputs(Arena *arena, const Model *m, bool f64, const char *const *words, uint32_t n, BindMode mode, Inputs *in) {
+int bind_inputs(Arena *arena, const Model *m, bool f64, const char *const *words, uint32_t n, BindMode mode,
+                Inputs *in) {
   bind_begin(arena, m, f64, in);
   if (!bind_names(arena, in, words, n, mode)) return STATUS_WRONG;
   if (mode == BIND_SIZES) return STATUS_DONE;

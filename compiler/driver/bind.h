@@ -37,7 +37,8 @@ typedef enum {
 } BindMode;
 
 /* STATUS_DONE, or STATUS_WRONG after messages: all of them where one does not hide the others. */
-int bind_inputs(Arena *arena, const Model *m, bool f64, const char *const *words, uint32_t n, BindMode mode, Inputs *out);
+int bind_inputs(Arena *arena, const Model *m, bool f64, const char *const *words, uint32_t n, BindMode mode,
+                Inputs *out);
 
 /* The same for arrays that a program holds: bind_begin, then sizes and `at` are set by hand (FROM_CALLER; data of
  * the kernel's element type, in any strides; graphs in C order), then bind_finish, as for BIND_ALL. */
@@ -48,7 +49,8 @@ ArenaOwned *bind_own_array(Arena *arena);
 
 /* Whether an array binds to an input, and its elements as the kernel's: the same memory where they are of its type
  * already and `copy` is not asked for, else a copy on the arena, in C order. */
-bool bind_array(Arena *arena, const Inputs *in, const Input *x, const char *name, const AttnArray *from, bool copy, AttnArray *to);
+bool bind_array(Arena *arena, const Inputs *in, const Input *x, const char *name, const AttnArray *from, bool copy,
+                AttnArray *to);
 
 /* The element type in which the kernel stores an input (a graph: its parts). */
 ElemType bind_elem_type(ElemKind kind, bool f64);

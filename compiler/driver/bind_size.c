@@ -46,8 +46,8 @@ static bool bind_graph_shape(Arena *arena, Inputs *in, const Input *x) {
   const Bound *b = &in->at[x->id];
   const char *name = name_of(in, x->name);
   if (b->indptr.rank != 1 || b->indices.rank != 1 || b->indptr.shape[0] < 1) {
-    wrong("graph '%s' wants two arrays of rank 1, indptr of a row more than the graph; found indptr %s, indices %s", name,
-          shape_of(arena, &b->indptr), shape_of(arena, &b->indices));
+    wrong("graph '%s' wants two arrays of rank 1, indptr of a row more than the graph; found indptr %s, indices %s",
+          name, shape_of(arena, &b->indptr), shape_of(arena, &b->indices));
     return false;
   }
   if (x->dims.at[0]->kind != TERM_SIZE) return true;

@@ -50,12 +50,14 @@ static bool type_fits(ElemKind want, ElemType have) {
 /* `source`: what holds the array, for the message. */
 static bool check_type(const Input *x, const char *name, const char *source, ElemType have) {
   if (type_fits(x->elem, have)) return true;
-  wrong("input '%s': %s holds %s, which does not bind to %s", name, source, elem_name(have), x->elem == ELEM_BOOL ? "bool" : "int");
+  wrong("input '%s': %s holds %s, which does not bind to %s", name, source, elem_name(have),
+        x->elem == ELEM_BOOL ? "bool" : "int");
   hint(x->elem == ELEM_BOOL ? "bool or uint8 of 0 and 1 is taken" : "int32, int64, uint8 or bool is taken");
   return false;
 }
 
-bool bind_array(Arena *arena, const Inputs *in, const Input *x, const char *name, const AttnArray *from, bool copy, AttnArray *to) {
+bool bind_array(Arena *arena, const Inputs *in, const Input *x, const char *name, const AttnArray *from, bool copy,
+                AttnArray *to) {
   ElemType want = bind_elem_type(x->elem, in->f64);
   if (!check_type(x, name, "the array", from->type)) return false;
   if (copy || from->type != want) return take(arena, from, want, name, to);
@@ -64,7 +66,8 @@ bool bind_array(Arena *arena, const Inputs *in, const Input *x, const char *name
   return true;
 }
 
-static bool read_file(Arena *arena, const Inputs *in, const Input *x, const char *name, const char *path, AttnArray *result) {
+static bool read_file(Arena *arena, const Inputs *in, const Input *x, const char *name, const char *path,
+                      AttnArray *result) {
   ArenaOwned *own = bind_own_array(arena);
   AttnArray *raw = own->what;
   RtError err;
@@ -122,7 +125,9 @@ static bool read_number(Arena *arena, Inputs *in, const Input *x, const char *wo
   }
   if (is_bool) integer = truth, real = truth;
   else if (!read_real(word, &real)) return mismatch(arena, in, x, arena_printf(arena, "'%s'", word));
-  bool fits = x->elem == ELEM_INT ? is_int || is_bool : x->elem == ELEM_BOOL ? is_bool || (is_int && (integer == 0 || integer == 1)) : true;
+  bool fits = x->elem == ELEM_INT    ? is_int || is_bool
+              : x->elem == ELEM_BOOL ? is_bool || (is_int && (integer == 0 || integer == 1))
+                                     : true;
   if (!fits) return mismatch(arena, in, x, arena_printf(arena, "%s", word));
   b->data = on_arena(arena, bind_elem_type(x->elem, in->f64), 0, NULL);
   return set_element(arena, &b->data, 0, real, integer);
@@ -139,7 +144,8 @@ static bool read_value(Arena *arena, Inputs *in, const Input *x) {
   if (b->origin == FROM_VALUE) return read_number(arena, in, x, b->value);
   if (!looks_like_path(b->value)) {
     mismatch(arena, in, x, arena_printf(arena, "'%s'", b->value));
-    hint(x->dims.n ? "'%s' is neither an .npy file nor random" : "'%s' is neither a number, nor random, nor an .npy file",
+    hint(x->dims.n ? "'%s' is neither an .npy file nor random"
+                   : "'%s' is neither a number, nor random, nor an .npy file",
          b->value);
     return false;
   }
@@ -200,7 +206,8 @@ static bool fill_default(Arena *arena, const Inputs *in, const Input *x, AttnArr
     Constant v;
     known.steps = 0;
     if (constant_eval(&known, x->init, &v) != CONSTANT_KNOWN) {
-      wrong("the default of '%s' cannot be worked out from what is given; give '%s' itself", name_of(in, x), name_of(in, x));
+      wrong("the default of '%s' cannot be worked out from what is given; give '%s' itself", name_of(in, x),
+            name_of(in, x));
       return false;
     }
     double real = x->init->type == TYPE_REAL ? v.r : (double)v.i;

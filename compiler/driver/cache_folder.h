@@ -4,8 +4,8 @@
 
 #include "base/arena.h"
 
-/* The user's folder for this, by the XDG base directory specification: $XDG_CACHE_HOME/attn or ~/.cache/attn.  NULL: the
- * environment names none by an absolute path.  The only place where the environment is read. */
+/* The user's folder for this, by the XDG base directory specification: $XDG_CACHE_HOME/attn or ~/.cache/attn.  NULL:
+ * the environment names none by an absolute path.  The only place where the environment is read. */
 const char *cache_folder(Arena *arena);
 
 #endif

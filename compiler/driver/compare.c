@@ -28,7 +28,8 @@ double compare_output(const AttnArray *got, const OutputArray *want, int64_t *wo
   *worst = -1;
   if (!same_shape(got, want)) return INFINITY;
   for (int64_t k = 0; k < want->count; k++)
-    distance_add(&d, k, element(got, k), want->real ? want->real[k] : (double)want->integer[k], got->type == ELEMTYPE_F32);
+    distance_add(&d, k, element(got, k), want->real ? want->real[k] : (double)want->integer[k],
+                 got->type == ELEMTYPE_F32);
   *worst = d.worst;
   return want->real ? distance_of_reals(&d) : distance_of_ints(&d);
 }

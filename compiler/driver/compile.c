@@ -75,9 +75,15 @@ static bool derive(Build *b) {
   Kernel *k = execute_derive(b->d->arena, b->chosen.file, b->chosen.model, &plain, &refusals);
   diag_print(refusals, message_stream());
   if (!k) return false;
-  b->options = (BackOptions){.f64 = o->f64, .cpu = o->cpu, .optimise = true, .tile = !o->no_tiles, .triple = o->target, .sizes = fixed_sizes(b, k)};
+  b->options = (BackOptions){.f64 = o->f64,
+                             .cpu = o->cpu,
+                             .optimise = true,
+                             .tile = !o->no_tiles,
+                             .triple = o->target,
+                             .sizes = fixed_sizes(b, k)};
   b->options.levels = !o->cpu && back_has_levels(o->target);
-  if (b->options.sizes) k = ir_run_passes_with(b->d->arena, pass_specialise(b->d->arena, k, b->options.sizes), &passes, NULL);
+  if (b->options.sizes)
+    k = ir_run_passes_with(b->d->arena, pass_specialise(b->d->arena, k, b->options.sizes), &passes, NULL);
   b->kernel = k;
   return true;
 }

@@ -125,7 +125,8 @@ static void print_sizes(Header *h) {
     const Input *x = h->m->inputs.at[k];
     const char *name = text_of(h, x->name);
     if (x->elem != ELEM_GRAPH) continue;
-    size_line(h, arena_printf(h->arena, "%s_nnz", name), at++, arena_printf(h->arena, "the length of %s_indices", name));
+    size_line(h, arena_printf(h->arena, "%s_nnz", name), at++,
+              arena_printf(h->arena, "the length of %s_indices", name));
   }
   if (at < h->k->sizes.n) size_line(h, "seed", at++, "of draws");
   ICE_UNLESS(at == h->k->sizes.n);
@@ -137,10 +138,12 @@ static void print_top(Header *h, const BackNeeds *needs) {
   fprintf(h->to, " *   attn_view in[attn_%s_inputs], out[attn_%s_outputs];\n", h->name, h->name);
   fprintf(h->to, " *   int64_t sizes[attn_%s_sizes];\n", h->name);
   fprintf(h->to, " *   size_t bytes = attn_%s_workspace(sizes, threads of the pool, or 1);\n", h->name);
-  fprintf(h->to, " *   int status = attn_%s(in, out, sizes, malloc(bytes), bytes, pool or NULL, &error or NULL);\n *\n", h->name);
+  fprintf(h->to, " *   int status = attn_%s(in, out, sizes, malloc(bytes), bytes, pool or NULL, &error or NULL);\n *\n",
+          h->name);
   fprintf(h->to, " * Shapes follow from sizes and are not checked.  The object file links with %s;\n",
           needs->runtime ? "libattn_rt.a and -lm" : needs->libm ? "-lm" : "nothing else");
-  fprintf(h->to, " * the shared object has the runtime in it. */\n#ifndef ATTN_MODEL_%s_H\n#define ATTN_MODEL_%s_H\n\n", h->name, h->name);
+  fprintf(h->to, " * the shared object has the runtime in it. */\n#ifndef ATTN_MODEL_%s_H\n#define ATTN_MODEL_%s_H\n\n",
+          h->name, h->name);
 }
 
 static void print_header(Header *h, const BackNeeds *needs) {
@@ -151,13 +154,17 @@ static void print_header(Header *h, const BackNeeds *needs) {
   print_outputs(h);
   print_sizes(h);
   fputs("#ifdef __cplusplus\nextern \"C\" {\n#endif\n\n", h->to);
-  fprintf(h->to, "int attn_%s(const attn_view *in, attn_view *out, const int64_t *sizes, void *workspace, size_t workspace_bytes,\n"
-          "    attn_pool *pool, attn_error *err);\n", h->name);
+  fprintf(h->to,
+          "int attn_%s(const attn_view *in, attn_view *out, const int64_t *sizes, void *workspace, size_t "
+          "workspace_bytes,\n"
+          "    attn_pool *pool, attn_error *err);\n",
+          h->name);
   fprintf(h->to, "size_t attn_%s_workspace(const int64_t *sizes, int threads);\n\n", h->name);
   fputs("#ifdef __cplusplus\n}\n#endif\n\n#endif\n", h->to);
 }
 
-const char *compile_header(Arena *arena, const Model *m, const Kernel *k, const BackOptions *o, const BackNeeds *needs) {
+const char *compile_header(Arena *arena, const Model *m, const Kernel *k, const BackOptions *o,
+                           const BackNeeds *needs) {
   Text *text = text_open(arena);
   Header h = {.to = text->to, .arena = arena, .m = m, .k = k, .o = o, .name = sym_text(m->names, m->name)};
   print_header(&h, needs);

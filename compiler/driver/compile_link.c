@@ -60,7 +60,8 @@ static bool try_linkers(const Work *w) {
     if (!file_write(w->arena, w->log, "", 0)) break;
     int status = spawn(w, linkers[n]);
     if (status == 0) return true;
-    if (status > 0) tried = arena_printf(w->arena, "%s says:\n%s", linkers[n][0], file_text(w->arena, w->log, LOG_MOST));
+    if (status > 0)
+      tried = arena_printf(w->arena, "%s says:\n%s", linkers[n][0], file_text(w->arena, w->log, LOG_MOST));
   }
   if (tried) wrong("the shared object could not be linked; %s", tried);
   else wrong("the shared object cannot be linked: there is no cc, ld or ld.lld-19 here");

@@ -77,12 +77,14 @@ static ConstantStatus operation(Known *k, const Term *t, Constant *value) {
   if (t->op == OP_AND || t->op == OP_OR) return logic(k, t, value);
   Constant x[MAX_ARGS] = {{0, 0}};
   ConstantStatus s = t->args.n && t->args.n <= MAX_ARGS ? CONSTANT_KNOWN : CONSTANT_UNKNOWN;
-  for (uint32_t i = 0; i < t->args.n && s != CONSTANT_UNKNOWN; i++) s = worse(s, constant_eval(k, t->args.at[i], &x[i]));
+  for (uint32_t i = 0; i < t->args.n && s != CONSTANT_UNKNOWN; i++)
+    s = worse(s, constant_eval(k, t->args.at[i], &x[i]));
   return s == CONSTANT_KNOWN ? apply(t, x, value) : s;
 }
 
 static ConstantStatus combine(const Term *t, Constant *sum, Constant x) {
-  static const OpKind op[] = {[REDUCE_SUM] = OP_ADD, [REDUCE_PROD] = OP_MUL, [REDUCE_MAX] = OP_MAX, [REDUCE_MIN] = OP_MIN};
+  static const OpKind op[] = {
+      [REDUCE_SUM] = OP_ADD, [REDUCE_PROD] = OP_MUL, [REDUCE_MAX] = OP_MAX, [REDUCE_MIN] = OP_MIN};
   if (t->type == TYPE_REAL) {
     sum->r = oracle_real_function(op[t->reduce], (double[]){sum->r, x.r});
     return CONSTANT_KNOWN;
@@ -134,7 +136,8 @@ static ConstantStatus input(Known *k, const Term *t, Constant *value) {
 
 bool constant_own_copy(const Term *t) {
   for (uint32_t i = 0; i < t->args.n; i++)
-    if (i >= t->edge->plates.n || t->args.at[i]->kind != TERM_INDEX || t->args.at[i]->index != t->edge->plates.at[i]) return false;
+    if (i >= t->edge->plates.n || t->args.at[i]->kind != TERM_INDEX || t->args.at[i]->index != t->edge->plates.at[i])
+      return false;
   return true;
 }
 

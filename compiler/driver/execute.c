@@ -67,7 +67,8 @@ static bool compile(Arena *arena, const Loaded *l, const Model *m, const Options
 }
 
 /* Data may take what it takes, what is compiled may not. */
-bool execute_compile(Arena *arena, const Loaded *l, const Model *m, const Options *o, const int64_t *sizes, Program *p) {
+bool execute_compile(Arena *arena, const Loaded *l, const Model *m, const Options *o, const int64_t *sizes,
+                     Program *p) {
   size_t before = arena_allow(arena, limit_of_memory(o));
   bool ok = compile(arena, l, m, o, sizes, p);
   arena->limit = before;
@@ -128,7 +129,8 @@ static void fill_sizes(Call *c, const Inputs *in, uint64_t seed) {
 bool execute_shape(const Program *p, const Inputs *in, const Out *o, AttnArray *a) {
   int64_t count;
   *a = (AttnArray){.type = measure_output_type(o, p->f64), .rank = (int)(o->slots.n + o->axes.n)};
-  if (!measure_output(in->model, in->sizes, o, a->shape) || !shape_count(a->rank, a->shape, elem_size(a->type), &count)) {
+  if (!measure_output(in->model, in->sizes, o, a->shape) ||
+      !shape_count(a->rank, a->shape, elem_size(a->type), &count)) {
     wrong("output '%s' is too large", sym_text(in->model->names, o->name));
     return false;
   }
@@ -184,9 +186,13 @@ static void report_concave(Arena *arena, const Model *m, Diags *diags, Span at, 
       names = k ? arena_printf(arena, "%s, '%s'", names, name) : arena_printf(arena, "'%s'", name);
     }
   }
-  Diag *d = diag_error(diags, at, "no closed step %lld for %s: the expected log weight has no maximum there, or its exponential no integral",
-                       (long long)step, names);
-  diag_hint(diags, d, "a prior with a smaller spread holds the latent; with 'method = gradient' and a point it moves in any case");
+  Diag *d = diag_error(
+      diags, at,
+      "no closed step %lld for %s: the expected log weight has no maximum there, or its exponential no integral",
+      (long long)step, names);
+  diag_hint(
+      diags, d,
+      "a prior with a smaller spread holds the latent; with 'method = gradient' and a point it moves in any case");
 }
 
 void execute_report(Arena *arena, const Program *p, const attn_error *err) {
@@ -197,11 +203,20 @@ void execute_report(Arena *arena, const Program *p, const attn_error *err) {
   if (err->status == ATTN_ERROR_DIVISOR) diag_error(diags, at, "division by zero");
   else if (err->status == ATTN_ERROR_CONCAVE) report_concave(arena, p->model, diags, at, err->limit);
   else if (err->status == ATTN_ERROR_CLIQUE) {
-    Diag *d = err->value > TOO_MANY ? diag_error(diags, at, "the copies that are joined here form cliques of more than 24 copies; an exact sum keeps at most %lld numbers", (long long)err->limit)
-                                    : diag_error(diags, at, "the exact sum over the copies that are joined here keeps %lld numbers; the limit is %lld", (long long)err->value, (long long)err->limit);
-    diag_hint(diags, d, "the number of values to the power of how many copies the sum passes through at once: fewer rows, or fewer values");
-  }
-  else if (err->limit <= 0) diag_error(diags, at, "index %lld is out of range: there is nothing to index here", (long long)err->value);
+    Diag *d =
+        err->value > TOO_MANY
+            ? diag_error(diags, at,
+                         "the copies that are joined here form cliques of more than 24 copies; an exact sum keeps at "
+                         "most %lld numbers",
+                         (long long)err->limit)
+            : diag_error(diags, at,
+                         "the exact sum over the copies that are joined here keeps %lld numbers; the limit is %lld",
+                         (long long)err->value, (long long)err->limit);
+    diag_hint(diags, d,
+              "the number of values to the power of how many copies the sum passes through at once: fewer rows, or "
+              "fewer values");
+  } else if (err->limit <= 0)
+    diag_error(diags, at, "index %lld is out of range: there is nothing to index here", (long long)err->value);
   else
     diag_error(diags, at, "index %lld is out of range: it must be at least 0 and less than %lld", (long long)err->value,
                (long long)err->limit);

@@ -23,8 +23,8 @@ Kernel *execute_derive(Arena *arena, const Loaded *l, const Model *m, const Opti
 /* How a kernel is made under these options. */
 BackOptions execute_back_options(const Options *o);
 
-/* sizes: by Size.id, those of the calls to come, -1 where not known; NULL: any may come.  False after messages; execute_dispose
- * it in any case. */
+/* sizes: by Size.id, those of the calls to come, -1 where not known; NULL: any may come.  False after messages;
+ * execute_dispose it in any case. */
 bool execute_compile(Arena *arena, const Loaded *l, const Model *m, const Options *o, const int64_t *sizes, Program *p);
 
 void execute_dispose(Program *p);

@@ -14,10 +14,12 @@ static const char *text_of(const Model *m, Sym s) { return sym_text(m->names, s)
 static const char *domain_text(Arena *arena, const Model *m, const Edge *e) {
   switch (e->domain) {
   case DOMAIN_BIT: return "bit";
-  case DOMAIN_TREE: return arena_printf(arena, "tree(%s%s)", term_text(m, arena, e->n), e->many_roots ? ", roots = any" : "");
+  case DOMAIN_TREE:
+    return arena_printf(arena, "tree(%s%s)", term_text(m, arena, e->n), e->many_roots ? ", roots = any" : "");
   case DOMAIN_PROJECTIVE_TREE: return arena_printf(arena, "projective_tree(%s)", term_text(m, arena, e->n));
   case DOMAIN_PERMUTATION: return arena_printf(arena, "permutation(%s)", term_text(m, arena, e->n));
-  case DOMAIN_MATCHING: return arena_printf(arena, "matching(%s, %s)", term_text(m, arena, e->m), term_text(m, arena, e->n));
+  case DOMAIN_MATCHING:
+    return arena_printf(arena, "matching(%s, %s)", term_text(m, arena, e->m), term_text(m, arena, e->n));
   case DOMAIN_RANGE: break;
   }
   if (e->range.kind == RANGE_ROW)
@@ -40,7 +42,8 @@ static void print_edge(Arena *arena, const Model *m, const Edge *e, FILE *to) {
 }
 
 static void print_tree(const Model *m, const Node *n, int depth, FILE *to) {
-  fprintf(to, "  %*ssum over %s: %u factor%s\n", 2 * depth, "", text_of(m, n->edge->name), n->factors.n, n->factors.n == 1 ? "" : "s");
+  fprintf(to, "  %*ssum over %s: %u factor%s\n", 2 * depth, "", text_of(m, n->edge->name), n->factors.n,
+          n->factors.n == 1 ? "" : "s");
   for (uint32_t k = 0; k < n->children.n; k++) print_tree(m, n->children.at[k], depth + 1, to);
 }
 
@@ -89,7 +92,8 @@ static ExplainBuild build_of(const Driver *d, const Kernel *k, const int64_t *gi
   options.sizes = kernel_sizes(d->arena, whole, given, ngiven);
   ExplainBuild build = {.k = first, .scalar = why_scalar(o)};
   BackWorkspace w;
-  if (back_workspace(d->arena, whole, &options, &w, &build.scalar)) build.tiles = back_tile_plan(d->arena, first, &options);
+  if (back_workspace(d->arena, whole, &options, &w, &build.scalar))
+    build.tiles = back_tile_plan(d->arena, first, &options);
   build.shared = w.shared, build.each = w.each;
   return build;
 }
@@ -118,5 +122,7 @@ int verb_explain(Driver *d) {
   if (k) build = build_of(d, k, in.sizes, c.model->sizes.n);
   if (!p->refusals.n) build.networks = words_of(d->arena, p, in.sizes);
   if (k) k = ir_run_passes_with(d->arena, k, &(PassOptions){.as_derived = true}, NULL);
-  return explain_model(c.model, p, k, in.sizes, &build, d->options.json, stdout) ? STATUS_DONE : wrong("cannot write the explanation");
+  return explain_model(c.model, p, k, in.sizes, &build, d->options.json, stdout)
+             ? STATUS_DONE
+             : wrong("cannot write the explanation");
 }

@@ -27,8 +27,8 @@ static bool replace(Arena *arena, const char *path, const char *text, size_t n) 
   free(real);
   char *beside = arena_printf(arena, "%s.XXXXXX", target);
   int file = mkstemp(beside);
-  bool ok = file >= 0 && stat(target, &st) == 0 && fchmod(file, st.st_mode & 07777) == 0 && write_whole(file, text, n) &&
-            fsync(file) == 0;
+  bool ok = file >= 0 && stat(target, &st) == 0 && fchmod(file, st.st_mode & 07777) == 0 &&
+            write_whole(file, text, n) && fsync(file) == 0;
   int why = errno;
   if (file >= 0 && close(file) && ok) ok = false, why = errno;
   if (ok && rename(beside, target)) ok = false, why = errno;

@@ -7,8 +7,8 @@ static bool row_is_sound(const char *name, const int64_t *indices, int64_t lo, i
   for (int64_t e = lo; e < hi; e++) {
     int64_t j = indices[e];
     if (j < 0 || j >= columns) {
-      wrong("graph '%s': %s.indices[%lld] = %lld is not a column: there are %lld", name, name, (long long)e, (long long)j,
-            (long long)columns);
+      wrong("graph '%s': %s.indices[%lld] = %lld is not a column: there are %lld", name, name, (long long)e,
+            (long long)j, (long long)columns);
       return false;
     }
     if (last_row[j] == row) {
@@ -32,8 +32,8 @@ static bool pointers_are_sound(const char *name, const int64_t *indptr, int64_t 
       return false;
     }
   if (indptr[rows] == nnz) return true;
-  wrong("graph '%s': %s.indptr ends with %lld, but %s.indices has length %lld", name, name, (long long)indptr[rows], name,
-        (long long)nnz);
+  wrong("graph '%s': %s.indptr ends with %lld, but %s.indices has length %lld", name, name, (long long)indptr[rows],
+        name, (long long)nnz);
   return false;
 }
 

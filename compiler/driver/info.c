@@ -44,7 +44,8 @@ static void print_text(Driver *d, const Model *m) {
   for (uint32_t k = 0; k < m->inputs.n; k++) {
     const Input *x = m->inputs.at[k];
     Shape s = input_shape(arena, m, x);
-    printf("  %-5s %s: %s%s", x->is_param ? "param" : "data", sym_text(m->names, x->name), ELEMS[x->elem], shape_line(arena, &s));
+    printf("  %-5s %s: %s%s", x->is_param ? "param" : "data", sym_text(m->names, x->name), ELEMS[x->elem],
+           shape_line(arena, &s));
     if (x->init) printf(" = %s", term_text(m, arena, x->init));
     putchar('\n');
   }

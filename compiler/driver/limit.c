@@ -1,8 +1,9 @@
 /* limit: see limit.h.
  *
  * A component is summed along its elimination tree (infer/plan.h): once for every copy, an edge once for every value of
- * those above it.  A chain is summed step by step, each over the values that it joins.  A range that depends on indices or edges around it is taken at their middle, a row of a graph at
- * its mean length, what depends on other data as one value: an estimate, and never of what costs nothing. */
+ * those above it.  A chain is summed step by step, each over the values that it joins.  A range that depends on indices
+ * or edges around it is taken at their middle, a row of a graph at its mean length, what depends on other data as one
+ * value: an estimate, and never of what costs nothing. */
 #include "driver/limit.h"
 
 #include <math.h>
@@ -38,7 +39,8 @@ static double extent(Limit *l, const Range *r, int64_t *middle) {
   *middle = 0;
   l->known.steps = 0;
   if (r->kind != RANGE_INTERVAL) return row_length(l, r);
-  if (constant_eval(&l->known, r->lo, &lo) != CONSTANT_KNOWN || constant_eval(&l->known, r->hi, &hi) != CONSTANT_KNOWN) return 1;
+  if (constant_eval(&l->known, r->lo, &lo) != CONSTANT_KNOWN || constant_eval(&l->known, r->hi, &hi) != CONSTANT_KNOWN)
+    return 1;
   *middle = lo.i / 2 + hi.i / 2;
   return fmax((double)hi.i - (double)lo.i, 0);
 }
@@ -92,7 +94,8 @@ static double cost_along(Limit *l, const Component *c) {
   for (uint32_t k = 0; k < c->chain->clique.n; k++) {
     Lagged v = c->chain->clique.at[k];
     if (v.at < c->edges.n) cost *= values(l, c->edges.at[v.at]);
-    else if (v.lag) cost *= counts(l, c, c->chain->counters.at[v.at - c->edges.n]); /* one count follows from the other */
+    else if (v.lag)
+      cost *= counts(l, c, c->chain->counters.at[v.at - c->edges.n]); /* one count follows from the other */
   }
   return cost;
 }
@@ -165,7 +168,9 @@ static bool network_fits(Arena *arena, Diags *to, Limit *l, const Plan *p, const
   if (c->network->parts.at[0] != c || !network_order_at(arena, p, c->network, &l->known, &o)) return true;
   *cost = o.steps * network_outer_copies(c->network, &l->known);
   if (o.fits) return true;
-  Diag *d = diag_error(to, c->network->span, "the exact sum over these copies joins %lld of them in one clique (%s), %.2g values, and keeps %.2g numbers; the limits are %.2g and %.2g",
+  Diag *d = diag_error(to, c->network->span,
+                       "the exact sum over these copies joins %lld of them in one clique (%s), %.2g values, and keeps "
+                       "%.2g numbers; the limits are %.2g and %.2g",
                        (long long)o.copies, o.who, o.cells, o.kept, NETWORK_MAX_CELLS, NETWORK_MAX_KEPT);
   diag_hint(to, d, "%s", precheck_sizes(arena, l->in->model, l->in->sizes));
   return false;
@@ -180,20 +185,29 @@ static double component_cost(Limit *l, const Component *c) {
 static void refuse(Arena *arena, Diags *to, const Inputs *in, const Component *c, double cost, double max) {
   const char *names = "";
   for (uint32_t i = 0; i < c->edges.n; i++)
-    names = arena_printf(arena, "%s%s'%s'", names, !i ? "" : i + 1 == c->edges.n ? " and " : ", ", sym_text(in->model->names, c->edges.at[i]->name));
-  Diag *d = diag_error(to, c->edges.at[0]->span, "the exact sum over %s takes about %.2g weight evaluations; the limit is %.2g", names, cost, max);
+    names = arena_printf(arena, "%s%s'%s'", names,
+                         !i                    ? ""
+                         : i + 1 == c->edges.n ? " and "
+                                               : ", ",
+                         sym_text(in->model->names, c->edges.at[i]->name));
+  Diag *d =
+      diag_error(to, c->edges.at[0]->span,
+                 "the exact sum over %s takes about %.2g weight evaluations; the limit is %.2g", names, cost, max);
   for (uint32_t i = 1; i < c->edges.n; i++) diag_note(to, d, c->edges.at[i]->span, "joined to it");
-  diag_hint(to, d, "%s; --max-cost=%.0e allows it", precheck_sizes(arena, in->model, in->sizes), pow(10, ceil(log10(cost))));
+  diag_hint(to, d, "%s; --max-cost=%.0e allows it", precheck_sizes(arena, in->model, in->sizes),
+            pow(10, ceil(log10(cost))));
 }
 
 /* The joint law of two nodes has a number for every choice of both. */
 static bool pairs_fit(Diags *to, Limit *l, const Component *c) {
   const Edge *e = c->structure->edge;
-  double n = size_of(l, e->n), choices = (e->m ? size_of(l, e->m) : n) * (n + edge_has_none(e)) , all = choices * choices * copies(l, &e->plates, 0);
+  double n = size_of(l, e->n), choices = (e->m ? size_of(l, e->m) : n) * (n + edge_has_none(e)),
+         all = choices * choices * copies(l, &e->plates, 0);
   if (!asked_of(l->in->model, e).pairs || all <= MOST_PAIRS) return true;
   Diag *d = diag_error(to, e->span, "queries about two nodes of '%s' at once keep %.2g numbers; the limit is %.1g",
                        sym_text(l->in->model->names, e->name), all, MOST_PAIRS);
-  diag_hint(to, d, "'infer %s by sample(n = ..)' estimates them from draws of the whole", sym_text(l->in->model->names, e->name));
+  diag_hint(to, d, "'infer %s by sample(n = ..)' estimates them from draws of the whole",
+            sym_text(l->in->model->names, e->name));
   return false;
 }
 
@@ -204,11 +218,17 @@ static bool subsets_fit(Arena *arena, Diags *to, Limit *l, const Component *c, d
   double n = size_of(l, e->n), bits = e->m ? fmin(size_of(l, e->m), n) : n;
   if (bits <= MOST_BITS) return true;
   const char *name = sym_text(l->in->model->names, e->name);
-  Diag *d = diag_error(to, e->span, "the exact sum over '%s' goes through the subsets of %.0f targets, about %.2g steps; the limit is %d targets", name,
-                       bits, cost, MOST_BITS);
-  const char *way = e->domain == DOMAIN_PERMUTATION
-      ? arena_printf(arena, "'infer %s by sinkhorn(steps = 20)' and '.. by bethe(steps = 20)' approximate E and P; ", name) : "";
-  diag_hint(to, d, "%s'mode(%s[..])' is exact at any size; --max-cost=%.0e allows the sum", way, name, pow(10, ceil(log10(cost))));
+  Diag *d = diag_error(
+      to, e->span,
+      "the exact sum over '%s' goes through the subsets of %.0f targets, about %.2g steps; the limit is %d targets",
+      name, bits, cost, MOST_BITS);
+  const char *way =
+      e->domain == DOMAIN_PERMUTATION
+          ? arena_printf(arena,
+                         "'infer %s by sinkhorn(steps = 20)' and '.. by bethe(steps = 20)' approximate E and P; ", name)
+          : "";
+  diag_hint(to, d, "%s'mode(%s[..])' is exact at any size; --max-cost=%.0e allows the sum", way, name,
+            pow(10, ceil(log10(cost))));
   return false;
 }
 

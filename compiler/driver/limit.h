@@ -8,8 +8,8 @@
  * `max` weight evaluations at these sizes (0: the default). */
 bool limit_holds(Arena *arena, const Loaded *l, const Inputs *in, double max);
 
-/* What compiling may take of the arena, beside which LLVM has its own: a message and less than 1 GB where a model asks for more.
- * The largest example takes a hundredth of it. */
+/* What compiling may take of the arena, beside which LLVM has its own: a message and less than 1 GB where a model asks
+ * for more. The largest example takes a hundredth of it. */
 #define COMPILE_MOST_GIB 0.625
 
 /* Bytes, by the options, for arena_allow. */

@@ -44,7 +44,8 @@ Loaded *load_file(Arena *arena, const char *path) {
 
 Loaded *load_text(Arena *arena, const char *name, const char *text, size_t n) {
   double start = seconds_now();
-  if (n <= SOURCE_MAX_BYTES) return check_loaded(arena, parse_source(arena, source_from_text(arena, name, text, n)), start);
+  if (n <= SOURCE_MAX_BYTES)
+    return check_loaded(arena, parse_source(arena, source_from_text(arena, name, text, n)), start);
   wrong("'%s' is larger than %d bytes", name, SOURCE_MAX_BYTES);
   return NULL;
 }

@@ -68,16 +68,19 @@ bool measure_fits(Arena *arena, const Inputs *in) {
   for (uint32_t k = 0; k < m->inputs.n; k++) {
     const Input *x = m->inputs.at[k];
     if (x->elem == ELEM_GRAPH || !measure_input(in, x, shape)) continue;
-    if (!add(&total, "input", sym_text(m->names, x->name), (int)x->dims.n, shape, bind_elem_type(x->elem, in->f64))) return false;
+    if (!add(&total, "input", sym_text(m->names, x->name), (int)x->dims.n, shape, bind_elem_type(x->elem, in->f64)))
+      return false;
   }
   for (uint32_t k = 0; k < m->outs.n; k++) {
     const Out *o = m->outs.at[k];
     const char *name = sym_text(m->names, o->name);
     if (!measure_output(m, in->sizes, o, shape)) {
-      wrong("the shape of output '%s' cannot be worked out at these sizes: a number overflows or divides by zero", name);
+      wrong("the shape of output '%s' cannot be worked out at these sizes: a number overflows or divides by zero",
+            name);
       return false;
     }
-    if (!add(&total, "output", name, (int)(o->slots.n + o->axes.n), shape, measure_output_type(o, in->f64))) return false;
+    if (!add(&total, "output", name, (int)(o->slots.n + o->axes.n), shape, measure_output_type(o, in->f64)))
+      return false;
   }
   return true;
 }

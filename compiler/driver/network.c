@@ -1,7 +1,7 @@
 /* network: see network.h.
  *
- * Which copies the instances of a weight name follows from sizes, and perhaps from arrays of integers: then the routine that the
- * kernel calls for an order (runtime/family/network_order.c) is asked here. */
+ * Which copies the instances of a weight name follows from sizes, and perhaps from arrays of integers: then the routine
+ * that the kernel calls for an order (runtime/family/network_order.c) is asked here. */
 #include "driver/network.h"
 
 #include <math.h>
@@ -165,7 +165,8 @@ static const char *copy_name(Look *l, int64_t var) {
 
 static const char *members(Look *l, const int32_t *member, int64_t n) {
   const char *text = "";
-  for (int64_t k = 0; k < n && k < MOST_LISTED; k++) text = arena_printf(l->arena, "%s%s%s", text, k ? ", " : "", copy_name(l, member[k]));
+  for (int64_t k = 0; k < n && k < MOST_LISTED; k++)
+    text = arena_printf(l->arena, "%s%s%s", text, k ? ", " : "", copy_name(l, member[k]));
   return n > MOST_LISTED ? arena_printf(l->arena, "%s, ..", text) : text;
 }
 
@@ -176,7 +177,8 @@ bool network_order_at(Arena *arena, const Plan *p, const Network *net, Known *kn
   l.first = zeros(arena, net->parts.n, sizeof *l.first);
   l.values = zeros(arena, net->parts.n, sizeof *l.values);
   if (!number_variables(&l, &to->vars) || !bind_outer(&l)) return false;
-  int64_t *group = zeros(arena, 4 * net->groups.n, sizeof *group), *dims = zeros(arena, NETWORK_MAX_SCOPE * net->groups.n, sizeof *dims), factors = 0;
+  int64_t *group = zeros(arena, 4 * net->groups.n, sizeof *group),
+          *dims = zeros(arena, NETWORK_MAX_SCOPE * net->groups.n, sizeof *dims), factors = 0;
   for (uint32_t k = 0; k < net->groups.n; k++) {
     int64_t count = 0;
     instances(&l, net->groups.at[k], 0, &count);
@@ -187,8 +189,16 @@ bool network_order_at(Arena *arena, const Plan *p, const Network *net, Known *kn
   }
   int64_t *var = zeros(arena, 3 * to->vars, sizeof *var);
   fill_variables(&l, var);
-  NetworkGraph g = {.vars = to->vars, .groups = net->groups.n, .factors = factors, .names = l.scope.n, .group = group, .dims = dims,
-                    .scope = l.scope.at, .var = var, .held = -1, .widest = WIDEST};
+  NetworkGraph g = {.vars = to->vars,
+                    .groups = net->groups.n,
+                    .factors = factors,
+                    .names = l.scope.n,
+                    .group = group,
+                    .dims = dims,
+                    .scope = l.scope.at,
+                    .var = var,
+                    .held = -1,
+                    .widest = WIDEST};
   int64_t work = 2000 + 64 * to->vars + (WIDEST + 40) * (to->vars + 4) + 24 * factors + 6 * (int64_t)l.scope.n;
   NetworkWork w = {zeros(arena, work, sizeof(double)), work, false};
   to->fits = attn_rt_network_order(&g, &w);
@@ -207,7 +217,8 @@ double network_outer_copies(const Network *net, Known *known) {
     const Range *r = &net->parts.at[0]->plates.at[k]->range;
     Constant lo, hi;
     known->steps = 0;
-    if (constant_eval(known, r->lo, &lo) != CONSTANT_KNOWN || constant_eval(known, r->hi, &hi) != CONSTANT_KNOWN) return 1;
+    if (constant_eval(known, r->lo, &lo) != CONSTANT_KNOWN || constant_eval(known, r->hi, &hi) != CONSTANT_KNOWN)
+      return 1;
     n *= fmax((double)hi.i - (double)lo.i, 0);
   }
   return n;
@@ -217,15 +228,16 @@ double network_outer_copies(const Network *net, Known *known) {
 
 enum { MOST_PLATES = 2 };
 
-/* The copies of an instance are at most line[0] lines and line[1] columns apart when counted line by line, and column[1] columns
- * and column[0] lines when counted column by column; false: by no constant. */
+/* The copies of an instance are at most line[0] lines and line[1] columns apart when counted line by line, and
+ * column[1] columns and column[0] lines when counted column by column; false: by no constant. */
 typedef struct Apart { int64_t line[MOST_PLATES], column[MOST_PLATES]; } Apart;
 
 static void note_distance(Apart *a, int64_t d, int64_t e) {
   int64_t by_line = d < 0 || (d == 0 && e < 0) ? -1 : 1, by_column = e < 0 || (e == 0 && d < 0) ? -1 : 1;
   int64_t line[] = {d * by_line, e * by_line}, column[] = {d * by_column, e * by_column};
   if (line[0] > a->line[0] || (line[0] == a->line[0] && line[1] > a->line[1])) memcpy(a->line, line, sizeof line);
-  if (column[1] > a->column[1] || (column[1] == a->column[1] && column[0] > a->column[0])) memcpy(a->column, column, sizeof column);
+  if (column[1] > a->column[1] || (column[1] == a->column[1] && column[0] > a->column[0]))
+    memcpy(a->column, column, sizeof column);
 }
 
 static bool distances(Arena *arena, const Network *net, Apart *to) {
@@ -235,7 +247,8 @@ static bool distances(Arena *arena, const Network *net, Apart *to) {
     const Group *g = net->groups.at[i];
     for (uint32_t a = 0; a < g->names.n; a++)
       for (uint32_t b = 0; b < a; b++) {
-        const Term *const *p = (const Term *const *)g->names.at[a]->args.at + net->outer, *const *q = (const Term *const *)g->names.at[b]->args.at + net->outer;
+        const Term *const *p = (const Term *const *)g->names.at[a]->args.at + net->outer,
+                          *const *q = (const Term *const *)g->names.at[b]->args.at + net->outer;
         int64_t d, e;
         if (!dim_difference(arena, p[0], q[0], &d) || !dim_difference(arena, p[1], q[1], &e)) return false;
         note_distance(to, d, e);
@@ -251,22 +264,31 @@ static const char *size_text(Arena *arena, const Model *m, const Range *r) {
   return from_zero ? hi : arena_printf(arena, "(%s - %s)", hi, term_text(m, arena, r->lo));
 }
 
-static const char *number(Arena *arena, double x) { return x < 1e15 ? arena_printf(arena, "%.0f", x) : arena_printf(arena, "%.2g", x); }
+static const char *number(Arena *arena, double x) {
+  return x < 1e15 ? arena_printf(arena, "%.0f", x) : arena_printf(arena, "%.2g", x);
+}
 
 /* d * size + e + 1, times n */
 static const char *copies_words(Arena *arena, int64_t d, const char *size, int64_t e, int64_t n) {
   const char *text = d == 0 ? "" : d == 1 ? size : arena_printf(arena, "%lld %s", (long long)d, size);
-  text = *text ? arena_printf(arena, "%s %c %lld", text, e + 1 < 0 ? '-' : '+', (long long)(e + 1 < 0 ? -e - 1 : e + 1)) : arena_printf(arena, "%lld", (long long)(e + 1));
+  text = *text ? arena_printf(arena, "%s %c %lld", text, e + 1 < 0 ? '-' : '+', (long long)(e + 1 < 0 ? -e - 1 : e + 1))
+               : arena_printf(arena, "%lld", (long long)(e + 1));
   return n > 1 ? arena_printf(arena, "%lld (%s)", (long long)n, text) : text;
 }
 
 static const char *formula_words(Arena *arena, const Plan *p, const Network *net) {
   Apart a = {0};
-  if (!distances(arena, net, &a)) return "    how many copies a clique has follows from the sizes, and from what data name\n";
+  if (!distances(arena, net, &a))
+    return "    how many copies a clique has follows from the sizes, and from what data name\n";
   const IndexVec *plates = &net->parts.at[0]->plates;
-  const char *rows = size_text(arena, p->model, &plates->at[net->outer]->range), *columns = size_text(arena, p->model, &plates->at[net->outer + 1]->range);
-  const char *line = copies_words(arena, a.line[0], columns, a.line[1], net->parts.n), *column = copies_words(arena, a.column[1], rows, a.column[0], net->parts.n);
-  return arena_printf(arena, "    a clique has at most %s copies line by line, and %s column by column; its cells are the product of their numbers of values\n", line, column);
+  const char *rows = size_text(arena, p->model, &plates->at[net->outer]->range),
+             *columns = size_text(arena, p->model, &plates->at[net->outer + 1]->range);
+  const char *line = copies_words(arena, a.line[0], columns, a.line[1], net->parts.n),
+             *column = copies_words(arena, a.column[1], rows, a.column[0], net->parts.n);
+  return arena_printf(arena,
+                      "    a clique has at most %s copies line by line, and %s column by column; its cells are the "
+                      "product of their numbers of values\n",
+                      line, column);
 }
 
 static const char *joins_words(Arena *arena, const Plan *p, const Network *net) {
@@ -283,19 +305,25 @@ static const char *joins_words(Arena *arena, const Plan *p, const Network *net) 
 }
 
 static const char *order_words(Arena *arena, const NetworkOrder *o) {
-  const char *text = arena_printf(arena, "    at these sizes %lld copies; the largest clique joins %lld of them (%s), %s values\n", (long long)o->vars,
-                                  (long long)o->copies, o->who, number(arena, o->cells));
-  text = arena_printf(arena, "%s    %s values in all cliques, %s numbers of 8 bytes kept, twice\n", text, number(arena, o->steps), number(arena, o->kept));
+  const char *text =
+      arena_printf(arena, "    at these sizes %lld copies; the largest clique joins %lld of them (%s), %s values\n",
+                   (long long)o->vars, (long long)o->copies, o->who, number(arena, o->cells));
+  text = arena_printf(arena, "%s    %s values in all cliques, %s numbers of 8 bytes kept, twice\n", text,
+                      number(arena, o->steps), number(arena, o->kept));
   return o->fits ? text : arena_printf(arena, "%s    that is above the limit\n", text);
 }
 
 const char *network_words(Arena *arena, const Plan *p, const Network *net, Known *known) {
   NetworkOrder o;
   const char *text = arena_printf(arena, "    an instance of a weight joins %s\n", joins_words(arena, p, net));
-  text = arena_printf(arena, "%s    one copy after another is summed out, each with what it is joined to by then (its clique), in the cheapest order found:\n"
-                             "    min-fill, ties broken in several ways; smallest clique; line by line; column by column\n", text);
+  text = arena_printf(arena,
+                      "%s    one copy after another is summed out, each with what it is joined to by then (its "
+                      "clique), in the cheapest order found:\n"
+                      "    min-fill, ties broken in several ways; smallest clique; line by line; column by column\n",
+                      text);
   text = arena_printf(arena, "%s%s", text, formula_words(arena, p, net));
   if (network_order_at(arena, p, net, known, &o)) text = arena_printf(arena, "%s%s", text, order_words(arena, &o));
-  return arena_printf(arena, "%s    above %.0f values in a clique, or %.0f numbers kept, it is an error that names the clique\n", text, NETWORK_MAX_CELLS,
-                      NETWORK_MAX_KEPT);
+  return arena_printf(
+      arena, "%s    above %.0f values in a clique, or %.0f numbers kept, it is an error that names the clique\n", text,
+      NETWORK_MAX_CELLS, NETWORK_MAX_KEPT);
 }

@@ -8,7 +8,8 @@
 /* Of one of its outer copies. */
 typedef struct NetworkOrder {
   int64_t vars;
-  double cells, kept, steps; /* numbers in the largest clique, in all tables that are kept, in all cliques; infinite: not known */
+  double cells, kept,
+      steps; /* numbers in the largest clique, in all tables that are kept, in all cliques; infinite: not known */
   int64_t copies;            /* in the largest clique, */
   const char *who;           /* which ones */
   bool fits;                 /* within what the runtime allows */

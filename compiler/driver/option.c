@@ -59,7 +59,9 @@ static bool read_tol(Options *o, const char *v) { return read_real(v, &o->tol) &
 
 static bool read_max_cost(Options *o, const char *v) { return read_real(v, &o->max_cost) && o->max_cost > 0; }
 
-static bool read_max_memory(Options *o, const char *v) { return read_real(v, &o->max_memory) && o->max_memory > 0 && o->max_memory < 1e9; }
+static bool read_max_memory(Options *o, const char *v) {
+  return read_real(v, &o->max_memory) && o->max_memory > 0 && o->max_memory < 1e9;
+}
 
 static bool read_cpu(Options *o, const char *v) {
   o->cpu = v;
@@ -84,7 +86,8 @@ static bool set_sanitize(Options *o, const char *v) { return !v && (o->sanitize 
 #endif
 
 static bool read_reassociate(Options *o, const char *v) {
-  static const char *const modes[] = {[REASSOCIATE_AUTO] = "auto", [REASSOCIATE_ALWAYS] = "always", [REASSOCIATE_NEVER] = "never"};
+  static const char *const modes[] = {
+      [REASSOCIATE_AUTO] = "auto", [REASSOCIATE_ALWAYS] = "always", [REASSOCIATE_NEVER] = "never"};
   for (int m = REASSOCIATE_AUTO; m <= REASSOCIATE_NEVER; m++)
     if (!strcmp(modes[m], v)) return o->reassociate = (Reassociate)m, true;
   return false;

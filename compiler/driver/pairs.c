@@ -186,7 +186,9 @@ static bool mentions(const Term *t, Var v) {
   return v.index ? term_mentions_index(t, v.index) : term_mentions_edge(t, v.edge);
 }
 
-static bool range_mentions(const Range *r, Var v) { return mentions(r->lo, v) || mentions(r->hi, v) || mentions(r->row, v); }
+static bool range_mentions(const Range *r, Var v) {
+  return mentions(r->lo, v) || mentions(r->hi, v) || mentions(r->row, v);
+}
 
 /* Whether what comes after number k depends on its value. */
 static bool matters(const Vars *vars, uint32_t k) {
@@ -233,7 +235,8 @@ static double count(Pairs *p, const Vars *vars, uint32_t k) {
   double sum = 0;
   p->exact = p->exact && runs == n;
   for (int64_t r = 0; r < runs; r++) {
-    int64_t from = (int64_t)((double)n * (double)r / (double)runs), to = (int64_t)((double)n * (double)(r + 1) / (double)runs);
+    int64_t from = (int64_t)((double)n * (double)r / (double)runs),
+            to = (int64_t)((double)n * (double)(r + 1) / (double)runs);
     set_value(p, v, lo + from + (to - from) / 2, true);
     if (!is_dead(p, v.edge)) sum += (double)(to - from) * count(p, vars, k + 1);
   }

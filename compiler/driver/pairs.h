@@ -2,9 +2,9 @@
  *
  * Live: what the domain and `where` leave.  Conditions that are affine in an edge are solved for the run of values that
  * they admit, others are tried value by value.  Copies are gone through one by one while that takes fewer than
- * PAIRS_STEPS trials, which makes the count exact; beyond, every plate is cut into as many runs of equal length as fit, and
- * the copy in the middle of a run stands for it.  That is the midpoint rule, the same at every call: for supports with
- * affine bounds its error is below 1e-4 of the count. */
+ * PAIRS_STEPS trials, which makes the count exact; beyond, every plate is cut into as many runs of equal length as fit,
+ * and the copy in the middle of a run stands for it.  That is the midpoint rule, the same at every call: for supports
+ * with affine bounds its error is below 1e-4 of the count. */
 #ifndef ATTN_DRIVER_PAIRS_H
 #define ATTN_DRIVER_PAIRS_H
 
@@ -24,7 +24,8 @@ typedef struct Pairs {
 } Pairs;
 
 Pairs pairs_of(Arena *arena, const Model *m, const int64_t *sizes, const Inputs *in);
-/* Joint values of the copies in these plates of the edges that t mentions.  A bit is one pair: its edge, there or not. */
+/* Joint values of the copies in these plates of the edges that t mentions.  A bit is one pair: its edge, there or not.
+ */
 double pairs_count(Pairs *p, const IndexVec *plates, const Term *t);
 /* lo .. hi at what is known, 0 where that is nothing. */
 int64_t pairs_extent(Pairs *p, const Range *r, int64_t *lo);

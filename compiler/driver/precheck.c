@@ -9,7 +9,12 @@
 typedef enum { ANY, POSITIVE, NONNEGATIVE, UNIT, FINITE, FROM_ONE } Demand;
 
 static const char *const DEMANDS[] = {
-  [ANY] = "", [POSITIVE] = "positive", [NONNEGATIVE] = "at least 0", [UNIT] = "between 0 and 1", [FINITE] = "a number", [FROM_ONE] = "at least 1",
+    [ANY] = "",
+    [POSITIVE] = "positive",
+    [NONNEGATIVE] = "at least 0",
+    [UNIT] = "between 0 and 1",
+    [FINITE] = "a number",
+    [FROM_ONE] = "at least 1",
 };
 
 /* Of parameter `k`.  What is normalised (weights, logits) is a weight like others, not a parameter. */
@@ -18,7 +23,11 @@ static Demand demand(Dist d, uint32_t k) {
   case DIST_UNIFORM: case DIST_WEIGHTS: case DIST_LOGITS: return ANY;
   case DIST_STICK_BREAKING: case DIST_BERNOULLI: case DIST_GEOMETRIC: return UNIT;
   case DIST_BERNOULLI_LOGIT: return FINITE;
-  case DIST_BETA_GEOMETRIC: case DIST_GAMMA: case DIST_BETA: case DIST_DIRICHLET: case DIST_EXPONENTIAL: return POSITIVE;
+  case DIST_BETA_GEOMETRIC:
+  case DIST_GAMMA:
+  case DIST_BETA:
+  case DIST_DIRICHLET:
+  case DIST_EXPONENTIAL: return POSITIVE;
   case DIST_POISSON: return NONNEGATIVE;
   case DIST_BINOMIAL: return k == 0 ? NONNEGATIVE : UNIT;
   case DIST_NORMAL: case DIST_LAPLACE: return k == 1 ? POSITIVE : FINITE;
@@ -99,6 +108,7 @@ bool precheck(Arena *arena, const Loaded *l, const Inputs *in) {
 const char *precheck_sizes(Arena *arena, const Model *m, const int64_t *sizes) {
   const char *text = "";
   for (uint32_t k = 0; k < m->sizes.n; k++)
-    text = arena_printf(arena, "%s%s%s = %lld", text, k ? ", " : "", sym_text(m->names, m->sizes.at[k]->name), (long long)sizes[k]);
+    text = arena_printf(arena, "%s%s%s = %lld", text, k ? ", " : "", sym_text(m->names, m->sizes.at[k]->name),
+                        (long long)sizes[k]);
   return text;
 }

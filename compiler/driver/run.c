@@ -28,7 +28,8 @@ int verb_run(Driver *d) {
   if (!output_plan(c.model, d->options.output)) return STATUS_WRONG;
   Watch w = watch_model(d->arena, c.file, c.model, &d->options);
   status = bind_inputs(d->arena, w.watched, d->options.f64, words->at + c.used, words->n - c.used, BIND_ALL, &in);
-  if (status || !precheck(d->arena, c.file, &in) || !limit_holds(d->arena, c.file, &in, d->options.max_cost)) return STATUS_WRONG;
+  if (status || !precheck(d->arena, c.file, &in) || !limit_holds(d->arena, c.file, &in, d->options.max_cost))
+    return STATUS_WRONG;
   if (!d->options.no_cache) d->options.cache = cache_folder(d->arena);
   if (!execute_compile(d->arena, c.file, w.watched, &d->options, in.sizes, &p)) return STATUS_WRONG;
   status = run_program(d, &w, &p, &in);

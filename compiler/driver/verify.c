@@ -26,9 +26,13 @@ enum { TRIALS = 20, PERTURBED_RUNS = 4, DRAWS = 400 };
 static const double TOLERANCE_F64 = 1e-10, ROUNDING[] = {0x1p-23, 0x1p-52}, EXCUSE = 8;
 static const double DRAW_SECONDS = 10;
 /* Sizes that the user gives are worth waiting for. */
-static const OracleLimits LIMITS = {.max_values = 4e5, .max_steps = 2e7}, LIMITS_FIXED = {.max_values = 1e7, .max_steps = 2e9};
+static const OracleLimits LIMITS = {.max_values = 4e5, .max_steps = 2e7},
+                          LIMITS_FIXED = {.max_values = 1e7, .max_steps = 2e9};
 
-typedef struct Score { double worst, allowed; int judged, excused; } Score; /* allowed: the largest of all trials so far */
+typedef struct Score {
+  double worst, allowed;
+  int judged, excused;
+} Score; /* allowed: the largest of all trials so far */
 
 typedef struct Verify {
   Driver *d;
@@ -122,7 +126,8 @@ static double allowed_error(const Verify *v, const Binding *b, int p, uint32_t o
   return fmax(allowed, tol);
 }
 
-static bool judge(Verify *v, Arena *arena, const Binding *b, int p, uint32_t out, const AttnArray *got, const OutputArray *want) {
+static bool judge(Verify *v, Arena *arena, const Binding *b, int p, uint32_t out, const AttnArray *got,
+                  const OutputArray *want) {
   int64_t at;
   Score *s = &v->score[p][out];
   double error = compare_output(got, want, &at), real = allowed_error(v, b, p, out), allowed = want->real ? real : 0;
@@ -141,7 +146,9 @@ static bool judge(Verify *v, Arena *arena, const Binding *b, int p, uint32_t out
 static bool bound_rises(const Verify *v, int p, const Results *r) {
   const AttnArray *f = watch_bound(&v->watch, r);
   int64_t step = f ? watch_fall(f) : 0;
-  if (step) wrong("the bound falls in step %lld at %s, from %.10g to %.10g, though the step is closed", (long long)step, PRECISION[p], value_at(f, step - 1), value_at(f, step));
+  if (step)
+    wrong("the bound falls in step %lld at %s, from %.10g to %.10g, though the step is closed", (long long)step,
+          PRECISION[p], value_at(f, step - 1), value_at(f, step));
   return !step;
 }
 
@@ -232,7 +239,8 @@ static bool compile(Verify *v) {
 }
 
 static void progress(const Verify *v, int done, double start) {
-  if (isatty(STDERR_FILENO) && seconds_now() - start > 1) fprintf(stderr, "\r%d of %d trials%s", done, v->trials, done < v->trials ? "" : "\n");
+  if (isatty(STDERR_FILENO) && seconds_now() - start > 1)
+    fprintf(stderr, "\r%d of %d trials%s", done, v->trials, done < v->trials ? "" : "\n");
 }
 
 static bool run_trials(Verify *v) {
@@ -249,7 +257,8 @@ static bool run_trials(Verify *v) {
 
 static void report(const Verify *v) {
   const Model *m = v->model;
-  printf("model %s: %d trials from seed %llu\n", sym_text(m->names, m->name), v->trials, (unsigned long long)v->d->options.seed);
+  printf("model %s: %d trials from seed %llu\n", sym_text(m->names, m->name), v->trials,
+         (unsigned long long)v->d->options.seed);
   for (uint32_t k = 0; k < m->outs.n; k++) {
     printf("  %s:", sym_text(m->names, m->outs.at[k]->name));
     if (v->unjudged[k] == v->trials) {

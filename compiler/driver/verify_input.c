@@ -65,7 +65,8 @@ static Bound to_bound(Arena *arena, const Input *in, const BoundInput *b, bool f
   ElemType t = bind_elem_type(in->elem, f64);
   if (in->elem == ELEM_GRAPH) {
     int64_t rows = b->dims[0] + 1;
-    return (Bound){.origin = FROM_VALUE, .indptr = view(b->indptr, t, 1, &rows), .indices = view(b->indices, t, 1, &b->nnz)};
+    return (Bound){
+        .origin = FROM_VALUE, .indptr = view(b->indptr, t, 1, &rows), .indices = view(b->indices, t, 1, &b->nnz)};
   }
   if (b->real) return (Bound){.origin = FROM_VALUE, .data = real_array(arena, b, t, noise, seed)};
   if (t == ELEMTYPE_BOOL) return (Bound){.origin = FROM_VALUE, .data = bool_array(arena, b)};

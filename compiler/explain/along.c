@@ -53,12 +53,15 @@ Along along_of(const Facts *f, const Component *c) {
     vec_push(f->arena, &a.joined, copy_text(f, c, v));
     if (in_state) vec_push(f->arena, &a.state, copy_text(f, c, v));
     if (in_state) a.kept = times(f, a.kept, number_of_values(f, c, v));
-    if (!is_counter(c, v) || v.lag) a.work = times(f, a.work, number_of_values(f, c, v)); /* one count follows from the other */
+    if (!is_counter(c, v) || v.lag)
+      a.work = times(f, a.work, number_of_values(f, c, v)); /* one count follows from the other */
   }
   for (uint32_t k = 0; k < ch->counters.n; k++) {
     const Counter *counter = ch->counters.at[k];
     const char *limit = counter->limit ? plain_text(f, counter->limit, NULL) : NULL;
-    const char *how = !limit ? "" : arena_printf(f->arena, counter->saturates ? ", from %s on all one" : ", no further than %s", limit);
+    const char *how =
+        !limit ? ""
+               : arena_printf(f->arena, counter->saturates ? ", from %s on all one" : ", no further than %s", limit);
     vec_push(f->arena, &a.counts, arena_printf(f->arena, "%s%s", plain_text(f, counter->sum, NULL), how));
   }
   a.work = arena_printf(f->arena, "%s * %s", steps_text(f, c), a.work);

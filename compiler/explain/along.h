@@ -4,8 +4,8 @@
 
 #include "explain/formula.h"
 
-/* What a component's copies that are joined along a plate make: the plates beside it, what one step joins, what is kept from step
- * to step, what a pass costs.  Requires c->chain. */
+/* What a component's copies that are joined along a plate make: the plates beside it, what one step joins, what is kept
+ * from step to step, what a pass costs.  Requires c->chain. */
 typedef struct Along {
   const char *step;  /* "t in T" */
   IndexVec beside;

@@ -13,16 +13,45 @@ typedef enum { CLASS_FREE, CLASS_ARITHMETIC, CLASS_DIVISION, CLASS_TRANSCENDENTA
 
 static CostClass class_of(IrOp op) {
   switch (op) {
-  case IR_CONST: case IR_SIZE: case IR_INDEX: case IR_RESULT: case IR_CONVERT: case IR_LOAD: case IR_ARRAY: case IR_STORE:
-  case IR_SOLVE: case IR_CHECK_INDEX: case IR_CHECK_NONZERO: case IR_CHECK_CONCAVE: case IR_CHECK_CLIQUE: case IR_LOOP: case IR_OP_COUNT_: return CLASS_FREE;
-  case IR_ADD: case IR_SUB: case IR_MUL: case IR_NEG: case IR_ABS: case IR_SIGN: case IR_MIN: case IR_MAX: case IR_FLOOR:
+  case IR_CONST:
+  case IR_SIZE:
+  case IR_INDEX:
+  case IR_RESULT:
+  case IR_CONVERT:
+  case IR_LOAD:
+  case IR_ARRAY:
+  case IR_STORE:
+  case IR_SOLVE:
+  case IR_CHECK_INDEX:
+  case IR_CHECK_NONZERO:
+  case IR_CHECK_CONCAVE:
+  case IR_CHECK_CLIQUE:
+  case IR_LOOP:
+  case IR_OP_COUNT_: return CLASS_FREE;
+  case IR_ADD:
+  case IR_SUB:
+  case IR_MUL:
+  case IR_NEG:
+  case IR_ABS:
+  case IR_SIGN:
+  case IR_MIN:
+  case IR_MAX:
+  case IR_FLOOR:
   case IR_CEIL: case IR_ROUND: case IR_LOGMUL: case IR_RANDOM: return CLASS_ARITHMETIC;
   case IR_DIV: case IR_SQRT: return CLASS_DIVISION;
   case IR_POW: case IR_EXP: case IR_EXPM1: case IR_LOG: case IR_LOG1P: case IR_TANH: case IR_SIGMOID: case IR_SOFTPLUS:
   case IR_SIN: case IR_COS: case IR_ERF: case IR_LGAMMA: case IR_LBETA: case IR_DIGAMMA: case IR_LOGADD:
     return CLASS_TRANSCENDENTAL;
-  case IR_EQ: case IR_NE: case IR_LT: case IR_LE: case IR_GT: case IR_GE: case IR_AND: case IR_OR: case IR_NOT: case IR_SELECT:
-    return CLASS_SELECTION;
+  case IR_EQ:
+  case IR_NE:
+  case IR_LT:
+  case IR_LE:
+  case IR_GT:
+  case IR_GE:
+  case IR_AND:
+  case IR_OR:
+  case IR_NOT:
+  case IR_SELECT: return CLASS_SELECTION;
   case IR_FLOORDIV: case IR_MOD: return CLASS_FREE;
   }
   return CLASS_FREE;
@@ -83,7 +112,8 @@ static Poly with_axes(Facts *f, const Acc *a, Poly n) {
 }
 
 static const char *item_text(const Facts *f, const Loop *l, const Acc *a) {
-  return a->naxis ? arena_printf(f->arena, "%s, over %s", acc_text(f, l, a), loop_name(f, l)) : value_text(f, a->result);
+  return a->naxis ? arena_printf(f->arena, "%s, over %s", acc_text(f, l, a), loop_name(f, l))
+                  : value_text(f, a->result);
 }
 
 static void charge_acc(Walk *w, const Loop *l, const Acc *a, const Poly *elements) {
@@ -246,12 +276,17 @@ static void count_array(Facts *f, const Array *a, const Access *use) {
   Val v = use->stored[a->id];
   const char *made_by = use->solved[a->id];
   vec_push(f->arena, &f->kept,
-           (Kept){a, let ? a->name + 4 : a->name, v ? value_text(f, v) : made_by ? arena_printf(f->arena, "what %s leaves", made_by) : "...", let, n, bytes, is_pairwise(f, &n)});
+           (Kept){a, let ? a->name + 4 : a->name,
+                  v         ? value_text(f, v)
+                  : made_by ? arena_printf(f->arena, "what %s leaves", made_by)
+                            : "...",
+                  let, n, bytes, is_pairwise(f, &n)});
 }
 
 void count_memory(Facts *f) {
   uint32_t n = f->k->arrays.n;
-  Access use = {f, NEW_ARRAY(f->arena, bool, n + 1), NEW_ARRAY(f->arena, Val, n + 1), NEW_ARRAY(f->arena, const char *, n + 1)};
+  Access use = {f, NEW_ARRAY(f->arena, bool, n + 1), NEW_ARRAY(f->arena, Val, n + 1),
+                NEW_ARRAY(f->arena, const char *, n + 1)};
   walk_code(f->k, f->k->top, note_access, &use);
   for (uint32_t i = 0; i < n; i++) count_array(f, f->k->arrays.at[i], &use);
 }

@@ -21,9 +21,9 @@ typedef struct ExplainBuild {
 } ExplainBuild;
 
 /* k: the kernel after all passes, its sums in the order of the model (REASSOCIATE_NEVER); NULL when plan->refusals says
- * why there is none.  sizes: by Size.id, -1 where not known; NULL: none is.  build: NULL: nothing is said of it.  Scratch
- * and text live in plan->arena.  False: writing failed. */
-bool explain_model(const Model *m, const Plan *plan, const Kernel *k, const int64_t *sizes, const ExplainBuild *build, bool json,
-                   FILE *to);
+ * why there is none.  sizes: by Size.id, -1 where not known; NULL: none is.  build: NULL: nothing is said of it.
+ * Scratch and text live in plan->arena.  False: writing failed. */
+bool explain_model(const Model *m, const Plan *plan, const Kernel *k, const int64_t *sizes, const ExplainBuild *build,
+                   bool json, FILE *to);
 
 #endif

@@ -147,11 +147,13 @@ static void say_if(const Facts *f, const Instr *i, int depth, bool brackets, FIL
 
 /* max(N, 0), which guards against ranges that run backwards, is N for a size. */
 static bool is_beyond(const Facts *f, const Instr *i) {
-  return i->op == IR_MIN && is_op(f, i->arg[1], IR_CONST) && ir_at(f->k, i->arg[1])->type == IR_INT && ir_at(f->k, i->arg[1])->integer >= (1 << 30);
+  return i->op == IR_MIN && is_op(f, i->arg[1], IR_CONST) && ir_at(f->k, i->arg[1])->type == IR_INT &&
+         ir_at(f->k, i->arg[1])->integer >= (1 << 30);
 }
 
 static bool is_guarded_size(const Facts *f, const Instr *i) {
-  return i->op == IR_MAX && is_op(f, i->arg[0], IR_SIZE) && is_op(f, i->arg[1], IR_CONST) && ir_at(f->k, i->arg[1])->integer == 0;
+  return i->op == IR_MAX && is_op(f, i->arg[0], IR_SIZE) && is_op(f, i->arg[1], IR_CONST) &&
+         ir_at(f->k, i->arg[1])->integer == 0;
 }
 
 static void say_op(const Facts *f, const Instr *i, int depth, bool brackets, FILE *to) {
@@ -260,8 +262,10 @@ const char *acc_text(const Facts *f, const Loop *l, const Acc *a) {
   case ACC_ENTROPY: return "the entropy";
   case ACC_EXPECT: return arena_printf(f->arena, "the mean of %s%s", value_text(f, a->body.x), tail);
   case ACC_ARGMAX:
-    return arena_printf(f->arena, has_noise(f, a->body.log_w, DEEPEST) ? "one draw of %s (the largest log weight with noise)"
-                                                                       : "the most probable %s", name);
+    return arena_printf(f->arena,
+                        has_noise(f, a->body.log_w, DEEPEST) ? "one draw of %s (the largest log weight with noise)"
+                                                             : "the most probable %s",
+                        name);
   case ACC_SUM: return arena_printf(f->arena, "the sum of %s%s", value_text(f, a->body.x), tail);
   case ACC_PROD: return arena_printf(f->arena, "the product of %s%s", value_text(f, a->body.x), tail);
   case ACC_MAX:

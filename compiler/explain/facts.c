@@ -35,7 +35,8 @@ static void name_weight(Facts *f, const Weight *w) {
 static void name_loops(Facts *f) {
   const Model *m = f->m;
   for (uint32_t i = 0; i < m->infers.n; i++)
-    if (m->infers.at[i]->method == INFER_SAMPLE) vec_push(f->arena, &f->names, (LoopName){m->infers.at[i]->span, "draw", NULL});
+    if (m->infers.at[i]->method == INFER_SAMPLE)
+      vec_push(f->arena, &f->names, (LoopName){m->infers.at[i]->span, "draw", NULL});
   for (uint32_t i = 0; i < m->edges.n; i++) {
     add_name(f, m->edges.at[i]->span, m->edges.at[i]->name, m->edges.at[i]);
     add_indices(f, &m->edges.at[i]->plates);

@@ -6,9 +6,12 @@ static const char *how(const Edge *e) {
   case DOMAIN_TREE:
     return "the sum over all trees is a determinant (matrix-tree theorem); nodes are eliminated one after\n"
            "    another, in log space and without a subtraction, so that scores of any size keep their digits";
-  case DOMAIN_PROJECTIVE_TREE: return "the sum over all trees goes over spans of nodes, from the shortest to the longest, and back";
-  case DOMAIN_PERMUTATION: return "the sum over all permutations is a permanent, by dynamic programming over subsets of the targets";
-  case DOMAIN_MATCHING: return "the sum over all matchings is taken by dynamic programming over subsets of the smaller side";
+  case DOMAIN_PROJECTIVE_TREE:
+    return "the sum over all trees goes over spans of nodes, from the shortest to the longest, and back";
+  case DOMAIN_PERMUTATION:
+    return "the sum over all permutations is a permanent, by dynamic programming over subsets of the targets";
+  case DOMAIN_MATCHING:
+    return "the sum over all matchings is taken by dynamic programming over subsets of the smaller side";
   case DOMAIN_RANGE: case DOMAIN_BIT: break;
   }
   return "";
@@ -31,17 +34,22 @@ static const char *cost(const Facts *f, const Edge *e) {
 
 static const char *approximation(const Facts *f, const Component *c) {
   const char *n = plain_text(f, c->structure->edge->n, NULL), *steps = plain_text(f, c->infer->steps, NULL);
-  const char *what = c->infer->method == INFER_SINKHORN
-      ? "E and P use rows and columns scaled in turn: entries that are independent but for their sums.\n"
-        "    These are not the marginals of permutations: of two nodes with scores that differ by D, s(D / 2) in place of s(D)"
-      : "E and P use beliefs, exact where rows and columns met in no circle.\n"
-        "    These are not the marginals of permutations: of two nodes all weight goes to the better permutation";
-  return arena_printf(f->arena, "    %s;\n    no log Z, entropy or joint law follows from them.  They cost %s times (%s)^2 operations for every copy\n",
+  const char *what =
+      c->infer->method == INFER_SINKHORN
+          ? "E and P use rows and columns scaled in turn: entries that are independent but for their sums.\n"
+            "    These are not the marginals of permutations: of two nodes with scores that differ by D, s(D / 2) in "
+            "place of s(D)"
+          : "E and P use beliefs, exact where rows and columns met in no circle.\n"
+            "    These are not the marginals of permutations: of two nodes all weight goes to the better permutation";
+  return arena_printf(f->arena,
+                      "    %s;\n    no log Z, entropy or joint law follows from them.  They cost %s times (%s)^2 "
+                      "operations for every copy\n",
                       what, steps, n);
 }
 
 const char *family_text(const Facts *f, const Component *c) {
   const Edge *e = c->structure->edge;
   if (c->infer && (c->infer->method == INFER_SINKHORN || c->infer->method == INFER_BETHE)) return approximation(f, c);
-  return arena_printf(f->arena, "    %s;\n    it costs %s for every copy, and leaves the marginal of every choice\n", how(e), cost(f, e));
+  return arena_printf(f->arena, "    %s;\n    it costs %s for every copy, and leaves the marginal of every choice\n",
+                      how(e), cost(f, e));
 }

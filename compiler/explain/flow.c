@@ -51,7 +51,8 @@ static void reach(Flowing *r, Val v) {
   for (uint32_t n = 0; n < i->narg; n++) reach(r, i->arg[n]);
   if (i->op == IR_RESULT && f->acc_of[v]) reach_acc(r, i->loop, f->acc_of[v]);
   if (i->op != IR_LOAD) return;
-  if (i->array->kind == ARRAY_LOCAL && f->acc_at[i->array->id]) reach_acc(r, f->loop_at[i->array->id], f->acc_at[i->array->id]);
+  if (i->array->kind == ARRAY_LOCAL && f->acc_at[i->array->id])
+    reach_acc(r, f->loop_at[i->array->id], f->acc_at[i->array->id]);
   if (i->array->kind == ARRAY_TEMP) reach_stores(r, i->array);
 }
 
@@ -105,7 +106,9 @@ void find_streams(Facts *f) {
 
 typedef struct Use { Facts *f; const Region **deepest; /* by Val: of the regions that use it */ const Region *at; } Use;
 
-static bool is_nan(const Facts *f, Val v) { return ir_at(f->k, v)->op == IR_CONST && ir_at(f->k, v)->number != ir_at(f->k, v)->number; }
+static bool is_nan(const Facts *f, Val v) {
+  return ir_at(f->k, v)->op == IR_CONST && ir_at(f->k, v)->number != ir_at(f->k, v)->number;
+}
 
 static bool is_worth_naming(const Facts *f, Val v) {
   const Instr *i = ir_at(f->k, v);
@@ -167,7 +170,8 @@ static void note_hoist(void *ctx, Val v) {
   if (!is_worth_naming(f, source) || loops_above(u->deepest[v]) <= loops_above(i->home)) return;
   if (is_old_news(f, source)) return;
   vec_push(f->arena, &f->hoists,
-           (Hoist){value_text(f, source), placed(f, i->home), loops_text(f, u->deepest[v]), ir_at(f->k, source)->op == IR_RESULT});
+           (Hoist){value_text(f, source), placed(f, i->home), loops_text(f, u->deepest[v]),
+                   ir_at(f->k, source)->op == IR_RESULT});
 }
 
 static void note_results(void *ctx, Val v) {

@@ -44,7 +44,7 @@ static const char *free_letter(const Facts *f, uint32_t skip) {
 
 const char *letter_of(const Facts *f, const Edge *e) { return free_letter(f, e->id); }
 
-/* ---- references to edges ------------------------------------------------------------------------------------------ */
+/* ---- references to edges ----------------------------------------------------------------------------------------- */
 
 static void print(Say *s, const Term *t, const IndexVec *axes, FILE *to);
 
@@ -141,7 +141,8 @@ const char *range_text(const Facts *f, const Range *r) {
 
 static const char *indices_text(const Facts *f, const IndexVec *v) {
   const char *text = "";
-  for (uint32_t i = 0; i < v->n; i++) text = arena_printf(f->arena, "%s%s%s", text, i ? ", " : "", name(f, v->at[i]->name));
+  for (uint32_t i = 0; i < v->n; i++)
+    text = arena_printf(f->arena, "%s%s%s", text, i ? ", " : "", name(f, v->at[i]->name));
   return text;
 }
 
@@ -150,7 +151,7 @@ const char *edge_ref_text(const Facts *f, const Edge *e) {
   return arena_printf(f->arena, "%s[%s]", name(f, e->name), indices_text(f, &e->plates));
 }
 
-/* ---- weights and supports -------------------------------------------------------------------------------------------- */
+/* ---- weights and supports ---------------------------------------------------------------------------------------- */
 
 static const char *letters_text(const Facts *f, const Component *c, const Term *t) {
   Text *text = text_open(f->arena);
@@ -179,9 +180,11 @@ const char *weight_text(const Facts *f, const Weight *w) {
   case WEIGHT_POTENTIAL: return arena_printf(f->arena, "weighted by %s", plain_text(f, w->value, &w->axes));
   case WEIGHT_REQUIRE: return arena_printf(f->arena, "only where %s", plain_text(f, w->value, NULL));
   case WEIGHT_OBSERVE:
-    return arena_printf(f->arena, "observed: %s ~ %s(%s)", plain_text(f, w->left, &w->axes), dist_name(w->dist), params_text(f, NULL, w));
+    return arena_printf(f->arena, "observed: %s ~ %s(%s)", plain_text(f, w->left, &w->axes), dist_name(w->dist),
+                        params_text(f, NULL, w));
   case WEIGHT_PRIOR:
-    return arena_printf(f->arena, "prior: %s ~ %s(%s)", plain_text(f, w->left, &w->axes), dist_name(w->dist), params_text(f, NULL, w));
+    return arena_printf(f->arena, "prior: %s ~ %s(%s)", plain_text(f, w->left, &w->axes), dist_name(w->dist),
+                        params_text(f, NULL, w));
   }
   return "?";
 }
@@ -202,7 +205,8 @@ static const char *domain_text(const Facts *f, const Edge *e) {
     return arena_printf(f->arena, "a parent for each of %s nodes, no two arcs crossing", plain_text(f, e->n, NULL));
   case DOMAIN_PERMUTATION: return arena_printf(f->arena, "a permutation of %s", plain_text(f, e->n, NULL));
   case DOMAIN_MATCHING:
-    return arena_printf(f->arena, "different partners for %s among %s", plain_text(f, e->m, NULL), plain_text(f, e->n, NULL));
+    return arena_printf(f->arena, "different partners for %s among %s", plain_text(f, e->m, NULL),
+                        plain_text(f, e->n, NULL));
   }
   return "?";
 }
@@ -220,16 +224,20 @@ const char *infer_text(const Facts *f, const Infer *i) {
   case INFER_EXACT: return "exact";
   case INFER_MODE: return "all probability on the most probable joint value (mode)";
   case INFER_SAMPLE: return arena_printf(f->arena, "the mean over %s exact draws (sample)", plain_text(f, i->n, NULL));
-  case INFER_TOP: return arena_printf(f->arena, "the %s largest weights of each copy, renormalised (top)", plain_text(f, i->k, NULL));
+  case INFER_TOP:
+    return arena_printf(f->arena, "the %s largest weights of each copy, renormalised (top)", plain_text(f, i->k, NULL));
   case INFER_ENTMAX: return arena_printf(f->arena, "entmax with alpha = %s", plain_text(f, i->alpha, NULL));
-  case INFER_SINKHORN: return arena_printf(f->arena, "Sinkhorn's approximation, %s steps", plain_text(f, i->steps, NULL));
-  case INFER_BETHE: return arena_printf(f->arena, "the Bethe approximation, %s steps", i->steps ? plain_text(f, i->steps, NULL) : "?");
-  case INFER_COLLAPSED: return arena_printf(f->arena, "collapsed variational inference, %s steps", plain_text(f, i->steps, NULL));
+  case INFER_SINKHORN:
+    return arena_printf(f->arena, "Sinkhorn's approximation, %s steps", plain_text(f, i->steps, NULL));
+  case INFER_BETHE:
+    return arena_printf(f->arena, "the Bethe approximation, %s steps", i->steps ? plain_text(f, i->steps, NULL) : "?");
+  case INFER_COLLAPSED:
+    return arena_printf(f->arena, "collapsed variational inference, %s steps", plain_text(f, i->steps, NULL));
   }
   return "?";
 }
 
-/* ---- posteriors ------------------------------------------------------------------------------------------------------ */
+/* ---- posteriors -------------------------------------------------------------------------------------------------- */
 
 typedef struct Mentioned { const Facts *f; const Component *c; bool any, other_copy; } Mentioned;
 
@@ -263,7 +271,8 @@ static const char *factor_text(const Facts *f, const Component *c, const Weight 
   case WEIGHT_OBSERVE: break;
   }
   const char *between = w->params.n ? "; " : "";
-  return arena_printf(f->arena, "%s(%s%s%s)", dist_name(w->dist), letters_text(f, c, w->left), between, params_text(f, c, w));
+  return arena_printf(f->arena, "%s(%s%s%s)", dist_name(w->dist), letters_text(f, c, w->left), between,
+                      params_text(f, c, w));
 }
 
 /* The plates of w that the component has not: a product over them. */
@@ -293,7 +302,9 @@ static const char *values_text(const Facts *f, const Component *c, bool is_joint
   const char *text = "";
   for (uint32_t i = 0; i < c->edges.n; i++) {
     const Edge *e = c->edges.at[i];
-    const char *range = e->domain == DOMAIN_BIT ? "{0, 1}" : e->domain == DOMAIN_RANGE ? range_text(f, &e->range) : domain_text(f, e);
+    const char *range = e->domain == DOMAIN_BIT     ? "{0, 1}"
+                        : e->domain == DOMAIN_RANGE ? range_text(f, &e->range)
+                                                    : domain_text(f, e);
     const char *left = is_joint ? edge_ref_text(f, e) : letter_of(f, e);
     const char *relation = edge_is_structured(e) ? "is" : "in";
     text = arena_printf(f->arena, "%s%s%s %s %s", text, i ? "; " : is_joint ? "all " : "", left, relation, range);
@@ -315,7 +326,8 @@ static const char *log_z_text(const Facts *f, const Component *c, bool is_joint)
   const char *letters = "";
   for (uint32_t i = 0; i < c->edges.n; i++)
     letters = arena_printf(f->arena, "%s%s%s", letters, i ? ", " : "", letter_of(f, c->edges.at[i]));
-  const char *what = all_uniform(c) ? "(the mean of this weight over" : "(the sum of normalised prior times potentials over";
+  const char *what =
+      all_uniform(c) ? "(the mean of this weight over" : "(the sum of normalised prior times potentials over";
   return arena_printf(f->arena, "log Z%s = log %s %s)", at, what, letters);
 }
 
@@ -336,7 +348,7 @@ Posterior posterior_of(const Facts *f, const Component *c) {
   return p;
 }
 
-/* ---- outputs --------------------------------------------------------------------------------------------------------- */
+/* ---- outputs ----------------------------------------------------------------------------------------------------- */
 
 static void expect(Say *s, const Term *t, FILE *to);
 
@@ -411,7 +423,10 @@ static void expect_leaf(Say *s, const Term *t, FILE *to) {
   const Infer *by = method_of(s, &refs);
   if (by) {
     print(s, t, NULL, to);
-    fputs(by->method == INFER_MODE ? " at the most probable value" : by->method == INFER_SAMPLE ? ", mean over draws" : ", approximated", to);
+    fputs(by->method == INFER_MODE     ? " at the most probable value"
+          : by->method == INFER_SAMPLE ? ", mean over draws"
+                                       : ", approximated",
+          to);
     return;
   }
   expect_by_sums(s, t, &refs, to);
@@ -481,7 +496,9 @@ static void print_event(Say *s, const Term *t, FILE *to) {
 
 static void print_copies(const Say *s, const Term *t, FILE *to) {
   for (uint32_t i = 0; i < t->copies.n; i++)
-    fprintf(to, "%s%s", i ? ", " : "", t->copies.at[i].fixed.n ? edge_ref_text(s->f, t->copies.at[i].edge) : name(s->f, t->copies.at[i].edge->name));
+    fprintf(to, "%s%s", i ? ", " : "",
+            t->copies.at[i].fixed.n ? edge_ref_text(s->f, t->copies.at[i].edge)
+                                    : name(s->f, t->copies.at[i].edge->name));
 }
 
 static void print_query(Say *s, const Term *t, FILE *to) {

@@ -41,8 +41,7 @@ static void print_sum(const Text *p, const char *what, const TermList *t) {
   say(p, "%s\n", t->n ? "" : " 0");
 }
 
-/* ---- the q of a line ----------------------------------------------------------------------------------------------
- */
+/* ---- the q of a line --------------------------------------------------------------------------------------------- */
 
 static const char *q_text(const LatentPlan *l) {
   switch (l->family) {
@@ -73,8 +72,7 @@ static void print_q(const Text *p, const LatentPlan *l) {
            "    collapsed bound E_q[log of the sum over connections] + H[q] by Jensen's inequality\n");
 }
 
-/* ---- symmetry ------------------------------------------------------------------------------------------------------
- */
+/* ---- symmetry ---------------------------------------------------------------------------------------------------- */
 
 static bool prior_tells_apart(const Latent *z, const Index *own, uint32_t at) {
   for (uint32_t i = 0; i < z->priors.n; i++) {
@@ -102,8 +100,7 @@ static void print_symmetry(const Text *p, const LatentPlan *l) {
   }
 }
 
-/* ---- the step ------------------------------------------------------------------------------------------------------
- */
+/* ---- the step ---------------------------------------------------------------------------------------------------- */
 
 static void print_damping(const Text *p, const Infer *line) {
   if (!is_zero(line->damping))
@@ -173,8 +170,11 @@ static void print_closed(const Text *p, const LatentPlan *l) {
         point ? "a / sum a, its mode" : "dirichlet(a + 1)");
     break;
   case FORM_SPREAD:
-    say(p, "    closed: E[log w] is a log z + b / z^2, as of the spread of a normal\n      %s <- sqrt(2 b / a), the root of "
-           "the weighted mean square; kept where a = b = 0\n", z);
+    say(p,
+        "    closed: E[log w] is a log z + b / z^2, as of the spread of a normal\n      %s <- sqrt(2 b / a), the root "
+        "of "
+        "the weighted mean square; kept where a = b = 0\n",
+        z);
     break;
   }
   print_sum(p, l->form == FORM_QUADRATIC ? "b" : "a", &l->sum[0]);

@@ -57,7 +57,13 @@ static bool eval(const Count *c, const Term *t, int64_t *v) {
   case TERM_EDGE: *v = c->value; return t->edge == c->e;
   case TERM_OP: return t->type != TYPE_REAL && eval_op(c, t, v);
   case TERM_IF: return eval(c, t->args.at[0], v) && eval(c, t->args.at[*v ? 1 : 2], v);
-  case TERM_REAL: case TERM_NONE: case TERM_INPUT: case TERM_LET: case TERM_LATENT: case TERM_REDUCE: case TERM_QUERY: return false;
+  case TERM_REAL:
+  case TERM_NONE:
+  case TERM_INPUT:
+  case TERM_LET:
+  case TERM_LATENT:
+  case TERM_REDUCE:
+  case TERM_QUERY: return false;
   }
   return false;
 }
@@ -100,7 +106,8 @@ static bool is_relevant(const Edge *e, uint32_t plate) {
 }
 
 bool live_is_countable(const Edge *e) {
-  if (e->domain != DOMAIN_RANGE || !is_plain_range(e, &e->range) || !is_plain(e, e->where) || e->plates.n > 16) return false;
+  if (e->domain != DOMAIN_RANGE || !is_plain_range(e, &e->range) || !is_plain(e, e->where) || e->plates.n > 16)
+    return false;
   bool any = e->where != NULL;
   for (uint32_t i = 0; i < e->plates.n; i++) {
     if (e->plates.at[i]->range.kind != RANGE_INTERVAL) return false;

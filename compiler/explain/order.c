@@ -51,14 +51,17 @@ static void count_order(Facts *f, const Reassociation *x, Order *o) {
   o->reordered = times(f, around, times(f, plus(f, rows, columns), state));
   o->numbers = times(f, around, numbers);
   if (x->bound.support == SUPPORT_ALL) return;
-  Poly length = chunk(f, o, pair, state), parts = poly_atom(&f->polys, "T", ceil(poly_value(&f->polys, &columns) / poly_value(&f->polys, &length)));
+  Poly length = chunk(f, o, pair, state),
+       parts = poly_atom(&f->polys, "T", ceil(poly_value(&f->polys, &columns) / poly_value(&f->polys, &length)));
   o->parts = poly_text(&f->polys, &columns);
   o->reordered = plus(f, o->reordered, times(f, around, times(f, times(f, rows, length), pair)));
   o->numbers = times(f, around, plus(f, times(f, parts, numbers), times(f, columns, features)));
 }
 
 /* What another edge is summed out inside is a sum, but none that the model writes. */
-static bool is_written(const Facts *f, const LogWeight *w) { return w->is_near && !(w->features && loop_edge(f, w->features)); }
+static bool is_written(const Facts *f, const LogWeight *w) {
+  return w->is_near && !(w->features && loop_edge(f, w->features));
+}
 
 static void find_refused(Facts *f, const Reassociation *x, Edge *edge) {
   for (uint32_t i = 0; i < x->weights.n; i++) {

@@ -254,7 +254,8 @@ void passes_text(const Facts *f, const Stream *s, FILE *to) {
   else if (!p.stream)
     fputs("    no loop: the terms of its two values are written out\n", to);
   else if (p.in_blocks)
-    fprintf(to, "    in blocks of %d values, what each carries in vectors; not on tiles, since %s\n", TILE_GATHER_BLOCK, p.why);
+    fprintf(to, "    in blocks of %d values, what each carries in vectors; not on tiles, since %s\n", TILE_GATHER_BLOCK,
+            p.why);
   else
     fprintf(to, "    one value after another, since %s\n", p.why);
   if (may_be_reordered(f, s)) fputs("    that is the first of two orders of its sums (below)\n", to);

@@ -159,7 +159,7 @@ static void write_outputs(Json *j, const Facts *f) {
   json_close(j, ']');
 }
 
-/* ---- the derivation ------------------------------------------------------------------------------------------------ */
+/* ---- the derivation ---------------------------------------------------------------------------------------------- */
 
 static void write_order(Json *j, const Facts *f, const char *key, const Node *n) {
   json_open(j, key, '{');
@@ -343,7 +343,8 @@ void explain_json(Facts *f, FILE *to) {
   json_close(&j, '}');
 }
 
-bool explain_model(const Model *m, const Plan *plan, const Kernel *k, const int64_t *sizes, const ExplainBuild *build, bool json, FILE *to) {
+bool explain_model(const Model *m, const Plan *plan, const Kernel *k, const int64_t *sizes, const ExplainBuild *build,
+                   bool json, FILE *to) {
   Facts *f = facts_of(plan->arena, m, plan, k, sizes);
   if (k && build) f->build = build, f->built = facts_of(plan->arena, m, plan, build->k, sizes);
   if (json) explain_json(f, to);

@@ -36,7 +36,8 @@ static const char *shape(const Text *p, const TermVec *dims) {
 static const char *binders(const Text *p, const IndexVec *v) {
   const char *text = "";
   for (uint32_t i = 0; i < v->n; i++)
-    text = arena_printf(p->f->arena, "%s%s%s in %s", text, i ? ", " : "", name(p, v->at[i]->name), range_text(p->f, &v->at[i]->range));
+    text = arena_printf(p->f->arena, "%s%s%s in %s", text, i ? ", " : "", name(p, v->at[i]->name),
+                        range_text(p->f, &v->at[i]->range));
   return text;
 }
 
@@ -70,8 +71,10 @@ static void print_sizes(const Text *p) {
 }
 
 static void print_input(const Text *p, const Input *in) {
-  static const char *const ELEMS[] = {"reals", "f64", "f32", "f16", "bf16", "integers", "truth values", "a sparse graph"};
-  static const char *const ELEM[] = {"a real", "an f64", "an f32", "an f16", "a bf16", "an integer", "a truth value", "a graph"};
+  static const char *const ELEMS[] = {"reals", "f64",      "f32",          "f16",
+                                      "bf16",  "integers", "truth values", "a sparse graph"};
+  static const char *const ELEM[] = {"a real", "an f64",     "an f32",        "an f16",
+                                     "a bf16", "an integer", "a truth value", "a graph"};
   say(p, "  %s %s", in->is_param ? "param" : "data ", name(p, in->name));
   if (in->dims.n) say(p, "[%s]  %s", shape(p, &in->dims), ELEMS[in->elem]);
   else say(p, "  %s", ELEM[in->elem]);
@@ -101,7 +104,8 @@ static const char *for_every(const Text *p, const IndexVec *plates) {
 }
 
 static void print_edge(const Text *p, const Edge *e) {
-  say(p, "  %s%s, %s; prior: %s\n", for_every(p, &e->plates), name(p, e->name), support_text(p->f, e), prior_text(p->f, e));
+  say(p, "  %s%s, %s; prior: %s\n", for_every(p, &e->plates), name(p, e->name), support_text(p->f, e),
+      prior_text(p->f, e));
 }
 
 static void print_weight(const Text *p, const Weight *w, const IndexVec *shown) {
@@ -114,8 +118,10 @@ static void print_latent(const Text *p, const Latent *z) {
   for (uint32_t i = 0; i < z->plates.n; i++) vec_push(p->f->arena, &all, z->plates.at[i]);
   for (uint32_t i = 0; i < z->own.n; i++) vec_push(p->f->arena, &all, z->own.at[i]);
   say(p, "  %slatent %s", for_every(p, &all), name(p, z->name));
-  for (uint32_t i = 0; i < z->axes.n; i++) say(p, "%s%s", i ? " x " : ", a vector of ", range_text(p->f, &z->axes.at[i]->range));
-  say(p, "; prior: %s; inferred by %s\n", z->priors.n ? "below" : "flat", z->infer ? infer_text(p->f, z->infer) : "nothing");
+  for (uint32_t i = 0; i < z->axes.n; i++)
+    say(p, "%s%s", i ? " x " : ", a vector of ", range_text(p->f, &z->axes.at[i]->range));
+  say(p, "; prior: %s; inferred by %s\n", z->priors.n ? "below" : "flat",
+      z->infer ? infer_text(p->f, z->infer) : "nothing");
 }
 
 static bool is_edge_prior(const Weight *w) { return w->kind == WEIGHT_PRIOR && w->edge; }
@@ -138,7 +144,8 @@ static void print_posterior(const Text *p, const Component *c) {
   for (uint32_t i = 0; i < x.factors.n; i++) say(p, "%s%s", i ? "\n      * " : "", x.factors.at[i]);
   say(p, "\n      for %s\n", x.values);
   say(p, "  %s\n", x.log_z);
-  if (c->infer && c->infer->method != INFER_EXACT) say(p, "  in E and P it is replaced by %s\n", infer_text(p->f, c->infer));
+  if (c->infer && c->infer->method != INFER_EXACT)
+    say(p, "  in E and P it is replaced by %s\n", infer_text(p->f, c->infer));
 }
 
 static const char *out_left(const Text *p, const Out *o) {
@@ -201,10 +208,13 @@ static void print_node(const Text *p, const Node *n, int indent) {
 
 static void print_structure(const Text *p, const Component *c) {
   const Edge *e = c->structure->edge;
-  say(p, "  %s: %s", name(p, e->name), e->plates.n ? arena_printf(p->f->arena, "the copies (%s) are independent; within each ", binders(p, &e->plates)) : "");
+  say(p, "  %s: %s", name(p, e->name),
+      e->plates.n ? arena_printf(p->f->arena, "the copies (%s) are independent; within each ", binders(p, &e->plates))
+                  : "");
   say(p, "the nodes are joined\n%s", family_text(p->f, c));
   for (uint32_t i = 0; i < c->constants.n; i++)
-    say(p, "    %s depends on no edge: it cancels in every posterior and is counted only in log Z\n", factor_name(p, c->constants.at[i]));
+    say(p, "    %s depends on no edge: it cancels in every posterior and is counted only in log Z\n",
+        factor_name(p, c->constants.at[i]));
 }
 
 static void print_list(const Text *p, const char *before, const TextVec *list) {
@@ -215,7 +225,8 @@ static void print_list(const Text *p, const char *before, const TextVec *list) {
 
 static void print_chain(const Text *p, const Component *c) {
   Along a = along_of(p->f, c);
-  say(p, ": the copies along %s are joined: a chain%s\n", a.step, a.beside.n ? arena_printf(p->f->arena, " for every %s", binders(p, &a.beside)) : "");
+  say(p, ": the copies along %s are joined: a chain%s\n", a.step,
+      a.beside.n ? arena_printf(p->f->arena, " for every %s", binders(p, &a.beside)) : "");
   print_list(p, "a step joins ", &a.joined);
   if (a.counts.n) print_list(p, "it counts ", &a.counts);
   print_list(p, "messages forward and backward along it are functions of ", &a.state);
@@ -227,7 +238,8 @@ static void print_network(const Text *p, const Component *c) {
   const Network *net = c->network;
   for (uint32_t i = 1; i < net->parts.n; i++) say(p, ", %s", name(p, net->parts.at[i]->edges.at[0]->name));
   IndexVec outer = {.at = c->plates.at, .n = net->outer};
-  say(p, ": the copies are joined in a network%s\n", net->outer ? arena_printf(p->f->arena, " for every %s", binders(p, &outer)) : "");
+  say(p, ": the copies are joined in a network%s\n",
+      net->outer ? arena_printf(p->f->arena, " for every %s", binders(p, &outer)) : "");
   const ExplainBuild *build = p->f->build;
   if (build && build->networks && build->networks[c->id]) say(p, "%s", build->networks[c->id]);
 }
@@ -253,18 +265,21 @@ static void print_component(const Text *p, const Component *c) {
   say(p, "%s\n", c->edges.n > 1 ? "; within a copy these edges are joined" : "");
   if (c->root) print_node(p, c->root, 4);
   for (uint32_t i = 0; i < c->constants.n; i++)
-    say(p, "    %s depends on no edge: it cancels in every posterior and is counted only in log Z\n", factor_name(p, c->constants.at[i]));
+    say(p, "    %s depends on no edge: it cancels in every posterior and is counted only in log Z\n",
+        factor_name(p, c->constants.at[i]));
 }
 
 static const char *outs_of(const Text *p, const Stream *s) {
   const char *text = "";
   for (uint32_t i = 0; i < p->f->m->outs.n; i++)
-    if (s->feeds[i]) text = arena_printf(p->f->arena, "%s%s%s", text, *text ? ", " : "", name(p, p->f->m->outs.at[i]->name));
+    if (s->feeds[i])
+      text = arena_printf(p->f->arena, "%s%s%s", text, *text ? ", " : "", name(p, p->f->m->outs.at[i]->name));
   return *text ? text : "none";
 }
 
 static void print_stream(const Text *p, const Stream *s) {
-  say(p, "  %s: one pass over %s", *s->under ? arena_printf(p->f->arena, "for every %s", s->under) : "once", name(p, s->edge->name));
+  say(p, "  %s: one pass over %s", *s->under ? arena_printf(p->f->arena, "for every %s", s->under) : "once",
+      name(p, s->edge->name));
   say(p, " (%s values), for %s\n", poly(p, &s->trips), outs_of(p, s));
   for (uint32_t i = 0; i < s->loop->accs.n; i++) {
     bool said = false;
@@ -283,18 +298,22 @@ static void print_plan(const Text *p) {
   for (uint32_t i = 0; i < p->f->streams.n; i++) print_stream(p, &p->f->streams.at[i]);
   bool solved = false;
   for (uint32_t i = 0; i < plan->components.n; i++) solved |= plan->components.at[i]->structure != NULL;
-  if (!p->f->streams.n) say(p, "  none: %s\n", solved ? "marginals are read where they are asked for" : "no output needs the posterior");
+  if (!p->f->streams.n)
+    say(p, "  none: %s\n", solved ? "marginals are read where they are asked for" : "no output needs the posterior");
 }
 
 static const char *order_law(const Order *o) {
-  static const char *const over[] = {"all values", "the values up to a bound that moves with", "the values from a bound that moves with"};
+  static const char *const over[] = {"all values", "the values up to a bound that moves with",
+                                     "the values from a bound that moves with"};
   return over[o->support];
 }
 
 static void print_chosen(const Text *p, const Order *o) {
   double direct = poly_value(&p->f->polys, &o->direct), reordered = poly_value(&p->f->polys, &o->reordered);
   if (!isfinite(direct) || !isfinite(reordered)) say(p, "    the cheaper one is chosen when the kernel is called\n");
-  else say(p, "    at these sizes %s: %s\n", reordered < direct ? "the second" : "the first", number(p, fmin(direct, reordered)));
+  else
+    say(p, "    at these sizes %s: %s\n", reordered < direct ? "the second" : "the first",
+        number(p, fmin(direct, reordered)));
 }
 
 static void print_order(const Text *p, const Order *o) {
@@ -303,12 +322,17 @@ static void print_order(const Text *p, const Order *o) {
     say(p, "  %s: a weight that is a sum of products is not reassociated: %s\n", edge, o->why);
     return;
   }
-  say(p, "  %s, over %s%s%s: its weight is a sum of products of a factor of %s and one of %s,\n", edge, order_law(o), o->chunk ? " " : "",
-      o->chunk ? o->rows : "", o->rows, edge);
-  say(p, "    so the sums may change places: values are summed first, for every product, into states that all %s share\n", o->rows);
-  if (o->chunk) say(p, "    %s values are cut into T parts of L = %s; within its own part a copy sums value by value\n", o->parts, o->chunk);
+  say(p, "  %s, over %s%s%s: its weight is a sum of products of a factor of %s and one of %s,\n", edge, order_law(o),
+      o->chunk ? " " : "", o->chunk ? o->rows : "", o->rows, edge);
+  say(p,
+      "    so the sums may change places: values are summed first, for every product, into states that all %s share\n",
+      o->rows);
+  if (o->chunk)
+    say(p, "    %s values are cut into T parts of L = %s; within its own part a copy sums value by value\n", o->parts,
+        o->chunk);
   say(p, "    multiply-adds value by value: %s\n", poly(p, &o->direct));
-  say(p, "    multiply-adds by states: %s, with %s numbers of 8 bytes kept\n", poly(p, &o->reordered), poly(p, &o->numbers));
+  say(p, "    multiply-adds by states: %s, with %s numbers of 8 bytes kept\n", poly(p, &o->reordered),
+      poly(p, &o->numbers));
   print_chosen(p, o);
 }
 
@@ -317,7 +341,7 @@ static void print_orders(const Text *p) {
   for (uint32_t i = 0; i < p->f->orders.n; i++) print_order(p, &p->f->orders.at[i]);
 }
 
-/* ---- cost ---------------------------------------------------------------------------------------------------------- */
+/* ---- cost -------------------------------------------------------------------------------------------------------- */
 
 static void print_amount(const Text *p, const char *what, const Poly *x) {
   if (poly_is_zero(x)) return;
@@ -331,23 +355,26 @@ static void print_amount(const Text *p, const char *what, const Poly *x) {
 static void print_live(const Text *p, const Edge *e) {
   Live live;
   if (!live_is_countable(e)) {
-    if (e->where) say(p, "  %s: its condition depends on data: the counts are those of all values it may take\n", name(p, e->name));
+    if (e->where)
+      say(p, "  %s: its condition depends on data: the counts are those of all values it may take\n", name(p, e->name));
     return;
   }
   if (!p->f->sizes || !live_count(p->f->m, e, p->f->sizes, &live)) {
-    say(p, "  %s: the counts are of all values in its range; give sizes to count those the support admits\n", name(p, e->name));
+    say(p, "  %s: the counts are of all values in its range; give sizes to count those the support admits\n",
+        name(p, e->name));
     return;
   }
   double share = live.visited ? 100.0 * (double)live.admitted / (double)live.visited : 0;
-  say(p, "  %s: the support admits %lld of the %lld values in its range (%.3g %%)\n", name(p, e->name), (long long)live.admitted,
-      (long long)live.visited, share);
+  say(p, "  %s: the support admits %lld of the %lld values in its range (%.3g %%)\n", name(p, e->name),
+      (long long)live.admitted, (long long)live.visited, share);
 }
 
 static void print_cost(const Text *p) {
   Facts *f = p->f;
   heading(p, f->is_bound || f->is_masked ? "What it costs, at most" : "What it costs");
   print_amount(p, "contractions, flop", &f->cost.contraction);
-  for (uint32_t i = 0; i < f->items.n; i++) say(p, "      %s: %s\n", poly(p, &f->items.at[i].flops), f->items.at[i].what);
+  for (uint32_t i = 0; i < f->items.n; i++)
+    say(p, "      %s: %s\n", poly(p, &f->items.at[i].flops), f->items.at[i].what);
   print_amount(p, "other arithmetic", &f->cost.arithmetic);
   print_amount(p, "divisions, roots", &f->cost.division);
   print_amount(p, "exp, log, ...", &f->cost.transcendental);
@@ -365,7 +392,8 @@ static void print_cost(const Text *p) {
   moved = poly_add(&f->polys, &moved, &kept);
   double bytes = poly_value(&f->polys, &moved);
   if (isfinite(flops / bytes)) say(p, "  %-20s %.4g flop a byte\n", "intensity", flops / bytes);
-  say(p, "  (reals of 4 bytes; every input once, every output once%s)\n", f->kept.n ? ", what is kept written and read" : "");
+  say(p, "  (reals of 4 bytes; every input once, every output once%s)\n",
+      f->kept.n ? ", what is kept written and read" : "");
   for (uint32_t i = 0; i < f->legends.n; i++) say(p, "  %s is %s\n", f->legends.at[i].symbol, f->legends.at[i].meaning);
   for (uint32_t i = 0; i < f->m->edges.n; i++) print_live(p, f->m->edges.at[i]);
 }
@@ -408,7 +436,9 @@ static const char *kept_along(const char *name) {
 
 static void print_kept(const Text *p, const Kept *k) {
   const char *along = k->let ? NULL : kept_along(k->array->name);
-  const char *why = k->let ? "a derived array, stored" : along ? along : "results for every copy, asked for by other copies or by every value";
+  const char *why = k->let  ? "a derived array, stored"
+                    : along ? along
+                            : "results for every copy, asked for by other copies or by every value";
   say(p, "  %s: %s numbers; %s\n", k->name, poly(p, &k->elements), why);
   say(p, "      = %s\n", k->what);
 }
@@ -432,8 +462,9 @@ static void print_memory(const Text *p) {
   workspace_text(f, p->to);
   for (uint32_t i = 0; i < f->plan->components.n; i++) pairwise |= f->plan->components.at[i]->structure != NULL;
   if (!f->m->edges.n) return;
-  say(p, "  %s\n", pairwise ? "an array as large as copies times values is kept (above)"
-                         : "no array of copies times values is ever stored: weights are made and used as they stream by");
+  say(p, "  %s\n",
+      pairwise ? "an array as large as copies times values is kept (above)"
+               : "no array of copies times values is ever stored: weights are made and used as they stream by");
 }
 
 static void print_moved(const Text *p) {
@@ -445,7 +476,7 @@ static void print_moved(const Text *p) {
   }
 }
 
-/* ---- refusals -------------------------------------------------------------------------------------------------------- */
+/* ---- refusals ---------------------------------------------------------------------------------------------------- */
 
 static void print_refusals(const Text *p) {
   const Plan *plan = p->f->plan;

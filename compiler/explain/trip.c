@@ -56,7 +56,9 @@ static Range2 range_of_max(Facts *f, const Range2 *a, const Range2 *b) {
   Range2 r = {.has_lo = a->has_lo || b->has_lo, .has_hi = a->has_hi && b->has_hi};
   if (r.has_lo) r.lo = !a->has_lo || (b->has_lo && not_below(f, &b->lo, &a->lo)) ? b->lo : a->lo;
   if (!r.has_hi) return r;
-  r.hi = not_below(f, &b->hi, &a->hi) ? b->hi : not_below(f, &a->hi, &b->hi) ? a->hi : poly_add(&f->polys, &a->hi, &b->hi);
+  r.hi = not_below(f, &b->hi, &a->hi)   ? b->hi
+         : not_below(f, &a->hi, &b->hi) ? a->hi
+                                        : poly_add(&f->polys, &a->hi, &b->hi);
   return r;
 }
 
@@ -140,7 +142,8 @@ static Poly choice(Facts *f, Val v, const Instr *i) {
   const Instr *test = ir_at(f->k, i->arg[0]);
   Poly a = int_poly(f, i->arg[1]), b = int_poly(f, i->arg[2]);
   Range2 none = {0};
-  if (test->op != IR_LE || !is_float(ir_at(f->k, test->arg[0])->type) || poly_varies(&f->polys, &a) || poly_varies(&f->polys, &b))
+  if (test->op != IR_LE || !is_float(ir_at(f->k, test->arg[0])->type) || poly_varies(&f->polys, &a) ||
+      poly_varies(&f->polys, &b))
     return varying(f, v, &none);
   double x = float_value(f, test->arg[0]), y = float_value(f, test->arg[1]);
   if (!isnan(x) && !isnan(y)) return x <= y ? a : b;
@@ -155,7 +158,8 @@ static Poly from_float(Facts *f, Val v, const Instr *i) {
   if (!n || n->op != IR_CONVERT || ir_at(f->k, n->arg[0])->type != IR_INT) return varying(f, v, &none);
   Poly p = int_poly(f, n->arg[0]);
   if (poly_varies(&f->polys, &p)) return varying(f, v, &none);
-  return atom(f, arena_printf(f->arena, "ceil(sqrt(%s))", poly_text(&f->polys, &p)), ceil(sqrt(poly_value(&f->polys, &p))));
+  return atom(f, arena_printf(f->arena, "ceil(sqrt(%s))", poly_text(&f->polys, &p)),
+              ceil(sqrt(poly_value(&f->polys, &p))));
 }
 
 static Poly compute(Facts *f, Val v) {
@@ -207,7 +211,9 @@ static Poly length_from_data(Facts *f, const Loop *l) {
     return atom(f, symbol, NAN);
   }
   const char *symbol = arena_printf(f->arena, "length(%s)", loop_name(f, l));
-  explain_symbol(f, symbol, arena_printf(f->arena, "the mean length of the range of '%s', which sizes alone do not tell", loop_name(f, l)));
+  explain_symbol(
+      f, symbol,
+      arena_printf(f->arena, "the mean length of the range of '%s', which sizes alone do not tell", loop_name(f, l)));
   return atom(f, symbol, NAN);
 }
 

@@ -129,7 +129,14 @@ static bool nest(Parse *p, int kind, Token t) {
   case '*': case '/': case '%': case T_FLOORDIV: close_kinds(f, false, false); return true;
   case '+': case '<': case '>': case T_EQ: case T_NE: case T_LE: case T_GE: close_kinds(f, true, false); return true;
   case T_AND: case T_OR: close_kinds(f, true, true); return true;
-  case T_DOTDOT: case T_IN: case ',': case '=': case ':': case '~': case T_WHERE: case T_BY: close_operators(f); return true;
+  case T_DOTDOT:
+  case T_IN:
+  case ',':
+  case '=':
+  case ':':
+  case '~':
+  case T_WHERE:
+  case T_BY: close_operators(f); return true;
   case ';': end_statement(f); return true;
   }
   return true;
@@ -142,7 +149,8 @@ static int64_t integer_value(Parse *p, Span span) {
   for (uint32_t i = span.lo; i < span.hi; i++) {
     int digit = p->source->text[i] - '0';
     if (value > (INT64_MAX - digit) / 10) {
-      parse_error(p, span, "integer %s does not fit into 64 bits, the largest is %lld", quoted(p, span), (long long)INT64_MAX);
+      parse_error(p, span, "integer %s does not fit into 64 bits, the largest is %lld", quoted(p, span),
+                  (long long)INT64_MAX);
       return 0;
     }
     value = 10 * value + digit;
@@ -197,9 +205,12 @@ static int repair(Parse *p, int kind, Span span) {
              "numbers are written 12, 0.5 or 1e-3; a product needs '*'; a name does not start with a digit");
     return T_INT;
   case TOKEN_BAD_DOT:
-    complain(p, span, unexpected(p, span), "a number has digits on both sides of its dot, and a range is written lo..hi");
+    complain(p, span, unexpected(p, span),
+             "a number has digits on both sides of its dot, and a range is written lo..hi");
     return T_ATTN_error;
-  case TOKEN_BAD_COMMENT: complain(p, span, "unexpected '/*'", "a comment starts with '#' and ends with its line"); return -1;
+  case TOKEN_BAD_COMMENT:
+    complain(p, span, "unexpected '/*'", "a comment starts with '#' and ends with its line");
+    return -1;
   case TOKEN_BAD_COMMENT_OPEN:
     complain(p, span, "unexpected '/*'", "a comment starts with '#' and ends with its line");
     return T_ATTN_error;

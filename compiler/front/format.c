@@ -1,7 +1,8 @@
 /* format: see format.h.  The line breaks are the user's: a line stays a line, so statements end where they
  * ended and the tree is the same.  What changes is what lies between tokens: indentation (two spaces a block,
- * four more where a statement goes on with anything but a closing bracket), one space or none between two tokens, blank lines (one at most, none just
- * inside braces), and the column of comments behind code, which a run of consecutive lines shares. */
+ * four more where a statement goes on with anything but a closing bracket), one space or none between two tokens, blank
+ * lines (one at most, none just inside braces), and the column of comments behind code, which a run of consecutive
+ * lines shares. */
 #include "front/format.h"
 
 #include "front/parse.h"
@@ -50,7 +51,8 @@ static bool is_unary_minus(const Format *f, uint32_t i) {
 static bool ends_range(const Format *f, uint32_t i) {
   if (i >= f->code.n || f->code.at[i].first_on_line) return true;
   int kind = f->code.at[i].kind;
-  return kind == ')' || kind == ']' || kind == '{' || kind == '}' || kind == ',' || kind == ';' || kind == T_WHERE || kind == T_OR;
+  return kind == ')' || kind == ']' || kind == '{' || kind == '}' || kind == ',' || kind == ';' || kind == T_WHERE ||
+         kind == T_OR;
 }
 
 /* `1..T` is written close, `ptr[i] .. ptr[i + 1]` is not. */
@@ -67,7 +69,8 @@ static bool opens_tightly(int prev, int opening) {
 /* Whether a space stands between code token i - 1 and code token i. */
 static bool spaced(const Format *f, uint32_t i) {
   int prev = f->code.at[i - 1].kind, kind = f->code.at[i].kind;
-  if (prev == '(' || prev == '[' || kind == ')' || kind == ']' || kind == ',' || kind == ';' || kind == ':') return false;
+  if (prev == '(' || prev == '[' || kind == ')' || kind == ']' || kind == ',' || kind == ';' || kind == ':')
+    return false;
   if (kind == '(' || kind == '[') return !opens_tightly(prev, kind) && !is_unary_minus(f, i - 1);
   if (prev == '{' && kind == '}') return false;
   if (kind == T_DOTDOT) return !is_close_range(f, i);

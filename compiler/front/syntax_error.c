@@ -16,7 +16,11 @@ static bool is_plain(const char *s, uint32_t n) {
 
 /* Length of the UTF-8 character at s, 0 when it is none. */
 static uint32_t utf8_length(const unsigned char *s, uint32_t n) {
-  uint32_t len = s[0] < 0x80 ? 1 : s[0] >= 0xC2 && s[0] < 0xE0 ? 2 : s[0] >= 0xE0 && s[0] < 0xF0 ? 3 : s[0] >= 0xF0 && s[0] < 0xF5 ? 4 : 0;
+  uint32_t len = s[0] < 0x80                   ? 1
+                 : s[0] >= 0xC2 && s[0] < 0xE0 ? 2
+                 : s[0] >= 0xE0 && s[0] < 0xF0 ? 3
+                 : s[0] >= 0xF0 && s[0] < 0xF5 ? 4
+                                               : 0;
   if (!len || len > n) return 0;
   for (uint32_t i = 1; i < len; i++)
     if ((s[i] & 0xC0) != 0x80) return 0;
@@ -136,7 +140,8 @@ static const char *word_hint(Parse *p, int found, Span span, const Expected *e) 
   if (!e->has[T_NAME] || e->has[T_LET]) return NULL;
   if (token_is_keyword(found) && !(e->has[T_INT] && token_begins_statement(found) && p->feed.unclosed.hi))
     return arena_printf(p->arena, "%s is a keyword and cannot be a name", quoted(p, span));
-  if (!e->has[T_INT] && (found == T_RESERVED || found == T_E || found == T_P || found == T_NONE || found == T_TRUE || found == T_FALSE))
+  if (!e->has[T_INT] &&
+      (found == T_RESERVED || found == T_E || found == T_P || found == T_NONE || found == T_TRUE || found == T_FALSE))
     return arena_printf(p->arena, "%s has a fixed meaning and cannot be declared", quoted(p, span));
   return NULL;
 }
@@ -162,7 +167,8 @@ static const char *hint_for(Parse *p, int found, Span span, const Expected *e) {
     return "a range is written 'i in N' or 'i in lo..hi'";
   if ((found == T_IF || found == T_NOT) && e->has[T_INT]) return "put parentheses around it";
   if (found == T_ELSE && e->has[T_THEN]) return "a choice is written: if c then a else b";
-  if (e->has[T_ELSE] && (found == T_END || found == T_YYEOF)) return "a choice always has both sides: if c then a else b";
+  if (e->has[T_ELSE] && (found == T_END || found == T_YYEOF))
+    return "a choice always has both sides: if c then a else b";
   return word_hint(p, found, span, e);
 }
 

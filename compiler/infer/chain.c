@@ -62,12 +62,21 @@ bool chain_known(Context *x, Copy copy) {
 
 typedef struct Found { uint32_t at; Val *copy; int64_t offset; Choice value; } Found;
 /* apart: distances are not all constants. */
-typedef struct Evidence { Found list[CLIQUE_MAX]; uint32_t n; int64_t last; Val *home; bool apart; const char *why; } Evidence;
+typedef struct Evidence {
+  Found list[CLIQUE_MAX];
+  uint32_t n;
+  int64_t last;
+  Val *home;
+  bool apart;
+  const char *why;
+} Evidence;
 
 static bool is_double(const Kernel *k, const Component *c, Evidence *v, Found f) {
   int64_t d;
   for (uint32_t i = 0; i < v->n; i++)
-    if (v->list[i].at == f.at && constant_distance(k, v->list[i].copy[c->chain->step], f.copy[c->chain->step], &d) && !d) return true;
+    if (v->list[i].at == f.at && constant_distance(k, v->list[i].copy[c->chain->step], f.copy[c->chain->step], &d) &&
+        !d)
+      return true;
   return false;
 }
 
@@ -95,7 +104,8 @@ static Evidence evidence(Context *x, Copy copy) {
 
 /* ---- marginals -------------------------------------------------------------------------------------------------- */
 
-static const Terms AT_STATE = {.here = true, .after = true}, AT_CLIQUE = {.factors = true, .before = true, .after = true};
+static const Terms AT_STATE = {.here = true, .after = true},
+                   AT_CLIQUE = {.factors = true, .before = true, .after = true};
 
 /* log p of the cell up to a constant: from the state after the step where that has all of it. */
 static Val cell_log(Step *s, const Cell *cell) {
@@ -114,7 +124,8 @@ static Val *marginal_place(Context *x, Copy copy, Val step, Val code) {
 
 static Acc *over_row(Context *x, Array *a, Copy copy, Val step, const Edge *e, AccKind kind) {
   Builder *b = B(x);
-  Loop *l = open_loop(x, LOOP_REDUCE, e->span, build_int(b, 0), value_count(x, copy.c, (uint32_t)component_place(copy.c, e)));
+  Loop *l =
+      open_loop(x, LOOP_REDUCE, e->span, build_int(b, 0), value_count(x, copy.c, (uint32_t)component_place(copy.c, e)));
   Acc *acc = build_acc(b, l, kind, IR_WIDE, 0, NULL);
   Val v = build_load(b, a, marginal_place(x, copy, step, l->index));
   if (kind == ACC_MAX) acc->body.x = v;
@@ -131,7 +142,8 @@ static void store_status(Context *x, Copy copy, Val row, Val max, Val mass) {
   build_store(b, a, build_select(b, finite, wide(x, 0), other), chain_place(x, copy, row));
 }
 
-/* log p of every value of every copy: what is left of forward and backward messages, less its largest and the mass about that. */
+/* log p of every value of every copy: what is left of forward and backward messages, less its largest and the mass
+ * about that. */
 void declare_marginal(Derive *d, Component *c, ChainTables *t, uint32_t at_edge) {
   Context x = {.d = d};
   if (!t->marginal) t->marginal = NEW_ARRAY(d->arena, Array *, c->edges.n);
@@ -162,7 +174,8 @@ void marginal_step(Step *s, ChainTables *t, uint32_t at_edge) {
   build_close(b, v);
 }
 
-/* log p of every value of every copy: what is left of forward and backward messages, less its largest and the mass about that. */
+/* log p of every value of every copy: what is left of forward and backward messages, less its largest and the mass
+ * about that. */
 static void fill_marginal(Derive *d, Component *c, ChainTables *t, uint32_t at_edge) {
   Builder *b = &d->b;
   Region *back = b->at;
@@ -196,7 +209,8 @@ static Val single_log(Context *x, Component *c, const Found *f) {
   Copy copy = {c, f->copy};
   Cell cell = with_value(x, c, &(Cell){0}, (uint32_t)clique_place(c->chain, f->at, 0), f->value);
   Val row = build_2(B(x), IR_SUB, f->copy[c->chain->step], step_range(x, c).lo);
-  return build_load(B(x), t->marginal[f->at], marginal_place(x, copy, row, cell.code[clique_place(c->chain, f->at, 0)]));
+  return build_load(B(x), t->marginal[f->at],
+                    marginal_place(x, copy, row, cell.code[clique_place(c->chain, f->at, 0)]));
 }
 
 Val chain_log(Context *x, Copy copy) {
@@ -220,7 +234,8 @@ static bool in_one_clique(const Chain *ch, const Evidence *v) {
 Val chain_log_in(Context *x, Copy copy, Ring ring) {
   Component *c = copy.c;
   Evidence v = evidence(x, copy);
-  if (!v.why && v.n == 2 && (!in_one_clique(c->chain, &v) || (c->chain->may_break && v.list[0].offset != v.list[1].offset))) {
+  if (!v.why && v.n == 2 &&
+      (!in_one_clique(c->chain, &v) || (c->chain->may_break && v.list[0].offset != v.list[1].offset))) {
     PairEnd a = pair_end(x, c, &v.list[0]), b = pair_end(x, c, &v.list[1]);
     int64_t d;
     bool constant = constant_distance(B(x)->k, b.copy.at[c->chain->step], a.copy.at[c->chain->step], &d);
@@ -230,7 +245,8 @@ Val chain_log_in(Context *x, Copy copy, Ring ring) {
   for (uint32_t i = 1; i < v.n; i++) one_step = one_step && v.list[i].offset == v.list[0].offset;
   if (!v.why && !one_step && c->chain->may_break)
     v.why = "this function of three or more copies of a chain that may fall apart is not compiled yet";
-  if (!v.why && !in_one_clique(c->chain, &v)) v.why = "this function of three or more copies that no step of their chain joins is not compiled yet";
+  if (!v.why && !in_one_clique(c->chain, &v))
+    v.why = "this function of three or more copies that no step of their chain joins is not compiled yet";
   Cell cell = {0};
   for (uint32_t i = 0; i < v.n && !v.why; i++) {
     int var = clique_place(c->chain, v.list[i].at, (uint32_t)(v.last - v.list[i].offset));
@@ -242,7 +258,8 @@ Val chain_log_in(Context *x, Copy copy, Ring ring) {
   Step s = step_of(x, home, ring);
   forward_table(x->d, c, ring);
   const ChainTables *t = tables_of(x->d, c);
-  if (!(ring == RING_SUM && t->forward_ring)) s.folded = t->folded[ring], s.folded_row = build_2(B(x), IR_SUB, s.row, build_int(B(x), 1));
+  if (!(ring == RING_SUM && t->forward_ring))
+    s.folded = t->folded[ring], s.folded_row = build_2(B(x), IR_SUB, s.row, build_int(B(x), 1));
   return cell_log(&s, &cell);
 }
 
@@ -250,14 +267,15 @@ Val chain_status(Context *x, Copy copy) {
   Component *c = copy.c;
   if (c->chain->may_break) {
     Array *a = with_marginal(x->d, c, 0)->status;
-    return build_load(B(x), a, chain_place(x, copy, build_2(B(x), IR_SUB, copy.at[c->chain->step], step_range(x, c).lo)));
+    return build_load(B(x), a,
+                      chain_place(x, copy, build_2(B(x), IR_SUB, copy.at[c->chain->step], step_range(x, c).lo)));
   }
   Val z = chain_total(x, copy, RING_SUM), finite = build_2(B(x), IR_LT, build_1(B(x), IR_ABS, z), wide(x, INFINITY));
   Val nothing = build_2(B(x), IR_EQ, z, wide(x, -INFINITY));
   return build_select(B(x), finite, wide(x, 0), build_select(B(x), nothing, z, wide(x, NAN)));
 }
 
-/* ---- sums over the steps ------------------------------------------------------------------------------------------ */
+/* ---- sums over the steps ----------------------------------------------------------------------------------------- */
 
 Val over_steps(Context *x, Copy copy, StepFn fn) {
   Builder *b = B(x);
@@ -302,7 +320,7 @@ static Val expect_cell(Step *s, const Cell *cell, VarSet left, VarSet all, Terms
   return build_close(B(&s->own), l)->accs.at[0]->result;
 }
 
-/* ---- entropy --------------------------------------------------------------------------------------------------------- */
+/* ---- entropy ----------------------------------------------------------------------------------------------------- */
 
 static const Terms GIVEN_BEFORE = {.factors = true, .after = true};
 
@@ -347,12 +365,13 @@ Val unless_invalid(Context *x, Copy copy, Val v) {
 
 Val chain_entropy(Context *x, Copy copy) { return unless_invalid(x, copy, over_steps(x, copy, step_entropy)); }
 
-/* ---- kl ---------------------------------------------------------------------------------------------------------------- */
+/* ---- kl ---------------------------------------------------------------------------------------------------------- */
 
 static Val minus_log_prior(Step *s, const Cell *cell) {
   Step p = *s;
   p.ring = RING_PRIOR;
-  return build_1(B(&s->own), IR_NEG, clique_sum(&p, cell, 0, (Terms){.factors = true})); /* counts are not known: no factor */
+  return build_1(B(&s->own), IR_NEG,
+                 clique_sum(&p, cell, 0, (Terms){.factors = true})); /* counts are not known: no factor */
 }
 
 static Val step_cross(Step *s) {
@@ -386,7 +405,8 @@ static Val all_constants(Step *s) { return constant_of(s, false); }
 
 static Val step_removed(Step *s) {
   Val v = constant_of(s, false);
-  return build_select(B(&s->own), build_2(B(&s->own), IR_EQ, v, wide(&s->own, -INFINITY)), wide(&s->own, 1), wide(&s->own, 0));
+  return build_select(B(&s->own), build_2(B(&s->own), IR_EQ, v, wide(&s->own, -INFINITY)), wide(&s->own, 1),
+                      wide(&s->own, 0));
 }
 
 Val chain_kl(Context *x, Copy copy) {

@@ -1,15 +1,15 @@
 /* chain: messages along a plate.
  *
- * A chain's factors of step t mention its *clique*: edges of the copy t and of copies up to their reach before.  Its *state*
- * after step t are those that later steps mention.  With f(t; clique) the product of the factors of step t,
+ * A chain's factors of step t mention its *clique*: edges of the copy t and of copies up to their reach before.  Its
+ * *state* after step t are those that later steps mention.  With f(t; clique) the product of the factors of step t,
  *
- *   forward[r](state)  = sum over what the state forgets of  forward[r - 1](state before) f(t; clique)      r = t - lo + 1
- *   backward[r - 1](state before) = sum over what is new of  f(t; clique) backward[r](state)
- *   Z = sum forward[T],   p(clique of t) = forward[r - 1] f(t) backward[r] / Z,   p(state after t) = forward[r] backward[r] / Z
+ *   forward[r](state)  = sum over what the state forgets of  forward[r - 1](state before) f(t; clique)      r = t - lo
+ * + 1 backward[r - 1](state before) = sum over what is new of  f(t; clique) backward[r](state) Z = sum forward[T],
+ * p(clique of t) = forward[r - 1] f(t) backward[r] / Z,   p(state after t) = forward[r] backward[r] / Z
  *
- * (Baum 1970; Rabiner 1989), in any of four semirings.  Values are numbered 0 .. count by their place in the edge's range, none
- * last; the places of copies before the first step hold number 0 alone.  Messages are kept relative to their largest entry, whose
- * logs add up beside them: scores of any size keep their digits. */
+ * (Baum 1970; Rabiner 1989), in any of four semirings.  Values are numbered 0 .. count by their place in the edge's
+ * range, none last; the places of copies before the first step hold number 0 alone.  Messages are kept relative to
+ * their largest entry, whose logs add up beside them: scores of any size keep their digits. */
 #ifndef ATTN_INFER_CHAIN_H
 #define ATTN_INFER_CHAIN_H
 
@@ -45,7 +45,8 @@ typedef struct Step {
   Array *gamma;    /* not NULL: stands for the forward messages before; see pair.c */
   Val gamma_at[2];
   Val held_mass;   /* of gamma before, where the chain starts afresh */
-  Array *folded;   /* not NULL: the messages before, times all that depends on the state before alone, in a row; see fold_before */
+  Array *folded;   /* not NULL: the messages before, times all that depends on the state before alone, in a row; see
+                      fold_before */
   Val folded_row;
 } Step;
 
@@ -68,7 +69,7 @@ VarSet counters_in(const Chain *ch, const Component *c);
 Cell with_value(Context *x, const Component *c, const Cell *cell, uint32_t var, Choice value);
 Cell with_code(Context *x, const Component *c, const Cell *cell, uint32_t var, Val code);
 Choice numbered(Context *x, const Component *c, uint32_t at, Val code); /* the value of number `code` */
-Val value_count(Context *x, const Component *c, uint32_t at);            /* none included; x binds the plates beside the chain */
+Val value_count(Context *x, const Component *c, uint32_t at); /* none included; x binds the plates beside the chain */
 /* The cell with the counts after the step, which follow from those before; *ok: bool, they have weight (0: always). */
 Cell with_counts_after(Step *s, const Cell *cell, Val *ok);
 /* The loop over the values of a variable; *inside is the cell within. */
@@ -120,12 +121,15 @@ Val step_count(Context *x, const Component *c);
 /* An array over the parallel plates, `rows` (0: none) and the states. */
 Array *chain_array(Derive *d, const Component *c, const char *what, StoreType elem, Val rows, VarSet state);
 /* The same with `n` dimensions between rows and states. */
-Array *chain_array_and(Derive *d, const Component *c, const char *what, Val rows, uint32_t n, const Val *between, VarSet state);
+Array *chain_array_and(Derive *d, const Component *c, const char *what, Val rows, uint32_t n, const Val *between,
+                       VarSet state);
 Val chain_dimension(Context *x, const Component *c, uint32_t at); /* how many values tables have for a place */
 Cell open_state(Context *x, const Component *c, VarSet state, LoopKind kind, Nest *nest);
-/* The element of messages with a copy held (pair.c): of row `row`, or of the row before with the variables `lag` later. */
+/* The element of messages with a copy held (pair.c): of row `row`, or of the row before with the variables `lag` later.
+ */
 Val *held_place(Step *s, Array *gamma, Val i, Val a, Val row, uint32_t lag, const Cell *cell);
-/* Parallel plates, the row, the numbers of the state; `lag`: the variables of the clique that many steps earlier stand for it. */
+/* Parallel plates, the row, the numbers of the state; `lag`: the variables of the clique that many steps earlier stand
+ * for it. */
 Val *table_place(Context *x, Copy copy, Val row, VarSet state, uint32_t lag, const Cell *cell);
 Val *message_place(Step *s, Val row, const Cell *cell); /* of a table of messages */
 /* Its element at a row; the numbers of a state are appended by the caller where it has some. */
@@ -145,10 +149,10 @@ void end_forward(Context *x, Copy copy, ChainTables *t, Ring ring);
 void start_backward(Context *x, Copy copy, ChainTables *t, Ring ring);
 void backward_step(Step *s, ChainTables *t);
 
-/* ---- sweep.c: chains of which only single steps are asked ---------------------------------------------------------- */
+/* ---- sweep.c: chains of which only single steps are asked -------------------------------------------------------- */
 
-/* What a kernel asks of a chain's messages in RING_SUM.  A first derivation notes it; where `whole` is not set, a second one makes
- * a sweep. */
+/* What a kernel asks of a chain's messages in RING_SUM.  A first derivation notes it; where `whole` is not set, a
+ * second one makes a sweep. */
 typedef struct ChainUse {
   EdgeSet marginals; /* by place of the edge */
   uint32_t sums;     /* bit k: over_steps of step_sum(k) */
@@ -158,20 +162,26 @@ typedef struct ChainUse {
 ChainUse *use_of(Derive *d, const Component *c);
 void sweep_chain(Derive *d, Component *c, ChainTables *t);
 
-/* ---- pair.c: copies that no clique holds --------------------------------------------------------------------------- */
+/* ---- pair.c: copies that no clique holds ------------------------------------------------------------------------- */
 
 typedef struct ChainPair ChainPair;
-typedef struct PairEnd { Copy copy; uint32_t at; Val code; } PairEnd; /* a copy of the edge in place `at`, and its number */
+typedef struct PairEnd {
+  Copy copy;
+  uint32_t at;
+  Val code;
+} PairEnd; /* a copy of the edge in place `at`, and its number */
 /* log p of both up to a constant.  distance: of b's step from a's; 0: not a constant, but not 0. */
 Val pair_log(Context *x, Ring ring, const PairEnd *a, const PairEnd *b, int64_t distance);
 
 /* ---- count.c: places behind those of the edges ------------------------------------------------------------------ */
 
-Val counter_limit(Context *x, const Component *c, uint32_t at);     /* the greatest count; x binds the plates beside the chain */
+Val counter_limit(Context *x, const Component *c,
+                  uint32_t at); /* the greatest count; x binds the plates beside the chain */
 Val counter_dimension(Context *x, const Component *c, uint32_t at); /* of tables: given by the sizes */
 Val counter_increment(Context *x, Copy home, uint32_t at);          /* x knows the values that it depends on */
 bool counter_saturates(const Component *c, uint32_t at, Ring ring);
-/* The weights on counts of which this step is the last that is counted, as far as they are complete in `known` and not in `done`. */
+/* The weights on counts of which this step is the last that is counted, as far as they are complete in `known` and not
+ * in `done`. */
 Val ends_in(Step *s, const Cell *cell, VarSet done, bool first);
 Val ends_of_nothing(Context *x, Copy copy); /* log: the weights on counts of no copies */
 
@@ -179,7 +189,9 @@ Val ends_of_nothing(Context *x, Copy copy); /* log: the weights on counts of no 
 
 /* x binds the plates beside the chain; the copy's step is given. */
 Val is_joined(Context *x, Copy copy); /* bool: some weight joins it to the copy before */
-typedef struct CountedRange { Val first, last, some; } CountedRange; /* the copies that a counter's terms mention; some: bool */
+typedef struct CountedRange {
+  Val first, last, some;
+} CountedRange; /* the copies that a counter's terms mention; some: bool */
 CountedRange counted_range(Context *x, Copy copy, const Counter *k);
 Val is_last_counted(Context *x, Copy copy, const End *e); /* bool */
 Val counts_nothing(Context *x, Copy copy, const End *e);  /* bool */
@@ -193,8 +205,8 @@ Choice chain_draw(Context *x, Copy copy, Edge *e, Val seed, Val n, Val number);
 
 /* ---- chain.c -------------------------------------------------------------------------------------------------- */
 
-/* log p of the values of copies of this chain that x knows, up to a constant that depends on which they are.  A single one: its
- * normalised marginal. */
+/* log p of the values of copies of this chain that x knows, up to a constant that depends on which they are.  A single
+ * one: its normalised marginal. */
 Val chain_log(Context *x, Copy copy);
 Val chain_log_in(Context *x, Copy copy, Ring ring); /* never normalised */
 /* 0 where the copy's component has a value with weight, -inf where it has none, NaN where a weight is no number. */
@@ -212,11 +224,15 @@ void declare_marginal(Derive *d, Component *c, ChainTables *t, uint32_t at_edge)
 void marginal_step(Step *s, ChainTables *t, uint32_t at_edge); /* of the copy at the step */
 Val over_steps(Context *x, Copy copy, StepFn fn);          /* the sum of fn over the steps of the chain */
 Val prior_constant(Step *s);                               /* log: the prior's normalisers that depend on no edge */
-Val unless_invalid(Context *x, Copy copy, Val v);          /* 0 where nothing is left, NaN where a weight is no number */
+Val unless_invalid(Context *x, Copy copy, Val v); /* 0 where nothing is left, NaN where a weight is no number */
 
 /* ---- some.c: the joint law of some copies of one chain ---------------------------------------------------------- */
 
-typedef struct NamedCopy { Copy copy; Edge *edge; uint32_t fixed; } NamedCopy; /* fixed: leading indices that are written */
+typedef struct NamedCopy {
+  Copy copy;
+  Edge *edge;
+  uint32_t fixed;
+} NamedCopy; /* fixed: leading indices that are written */
 typedef VEC(NamedCopy) NamedCopies;
 Val copies_entropy(Context *x, const NamedCopies *n);
 Val copies_kl(Context *x, const NamedCopies *n);

@@ -1,8 +1,8 @@
 /* chain_plan: copies that weights join along a plate.
  *
- * Where all references of all weights agree in their offsets, copies are joined to no others.  Where they differ along one
- * plate, and all others are shared, the copies along that plate are a chain: a factor is weighed at the step of the highest
- * copy that it mentions, its home, and mentions copies up to `reach` steps before. */
+ * Where all references of all weights agree in their offsets, copies are joined to no others.  Where they differ along
+ * one plate, and all others are shared, the copies along that plate are a chain: a factor is weighed at the step of the
+ * highest copy that it mentions, its home, and mentions copies up to `reach` steps before. */
 #include "base/ice.h"
 #include "infer/plan.h"
 #include "model/dim.h"
@@ -12,7 +12,9 @@ enum { CHAIN_MAX_VARS = 12 }; /* edges of copies that one step joins */
 
 /* ---- reaches ------------------------------------------------------------------------------------------- */
 
-static const char *edge_name(const Plan *p, const Component *c) { return sym_text(p->model->names, c->edges.at[0]->name); }
+static const char *edge_name(const Plan *p, const Component *c) {
+  return sym_text(p->model->names, c->edges.at[0]->name);
+}
 
 static bool has_range_plate(const Component *c, int plate) { return c->plates.at[plate]->range.kind == RANGE_INTERVAL; }
 
@@ -32,7 +34,8 @@ static void join_along(Plan *p, Component *c, const Reach *r) {
   c->chain->step = (uint32_t)plate;
 }
 
-static Reach *reach_checked(Plan *p, Component *c, const IndexVec *plates, const void *statement, Visit visit, Span span) {
+static Reach *reach_checked(Plan *p, Component *c, const IndexVec *plates, const void *statement, Visit visit,
+                            Span span) {
   const char *why = NULL;
   Reach *r = reach_of(p->arena, c, plates, statement, visit, span, &why);
   if (!r) plan_beyond(c, span, why);
@@ -65,18 +68,21 @@ void plan_reaches(Plan *p) {
     Weight *w = m->weights.at[i];
     First f = {0};
     visit_weight(w, note_edge, &f);
-    if (f.edge && (edge_is_structured(f.edge) || p->of_edge[f.edge->id]->beyond)) continue; /* structure_plan.c, network_plan.c */
+    if (f.edge && (edge_is_structured(f.edge) || p->of_edge[f.edge->id]->beyond))
+      continue; /* structure_plan.c, network_plan.c */
     if (f.edge && is_count_weight(p, w)) {
       const char *why = plan_count(p, p->of_edge[f.edge->id], w);
       if (why) plan_beyond(p->of_edge[f.edge->id], w->span, why);
-    } else if (f.edge) p->reach_of_weight[w->id] = reach_checked(p, p->of_edge[f.edge->id], &w->plates, w, visit_weight, w->span);
+    } else if (f.edge)
+      p->reach_of_weight[w->id] = reach_checked(p, p->of_edge[f.edge->id], &w->plates, w, visit_weight, w->span);
   }
   for (uint32_t i = 0; i < m->weights.n; i++) { /* along its plate a chain looks at this when it runs */
     const Reach *r = p->reach_of_weight[i];
     if (!r || r->own) continue;
     Component *c = p->of_edge[r->refs.at[0].ref->edge->id];
     for (uint32_t k = 0; k < r->n && !c->beyond; k++)
-      if (!r->proved[k] && !(c->chain && c->chain->step == k)) plan_beyond(c, r->span, "names copies of which it is not known that they exist");
+      if (!r->proved[k] && !(c->chain && c->chain->step == k))
+        plan_beyond(c, r->span, "names copies of which it is not known that they exist");
   }
 }
 
@@ -112,20 +118,29 @@ void plan_mentions(Plan *p, const Component *c, Factor *f) {
 
 /* ---- chains ---------------------------------------------------------------------------------------------- */
 
-static bool fixed_range(const Range *r) { return r->kind == RANGE_INTERVAL && term_is_of_sizes(r->lo) && term_is_of_sizes(r->hi); }
+static bool fixed_range(const Range *r) {
+  return r->kind == RANGE_INTERVAL && term_is_of_sizes(r->lo) && term_is_of_sizes(r->hi);
+}
 
 static void check_tables(Plan *p, const Component *c) {
   for (uint32_t k = 0; k < c->plates.n; k++)
     if (!fixed_range(&c->plates.at[k]->range))
       plan_refuse(p, c->edges.at[0]->span,
-                  arena_printf(p->arena, "the copies of '%s' are joined along a plate, and the range of '%s' is not given by the sizes: not compiled yet",
-                               edge_name(p, c), sym_text(p->model->names, c->plates.at[k]->name)), NULL);
+                  arena_printf(p->arena,
+                               "the copies of '%s' are joined along a plate, and the range of '%s' is not given by the "
+                               "sizes: not compiled yet",
+                               edge_name(p, c), sym_text(p->model->names, c->plates.at[k]->name)),
+                  NULL);
   for (uint32_t k = 0; k < c->edges.n; k++) {
     const Edge *e = c->edges.at[k];
     if (e->domain == DOMAIN_BIT || fixed_range(&e->range)) continue;
-    plan_refuse(p, e->span, arena_printf(p->arena, "copies of '%s' are joined to each other, and its range is not given by the sizes: not compiled yet",
-                                         sym_text(p->model->names, e->name)),
-                "let it range over sizes and restrict it by 'where'");
+    plan_refuse(
+        p, e->span,
+        arena_printf(
+            p->arena,
+            "copies of '%s' are joined to each other, and its range is not given by the sizes: not compiled yet",
+            sym_text(p->model->names, e->name)),
+        "let it range over sizes and restrict it by 'where'");
   }
 }
 
@@ -165,14 +180,16 @@ static bool joins_all(Plan *p, const Component *c, const Reach *r, bool all_at_o
         !(r->follows[k] && r->proved[k] && term_equal(r->follows[k]->range.lo, c->plates.at[k]->range.lo) &&
           term_equal(r->follows[k]->range.hi, c->plates.at[k]->range.hi)))
       return false;
-  return (all_at_once || joins_neighbours(r)) && not_after(p, q->lo, r->lowest[step], plate->lo) && not_after(p, plate->hi, -r->shift[step], q->hi);
+  return (all_at_once || joins_neighbours(r)) && not_after(p, q->lo, r->lowest[step], plate->lo) &&
+         not_after(p, plate->hi, -r->shift[step], q->hi);
 }
 
 /* Is it pinned to the first copy alone? */
 static bool at_first(Plan *p, const Component *c, const Reach *r) {
   uint32_t step = c->chain->step;
   int64_t d;
-  return r->pin[step] && !r->shift[step] && !r->lowest[step] && dim_difference(p->arena, r->pin[step], c->plates.at[step]->range.lo, &d) && !d;
+  return r->pin[step] && !r->shift[step] && !r->lowest[step] &&
+         dim_difference(p->arena, r->pin[step], c->plates.at[step]->range.lo, &d) && !d;
 }
 
 typedef enum { WITHIN, BETWEEN, FIRST } Where;
@@ -201,8 +218,10 @@ static bool joined_within(Plan *p, const Component *c) {
 static void find_breaks(Plan *p, Component *c) {
   c->chain->may_break = true;
   if (!joined_within(p, c))
-    plan_refuse(p, c->edges.at[1]->span, "edges that are joined to each other's copies at other steps, and not within a step, are not compiled yet",
-                "a weight of both in the plate where they are declared joins them");
+    plan_refuse(
+        p, c->edges.at[1]->span,
+        "edges that are joined to each other's copies at other steps, and not within a step, are not compiled yet",
+        "a weight of both in the plate where they are declared joins them");
   for (uint32_t i = 0; i < c->factors.n; i++) {
     const Weight *w = c->factors.at[i]->weight;
     if (w && joins_all(p, c, p->reach_of_weight[w->id], false)) c->chain->may_break = false;
@@ -212,8 +231,10 @@ static void find_breaks(Plan *p, Component *c) {
   for (uint32_t i = 0; i < c->factors.n && c->chain->may_break; i++) {
     const Reach *r = c->factors.at[i]->reach;
     if (r && reach_joined_plate(r) >= 0 && !joins_neighbours(r))
-      plan_refuse(p, r->span, "this weight joins copies and leaves out those between, which perhaps nothing joins: not compiled yet",
-                  "a weight of every two neighbours makes them one chain");
+      plan_refuse(
+          p, r->span,
+          "this weight joins copies and leaves out those between, which perhaps nothing joins: not compiled yet",
+          "a weight of every two neighbours makes them one chain");
   }
 }
 
@@ -249,8 +270,10 @@ static void make_chain(Plan *p, Component *c) {
       if (lag <= ch->reach[k]) vec_push(p->arena, &ch->clique, (Lagged){k, lag});
   if (ch->clique.n > CHAIN_MAX_VARS)
     plan_refuse(p, c->edges.at[0]->span,
-                arena_printf(p->arena, "one step joins %u values along the plate of '%s': more than %d are not compiled", ch->clique.n,
-                             edge_name(p, c), CHAIN_MAX_VARS), NULL);
+                arena_printf(p->arena,
+                             "one step joins %u values along the plate of '%s': more than %d are not compiled",
+                             ch->clique.n, edge_name(p, c), CHAIN_MAX_VARS),
+                NULL);
   c->nodes = NEW_ARRAY(p->arena, Node *, c->edges.n);
   for (uint32_t k = 0; k < c->edges.n; k++) {
     c->nodes[k] = NEW(p->arena, Node);

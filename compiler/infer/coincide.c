@@ -5,7 +5,8 @@
 #include "infer/expect.h"
 
 static bool taken_apart(const Context *x, const Decision *d, Val *a, Val *b) {
-  return (same_copy(x, d->c, d->x, a) && same_copy(x, d->c, d->y, b)) || (same_copy(x, d->c, d->x, b) && same_copy(x, d->c, d->y, a));
+  return (same_copy(x, d->c, d->x, a) && same_copy(x, d->c, d->y, b)) ||
+         (same_copy(x, d->c, d->x, b) && same_copy(x, d->c, d->y, a));
 }
 
 /* Index values that are different numbers. */

@@ -1,11 +1,10 @@
 /* condition: E[f(phi)] = sum_j P(phi = j) E[f(j) | phi = j], one stream over the values of an edge.
  *
  *   sifting     E[1(phi = t) f] = P(phi = t) E[f | phi = t]: no stream at all
- *   carrying    asked for under loops over the components of its value (o[i, c] = E[v[phi, c]]), it is one stream outside
- *               those loops that carries them as axes
- *   methods     at the mode, or over draws, the copy has one value after the other in place of its posterior
- *   keeping     a function of one copy alone, asked for again and again, is kept for all copies (memo.c)
- * The edges above an edge in the elimination tree come first. */
+ *   carrying    asked for under loops over the components of its value (o[i, c] = E[v[phi, c]]), it is one stream
+ * outside those loops that carries them as axes methods     at the mode, or over draws, the copy has one value after
+ * the other in place of its posterior keeping     a function of one copy alone, asked for again and again, is kept for
+ * all copies (memo.c) The edges above an edge in the elimination tree come first. */
 #include <math.h>
 
 #include "infer/chain.h"
@@ -33,12 +32,15 @@ static bool find_carry(Context *x, Copy copy, const Term *t, Carry *carry) {
   Builder *b = B(x);
   *carry = (Carry){.base = build_deepest(b, copy.c->plates.n, copy.at)};
   for (const Known *k = x->known; k; k = k->next)
-    if (k->c == copy.c && ir_at(b->k, k->value.v)->home->depth > carry->base->depth) carry->base = ir_at(b->k, k->value.v)->home;
+    if (k->c == copy.c && ir_at(b->k, k->value.v)->home->depth > carry->base->depth)
+      carry->base = ir_at(b->k, k->value.v)->home;
   if (x->d->stage->depth > carry->base->depth) carry->base = x->d->stage; /* what is summed may be read from latents */
   if (carry->base == b->at || !context_holds_in(x, carry->base)) return false;
   for (BoundIndex *n = x->bound; n; n = n->next) {
-    if (n->region->depth <= carry->base->depth || find_bound(x, n->index) != n || !term_mentions_index(t, n->index)) continue;
-    bool bounds_known = region_contains(ir_at(b->k, n->lo)->home, carry->base) && n->hi && region_contains(ir_at(b->k, n->hi)->home, carry->base);
+    if (n->region->depth <= carry->base->depth || find_bound(x, n->index) != n || !term_mentions_index(t, n->index))
+      continue;
+    bool bounds_known = region_contains(ir_at(b->k, n->lo)->home, carry->base) && n->hi &&
+                        region_contains(ir_at(b->k, n->hi)->home, carry->base);
     if (!n->carryable || !bounds_known || carry->n == MAX_CARRIED) return false;
     carry->bound[carry->n] = n;
     carry->axes[carry->n++] = (Axis){.lo = n->lo, .hi = n->hi};
@@ -77,7 +79,8 @@ static Val carried_result(Context *x, const Carry *carry, const Acc *a) {
 
 /* Only then is what is expected looked at: a weight that is no number spoils the copy, whatever the values are. */
 static Val has_weight(Context *x, Val log_w) {
-  return build_and(B(x), build_2(B(x), IR_GT, log_w, wide(x, -INFINITY)), build_2(B(x), IR_LT, log_w, wide(x, INFINITY)));
+  return build_and(B(x), build_2(B(x), IR_GT, log_w, wide(x, -INFINITY)),
+                   build_2(B(x), IR_LT, log_w, wide(x, INFINITY)));
 }
 
 typedef struct Streamed { Copy copy; const Node *n; const Term *t; const Carry *carry; } Streamed;
@@ -138,7 +141,9 @@ static const Term *find_sift(Context *x, const Mention *m, const Edge *e, const 
     if (eq->kind != TERM_OP || eq->op != OP_EQ) continue;
     for (uint32_t side = 0; side < 2; side++) {
       const Term *ref = eq->args.at[side], *value = eq->args.at[1 - side];
-      if (ref->kind != TERM_EDGE || ref->edge != e || unresolved(x, value) || args_unresolved(x, ref) || args_unbound(x, ref)) continue;
+      if (ref->kind != TERM_EDGE || ref->edge != e || unresolved(x, value) || args_unresolved(x, ref) ||
+          args_unbound(x, ref))
+        continue;
       Copy copy = silent_copy(x, ref);
       if (!same_copy(x, copy.c, copy.at, m->copy.at)) continue;
       bool *in = NEW_ARRAY(x->d->arena, bool, f.n);
@@ -189,7 +194,8 @@ static Val sift(Context *x, Copy copy, const Node *n, const Term *value, const T
 
 static Context with_mode(Context *x, Copy copy) {
   Context y = *x;
-  for (uint32_t i = 0; i < copy.c->edges.n; i++) y = with_known(&y, copy, copy.c->edges.at[i], mode_value(x, copy, copy.c->edges.at[i]));
+  for (uint32_t i = 0; i < copy.c->edges.n; i++)
+    y = with_known(&y, copy, copy.c->edges.at[i], mode_value(x, copy, copy.c->edges.at[i]));
   return y;
 }
 
@@ -199,7 +205,9 @@ static Val where_exists(Context *x, Val sum, Val v) {
   return build_select(B(x), weight, v, build_select(B(x), nan, wide(x, NAN), wide(x, 0)));
 }
 
-static Context with_weight(const Context *x, Val sum) { return with_guard(x, build_2(B(x), IR_GT, sum, build_float(B(x), IR_WIDE, -INFINITY))); }
+static Context with_weight(const Context *x, Val sum) {
+  return with_guard(x, build_2(B(x), IR_GT, sum, build_float(B(x), IR_WIDE, -INFINITY)));
+}
 
 static Val at_mode(Context *x, Copy copy, const Term *t) {
   Val sum = copy_log_sum(x, copy);
@@ -227,7 +235,8 @@ static Context with_chain_drawn(Context *x, Copy copy, const Term *t, Val seed, 
   Mentions m = mentions_of(x, t);
   for (uint32_t i = 0; i < m.list.n; i++) {
     const Mention *k = &m.list.at[i];
-    if (copy.c->network && network_may_share(x, &k->copy, &copy)) y = with_known(&y, k->copy, k->edge, network_draw(x, k->copy, seed, n, number));
+    if (copy.c->network && network_may_share(x, &k->copy, &copy))
+      y = with_known(&y, k->copy, k->edge, network_draw(x, k->copy, seed, n, number));
     if (copy.c->network) continue;
     if (k->copy.c == copy.c && same_chain(x, copy.c, k->copy.at, copy.at))
       y = with_known(&y, k->copy, k->edge, chain_draw(x, k->copy, k->edge, seed, n, number));
@@ -287,7 +296,8 @@ static Term *with_own_plates(Context *x, const Term *t, Copy copy, bool blank) {
   *r = *t;
   r->args = (TermVec){0};
   for (uint32_t i = 0; i < t->args.n; i++)
-    vec_push(arena, &r->args, here ? term_index(arena, copy.c->plates.at[i], t->span) : with_own_plates(x, t->args.at[i], copy, blank));
+    vec_push(arena, &r->args,
+             here ? term_index(arena, copy.c->plates.at[i], t->span) : with_own_plates(x, t->args.at[i], copy, blank));
   return term_finish(r);
 }
 

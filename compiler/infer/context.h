@@ -51,7 +51,8 @@ typedef struct Decision {
 /* Every pair of copies that may coincide doubles the cases of an expectation; a kernel this long takes LLVM some
  * ten seconds. */
 enum { DERIVE_MAX_INSTRS = 1 << 16 };
-/* Cases that add nothing to the kernel take time all the same: steps along lists of decisions, a second of them in all. */
+/* Cases that add nothing to the kernel take time all the same: steps along lists of decisions, a second of them in all.
+ */
 enum { DERIVE_MAX_STEPS = 200000000 };
 
 typedef struct Memo Memo;
@@ -113,8 +114,8 @@ Val eval(Context *x, const Term *t);
 Choice eval_choice(Context *x, const Term *t);
 Context with_index(const Context *x, Index *i, Val v, Val lo, Val hi, bool carryable);
 Context with_guard(const Context *x, Val cond);
-/* row: RANGE_ROW, values are row[position].  none: bool, a bound is none: the range is then empty, and what reduces over
- * it is 0, not its neutral element; 0: never. */
+/* row: RANGE_ROW, values are row[position].  none: bool, a bound is none: the range is then empty, and what reduces
+ * over it is 0, not its neutral element; 0: never. */
 typedef struct Bounds { Val lo, hi; Array *row; Val none; } Bounds;
 Bounds eval_range(Context *x, const Range *r);
 /* build_open for a loop whose Loop.span is the place of the index or edge it runs over: that is how later stages
@@ -122,8 +123,8 @@ Bounds eval_range(Context *x, const Range *r);
 Loop *open_loop(const Context *x, LoopKind kind, Span of, Val lo, Val hi);
 /* The variable of a range at a position of its loop. */
 Val range_value(Context *x, const Bounds *r, Val position);
-/* reduce over a range with a plain body; fn gives the contribution of one iteration, and may be asked twice: in a weight, a none that
- * is used at some iterations alone (beside an `if`) is used where there is one of them. */
+/* reduce over a range with a plain body; fn gives the contribution of one iteration, and may be asked twice: in a
+ * weight, a none that is used at some iterations alone (beside an `if`) is used where there is one of them. */
 typedef void (*ContributeFn)(Context *x, void *arg, Contribution *c);
 Val reduce_over(Context *x, Index *i, AccKind kind, IrType type, ContributeFn fn, void *arg);
 /* The reduction t with fn (given the body) in place of evaluating its body. */
@@ -145,8 +146,8 @@ bool context_holds_in(const Context *x, const Region *r);
 
 /* ---- home.c: weights that name other copies than the one they stand in ------------------------------------ */
 
-/* x binds the plates to `home`.  The statement's indices bound, its references known by their own names where the copies are
- * known; *active: bool, there is an instance whose home this copy is (0: always). */
+/* x binds the plates to `home`.  The statement's indices bound, its references known by their own names where the
+ * copies are known; *active: bool, there is an instance whose home this copy is (0: always). */
 Context at_home(const Context *x, Copy home, const Reach *r, Val *active);
 Val reach_meets(Context *x, Copy home, const Reach *r); /* *active alone */
 Copy lagged_copy(Context *x, Copy copy, int64_t lag);   /* of a chain: `lag` steps before */
@@ -188,15 +189,15 @@ Val node_log(Context *x, Copy copy, const Node *n, bool maximise);
 Val node_sum(Context *x, Copy copy, const Node *n);     /* log sum over the node's edge and all below */
 typedef struct Split { Val max, mass; } Split; /* log sum = max + mass */
 Split node_split(Context *x, Copy copy, const Node *n); /* of node_sum */
-Val copy_log_sum(Context *x, Copy copy);                /* over all edges, without the constants; stored if worth it; of a
-                                                           chain: 0 if it is finite */
+Val copy_log_sum(Context *x, Copy copy); /* over all edges, without the constants; stored if worth it; of a
+                                            chain: 0 if it is finite */
 Val copy_log_constant(Context *x, Copy copy);           /* factors that mention no edge: normalisers, as a log */
 Val copy_exists(Context *x, Copy copy);                 /* bool: some value has weight (or NaN) */
 bool factor_may_fail(const Factor *f); /* is evaluating it perhaps an error? */
 Context with_known(const Context *x, Copy copy, Edge *e, Choice value);
 const Known *find_known(const Context *x, const Component *c, const Edge *e, Val *copy);
-/* Of all index values that name the same copy, those that stand for it: decisions are an equivalence, and each joins two
- * that stood for themselves. */
+/* Of all index values that name the same copy, those that stand for it: decisions are an equivalence, and each joins
+ * two that stood for themselves. */
 Val *named_copy(const Context *x, const Component *c, Val *at);
 /* The index values `other` name the copy `at`, whatever they look like. */
 Context with_same_copy(const Context *x, Component *c, Val *other, Val *at);
@@ -250,7 +251,8 @@ typedef Val (*MemoFn)(Context *x, Copy copy, void *arg);
 Array *memo(Context *x, Component *c, const void *key, const Term *term, const IndexVec *axes, StoreType elem,
             MemoFn fn, void *arg);
 bool component_depends_on_latents(const Component *c);
-/* Where arrays of a component are filled: the top, or the stage if it depends on latents.  The arrays are the kernel's. */
+/* Where arrays of a component are filled: the top, or the stage if it depends on latents.  The arrays are the kernel's.
+ */
 Region *stage_of(const Derive *d, const Component *c);
 /* What is kept of a component holds at this number: of the state of the latents if it depends on them, else 0. */
 uint32_t stage_number(const Derive *d, const Component *c);

@@ -1,8 +1,8 @@
 /* count: counters of a chain, from copy to copy and at the end (count_plan.c).
  *
  *   count after = count before + d, d the 0/1 term of the copy
- * A count is known from the one before it, and all but known from the one after: where counts saturate, the limit has two
- * predecessors.  A weight on counts is a factor of the step that counts the last copy. */
+ * A count is known from the one before it, and all but known from the one after: where counts saturate, the limit has
+ * two predecessors.  A weight on counts is a factor of the step that counts the last copy. */
 #include <math.h>
 
 #include "base/ice.h"
@@ -45,7 +45,9 @@ Val counter_increment(Context *x, Copy home, uint32_t at) {
   return active ? build_select(B(x), active, d, build_int(B(x), 0)) : d;
 }
 
-bool counter_saturates(const Component *c, uint32_t at, Ring ring) { return counter(c, at)->saturates || ring == RING_PRIOR; }
+bool counter_saturates(const Component *c, uint32_t at, Ring ring) {
+  return counter(c, at)->saturates || ring == RING_PRIOR;
+}
 
 static Val end_at(Context *x, const Component *c, const End *e, const Val *counts) {
   Context y = beside(x, c, e->reach);
@@ -60,7 +62,8 @@ static Val end_in(Step *s, const End *e, const Val *counts) {
   Val one = build_float(b, IR_WIDE, counting), last = is_last_counted(&s->own, s->copy, e);
   Context y = with_guard(&s->own, last);
   Val l = end_at(&y, s->copy.c, e, counts);
-  if (counting) l = build_select(b, build_2(b, IR_EQ, l, build_float(b, IR_WIDE, -INFINITY)), build_float(b, IR_WIDE, 0), one);
+  if (counting)
+    l = build_select(b, build_2(b, IR_EQ, l, build_float(b, IR_WIDE, -INFINITY)), build_float(b, IR_WIDE, 0), one);
   return build_select(b, last, l, one);
 }
 
@@ -92,7 +95,8 @@ Val ends_of_nothing(Context *x, Copy copy) {
   for (uint32_t i = 0; i < ch->ends.n; i++) {
     Val none = counts_nothing(x, copy, ch->ends.at[i]);
     Context y = with_guard(x, none);
-    w = build_2(B(x), IR_LOGMUL, w, build_select(B(x), none, end_at(&y, copy.c, ch->ends.at[i], counts), build_float(B(x), IR_WIDE, 0)));
+    w = build_2(B(x), IR_LOGMUL, w,
+                build_select(B(x), none, end_at(&y, copy.c, ch->ends.at[i], counts), build_float(B(x), IR_WIDE, 0)));
   }
   return w;
 }

@@ -1,9 +1,9 @@
 /* count_plan: weights on the number of copies that have a property.
  *
- * A weight that mentions copies only inside sums of 0/1 terms over an index that follows a plate, sum(j in N) a[i, j], is a
- * weight on counts.  Each sum becomes a Counter, a value of the chain along that plate that grows from copy to copy, and the weight
- * an End, a function of the counts once the last copy is counted.  Where all that ends ask is how a count compares with a limit, larger counts
- * are one, or have no weight: the chain then needs O(limit) counts. */
+ * A weight that mentions copies only inside sums of 0/1 terms over an index that follows a plate, sum(j in N) a[i, j],
+ * is a weight on counts.  Each sum becomes a Counter, a value of the chain along that plate that grows from copy to
+ * copy, and the weight an End, a function of the counts once the last copy is counted.  Where all that ends ask is how
+ * a count compares with a limit, larger counts are one, or have no weight: the chain then needs O(limit) counts. */
 #include "base/ice.h"
 #include "infer/plan.h"
 #include "model/term.h"
@@ -34,7 +34,11 @@ static bool may_use_none(const Term *t) {
 
 /* ---- sums in a weight -------------------------------------------------------------------------------------- */
 
-typedef struct Sums { Arena *arena; VEC(const Term *) list; bool bare; } Sums; /* bare: an edge stands outside all of them */
+typedef struct Sums {
+  Arena *arena;
+  VEC(const Term *) list;
+  bool bare;
+} Sums; /* bare: an edge stands outside all of them */
 
 static bool names_by(const Term *t, const Index *q) {
   if (t->kind == TERM_EDGE && term_mentions_index(t, q)) return true;
@@ -158,7 +162,8 @@ static void find_limit(Plan *p, const Chain *ch, Counter *c) {
       if (mentions_some(here.above, &ch->ends.at[i]->beyond)) here.above = NULL, here.other = true;
       if (mentions_some(here.below, &ch->ends.at[i]->beyond)) here.below = NULL, here.other = true;
       if (!b.above) b.above = here.above;
-      if (here.below) b.below = b.below ? term_op2(p->arena, OP_MAX, b.below, here.below, here.below->span) : here.below;
+      if (here.below)
+        b.below = b.below ? term_op2(p->arena, OP_MAX, b.below, here.below, here.below->span) : here.below;
       b.other |= here.other;
     } else {
       b.other |= weight_mentions(w, c->count);
@@ -178,8 +183,8 @@ static bool stands_beside(const Component *c, const Reach *r, uint32_t plate) {
     if (k == plate) continue;
     const Index *own = c->plates.at[k], *q = r->follows[k];
     if (!q || r->shift[k]) return false;
-    bool same = own->range.kind == RANGE_INTERVAL && q->range.kind == RANGE_INTERVAL && term_equal(own->range.lo, q->range.lo) &&
-                term_equal(own->range.hi, q->range.hi);
+    bool same = own->range.kind == RANGE_INTERVAL && q->range.kind == RANGE_INTERVAL &&
+                term_equal(own->range.lo, q->range.lo) && term_equal(own->range.hi, q->range.hi);
     if (q != own && !same) return false;
   }
   return true;

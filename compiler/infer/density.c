@@ -3,8 +3,9 @@
  * Outside its range a pmf or density is 0 (-inf here), whatever the parameters are; inside, parameters out of range
  * make it NaN, and so does a value that is NaN.
  * Formulas: Gelman et al., Bayesian Data Analysis, appendix A; the beta-geometric is the geometric with its
- * probability integrated out under beta(a, b): B(a + 1, b + d) / B(a, b).  Quotients of gamma functions are written by B too, whose log
- * loses no digit at any arguments: (n over y) = 1 / ((n + 1) B(y + 1, n - y + 1)), G((v + 1) / 2) / G(v / 2) = sqrt(pi) / B(1/2, v / 2). */
+ * probability integrated out under beta(a, b): B(a + 1, b + d) / B(a, b).  Quotients of gamma functions are written by
+ * B too, whose log loses no digit at any arguments: (n over y) = 1 / ((n + 1) B(y + 1, n - y + 1)), G((v + 1) / 2) /
+ * G(v / 2) = sqrt(pi) / B(1/2, v / 2). */
 #include <math.h>
 
 #include "base/ice.h"
@@ -42,7 +43,8 @@ static Val ranged_count(D *d, Val valid, Val inside, Val l) {
 
 static bool is_whole(const D *d, Val y) {
   const Instr *i = ir_at(d->b->k, y);
-  return i->op == IR_CONVERT && (ir_at(d->b->k, i->arg[0])->type == IR_INT || ir_at(d->b->k, i->arg[0])->type == IR_BOOL);
+  return i->op == IR_CONVERT &&
+         (ir_at(d->b->k, i->arg[0])->type == IR_INT || ir_at(d->b->k, i->arg[0])->type == IR_BOOL);
 }
 
 static Val ranged(D *d, Val y, Val valid, Val inside, Val l) {
@@ -90,14 +92,17 @@ static Val poisson(D *d, Val y, Val rate) {
 
 static Val binomial(D *d, Val y, Val n, Val p) {
   Val one = num(d, 1), rest = sub(d, n, y);
-  Val choose = neg(d, add(d, build_2(d->b, IR_LBETA, add(d, y, one), add(d, rest, one)), fn(d, IR_LOG, add(d, n, one))));
+  Val choose =
+      neg(d, add(d, build_2(d->b, IR_LBETA, add(d, y, one), add(d, rest, one)), fn(d, IR_LOG, add(d, n, one))));
   Val l = build_2(d->b, IR_LOGMUL, add(d, choose, times_log(d, y, p)), times_log1m(d, rest, p));
-  return ranged_count(d, both(d, ge(d, n, num(d, 0)), is_probability(d, p)), both(d, ge(d, y, num(d, 0)), ge(d, n, y)), l);
+  return ranged_count(d, both(d, ge(d, n, num(d, 0)), is_probability(d, p)), both(d, ge(d, y, num(d, 0)), ge(d, n, y)),
+                      l);
 }
 
 static Val normal(D *d, Val y, Val mean, Val sd) {
   Val z = divide(d, sub(d, y, mean), sd);
-  Val l = sub(d, sub(d, mul(d, num(d, -0.5), mul(d, z, z)), fn(d, IR_LOG, sd)), num(d, 0.91893853320467274178)); /* log sqrt(2 pi) */
+  Val l = sub(d, sub(d, mul(d, num(d, -0.5), mul(d, z, z)), fn(d, IR_LOG, sd)),
+              num(d, 0.91893853320467274178)); /* log sqrt(2 pi) */
   return where_valid(d, gt(d, sd, num(d, 0)), l);
 }
 

@@ -25,7 +25,8 @@ static StoreType store_of(ElemKind k) {
   return STORE_REAL;
 }
 
-static Array *input_array(Derive *d, const Input *in, const char *name, StoreType elem, uint32_t rank, const Val *dims) {
+static Array *input_array(Derive *d, const Input *in, const char *name, StoreType elem, uint32_t rank,
+                          const Val *dims) {
   Array *a = build_array(&d->b, ARRAY_IN, name, elem, rank, dims);
   a->external = in->id;
   return a;
@@ -60,7 +61,9 @@ static void declare_inputs(Derive *d) {
   }
 }
 
-static Index *out_index(const Out *o, uint32_t i) { return i < o->slots.n ? o->slots.at[i] : o->axes.at[i - o->slots.n]; }
+static Index *out_index(const Out *o, uint32_t i) {
+  return i < o->slots.n ? o->slots.at[i] : o->axes.at[i - o->slots.n];
+}
 
 /* Outputs and inputs are apart in the language, arrays of a kernel are not. */
 static const char *output_name(Derive *d, const Out *o) {
@@ -78,7 +81,10 @@ static Array *declare_output(Derive *d, const Out *o) {
     Bounds r = eval_range(&x, &out_index(o, i)->range);
     dims[i] = build_2(&d->b, IR_MAX, build_2(&d->b, IR_SUB, r.hi, r.lo), build_int(&d->b, 0));
   }
-  StoreType elem = o->is_count ? STORE_WIDE : o->type == TYPE_REAL ? STORE_REAL : o->type == TYPE_INT ? STORE_INT : STORE_BOOL;
+  StoreType elem = o->is_count            ? STORE_WIDE
+                   : o->type == TYPE_REAL ? STORE_REAL
+                   : o->type == TYPE_INT  ? STORE_INT
+                                          : STORE_BOOL;
   Array *a = build_array(&d->b, ARRAY_OUT, output_name(d, o), elem, n, dims);
   a->external = o->id;
   return a;
@@ -161,6 +167,7 @@ Kernel *derive_kernel(Arena *arena, Plan *plan) {
   ChainUse *uses = NEW_ARRAY(arena, ChainUse, plan->components.n);
   Kernel *k = derive_once(arena, plan, uses);
   bool again = false;
-  for (uint32_t i = 0; k && i < plan->components.n; i++) again |= uses[i].sweep = may_sweep(plan->components.at[i], &uses[i]);
+  for (uint32_t i = 0; k && i < plan->components.n; i++)
+    again |= uses[i].sweep = may_sweep(plan->components.at[i], &uses[i]);
   return again ? derive_once(arena, plan, uses) : k;
 }

@@ -234,7 +234,8 @@ static Val eval_let(Context *x, const Term *t) {
     in = with_index(&in, let_index(l, i), index[i], r[i].lo, r[i].hi, false);
   }
   int64_t shift; /* running sums are cheapest together */
-  bool stored = let_can_be_stored(l) && contains_reduce(l->value) && (x->d->lets[l->id] || running_index(l, &shift) || is_redundant(x, n, index));
+  bool stored = let_can_be_stored(l) && contains_reduce(l->value) &&
+                (x->d->lets[l->id] || running_index(l, &shift) || is_redundant(x, n, index));
   if (!stored) {
     in.guard = read.guard;
     return unless_none(x, none, eval(&in, l->value));
@@ -260,7 +261,8 @@ Array *stored_let(Derive *d, Let *l) {
     dims[i] = build_2(b, IR_SUB, r[i].hi, r[i].lo);
   }
   StoreType elem = l->value->type == TYPE_REAL ? STORE_REAL : l->value->type == TYPE_INT ? STORE_INT : STORE_BOOL;
-  Array *a = build_array(b, ARRAY_TEMP, arena_printf(d->arena, "let.%s", sym_text(d->m->names, l->name)), elem, n, dims);
+  Array *a =
+      build_array(b, ARRAY_TEMP, arena_printf(d->arena, "let.%s", sym_text(d->m->names, l->name)), elem, n, dims);
   int64_t shift;
   const Index *along = running_index(l, &shift);
   Array *sum = along ? running_array(d, l, along, dims) : NULL;
@@ -490,7 +492,14 @@ static IrOp plain_op(OpKind op) {
   case OP_ERF: return IR_ERF;
   case OP_LGAMMA: return IR_LGAMMA;
   case OP_DIGAMMA: return IR_DIGAMMA;
-  case OP_TO_REAL: case OP_SQ: case OP_RELU: case OP_LEAKY_RELU: case OP_GELU: case OP_ELU: case OP_CLAMP: case OP_RANDOM:
+  case OP_TO_REAL:
+  case OP_SQ:
+  case OP_RELU:
+  case OP_LEAKY_RELU:
+  case OP_GELU:
+  case OP_ELU:
+  case OP_CLAMP:
+  case OP_RANDOM:
   case OP_COUNT_: break;
   }
   return IR_OP_COUNT_;
@@ -515,7 +524,9 @@ static Val gelu(Context *x, Val v) {
 static Val apply(Context *x, const Term *t, const Val *v) {
   Builder *b = B(x);
   switch (t->op) {
-  case OP_TO_REAL: return ir_at(b->k, v[0])->type == IR_INT || ir_at(b->k, v[0])->type == IR_BOOL ? build_convert(b, v[0], IR_REAL) : v[0];
+  case OP_TO_REAL:
+    return ir_at(b->k, v[0])->type == IR_INT || ir_at(b->k, v[0])->type == IR_BOOL ? build_convert(b, v[0], IR_REAL)
+                                                                                   : v[0];
   case OP_SQ: return build_2(b, IR_MUL, v[0], v[0]);
   case OP_RELU: return build_2(b, IR_MAX, v[0], like(x, v[0], 0));
   case OP_LEAKY_RELU: return build_select(b, positive(x, v[0]), v[0], build_2(b, IR_MUL, v[0], v[1]));
@@ -534,9 +545,34 @@ static Val apply(Context *x, const Term *t, const Val *v) {
     if (t->args.at[1]->kind == TERM_INT && t->args.at[1]->integer == 2) return build_2(b, IR_MUL, v[0], v[0]);
     if (t->args.at[1]->kind == TERM_REAL && t->args.at[1]->real == 2) return build_2(b, IR_MUL, v[0], v[0]);
     return build_2(b, IR_POW, v[0], v[1]);
-  case OP_ADD: case OP_SUB: case OP_MUL: case OP_DIV: case OP_NEG: case OP_EQ: case OP_NE: case OP_LT: case OP_LE: case OP_GT:
-  case OP_GE: case OP_AND: case OP_OR: case OP_NOT: case OP_EXP: case OP_LOG: case OP_LOG1P: case OP_EXPM1: case OP_SQRT:
-  case OP_TANH: case OP_SIGMOID: case OP_SOFTPLUS: case OP_SIN: case OP_COS: case OP_ABS: case OP_SIGN: case OP_MIN: case OP_MAX:
+  case OP_ADD:
+  case OP_SUB:
+  case OP_MUL:
+  case OP_DIV:
+  case OP_NEG:
+  case OP_EQ:
+  case OP_NE:
+  case OP_LT:
+  case OP_LE:
+  case OP_GT:
+  case OP_GE:
+  case OP_AND:
+  case OP_OR:
+  case OP_NOT:
+  case OP_EXP:
+  case OP_LOG:
+  case OP_LOG1P:
+  case OP_EXPM1:
+  case OP_SQRT:
+  case OP_TANH:
+  case OP_SIGMOID:
+  case OP_SOFTPLUS:
+  case OP_SIN:
+  case OP_COS:
+  case OP_ABS:
+  case OP_SIGN:
+  case OP_MIN:
+  case OP_MAX:
   case OP_ERF: case OP_LGAMMA: case OP_DIGAMMA:
     return t->args.n == 1 ? build_1(b, plain_op(t->op), v[0]) : build_2(b, plain_op(t->op), v[0], v[1]);
   case OP_COUNT_: break;
@@ -551,7 +587,9 @@ static Val eval_equality(Context *x, const Term *t) {
   bool p_none = t->args.at[0]->kind == TERM_NONE, q_none = t->args.at[1]->kind == TERM_NONE;
   Val no = build_bool(b, false), pn = p.none ? p.none : no, qn = q.none ? q.none : no;
   Val both = build_2(b, IR_AND, pn, qn), either = build_2(b, IR_OR, pn, qn);
-  Val equal = p_none || q_none ? both : build_2(b, IR_OR, both, build_2(b, IR_AND, build_1(b, IR_NOT, either), build_2(b, IR_EQ, p.v, q.v)));
+  Val equal = p_none || q_none ? both
+                               : build_2(b, IR_OR, both,
+                                         build_2(b, IR_AND, build_1(b, IR_NOT, either), build_2(b, IR_EQ, p.v, q.v)));
   return t->op == OP_EQ ? equal : build_1(b, IR_NOT, equal);
 }
 

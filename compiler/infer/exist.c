@@ -1,7 +1,7 @@
 /* exist: is there a value with weight for everything that a bracket mentions?
  *
- * A bracket is 0 where a component that it names is empty.  Under an `if`, `and` or `or` whose condition is known here only what
- * is chosen counts; a sum asks for what each of its terms names. */
+ * A bracket is 0 where a component that it names is empty.  Under an `if`, `and` or `or` whose condition is known here
+ * only what is chosen counts; a sum asks for what each of its terms names. */
 #include "infer/expect.h"
 
 static void contribute_exists(Context *x, void *arg, Contribution *c) {
@@ -67,7 +67,8 @@ static Val exists_reduce(Context *x, const Term *t) {
   const Term *body = t->args.at[0];
   Val bounds = exists_range(x, &t->index->range), plain = exists_all(x, body);
   bool each = mentions_of(x, body).under_binder || has_choice_by(body, t->index);
-  if (!each || range_unresolved(x, &t->index->range) || range_unbound(x, &t->index->range)) return build_and(B(x), bounds, plain);
+  if (!each || range_unresolved(x, &t->index->range) || range_unbound(x, &t->index->range))
+    return build_and(B(x), bounds, plain);
   Bounds r = eval_range(x, &t->index->range);
   Val all = reduce_over(x, t->index, ACC_ALL, IR_BOOL, contribute_exists, (void *)body);
   if (plain) all = build_select(B(x), build_2(B(x), IR_LT, r.lo, r.hi), all, plain);

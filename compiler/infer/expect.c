@@ -5,9 +5,9 @@
  *   independence           product.c
  *   linearity              linear.c
  *   conditioning, sifting  condition.c
- * in this order, until nothing unknown is left.  An indicator is a 0/1 value, P[c] = E[1(c)].  mention.c tells which copies
- * a bracket mentions; it is 0 if a component among them is empty (exist.c): linearity is used under the condition
- * that all of them exist.  A stream alone gives 0 by itself. */
+ * in this order, until nothing unknown is left.  An indicator is a 0/1 value, P[c] = E[1(c)].  mention.c tells which
+ * copies a bracket mentions; it is 0 if a component among them is empty (exist.c): linearity is used under the
+ * condition that all of them exist.  A stream alone gives 0 by itself. */
 #include "infer/expect.h"
 #include "model/term.h"
 
@@ -35,14 +35,16 @@ static bool is_choice_pending(Context *x, const Term *t) {
 /* phi == phi: 1 where the copy exists. */
 static const Term *asks_for_existence(Context *x, const Term *t) {
   if (t->kind == TERM_OP && t->op == OP_TO_REAL) return asks_for_existence(x, t->args.at[0]);
-  bool same = t->kind == TERM_OP && t->op == OP_EQ && t->args.at[0]->kind == TERM_EDGE && term_equal(t->args.at[0], t->args.at[1]);
+  bool same = t->kind == TERM_OP && t->op == OP_EQ && t->args.at[0]->kind == TERM_EDGE &&
+              term_equal(t->args.at[0], t->args.at[1]);
   return same && !args_unresolved(x, t->args.at[0]) && !args_unbound(x, t->args.at[0]) ? t->args.at[0] : NULL;
 }
 
 static Val as_wide(Context *x, const Term *t) { return build_convert(B(x), eval(x, t), IR_WIDE); }
 
 Val expect(Context *x, const Term *t) {
-  if (B(x)->k->instrs.n > DERIVE_MAX_INSTRS || x->d->steps > DERIVE_MAX_STEPS) return refuse_query(x, t->span, "this expectation has too many cases to be compiled");
+  if (B(x)->k->instrs.n > DERIVE_MAX_INSTRS || x->d->steps > DERIVE_MAX_STEPS)
+    return refuse_query(x, t->span, "this expectation has too many cases to be compiled");
   if (!unresolved(x, t)) return as_wide(x, t);
   const Term *lone = asks_for_existence(x, t);
   if (lone) return build_convert(B(x), copy_exists(x, copy_of(x, lone)), IR_WIDE);
@@ -60,7 +62,8 @@ Val expect(Context *x, const Term *t) {
     Val v = expect_linear(x, t, m.list.n > 0);
     if (v) return v;
   }
-  if (!m.list.n) return refuse_query(x, t->span, "the expectation of this function of many copies has no streaming form yet");
+  if (!m.list.n)
+    return refuse_query(x, t->span, "the expectation of this function of many copies has no streaming form yet");
   const Mention *next = is_choice_pending(x, t) ? find_partly_known(x, &m) : NULL;
   return condition(x, next ? next : &m.list.at[0], t);
 }

@@ -84,8 +84,8 @@ Val condition(Context *x, const Mention *m, const Term *t);
 /* E pushed through the outermost operation, or 0 where no law of linearity applies.  A sum whose bounds are not known
  * is left to conditioning if there is something to condition on. */
 Val expect_linear(Context *x, const Term *t, bool conditionable);
-/* Is t a + e, a known, perhaps summed, while streams are under way: e may be reached through an edge, and is then 0 alone
- * where it is empty. */
+/* Is t a + e, a known, perhaps summed, while streams are under way: e may be reached through an edge, and is then 0
+ * alone where it is empty. */
 bool adds_known(Context *x, const Term *t);
 /* An outermost part of t whose condition is known and decides what is mentioned; NULL: none. */
 const Term *find_choice(Context *x, const Term *t);
@@ -95,8 +95,8 @@ Val expect_choice(Context *x, const Term *t, const Term *choice);
 
 /* The laws in turn; everything t mentions by known indices exists, or a single stream decides it. */
 Val expect(Context *x, const Term *t);
-/* A part of a bracket, or what a value of an edge makes of it.  Whether all exists that the whole mentions has been asked;
- * what is reached through an edge makes the stream over it 0, nothing around it. */
+/* A part of a bracket, or what a value of an edge makes of it.  Whether all exists that the whole mentions has been
+ * asked; what is reached through an edge makes the stream over it 0, nothing around it. */
 Val part(Context *x, const Term *t);
 /* 0 unless all components that t mentions exist. */
 Val bracket(Context *x, const Term *t);

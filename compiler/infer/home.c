@@ -1,7 +1,7 @@
 /* home: a weight statement at the copy that is its home (reach.h).
  *
- * Its indices take the values at which its highest reference is that copy; where they lie outside their ranges there is no
- * such instance.  Its references are then other names of copies that have values: each is known by that name too. */
+ * Its indices take the values at which its highest reference is that copy; where they lie outside their ranges there is
+ * no such instance.  Its references are then other names of copies that have values: each is known by that name too. */
 #include "infer/context.h"
 #include "model/term.h"
 
@@ -43,7 +43,8 @@ static Val is_home(Context *y, Copy home, const Reach *r) {
     Bounds q = eval_range(y, &r->follows[k]->range);
     Val v = find_bound(y, r->follows[k])->v;
     const Index *plate = home.c->plates.at[k];
-    bool same = r->shift[k] == 0 && term_equal(r->follows[k]->range.lo, plate->range.lo) && term_equal(r->follows[k]->range.hi, plate->range.hi);
+    bool same = r->shift[k] == 0 && term_equal(r->follows[k]->range.lo, plate->range.lo) &&
+                term_equal(r->follows[k]->range.hi, plate->range.hi);
     if (same) continue;
     active = build_and(b, active, build_and(b, build_2(b, IR_GE, v, q.lo), build_2(b, IR_LT, v, q.hi)));
   }

@@ -42,8 +42,7 @@ static Components open_all(Derive *d, const Latent *z) {
   return n;
 }
 
-/* ---- F after every step ---------------------------------------------------------------------------------------------
- */
+/* ---- F after every step ------------------------------------------------------------------------------------------ */
 
 static bool same_plates(const IndexVec *a, const IndexVec *b) {
   bool same = a->n == b->n;
@@ -143,8 +142,7 @@ Val query_param(Context *x, const Term *t) {
   return load_part(x, x->d->iteration->of[l->z->id].now, k ? PART_SECOND : PART_FIRST, place);
 }
 
-/* ---- steps
- * --------------------------------------------------------------------------------------------------------------- */
+/* ---- steps ------------------------------------------------------------------------------------------------------- */
 
 void begin_stage(Derive *d, Region *stage) {
   d->stage = stage;

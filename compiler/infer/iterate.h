@@ -36,7 +36,8 @@ typedef struct Components {
 } Components;
 Components open_components(Context x, const Latent *z);
 void component_loop(Components *n, const Latent *z); /* opens the next */
-void component_loop_as(Components *n, const Latent *z, bool carried); /* carried: sums inside may carry it, if it is an axis */
+void component_loop_as(Components *n, const Latent *z,
+                       bool carried); /* carried: sums inside may carry it, if it is an axis */
 void close_components(Components *n);
 
 /* q_state.c */

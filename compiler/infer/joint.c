@@ -1,9 +1,9 @@
 /* joint: where a chain falls apart.
  *
- * A component is what weights join, and a weight that stands at some steps only, `for t in 1..length[b]`, leaves copies apart:
- * whether one component is empty says nothing about another.  Where it is not known that all copies along the plate are joined
- * (Chain.may_break), a step that no instance of a weight joins to those before it starts a new component: messages start afresh
- * there, and each component has its own status. */
+ * A component is what weights join, and a weight that stands at some steps only, `for t in 1..length[b]`, leaves copies
+ * apart: whether one component is empty says nothing about another.  Where it is not known that all copies along the
+ * plate are joined (Chain.may_break), a step that no instance of a weight joins to those before it starts a new
+ * component: messages start afresh there, and each component has its own status. */
 #include "infer/chain.h"
 
 #include "base/ice.h"
@@ -19,7 +19,8 @@ static Context beside_step(const Context *x, Copy copy, const Reach *r) {
 
 static Val either(Context *x, Val a, Val b) { return !a ? b : build_2(B(x), IR_OR, a, b); }
 
-/* A weight whose lowest reference lies `span` steps before its home joins t to t - 1 if its home is t .. t + span - 1. */
+/* A weight whose lowest reference lies `span` steps before its home joins t to t - 1 if its home is t .. t + span - 1.
+ */
 static Val joins(Context *x, Copy copy, const Reach *r) {
   uint32_t step = copy.c->chain->step;
   Val any = 0;
@@ -77,6 +78,7 @@ Val is_last_counted(Context *x, Copy copy, const End *e) {
 Val counts_nothing(Context *x, Copy copy, const End *e) {
   Val none = 0;
   for (uint32_t i = 0; i < copy.c->chain->counters.n; i++)
-    if (e->counters >> i & 1) none = build_and(B(x), none, build_1(B(x), IR_NOT, counted_range(x, copy, copy.c->chain->counters.at[i]).some));
+    if (e->counters >> i & 1)
+      none = build_and(B(x), none, build_1(B(x), IR_NOT, counted_range(x, copy, copy.c->chain->counters.at[i]).some));
   return none;
 }

@@ -10,8 +10,9 @@
  *   DIRICHLET   sum_k a_k log z_k           a dirichlet density with parameters a_k + 1
  *   SPREAD      a log z + b / z^2           top at sqrt(2 b / a), a < 0: the root of a weighted mean square
  *
- * Which of them is possible is a matter of the range of the latent, given by its prior; a SPREAD has none, and shows by its statistics.  Where q is no point, the
- * edges' weights are exp(E_q[log w]): the value at the means plus a correction that is linear in the other moments. */
+ * Which of them is possible is a matter of the range of the latent, given by its prior; a SPREAD has none, and shows by
+ * its statistics.  Where q is no point, the edges' weights are exp(E_q[log w]): the value at the means plus a
+ * correction that is linear in the other moments. */
 #ifndef ATTN_INFER_LATENT_H
 #define ATTN_INFER_LATENT_H
 
@@ -49,8 +50,8 @@ struct LatentPlan {
   bool gradient; /* the step is along the gradient: sum[0] is dF/dz */
   bool concave;  /* QUADRATIC: each component provably has a top, or is flat */
   Obstacle why;  /* not closed: what is in the way */
-  TermList sum[2];  /* real terms over the latent's own indices, to be added up: the coefficients a, b as above (QUADRATIC:
-                    of z, z^2) */
+  TermList sum[2]; /* real terms over the latent's own indices, to be added up: the coefficients a, b as above
+                   (QUADRATIC: of z, z^2) */
   Joint *joint;  /* NULL: its components are solved for one by one */
   IndexVec other; /* a second set of its indices; the outer ones are the same */
 };

@@ -21,7 +21,9 @@ static bool may_be_none(const Term *t) {
   return none;
 }
 
-static void contribute_expectation(Context *x, void *arg, Contribution *c) { c->x = build_convert(B(x), expect(x, arg), IR_WIDE); }
+static void contribute_expectation(Context *x, void *arg, Contribution *c) {
+  c->x = build_convert(B(x), expect(x, arg), IR_WIDE);
+}
 
 /* Copies named by the variable of a product are different for different values of it if it is itself one of
  * their indices. */
@@ -39,12 +41,14 @@ static bool names_copies_apart(const Term *t, const Index *j) {
 static bool all_under_binder(Context *x, const Term *t) {
   Mentions m = mentions_of(x, t);
   for (uint32_t i = 0; i < m.reached_in.n; i++)
-    if (m.reached_in.at[i]->structure || m.reached_in.at[i]->network || m.reached_in.at[i]->chain) return false; /* its copies are not independent */
+    if (m.reached_in.at[i]->structure || m.reached_in.at[i]->network || m.reached_in.at[i]->chain)
+      return false; /* its copies are not independent */
   return m.list.n == 0 && !m.reached;
 }
 
 static Val expect_reduce(Context *x, const Term *t) {
-  bool product = t->reduce == REDUCE_PROD && names_copies_apart(t->args.at[0], t->index) && all_under_binder(x, t->args.at[0]);
+  bool product =
+      t->reduce == REDUCE_PROD && names_copies_apart(t->args.at[0], t->index) && all_under_binder(x, t->args.at[0]);
   if (t->reduce == REDUCE_SUM || product)
     return zero_where_none(x, &t->index->range, reduce_term(x, t, IR_WIDE, contribute_expectation));
   return refuse_query(x, t->span, "the expectation of this function of many copies has no streaming form yet");
@@ -57,7 +61,8 @@ Val expect_linear(Context *x, const Term *t, bool conditionable) {
   switch ((int)t->op) {
   case OP_ADD: case OP_SUB: {
     if (may_be_none(t->args.at[0]) || may_be_none(t->args.at[1])) return 0;
-    Val p = build_convert(b, expect(x, t->args.at[0]), IR_WIDE), q = build_convert(b, expect(x, t->args.at[1]), IR_WIDE);
+    Val p = build_convert(b, expect(x, t->args.at[0]), IR_WIDE),
+        q = build_convert(b, expect(x, t->args.at[1]), IR_WIDE);
     return build_2(b, t->op == OP_ADD ? IR_ADD : IR_SUB, p, q);
   }
   case OP_NEG: return build_1(b, IR_NEG, build_convert(b, expect(x, t->args.at[0]), IR_WIDE));
@@ -88,7 +93,9 @@ bool adds_known(Context *x, const Term *t) {
  * f(if c then a else b) = if c then f(a) else f(b), c known: a stream over what only the other side mentions would give
  * 0 where that has no value. */
 
-static bool is_choice(Context *x, const Term *t) { return (t->kind == TERM_IF && is_known_here(x, t->args.at[0])) || left_is_known(x, t); }
+static bool is_choice(Context *x, const Term *t) {
+  return (t->kind == TERM_IF && is_known_here(x, t->args.at[0])) || left_is_known(x, t);
+}
 
 /* What t mentions whatever its conditions choose. */
 static void collect_certain(Context *x, Mentions *m, const Term *t) {

@@ -81,7 +81,9 @@ bool component_depends_on_latents(const Component *c) {
   return false;
 }
 
-Region *stage_of(const Derive *d, const Component *c) { return component_depends_on_latents(c) ? d->stage : d->b.k->top; }
+Region *stage_of(const Derive *d, const Component *c) {
+  return component_depends_on_latents(c) ? d->stage : d->b.k->top;
+}
 
 uint32_t stage_number(const Derive *d, const Component *c) { return component_depends_on_latents(c) ? d->stages : 0; }
 
@@ -98,13 +100,15 @@ void forget_stage(Derive *d) {
     else m = &(*m)->next;
 }
 
-Array *memo(Context *x, Component *c, const void *key, const Term *term, const IndexVec *axes, StoreType elem, MemoFn fn, void *arg) {
+Array *memo(Context *x, Component *c, const void *key, const Term *term, const IndexVec *axes, StoreType elem,
+            MemoFn fn, void *arg) {
   Derive *d = x->d;
   if (!worth_storing(c)) return NULL;
   for (uint32_t i = 0; i < c->plates.n + axes->n; i++)
     if (!has_fixed_bounds(memo_index(c, axes, i))) return NULL;
   for (Memo *m = d->memos; m; m = m->next)
-    if (m->c == c && m->key == key && same_axes(&m->axes, axes) && (term == m->term || (term && m->term && term_equal(term, m->term))))
+    if (m->c == c && m->key == key && same_axes(&m->axes, axes) &&
+        (term == m->term || (term && m->term && term_equal(term, m->term))))
       return m->array;
   bool staged = depends_on_latents(c, term);
   Array *a = fill(d, c, axes, elem, fn, arg, staged ? d->stage : d->b.k->top);

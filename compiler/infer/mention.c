@@ -1,7 +1,8 @@
 /* mention: what a bracket mentions, as far as it is known.
  *
- * A reference names a copy once its index values are known; until then the copy is *reached* through the value of an edge,
- * or named by the variable of a sum.  What is mentioned falls into parts that are independent given what is known. */
+ * A reference names a copy once its index values are known; until then the copy is *reached* through the value of an
+ * edge, or named by the variable of a sum.  What is mentioned falls into parts that are independent given what is
+ * known. */
 #include "infer/chain.h"
 #include "infer/expect.h"
 #include "infer/network.h"

@@ -43,8 +43,8 @@ VarSet counters_in(const Chain *ch, const Component *c) {
   return set;
 }
 
-/* Edges that no later step mentions come late: what they sum to depends on few others.  Counters come last, the count before
- * first: the edges then tell one from the other. */
+/* Edges that no later step mentions come late: what they sum to depends on few others.  Counters come last, the count
+ * before first: the edges then tell one from the other. */
 static uint32_t next_to_sum(const Component *c, VarSet set) {
   const Chain *ch = c->chain;
   uint32_t best = 0, rank = 0;
@@ -151,7 +151,7 @@ Context in_cell(const Step *s, const Cell *cell) {
   return y;
 }
 
-/* ---- the semirings ------------------------------------------------------------------------------------------------- */
+/* ---- the semirings ----------------------------------------------------------------------------------------------- */
 
 AccKind ring_plus(Ring ring) {
   switch (ring) {
@@ -163,7 +163,9 @@ AccKind ring_plus(Ring ring) {
   ICE("unknown semiring");
 }
 
-Val ring_times(Context *x, Ring ring, Val a, Val b) { return build_2(B(x), ring == RING_COUNT ? IR_MUL : IR_LOGMUL, a, b); }
+Val ring_times(Context *x, Ring ring, Val a, Val b) {
+  return build_2(B(x), ring == RING_COUNT ? IR_MUL : IR_LOGMUL, a, b);
+}
 Val ring_one(Context *x, Ring ring) { return wide(x, ring == RING_COUNT ? 1 : 0); }
 Val ring_zero(Context *x, Ring ring) { return wide(x, ring == RING_COUNT ? 0 : -INFINITY); }
 
@@ -178,7 +180,7 @@ static Val factor_in(Context *x, const Step *s, const Factor *f) {
   return build_select(B(x), build_2(B(x), IR_EQ, l, wide(x, -INFINITY)), wide(x, 0), wide(x, 1));
 }
 
-/* ---- places in tables ------------------------------------------------------------------------------------------------ */
+/* ---- places in tables -------------------------------------------------------------------------------------------- */
 
 /* Parallel plates, the row, the numbers of the state; `lag` later than the variables of the clique. */
 Val *table_place(Context *x, Copy copy, Val row, VarSet state, uint32_t lag, const Cell *cell) {
@@ -198,7 +200,8 @@ Val *table_place(Context *x, Copy copy, Val row, VarSet state, uint32_t lag, con
 Val *held_place(Step *s, Array *gamma, Val i, Val a, Val row, uint32_t lag, const Cell *cell) {
   Context *x = &s->own;
   const Component *c = s->copy.c;
-  Val *at = NEW_ARRAY(x->d->arena, Val, gamma->rank), *codes = table_place(x, s->copy, i, state_after(c->chain), lag, cell);
+  Val *at = NEW_ARRAY(x->d->arena, Val, gamma->rank),
+      *codes = table_place(x, s->copy, i, state_after(c->chain), lag, cell);
   uint32_t n = 0;
   for (; n < c->plates.n; n++) at[n] = codes[n];
   at[n] = a;
@@ -214,7 +217,10 @@ static Val afresh(Step *s, Val mass, uint32_t lag, const Cell *cell) {
   Val start = 0;
   for (uint32_t k = 0; k < ch->clique.n; k++)
     if (state_after(ch) >> k & 1)
-      start = build_and(B(x), start, build_2(B(x), IR_EQ, cell->code[clique_place(ch, ch->clique.at[k].at, ch->clique.at[k].lag + lag)], build_int(B(x), 0)));
+      start =
+          build_and(B(x), start,
+                    build_2(B(x), IR_EQ, cell->code[clique_place(ch, ch->clique.at[k].at, ch->clique.at[k].lag + lag)],
+                            build_int(B(x), 0)));
   return build_select(B(x), start, mass, ring_zero(x, s->ring));
 }
 
@@ -230,17 +236,22 @@ static Val load_message(Step *s, Array *a, bool before, const Cell *cell) {
   if (before && s->folded)
     return build_load(B(x), s->folded, table_place(x, s->copy, s->folded_row, state_after(s->copy.c->chain), 1, cell));
   Val row = before ? build_2(B(x), IR_SUB, s->row, build_int(B(x), 1)) : s->row, v;
-  if (before && s->gamma) v = build_load(B(x), s->gamma, held_place(s, s->gamma, s->gamma_at[0], s->gamma_at[1], row, 1, cell));
-  else v = build_load(B(x), a, table_place(x, s->copy, ring_row(x, s->copy.c, a, row), state_after(s->copy.c->chain), before, cell));
+  if (before && s->gamma)
+    v = build_load(B(x), s->gamma, held_place(s, s->gamma, s->gamma_at[0], s->gamma_at[1], row, 1, cell));
+  else
+    v = build_load(
+        B(x), a, table_place(x, s->copy, ring_row(x, s->copy.c, a, row), state_after(s->copy.c->chain), before, cell));
   if (!before || !s->joined) return v;
   return build_select(B(x), s->joined, v, afresh(s, s->gamma ? s->held_mass : ring_one(x, s->ring), 1, cell));
 }
 
-/* ---- sums over a clique -------------------------------------------------------------------------------------------- */
+/* ---- sums over a clique ------------------------------------------------------------------------------------------ */
 
 typedef struct Level { VarSet done; bool first; } Level; /* what has been multiplied in: what is complete in `done` */
 
-static bool completes(const Level *v, VarSet known, VarSet scope) { return !(scope & ~known) && (v->first || (scope & ~v->done)); }
+static bool completes(const Level *v, VarSet known, VarSet scope) {
+  return !(scope & ~known) && (v->first || (scope & ~v->done));
+}
 
 static Val level(Step *s, const Cell *cell, Level v, VarSet sum, Terms t);
 
@@ -275,7 +286,9 @@ Cell with_counts_after(Step *s, const Cell *cell, Val *ok) {
   return r;
 }
 
-static Val only_where(Step *s, Val ok, Val w) { return ok ? build_select(B(&s->own), ok, w, ring_zero(&s->own, s->ring)) : w; }
+static Val only_where(Step *s, Val ok, Val w) {
+  return ok ? build_select(B(&s->own), ok, w, ring_zero(&s->own, s->ring)) : w;
+}
 
 static Val either(Context *x, Ring ring, Val a, Val b) {
   switch (ring) {
@@ -334,7 +347,8 @@ static Val sum_values(Step *s, const Cell *cell, VarSet sum, Terms t) {
   const Component *c = s->copy.c;
   uint32_t var = next_to_sum(c, sum);
   Lagged which = c->chain->clique.at[var];
-  bool paired = which.at >= c->edges.n && t.factors && (cell->known >> clique_place(c->chain, which.at, 1 - which.lag) & 1);
+  bool paired =
+      which.at >= c->edges.n && t.factors && (cell->known >> clique_place(c->chain, which.at, 1 - which.lag) & 1);
   if (paired) return (which.lag ? sum_count_before : sum_count_after)(s, cell, var, sum & ~((VarSet)1 << var), t);
   Cell inside;
   Loop *l = open_values(&s->own, s->copy.c, var, cell, LOOP_REDUCE, &inside);
@@ -350,9 +364,12 @@ static Val tables_at(Step *s, const Cell *cell, Level v, Terms t, Val w) {
   VarSet before = state_before(c->chain), after = state_after(c->chain);
   Context *x = &s->own;
   Derive *d = x->d;
-  if (t.before && completes(&v, cell->known, before)) w = ring_times(x, s->ring, w, load_message(s, forward_table(d, c, s->ring), true, cell));
-  if (t.here && completes(&v, cell->known, after)) w = ring_times(x, s->ring, w, load_message(s, forward_table(d, c, s->ring), false, cell));
-  if (t.after && completes(&v, cell->known, after)) w = ring_times(x, s->ring, w, load_message(s, backward_table(d, c, s->ring), false, cell));
+  if (t.before && completes(&v, cell->known, before))
+    w = ring_times(x, s->ring, w, load_message(s, forward_table(d, c, s->ring), true, cell));
+  if (t.here && completes(&v, cell->known, after))
+    w = ring_times(x, s->ring, w, load_message(s, forward_table(d, c, s->ring), false, cell));
+  if (t.after && completes(&v, cell->known, after))
+    w = ring_times(x, s->ring, w, load_message(s, backward_table(d, c, s->ring), false, cell));
   return w;
 }
 
@@ -363,7 +380,8 @@ bool folds_before(const Step *s) {
   bool sums = false;
   for (uint32_t i = 0; i < c->factors.n; i++) {
     const Factor *f = c->factors.at[i];
-    sums |= f->kind == FACTOR_NORMALISER && f->weight && counts_in(s->ring, f) && is_folded(c->chain, scope_of(c->chain, f->vars.n, f->vars.at));
+    sums |= f->kind == FACTOR_NORMALISER && f->weight && counts_in(s->ring, f) &&
+            is_folded(c->chain, scope_of(c->chain, f->vars.n, f->vars.at));
   }
   return sums && !c->chain->counters.n;
 }
@@ -393,4 +411,6 @@ static Val level(Step *s, const Cell *cell, Level v, VarSet sum, Terms t) {
 
 Val clique_sum(Step *s, const Cell *cell, VarSet sum, Terms t) { return level(s, cell, (Level){0, true}, sum, t); }
 
-Val clique_rest(Step *s, const Cell *cell, VarSet before, VarSet sum, Terms t) { return level(s, cell, (Level){before, false}, sum, t); }
+Val clique_rest(Step *s, const Cell *cell, VarSet before, VarSet sum, Terms t) {
+  return level(s, cell, (Level){before, false}, sum, t);
+}

@@ -1,7 +1,7 @@
 /* named: the copies that entropy, kl and count name.
  *
- * Leading indices that are written fix a copy, those that are not run over all.  Components are independent, so that entropies and
- * kl add up over them and counts multiply; in a component several names are joint. */
+ * Leading indices that are written fix a copy, those that are not run over all.  Components are independent, so that
+ * entropies and kl add up over them and counts multiply; in a component several names are joint. */
 #include "infer/named.h"
 
 #include "infer/expect.h"
@@ -90,7 +90,8 @@ static Val apart(Context *x, AccKind kind, IrOp combine, const Over *o) {
 static Val of_each_copy(Context *x, AccKind kind, IrOp combine, const Over *o) {
   for (uint32_t i = 0; i < o->named.n; i++) {
     if (o->named.at[i].fixed < o->c->plates.n)
-      return refuse_query(x, o->t->span, "copies named by some of their indices, joint with others, are not compiled yet");
+      return refuse_query(x, o->t->span,
+                          "copies named by some of their indices, joint with others, are not compiled yet");
     for (uint32_t k = 0; k < i; k++) {
       Coincidence two = {o->c, o->named.at[i].copy.at, o->named.at[k].copy.at};
       if (is_decided(x, o->c, two.a, two.b)) continue;
@@ -125,7 +126,9 @@ Val over_components(Context *x, const Term *t, AccKind kind, IrOp combine, CopyQ
     o.at = NEW_ARRAY(x->d->arena, Val, o.c->plates.n);
     copy_indices(x, s->edge, &s->fixed, o.at);
     o.named = named_copies(x, o.c, t);
-    Val v = o.c->network ? fn(x, (Copy){o.c, o.at}, &o) : o.c->chain || o.c->structure || names_one_copy(&o) ? of_copies(x, kind, &o) : of_each_copy(x, kind, combine, &o);
+    Val v = o.c->network                                         ? fn(x, (Copy){o.c, o.at}, &o)
+            : o.c->chain || o.c->structure || names_one_copy(&o) ? of_copies(x, kind, &o)
+                                                                 : of_each_copy(x, kind, combine, &o);
     total = total ? build_2(B(x), combine, total, v) : v;
   }
   return total;
@@ -166,5 +169,7 @@ Val chain_query(Context *x, Copy copy, const Over *o, ChainFn whole, CopiesFn so
   if (!outside && some) return decided_copies(x, &n, some);
   for (uint32_t k = 0; k < copy.c->edges.n; k++) names += o->set >> k & 1;
   if (names == copy.c->edges.n && outside == names) return whole(x, copy);
-  return refuse_query(x, o->t->span, "of a chain this query is about one or more of its copies, or about all copies of all its edges; others are not compiled yet");
+  return refuse_query(x, o->t->span,
+                      "of a chain this query is about one or more of its copies, or about all copies of all its edges; "
+                      "others are not compiled yet");
 }

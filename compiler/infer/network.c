@@ -1,10 +1,10 @@
 /* network: the stages that sum a network.
  *
  *   table    log weights of every instance of every group, for all values of what it names, group after group
- *   names    the numbers of the variables that it names; -1 where an instance's indices are outside their ranges, -2 for a copy
- *            that does not exist
- *   solve    marginals of variables, of instances, log Z, entropy (runtime/family/network.c)
- * The same with other weights in place of all: prior lines (kl), supports and requires (counts). */
+ *   names    the numbers of the variables that it names; -1 where an instance's indices are outside their ranges, -2
+ * for a copy that does not exist solve    marginals of variables, of instances, log Z, entropy
+ * (runtime/family/network.c) The same with other weights in place of all: prior lines (kl), supports and requires
+ * (counts). */
 #include <math.h>
 
 #include "infer/network_parts.h"
@@ -20,8 +20,16 @@ struct NetworkStages *network_stages(Derive *d) {
 typedef struct Call { Val held, held_value; bool joint; int64_t ring; } Call;
 
 static void network_ints(Context *x, const Network *net, const NetworkLayout *l, const Call *c, Val *ints) {
-  Val all[] = {l->vars, net_whole(x, net->groups.n), l->all_names, l->all_cells, c->joint ? l->all_cells : net_whole(x, 0), l->marginals,
-               c->held ? c->held : net_whole(x, -1), c->held_value ? c->held_value : net_whole(x, 0), net_whole(x, c->ring), network_work(x, net, l)};
+  Val all[] = {l->vars,
+               net_whole(x, net->groups.n),
+               l->all_names,
+               l->all_cells,
+               c->joint ? l->all_cells : net_whole(x, 0),
+               l->marginals,
+               c->held ? c->held : net_whole(x, -1),
+               c->held_value ? c->held_value : net_whole(x, 0),
+               net_whole(x, c->ring),
+               network_work(x, net, l)};
   memcpy(ints, all, sizeof all);
 }
 
@@ -79,8 +87,10 @@ static NetworkSolved *solved_of(Derive *d, const Network *net, NetworkSet set) {
   Val ints[10];
   network_ints(&nest.x, net, &l, &call, ints);
   b->span = net->span;
-  build_solve(b, FAMILY_NETWORK_SUM, net->outer, nest.place,
-              (Array *[]){s->table, shape->names, shape->groups, shape->dims, shape->vars, s->log_p, s->joint, s->z, s->state}, ints, ints[9]);
+  build_solve(
+      b, FAMILY_NETWORK_SUM, net->outer, nest.place,
+      (Array *[]){s->table, shape->names, shape->groups, shape->dims, shape->vars, s->log_p, s->joint, s->z, s->state},
+      ints, ints[9]);
   check_size(&nest.x, net, s->z, nest.place, net->outer);
   structure_close(d, &nest);
   b->at = back;
@@ -99,7 +109,8 @@ static Val *outer_place(Context *x, Copy copy, uint32_t n) {
 
 static Val marginal_place(Context *x, const NetworkLayout *l, Copy copy, Choice value) {
   uint32_t part = network_part(copy.c->network, copy.c);
-  return net_add(x, l->place[part], net_add(x, net_mul(x, network_flat(x, copy), l->values[part]), network_number(x, copy.c, value)));
+  return net_add(x, l->place[part],
+                 net_add(x, net_mul(x, network_flat(x, copy), l->values[part]), network_number(x, copy.c, value)));
 }
 
 Val network_marginal(Context *x, Copy copy, NetworkSet set, Choice value) {
@@ -116,7 +127,8 @@ Val network_joint(Context *x, Copy copy, const Network *net, uint32_t group, Val
   NetworkLayout l = network_layout(x->d, net);
   const Group *g = net->groups.at[group];
   Val cell = net_whole(x, 0);
-  for (uint32_t k = 0; k < g->names.n; k++) cell = net_add(x, net_mul(x, cell, l.values[network_part(net, network_part_of(x->d, g->names.at[k]))]), numbers[k]);
+  for (uint32_t k = 0; k < g->names.n; k++)
+    cell = net_add(x, net_mul(x, cell, l.values[network_part(net, network_part_of(x->d, g->names.at[k]))]), numbers[k]);
   Val *place = outer_place(x, copy, net->outer);
   place[net->outer] = net_add(x, net_add(x, l.table[group], net_mul(x, instance, l.cells[group])), cell);
   return build_load(B(x), s->joint, place);
@@ -141,7 +153,12 @@ Val network_total(Context *x, Copy copy, NetworkSet set, int64_t which) {
 
 /* ---- one variable held ----------------------------------------------------------------------------------- */
 
-typedef struct NetworkGiven { const Network *net; uint32_t part, stage; Array *log_p; struct NetworkGiven *next; } NetworkGiven;
+typedef struct NetworkGiven {
+  const Network *net;
+  uint32_t part, stage;
+  Array *log_p;
+  struct NetworkGiven *next;
+} NetworkGiven;
 
 static Array *leading_array(Derive *d, const Network *net, const char *what, Val a, Val v, Val last) {
   Array *like = network_array(d, net, what, STORE_WIDE, 1, &last);
@@ -149,7 +166,8 @@ static Array *leading_array(Derive *d, const Network *net, const char *what, Val
   dims[0] = a;
   dims[1] = v;
   memcpy(dims + 2, like->dims, like->rank * sizeof *dims);
-  return build_array(&d->b, ARRAY_TEMP, arena_printf(d->arena, "%s.given", like->name), STORE_WIDE, like->rank + 2, dims);
+  return build_array(&d->b, ARRAY_TEMP, arena_printf(d->arena, "%s.given", like->name), STORE_WIDE, like->rank + 2,
+                     dims);
 }
 
 /* All marginals given every value of every copy of a part: [copy, value, outer plates.., marginals]. */
@@ -184,7 +202,8 @@ static Array *given_of(Derive *d, const Network *net, uint32_t part) {
   network_ints(&nest.x, net, &l, &call, ints);
   b->span = net->span;
   build_solve(b, FAMILY_NETWORK_SUM, net->outer + 2, at,
-              (Array *[]){s->table, shape->names, shape->groups, shape->dims, shape->vars, g->log_p, joint, z, state}, ints, ints[9]);
+              (Array *[]){s->table, shape->names, shape->groups, shape->dims, shape->vars, g->log_p, joint, z, state},
+              ints, ints[9]);
   structure_close(d, &nest);
   build_close(b, value);
   build_close(b, copy);
@@ -206,7 +225,8 @@ Val network_given(Context *x, Copy a, Val held, Copy b, Choice value) {
 
 /* ---- picks ----------------------------------------------------------------------------------------------- */
 
-void network_pick_stage(Context *x, const Network *net, Family family, uint32_t n, Val *at, Array *u, Array *choice, Array *z) {
+void network_pick_stage(Context *x, const Network *net, Family family, uint32_t n, Val *at, Array *u, Array *choice,
+                        Array *z) {
   NetworkLayout l = network_layout(x->d, net);
   NetworkShape *shape = network_shape(x->d, net);
   Val ints[10];

@@ -1,9 +1,10 @@
 /* network: copies that weights join in any pattern: along two plates, through data, or of edges in different plates.
  *
- * In a plan each edge of a network is a component of its own, so that to the other chapters a copy looks like an edge joined to
- * nothing; `Component.network` tells which of them are never independent.  The weights are *groups*: a statement's instances, each
- * with the copies that it *names*.  A stage before the outputs fills the log weights of every instance for all values of what it
- * names, and who they are; routines of the runtime (runtime/family/network.c) order the variables and sum them out.
+ * In a plan each edge of a network is a component of its own, so that to the other chapters a copy looks like an edge
+ * joined to nothing; `Component.network` tells which of them are never independent.  The weights are *groups*: a
+ * statement's instances, each with the copies that it *names*.  A stage before the outputs fills the log weights of
+ * every instance for all values of what it names, and who they are; routines of the runtime (runtime/family/network.c)
+ * order the variables and sum them out.
  *
  * Plates that all copies and weights share on the outside are *outer*: one network for each of their values. */
 #ifndef ATTN_INFER_NETWORK_H
@@ -25,10 +26,11 @@ typedef struct NetworkLayout {
 
 NetworkLayout network_layout(Derive *d, const Network *net);
 uint32_t network_part(const Network *net, const Component *c);
-Val network_flat(Context *x, Copy copy);              /* the copy's number among those of its edge, outer plates apart */
+Val network_flat(Context *x, Copy copy); /* the copy's number among those of its edge, outer plates apart */
 Val network_number(Context *x, const Component *c, Choice value); /* a value's place among the edge's */
 Choice network_choice(Context *x, const Component *c, Val number);
-/* The number of the instance at which x binds the loops of the group; *ok: bool, they are in their ranges (0: always). */
+/* The number of the instance at which x binds the loops of the group; *ok: bool, they are in their ranges (0: always).
+ */
 Val network_instance(Context *x, const Group *g, Val *ok);
 /* Are instances numbered by the values of the loops alone?  Else by a place in a row. */
 bool network_is_countable(const Group *g);
@@ -43,7 +45,8 @@ Val network_total(Context *x, Copy copy, NetworkSet set, int64_t which); /* z of
 /* log p of a value of `b`, given that `a` has the value of number `held`. */
 Val network_given(Context *x, Copy a, Val held, Copy b, Choice value);
 /* The solve of the heaviest value or a draw at the leading indices `at`, of arrays with one more: [variables], [4]. */
-void network_pick_stage(Context *x, const Network *net, Family family, uint32_t n, Val *at, Array *u, Array *choice, Array *z);
+void network_pick_stage(Context *x, const Network *net, Family family, uint32_t n, Val *at, Array *u, Array *choice,
+                        Array *z);
 void network_prepare(Derive *d, const Network *net); /* what the stage reads is there before it is opened */
 
 /* ---- network_query.c ------------------------------------------------------------------------------------- */

@@ -1,8 +1,8 @@
 /* network_layout: where what belongs to a network lies in its arrays.
  *
- * Variables are numbered edge after edge, their copies in C order; values by their place in the range, none last.  Instances of a
- * statement are numbered by the values of its loops within the least and the greatest that they may have, or, in rows of a graph, by
- * their place among the stored neighbours. */
+ * Variables are numbered edge after edge, their copies in C order; values by their place in the range, none last.
+ * Instances of a statement are numbered by the values of its loops within the least and the greatest that they may
+ * have, or, in rows of a graph, by their place among the stored neighbours. */
 #include "infer/network_parts.h"
 #include "model/term.h"
 
@@ -116,13 +116,16 @@ bool network_is_countable(const Group *g) {
   return true;
 }
 
-static Val stored_neighbours(Context *x, const Group *g) { return x->d->neighbours[g->loops.at[1]->range.graph->id]->dims[0]; }
+static Val stored_neighbours(Context *x, const Group *g) {
+  return x->d->neighbours[g->loops.at[1]->range.graph->id]->dims[0];
+}
 
 static Val instance_count(Context *x, const Group *g) {
   if (!network_is_countable(g)) return stored_neighbours(x, g);
   Hull *h = hulls(x, g);
   Val n = net_whole(x, 1);
-  for (uint32_t k = 0; k < g->loops.n; k++) n = net_times(x, n, net_length(x, h[k].lo, net_add(x, h[k].hi, net_whole(x, 1))));
+  for (uint32_t k = 0; k < g->loops.n; k++)
+    n = net_times(x, n, net_length(x, h[k].lo, net_add(x, h[k].hi, net_whole(x, 1))));
   return n;
 }
 
@@ -131,7 +134,8 @@ Val network_number_of_loops(Context *x, const Group *g) {
   Val at = net_whole(x, 0);
   for (uint32_t k = 0; k < g->loops.n; k++) {
     Val v = find_bound(x, g->loops.at[k])->v;
-    at = net_add(x, net_mul(x, at, net_length(x, h[k].lo, net_add(x, h[k].hi, net_whole(x, 1)))), net_sub(x, v, h[k].lo));
+    at = net_add(x, net_mul(x, at, net_length(x, h[k].lo, net_add(x, h[k].hi, net_whole(x, 1)))),
+                 net_sub(x, v, h[k].lo));
   }
   return at;
 }
@@ -154,9 +158,14 @@ Component *network_part_of(const Derive *d, const Term *ref) { return d->plan->o
 NetworkLayout network_layout(Derive *d, const Network *net) {
   Context top = {.d = d}, *x = &top;
   uint32_t parts = net->parts.n, groups = net->groups.n;
-  NetworkLayout l = {.values = NEW_ARRAY(d->arena, Val, parts), .copies = NEW_ARRAY(d->arena, Val, parts), .var = NEW_ARRAY(d->arena, Val, parts),
-                     .place = NEW_ARRAY(d->arena, Val, parts), .instances = NEW_ARRAY(d->arena, Val, groups), .names = NEW_ARRAY(d->arena, Val, groups),
-                     .cells = NEW_ARRAY(d->arena, Val, groups), .table = NEW_ARRAY(d->arena, Val, groups)};
+  NetworkLayout l = {.values = NEW_ARRAY(d->arena, Val, parts),
+                     .copies = NEW_ARRAY(d->arena, Val, parts),
+                     .var = NEW_ARRAY(d->arena, Val, parts),
+                     .place = NEW_ARRAY(d->arena, Val, parts),
+                     .instances = NEW_ARRAY(d->arena, Val, groups),
+                     .names = NEW_ARRAY(d->arena, Val, groups),
+                     .cells = NEW_ARRAY(d->arena, Val, groups),
+                     .table = NEW_ARRAY(d->arena, Val, groups)};
   l.vars = l.all_names = l.all_cells = l.marginals = net_whole(x, 0);
   for (uint32_t i = 0; i < parts; i++) {
     l.values[i] = values_of(x, net->parts.at[i]->edges.at[0]);
@@ -172,7 +181,8 @@ NetworkLayout network_layout(Derive *d, const Network *net) {
     l.names[i] = l.all_names;
     l.table[i] = l.all_cells;
     l.cells[i] = net_whole(x, 1);
-    for (uint32_t k = 0; k < g->names.n; k++) l.cells[i] = net_times(x, l.cells[i], l.values[network_part(net, network_part_of(d, g->names.at[k]))]);
+    for (uint32_t k = 0; k < g->names.n; k++)
+      l.cells[i] = net_times(x, l.cells[i], l.values[network_part(net, network_part_of(d, g->names.at[k]))]);
     l.all_names = net_add(x, l.all_names, net_times(x, l.instances[i], net_whole(x, g->names.n)));
     l.all_cells = net_add(x, l.all_cells, net_times(x, l.instances[i], l.cells[i]));
   }

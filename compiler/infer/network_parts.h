@@ -7,7 +7,8 @@
 #include "infer/network.h"
 #include "infer/structure.h"
 
-/* Counts larger than this are taken for it, so that no product of two overflows; an error is raised before anything is filled. */
+/* Counts larger than this are taken for it, so that no product of two overflows; an error is raised before anything is
+ * filled. */
 #define NETWORK_ENOUGH ((int64_t)1 << 31)
 
 static inline Val net_wide(Context *x, double v) { return build_float(B(x), IR_WIDE, v); }
@@ -15,11 +16,18 @@ static inline Val net_whole(Context *x, int64_t v) { return build_int(B(x), v); 
 static inline Val net_add(Context *x, Val a, Val b) { return build_2(B(x), IR_ADD, a, b); }
 static inline Val net_sub(Context *x, Val a, Val b) { return build_2(B(x), IR_SUB, a, b); }
 static inline Val net_mul(Context *x, Val a, Val b) { return build_2(B(x), IR_MUL, a, b); }
-static inline Val net_length(Context *x, Val lo, Val hi) { return build_2(B(x), IR_MAX, net_sub(x, hi, lo), net_whole(x, 0)); }
+static inline Val net_length(Context *x, Val lo, Val hi) {
+  return build_2(B(x), IR_MAX, net_sub(x, hi, lo), net_whole(x, 0));
+}
 Val net_times(Context *x, Val a, Val b); /* a b for 0 <= a, b, at most NETWORK_ENOUGH */
 
-/* What does not depend on the weights: names, groups, values of names, variables; by part, which copies prior lines name. */
-typedef struct NetworkShape { const Network *net; Array *names, *groups, *dims, *vars, **named; struct NetworkShape *next; } NetworkShape;
+/* What does not depend on the weights: names, groups, values of names, variables; by part, which copies prior lines
+ * name. */
+typedef struct NetworkShape {
+  const Network *net;
+  Array *names, *groups, *dims, *vars, **named;
+  struct NetworkShape *next;
+} NetworkShape;
 
 /* The arrays of one set of weights. */
 typedef struct NetworkSolved {
@@ -33,11 +41,14 @@ typedef struct NetworkSolved {
 struct NetworkStages { NetworkSolved *solved; NetworkShape *shapes; struct NetworkGiven *given; };
 
 struct NetworkStages *network_stages(Derive *d);
-Array *network_array(Derive *d, const Network *net, const char *what, StoreType elem, uint32_t rank, const Val *more); /* outer plates first */
+Array *network_array(Derive *d, const Network *net, const char *what, StoreType elem, uint32_t rank,
+                     const Val *more); /* outer plates first */
 Component *network_part_of(const Derive *d, const Term *ref);
 Val network_number_of_loops(Context *x, const Group *g); /* of an instance */
-Val network_work(Context *x, const Network *net, const NetworkLayout *l); /* network_work.c: doubles that the routines take */
+Val network_work(Context *x, const Network *net,
+                 const NetworkLayout *l);                   /* network_work.c: doubles that the routines take */
 NetworkShape *network_shape(Derive *d, const Network *net); /* network_table.c: at the top of the kernel */
-void network_fill_table(Derive *d, const Network *net, NetworkShape *s, const NetworkLayout *l, uint32_t group, NetworkSet set, Array *to);
+void network_fill_table(Derive *d, const Network *net, NetworkShape *s, const NetworkLayout *l, uint32_t group,
+                        NetworkSet set, Array *to);
 
 #endif

@@ -1,7 +1,7 @@
 /* network_pick: the mode and the draws of a network.
  *
- * A stage of its own for each: the routine gives a value to all copies at once, which are kept.  A draw is a function of uniform
- * numbers, one a variable, whose key is (seed, edge, copy, draw). */
+ * A stage of its own for each: the routine gives a value to all copies at once, which are kept.  A draw is a function
+ * of uniform numbers, one a variable, whose key is (seed, edge, copy, draw). */
 #include "infer/network.h"
 
 #include "infer/structure.h"
@@ -68,12 +68,14 @@ static Array *pick_stage(Derive *d, const Network *net, Val seed, Val draws) {
   b->at = b->k->top;
   NetworkLayout l = network_layout(d, net);
   Array *u = seed ? array_of(d, net, "u", STORE_WIDE, draws, l.vars) : NULL;
-  Array *choice = array_of(d, net, "choice", STORE_INT, draws, l.vars), *z = array_of(d, net, "size", STORE_WIDE, draws, build_int(b, 4));
+  Array *choice = array_of(d, net, "choice", STORE_INT, draws, l.vars),
+        *z = array_of(d, net, "size", STORE_WIDE, draws, build_int(b, 4));
   b->at = stage_of(d, net->parts.at[0]);
   if (u) fill_uniform(d, net, &l, u, draws, seed);
   PickNest nest = open_picks(d, net, draws);
   b->span = net->span;
-  network_pick_stage(&nest.plates.x, net, seed ? FAMILY_NETWORK_DRAW : FAMILY_NETWORK_BEST, nest.n, nest.place, u, choice, z);
+  network_pick_stage(&nest.plates.x, net, seed ? FAMILY_NETWORK_DRAW : FAMILY_NETWORK_BEST, nest.n, nest.place, u,
+                     choice, z);
   close_picks(d, &nest);
   b->at = back;
   b->span = span;
@@ -96,7 +98,8 @@ static Choice value_of(Context *x, Copy copy, Val seed, Val n, Val number) {
   Val place[20];
   uint32_t rank = 0;
   if (n) place[rank++] = number;
-  for (uint32_t k = 0; k < net->outer; k++) place[rank++] = build_2(b, IR_SUB, copy.at[k], eval_range(&top, &copy.c->plates.at[k]->range).lo);
+  for (uint32_t k = 0; k < net->outer; k++)
+    place[rank++] = build_2(b, IR_SUB, copy.at[k], eval_range(&top, &copy.c->plates.at[k]->range).lo);
   place[rank] = build_2(b, IR_ADD, l.var[network_part(net, copy.c)], network_flat(x, copy));
   Val code = build_load(b, p->choice, place), empty = build_2(b, IR_LT, code, build_int(b, 0));
   Choice c = network_choice(x, copy.c, code);

@@ -1,8 +1,8 @@
 /* network_plan: which statements make a network, and what of it is not compiled.
  *
- * A statement names copies by indices of its own and data: `x[i - 1, j]`, `c[parent[t]]`, `g[0]`.  It has an instance for every
- * value of the indices that occur in such a name; of the others it is a product.  What an instance names must be a fixed number of
- * copies, and known before any edge has a value. */
+ * A statement names copies by indices of its own and data: `x[i - 1, j]`, `c[parent[t]]`, `g[0]`.  It has an instance
+ * for every value of the indices that occur in such a name; of the others it is a product.  What an instance names must
+ * be a fixed number of copies, and known before any edge has a value. */
 #include "infer/network_plan.h"
 #include "model/dim.h"
 #include "model/term.h"
@@ -11,7 +11,14 @@ static const char *name(const Plan *p, const Edge *e) { return sym_text(p->model
 
 /* ---- what a statement names ------------------------------------------------------------------------------ */
 
-typedef struct Names { Plan *p; const Network *net; Group *g; const IndexVec *plates; const char *why; Span span; } Names;
+typedef struct Names {
+  Plan *p;
+  const Network *net;
+  Group *g;
+  const IndexVec *plates;
+  const char *why;
+  Span span;
+} Names;
 
 static bool is_one_of(const IndexVec *list, const Index *i) {
   for (uint32_t k = 0; k < list->n; k++)
@@ -31,7 +38,8 @@ static void note_name(void *arg, const Term *t) {
   Names *n = arg;
   for (uint32_t i = 0; i < t->args.n; i++) {
     if (term_mentions_edge(t->args.at[i], NULL)) n->why = "names a copy by the value of an edge", n->span = t->span;
-    else if (is_bound_inside(n->plates, t->args.at[i])) n->why = "names as many copies as a sum has terms", n->span = t->span;
+    else if (is_bound_inside(n->plates, t->args.at[i]))
+      n->why = "names as many copies as a sum has terms", n->span = t->span;
   }
   if (edge_is_structured(t->edge)) n->why = "joins a tree, permutation or matching to other edges", n->span = t->span;
   for (uint32_t i = 0; i < n->g->names.n; i++)
@@ -48,7 +56,8 @@ static bool in_some_name(const Group *g, const Index *i) {
 }
 
 static bool range_mentions(const Range *r, const Index *i) {
-  return (r->lo && term_mentions_index(r->lo, i)) || (r->hi && term_mentions_index(r->hi, i)) || (r->row && term_mentions_index(r->row, i));
+  return (r->lo && term_mentions_index(r->lo, i)) || (r->hi && term_mentions_index(r->hi, i)) ||
+         (r->row && term_mentions_index(r->row, i));
 }
 
 /* The index of the statement that stands for outer plate k in all names; NULL: there is none. */
@@ -60,7 +69,8 @@ static Index *stands_for(const Network *net, const Group *g, uint32_t k) {
     found = t->index;
   }
   if (!found || found == plate) return found;
-  bool same = found->range.kind == RANGE_INTERVAL && term_equal(found->range.lo, plate->range.lo) && term_equal(found->range.hi, plate->range.hi);
+  bool same = found->range.kind == RANGE_INTERVAL && term_equal(found->range.lo, plate->range.lo) &&
+              term_equal(found->range.hi, plate->range.hi);
   return same ? found : NULL;
 }
 
@@ -92,7 +102,8 @@ static bool has_hull(const IndexVec *before, const Term *t) {
 /* A row of a graph that belongs to the index before it: instances then are stored neighbours. */
 static bool is_own_row(const Group *g, uint32_t k) {
   const Range *r = &g->loops.at[k]->range;
-  return r->kind == RANGE_ROW && k == 1 && g->loops.n == 2 && r->row->kind == TERM_INDEX && r->row->index == g->loops.at[0];
+  return r->kind == RANGE_ROW && k == 1 && g->loops.n == 2 && r->row->kind == TERM_INDEX &&
+         r->row->index == g->loops.at[0];
 }
 
 static const char *check_loops(Plan *p, const Group *g) {
@@ -132,7 +143,10 @@ static void add_group(Plan *p, Network *net, Group g) {
   if (g.edge && (!g.weight || is_own_line(g.edge, g.weight))) visit_support(g.edge, note_name, &n);
   if (own->names.n > NETWORK_MAX_NAMES) n.why = "names more copies than one table is made for";
   if (n.why) {
-    plan_refuse(p, n.span, arena_printf(p->arena, "a weight that %s, of copies that are joined in a network, is not compiled", n.why), NULL);
+    plan_refuse(
+        p, n.span,
+        arena_printf(p->arena, "a weight that %s, of copies that are joined in a network, is not compiled", n.why),
+        NULL);
     return;
   }
   vec_push(p->arena, &net->groups, own);
@@ -143,7 +157,8 @@ static void add_edge_groups(Plan *p, Network *net, Edge *e) {
   for (uint32_t i = 0; i < e->priors.n; i++) {
     all |= is_own_line(e, e->priors.at[i]);
     if (e->where && term_mentions_edge(e->where, NULL) && !is_own_line(e, e->priors.at[i]))
-      plan_refuse(p, e->priors.at[i]->span, "a prior of another copy whose support depends on edges is not compiled", NULL);
+      plan_refuse(p, e->priors.at[i]->span, "a prior of another copy whose support depends on edges is not compiled",
+                  NULL);
     add_group(p, net, (Group){.kind = GROUP_PRIOR, .edge = e, .weight = e->priors.at[i]});
   }
   if (!all) add_group(p, net, (Group){.kind = GROUP_UNIFORM, .edge = e});
@@ -170,19 +185,31 @@ static void add_groups(Plan *p, Network *net) {
 
 /* ---- what is not compiled -------------------------------------------------------------------------------- */
 
-static bool fixed_interval(const Range *r) { return r->kind == RANGE_INTERVAL && term_is_of_sizes(r->lo) && term_is_of_sizes(r->hi); }
+static bool fixed_interval(const Range *r) {
+  return r->kind == RANGE_INTERVAL && term_is_of_sizes(r->lo) && term_is_of_sizes(r->hi);
+}
 
 static void check_edges(Plan *p, const Network *net) {
   for (uint32_t i = 0; i < net->parts.n; i++) {
     const Edge *e = net->parts.at[i]->edges.at[0];
     for (uint32_t k = 0; k < e->plates.n; k++)
       if (!fixed_interval(&e->plates.at[k]->range))
-        plan_refuse(p, e->span, arena_printf(p->arena, "the copies of '%s' are joined to each other, and the range of '%s' is not given by the sizes: not compiled yet",
-                                             name(p, e), sym_text(p->model->names, e->plates.at[k]->name)), NULL);
+        plan_refuse(p, e->span,
+                    arena_printf(p->arena,
+                                 "the copies of '%s' are joined to each other, and the range of '%s' is not given by "
+                                 "the sizes: not compiled yet",
+                                 name(p, e), sym_text(p->model->names, e->plates.at[k]->name)),
+                    NULL);
     if (!edge_is_structured(e) && e->domain != DOMAIN_BIT && !fixed_interval(&e->range))
-      plan_refuse(p, e->span, arena_printf(p->arena, "copies of '%s' are joined to each other, and its range is not given by the sizes: not compiled yet", name(p, e)),
-                  "let it range over sizes and restrict it by 'where'");
-    if (e->infer && e->infer->method != INFER_EXACT && e->infer->method != INFER_MODE && e->infer->method != INFER_SAMPLE)
+      plan_refuse(
+          p, e->span,
+          arena_printf(
+              p->arena,
+              "copies of '%s' are joined to each other, and its range is not given by the sizes: not compiled yet",
+              name(p, e)),
+          "let it range over sizes and restrict it by 'where'");
+    if (e->infer && e->infer->method != INFER_EXACT && e->infer->method != INFER_MODE &&
+        e->infer->method != INFER_SAMPLE)
       plan_refuse(p, e->infer->span, "this method is for edges joined to nothing", NULL);
   }
 }
@@ -244,8 +271,11 @@ void plan_networks(Plan *p) {
       Group *g = net->groups.at[k];
       split_indices(p, net, g);
       const char *why = check_loops(p, g);
-      if (why) plan_refuse(p, g->weight ? g->weight->span : g->edge->span,
-                           arena_printf(p->arena, "a weight that %s, of copies that are joined in a network, is not compiled", why), NULL);
+      if (why)
+        plan_refuse(
+            p, g->weight ? g->weight->span : g->edge->span,
+            arena_printf(p->arena, "a weight that %s, of copies that are joined in a network, is not compiled", why),
+            NULL);
     }
   }
 }

@@ -39,7 +39,9 @@ static Sharing sharing(Context *x, const Component *c, Val *a, const Component *
   return s;
 }
 
-bool network_may_share(Context *x, const Copy *a, const Copy *b) { return sharing(x, a->c, a->at, b->c, b->at) != APART; }
+bool network_may_share(Context *x, const Copy *a, const Copy *b) {
+  return sharing(x, a->c, a->at, b->c, b->at) != APART;
+}
 
 bool network_known(Context *x, Copy copy) {
   for (const Known *k = x->known; k; k = k->next)
@@ -74,8 +76,8 @@ static Evidence evidence(Context *x, Copy copy) {
 
 /* ---- copies that a weight names together --------------------------------------------------------------------
  *
- * The indices of a statement at which its names are the copies: from an index alone, or displaced by a constant, as the index of a
- * copy its value follows; the names then are looked at with those. */
+ * The indices of a statement at which its names are the copies: from an index alone, or displaced by a constant, as the
+ * index of a copy its value follows; the names then are looked at with those. */
 
 typedef struct Match { uint32_t name[NETWORK_MAX_NAMES]; Context x; } Match; /* by evidence: the name it has */
 
@@ -88,7 +90,8 @@ static void bind_from(Context *x, const Group *g, const Found *f, const Term *na
       bool alone = t->kind == TERM_INDEX && t->index == index;
       if (find_bound(x, index) || (!displaced && !alone)) continue;
       if (!alone && !dim_difference(x->d->arena, t, term_index(x->d->arena, index, t->span), &d)) continue;
-      Val v = alone || !d ? f->at[k] : build_2(B(x), d > 0 ? IR_SUB : IR_ADD, f->at[k], build_int(B(x), d > 0 ? d : -d));
+      Val v =
+          alone || !d ? f->at[k] : build_2(B(x), d > 0 ? IR_SUB : IR_ADD, f->at[k], build_int(B(x), d > 0 ? d : -d));
       *x = with_index(x, index, v, v, 0, false);
     }
 }
@@ -118,7 +121,8 @@ static bool try_match(Context *x, const Group *g, const Evidence *v, uint32_t n,
     for (uint32_t k = 0; k < first->c->network->outer; k++) {
       Bounds r = eval_range(&top, &first->c->plates.at[k]->range);
       own = with_index(&own, first->c->plates.at[k], first->at[k], r.lo, r.hi, false);
-      if (g->outer.at[k] != first->c->plates.at[k]) own = with_index(&own, g->outer.at[k], first->at[k], r.lo, r.hi, false);
+      if (g->outer.at[k] != first->c->plates.at[k])
+        own = with_index(&own, g->outer.at[k], first->at[k], r.lo, r.hi, false);
     }
     for (uint32_t round = 0; round < 2; round++)
       for (uint32_t i = 0; i < n; i++) bind_from(&own, g, &v->list[i], g->names.at[m->name[i]], round);
@@ -211,7 +215,8 @@ Val network_log(Context *x, Copy copy) {
 }
 
 Val network_status(Context *x, Copy copy) {
-  Val z = network_state(x, copy, NETWORK_ALL), finite = build_2(B(x), IR_LT, build_1(B(x), IR_ABS, z), wide(x, INFINITY));
+  Val z = network_state(x, copy, NETWORK_ALL),
+      finite = build_2(B(x), IR_LT, build_1(B(x), IR_ABS, z), wide(x, INFINITY));
   return build_select(B(x), finite, wide(x, 0), z);
 }
 
@@ -239,7 +244,9 @@ static Named named_in(Context *x, const Term *t, const Component *c) {
 }
 
 static Val refuse_named(Context *x, const Term *t) {
-  return refuse_query(x, t->span, "of edges that are joined in a network this query is about some of their copies, or about all copies of all of them; others are not compiled yet");
+  return refuse_query(x, t->span,
+                      "of edges that are joined in a network this query is about some of their copies, or about all "
+                      "copies of all of them; others are not compiled yet");
 }
 
 typedef Val (*WholeFn)(Context *x, Copy copy);
@@ -279,7 +286,9 @@ static Val unless_spoilt(Context *x, Copy copy, Val v) {
   return build_select(B(x), spoilt, wide(x, NAN), v);
 }
 
-static Val whole_entropy(Context *x, Copy copy) { return unless_spoilt(x, copy, network_total(x, copy, NETWORK_ALL, 1)); }
+static Val whole_entropy(Context *x, Copy copy) {
+  return unless_spoilt(x, copy, network_total(x, copy, NETWORK_ALL, 1));
+}
 
 static Val whole_kl(Context *x, Copy copy) {
   Val h = network_total(x, copy, NETWORK_ALL, 1), kl = build_2(B(x), IR_SUB, network_total(x, copy, NETWORK_ALL, 2), h);
@@ -362,14 +371,19 @@ static Val whole_logz(Context *x, Copy copy) {
 }
 
 static Val is_empty(Context *x, Copy copy) {
-  return build_select(B(x), build_2(B(x), IR_EQ, network_total(x, copy, NETWORK_ALL, 0), wide(x, -INFINITY)), wide(x, 1), wide(x, 0));
+  return build_select(B(x), build_2(B(x), IR_EQ, network_total(x, copy, NETWORK_ALL, 0), wide(x, -INFINITY)),
+                      wide(x, 1), wide(x, 0));
 }
 
 Val network_logz(Context *x, const Component *c, Span span) {
   uint32_t n = x->d->plates->n, outer = c->network->outer;
   if (n > outer)
-    return refuse_query(x, span, arena_printf(x->d->arena, "this evidence is of the plates it stands in, but copies of '%s' outside them are joined to copies inside",
-                                              sym_text(x->d->m->names, c->edges.at[0]->name)));
+    return refuse_query(
+        x, span,
+        arena_printf(
+            x->d->arena,
+            "this evidence is of the plates it stands in, but copies of '%s' outside them are joined to copies inside",
+            sym_text(x->d->m->names, c->edges.at[0]->name)));
   Copy copy = {(Component *)c, NEW_ARRAY(x->d->arena, Val, c->plates.n + 1)};
   for (uint32_t i = 0; i < n; i++) copy.at[i] = find_bound(x, c->plates.at[i])->v;
   Val sum = over_outer(x, ACC_SUM, &(OverOuter){.fn = whole_logz, .at = n, .copy = copy});

@@ -38,7 +38,8 @@ static void close_instances(Derive *d, Instance *i) {
   structure_close(d, &i->nest);
 }
 
-/* The copy that a name means here; *there: bool, it exists (0: always).  Where it does not, the weight may do without. */
+/* The copy that a name means here; *there: bool, it exists (0: always).  Where it does not, the weight may do without.
+ */
 static Copy name_copy(Context *x, const Term *ref, Val *there) {
   Context top = {.d = x->d}, y = with_guard(x, build_bool(B(x), false));
   Copy copy = copy_of(&y, ref);
@@ -46,7 +47,8 @@ static Copy name_copy(Context *x, const Term *ref, Val *there) {
   for (uint32_t k = 0; k < copy.c->plates.n; k++) {
     Bounds r = eval_range(&top, &copy.c->plates.at[k]->range);
     if (provably_within(x, copy.at[k], r.lo, r.hi)) continue;
-    *there = build_and(B(x), *there, build_and(B(x), build_2(B(x), IR_GE, copy.at[k], r.lo), build_2(B(x), IR_LT, copy.at[k], r.hi)));
+    *there = build_and(B(x), *there,
+                       build_and(B(x), build_2(B(x), IR_GE, copy.at[k], r.lo), build_2(B(x), IR_LT, copy.at[k], r.hi)));
   }
   return copy;
 }
@@ -55,7 +57,8 @@ static bool counts_in(const Group *g, NetworkSet set) {
   switch (set) {
   case NETWORK_ALL: return true;
   case NETWORK_PRIORS: return g->kind != GROUP_WEIGHT;
-  case NETWORK_REQUIRES: return g->kind == GROUP_SUPPORT || (g->kind == GROUP_WEIGHT && g->weight->kind == WEIGHT_REQUIRE);
+  case NETWORK_REQUIRES:
+    return g->kind == GROUP_SUPPORT || (g->kind == GROUP_WEIGHT && g->weight->kind == WEIGHT_REQUIRE);
   case NETWORK_SET_COUNT_: break;
   }
   return false;
@@ -86,8 +89,8 @@ static Val normaliser_of(Context *x, const Group *g, Copy owner) {
 
 static Val is_lost(Context *x, Val normaliser) { return build_2(B(x), IR_NE, normaliser, normaliser); }
 
-/* The log weight of the instance at the values known in x; a normaliser that cancels is left out where it is no number, but for the
- * prior's own sums. */
+/* The log weight of the instance at the values known in x; a normaliser that cancels is left out where it is no number,
+ * but for the prior's own sums. */
 static Val group_log(Context *x, const Network *net, uint32_t at, NetworkSet set, Copy owner) {
   const Group *g = net->groups.at[at];
   if (g->kind == GROUP_WEIGHT) return weight_over(x, g->weight, &g->beyond);
@@ -127,7 +130,8 @@ static Val owned_log(Context *x, const Network *net, uint32_t at, NetworkSet set
   if (g->kind == GROUP_WEIGHT || from == g->names.n) return group_log(x, net, at, set, copies[0]);
   if (!from || !may_coincide(x, copies[from], copies[0])) return owned_log(x, net, at, set, copies, from + 1);
   Val same = build_2(B(x), IR_EQ, network_flat(x, copies[from]), network_flat(x, copies[0]));
-  Context one = with_same_copy(x, copies[from].c, copies[from].at, copies[0].at), two = with_guard(x, build_1(B(x), IR_NOT, same));
+  Context one = with_same_copy(x, copies[from].c, copies[from].at, copies[0].at),
+          two = with_guard(x, build_1(B(x), IR_NOT, same));
   one = with_guard(&one, same);
   Val p = owned_log(&one, net, at, set, copies, from + 1);
   return build_select(B(x), same, p, owned_log(&two, net, at, set, copies, from + 1));
@@ -137,7 +141,8 @@ static Val owned_log(Context *x, const Network *net, uint32_t at, NetworkSet set
 static Val agree(Context *x, const Group *g, const Copy *copies, const Val *there, const Val *numbers) {
   Val all = 0;
   for (uint32_t a = 0; a < g->names.n; a++)
-    if (there[a]) all = build_and(B(x), all, build_2(B(x), IR_OR, there[a], build_2(B(x), IR_EQ, numbers[a], net_whole(x, 0))));
+    if (there[a])
+      all = build_and(B(x), all, build_2(B(x), IR_OR, there[a], build_2(B(x), IR_EQ, numbers[a], net_whole(x, 0))));
   for (uint32_t a = 0; a < g->names.n; a++)
     for (uint32_t b = 0; b < a; b++) {
       if (copies[a].c != copies[b].c) continue;
@@ -158,7 +163,8 @@ static void contribute_lost(Context *x, void *arg, Contribution *c) {
   c->x = lost_from(x, &(Lost){s->g, s->at + 1});
 }
 
-/* Over the instances of a group, from the loop `at` on: NaN where one is lost whose copy's component is not empty, else 0. */
+/* Over the instances of a group, from the loop `at` on: NaN where one is lost whose copy's component is not empty, else
+ * 0. */
 static Val lost_from(Context *x, const Lost *s) {
   if (s->at < s->g->loops.n) return reduce_over(x, s->g->loops.at[s->at], ACC_SUM, IR_WIDE, contribute_lost, (void *)s);
   Val there, zero = net_wide(x, 0);
@@ -186,12 +192,15 @@ Val network_lost(Context *x, Copy copy) {
 
 static Array *named_array(Derive *d, const Network *net, NetworkShape *s, const NetworkLayout *l, uint32_t part);
 
-void network_fill_table(Derive *d, const Network *net, NetworkShape *shape, const NetworkLayout *l, uint32_t at, NetworkSet set, Array *to) {
+void network_fill_table(Derive *d, const Network *net, NetworkShape *shape, const NetworkLayout *l, uint32_t at,
+                        NetworkSet set, Array *to) {
   Builder *b = &d->b;
   const Group *g = net->groups.at[at];
   uint32_t names = g->names.n;
   bool lines = g->kind == GROUP_UNIFORM && g->edge->priors.n;
-  Array *named = lines && counts_in(g, set) ? named_array(d, net, shape, l, network_part(net, network_part_of(d, g->names.at[0]))) : NULL;
+  Array *named = lines && counts_in(g, set)
+                     ? named_array(d, net, shape, l, network_part(net, network_part_of(d, g->names.at[0])))
+                     : NULL;
   b->span = g->weight ? g->weight->span : g->edge->span;
   Instance i = open_instances(d, net, g);
   Context y = i.x;
@@ -247,7 +256,8 @@ static void fill_names(Derive *d, const Network *net, const NetworkLayout *l, ui
     if (k && g->kind == GROUP_SUPPORT && copy.c == own.c) check_earlier(&i.x, g->names.at[k], there, copy, own);
     if (!k) own = copy;
     if (there) var = build_select(b, there, var, net_whole(&i.x, -2));
-    i.nest.place[net->outer] = net_add(&i.x, l->names[at], net_add(&i.x, net_mul(&i.x, i.number, net_whole(&i.x, g->names.n)), net_whole(&i.x, k)));
+    i.nest.place[net->outer] = net_add(
+        &i.x, l->names[at], net_add(&i.x, net_mul(&i.x, i.number, net_whole(&i.x, g->names.n)), net_whole(&i.x, k)));
     build_store(b, to, var, i.nest.place);
   }
   close_instances(d, &i);
@@ -337,9 +347,12 @@ NetworkShape *network_shape(Derive *d, const Network *net) {
   Val counts[] = {l.vars, l.marginals, l.all_names, l.all_cells};
   for (uint32_t i = 0; i < 4; i++) build_check(&d->b, IR_CHECK_CLIQUE, 0, counts[i], net_whole(&top, NETWORK_ENOUGH));
   s->names = network_array(d, net, "names", STORE_INT, 1, &l.all_names);
-  s->groups = build_array(&d->b, ARRAY_TEMP, arena_printf(d->arena, "groups%u", d->b.k->arrays.n), STORE_INT, 2, (Val[]){net_whole(&top, net->groups.n), net_whole(&top, 4)});
-  s->dims = build_array(&d->b, ARRAY_TEMP, arena_printf(d->arena, "dims%u", d->b.k->arrays.n), STORE_INT, 2, (Val[]){net_whole(&top, net->groups.n), net_whole(&top, NETWORK_MAX_NAMES)});
-  s->vars = build_array(&d->b, ARRAY_TEMP, arena_printf(d->arena, "vars%u", d->b.k->arrays.n), STORE_INT, 2, (Val[]){l.vars, net_whole(&top, 3)});
+  s->groups = build_array(&d->b, ARRAY_TEMP, arena_printf(d->arena, "groups%u", d->b.k->arrays.n), STORE_INT, 2,
+                          (Val[]){net_whole(&top, net->groups.n), net_whole(&top, 4)});
+  s->dims = build_array(&d->b, ARRAY_TEMP, arena_printf(d->arena, "dims%u", d->b.k->arrays.n), STORE_INT, 2,
+                        (Val[]){net_whole(&top, net->groups.n), net_whole(&top, NETWORK_MAX_NAMES)});
+  s->vars = build_array(&d->b, ARRAY_TEMP, arena_printf(d->arena, "vars%u", d->b.k->arrays.n), STORE_INT, 2,
+                        (Val[]){l.vars, net_whole(&top, 3)});
   fill_absent(d, net, &l, s->names);
   for (uint32_t k = 0; k < net->groups.n; k++) fill_names(d, net, &l, k, s->names);
   fill_groups(d, net, &l, s->groups, s->dims);

@@ -1,11 +1,11 @@
 /* network_work: how much the routines of a network need, from the sizes alone.
  *
- * Beside what is linear in the network there are tables: messages, marginals of separators, and one clique (runtime/family/network.c).
- *   any order           the separators have at most values^copies cells in all
- *   a lattice           where the copies of an instance lie constants apart along the plates, the order line by line has cliques of at
- *                       most reach + 1 copies, reach being the greatest distance in that order; the order taken has no more cells
- *   named by data       as many as UNKNOWN; what needs more is an error when it runs
- * The limits of runtime/family_network.h bound all of them. */
+ * Beside what is linear in the network there are tables: messages, marginals of separators, and one clique
+ * (runtime/family/network.c). any order           the separators have at most values^copies cells in all a lattice
+ * where the copies of an instance lie constants apart along the plates, the order line by line has cliques of at most
+ * reach + 1 copies, reach being the greatest distance in that order; the order taken has no more cells named by data as
+ * many as UNKNOWN; what needs more is an error when it runs The limits of runtime/family_network.h bound all of them.
+ */
 #include "infer/network_parts.h"
 #include "model/dim.h"
 
@@ -39,8 +39,10 @@ static bool same_inner_plates(const Network *net) {
   return first->n > net->outer;
 }
 
-/* How far two names lie apart when copies are counted with the last plate, or the first, as the one that runs fastest. */
-static bool distance(Context *x, const Network *net, const Term *a, const Term *b, const Val *size, bool last_fastest, Val *to) {
+/* How far two names lie apart when copies are counted with the last plate, or the first, as the one that runs fastest.
+ */
+static bool distance(Context *x, const Network *net, const Term *a, const Term *b, const Val *size, bool last_fastest,
+                     Val *to) {
   uint32_t n = net->parts.at[0]->plates.n - net->outer;
   Val stride = net_whole(x, 1), sum = net_whole(x, 0);
   for (uint32_t i = 0; i < n; i++) {

@@ -1,9 +1,9 @@
 /* pair: two copies of a chain that no clique holds.
  *
  *   p(x_i = a, y_j = b) = sum over the clique of j of  forward_a[j - 1] factors(j) backward[j]        i < j
- * where forward_a are the messages from step i on with x_i held at a: as many passes as x has values, each from i to j.  The
- * messages are kept relative to the same references as those of all values, so that they compare with each other.  For a
- * constant distance only that far, and one row a step is kept; else all pairs are. */
+ * where forward_a are the messages from step i on with x_i held at a: as many passes as x has values, each from i to j.
+ * The messages are kept relative to the same references as those of all values, so that they compare with each other.
+ * For a constant distance only that far, and one row a step is kept; else all pairs are. */
 #include <math.h>
 
 #include "infer/chain.h"
@@ -46,7 +46,8 @@ static Val reference_step(Step *s, const Held *h) {
 
 static void store_gamma(Step *s, const Held *h, const Cell *cell, Val w) {
   Context *x = &s->own;
-  build_store(B(x), h->gamma, build_2(B(x), IR_SUB, w, reference_step(s, h)), held_place(s, h->gamma, h->i, h->a, s->row, 0, cell));
+  build_store(B(x), h->gamma, build_2(B(x), IR_SUB, w, reference_step(s, h)),
+              held_place(s, h->gamma, h->i, h->a, s->row, 0, cell));
 }
 
 static const Terms STEP = {.factors = true, .before = true};
@@ -79,7 +80,8 @@ static void store_pairs(Step *s, const ChainPair *p, const Held *h, Val j) {
   uint32_t var = (uint32_t)clique_place(c->chain, p->second, 0);
   Cell cell;
   Loop *l = open_values(x, c, var, &(Cell){0}, LOOP_PAR, &cell);
-  Val w = clique_sum(s, &cell, whole_clique(c->chain) & ~cell.known, (Terms){.factors = true, .before = true, .after = true});
+  Val w = clique_sum(s, &cell, whole_clique(c->chain) & ~cell.known,
+                     (Terms){.factors = true, .before = true, .after = true});
   build_store(B(x), p->table, w, pair_place(x, s->copy, p, h->i, h->a, j, cell.code[var]));
   build_close(B(x), l);
 }
@@ -170,7 +172,8 @@ static void fill_pairs(Derive *d, Component *c, ChainPair *p) {
   b->at = back;
 }
 
-static const ChainPair *pairs_of(Derive *d, Component *c, Ring ring, uint32_t first, uint32_t second, int64_t distance) {
+static const ChainPair *pairs_of(Derive *d, Component *c, Ring ring, uint32_t first, uint32_t second,
+                                 int64_t distance) {
   ChainTables *t = tables_of(d, c);
   for (ChainPair *p = t->pairs; p; p = p->next)
     if (p->ring == ring && p->first == first && p->second == second && p->distance == distance) return p;
@@ -188,7 +191,8 @@ static Val row_of(Context *x, const PairEnd *e) {
 
 static Val load_pair(Context *x, Ring ring, const PairEnd *first, const PairEnd *second, int64_t distance) {
   const ChainPair *p = pairs_of(x->d, first->copy.c, ring, first->at, second->at, distance);
-  return build_load(B(x), p->table, pair_place(x, first->copy, p, row_of(x, first), first->code, row_of(x, second), second->code));
+  return build_load(B(x), p->table,
+                    pair_place(x, first->copy, p, row_of(x, first), first->code, row_of(x, second), second->code));
 }
 
 Val pair_log(Context *x, Ring ring, const PairEnd *a, const PairEnd *b, int64_t distance) {

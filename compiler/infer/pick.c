@@ -1,8 +1,9 @@
 /* pick: the mode and the draws of whole chains.
  *
- * With the backward messages in hand a chain is picked from its first step to its last: given what came before, the new values
- * have the weight factors * backward, maximised (Viterbi 1967; ties: the lowest value first) or drawn (forward filtering, backward
- * sampling, from the other end) by adding a Gumbel variable to the log weights.  All copies are picked at once and kept. */
+ * With the backward messages in hand a chain is picked from its first step to its last: given what came before, the new
+ * values have the weight factors * backward, maximised (Viterbi 1967; ties: the lowest value first) or drawn (forward
+ * filtering, backward sampling, from the other end) by adding a Gumbel variable to the log weights.  All copies are
+ * picked at once and kept. */
 #include <math.h>
 
 #include "base/ice.h"
@@ -60,7 +61,8 @@ static Val pick_value(Context *x, const Picking *k, const Cell *cell, uint32_t v
   Acc *a = build_acc(b, l, ACC_ARGMAX, IR_INT, 0, NULL);
   a->body.log_w = clique_sum(k->s, &inside, whole_clique(c->chain) & ~inside.known, GIVEN_BEFORE);
   if (k->p->draw)
-    a->body.log_w = build_2(b, IR_LOGMUL, a->body.log_w, gumbel_variable(x, k->s->copy, e, k->p->seed, k->number, inside.value[var]));
+    a->body.log_w = build_2(b, IR_LOGMUL, a->body.log_w,
+                            gumbel_variable(x, k->s->copy, e, k->p->seed, k->number, inside.value[var]));
   a->body.x = l->index;
   return build_close(b, l)->accs.at[0]->result;
 }
@@ -88,7 +90,8 @@ static void pick_step(const Picking *k) {
   for (uint32_t i = 0; i < c->chain->counters.n; i++) {
     uint32_t at = c->edges.n + i;
     Val code = cell.code[clique_place(c->chain, at, 0)];
-    build_store(b, k->p->codes[at], empty ? build_select(b, empty, nothing, code) : code, code_place(x, k->s->copy, k->number, k->row));
+    build_store(b, k->p->codes[at], empty ? build_select(b, empty, nothing, code) : code,
+                code_place(x, k->s->copy, k->number, k->row));
   }
 }
 

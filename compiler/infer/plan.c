@@ -69,7 +69,8 @@ static void check_infer(Plan *p, const Infer *f) {
 }
 
 static void refuse_prior(Plan *p, const Weight *w) {
-  if (w->kind == WEIGHT_PRIOR && w->edge && w->dist == DIST_STICK_BREAKING && (w->params.at[0]->mentions & MENTIONS_LATENT))
+  if (w->kind == WEIGHT_PRIOR && w->edge && w->dist == DIST_STICK_BREAKING &&
+      (w->params.at[0]->mentions & MENTIONS_LATENT))
     plan_refuse(p, w->span, "a stick that is broken as a latent says is not compiled yet", NULL);
 }
 
@@ -81,7 +82,11 @@ void plan_beyond(Component *c, Span span, const char *why) {
 
 /* ---- components --------------------------------------------------------------------------------------- */
 
-typedef struct Joins { uint32_t *leader; bool *mixed; Span *span; } Joins; /* mixed: joined to an edge in other plates, by what */
+typedef struct Joins {
+  uint32_t *leader;
+  bool *mixed;
+  Span *span;
+} Joins; /* mixed: joined to an edge in other plates, by what */
 
 typedef struct Join { Plan *p; Joins *joins; const Edge *first; Span span; } Join;
 
@@ -102,7 +107,8 @@ static void join_edge(void *arg, const Term *t) {
   Plan *p = j->p;
   const Edge *e = t->edge;
   if (edge_is_structured(e) && e != j->first) {
-    plan_refuse(p, j->span, arena_printf(p->arena, "'%s' is joined to another edge: not compiled yet", name(p, e->name)), NULL);
+    plan_refuse(p, j->span,
+                arena_printf(p->arena, "'%s' is joined to another edge: not compiled yet", name(p, e->name)), NULL);
     return;
   }
   if (!j->first) {
@@ -119,7 +125,8 @@ static void join_edge(void *arg, const Term *t) {
 static Joins join_edges(Plan *p) {
   const Model *m = p->model;
   uint32_t n = m->edges.n;
-  Joins joins = {NEW_ARRAY(p->arena, uint32_t, n + 1), NEW_ARRAY(p->arena, bool, n + 1), NEW_ARRAY(p->arena, Span, n + 1)};
+  Joins joins = {NEW_ARRAY(p->arena, uint32_t, n + 1), NEW_ARRAY(p->arena, bool, n + 1),
+                 NEW_ARRAY(p->arena, Span, n + 1)};
   for (uint32_t i = 0; i < n; i++) joins.leader[i] = i;
   for (uint32_t i = 0; i < m->edges.n; i++) {
     Join j = {.p = p, .joins = &joins, .first = m->edges.at[i], .span = m->edges.at[i]->span};
@@ -147,7 +154,8 @@ static void add_structure(Plan *p, Component *c, Edge *e) {
   for (uint32_t i = 0; i < e->plates.n; i++) vec_push(p->arena, &c->plates, e->plates.at[i]);
   vec_push(p->arena, &c->plates, c->structure->node);
   for (uint32_t i = 0; i < p->model->weights.n; i++)
-    if (structure_of_weight(p->model->weights.at[i]) == e) structure_add_weight(p, c->structure, p->model->weights.at[i]);
+    if (structure_of_weight(p->model->weights.at[i]) == e)
+      structure_add_weight(p, c->structure, p->model->weights.at[i]);
 }
 
 static void make_components(Plan *p) {
@@ -169,7 +177,8 @@ static void make_components(Plan *p) {
     if (e->infer) (*c)->infer = e->infer;
     if (joins.mixed[i]) plan_beyond(*c, joins.span[i], "joins edges that stand in different plates");
     if ((*c)->edges.n > COMPONENT_MAX_EDGES)
-      plan_refuse(p, e->span, arena_printf(p->arena, "more than %d edges are joined in one copy", COMPONENT_MAX_EDGES), NULL);
+      plan_refuse(p, e->span, arena_printf(p->arena, "more than %d edges are joined in one copy", COMPONENT_MAX_EDGES),
+                  NULL);
   }
 }
 
@@ -225,12 +234,13 @@ static uint32_t lag_of_prior(const Weight *w, const Reach *r) {
   return 0;
 }
 
-/* D(edge | rest) / sum over the support of D(. | rest): two factors, the second over the rest alone.  NULL: uniform, for copies
- * that no prior line names. */
+/* D(edge | rest) / sum over the support of D(. | rest): two factors, the second over the rest alone.  NULL: uniform,
+ * for copies that no prior line names. */
 static void add_prior(Plan *p, Component *c, Edge *e, Weight *w) {
   uint32_t place = (uint32_t)component_place(c, e);
   EdgeSet self = (EdgeSet)1 << place;
-  EdgeSet fixed = e->domain == DOMAIN_BIT ? support_scope(c, e) : 0; /* whether a bit is fixed decides if its prior counts */
+  EdgeSet fixed =
+      e->domain == DOMAIN_BIT ? support_scope(c, e) : 0; /* whether a bit is fixed decides if its prior counts */
   Factor f = {.weight = w, .edge = e, .is_prior = true, .reach = foreign_reach(p, w)};
   f.lag = lag_of_prior(w, f.reach);
   EdgeSet scope = f.scope = (w ? weight_scope(c, w) : 0) | self | fixed;
@@ -373,7 +383,8 @@ static void assign_supports(Plan *p, Component *c, Node *root, Node *n, EdgeSet 
     bool placed = assign_factor(p, root, f, 0);
     ICE_UNLESS(placed);
   }
-  for (uint32_t i = 0; i < n->children.n; i++) assign_supports(p, c, root, n->children.at[i], above | (EdgeSet)1 << n->at);
+  for (uint32_t i = 0; i < n->children.n; i++)
+    assign_supports(p, c, root, n->children.at[i], above | (EdgeSet)1 << n->at);
 }
 
 Node *plan_tree(Plan *p, Component *c, EdgeSet first, bool hull) {
@@ -420,7 +431,8 @@ Plan *plan_model(Arena *arena, const Model *m) {
     if (is_replaced(c)) check_replaced(p, c);
     if (c->chain || c->network) continue;
     c->root = plan_tree(p, c, 0, false);
-    if (!c->root) plan_refuse(p, c->edges.at[0]->span, "the supports of these edges depend on each other in a circle", NULL);
+    if (!c->root)
+      plan_refuse(p, c->edges.at[0]->span, "the supports of these edges depend on each other in a circle", NULL);
   }
   plan_latents(p);
   return p;

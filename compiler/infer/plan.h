@@ -26,9 +26,9 @@ typedef enum {
   FACTOR_WEIGHT,     /* a potential, require, observe or exact pmf: log weight of `weight` */
   FACTOR_PRIOR,      /* log D(edge | ..) before normalisation; NULL weight: uniform, 0 */
   FACTOR_NORMALISER, /* - log sum of D over the support of `edge`, given the edges in scope */
-  FACTOR_SUPPORT,    /* 0 where `edge` is in its support given the edges in scope, else -inf: in chains, and where the edge
-                        stands above edges that its support depends on, and is streamed over all values it may have */
-  FACTOR_MARGINAL,   /* log of the marginal of a node of a structure, all other nodes summed out (structure.h) */
+  FACTOR_SUPPORT, /* 0 where `edge` is in its support given the edges in scope, else -inf: in chains, and where the edge
+                     stands above edges that its support depends on, and is streamed over all values it may have */
+  FACTOR_MARGINAL, /* log of the marginal of a node of a structure, all other nodes summed out (structure.h) */
 } FactorKind;
 
 typedef struct Factor {
@@ -52,7 +52,8 @@ struct Node {
   VEC(Factor *) factors; /* those whose scope is complete once this edge has a value */
 };
 
-/* A weight of one node of a structure: `up[node]`.  plate: which of the weight's plates the node is; UINT32_MAX: none. */
+/* A weight of one node of a structure: `up[node]`.  plate: which of the weight's plates the node is; UINT32_MAX: none.
+ */
 typedef struct Local { Weight *weight; const Term *node; uint32_t plate; } Local;
 
 /* A structured edge, alone in its component. */

@@ -1,12 +1,12 @@
 /* plan_joint: which components are solved for together; see latent.h.
  *
- * Where all of a line is quadratic in its latents together, those that products link are one form; else each latent with
- * products of its own components is one.  The leading indices that all products share are loops around the system. */
+ * Where all of a line is quadratic in its latents together, those that products link are one form; else each latent
+ * with products of its own components is one.  The leading indices that all products share are loops around the system.
+ */
 #include "base/intern.h"
 #include "infer/latent_plan.h"
 
-/* ---- joint forms
- * ---------------------------------------------------------------------------------------------------------- */
+/* ---- joint forms ------------------------------------------------------------------------------------------------- */
 
 typedef VEC(LatentPlan *) Group; /* latents of one line */
 

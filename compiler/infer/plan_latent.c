@@ -30,7 +30,8 @@ static bool set_family(Plan *p, LatentPlan *l) {
   l->family = Q_FAMILY_POINT;
   if (l->line->q == Q_POINT) return true;
   if (l->line->q == Q_CONJUGATE && !l->z->prior) {
-    plan_refuse(p, l->line->span, arena_printf(p->arena, "'q = conjugate' takes the family of a prior, and '%s' has none", name(p, l->z)),
+    plan_refuse(p, l->line->span,
+                arena_printf(p->arena, "'q = conjugate' takes the family of a prior, and '%s' has none", name(p, l->z)),
                 "'q = gaussian' starts from 'init' with variance 1");
     return false;
   }
@@ -52,8 +53,7 @@ static bool set_family(Plan *p, LatentPlan *l) {
   return false;
 }
 
-/* ---- sums of statistics
- * ------------------------------------------------------------------------------------------------ */
+/* ---- sums of statistics ------------------------------------------------------------------------------------------ */
 
 static bool in_range_above_zero(const Plan *p, const Term *t) {
   return t->kind == TERM_LATENT && p->latents->of[t->latent->id].form != FORM_QUADRATIC && t->moment <= MOMENT_VARIANCE;
@@ -84,8 +84,7 @@ static void not_closed(LatentPlan *l, Span span, const char *text) {
   if (!l->why.text) l->why = (Obstacle){span, text};
 }
 
-/* ---- is there a closed step?
- * ----------------------------------------------------------------------------------------------- */
+/* ---- is there a closed step? ------------------------------------------------------------------------------------- */
 
 static uint32_t count_of(const Monomial *x, const Latent *z) {
   uint32_t n = 0;
@@ -136,8 +135,7 @@ static void judge(LatentPlan *l, const Statements *all) {
   }
 }
 
-/* ---- coefficients
- * -------------------------------------------------------------------------------------------------------------- */
+/* ---- coefficients ------------------------------------------------------------------------------------------------ */
 
 /* What is still a variable is the number it has: for the latents of this line that have made their step, the new one.
  */
@@ -258,8 +256,7 @@ static void add_slope(Plan *p, LatentPlan *l, const Statement *s) {
       push(p, l, 0, component_statistic((Model *)p->model, &s->w->plates, &d.at[m], 0, NULL));
 }
 
-/* ---- the plan
- * ------------------------------------------------------------------------------------------------------------ */
+/* ---- the plan ---------------------------------------------------------------------------------------------------- */
 
 const char *form_text(Form f) {
   switch (f) {

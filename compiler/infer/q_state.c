@@ -8,8 +8,7 @@
 
 static Val wide(Context *x, double v) { return build_float(B(x), IR_WIDE, v); }
 
-/* ---- the numbers of q ----------------------------------------------------------------------------------------------
- */
+/* ---- the numbers of q -------------------------------------------------------------------------------------------- */
 
 bool has_part(const LatentPlan *l, QPart part) {
   switch (part) {
@@ -62,8 +61,7 @@ Val load_part(Context *x, Array *const *parts, QPart part, const Val *place) {
   return build_load(B(x), parts[part], place);
 }
 
-/* ---- what follows from the parameters
- * --------------------------------------------------------------------------------- */
+/* ---- what follows from the parameters ---------------------------------------------------------------------------- */
 
 static void store(Context *x, Array *const *parts, QPart part, Val v, const Val *place) {
   if (parts[part]) build_store(B(x), parts[part], v, place);
@@ -121,8 +119,7 @@ void store_moments(Context *x, const LatentPlan *l, Array *const *parts, const V
   if (parts[PART_LOG1M]) store(x, parts, PART_LOG1M, build_2(b, IR_SUB, build_1(b, IR_DIGAMMA, rest), both), place);
 }
 
-/* ---- entropy of q --------------------------------------------------------------------------------------------------
- */
+/* ---- entropy of q ------------------------------------------------------------------------------------------------ */
 
 static Val entropy_of_component(Context *x, const LatentPlan *l, const LatentState *s, const Val *place) {
   Builder *b = B(x);

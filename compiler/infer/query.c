@@ -48,7 +48,8 @@ static void contribute_pick(Context *x, void *arg, Contribution *c) {
   Choice value = find_known(x, p->copy.c, p->n->edge, p->copy.at)->value;
   c->log_w = node_log(x, p->copy, p->n, !p->pick->draw);
   if (p->pick->draw)
-    c->log_w = build_2(B(x), IR_LOGMUL, c->log_w, gumbel_variable(x, p->copy, p->n->edge, p->pick->seed, p->pick->number, value));
+    c->log_w = build_2(B(x), IR_LOGMUL, c->log_w,
+                       gumbel_variable(x, p->copy, p->n->edge, p->pick->seed, p->pick->number, value));
   c->x = value.none ? build_int(B(x), NONE_LAST) : value.v;
 }
 
@@ -324,7 +325,8 @@ static Val admitted_from(Context *x, const Counting *k) {
   Counting next = *k;
   while (next.at < k->copy.c->edges.n && (k->set >> next.at & 1)) next.at++;
   if (next.at == k->copy.c->edges.n) return admitted(x, k->copy);
-  return stream_edge(x, k->copy, k->copy.c->edges.at[next.at], ACC_ANY, IR_BOOL, 0, NULL, contribute_admitted, &next)->result;
+  return stream_edge(x, k->copy, k->copy.c->edges.at[next.at], ACC_ANY, IR_BOOL, 0, NULL, contribute_admitted, &next)
+      ->result;
 }
 
 static Val count_one(Context *x, const Counting *k) {
@@ -371,7 +373,7 @@ static Val count_of(Context *x, Copy copy, const Over *o) {
   return count_from(x, &(Counting){copy, set, 0, joint});
 }
 
-/* ---- logZ ----------------------------------------------------------------------------------------------------------- */
+/* ---- logZ -------------------------------------------------------------------------------------------------------- */
 
 static bool has_prefix(const IndexVec *plates, const IndexVec *prefix) {
   if (plates->n < prefix->n) return false;
@@ -395,8 +397,12 @@ static Val is_empty_copy(Context *x, Copy copy, const Over *o) {
 static Val component_logz(Context *x, Component *c, Span span) {
   uint32_t n = x->d->plates->n;
   if (c->chain && n > c->chain->step)
-    return refuse_query(x, span, arena_printf(x->d->arena, "this evidence is of the plates it stands in, but copies of '%s' outside them are joined to copies inside",
-                                              sym_text(x->d->m->names, c->edges.at[0]->name)));
+    return refuse_query(
+        x, span,
+        arena_printf(
+            x->d->arena,
+            "this evidence is of the plates it stands in, but copies of '%s' outside them are joined to copies inside",
+            sym_text(x->d->m->names, c->edges.at[0]->name)));
   Over o = {.c = c, .at = NEW_ARRAY(x->d->arena, Val, c->plates.n), .fixed = n, .fn = logz_of};
   for (uint32_t i = 0; i < n; i++) o.at[i] = find_bound(x, c->plates.at[i])->v;
   Val sum = over_copies(x, ACC_SUM, &o, n);
@@ -413,7 +419,8 @@ Val model_evidence(Context *x, bool entropy, Span span) {
   for (uint32_t i = 0; i < p->components.n; i++) {
     Component *c = p->components.at[i];
     if (!has_prefix(&c->plates, x->d->plates)) continue;
-    if (c->network && c != c->network->parts.at[0] && x->d->plates->n <= c->network->outer) continue; /* its first part is all of it */
+    if (c->network && c != c->network->parts.at[0] && x->d->plates->n <= c->network->outer)
+      continue; /* its first part is all of it */
     sum = build_2(B(x), IR_LOGMUL, sum, c->network ? network_logz(x, c, span) : component_logz(x, c, span));
   }
   for (uint32_t i = 0; i < p->free_weights.n; i++)

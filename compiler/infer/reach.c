@@ -25,7 +25,8 @@ static bool take_offset(Gather *g, uint32_t plate, const Term *t, bool first, in
   Reach *r = g->r;
   Index *q = followed(g, t, offset);
   if (!q && !term_is_of_sizes(t)) {
-    g->why = "names a copy by a value that is neither an index of its own, displaced by a constant, nor given by the sizes";
+    g->why =
+        "names a copy by a value that is neither an index of its own, displaced by a constant, nor given by the sizes";
     return false;
   }
   if (first) {
@@ -74,7 +75,8 @@ static bool split_indices(Gather *g) {
   for (uint32_t k = 0; k < r->n; k++) {
     if (!r->follows[k] || r->follows[k] == g->c->plates.at[k]) continue;
     if (r->follows[k]->range.kind == RANGE_ROW) g->why = "names copies by an index that runs over a row of a graph";
-    if (mentions_any(&r->follows[k]->range, &r->beyond)) g->why = "names copies by an index whose range depends on an index that names none";
+    if (mentions_any(&r->follows[k]->range, &r->beyond))
+      g->why = "names copies by an index whose range depends on an index that names none";
   }
   return !g->why;
 }

@@ -1,10 +1,10 @@
 /* reach: which copies a weight joins, seen from the highest of them.
  *
- * A weight statement names copies by indices of its own.  Along each plate of its component it either *follows* an index
- * of its own (phi[q], c[q - 1], c[q + 2]: one base, several offsets) or is *pinned* to a value that the sizes give (c[0],
- * c[T - 1]).  The copy with the highest offsets is the statement's *home*: an instance of it is weighed there, its other
- * references are copies that lie `lag` before the home along one plate.  Indices that follow no plate are *beyond*: the weight
- * is a product over them. */
+ * A weight statement names copies by indices of its own.  Along each plate of its component it either *follows* an
+ * index of its own (phi[q], c[q - 1], c[q + 2]: one base, several offsets) or is *pinned* to a value that the sizes
+ * give (c[0], c[T - 1]).  The copy with the highest offsets is the statement's *home*: an instance of it is weighed
+ * there, its other references are copies that lie `lag` before the home along one plate.  Indices that follow no plate
+ * are *beyond*: the weight is a product over them. */
 #ifndef ATTN_INFER_REACH_H
 #define ATTN_INFER_REACH_H
 
@@ -13,7 +13,11 @@
 typedef struct Plan Plan;
 typedef struct Component Component;
 
-typedef struct ReachRef { const Term *ref; uint32_t at; uint32_t lag; } ReachRef; /* at: place of the edge in the component */
+typedef struct ReachRef {
+  const Term *ref;
+  uint32_t at;
+  uint32_t lag;
+} ReachRef; /* at: place of the edge in the component */
 
 typedef struct Reach {
   uint32_t n;       /* plates */
@@ -23,7 +27,7 @@ typedef struct Reach {
   int64_t *lowest;  /* the lowest offset of a reference: home - shift + lowest */
   IndexVec beyond;
   VEC(ReachRef) refs;
-  bool own;         /* the statement stands in the component's plates (and perhaps more) and names the copy it stands in */
+  bool own; /* the statement stands in the component's plates (and perhaps more) and names the copy it stands in */
   bool *proved;     /* along the plate all copies that it names exist, whatever the sizes are */
   Span span;
 } Reach;

@@ -1,8 +1,8 @@
 /* replace: what an `infer` line puts in place of the posterior of an edge joined to nothing, choice by choice.
  *
- * A stage before the outputs: the log weights of all values of all copies, and, for every copy, a routine of the runtime that
- * leaves the logs of other probabilities (runtime/family/choice.c).  E and P read those; all else stays exact.  The
- * array is as large as copies times values, so their number must follow from the sizes. */
+ * A stage before the outputs: the log weights of all values of all copies, and, for every copy, a routine of the
+ * runtime that leaves the logs of other probabilities (runtime/family/choice.c).  E and P read those; all else stays
+ * exact.  The array is as large as copies times values, so their number must follow from the sizes. */
 #include "infer/replace.h"
 
 #include <math.h>
@@ -20,7 +20,8 @@ void replace_check(Plan *p, const Infer *f) {
   for (uint32_t k = 0; k < f->edges.n; k++) {
     const Edge *e = f->edges.at[k];
     bool interval = e->domain == DOMAIN_RANGE && e->range.kind == RANGE_INTERVAL;
-    bool fixed = e->domain == DOMAIN_BIT || (interval && term_is_of_sizes(e->range.lo) && term_is_of_sizes(e->range.hi));
+    bool fixed =
+        e->domain == DOMAIN_BIT || (interval && term_is_of_sizes(e->range.lo) && term_is_of_sizes(e->range.hi));
     for (uint32_t i = 0; i < e->plates.n; i++) fixed = fixed && has_fixed_bounds(e->plates.at[i]);
     if (!fixed)
       plan_refuse(p, f->span, "this method is compiled for edges whose values, and whose plates, have sizes as bounds",
@@ -70,7 +71,8 @@ static Array *replace_stage(Derive *d, Component *c) {
   Array *local = structure_array(d, c, "log_w", STORE_WIDE, n, 1, &values);
   Array *log_p = structure_array(d, c, "log_p", STORE_WIDE, n, 1, &values), *alpha = NULL;
   if (f->method == INFER_ENTMAX)
-    alpha = build_array(b, ARRAY_TEMP, arena_printf(d->arena, "alpha%u", b->k->arrays.n), STORE_WIDE, 1, (Val[]){build_int(b, 1)});
+    alpha = build_array(b, ARRAY_TEMP, arena_printf(d->arena, "alpha%u", b->k->arrays.n), STORE_WIDE, 1,
+                        (Val[]){build_int(b, 1)});
   b->at = stage_of(d, c);
   fill(d, c, local, &r);
   if (alpha) build_store(b, alpha, eval(&top, f->alpha), (Val[]){build_int(b, 0)});

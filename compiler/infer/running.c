@@ -2,8 +2,9 @@
  *
  *     let a[.., i in lo..hi] = sum(l in L..i + c) f(l)       a[i] = a[i - 1] + f(i + c - 1)
  *
- * f and L do not mention i.  The first sum is taken as it is written; after it each adds what its range has more than the one before, so
- * that time is linear.  The sum so far is kept in f64 beside the array, one number for every value of the other indices. */
+ * f and L do not mention i.  The first sum is taken as it is written; after it each adds what its range has more than
+ * the one before, so that time is linear.  The sum so far is kept in f64 beside the array, one number for every value
+ * of the other indices. */
 #include "infer/running.h"
 
 /* c, where t is i + c. */
@@ -22,7 +23,9 @@ static bool is_shifted(const Term *t, const Index *i, int64_t *c) {
 
 Index *running_index(const Let *l, int64_t *c) {
   const Term *t = l->value;
-  if (t->kind != TERM_REDUCE || t->reduce != REDUCE_SUM || t->type != TYPE_REAL || t->index->range.kind != RANGE_INTERVAL) return NULL;
+  if (t->kind != TERM_REDUCE || t->reduce != REDUCE_SUM || t->type != TYPE_REAL ||
+      t->index->range.kind != RANGE_INTERVAL)
+    return NULL;
   for (uint32_t k = 0; k < l->own.n; k++) {
     Index *i = l->own.at[k];
     bool other = term_mentions_index(t->args.at[0], i) || term_mentions_index(t->index->range.lo, i);
@@ -59,7 +62,8 @@ static uint32_t beside(const Let *l, const Index *i, const Val *place, Val singl
 Array *running_array(Derive *d, const Let *l, const Index *i, const Val *dims) {
   Val *extent = NEW_ARRAY(d->arena, Val, l->plates.n + l->own.n + l->axes.n + 1);
   uint32_t n = beside(l, i, dims, build_int(&d->b, 1), extent);
-  return build_array(&d->b, ARRAY_TEMP, arena_printf(d->arena, "sum.%s", sym_text(d->m->names, l->name)), STORE_WIDE, n, extent);
+  return build_array(&d->b, ARRAY_TEMP, arena_printf(d->arena, "sum.%s", sym_text(d->m->names, l->name)), STORE_WIDE, n,
+                     extent);
 }
 
 static Val *places(Context *x, const Let *l, const Index *i, const Val *place) {

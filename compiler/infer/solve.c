@@ -295,8 +295,7 @@ static void for_outer(const System *s, const Stage *stages, uint32_t n) {
   close_components(&nest);
 }
 
-/* ---- the step ------------------------------------------------------------------------------------------------------
- */
+/* ---- the step ---------------------------------------------------------------------------------------------------- */
 
 static void store_old(const System *s, const LatentPlan *l) {
   Components n = open_components((Context){.d = s->d}, l->z);

@@ -71,7 +71,8 @@ static Val cross_from(Context *x, const Rest *r) {
 Val copies_kl(Context *x, const NamedCopies *n) {
   Copy copy = n->at[0].copy;
   Rest all = {n, 0};
-  if (copy.c->chain->may_break) return refuse_query(x, B(x)->span, "kl of some copies of a chain that may fall apart is not compiled yet");
+  if (copy.c->chain->may_break)
+    return refuse_query(x, B(x)->span, "kl of some copies of a chain that may fall apart is not compiled yet");
   Val total = build_2(B(x), IR_ADD, chain_total(x, copy, RING_PRIOR), over_steps(x, copy, prior_constant));
   Val cross = build_2(B(x), IR_SUB, build_2(B(x), IR_ADD, cross_from(x, &all), prior_mass(x, &all)), total);
   return unless_invalid(x, copy, build_2(B(x), IR_SUB, cross, copies_entropy(x, n)));

@@ -90,8 +90,7 @@ static void start_latent(Derive *d, const LatentPlan *l) {
   close_components(&n);
 }
 
-/* ---- order: a latent that starts at its prior comes after those that the prior mentions
- * ------------------------------- */
+/* ---- order: a latent that starts at its prior comes after those that the prior mentions -------------------------- */
 
 static bool starts_at_prior(const LatentPlan *l) { return !init_of(l) || l->line->q != Q_POINT; }
 

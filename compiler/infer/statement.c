@@ -5,8 +5,7 @@
  * exists. */
 #include "infer/latent_plan.h"
 
-/* ---- the log weight of a statement ----------------------------------------------------------------------------------
- */
+/* ---- the log weight of a statement ------------------------------------------------------------------------------- */
 
 static bool mentions_copy(const Term *t, const Term *ref) {
   if (term_equal(t, ref)) return true;
@@ -91,8 +90,7 @@ static Term *statement_term(Plan *p, const Weight *w, Obstacle *why) {
   return none ? term_if(a, none, term_real(a, 0, t->span), t, t->span) : t;
 }
 
-/* ---- what statements are made of
- * ---------------------------------------------------------------------------------------- */
+/* ---- what statements are made of --------------------------------------------------------------------------------- */
 
 static bool any_random_in(const Plan *p, const Term *t) {
   if (!t || !(t->mentions & MENTIONS_LATENT)) return false;

@@ -40,8 +40,8 @@ static void add_coefficients(Context *x, const LatentPlan *l, uint32_t depth, Co
     }
 }
 
-/* Is an edge held at c in it?  Then no other value of the edge matters, and a sum over copies is best taken for each c by
- * itself; else one sum carries all c. */
+/* Is an edge held at c in it?  Then no other value of the edge matters, and a sum over copies is best taken for each c
+ * by itself; else one sum carries all c. */
 static bool sifts(const Term *t, const Index *c) {
   if (t->kind == TERM_OP && t->op == OP_EQ)
     for (int i = 0; i < 2; i++)
@@ -154,8 +154,7 @@ void store_quadratic_top(Context *x, const LatentPlan *l, Val top, Val precision
   store_top(x, s, damp_top(x, l, t, old, old_variance), place);
 }
 
-/* ---- where only the run tells whether there is a top
- * ------------------------------------------------------------------ */
+/* ---- where only the run tells whether there is a top ------------------------------------------------------------- */
 
 typedef struct Curved {
   const LatentPlan *l;
@@ -221,8 +220,7 @@ static void step_quadratic_if_concave(Derive *d, const LatentPlan *l) {
   close_components(&n);
 }
 
-/* ---- forms of bounded ranges
- * ------------------------------------------------------------------------------------------- */
+/* ---- forms of bounded ranges ------------------------------------------------------------------------------------- */
 
 /* Parameters of the density exp(form), damped. */
 static void store_conjugate(Context *x, const LatentPlan *l, const LatentState *s, Coefficients c, const Val *place) {
@@ -289,8 +287,7 @@ static void step_bounded(Derive *d, const LatentPlan *l) {
   close_components(&n);
 }
 
-/* ---- the mode of prod_k z_k^a_k on a simplex
- * ------------------------------------------------------------------------------ */
+/* ---- the mode of prod_k z_k^a_k on a simplex --------------------------------------------------------------------- */
 
 typedef struct Row {
   const Latent *z;
@@ -327,8 +324,7 @@ static void step_simplex_mode(Derive *d, const LatentPlan *l) {
   close_components(&n);
 }
 
-/* ---- along the gradient
- * ---------------------------------------------------------------------------------------------------
+/* ---- along the gradient ---------------------------------------------------------------------------------------------
  *
  * u <- u + rate dF/du in coordinates u of the range: z itself, log z, logit z, logarithms of a vector's components up
  * to a common term.  With g = dF/dz:  dF/dlog z = z g;  dF/dlogit z = z (1 - z) g;  dF/du_k = z_k (g_k - sum_i z_i

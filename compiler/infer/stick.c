@@ -1,14 +1,16 @@
 /* stick: a stick is broken from the last value of an edge's support to the first.
  *
- *     log D(v) = log p(v) + sum over the values u behind v of log(1 - p(u))       D(none) = prod over all u of (1 - p(u))
+ *     log D(v) = log p(v) + sum over the values u behind v of log(1 - p(u))       D(none) = prod over all u of (1 -
+ * p(u))
  *
- * Where the edge may be none these add up to 1; elsewhere what is left of the stick is renormalised away.  Behind means later in
- * the domain, for a graph's row later in the list.  A p that is 1 takes all that is left, and then nothing before it has
- * weight, whatever its p (also NaN): -inf is kept apart from the sum.  log(1 - sigmoid(a)) = -softplus(a).
+ * Where the edge may be none these add up to 1; elsewhere what is left of the stick is renormalised away.  Behind means
+ * later in the domain, for a graph's row later in the list.  A p that is 1 takes all that is left, and then nothing
+ * before it has weight, whatever its p (also NaN): -inf is kept apart from the sum.  log(1 - sigmoid(a)) =
+ * -softplus(a).
  *
- * What is left behind a value, the sum, is known from what is left behind the one after it: where p mentions neither other edges
- * nor anything else that a copy does not fix, a table holds it for every copy and value, filled from the last value on.  Elsewhere
- * it is summed for each value. */
+ * What is left behind a value, the sum, is known from what is left behind the one after it: where p mentions neither
+ * other edges nor anything else that a copy does not fix, a table holds it for every copy and value, filled from the
+ * last value on.  Elsewhere it is summed for each value. */
 #include <math.h>
 
 #include "infer/context.h"
@@ -65,7 +67,8 @@ static Val over_values(Context *x, Stick *s, Ask ask, bool all) {
   Edge *e = s->f->edge;
   b->span = e->span;
   Context own = in_copy(x, s->owner);
-  Bounds r = e->domain == DOMAIN_BIT ? (Bounds){build_int(b, 0), build_int(b, 2), NULL, 0} : eval_range(&own, &e->range);
+  Bounds r =
+      e->domain == DOMAIN_BIT ? (Bounds){build_int(b, 0), build_int(b, 2), NULL, 0} : eval_range(&own, &e->range);
   Val lo = all || !s->first ? r.lo : build_2(b, IR_MAX, r.lo, s->first);
   Loop *l = open_loop(x, LOOP_REDUCE, e->span, lo, r.hi);
   Acc *acc = build_acc(b, l, ask == ASK_SUM ? ACC_SUM : ACC_ANY, ask == ASK_SUM ? IR_WIDE : IR_BOOL, 0, NULL);
@@ -101,7 +104,9 @@ struct Sticks { const Weight *w; const Component *c; Array *left; struct Sticks 
 static bool is_fixed(const Stick *s) {
   const Component *c = s->owner.c;
   const Edge *e = s->f->edge;
-  if (!c->root || c->structure || c->network || s->f->reach || e->domain != DOMAIN_RANGE || e->range.kind != RANGE_INTERVAL) return false;
+  if (!c->root || c->structure || c->network || s->f->reach || e->domain != DOMAIN_RANGE ||
+      e->range.kind != RANGE_INTERVAL)
+    return false;
   if (!term_is_of_sizes(e->range.lo) || !term_is_of_sizes(e->range.hi) || support_scope(c, e)) return false;
   for (uint32_t k = 0; k < c->plates.n; k++)
     if (!has_fixed_bounds(c->plates.at[k])) return false;

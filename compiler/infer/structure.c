@@ -1,9 +1,10 @@
 /* structure: sums over trees, bijections and matchings.
  *
  *   local[.., node, choice]  log weights of single choices; the last choice is none, where a node may have none
- *   solve                    log Z, entropy and the logs of all marginals, by the family's own algorithm (runtime/family)
- * once for every copy, before the outputs.  The same with other weights gives what depends on the support alone: all weights
- * for the posterior, the prior lines for the prior, the requires for counts. (structure_prior.c). */
+ *   solve                    log Z, entropy and the logs of all marginals, by the family's own algorithm
+ * (runtime/family) once for every copy, before the outputs.  The same with other weights gives what depends on the
+ * support alone: all weights for the posterior, the prior lines for the prior, the requires for counts.
+ * (structure_prior.c). */
 #include "infer/structure.h"
 
 #include <math.h>
@@ -14,8 +15,8 @@
 
 static Val wide(Context *x, double v) { return build_float(B(x), IR_WIDE, v); }
 
-/* Arrays of one component under some of its weights, and who fills the last three: p, probabilities in place of logs, only where
- * the family's routine leaves them. */
+/* Arrays of one component under some of its weights, and who fills the last three: p, probabilities in place of logs,
+ * only where the family's routine leaves them. */
 struct Solved {
   const Component *c;
   WeightSet set;
@@ -26,10 +27,11 @@ struct Solved {
   Solved *next;
 };
 
-/* ---- local weights --------------------------------------------------------------------------------------------------- */
+/* ---- local weights ----------------------------------------------------------------------------------------------- */
 
 static bool counts(const Weight *w, WeightSet set) {
-  return set == WEIGHTS_ALL || (w->kind == WEIGHT_PRIOR && set == WEIGHTS_PRIOR) || (w->kind == WEIGHT_REQUIRE && set == WEIGHTS_REQUIRE);
+  return set == WEIGHTS_ALL || (w->kind == WEIGHT_PRIOR && set == WEIGHTS_PRIOR) ||
+         (w->kind == WEIGHT_REQUIRE && set == WEIGHTS_REQUIRE);
 }
 
 /* The plates beyond the copy's but for the one that is the node. */
@@ -45,7 +47,8 @@ static Val local_at_plate(Context *x, Copy copy, const Local *l) {
   Index *plate = l->weight->plates.at[l->plate];
   Val n = copy.at[copy.c->plates.n - 1];
   Bounds r = eval_range(x, &plate->range);
-  if (r.row) return refuse_query(x, l->weight->span, "a weight over a row of a graph is not compiled for structured edges");
+  if (r.row)
+    return refuse_query(x, l->weight->span, "a weight over a row of a graph is not compiled for structured edges");
   bool within = provably_within(x, n, r.lo, r.hi);
   Val inside = within ? build_bool(B(x), true)
                       : build_2(B(x), IR_AND, build_2(B(x), IR_GE, n, r.lo), build_2(B(x), IR_LT, n, r.hi));
@@ -89,7 +92,7 @@ Val structure_local_log(Context *x, Copy copy, WeightSet set) {
   return sum;
 }
 
-/* ---- the stage that solves -------------------------------------------------------------------------------------------- */
+/* ---- the stage that solves --------------------------------------------------------------------------------------- */
 
 Shape structure_shape(Context *x, const Edge *e) {
   Context top = {.d = x->d};
@@ -119,7 +122,8 @@ void structure_close(Derive *d, Plates *nest) {
 }
 
 /* An array over the first n plates and the dimensions given. */
-Array *structure_array(Derive *d, const Component *c, const char *what, StoreType elem, uint32_t n, uint32_t rank, const Val *more) {
+Array *structure_array(Derive *d, const Component *c, const char *what, StoreType elem, uint32_t n, uint32_t rank,
+                       const Val *more) {
   Context x = {.d = d};
   Val *dims = NEW_ARRAY(d->arena, Val, n + rank);
   for (uint32_t i = 0; i < n; i++) {
@@ -180,10 +184,12 @@ static Val matching_work(Context *x, const Edge *e, const Shape *s, bool tables)
   return tables ? build_2(b, IR_ADD, plain, subset_tables(x, e, s)) : plain;
 }
 
-static Routine routine_for(Context *x, const Edge *e, const Shape *s, Family tree, Family projective, Family matching, bool tables) {
+static Routine routine_for(Context *x, const Edge *e, const Shape *s, Family tree, Family projective, Family matching,
+                           bool tables) {
   Builder *b = B(x);
   switch (e->domain) {
-  case DOMAIN_TREE: return (Routine){tree, {s->nodes, build_int(b, !e->many_roots)}, quadratic(b, s->nodes, 9, 102, 1200)};
+  case DOMAIN_TREE:
+    return (Routine){tree, {s->nodes, build_int(b, !e->many_roots)}, quadratic(b, s->nodes, 9, 102, 1200)};
   case DOMAIN_PROJECTIVE_TREE: return (Routine){projective, {s->nodes}, quadratic(b, s->nodes, 10, 40, 64)};
   case DOMAIN_PERMUTATION: case DOMAIN_MATCHING:
     return (Routine){matching, {s->nodes, s->targets, s->choices, s->line}, matching_work(x, e, s, tables)};
@@ -285,8 +291,8 @@ static Solved *solved(Context *x, const Component *c, WeightSet set) {
   return v;
 }
 
-/* The routine is chosen by what has been asked for: logs, probabilities (`shares`), or both.  What nobody reads is dropped with other
- * dead code. */
+/* The routine is chosen by what has been asked for: logs, probabilities (`shares`), or both.  What nobody reads is
+ * dropped with other dead code. */
 static void solve_by(Derive *d, Solved *v, Family family) {
   v->by->family = family;
   v->by->array = NEW_ARRAY(d->arena, Array *, ir_family_arrays(family));
@@ -310,7 +316,7 @@ Val structure_column(Context *x, const Shape *s, Choice value) {
   return value.none ? build_select(B(x), value.none, s->targets, value.v) : value.v;
 }
 
-/* ---- what it leaves ------------------------------------------------------------------------------------------------------- */
+/* ---- what it leaves ---------------------------------------------------------------------------------------------- */
 
 /* The place of a copy in an array over its plates, `more` behind. */
 Val *structure_place(Context *x, Copy copy, uint32_t n) {
@@ -358,7 +364,9 @@ Copy whole_structure(Context *x, Copy copy) {
   return whole;
 }
 
-Val structure_log_marginal(Context *x, Copy copy, Choice value) { return structure_marginal_under(x, copy, WEIGHTS_ALL, value); }
+Val structure_log_marginal(Context *x, Copy copy, Choice value) {
+  return structure_marginal_under(x, copy, WEIGHTS_ALL, value);
+}
 
 Val structure_log_sum(Context *x, Copy copy) { return structure_sum_under(x, copy, WEIGHTS_ALL, 0); }
 

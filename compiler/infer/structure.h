@@ -1,8 +1,9 @@
 /* structure: edges whose nodes are joined by what they form: trees, bijections, matchings.
  *
  * In a plan such an edge is a component of its own, whose plates are those of the edge and then its node: a copy of the
- * component is one node's choice.  The weights of a structure are local: each mentions one node.  Then the marginal of a node
- * is all that an expectation about it needs, and the other chapters treat it as the weight of an edge joined to nothing. */
+ * component is one node's choice.  The weights of a structure are local: each mentions one node.  Then the marginal of
+ * a node is all that an expectation about it needs, and the other chapters treat it as the weight of an edge joined to
+ * nothing. */
 #ifndef ATTN_INFER_STRUCTURE_H
 #define ATTN_INFER_STRUCTURE_H
 
@@ -21,7 +22,7 @@ Structure *structure_new(Plan *p, Edge *e);
 
 typedef enum { WEIGHTS_ALL, WEIGHTS_PRIOR, WEIGHTS_REQUIRE } WeightSet;
 
-/* ---- structure.c: sums -------------------------------------------------------------------------------------------- */
+/* ---- structure.c: sums ------------------------------------------------------------------------------------------- */
 
 /* Is the copy meant as a whole, its node being of no matter? */
 Copy whole_structure(Context *x, Copy copy);
@@ -56,11 +57,13 @@ Routine structure_best_routine(Context *x, const Edge *e, const Shape *s);
 Routine structure_draw_routine(Context *x, const Edge *e, const Shape *s);
 Plates structure_open(Derive *d, const Component *c, uint32_t n, uint32_t room); /* loops over the first n plates */
 void structure_close(Derive *d, Plates *nest);
-Array *structure_array(Derive *d, const Component *c, const char *what, StoreType elem, uint32_t n, uint32_t rank, const Val *more);
+Array *structure_array(Derive *d, const Component *c, const char *what, StoreType elem, uint32_t n, uint32_t rank,
+                       const Val *more);
 /* Place of a copy in an array over its first n plates, with room for 2 more. */
 Val *structure_place(Context *x, Copy copy, uint32_t n);
 
-/* The log weight of the choice known in x; its log marginal; 0: log sum of all, 1: entropy: under some of the weights. */
+/* The log weight of the choice known in x; its log marginal; 0: log sum of all, 1: entropy: under some of the weights.
+ */
 Val structure_local_log(Context *x, Copy copy, WeightSet set);
 Val structure_marginal_under(Context *x, Copy copy, WeightSet set, Choice value);
 Val structure_sum_under(Context *x, Copy copy, WeightSet set, int64_t which);

@@ -2,8 +2,8 @@
  *
  *   P(a = i, b = j) = P(a = i) P(b = j | a = i)
  *
- * and the marginals of all nodes given that node a has choice i are those under local weights in which a has no other choice: one
- * more sum for every choice of every node. */
+ * and the marginals of all nodes given that node a has choice i are those under local weights in which a has no other
+ * choice: one more sum for every choice of every node. */
 #include <math.h>
 
 #include "infer/structure.h"
@@ -35,13 +35,15 @@ static void close_given(Derive *d, Given *g) {
   build_close(&d->b, g->node);
 }
 
-static Array *given_array(Derive *d, const Component *c, const char *what, uint32_t rank, const Val *more, const Shape *s) {
+static Array *given_array(Derive *d, const Component *c, const char *what, uint32_t rank, const Val *more,
+                          const Shape *s) {
   Array *like = structure_array(d, c, what, STORE_WIDE, c->structure->edge->plates.n, rank, more);
   Val *dims = NEW_ARRAY(d->arena, Val, like->rank + 2);
   dims[0] = s->nodes;
   dims[1] = s->choices;
   memcpy(dims + 2, like->dims, like->rank * sizeof *dims);
-  return build_array(&d->b, ARRAY_TEMP, arena_printf(d->arena, "%s.given", like->name), STORE_WIDE, like->rank + 2, dims);
+  return build_array(&d->b, ARRAY_TEMP, arena_printf(d->arena, "%s.given", like->name), STORE_WIDE, like->rank + 2,
+                     dims);
 }
 
 /* The local weights with one node's choice made: its others are gone. */

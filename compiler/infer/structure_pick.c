@@ -1,7 +1,7 @@
 /* structure_pick: heaviest structures and draws.
  *
- * Like sums they are stages of their own (structure.c): an array of choices for every copy, made once.  A draw is a function of
- * uniform numbers keyed by (seed, edge, copy, draw, place). */
+ * Like sums they are stages of their own (structure.c): an array of choices for every copy, made once.  A draw is a
+ * function of uniform numbers keyed by (seed, edge, copy, draw, place). */
 #include "base/ice.h"
 #include "infer/structure.h"
 #include "model/term.h"
@@ -16,7 +16,8 @@ struct Picked {
 };
 
 /* Uniform numbers of the draw `number`, [line, 2] at the nest's place. */
-static void fill_uniform(Derive *d, Plates *nest, const Edge *e, Array *u, Val lines, Val seed, Val number, const Val *copy) {
+static void fill_uniform(Derive *d, Plates *nest, const Edge *e, Array *u, Val lines, Val seed, Val number,
+                         const Val *copy) {
   Builder *b = &d->b;
   uint32_t n = nest->n, plates = e->plates.n;
   Loop *line = build_open(b, LOOP_PAR, build_int(b, 0), lines);
@@ -36,7 +37,8 @@ static void fill_uniform(Derive *d, Plates *nest, const Edge *e, Array *u, Val l
 }
 
 /* An array over `draws` (0: one), the structure's plates and what is given. */
-static Array *picks_array(Derive *d, const Component *c, const char *what, StoreType elem, Val draws, uint32_t rank, const Val *more) {
+static Array *picks_array(Derive *d, const Component *c, const char *what, StoreType elem, Val draws, uint32_t rank,
+                          const Val *more) {
   uint32_t outer = c->structure->edge->plates.n;
   Array *like = structure_array(d, c, what, elem, outer, rank, more);
   if (!draws) return like;
@@ -74,7 +76,8 @@ static Array *uniform_stage(Derive *d, const Component *c, Val draws, Val lines,
   Plates nest = open_picks(d, c, draws, &outermost, 2);
   uint32_t loops = nest.n;
   nest.n += draws ? 1 : 0; /* place has the draw in front */
-  fill_uniform(d, &nest, c->structure->edge, u, lines, p->seed, draws ? outermost->index : p->number, copy_in(&nest, c, d));
+  fill_uniform(d, &nest, c->structure->edge, u, lines, p->seed, draws ? outermost->index : p->number,
+               copy_in(&nest, c, d));
   nest.n = loops;
   close_picks(d, &nest, outermost);
   return u;
@@ -104,7 +107,8 @@ static void pick_stage(Derive *d, const Component *c, Val draws, Picked *p) {
 static Array *picked(Context *x, const Component *c, Val seed, Val number, Val draws) {
   uint32_t stage = stage_number(x->d, c);
   for (Picked *p = x->d->picked; p; p = p->next)
-    if (p->c == c && p->stage == stage && p->seed == seed && p->number == number && p->many == !!draws) return p->choice;
+    if (p->c == c && p->stage == stage && p->seed == seed && p->number == number && p->many == !!draws)
+      return p->choice;
   Picked *p = NEW(x->d->arena, Picked);
   *p = (Picked){c, stage, seed, number, !!draws, NULL, x->d->picked};
   pick_stage(x->d, c, draws, p);

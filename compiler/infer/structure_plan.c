@@ -1,7 +1,8 @@
 /* structure_plan: which weights make a structure, and what of it has no exact sum here.
  *
- * A weight is local where all it mentions is one node of one copy, `up[n]`, n being an index of its plates, or any expression
- * of indices and data.  A weight of several nodes, or of a node and another edge, leaves no sum that a family knows. */
+ * A weight is local where all it mentions is one node of one copy, `up[n]`, n being an index of its plates, or any
+ * expression of indices and data.  A weight of several nodes, or of a node and another edge, leaves no sum that a
+ * family knows. */
 #include "infer/structure.h"
 #include "model/term.h"
 
@@ -73,16 +74,22 @@ void structure_add_weight(Plan *p, Structure *s, Weight *w) {
   const Edge *e = s->edge;
   const Term *node = f.ref->args.at[e->plates.n];
   if (f.other) {
-    plan_refuse(p, w->span, arena_printf(p->arena, "'%s' and '%s' are joined: sums over both are not compiled", name(p, e), name(p, f.other->edge)),
+    plan_refuse(p, w->span,
+                arena_printf(p->arena, "'%s' and '%s' are joined: sums over both are not compiled", name(p, e),
+                             name(p, f.other->edge)),
                 "the weights of a tree, permutation or matching mention one of its nodes and no other edge");
   } else if (f.different || term_mentions_edge(node, NULL) || is_bound_inside(w, node)) {
     plan_refuse(p, w->span, arena_printf(p->arena, "a weight of several nodes of '%s' has no exact sum", name(p, e)),
                 "write a weight for each node: for n in N { potential .. }");
   } else if (!is_own_copy(f.ref)) {
-    plan_refuse(p, f.ref->span, arena_printf(p->arena, "a weight that reaches another copy of '%s' is not compiled yet", name(p, e)), NULL);
+    plan_refuse(p, f.ref->span,
+                arena_printf(p->arena, "a weight that reaches another copy of '%s' is not compiled yet", name(p, e)),
+                NULL);
   } else if (is_normalised(w)) {
-    plan_refuse(p, w->span, arena_printf(p->arena, "a prior normalised over the support of one node of '%s' is not compiled", name(p, e)),
-                "the prior of a structure is uniform; weights of its nodes are potentials");
+    plan_refuse(
+        p, w->span,
+        arena_printf(p->arena, "a prior normalised over the support of one node of '%s' is not compiled", name(p, e)),
+        "the prior of a structure is uniform; weights of its nodes are potentials");
   } else {
     Local l = {w, node, plate_of(w, e->plates.n, node)};
     vec_push(p->arena, &s->locals, l);
@@ -92,23 +99,35 @@ void structure_add_weight(Plan *p, Structure *s, Weight *w) {
 void structure_check(Plan *p, const Edge *e) {
   for (uint32_t i = 0; i < e->plates.n; i++)
     if (!has_fixed_bounds(e->plates.at[i]))
-      plan_refuse(p, e->span, arena_printf(p->arena, "'%s' stands in plates whose bounds are not sizes: not compiled yet", name(p, e)), NULL);
+      plan_refuse(
+          p, e->span,
+          arena_printf(p->arena, "'%s' stands in plates whose bounds are not sizes: not compiled yet", name(p, e)),
+          NULL);
   if (!term_is_of_sizes(e->n) || (e->m && !term_is_of_sizes(e->m)))
-    plan_refuse(p, e->span, arena_printf(p->arena, "the number of nodes of '%s' is not a size: not compiled yet", name(p, e)), NULL);
+    plan_refuse(p, e->span,
+                arena_printf(p->arena, "the number of nodes of '%s' is not a size: not compiled yet", name(p, e)),
+                NULL);
 }
 
 void structure_check_infer(Plan *p, const Infer *f) {
   for (uint32_t i = 0; i < f->edges.n; i++)
     if (f->edges.at[i]->domain != DOMAIN_PERMUTATION)
-      plan_refuse(p, f->span, arena_printf(p->arena, "this approximation of '%s' is compiled for permutations alone", name(p, f->edges.at[i])), NULL);
+      plan_refuse(p, f->span,
+                  arena_printf(p->arena, "this approximation of '%s' is compiled for permutations alone",
+                               name(p, f->edges.at[i])),
+                  NULL);
 }
 
 Structure *structure_new(Plan *p, Edge *e) {
   Structure *s = NEW(p->arena, Structure);
   Index *node = NEW(p->arena, Index);
   Term *nodes = e->domain == DOMAIN_MATCHING ? e->m : e->n;
-  *node = (Index){.id = UINT32_MAX, .name = e->name, .span = e->span, .role = INDEX_PLATE,
-                  .range = {.kind = RANGE_INTERVAL, .span = e->span, .lo = term_int(p->arena, 0, e->span), .hi = nodes}};
+  *node =
+      (Index){.id = UINT32_MAX,
+              .name = e->name,
+              .span = e->span,
+              .role = INDEX_PLATE,
+              .range = {.kind = RANGE_INTERVAL, .span = e->span, .lo = term_int(p->arena, 0, e->span), .hi = nodes}};
   *s = (Structure){.edge = e, .node = node};
   return s;
 }

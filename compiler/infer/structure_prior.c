@@ -10,7 +10,7 @@
 
 static Val wide(Context *x, double v) { return build_float(B(x), IR_WIDE, v); }
 
-/* ---- supports ----------------------------------------------------------------------------------------------------------------- */
+/* ---- supports ---------------------------------------------------------------------------------------------------- */
 
 static Val add(Context *x, Val p, Val q) { return build_2(B(x), IR_ADD, p, q); }
 static Val sub(Context *x, Val p, Val q) { return build_2(B(x), IR_SUB, p, q); }
@@ -60,7 +60,8 @@ Val structure_log_support(Context *x, const Edge *e) {
   case DOMAIN_PERMUTATION: return log_factorial(x, n);
   case DOMAIN_MATCHING:
     if (e->or_none) return log_partial_matchings(x, &s, &(Sides){m, n});
-    return build_select(b, build_2(b, IR_GT, m, n), wide(x, -INFINITY), sub(x, log_factorial(x, n), log_factorial(x, sub(x, n, m))));
+    return build_select(b, build_2(b, IR_GT, m, n), wide(x, -INFINITY),
+                        sub(x, log_factorial(x, n), log_factorial(x, sub(x, n, m))));
   case DOMAIN_RANGE: case DOMAIN_BIT: break;
   }
   ICE("no structure");
@@ -86,12 +87,14 @@ Val structure_node_count(Context *x, Copy copy) {
   return stream_edge(x, copy, copy.c->structure->edge, ACC_SUM, IR_INT, 0, NULL, contribute_possible, &o)->result;
 }
 
-/* ---- kl ------------------------------------------------------------------------------------------------------------------------- */
+/* ---- kl ---------------------------------------------------------------------------------------------------------- */
 
 /* Has the structure the uniform prior, none of its nodes having one of its own? */
 static bool is_uniform(const Component *c) { return !c->structure->edge->prior; }
 
-static Val where_exists(Context *x, Copy copy, Val v) { return build_select(B(x), copy_exists(x, copy), v, wide(x, 0)); }
+static Val where_exists(Context *x, Copy copy, Val v) {
+  return build_select(B(x), copy_exists(x, copy), v, wide(x, 0));
+}
 
 static void contribute_prior_choice(Context *x, void *arg, Contribution *c) {
   OfNode *o = arg;
@@ -105,13 +108,15 @@ static void contribute_node_prior(Context *x, void *arg, Contribution *c) {
   memcpy(copy.at, o->copy.at, copy.c->plates.n * sizeof *copy.at);
   copy.at[copy.c->plates.n - 1] = find_bound(x, copy.c->structure->node)->v;
   OfNode own = {copy, o->set};
-  c->x = stream_edge(x, copy, copy.c->structure->edge, ACC_EXPECT, IR_WIDE, 0, NULL, contribute_prior_choice, &own)->result;
+  c->x = stream_edge(x, copy, copy.c->structure->edge, ACC_EXPECT, IR_WIDE, 0, NULL, contribute_prior_choice, &own)
+             ->result;
 }
 
 /* Of the prior, as far as it is not uniform: summed over the nodes. */
 Val structure_kl(Context *x, Copy copy) {
   Val minus_h = build_1(B(x), IR_NEG, structure_entropy(x, copy));
-  if (is_uniform(copy.c)) return where_exists(x, copy, add(x, minus_h, structure_log_support(x, copy.c->structure->edge)));
+  if (is_uniform(copy.c))
+    return where_exists(x, copy, add(x, minus_h, structure_log_support(x, copy.c->structure->edge)));
   OfNode o = {copy, WEIGHTS_PRIOR};
   Val cross = reduce_over(x, copy.c->structure->node, ACC_SUM, IR_WIDE, contribute_node_prior, &o);
   return where_exists(x, copy, sub(x, minus_h, cross));
@@ -134,6 +139,7 @@ Val structure_node_kl(Context *x, Copy copy) {
   OfNode o = {copy, WEIGHTS_ALL};
   Val h = stream_edge(x, copy, e, ACC_ENTROPY, IR_WIDE, 0, NULL, contribute_marginal, &o)->result;
   Val cross = stream_edge(x, copy, e, ACC_EXPECT, IR_WIDE, 0, NULL, contribute_prior_marginal, &o)->result;
-  Val lost = is_uniform(copy.c) ? wide(x, 0) : structure_sum_under(x, copy, WEIGHTS_PRIOR, 0); /* exact pmfs need not sum to 1 */
+  Val lost = is_uniform(copy.c) ? wide(x, 0)
+                                : structure_sum_under(x, copy, WEIGHTS_PRIOR, 0); /* exact pmfs need not sum to 1 */
   return where_exists(x, copy, sub(x, sub(x, build_1(B(x), IR_NEG, h), cross), lost));
 }

@@ -170,7 +170,8 @@ Val in_support(Context *x, Copy copy, Edge *e, Choice value) {
   Val inside = build_2(b, IR_AND, build_2(b, IR_GE, value.v, r.lo), build_2(b, IR_LT, value.v, r.hi));
   y = with_known(&y, copy, e, value);
   y = with_guard(&y, inside);
-  if (support_is_known(x, copy, e)) inside = build_and(b, inside, where_holds(&y, e, value.v)); /* else its weight is -inf */
+  if (support_is_known(x, copy, e))
+    inside = build_and(b, inside, where_holds(&y, e, value.v)); /* else its weight is -inf */
   return value.none ? build_select(b, value.none, build_bool(b, edge_has_none(e)), inside) : inside;
 }
 
@@ -198,7 +199,8 @@ static Val hull_bound(Context *x, const Hull *h) {
   for (uint32_t k = 0; k < h->copy.c->edges.n; k++) {
     Edge *other = h->copy.c->edges.at[k];
     if (!(scope >> k & 1) || find_known(x, h->copy.c, other, h->copy.at)) continue;
-    return stream_edge(x, h->copy, other, h->greatest ? ACC_MAX : ACC_MIN, IR_INT, 0, NULL, contribute_bound, (void *)h)->result;
+    return stream_edge(x, h->copy, other, h->greatest ? ACC_MAX : ACC_MIN, IR_INT, 0, NULL, contribute_bound, (void *)h)
+        ->result;
   }
   Context own = in_copy(x, h->copy);
   Bounds r = domain_of(&own, h->e);
@@ -216,8 +218,8 @@ static Bounds values_of(Context *x, Copy copy, const Edge *e) {
 
 /* ---- streams ---------------------------------------------------------------------------------------------- */
 
-Acc *stream_edge(Context *x, Copy copy, Edge *e, AccKind kind, IrType type, uint32_t naxis, const Axis *axes, ContributeFn fn,
-                 void *arg) {
+Acc *stream_edge(Context *x, Copy copy, Edge *e, AccKind kind, IrType type, uint32_t naxis, const Axis *axes,
+                 ContributeFn fn, void *arg) {
   Builder *b = B(x);
   b->span = e->span;
   Context own = in_copy(x, copy);

@@ -1,13 +1,15 @@
 /* sweep: what is asked of each step by itself, in one pass from the last step to the first.
  *
- * Where a kernel asks of a chain only what one step's messages tell (the law of a copy, the terms of an entropy), no table of
- * messages outlives the pass: of the backward messages two rows are kept, the next one and the present one; of the forward messages
- * every `length`-th row, from which the rows of a segment are computed again when the pass comes to it (Griewank 1992 has the law:
- * a sequence that is read in reverse need be stored at sqrt(T) places).
+ * Where a kernel asks of a chain only what one step's messages tell (the law of a copy, the terms of an entropy), no
+ * table of messages outlives the pass: of the backward messages two rows are kept, the next one and the present one; of
+ * the forward messages every `length`-th row, from which the rows of a segment are computed again when the pass comes
+ * to it (Griewank 1992 has the law: a sequence that is read in reverse need be stored at sqrt(T) places).
  *
- *   length = T where all rows take at most Plan.whole_bytes, which is one segment, and nothing is computed twice; else ceil(sqrt T)
+ *   length = T where all rows take at most Plan.whole_bytes, which is one segment, and nothing is computed twice; else
+ * ceil(sqrt T)
  *
- * Row r lies in place r mod (length + 1) of the forward table, r mod 2 of the backward one, r / length of those kept. */
+ * Row r lies in place r mod (length + 1) of the forward table, r mod 2 of the backward one, r / length of those kept.
+ */
 #include "base/ice.h"
 #include "infer/chain.h"
 
@@ -29,8 +31,10 @@ static Val state_count(Context *x, const Component *c) {
 /* How many steps a segment has: at least 1. */
 static Val segment_length(Context *x, const Component *c, Val n) {
   Builder *b = B(x);
-  Val wide = build_convert(b, n, IR_WIDE), root = build_convert(b, build_1(b, IR_CEIL, build_1(b, IR_SQRT, wide)), IR_INT);
-  Val bytes = build_2(b, IR_MUL, build_convert(b, state_count(x, c), IR_WIDE), build_2(b, IR_MUL, wide, build_float(b, IR_WIDE, 8)));
+  Val wide = build_convert(b, n, IR_WIDE),
+      root = build_convert(b, build_1(b, IR_CEIL, build_1(b, IR_SQRT, wide)), IR_INT);
+  Val bytes = build_2(b, IR_MUL, build_convert(b, state_count(x, c), IR_WIDE),
+                      build_2(b, IR_MUL, wide, build_float(b, IR_WIDE, 8)));
   Val whole = build_2(b, IR_LE, bytes, build_float(b, IR_WIDE, (double)x->d->plan->whole_bytes));
   return build_2(b, IR_MAX, build_select(b, whole, n, root), build_int(b, 1));
 }
@@ -74,7 +78,8 @@ static Step step_at(Context *x, const Sweep *w, Val step) {
 static void forward_steps(Context *x, const Sweep *w, Val lo, Val hi, bool keep) {
   Builder *b = B(x);
   Bounds range = step_range(x, w->c);
-  Loop *l = open_loop(x, LOOP_SEQ, w->c->plates.at[w->c->chain->step]->span, build_2(b, IR_ADD, range.lo, lo), build_2(b, IR_ADD, range.lo, hi));
+  Loop *l = open_loop(x, LOOP_SEQ, w->c->plates.at[w->c->chain->step]->span, build_2(b, IR_ADD, range.lo, lo),
+                      build_2(b, IR_ADD, range.lo, hi));
   Step s = step_at(x, w, l->index);
   forward_step(&s, w->t);
   if (keep) move_row(x, w, s.row, build_2(b, IR_EQ, build_2(b, IR_MOD, s.row, w->length), build_int(b, 0)), true);
@@ -89,12 +94,13 @@ static void visit(Context *x, const Sweep *w, Val step) {
     if (use->marginals >> k & 1) marginal_step(&s, w->t, k);
   for (uint32_t k = 0; k < STEP_SUMS; k++)
     if (use->sums >> k & 1)
-      build_store(B(x), w->t->each[k], step_sum(k)(&s), chain_place(&s.own, s.copy, build_2(B(x), IR_SUB, s.row, build_int(B(x), 1))));
+      build_store(B(x), w->t->each[k], step_sum(k)(&s),
+                  chain_place(&s.own, s.copy, build_2(B(x), IR_SUB, s.row, build_int(B(x), 1))));
   backward_step(&s, w->t);
 }
 
-/* The pass itself.  Where it comes to the last step of a segment whose rows are not there (all but the one it begins with), they
- * are computed again. */
+/* The pass itself.  Where it comes to the last step of a segment whose rows are not there (all but the one it begins
+ * with), they are computed again. */
 static void pass_back(Context *x, const Sweep *w) {
   Builder *b = B(x);
   Val zero = build_int(b, 0), one = build_int(b, 1);

@@ -1,7 +1,7 @@
 /* table: the messages of a chain, row by row; see chain.h for what they hold.
  *
- * Tables are filled at the top of the kernel, before the loops that read them: all chains in parallel, the steps of each in order.
- * A row is divided by its largest entry, which is added up beside it. */
+ * Tables are filled at the top of the kernel, before the loops that read them: all chains in parallel, the steps of
+ * each in order. A row is divided by its largest entry, which is added up beside it. */
 #include <math.h>
 
 #include "base/ice.h"
@@ -9,7 +9,7 @@
 
 static Val wide(Context *x, double v) { return build_float(B(x), IR_WIDE, v); }
 
-/* ---- filling tables --------------------------------------------------------------------------------------------------- */
+/* ---- filling tables ---------------------------------------------------------------------------------------------- */
 
 ChainTables *tables_of(Derive *d, const Component *c) {
   if (!d->chains) d->chains = NEW_ARRAY(d->arena, ChainTables *, d->plan->components.n);
@@ -21,7 +21,8 @@ Val chain_dimension(Context *x, const Component *c, uint32_t at) {
   return at < c->edges.n ? edge_count(x, c->edges.at[at]) : counter_dimension(x, c, at);
 }
 
-static Array *array_of(Derive *d, const Component *c, const char *what, StoreType elem, Val rows, uint32_t between, const Val *dim, VarSet state) {
+static Array *array_of(Derive *d, const Component *c, const char *what, StoreType elem, Val rows, uint32_t between,
+                       const Val *dim, VarSet state) {
   Context x = {.d = d};
   Builder *b = B(&x);
   Val *dims = NEW_ARRAY(d->arena, Val, c->plates.n + c->chain->clique.n + 1 + between);
@@ -42,17 +43,20 @@ Array *chain_array(Derive *d, const Component *c, const char *what, StoreType el
   return array_of(d, c, what, elem, rows, 0, NULL, state);
 }
 
-Array *chain_array_and(Derive *d, const Component *c, const char *what, Val rows, uint32_t n, const Val *between, VarSet state) {
+Array *chain_array_and(Derive *d, const Component *c, const char *what, Val rows, uint32_t n, const Val *between,
+                       VarSet state) {
   return array_of(d, c, what, STORE_WIDE, rows, n, between, state);
 }
 
-/* Loops over all chains; x binds their plates, copy.at[step] is left open.  A single chain is a loop of one iteration: one thread
- * takes its steps, where threads that meet at every step would spend their time waiting. */
+/* Loops over all chains; x binds their plates, copy.at[step] is left open.  A single chain is a loop of one iteration:
+ * one thread takes its steps, where threads that meet at every step would spend their time waiting. */
 Copy open_chains(Context *x, Component *c, Nest *nest) {
-  if (component_depends_on_latents(c)) B(x)->at = x->d->stage; /* the arrays are the kernel's, what is in them the stage's */
+  if (component_depends_on_latents(c))
+    B(x)->at = x->d->stage; /* the arrays are the kernel's, what is in them the stage's */
   Copy copy = {c, NEW_ARRAY(x->d->arena, Val, c->plates.n)};
   Builder *b = B(x);
-  if (c->plates.n == 1) nest->loops[nest->n++] = open_loop(x, LOOP_PAR, c->plates.at[0]->span, build_int(b, 0), build_int(b, 1));
+  if (c->plates.n == 1)
+    nest->loops[nest->n++] = open_loop(x, LOOP_PAR, c->plates.at[0]->span, build_int(b, 0), build_int(b, 1));
   for (uint32_t k = 0; k < c->plates.n; k++) {
     if (k == c->chain->step) continue;
     Context top = {.d = x->d};
@@ -138,14 +142,17 @@ static Val sum_of_row(Context *x, const Row *r, Ring ring, VarSet left, const Ce
   return build_close(b, l)->accs.at[0]->result;
 }
 
-Val *message_place(Step *s, Val row, const Cell *cell) { return table_place(&s->own, s->copy, row, state_after(s->copy.c->chain), 0, cell); }
+Val *message_place(Step *s, Val row, const Cell *cell) {
+  return table_place(&s->own, s->copy, row, state_after(s->copy.c->chain), 0, cell);
+}
 
 Val *chain_place(Context *x, Copy copy, Val row) { return table_place(x, copy, row, 0, 0, NULL); }
 
 /* What is taken out before the step: where it starts afresh, all that came before. */
 static Val taken_before(Step *s, Array *a, Array *scale) {
   Context *x = &s->own;
-  Val last = build_2(B(x), IR_SUB, s->row, build_int(B(x), 1)), taken = build_load(B(x), scale, chain_place(x, s->copy, last));
+  Val last = build_2(B(x), IR_SUB, s->row, build_int(B(x), 1)),
+      taken = build_load(B(x), scale, chain_place(x, s->copy, last));
   if (!s->joined) return taken;
   Row before = {a, s->copy, last};
   Val all = sum_of_row(x, &before, s->ring, state_after(s->copy.c->chain), &(Cell){0});
@@ -222,7 +229,8 @@ void end_forward(Context *x, Copy copy, ChainTables *t, Ring ring) {
   Row last = {t->forward[ring], copy, n};
   Val sum = sum_of_row(x, &last, ring, state_after(copy.c->chain), &(Cell){0});
   sum = ring_times(x, ring, build_load(B(x), t->scale[ring], chain_place(x, copy, n)), sum);
-  sum = build_select(B(x), build_2(B(x), IR_EQ, n, build_int(B(x), 0)), ring_one(x, ring), sum); /* copies of no values have no row */
+  sum = build_select(B(x), build_2(B(x), IR_EQ, n, build_int(B(x), 0)), ring_one(x, ring),
+                     sum); /* copies of no values have no row */
   build_store(B(x), t->total[ring], sum, chain_place(x, copy, build_int(B(x), 0)));
 }
 
@@ -287,7 +295,8 @@ static void fill_backward(Derive *d, Component *c, Ring ring, ChainTables *t) {
   Index *step = c->plates.at[c->chain->step];
   Bounds range = step_range(&x, c);
   Val n = step_count(&x, c);
-  t->backward[ring] = chain_array(d, c, "backward", STORE_WIDE, build_2(b, IR_ADD, n, build_int(b, 1)), state_after(c->chain));
+  t->backward[ring] =
+      chain_array(d, c, "backward", STORE_WIDE, build_2(b, IR_ADD, n, build_int(b, 1)), state_after(c->chain));
   Nest nest = {0};
   Copy copy = open_chains(&x, c, &nest);
   start_backward(&x, copy, t, ring);

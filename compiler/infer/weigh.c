@@ -17,8 +17,8 @@
 #include "infer/structure.h"
 #include "model/term.h"
 
-/* negative: bool, 0: never.  value: where log|w| is the log of a value that is known, that value: its log is NaN where it is
- * negative. */
+/* negative: bool, 0: never.  value: where log|w| is the log of a value that is known, that value: its log is NaN where
+ * it is negative. */
 typedef struct Signed { Val log_abs, negative, value; } Signed;
 
 static Signed signed_log(Context *x, const Term *t);
@@ -62,13 +62,16 @@ static Signed log_of_bool(Context *x, const Term *t) {
 
 static Signed log_of_product(Context *x, const Term *t, bool quotient) {
   Signed a = signed_log(x, t->args.at[0]), b = signed_log(x, t->args.at[1]);
-  return (Signed){logmul(x, a.log_abs, quotient ? negate(x, b.log_abs) : b.log_abs), exclusive(x, a.negative, b.negative), 0};
+  return (Signed){logmul(x, a.log_abs, quotient ? negate(x, b.log_abs) : b.log_abs),
+                  exclusive(x, a.negative, b.negative), 0};
 }
 
 /* b L[a], and 0 for b = 0 also where L[a] is infinite.  A negative base needs an integer exponent. */
 static Signed log_of_power(Context *x, const Term *t) {
   const Term *base = t->args.at[0], *exp = t->args.at[1];
-  int64_t n = exp->kind == TERM_INT ? exp->integer : exp->kind == TERM_REAL && exp->real == floor(exp->real) && fabs(exp->real) < 1e6 ? (int64_t)exp->real : 0;
+  int64_t n = exp->kind == TERM_INT                                                              ? exp->integer
+              : exp->kind == TERM_REAL && exp->real == floor(exp->real) && fabs(exp->real) < 1e6 ? (int64_t)exp->real
+                                                                                                 : 0;
   bool whole = exp->kind == TERM_INT || n;
   if (!base->nonnegative && !whole) return log_of_value(x, t);
   Signed a = signed_log(x, base);
@@ -92,7 +95,9 @@ static Signed log_of_if(Context *x, const Term *t) {
   return (Signed){build_select(b, cond, p.log_abs, q.log_abs), negative, 0};
 }
 
-static void contribute_log(Context *x, void *arg, Contribution *c) { c->x = build_convert(B(x), log_weight(x, arg), IR_WIDE); }
+static void contribute_log(Context *x, void *arg, Contribution *c) {
+  c->x = build_convert(B(x), log_weight(x, arg), IR_WIDE);
+}
 
 static void contribute_weight(Context *x, void *arg, Contribution *c) {
   c->log_w = build_convert(B(x), log_weight(x, arg), IR_WIDE);
@@ -174,7 +179,14 @@ static Signed signed_log(Context *x, const Term *t) {
   case TERM_OP: return log_of_op(x, t);
   case TERM_IF: return log_of_if(x, t);
   case TERM_REDUCE: return log_of_reduce(x, t);
-  case TERM_INT: case TERM_REAL: case TERM_BOOL: case TERM_NONE: case TERM_SIZE: case TERM_INDEX: case TERM_INPUT: case TERM_LET:
+  case TERM_INT:
+  case TERM_REAL:
+  case TERM_BOOL:
+  case TERM_NONE:
+  case TERM_SIZE:
+  case TERM_INDEX:
+  case TERM_INPUT:
+  case TERM_LET:
   case TERM_EDGE: case TERM_LATENT: case TERM_QUERY: return log_of_value(x, t);
   }
   ICE("unknown term");
@@ -200,7 +212,8 @@ static Val whole_statement(Context *x, const Weight *w, LogFn fn) {
   y.used_none = &used;
   Val l = build_convert(B(x), fn(&y, w), IR_WIDE);
   const Latents *q = x->d->plan->latents;
-  if (q && q->correction[w->id]) l = build_2(B(x), IR_LOGMUL, l, build_convert(B(x), eval(&y, q->correction[w->id]), IR_WIDE));
+  if (q && q->correction[w->id])
+    l = build_2(B(x), IR_LOGMUL, l, build_convert(B(x), eval(&y, q->correction[w->id]), IR_WIDE));
   return used ? build_select(B(x), used, wide(x, 0), l) : l;
 }
 
@@ -211,7 +224,14 @@ static Val density_at(Context *x, const Weight *w) {
 }
 
 /* A product over the indices list[from..until) of what fn gives, a statement at each point. */
-typedef struct Product { const Weight *w; const IndexVec *list; uint32_t from, until; StatementFn fn; void *arg; bool removed; } Product;
+typedef struct Product {
+  const Weight *w;
+  const IndexVec *list;
+  uint32_t from, until;
+  StatementFn fn;
+  void *arg;
+  bool removed;
+} Product;
 
 static Val product_over(Context *x, const Product *p);
 
@@ -265,7 +285,9 @@ Val weight_log(Context *x, const Weight *w, const IndexVec *plates) {
   return over_indices(x, w, &w->plates, plates->n, w->plates.n, statement);
 }
 
-Val weight_over(Context *x, const Weight *w, const IndexVec *indices) { return over_indices(x, w, indices, 0, indices->n, statement); }
+Val weight_over(Context *x, const Weight *w, const IndexVec *indices) {
+  return over_indices(x, w, indices, 0, indices->n, statement);
+}
 
 Val weight_statement(Context *x, const Weight *w) { return statement(x, w); }
 

@@ -47,7 +47,8 @@ static bool is_count(const Kernel *k, Val v, Val n) {
   const Instr *i = ir_at(k, v);
   int64_t c;
   if (v == n) return true;
-  return i->op == IR_MAX && ((i->arg[0] == n && constant(k, i->arg[1], &c) && c == 0) || (i->arg[1] == n && constant(k, i->arg[0], &c) && c == 0));
+  return i->op == IR_MAX && ((i->arg[0] == n && constant(k, i->arg[1], &c) && c == 0) ||
+                             (i->arg[1] == n && constant(k, i->arg[0], &c) && c == 0));
 }
 
 static const Loop *loop_of(const Kernel *k, Val v) { return ir_at(k, v)->op == IR_INDEX ? ir_at(k, v)->loop : NULL; }
@@ -58,7 +59,8 @@ static bool is_last(const Kernel *k, Val v, Val n) {
   int64_t c, d;
   if (constant(k, v, &c)) return constant(k, n, &d) && c == d - 1;
   bool added = i->op == IR_ADD && constant(k, i->arg[1], &c) && c == -1;
-  return i->narg == 2 && is_count(k, i->arg[0], n) && (added || (i->op == IR_SUB && constant(k, i->arg[1], &c) && c == 1));
+  return i->narg == 2 && is_count(k, i->arg[0], n) &&
+         (added || (i->op == IR_SUB && constant(k, i->arg[1], &c) && c == 1));
 }
 
 bool ir_index_below(const Kernel *k, Val x, Val n) {

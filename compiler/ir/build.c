@@ -142,8 +142,12 @@ static bool is_const(const Builder *b, Val v, IrType t) {
   return i->op == IR_CONST && i->type == t;
 }
 
-static bool is_int(const Builder *b, Val v, int64_t x) { return is_const(b, v, IR_INT) && ir_at(b->k, v)->integer == x; }
-static bool is_truth(const Builder *b, Val v, bool x) { return is_const(b, v, IR_BOOL) && ir_at(b->k, v)->integer == x; }
+static bool is_int(const Builder *b, Val v, int64_t x) {
+  return is_const(b, v, IR_INT) && ir_at(b->k, v)->integer == x;
+}
+static bool is_truth(const Builder *b, Val v, bool x) {
+  return is_const(b, v, IR_BOOL) && ir_at(b->k, v)->integer == x;
+}
 static bool is_float(const Builder *b, Val v, double x) {
   const Instr *i = ir_at(b->k, v);
   return i->op == IR_CONST && (i->type == IR_REAL || i->type == IR_WIDE) && number_bits(i->number) == number_bits(x);
@@ -192,7 +196,8 @@ static Val fold_wide_consts(Builder *b, IrOp op, double x, double y) {
 
 /* Identities that hold for every value; of floating point only those exact for NaN, infinities and -0. */
 static Val fold_2(Builder *b, IrOp op, Val x, Val y) {
-  if ((op == IR_EQ || op == IR_NE) && (differ_by_constant(b, x, y) || differ_by_constant(b, y, x))) return build_bool(b, op == IR_NE);
+  if ((op == IR_EQ || op == IR_NE) && (differ_by_constant(b, x, y) || differ_by_constant(b, y, x)))
+    return build_bool(b, op == IR_NE);
   if (is_const(b, x, IR_INT) && is_const(b, y, IR_INT))
     return fold_int_consts(b, op, ir_at(b->k, x)->integer, ir_at(b->k, y)->integer);
   if (is_const(b, x, IR_WIDE) && is_const(b, y, IR_WIDE)) {
@@ -272,7 +277,8 @@ Val build_convert(Builder *b, Val x, IrType to) {
   /* an int or bool that every floating type holds exactly */
   if (floating && i->op == IR_CONST && (i->type == IR_INT || i->type == IR_BOOL) && llabs(i->integer) < (1 << 24))
     return build_float(b, to, (double)i->integer);
-  if (to == IR_WIDE && is_const(b, x, IR_REAL) && (double)(float)i->number == i->number) return build_float(b, to, i->number);
+  if (to == IR_WIDE && is_const(b, x, IR_REAL) && (double)(float)i->number == i->number)
+    return build_float(b, to, i->number);
   return build_op(b, IR_CONVERT, to, 1, &x);
 }
 
@@ -289,7 +295,8 @@ static Val effect(Builder *b, Instr i, Region *at) {
 
 static Array *new_array(Builder *b, ArrayKind kind, const char *name, StoreType elem, uint32_t rank, const Val *dims) {
   Array *a = NEW(b->k->arena, Array);
-  *a = (Array){.id = b->k->arrays.n, .kind = kind, .name = name, .elem = elem, .type = ir_store_type(elem), .rank = rank};
+  *a = (Array){
+      .id = b->k->arrays.n, .kind = kind, .name = name, .elem = elem, .type = ir_store_type(elem), .rank = rank};
   a->dims = NEW_ARRAY(b->k->arena, Val, rank);
   if (rank) memcpy(a->dims, dims, rank * sizeof *dims);
   vec_push(b->k->arena, &b->k->arrays, a);
@@ -309,7 +316,8 @@ Array *build_array(Builder *b, ArrayKind kind, const char *name, StoreType elem,
 
 Val build_load(Builder *b, Array *a, const Val *index) {
   int64_t age = a->kind == ARRAY_TEMP ? b->writes : 0; /* tells apart loads between which it may have changed */
-  return pure(b, (Instr){.op = IR_LOAD, .type = a->type, .integer = age, .array = a, .narg = a->rank, .arg = (Val *)index});
+  return pure(
+      b, (Instr){.op = IR_LOAD, .type = a->type, .integer = age, .array = a, .narg = a->rank, .arg = (Val *)index});
 }
 
 static bool within_steady(const Region *r) {
@@ -542,7 +550,8 @@ static bool same_acc(Pairing *p, const Acc *x, const Acc *y) {
 }
 
 static bool same_loop(Pairing *p, const Loop *x, const Loop *y) {
-  if (x->kind != y->kind || !paired(p, x->lo, y->lo) || !paired(p, x->hi, y->hi) || x->accs.n != y->accs.n) return false;
+  if (x->kind != y->kind || !paired(p, x->lo, y->lo) || !paired(p, x->hi, y->hi) || x->accs.n != y->accs.n)
+    return false;
   pair(p, x->index, y->index);
   if (!same_code(p, x->body, y->body) || !same_code(p, x->seed, y->seed)) return false;
   if (!paired(p, x->mask, y->mask) || !paired(p, x->seed_mask, y->seed_mask)) return false;

@@ -41,8 +41,8 @@ Val build_and(Builder *b, Val x, Val y);
 Array *build_array(Builder *b, ArrayKind kind, const char *name, StoreType elem, uint32_t rank, const Val *dims);
 Val build_load(Builder *b, Array *a, const Val *index);
 void build_store(Builder *b, Array *a, Val value, const Val *index);
-/* A routine on temporaries at the leading indices `at`; arrays: inputs, then outputs; work: how many doubles it needs.  Until the kernel is
- * run through passes its routine may be exchanged for one of the same family. */
+/* A routine on temporaries at the leading indices `at`; arrays: inputs, then outputs; work: how many doubles it needs.
+ * Until the kernel is run through passes its routine may be exchanged for one of the same family. */
 Solve *build_solve(Builder *b, Family f, uint32_t nat, const Val *at, Array *const *arrays, const Val *ints, Val work);
 void build_check(Builder *b, IrOp check, Val guard, Val x, Val y);
 

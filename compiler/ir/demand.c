@@ -19,7 +19,8 @@ static void note(void *ctx, Val v) {
 }
 
 Makers makers_of(Arena *arena, const Kernel *k, const Region *r) {
-  Note n = {k, {NEW_ARRAY(arena, Val, k->instrs.n), NEW_ARRAY(arena, Val, k->arrays.n), NEW_ARRAY(arena, bool, k->arrays.n)}};
+  Note n = {
+      k, {NEW_ARRAY(arena, Val, k->instrs.n), NEW_ARRAY(arena, Val, k->arrays.n), NEW_ARRAY(arena, bool, k->arrays.n)}};
   walk_code(k, r, note, &n);
   return n.m;
 }

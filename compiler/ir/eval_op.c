@@ -137,7 +137,8 @@ static const char *eval_random(const EvalArgs *args, const Instr *i, const Cell 
 }
 
 static bool is_exact(IrOp op) {
-  return op == IR_NEG || op == IR_ABS || op == IR_SIGN || op == IR_MIN || op == IR_MAX || op == IR_FLOOR || op == IR_CEIL || op == IR_ROUND;
+  return op == IR_NEG || op == IR_ABS || op == IR_SIGN || op == IR_MIN || op == IR_MAX || op == IR_FLOOR ||
+         op == IR_CEIL || op == IR_ROUND;
 }
 
 static double rounded(EvalArgs *args, const Instr *i, double x) {
@@ -161,7 +162,8 @@ const char *eval_op(EvalArgs *args, const Kernel *k, const Instr *i, const Cell 
   if (i->op == IR_RANDOM) return eval_random(args, i, values, result);
   Cell x = values[i->arg[0]], y = i->narg > 1 ? values[i->arg[1]] : (Cell){0};
   IrType from = ir_at(k, i->arg[0])->type;
-  if (i->op == IR_LGAMMA || i->op == IR_LBETA || i->op == IR_DIGAMMA) return eval_special(args, i, x.d, y.d, &result->d);
+  if (i->op == IR_LGAMMA || i->op == IR_LBETA || i->op == IR_DIGAMMA)
+    return eval_special(args, i, x.d, y.d, &result->d);
   if (i->op == IR_SELECT) *result = values[i->arg[x.i ? 1 : 2]];
   else if (i->op == IR_CONVERT) *result = convert(args, from, i->type, x);
   else if (!cell_is_float(from)) result->i = int_op(i->op, x.i, y.i);

@@ -23,7 +23,8 @@
  * `axes` (the weight is shared): the expectation of a vector.  Its x is computed in the region `at`.
  * A reduction may have a `seed` region, evaluated once: one more element that is not in the range.
  *
- * What no loop over single elements computes (determinants, matchings) is a `solve`: one call of a routine on temporaries.
+ * What no loop over single elements computes (determinants, matchings) is a `solve`: one call of a routine on
+ * temporaries.
  *
  * Types: bool; int (64 bits); real, the build's precision; wide, always f64.  Sums of reductions are
  * carried in wide. */
@@ -78,8 +79,8 @@ typedef enum {
   FAMILY_COUNT_
 } Family;
 
-/* SOLVE: a routine of the runtime on parts of temporaries, those at the leading indices arg[0 .. nat); the integers that it
- * takes are the arguments behind.  `work`: a LOCAL array of its own, that nobody else reads. */
+/* SOLVE: a routine of the runtime on parts of temporaries, those at the leading indices arg[0 .. nat); the integers
+ * that it takes are the arguments behind.  `work`: a LOCAL array of its own, that nobody else reads. */
 typedef struct Solve {
   Family family;
   uint32_t nat;
@@ -108,7 +109,19 @@ struct Region {
   VEC(Val) code;
 };
 
-typedef enum { ACC_SUM, ACC_PROD, ACC_MAX, ACC_MIN, ACC_ANY, ACC_ALL, ACC_LSE, ACC_MASS, ACC_EXPECT, ACC_ENTROPY, ACC_ARGMAX } AccKind;
+typedef enum {
+  ACC_SUM,
+  ACC_PROD,
+  ACC_MAX,
+  ACC_MIN,
+  ACC_ANY,
+  ACC_ALL,
+  ACC_LSE,
+  ACC_MASS,
+  ACC_EXPECT,
+  ACC_ENTROPY,
+  ACC_ARGMAX
+} AccKind;
 
 typedef struct Axis { Val lo, hi; Val index; } Axis;
 
@@ -156,7 +169,9 @@ typedef struct Kernel {
 
 static inline Instr *ir_at(const Kernel *k, Val v) { return &k->instrs.at[v]; }
 
-static inline bool ir_is_check(IrOp op) { return op == IR_CHECK_INDEX || op == IR_CHECK_NONZERO || op == IR_CHECK_CONCAVE || op == IR_CHECK_CLIQUE; }
+static inline bool ir_is_check(IrOp op) {
+  return op == IR_CHECK_INDEX || op == IR_CHECK_NONZERO || op == IR_CHECK_CONCAVE || op == IR_CHECK_CLIQUE;
+}
 
 const char *ir_op_name(IrOp op);
 int ir_op_arity(IrOp op);

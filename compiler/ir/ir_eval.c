@@ -57,7 +57,9 @@ static bool count_elements(const int64_t *sides, uint32_t n, int64_t *count) {
   return true;
 }
 
-static bool has_numbers(IrType t, const Storage *s) { return !s->count || (cell_is_float(t) ? !!s->real : !!s->integer); }
+static bool has_numbers(IrType t, const Storage *s) {
+  return !s->count || (cell_is_float(t) ? !!s->real : !!s->integer);
+}
 
 static bool bind_input(Eval *e, const Array *a, Storage *s, Span at) {
   uint64_t n = (uint64_t)a->external * EVAL_PARTS + a->part;
@@ -173,7 +175,8 @@ static bool solve(Eval *e, const Instr *i) {
 static bool check(Eval *e, const Instr *i) {
   int64_t x = int_of(e, i->arg[1]), y = int_of(e, i->arg[2]);
   bool index = i->op == IR_CHECK_INDEX;
-  if (i->op == IR_CHECK_CLIQUE) return !int_of(e, i->arg[0]) || x < y || fail(e, i->span, "a clique of too many values");
+  if (i->op == IR_CHECK_CLIQUE)
+    return !int_of(e, i->arg[0]) || x < y || fail(e, i->span, "a clique of too many values");
   if (!int_of(e, i->arg[0]) || (index ? x >= 0 && x < y : x != 0)) return true;
   if (index) return fail(e, i->span, arena_printf(e->arena, "index %" PRId64 " is not in 0..%" PRId64, x, y));
   return fail(e, i->span, i->op == IR_CHECK_NONZERO ? "division by zero" : "no maximum");

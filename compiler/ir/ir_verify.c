@@ -23,8 +23,9 @@
  *  15  The result is a RESULT of the loop in the loop's region; with axes a LOCAL array declared there, one
  *      dimension an axis, that no other accumulator makes.
  *  16  Checks take a bool guard and ints.
- *  17  A solve stands in no reduction, on TEMP arrays that a store or solve above fills (what it reads) and of the types and
- *      ranks that its routine takes; its work space is a LOCAL array declared beside it, that nothing else makes. */
+ *  17  A solve stands in no reduction, on TEMP arrays that a store or solve above fills (what it reads) and of the
+ * types and ranks that its routine takes; its work space is a LOCAL array declared beside it, that nothing else makes.
+ */
 #include "ir/verify.h"
 #include "ir/solve.h"
 
@@ -86,7 +87,8 @@ static bool define(Verifier *v, Val x, const Region *home) {
 static void define_index(Verifier *v, Val x, const Region *home, const Loop *l) {
   if (!define(v, x, home)) return;
   const Instr *i = ir_at(v->k, x);
-  if (i->op != IR_INDEX || i->type != IR_INT || i->loop != l || i->narg) fail(v, x, 11, "not an int variable of its loop");
+  if (i->op != IR_INDEX || i->type != IR_INT || i->loop != l || i->narg)
+    fail(v, x, 11, "not an int variable of its loop");
 }
 
 /* Values of a region that is left: definitions stay definitions, but nothing may use them any more. */
@@ -377,7 +379,8 @@ static void check_loop_form(Verifier *v, Val at, const Loop *l) {
     return;
   }
   if (v->reductions) fail(v, at, 11, "a loop that stores stands in a reduction");
-  if (l->mask || l->seed || l->seed_mask || l->accs.n) fail(v, at, 11, "only a reduction has a mask, seed or accumulator");
+  if (l->mask || l->seed || l->seed_mask || l->accs.n)
+    fail(v, at, 11, "only a reduction has a mask, seed or accumulator");
 }
 
 static void check_loop(Verifier *v, Val at, const Region *r) {

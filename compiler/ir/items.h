@@ -1,5 +1,5 @@
-/* items: what each instruction of a region, with everything inside it if it is a loop, reads and writes: which of them may
- * change places. */
+/* items: what each instruction of a region, with everything inside it if it is a loop, reads and writes: which of them
+ * may change places. */
 #ifndef ATTN_IR_ITEMS_H
 #define ATTN_IR_ITEMS_H
 

@@ -1,8 +1,8 @@
 /* lengths: see lengths.h.
  *
  * A loop inside a reduction, and an accumulator's axis, run over the components of a vector: their number is a model's
- * dimension, few and seldom changed, and code in which it is a constant is shorter and faster.  Other loops run over what there
- * is much or little of from call to call; the sizes in their bounds stay open, whatever else they bound. */
+ * dimension, few and seldom changed, and code in which it is a constant is shorter and faster.  Other loops run over
+ * what there is much or little of from call to call; the sizes in their bounds stay open, whatever else they bound. */
 #include "ir/lengths.h"
 
 typedef struct Walk { const Kernel *k; bool *inner, *outer; } Walk;

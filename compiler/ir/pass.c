@@ -43,7 +43,9 @@ static Kernel *narrow(Arena *arena, const Kernel *k, const PassOptions *options)
 }
 
 /* Last: explanations, and other passes, see a loop for what it is. */
-static Kernel *apart(Arena *arena, const Kernel *k, const PassOptions *options) { return options->as_derived ? (Kernel *)k : pass_apart(arena, k); }
+static Kernel *apart(Arena *arena, const Kernel *k, const PassOptions *options) {
+  return options->as_derived ? (Kernel *)k : pass_apart(arena, k);
+}
 
 const Pass ir_passes[] = {
   {"normalise", normalise},

@@ -7,12 +7,15 @@
 /* When sums are reassociated: where the sizes make it cheaper; always, in chunks short enough for tests; never. */
 typedef enum { REASSOCIATE_AUTO, REASSOCIATE_ALWAYS, REASSOCIATE_NEVER } Reassociate;
 
-/* as_derived: sums stay as the derivation left them, for explanations: neither reassociated nor, over two values, written
- * out. */
+/* as_derived: sums stay as the derivation left them, for explanations: neither reassociated nor, over two values,
+ * written out. */
 typedef struct PassOptions { Reassociate reassociate; bool as_derived; } PassOptions;
 
 /* `run` takes a verified kernel and returns another on the arena; it never changes its argument. */
-typedef struct Pass { const char *name; Kernel *(*run)(Arena *arena, const Kernel *k, const PassOptions *options); } Pass;
+typedef struct Pass {
+  const char *name;
+  Kernel *(*run)(Arena *arena, const Kernel *k, const PassOptions *options);
+} Pass;
 
 extern const Pass ir_passes[];
 extern const uint32_t ir_pass_count;

@@ -6,13 +6,14 @@
  *   - nothing that moves uses, directly or through other values, a result of the earlier loop or of those
  *     already joined to it;
  *   - nothing that moves conflicts with anything it passes or joins: neither stores an array that the
- *     other loads or stores.  Parallel loops may, where an iteration meets what the same iteration of the other stores and nothing else, and
- *     one of them calls routines that are all the work there is: what the others have for their plates they need not share among threads.
- * Iterations and their effects stay the same ones; only which check fails first may change.
+ *     other loads or stores.  Parallel loops may, where an iteration meets what the same iteration of the other stores
+ * and nothing else, and one of them calls routines that are all the work there is: what the others have for their
+ * plates they need not share among threads. Iterations and their effects stay the same ones; only which check fails
+ * first may change.
  *
- * A parallel loop of one iteration is what one thread does.  One that takes steps in order is joined to no other; pass_apart
- * makes of several one loop with an iteration for each of them: messages go forwards along a single chain on one thread,
- * backwards on another.
+ * A parallel loop of one iteration is what one thread does.  One that takes steps in order is joined to no other;
+ * pass_apart makes of several one loop with an iteration for each of them: messages go forwards along a single chain on
+ * one thread, backwards on another.
  *
  * A round joins one group a region; rounds go on until none is found, so loops inside merged bodies are
  * joined by later rounds.  Every round but the last removes a loop. */
@@ -59,7 +60,9 @@ static bool is_constant(const Fuse *f, Val v, int64_t is) {
 }
 
 /* A parallel loop of one iteration: what one thread does. */
-static bool is_single(const Fuse *f, const Loop *l) { return l->kind == LOOP_PAR && is_constant(f, l->lo, 0) && is_constant(f, l->hi, 1); }
+static bool is_single(const Fuse *f, const Loop *l) {
+  return l->kind == LOOP_PAR && is_constant(f, l->lo, 0) && is_constant(f, l->hi, 1);
+}
 
 static bool has_steps(const Fuse *f, const Region *r) {
   for (uint32_t n = 0; n < r->code.n; n++) {
@@ -72,7 +75,8 @@ static bool has_steps(const Fuse *f, const Region *r) {
 static bool alike(const Fuse *f, const Loop *x, const Loop *y) {
   enum { FUEL = 4096, DEPTH = 64 };
   bool steps = is_single(f, x) && is_single(f, y) && has_steps(f, x->body) && has_steps(f, y->body);
-  if (f->apart || (is_single(f, x) && is_single(f, y) && (has_steps(f, x->body) || has_steps(f, y->body)))) return f->apart && steps;
+  if (f->apart || (is_single(f, x) && is_single(f, y) && (has_steps(f, x->body) || has_steps(f, y->body))))
+    return f->apart && steps;
   if (x->kind != y->kind || x->lo != y->lo || x->hi != y->hi || x->kind == LOOP_SEQ) return false;
   if (!x->seed != !y->seed) return false;
   Twins t = {f->k, x, y, FUEL};
@@ -156,7 +160,8 @@ static bool in_step(const Fuse *f, const Region *r, const Item *items, uint32_t 
   return p.own && q.own && (p.solves || q.solves) && !p.reduces && !q.reduces;
 }
 
-static bool can_pass(const Fuse *f, const Region *r, const Item *items, const Fate *fate, const bool *need, uint32_t first, uint32_t c) {
+static bool can_pass(const Fuse *f, const Region *r, const Item *items, const Fate *fate, const bool *need,
+                     uint32_t first, uint32_t c) {
   for (uint32_t n = first + 1; n <= c; n++)
     for (uint32_t p = first; need[n] && p < n; p++) {
       if (need[p] || fate[p] == MOVES_UP || !items_conflict(&items[n], &items[p])) continue;

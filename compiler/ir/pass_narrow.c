@@ -1,10 +1,10 @@
 /* pass_narrow: what a routine reads and writes in doubles it gets as reals, where that changes no result.
  *
  * A routine has a twin on reals (TREE_SHARES_REAL).  It is called instead where
- *   - all that is stored into its input are widened reals, and nothing else reads that array, or only by loads, which widen again: the same
- *     numbers are read;
- *   - all that is done with its output is to compare it with 0, to choose, and to round to a real: the same, if the output is rounded before
- *     (what is too small for a real is then taken for 0, which rounding makes of it in any case).
+ *   - all that is stored into its input are widened reals, and nothing else reads that array, or only by loads, which
+ * widen again: the same numbers are read;
+ *   - all that is done with its output is to compare it with 0, to choose, and to round to a real: the same, if the
+ * output is rounded before (what is too small for a real is then taken for 0, which rounding makes of it in any case).
  * Half of the memory, and no conversions in single precision. */
 #include "ir/pass.h"
 #include "ir/rebuild.h"
@@ -110,8 +110,8 @@ static void emit_solve(Rebuild *r, const Instr *i) {
   build_solve(&r->b, FAMILY_TREE_SHARES_REAL, s->nat, arg, arrays, arg + s->nat, r->map[s->work->dims[0]]);
 }
 
-/* A load of the routine's output, or what is chosen from one, is a real in the copy, where all that uses it may have it rounded; a load of its
- * input is widened. */
+/* A load of the routine's output, or what is chosen from one, is a real in the copy, where all that uses it may have it
+ * rounded; a load of its input is widened. */
 static bool is_real(const Rebuild *r, Val v) { return r->map[v] && ir_at(r->b.k, r->map[v])->type == IR_REAL; }
 
 static bool is_rounded(const Rebuild *r, const Instr *i) {
@@ -146,8 +146,10 @@ static void emit(Rebuild *r, const Region *region) {
     r->b.span = i->span;
     if (i->op == IR_ARRAY) emit_array(r, a);
     else if (i->op == IR_SOLVE) emit_solve(r, i);
-    else if (i->op == IR_STORE) build_store(&r->b, r->arrays[a->id], r->map[ir_at(f->k, i->arg[0])->arg[0]], indices(r, i, 1));
-    else if (f->read[a->id]) r->map[v] = build_convert(&r->b, build_load(&r->b, r->arrays[a->id], indices(r, i, 0)), IR_WIDE);
+    else if (i->op == IR_STORE)
+      build_store(&r->b, r->arrays[a->id], r->map[ir_at(f->k, i->arg[0])->arg[0]], indices(r, i, 1));
+    else if (f->read[a->id])
+      r->map[v] = build_convert(&r->b, build_load(&r->b, r->arrays[a->id], indices(r, i, 0)), IR_WIDE);
     else r->map[v] = build_load(&r->b, r->arrays[a->id], indices(r, i, 0));
   }
 }

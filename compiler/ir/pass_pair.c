@@ -5,8 +5,8 @@
  *   mass = log(1 + e)     lse = m + mass     entropy = mass + |b - a| e / (1 + e)
  *   shares of the weight: 1 / (1 + exp(a - b)) of b, which exp(b - m - mass) is too
  *
- * If neither is there (m = -inf) results are those of an empty reduction; NaN and +inf spoil them by way of m - m, which
- * is 0 for every finite m.
+ * If neither is there (m = -inf) results are those of an empty reduction; NaN and +inf spoil them by way of m - m,
+ * which is 0 for every finite m.
  *
  * Requires: a verified kernel in the builder's normal form.  Ensures: no reduction over a constant range of two values
  * whose body is straight code, without seed and axes. */
@@ -50,7 +50,8 @@ static bool is_number(const Builder *b, Val x, double number) {
 
 static Val none_of(Builder *b, AccKind kind, IrType type) {
   if (type == IR_BOOL) return build_bool(b, kind == ACC_ALL);
-  if (type == IR_INT) return build_int(b, kind == ACC_PROD ? 1 : kind == ACC_MAX ? INT64_MIN : kind == ACC_MIN ? INT64_MAX : 0);
+  if (type == IR_INT)
+    return build_int(b, kind == ACC_PROD ? 1 : kind == ACC_MAX ? INT64_MIN : kind == ACC_MIN ? INT64_MAX : 0);
   return build_float(b, type, kind == ACC_PROD ? 1 : kind == ACC_MAX ? -INFINITY : kind == ACC_MIN ? INFINITY : 0);
 }
 
@@ -66,7 +67,8 @@ static IrOp op_of(AccKind kind) {
 }
 
 static Val plain(Builder *b, const Acc *a, Pair x, Pair on) {
-  Val none = none_of(b, a->kind, a->type), first = build_convert(b, x.a, a->type), second = build_convert(b, x.b, a->type);
+  Val none = none_of(b, a->kind, a->type), first = build_convert(b, x.a, a->type),
+      second = build_convert(b, x.b, a->type);
   if (on.a) first = build_select(b, on.a, first, none), second = build_select(b, on.b, second, none);
   return build_2(b, op_of(a->kind), first, second);
 }
@@ -119,7 +121,8 @@ static Val entropy(Builder *b, const Weights *w) {
 static Val argmax(Builder *b, const Weights *w, Pair x) {
   Val fine = build_2(b, IR_AND, build_2(b, IR_LT, w->max, wide(b, INFINITY)), build_1(b, IR_NOT, w->none));
   Val tie = build_2(b, IR_MIN, x.a, x.b);
-  Val best = build_select(b, build_2(b, IR_GT, w->b, w->a), x.b, build_select(b, build_2(b, IR_GT, w->a, w->b), x.a, tie));
+  Val best =
+      build_select(b, build_2(b, IR_GT, w->b, w->a), x.b, build_select(b, build_2(b, IR_GT, w->a, w->b), x.a, tie));
   return build_select(b, fine, best, build_int(b, -1));
 }
 
@@ -191,13 +194,16 @@ static void replace(Rebuild *r, const Loop *l) {
   Pair *log_w = NEW_ARRAY(r->b.k->arena, Pair, n), *x = NEW_ARRAY(r->b.k->arena, Pair, n), on = {0, 0};
   copy_value(r, l, 0);
   on.a = r->map[l->mask];
-  for (uint32_t k = 0; k < n; k++) log_w[k].a = r->map[l->accs.at[k]->body.log_w], x[k].a = r->map[l->accs.at[k]->body.x];
+  for (uint32_t k = 0; k < n; k++)
+    log_w[k].a = r->map[l->accs.at[k]->body.log_w], x[k].a = r->map[l->accs.at[k]->body.x];
   copy_value(r, l, 1);
   on.b = r->map[l->mask];
-  for (uint32_t k = 0; k < n; k++) log_w[k].b = r->map[l->accs.at[k]->body.log_w], x[k].b = r->map[l->accs.at[k]->body.x];
+  for (uint32_t k = 0; k < n; k++)
+    log_w[k].b = r->map[l->accs.at[k]->body.log_w], x[k].b = r->map[l->accs.at[k]->body.x];
   if (!l->mask) on = (Pair){0, 0};
   for (uint32_t k = 0; k < n; k++)
-    if (ir_acc_takes_log_w(l->accs.at[k]->kind)) vec_push(r->b.k->arena, &((PairPass *)r)->seen, weights_of(&r->b, log_w[k], on));
+    if (ir_acc_takes_log_w(l->accs.at[k]->kind))
+      vec_push(r->b.k->arena, &((PairPass *)r)->seen, weights_of(&r->b, log_w[k], on));
   for (uint32_t k = 0; k < n; k++) r->map[l->accs.at[k]->result] = result_of(&r->b, l->accs.at[k], log_w[k], x[k], on);
 }
 

@@ -16,8 +16,9 @@
  * Reference: a term d(i, j) that is a function of i plus one of j, as distance priors are, is
  *     d(i, e) + d(r, j) - d(r, e)
  * for every column e and row r.  e is the column at which a chunk starts (ends, for suffixes) and r the row whose last
- * column it is, so that all three stay as small as distances are: decays do not overflow, and 0.9^-5000 is never needed.
- * Of terms that read data the column's part at e is subtracted from the state and added to the row, where it is finite.
+ * column it is, so that all three stay as small as distances are: decays do not overflow, and 0.9^-5000 is never
+ * needed. Of terms that read data the column's part at e is subtracted from the state and added to the row, where it is
+ * finite.
  *
  * Inside a chunk the sum over features is one of numbers: with the maxima a of row_f(i, .) and b of col_f(j, .),
  *     lse_f [ row_f(i, f) + col_f(j, f) ] = a + b + log sum_f e^(row_f(i, f) - a) e^(col_f(j, f) - b)
@@ -55,7 +56,8 @@ static Loop *chunk_stream(Rewrite *p, Acc *extra) {
     if (reassociate_takes(p->x, stream->accs.at[n])) vec_push(arena_of(p), &l->accs, stream->accs.at[n]);
   for (uint32_t n = 0; n < p->x->weights.n; n++) {
     if (p->x->weights.at[n].why) continue;
-    extra[n] = (Acc){.kind = ACC_LSE, .type = IR_WIDE, .body.log_w = p->x->weights.at[n].log_w, .result = p->mask + 1 + n};
+    extra[n] =
+        (Acc){.kind = ACC_LSE, .type = IR_WIDE, .body.log_w = p->x->weights.at[n].log_w, .result = p->mask + 1 + n};
     vec_push(arena_of(p), &l->accs, &extra[n]);
   }
   return l;
@@ -65,7 +67,8 @@ static Loop *chunk_stream(Rewrite *p, Acc *extra) {
 static Direct run_direct(Rewrite *p) {
   const Loop *stream = p->x->stream;
   const Cut *c = &p->cut;
-  Direct d = {NEW_ARRAY(arena_of(p), Val, p->x->weights.n), NEW_ARRAY(arena_of(p), Val, stream->accs.n), NEW_ARRAY(arena_of(p), Array *, stream->accs.n)};
+  Direct d = {NEW_ARRAY(arena_of(p), Val, p->x->weights.n), NEW_ARRAY(arena_of(p), Val, stream->accs.n),
+              NEW_ARRAY(arena_of(p), Array *, stream->accs.n)};
   Scope s = scope_enter(&p->r);
   Val lo = p->r.map[p->lo] = op(p, IR_ADD, c->lo, op(p, IR_MUL, p->chunk, c->length));
   p->r.map[p->hi] = op(p, IR_MIN, op(p, IR_ADD, lo, c->length), c->hi);

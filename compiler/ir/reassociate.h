@@ -5,8 +5,9 @@
  *   log_w(i, j) = row(i) + col(j) + index(i, j) + data(i, j) + lse over f of [ row_f(i, f) + col_f(j, f) ]
  *
  * where index and data are sums of a function of i and one of j (index: of loop variables alone), and its support is
- * all of the range, or a prefix j <= i + offset, or a suffix j >= i + offset of it. A stream may carry several log weights
- * (fusion brings them together): each is judged on its own, and those that have one support in common are taken. */
+ * all of the range, or a prefix j <= i + offset, or a suffix j >= i + offset of it. A stream may carry several log
+ * weights (fusion brings them together): each is judged on its own, and those that have one support in common are
+ * taken. */
 #ifndef ATTN_IR_REASSOCIATE_H
 #define ATTN_IR_REASSOCIATE_H
 
@@ -14,9 +15,13 @@
 
 typedef VEC(Val) Vals;
 
-enum { REASSOCIATE_CHUNK = 64,         /* the least number of columns of a part */
-       REASSOCIATE_SHARED_CHUNK = 512, /* where the rows of a chunk feed another stream, which prepares its columns for each */
-       PLATES_MAX = 12, AXES_MAX = 8 };
+enum {
+  REASSOCIATE_CHUNK = 64, /* the least number of columns of a part */
+  REASSOCIATE_SHARED_CHUNK =
+      512, /* where the rows of a chunk feed another stream, which prepares its columns for each */
+  PLATES_MAX = 12,
+  AXES_MAX = 8
+};
 
 typedef enum { SUPPORT_ALL, SUPPORT_PREFIX, SUPPORT_SUFFIX } Support;
 

@@ -42,7 +42,8 @@ static uint8_t dep_contribution(Find *f, const Contribution *c) {
 static uint8_t dep_loop(Find *f, const Loop *l) {
   uint8_t d = f->dep[l->lo] | f->dep[l->hi] | dep_code(f, l->body) | f->dep[l->mask];
   if (l->seed) d |= dep_code(f, l->seed) | f->dep[l->seed_mask];
-  for (uint32_t n = 0; n < l->accs.n; n++) d |= dep_contribution(f, &l->accs.at[n]->body) | dep_contribution(f, &l->accs.at[n]->seed);
+  for (uint32_t n = 0; n < l->accs.n; n++)
+    d |= dep_contribution(f, &l->accs.at[n]->body) | dep_contribution(f, &l->accs.at[n]->seed);
   for (uint32_t n = 0; n < l->accs.n; n++) {
     const Acc *a = l->accs.at[n];
     if (a->result) f->dep[a->result] = d;
@@ -87,7 +88,8 @@ static void affine_add(Find *f, Affine *a, Val v, int sign) {
   if (v == f->x->rows->index) a->row += sign;
   else if (v == f->x->stream->index) a->col += sign;
   else if (i->op == IR_CONST && i->type != IR_BOOL) affine_constant(a, i, sign);
-  else if (i->op == IR_CONVERT && i->type == IR_WIDE && ir_at(f->k, i->arg[0])->type == IR_INT) affine_add(f, a, i->arg[0], sign);
+  else if (i->op == IR_CONVERT && i->type == IR_WIDE && ir_at(f->k, i->arg[0])->type == IR_INT)
+    affine_add(f, a, i->arg[0], sign);
   else if (i->type == IR_INT && (i->op == IR_ADD || i->op == IR_SUB)) {
     affine_add(f, a, i->arg[0], sign);
     affine_add(f, a, i->arg[1], i->op == IR_SUB ? -sign : sign);
@@ -98,7 +100,8 @@ static void affine_add(Find *f, Affine *a, Val v, int sign) {
 
 static Offset negated(Find *f, const Offset *o, int64_t add) {
   Offset to = {.constant = add - o->constant};
-  for (uint32_t n = 0; n < o->parts.n; n++) vec_push(f->arena, &to.parts, (Part){o->parts.at[n].v, -o->parts.at[n].sign});
+  for (uint32_t n = 0; n < o->parts.n; n++)
+    vec_push(f->arena, &to.parts, (Part){o->parts.at[n].v, -o->parts.at[n].sign});
   return to;
 }
 
@@ -160,7 +163,8 @@ static void take_condition(Find *f, Val cond) {
     return;
   }
   Bound b;
-  if (!bound_of(f, i, &b.support, &b.offset)) refuse(f, "its support is neither all of the range nor a prefix or suffix that moves with the row");
+  if (!bound_of(f, i, &b.support, &b.offset))
+    refuse(f, "its support is neither all of the range nor a prefix or suffix that moves with the row");
   else if (!restrict_to(&f->x->bound, &b)) refuse(f, TWO_BOUNDS);
 }
 
@@ -201,7 +205,8 @@ static bool separates(Find *f, Val v);
 /* select(d == 0, 0, d * u): what 0 * u is meant to be where u is infinite. */
 static bool is_guarded_product(Find *f, const Instr *i) {
   const Instr *c = ir_at(f->k, i->arg[0]), *p = ir_at(f->k, i->arg[2]);
-  if (c->op != IR_EQ || p->op != IR_MUL || !is_number(f->k, i->arg[1], 0) || !is_number(f->k, c->arg[1], 0)) return false;
+  if (c->op != IR_EQ || p->op != IR_MUL || !is_number(f->k, i->arg[1], 0) || !is_number(f->k, c->arg[1], 0))
+    return false;
   return (p->arg[0] == c->arg[0] || p->arg[1] == c->arg[0]) && (f->is_guarded = true);
 }
 
@@ -286,8 +291,9 @@ static void take_separable(Find *f, Val v) {
   f->is_guarded = false;
   if (!separates(f, v) || (f->is_guarded && reads(f, v))) {
     f->w->is_near |= holds_log_of_sum(f, v);
-    refuse_weight(f, holds_log_of_sum(f, v) ? "its summands are not all known to be >= 0 from the form of the potential"
-                                     : "a factor depends on the row and the column in a way that is no product of one of each");
+    refuse_weight(f, holds_log_of_sum(f, v)
+                         ? "its summands are not all known to be >= 0 from the form of the potential"
+                         : "a factor depends on the row and the column in a way that is no product of one of each");
   }
   vec_push(f->arena, reads(f, v) ? &f->w->data : &f->w->index, v);
   f->is_guarded |= was_guarded;
@@ -298,7 +304,8 @@ static void take_term(Find *f, Val v) {
   if (f->dep[v] != ON_BOTH) vec_push(f->arena, f->dep[v] & ON_COL ? &f->w->col : &f->w->row, v);
   else if (i->op == IR_CONVERT && is_float(f->k, i->arg[0])) take_term(f, i->arg[0]);
   else if (is_inner(f, v, ACC_LSE)) take_features(f, v);
-  else if (i->op == IR_SELECT && is_number(f->k, i->arg[2], -INFINITY) && take_bound(f, i->arg[0])) take_term(f, i->arg[1]);
+  else if (i->op == IR_SELECT && is_number(f->k, i->arg[2], -INFINITY) && take_bound(f, i->arg[0]))
+    take_term(f, i->arg[1]);
   else if (i->op == IR_LOGMUL) {
     take_term(f, i->arg[0]);
     take_term(f, i->arg[1]);
@@ -314,13 +321,15 @@ static void take_weight(Find *f, Val log_w) {
   f->w = &vec_last(&f->x->weights);
   f->is_guarded = false;
   take_term(f, log_w);
-  if (f->is_guarded && f->w->bound.support == SUPPORT_ALL) refuse_weight(f, "it holds a distance prior over all of the range");
+  if (f->is_guarded && f->w->bound.support == SUPPORT_ALL)
+    refuse_weight(f, "it holds a distance prior over all of the range");
 }
 
 static void take_acc(Find *f, const Acc *a) {
   take_weight(f, a->body.log_w);
   for (uint32_t n = 0; n < a->naxis; n++)
-    if (!from_sizes(f->k, a->axes[n].lo) || !from_sizes(f->k, a->axes[n].hi)) refuse_weight(f, "the size of a value depends on data");
+    if (!from_sizes(f->k, a->axes[n].lo) || !from_sizes(f->k, a->axes[n].hi))
+      refuse_weight(f, "the size of a value depends on data");
   if (a->naxis > AXES_MAX) refuse_weight(f, "a value has too many axes");
   if (a->kind != ACC_EXPECT && a->kind != ACC_LSE) refuse_weight(f, "another query needs the weight of every pair");
   if (f->dep[a->body.x] & ON_ROW) refuse_weight(f, "a value that is averaged depends on the row too");
@@ -333,7 +342,8 @@ static void choose(Find *f) {
   for (uint32_t n = 0; n < x->weights.n; n++) {
     LogWeight *w = &x->weights.at[n];
     if (!w->why && !first) first = w;
-    if (!w->why && !same_bound(&w->bound, &first->bound)) w->why = "another weight of the same pass, with another support, is";
+    if (!w->why && !same_bound(&w->bound, &first->bound))
+      w->why = "another weight of the same pass, with another support, is";
   }
   if (!first) {
     refuse(f, x->weights.at[0].why);

@@ -54,10 +54,12 @@ static void cut(Rewrite *p) {
   costs(p, &pair, &state);
   c->lo = old(p, stream->lo);
   c->hi = p->x->is_ranged ? op(p, IR_ADD, row_hi, sums_offset_of(p)) : old(p, stream->hi);
-  c->length = op(p, IR_MAX, integer(p, rows_are_shared(p) ? REASSOCIATE_SHARED_CHUNK : REASSOCIATE_CHUNK), op(p, IR_FLOORDIV, state, pair));
+  c->length = op(p, IR_MAX, integer(p, rows_are_shared(p) ? REASSOCIATE_SHARED_CHUNK : REASSOCIATE_CHUNK),
+                 op(p, IR_FLOORDIV, state, pair));
   if (forced) c->length = integer(p, CHUNK_FORCED);
   Val columns = extent(p, c->lo, c->hi);
-  c->use = forced ? build_bool(B(p), true) : is_cheaper(p, extent(p, row_lo, row_hi), columns, is_all(p) ? 0 : c->length, pair, state);
+  c->use = forced ? build_bool(B(p), true)
+                  : is_cheaper(p, extent(p, row_lo, row_hi), columns, is_all(p) ? 0 : c->length, pair, state);
   Val parts = op(p, IR_FLOORDIV, op(p, IR_ADD, columns, op(p, IR_SUB, c->length, one)), c->length);
   c->chunks = op(p, IR_MAX, parts, one);
   c->states = build_select(B(p), c->use, is_all(p) ? one : op(p, IR_SUB, c->chunks, one), none);
@@ -153,7 +155,8 @@ void sums_make_summaries(Rewrite *p) {
     if (!p->x->weights.at[n].why) summarise(p, &p->x->weights.at[n]);
   cut(p);
   for (uint32_t n = 0; n < p->x->stream->accs.n; n++)
-    if (is_plain(p, p->x->stream->accs.at[n])) vec_push(arena_of(p), &p->summaries, (Summary){.plain = p->x->stream->accs.at[n]});
+    if (is_plain(p, p->x->stream->accs.at[n]))
+      vec_push(arena_of(p), &p->summaries, (Summary){.plain = p->x->stream->accs.at[n]});
   for (uint32_t n = 0; n < p->x->weights.n; n++)
     if (!p->x->weights.at[n].why) sums_keep_features(p, &p->x->weights.at[n]);
   for (uint32_t n = 0; n < p->summaries.n; n++) {
@@ -172,7 +175,9 @@ static Val column_x(Rewrite *p, const Element *e, const State *s, const Val *ind
   return old(p, c->x);
 }
 
-static Val state_x(Rewrite *p, const Element *e, const State *s, const Val *index) { return sums_element(p, s->at, e->at, s->acc, index); }
+static Val state_x(Rewrite *p, const Element *e, const State *s, const Val *index) {
+  return sums_element(p, s->at, e->at, s->acc, index);
+}
 
 static void contribute(Rewrite *p, Loop *l, const State *s, Element *e, uint32_t k, Contribution *to) {
   e->k = k;
@@ -187,7 +192,8 @@ static void contribute(Rewrite *p, Loop *l, const State *s, Element *e, uint32_t
 
 static Acc *new_acc(Rewrite *p, Loop *l, const Acc *like) {
   Axis *axes = NEW_ARRAY(arena_of(p), Axis, like->naxis);
-  for (uint32_t n = 0; n < like->naxis; n++) axes[n] = (Axis){.lo = old(p, like->axes[n].lo), .hi = old(p, like->axes[n].hi)};
+  for (uint32_t n = 0; n < like->naxis; n++)
+    axes[n] = (Axis){.lo = old(p, like->axes[n].lo), .hi = old(p, like->axes[n].hi)};
   return build_acc(B(p), l, ACC_EXPECT, IR_WIDE, like->naxis, axes);
 }
 
@@ -222,7 +228,8 @@ static void store_vector(Rewrite *p, Array *to, Slot at, const Acc *like, const 
 
 static void store_state(Rewrite *p, const Summary *s, Slot at, const Loop *l) {
   build_store(B(p), s->z, l->accs.at[0]->result, at.at);
-  for (uint32_t k = 0; k < s->expects.n; k++) store_vector(p, s->expects.at[k].at, at, s->expects.at[k].acc, l->accs.at[k + 1]);
+  for (uint32_t k = 0; k < s->expects.n; k++)
+    store_vector(p, s->expects.at[k].at, at, s->expects.at[k].acc, l->accs.at[k + 1]);
 }
 
 /* The weight of the column that is mapped, in a state measured from e. */

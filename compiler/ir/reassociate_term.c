@@ -70,7 +70,9 @@ static Val sides_of(Rewrite *p, const Vals *terms, uint8_t side) {
 }
 
 /* What weighs a column: its own terms and its part of the data terms, where the stream's index is mapped. */
-Val sums_column_of(Rewrite *p, const LogWeight *w) { return times(p, sums_product_of(p, &w->col), sides_of(p, &w->data, ON_COL)); }
+Val sums_column_of(Rewrite *p, const LogWeight *w) {
+  return times(p, sums_product_of(p, &w->col), sides_of(p, &w->data, ON_COL));
+}
 
 /* The same for a row, with what depends on neither counted once. */
 Val sums_row_of(Rewrite *p, const LogWeight *w) {

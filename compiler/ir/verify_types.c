@@ -101,7 +101,8 @@ static const char *check_check(const Kernel *k, const Instr *i) {
 
 static const char *check_part(const Instr *i, const Array *a, const FamilyArray *want) {
   if (!a || a->kind != ARRAY_TEMP) return "it takes temporaries";
-  if (a->type != want->type || (a->elem != STORE_WIDE && a->elem != STORE_REAL && a->elem != STORE_INT)) return "an array of another type than the routine takes";
+  if (a->type != want->type || (a->elem != STORE_WIDE && a->elem != STORE_REAL && a->elem != STORE_INT))
+    return "an array of another type than the routine takes";
   bool fits = a->rank >= want->rank && a->rank <= i->solve->nat + want->rank;
   return fits ? NULL : "an array of another rank than the routine takes";
 }

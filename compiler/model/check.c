@@ -24,13 +24,16 @@ static void check_for(Checker *c, const Stmt *s) {
     if (!count_declaration(c, b->span)) break;
     for (uint32_t k = 0; k < c->plates.n; k++)
       if (k < outer && c->plates.at[k]->name == b->name.sym) {
-        Diag *d = diag_error(c->diags, b->name.span, "'%s' is already the index of an enclosing plate", name_text(c, b->name.sym));
+        Diag *d = diag_error(c->diags, b->name.span, "'%s' is already the index of an enclosing plate",
+                             name_text(c, b->name.sym));
         diag_note(c->diags, d, c->plates.at[k]->span, "declared here");
       }
     Index *x = bind_index(c, b, INDEX_PLATE, "the range of a plate");
-    if (!x) x = new_index(c, b->name.sym, INDEX_PLATE,
-                          (Range){.span = b->span, .lo = term_int(c->arena, 0, b->span), .hi = term_int(c->arena, 1, b->span)},
-                          b->name.span);
+    if (!x)
+      x = new_index(
+          c, b->name.sym, INDEX_PLATE,
+          (Range){.span = b->span, .lo = term_int(c->arena, 0, b->span), .hi = term_int(c->arena, 1, b->span)},
+          b->name.span);
     vec_push(c->arena, &c->plates, x);
   }
   check_block(c, &s->loop.body);
@@ -78,7 +81,8 @@ static void declare_sizes(Checker *c, const ModelDecl *decl) {
 static void init_checker(Checker *c, const Checker *shared, const ModelDecl *decl) {
   *c = *shared;
   c->model = NEW(c->arena, Model);
-  *c->model = (Model){.arena = c->arena, .names = c->names, .source = c->source, .name = decl->name.sym, .span = decl->name.span};
+  *c->model = (Model){
+      .arena = c->arena, .names = c->names, .source = c->source, .name = decl->name.sym, .span = decl->name.span};
   c->poison = (Value){.kind = VALUE_POISON};
 }
 

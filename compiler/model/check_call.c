@@ -6,12 +6,35 @@
 
 /* ---- scalar functions, applied to vectors component by component ---------------------------------- */
 
-static const struct { const char *name; OpKind op; } FUNCTIONS[] = {
-  {"exp", OP_EXP}, {"log", OP_LOG}, {"log1p", OP_LOG1P}, {"expm1", OP_EXPM1}, {"sqrt", OP_SQRT}, {"sq", OP_SQ},
-  {"tanh", OP_TANH}, {"sigmoid", OP_SIGMOID}, {"softplus", OP_SOFTPLUS}, {"relu", OP_RELU}, {"leaky_relu", OP_LEAKY_RELU},
-  {"gelu", OP_GELU}, {"elu", OP_ELU}, {"sin", OP_SIN}, {"cos", OP_COS}, {"abs", OP_ABS}, {"sign", OP_SIGN},
-  {"floor", OP_FLOOR}, {"ceil", OP_CEIL}, {"round", OP_ROUND}, {"min", OP_MIN}, {"max", OP_MAX}, {"clamp", OP_CLAMP},
-  {"erf", OP_ERF}, {"lgamma", OP_LGAMMA}, {"digamma", OP_DIGAMMA}, {"random", OP_RANDOM},
+static const struct { const char *name; OpKind op;
+} FUNCTIONS[] = {
+    {"exp", OP_EXP},
+    {"log", OP_LOG},
+    {"log1p", OP_LOG1P},
+    {"expm1", OP_EXPM1},
+    {"sqrt", OP_SQRT},
+    {"sq", OP_SQ},
+    {"tanh", OP_TANH},
+    {"sigmoid", OP_SIGMOID},
+    {"softplus", OP_SOFTPLUS},
+    {"relu", OP_RELU},
+    {"leaky_relu", OP_LEAKY_RELU},
+    {"gelu", OP_GELU},
+    {"elu", OP_ELU},
+    {"sin", OP_SIN},
+    {"cos", OP_COS},
+    {"abs", OP_ABS},
+    {"sign", OP_SIGN},
+    {"floor", OP_FLOOR},
+    {"ceil", OP_CEIL},
+    {"round", OP_ROUND},
+    {"min", OP_MIN},
+    {"max", OP_MAX},
+    {"clamp", OP_CLAMP},
+    {"erf", OP_ERF},
+    {"lgamma", OP_LGAMMA},
+    {"digamma", OP_DIGAMMA},
+    {"random", OP_RANDOM},
 };
 enum { FUNCTION_COUNT = sizeof FUNCTIONS / sizeof *FUNCTIONS };
 
@@ -158,7 +181,8 @@ static Value *dot(Checker *c, Value **args, Span span) {
       return &c->poison;
     }
   if (!value_same_shape(c, args[0], args[1])) {
-    diag_error(c->diags, span, "'dot' of vectors of different lengths, %s and %s", value_shape_text(c, args[0]), value_shape_text(c, args[1]));
+    diag_error(c->diags, span, "'dot' of vectors of different lengths, %s and %s", value_shape_text(c, args[0]),
+               value_shape_text(c, args[1]));
     return &c->poison;
   }
   Value *product = elab_binary(c, BINARY_MUL, args[0], args[1], span);
@@ -232,8 +256,10 @@ void check_uncalled(Checker *c) {
 
 static Value *refuse_inline(Checker *c, const Expr *e, const DefEntity *d) {
   const char *name = name_text(c, d->def->name.sym);
-  Diag *g = d->active ? diag_error(c->diags, e->call.callee.span, "function '%s' calls itself; functions are inlined and cannot", name)
-                      : diag_error(c->diags, e->call.callee.span, "functions call each other more than %d deep", (int)DEF_MAX_DEPTH);
+  Diag *g = d->active ? diag_error(c->diags, e->call.callee.span,
+                                   "function '%s' calls itself; functions are inlined and cannot", name)
+                      : diag_error(c->diags, e->call.callee.span, "functions call each other more than %d deep",
+                                   (int)DEF_MAX_DEPTH);
   diag_note(c->diags, g, d->def->name.span, "defined here");
   return &c->poison;
 }
@@ -353,7 +379,8 @@ Value *elab_reduce(Checker *c, const Expr *e) {
     return &c->poison;
   }
   if (e->reduce.binders.n > REDUCE_MAX_INDICES) {
-    diag_error(c->diags, e->reduce.op.span, "a reduction over %u indices; at most %d", e->reduce.binders.n, (int)REDUCE_MAX_INDICES);
+    diag_error(c->diags, e->reduce.op.span, "a reduction over %u indices; at most %d", e->reduce.binders.n,
+               (int)REDUCE_MAX_INDICES);
     return &c->poison;
   }
   scope_push(c);

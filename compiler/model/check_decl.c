@@ -12,7 +12,8 @@ static bool elem_of(Checker *c, Name type, ElemKind *elem) {
   const char *word = name_text(c, type.sym);
   for (int i = 0; i < ELEM_COUNT; i++)
     if (!strcmp(word, ELEMS[i])) return *elem = (ElemKind)i, true;
-  Diag *d = diag_error(c->diags, type.span, "unknown element type '%s'; expected real, f64, f32, f16, bf16, int, bool or graph", word);
+  Diag *d = diag_error(c->diags, type.span,
+                       "unknown element type '%s'; expected real, f64, f32, f16, bf16, int, bool or graph", word);
   const char *near = nearest_word(word, ELEMS, ELEM_COUNT);
   if (!strcmp(word, "float") || !strcmp(word, "double")) near = "real";
   if (near) diag_hint(c->diags, d, "did you mean '%s'?", near);
@@ -119,7 +120,8 @@ void check_inputs(Checker *c, const Stmt *s) {
     Diag *d = diag_error(c->diags, s->keyword, "'%s' stands at the top of a model, not inside plates", word);
     diag_hint(c->diags, d, "give it the plates' sizes as dimensions");
   }
-  for (uint32_t i = 0; i < s->decls.n && count_declaration(c, s->decls.at[i].span); i++) check_input(c, s, &s->decls.at[i]);
+  for (uint32_t i = 0; i < s->decls.n && count_declaration(c, s->decls.at[i].span); i++)
+    check_input(c, s, &s->decls.at[i]);
 }
 
 /* ---- latents ------------------------------------------------------------------------------------ */
@@ -128,7 +130,8 @@ static bool static_index(Checker *c, const Index *i, const char *what) {
   if (range_is_static(&i->range)) return true;
   Diag *d = diag_error(c->diags, i->range.span, "the range of '%s' depends on more than sizes, so it cannot be %s",
                        name_text(c, i->name), what);
-  if (i->role == INDEX_PLATE) diag_note(c->diags, d, i->span, "'%s' is a plate's index, declared here", name_text(c, i->name));
+  if (i->role == INDEX_PLATE)
+    diag_note(c->diags, d, i->span, "'%s' is a plate's index, declared here", name_text(c, i->name));
   return false;
 }
 
@@ -141,7 +144,8 @@ static bool own_indices(Checker *c, const Target *t, IndexRole role, const char 
       const char *name = name_text(c, s->name.sym);
       Diag *d = diag_error(c->diags, s->name.span, "'%s' needs a range here; expected '%s in N'", name, name);
       for (uint32_t k = 0; k < c->plates.n; k++)
-        if (c->plates.at[k]->name == s->name.sym) diag_hint(c->diags, d, "the indices of enclosing plates are not repeated");
+        if (c->plates.at[k]->name == s->name.sym)
+          diag_hint(c->diags, d, "the indices of enclosing plates are not repeated");
       declare_name(c, ENTITY_POISON, s->name, NULL);
       good = false;
       continue;
@@ -192,7 +196,8 @@ static void check_latent(Checker *c, const Decl *d) {
 }
 
 void check_latents(Checker *c, const Stmt *s) {
-  for (uint32_t i = 0; i < s->decls.n && count_declaration(c, s->decls.at[i].span); i++) check_latent(c, &s->decls.at[i]);
+  for (uint32_t i = 0; i < s->decls.n && count_declaration(c, s->decls.at[i].span); i++)
+    check_latent(c, &s->decls.at[i]);
 }
 
 /* ---- let ---------------------------------------------------------------------------------------- */
@@ -256,8 +261,8 @@ static bool refuse_where(Checker *c, const Stmt *s, const Edge *e) {
   return false;
 }
 
-/* What a support may depend on comes before it: of the edge itself, copies with lower indices, and the value that is judged.  Where that
- * is a matter of data, it is one of the run. */
+/* What a support may depend on comes before it: of the edge itself, copies with lower indices, and the value that is
+ * judged.  Where that is a matter of data, it is one of the run. */
 typedef struct Own { Checker *c; const Edge *e; const Term *later; } Own;
 
 static void find_later(const Term *t, void *context) {
@@ -275,7 +280,8 @@ static bool refuse_later(Checker *c, const Edge *e) {
   Own o = {c, e, NULL};
   term_walk(e->where, find_later, &o);
   if (!o.later) return false;
-  Diag *d = diag_error(c->diags, o.later->span, "the support of '%s' cannot depend on a copy that comes after it", name_text(c, e->name));
+  Diag *d = diag_error(c->diags, o.later->span, "the support of '%s' cannot depend on a copy that comes after it",
+                       name_text(c, e->name));
   diag_hint(c->diags, d, "copies come in the order of their indices; 'require' joins them in any order");
   return true;
 }

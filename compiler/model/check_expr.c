@@ -44,7 +44,8 @@ static bool need_condition(Checker *c, const Value *v, const char *what) {
 static bool need_scalar(Checker *c, const Value *v, const char *what) {
   if (!v->rank) return true;
   Diag *d = diag_error(c->diags, v->span, "%s must be a scalar; found shape %s", what, value_shape_text(c, v));
-  if (v->type == TYPE_REAL) diag_hint(c->diags, d, "give its trailing indices, or take sum(..), dot(.., ..) or norm(..) of it");
+  if (v->type == TYPE_REAL)
+    diag_hint(c->diags, d, "give its trailing indices, or take sum(..), dot(.., ..) or norm(..) of it");
   return false;
 }
 
@@ -116,7 +117,8 @@ static bool comparable(Checker *c, BinaryOp op, Value *a, Value *b, Span span) {
   }
   bool equality = op == BINARY_EQ || op == BINARY_NE;
   if (equality && ((is_edge(a) && b->type == TYPE_REAL) || (is_edge(b) && a->type == TYPE_REAL))) {
-    Diag *d = diag_error(c->diags, span, "'%s' compares an edge, which is an index, with a real number", BINARY_TEXT[op]);
+    Diag *d =
+        diag_error(c->diags, span, "'%s' compares an edge, which is an index, with a real number", BINARY_TEXT[op]);
     diag_hint(c->diags, d, "compare it with an integer, or use 'int' data");
     return false;
   }
@@ -142,11 +144,21 @@ static Value *logic(Checker *c, BinaryOp op, Value *a, Value *b, Span span) {
 Value *elab_binary(Checker *c, BinaryOp op, Value *a, Value *b, Span span) {
   if (is_poison(a) || is_poison(b)) return &c->poison;
   switch (op) {
-    case BINARY_ADD: case BINARY_SUB: case BINARY_MUL: case BINARY_DIV: case BINARY_FLOORDIV: case BINARY_MOD: case BINARY_POW:
-      return arithmetic(c, op, a, b, span);
-    case BINARY_EQ: case BINARY_NE: case BINARY_LT: case BINARY_LE: case BINARY_GT: case BINARY_GE:
-      return comparison(c, op, a, b, span);
-    case BINARY_AND: case BINARY_OR: return logic(c, op, a, b, span);
+  case BINARY_ADD:
+  case BINARY_SUB:
+  case BINARY_MUL:
+  case BINARY_DIV:
+  case BINARY_FLOORDIV:
+  case BINARY_MOD:
+  case BINARY_POW: return arithmetic(c, op, a, b, span);
+  case BINARY_EQ:
+  case BINARY_NE:
+  case BINARY_LT:
+  case BINARY_LE:
+  case BINARY_GT:
+  case BINARY_GE: return comparison(c, op, a, b, span);
+  case BINARY_AND:
+  case BINARY_OR: return logic(c, op, a, b, span);
   }
   return &c->poison;
 }
@@ -182,7 +194,8 @@ static Value *unary(Checker *c, const Expr *e) {
 static bool branches_agree(Checker *c, const Value *a, const Value *b, Span span) {
   if (refuse_none(c, a) || refuse_none(c, b)) return false;
   if (is_numeric(a) != is_numeric(b)) {
-    diag_error(c->diags, span, "the two sides of 'if' differ: 'then' gives %s, 'else' %s", type_words(a->type), type_words(b->type));
+    diag_error(c->diags, span, "the two sides of 'if' differ: 'then' gives %s, 'else' %s", type_words(a->type),
+               type_words(b->type));
     return false;
   }
   return shapes_agree(c, a, b, "if", span);
@@ -191,7 +204,8 @@ static bool branches_agree(Checker *c, const Value *a, const Value *b, Span span
 static Value *conditional(Checker *c, const Expr *e) {
   Value *cond = elab(c, e->cond.cond), *a = elab(c, e->cond.then), *b = elab(c, e->cond.otherwise);
   if (is_poison(cond) || is_poison(a) || is_poison(b)) return &c->poison;
-  if (!need_condition(c, cond, "the condition of 'if'") || !need_scalar(c, cond, "the condition of 'if'")) return &c->poison;
+  if (!need_condition(c, cond, "the condition of 'if'") || !need_scalar(c, cond, "the condition of 'if'"))
+    return &c->poison;
   if (!branches_agree(c, a, b, e->span)) return &c->poison;
   if (a->type != b->type) a = value_to_real(c, a), b = value_to_real(c, b);
   if (is_poison(a) || is_poison(b)) return &c->poison;

@@ -2,22 +2,35 @@
 #include "model/checker.h"
 
 typedef enum {
-  ARG_STEPS = 1, ARG_N = 2, ARG_SEED = 4, ARG_K = 8, ARG_ALPHA = 16, ARG_TAU = 32, ARG_Q = 64, ARG_METHOD = 128, ARG_RATE = 256,
-  ARG_DAMPING = 512, ARG_TOL = 1024, ARG_INIT = 2048,
+  ARG_STEPS = 1,
+  ARG_N = 2,
+  ARG_SEED = 4,
+  ARG_K = 8,
+  ARG_ALPHA = 16,
+  ARG_TAU = 32,
+  ARG_Q = 64,
+  ARG_METHOD = 128,
+  ARG_RATE = 256,
+  ARG_DAMPING = 512,
+  ARG_TOL = 1024,
+  ARG_INIT = 2048,
 } InferArg;
 
-static const char *const ARGS[] = {"steps", "n", "seed", "k", "alpha", "tau", "q", "method", "rate", "damping", "tol", "init"};
+static const char *const ARGS[] = {"steps", "n",      "seed", "k",       "alpha", "tau",
+                                   "q",     "method", "rate", "damping", "tol",   "init"};
 enum { ARG_COUNT = 12 };
 
-static const struct { const char *name; uint32_t takes, needs; } METHODS[] = {
-  [INFER_EXACT] = {"exact", 0, 0},
-  [INFER_MODE] = {"mode", 0, 0},
-  [INFER_SAMPLE] = {"sample", ARG_N | ARG_SEED, ARG_N},
-  [INFER_TOP] = {"top", ARG_K, ARG_K},
-  [INFER_ENTMAX] = {"entmax", ARG_ALPHA, ARG_ALPHA},
-  [INFER_SINKHORN] = {"sinkhorn", ARG_STEPS | ARG_TAU, ARG_STEPS},
-  [INFER_BETHE] = {"bethe", ARG_STEPS, ARG_STEPS},
-  [INFER_COLLAPSED] = {"collapsed", ARG_STEPS | ARG_Q | ARG_METHOD | ARG_RATE | ARG_DAMPING | ARG_TOL | ARG_INIT, ARG_STEPS},
+static const struct { const char *name; uint32_t takes, needs;
+} METHODS[] = {
+    [INFER_EXACT] = {"exact", 0, 0},
+    [INFER_MODE] = {"mode", 0, 0},
+    [INFER_SAMPLE] = {"sample", ARG_N | ARG_SEED, ARG_N},
+    [INFER_TOP] = {"top", ARG_K, ARG_K},
+    [INFER_ENTMAX] = {"entmax", ARG_ALPHA, ARG_ALPHA},
+    [INFER_SINKHORN] = {"sinkhorn", ARG_STEPS | ARG_TAU, ARG_STEPS},
+    [INFER_BETHE] = {"bethe", ARG_STEPS, ARG_STEPS},
+    [INFER_COLLAPSED] = {"collapsed", ARG_STEPS | ARG_Q | ARG_METHOD | ARG_RATE | ARG_DAMPING | ARG_TOL | ARG_INIT,
+                         ARG_STEPS},
 };
 enum { METHOD_COUNT = INFER_COLLAPSED + 1 };
 
@@ -28,7 +41,9 @@ static bool find_method(Checker *c, Name name, InferMethod *method) {
     if (!strcmp(word, words[i])) return *method = (InferMethod)i, true;
   }
   Diag *d = diag_error(c->diags, name.span,
-                       "unknown method '%s'; expected exact, mode, sample, top, entmax, sinkhorn or bethe for edges, collapsed for latents", word);
+                       "unknown method '%s'; expected exact, mode, sample, top, entmax, sinkhorn or bethe for edges, "
+                       "collapsed for latents",
+                       word);
   const char *near = nearest_word(word, words, METHOD_COUNT);
   if (near) diag_hint(c->diags, d, "did you mean '%s'?", near);
   return false;
@@ -49,7 +64,8 @@ static bool add_edge(Checker *c, Name name, Edge *e, Infer *f) {
   }
   bool permutes = e->domain == DOMAIN_PERMUTATION || e->domain == DOMAIN_MATCHING;
   if (f->method == INFER_SINKHORN && !permutes) {
-    diag_error(c->diags, name.span, "'sinkhorn' approximates permutations and matchings; edge '%s' is neither", name_text(c, name.sym));
+    diag_error(c->diags, name.span, "'sinkhorn' approximates permutations and matchings; edge '%s' is neither",
+               name_text(c, name.sym));
     return false;
   }
   if (e->infer) return tell_twice(c, name, e->infer), false;
@@ -60,7 +76,8 @@ static bool add_edge(Checker *c, Name name, Edge *e, Infer *f) {
 
 static bool add_latent(Checker *c, Name name, Latent *z, Infer *f) {
   if (f->method != INFER_COLLAPSED) {
-    Diag *d = diag_error(c->diags, name.span, "'%s' infers edges; '%s' is a latent", METHODS[f->method].name, name_text(c, name.sym));
+    Diag *d = diag_error(c->diags, name.span, "'%s' infers edges; '%s' is a latent", METHODS[f->method].name,
+                         name_text(c, name.sym));
     diag_hint(c->diags, d, "write 'infer %s by collapsed(steps = ...)'", name_text(c, name.sym));
     return false;
   }
@@ -75,7 +92,8 @@ static bool add_name(Checker *c, Name name, Infer *f) {
   if (!e || e->kind == ENTITY_POISON) return false;
   if (e->kind == ENTITY_EDGE) return add_edge(c, name, e->edge, f);
   if (e->kind == ENTITY_LATENT) return add_latent(c, name, e->latent, f);
-  Diag *d = diag_error(c->diags, name.span, "'infer' is about edges and latents; '%s' is %s", name_text(c, name.sym), entity_words(e));
+  Diag *d = diag_error(c->diags, name.span, "'infer' is about edges and latents; '%s' is %s", name_text(c, name.sym),
+                       entity_words(e));
   diag_note(c->diags, d, e->span, "declared here");
   return false;
 }
@@ -104,7 +122,8 @@ static bool within(Checker *c, const Arg *a, const Term *t, double least, double
   double v;
   if (!literal(t, &v) || (v >= least && v <= greatest)) return true;
   const char *name = name_text(c, a->name.sym);
-  if (greatest < 1e300) diag_error(c->diags, a->value->span, "'%s' must be from %g to %g; found %g", name, least, greatest, v);
+  if (greatest < 1e300)
+    diag_error(c->diags, a->value->span, "'%s' must be from %g to %g; found %g", name, least, greatest, v);
   else diag_error(c->diags, a->value->span, "'%s' must be at least %g; found %g", name, least, v);
   return false;
 }
@@ -218,7 +237,8 @@ static TermVec positions(Checker *c, const Value *v, const IndexVec *over) {
   TermVec at = {0};
   for (uint32_t i = 0; v->rank && i < over->n; i++) {
     const Range *r = &over->at[i]->range;
-    vec_push(c->arena, &at, term_op2(c->arena, OP_SUB, term_index(c->arena, over->at[i], v->span), range_origin(c, r), v->span));
+    vec_push(c->arena, &at,
+             term_op2(c->arena, OP_SUB, term_index(c->arena, over->at[i], v->span), range_origin(c, r), v->span));
   }
   return at;
 }
@@ -250,7 +270,8 @@ static bool start(Checker *c, const Stmt *s, Infer *f) {
   for (uint32_t i = 0; i < f->latents.n; i++) {
     Term *t = v && !is_poison(v) ? init_of(c, a, v, f->latents.at[i]) : NULL;
     good &= !v || t;
-    vec_push(c->arena, &f->init, v && !t ? term_real(c->arena, 0, f->span) : t); /* a wrong start is not a missing one */
+    vec_push(c->arena, &f->init,
+             v && !t ? term_real(c->arena, 0, f->span) : t); /* a wrong start is not a missing one */
   }
   return good;
 }
@@ -284,7 +305,8 @@ static void check_latent_inferred(Checker *c, const Latent *z) {
   for (uint32_t i = 0; i < z->infer->init.n; i++)
     if (z->infer->latents.at[i] == z && z->infer->init.at[i]) has_init = true;
   if (has_init || z->prior) return;
-  Diag *d = diag_error(c->diags, z->infer->span, "latent '%s' has neither a prior nor 'init': it has nowhere to start", name);
+  Diag *d =
+      diag_error(c->diags, z->infer->span, "latent '%s' has neither a prior nor 'init': it has nowhere to start", name);
   diag_note(c->diags, d, z->span, "'%s' is declared here", name);
 }
 
@@ -302,8 +324,9 @@ bool infer_gives_marginals(const Infer *f) {
 const char *infer_method_name(InferMethod method) { return METHODS[method].name; }
 
 static void refuse_method(Checker *c, Span span, const Edge *e, const char *query) {
-  Diag *d = diag_error(c->diags, span, "'%s' of '%s', which is inferred by '%s': only E and P of single copies are defined then",
-                       query, name_text(c, e->name), METHODS[e->infer->method].name);
+  Diag *d = diag_error(c->diags, span,
+                       "'%s' of '%s', which is inferred by '%s': only E and P of single copies are defined then", query,
+                       name_text(c, e->name), METHODS[e->infer->method].name);
   diag_note(c->diags, d, e->infer->span, "inferred here");
 }
 
@@ -317,21 +340,24 @@ static void check_param(Checker *c, const Term *t) {
   const Latent *z = t->args.at[0]->latent;
   uint32_t has = q_parameters(z);
   if (t->args.at[0]->kind != TERM_LATENT || t->args.at[1]->integer < has) return;
-  Diag *d = diag_error(c->diags, t->span, "q of '%s' has %u parameter%s; number %lld is asked for", name_text(c, z->name), has,
-                       has == 1 ? "" : "s", (long long)t->args.at[1]->integer + 1);
+  Diag *d = diag_error(c->diags, t->span, "q of '%s' has %u parameter%s; number %lld is asked for",
+                       name_text(c, z->name), has, has == 1 ? "" : "s", (long long)t->args.at[1]->integer + 1);
   if (z->infer) diag_note(c->diags, d, z->infer->span, "inferred here");
 }
 
 static void check_one_query(const Term *t, void *context) {
-  static const char *const NAMES[] = {[QUERY_MODE] = "mode", [QUERY_SAMPLE] = "sample", [QUERY_ENTROPY] = "entropy", [QUERY_KL] = "kl"};
+  static const char *const NAMES[] = {
+      [QUERY_MODE] = "mode", [QUERY_SAMPLE] = "sample", [QUERY_ENTROPY] = "entropy", [QUERY_KL] = "kl"};
   Checker *c = context;
   if (t->kind != TERM_QUERY) return;
   if (t->query == QUERY_PARAM) check_param(c, t);
   if (t->query == QUERY_MODE || t->query == QUERY_SAMPLE)
-    if (infer_gives_marginals(t->args.at[0]->edge->infer)) refuse_method(c, t->span, t->args.at[0]->edge, NAMES[t->query]);
+    if (infer_gives_marginals(t->args.at[0]->edge->infer))
+      refuse_method(c, t->span, t->args.at[0]->edge, NAMES[t->query]);
   if (t->query != QUERY_ENTROPY && t->query != QUERY_KL) return;
   for (uint32_t i = 0; i < t->copies.n; i++)
-    if (infer_gives_marginals(t->copies.at[i].edge->infer)) refuse_method(c, t->span, t->copies.at[i].edge, NAMES[t->query]);
+    if (infer_gives_marginals(t->copies.at[i].edge->infer))
+      refuse_method(c, t->span, t->copies.at[i].edge, NAMES[t->query]);
 }
 
 void check_queries(Checker *c) {

@@ -85,8 +85,8 @@ static void check_one_line(Joining *j, const Edge *e, const Edge **lined) {
   }
   if (other->infer == e->infer || j->told[e->infer->id]) return;
   j->told[e->infer->id] = true;
-  Diag *d = diag_error(j->c->diags, e->infer->span, "'%s' and '%s' are joined: one 'infer' line must name both", name_text(j->c, other->name),
-                       name_text(j->c, e->name));
+  Diag *d = diag_error(j->c->diags, e->infer->span, "'%s' and '%s' are joined: one 'infer' line must name both",
+                       name_text(j->c, other->name), name_text(j->c, e->name));
   diag_note(j->c->diags, d, other->infer->span, "'%s' is inferred here", name_text(j->c, other->name));
 }
 
@@ -110,7 +110,8 @@ static void check_evidence(const Term *t, void *context) {
   for (uint32_t i = 0; i < x->c->model->edges.n; i++) {
     const Edge *e = x->c->model->edges.at[i];
     if (!infer_gives_marginals(e->infer) || !stands_around(x->out, e)) continue;
-    Diag *d = diag_error(x->c->diags, t->span, "'logZ' of '%s', which is inferred by '%s': only E and P of single copies are defined then",
+    Diag *d = diag_error(x->c->diags, t->span,
+                         "'logZ' of '%s', which is inferred by '%s': only E and P of single copies are defined then",
                          name_text(x->c, e->name), infer_method_name(e->infer->method));
     diag_note(x->c->diags, d, e->infer->span, "inferred here");
     return;
@@ -119,11 +120,14 @@ static void check_evidence(const Term *t, void *context) {
 
 void check_joined(Checker *c) {
   const Model *m = c->model;
-  Joining j = {.c = c, .leader = NEW_ARRAY(c->arena, const Edge *, m->edges.n + 1), .told = NEW_ARRAY(c->arena, bool, m->infers.n + 1)};
+  Joining j = {.c = c,
+               .leader = NEW_ARRAY(c->arena, const Edge *, m->edges.n + 1),
+               .told = NEW_ARRAY(c->arena, bool, m->infers.n + 1)};
   const Edge **lined = NEW_ARRAY(c->arena, const Edge *, m->edges.n + 1);
   for (uint32_t i = 0; i < m->edges.n; i++) j.leader[i] = m->edges.at[i];
   for (uint32_t i = 0; i < m->edges.n; i++) join_support(&j, m->edges.at[i]);
   for (uint32_t i = 0; i < m->weights.n; i++) join_weight(&j, m->weights.at[i]);
   for (uint32_t i = 0; i < m->edges.n; i++) check_one_line(&j, m->edges.at[i], lined);
-  for (uint32_t i = 0; i < m->outs.n; i++) term_walk(m->outs.at[i]->value, check_evidence, &(Evidence){c, m->outs.at[i]});
+  for (uint32_t i = 0; i < m->outs.n; i++)
+    term_walk(m->outs.at[i]->value, check_evidence, &(Evidence){c, m->outs.at[i]});
 }

@@ -46,7 +46,8 @@ static const Term *find_free(const Term *t, TermKind kind, uint8_t flag) {
     return t;
   }
   const Term *parts[3] = {NULL, NULL, NULL};
-  if (t->kind == TERM_REDUCE) parts[0] = t->index->range.lo, parts[1] = t->index->range.hi, parts[2] = t->index->range.row;
+  if (t->kind == TERM_REDUCE)
+    parts[0] = t->index->range.lo, parts[1] = t->index->range.hi, parts[2] = t->index->range.row;
   for (uint32_t i = 0; i < 3; i++) {
     const Term *f = parts[i] ? find_free(parts[i], kind, flag) : NULL;
     if (f) return f;
@@ -78,11 +79,14 @@ static bool refuse_unknown(Checker *c, const Term *t, TermKind kind, MentionPlac
   Sym sym = f->kind == TERM_EDGE ? f->edge->name : f->kind == TERM_LATENT ? f->latent->name : 0;
   const char *what = kind == TERM_EDGE ? "edge" : "latent";
   if (place == PLACE_OUT) {
-    Diag *d = report(c, f->span, span, arena_printf(c->arena, "%s '%s' outside any query in an output", what, name_text(c, sym)));
-    diag_hint(c->diags, d, "write E[...] for its expectation, P[...] for a probability, or mode(%s)", name_text(c, sym));
+    Diag *d = report(c, f->span, span,
+                     arena_printf(c->arena, "%s '%s' outside any query in an output", what, name_text(c, sym)));
+    diag_hint(c->diags, d, "write E[...] for its expectation, P[...] for a probability, or mode(%s)",
+              name_text(c, sym));
     return false;
   }
-  report(c, f->span, span, arena_printf(c->arena, "%s cannot depend on %s '%s'", RULES[place].where, what, name_text(c, sym)));
+  report(c, f->span, span,
+         arena_printf(c->arena, "%s cannot depend on %s '%s'", RULES[place].where, what, name_text(c, sym)));
   return false;
 }
 
@@ -92,7 +96,8 @@ static bool refuse_data(Checker *c, const Term *t, MentionPlace place, Span span
   if (!f) f = term_find(t, TERM_INDEX);
   Diag *d = report(c, f ? f->span : t->span, span, place == PLACE_DEFAULT ? "a default cannot use a derived array"
                                                                         : "a dimension is an expression of sizes only");
-  if (f && f->kind == TERM_INPUT) diag_note(c->diags, d, f->input->span, "'%s' is data, declared here", name_text(c, f->input->name));
+  if (f && f->kind == TERM_INPUT)
+    diag_note(c->diags, d, f->input->span, "'%s' is data, declared here", name_text(c, f->input->name));
   return false;
 }
 
@@ -117,7 +122,8 @@ bool plates_allowed(Checker *c, const Term *t, uint32_t first, Span span) {
     if (!term_mentions_index(t, c->plates.at[i])) continue;
     Diag *d = diag_error(c->diags, span, "an argument of 'infer' cannot depend on '%s': one line infers all copies",
                          name_text(c, c->plates.at[i]->name));
-    diag_note(c->diags, d, c->plates.at[i]->span, "'%s' is a plate's index, declared here", name_text(c, c->plates.at[i]->name));
+    diag_note(c->diags, d, c->plates.at[i]->span, "'%s' is a plate's index, declared here",
+              name_text(c, c->plates.at[i]->name));
     return false;
   }
   return true;

@@ -42,8 +42,9 @@ static bool plate_slot(Checker *c, Name name, Out *o) {
 
 static bool fixed_extent(Checker *c, const Index *i, Span span) {
   if (range_is_static(&i->range)) return true;
-  Diag *d = diag_error(c->diags, span, "'%s' runs over bounds that are not sizes, so it cannot be an index of an output",
-                       name_text(c, i->name));
+  Diag *d =
+      diag_error(c->diags, span, "'%s' runs over bounds that are not sizes, so it cannot be an index of an output",
+                 name_text(c, i->name));
   diag_note(c->diags, d, i->range.span, "its range is here");
   diag_hint(c->diags, d, "run over a size, and cut by 'where' or 'if'");
   return false;
@@ -56,7 +57,8 @@ static bool layout(Checker *c, const Target *t, Out *o) {
     if (s->is_binder) {
       const Index *plate = plate_named(c, s->binder.name.sym);
       if (plate) {
-        Diag *d = diag_error(c->diags, s->binder.name.span, "'%s' is already the index of an enclosing plate", name_text(c, plate->name));
+        Diag *d = diag_error(c->diags, s->binder.name.span, "'%s' is already the index of an enclosing plate",
+                             name_text(c, plate->name));
         diag_note(c->diags, d, plate->span, "declared here");
         good = false;
       }

@@ -45,9 +45,11 @@ static bool mentions_bound(const Term *t) { return term_find(t, TERM_REDUCE) != 
 
 static Term *bare_edge(Checker *c, const Stmt *s, const Value *left, const char *dist) {
   if (left->kind == VALUE_TERM && left->term->kind == TERM_EDGE) return left->term;
-  Diag *d = diag_error(c->diags, s->draw.left->span, "'%s' is over the support of one edge; expected the edge alone on the left", dist);
+  Diag *d = diag_error(c->diags, s->draw.left->span,
+                       "'%s' is over the support of one edge; expected the edge alone on the left", dist);
   if (!left->rank && term_mentions_edge(left->term, NULL))
-    diag_hint(c->diags, d, "of an expression there are exact pmfs: geometric, beta_geometric, poisson, binomial, bernoulli");
+    diag_hint(c->diags, d,
+              "of an expression there are exact pmfs: geometric, beta_geometric, poisson, binomial, bernoulli");
   return NULL;
 }
 
@@ -80,7 +82,8 @@ static const Term *domain_size(const Edge *e) {
 
 static bool covers_domain(Checker *c, const Value *p, const Edge *e) {
   if (p->rank != 1) {
-    Diag *d = diag_error(c->diags, p->span, "'categorical' takes a vector over the domain; found shape %s", value_shape_text(c, p));
+    Diag *d = diag_error(c->diags, p->span, "'categorical' takes a vector over the domain; found shape %s",
+                         value_shape_text(c, p));
     if (!p->rank) diag_hint(c->diags, d, "an expression in the edge is given by weights(...)");
     return false;
   }
@@ -135,7 +138,8 @@ static void pmf_prior(Checker *c, const Stmt *s, Dist d, const Value *left) {
 }
 
 static void density_on_edge(Checker *c, const Stmt *s, Dist d, const Value *left) {
-  Diag *g = diag_error(c->diags, s->draw.dist.span, "'%s' is a density of a real; an edge expression is an integer", dist_name(d));
+  Diag *g = diag_error(c->diags, s->draw.dist.span, "'%s' is a density of a real; an edge expression is an integer",
+                       dist_name(d));
   diag_hint(c->diags, g, "write 'prior EDGE ~ logits(...)' with the log density as an expression in the edge");
   const Term *e = left->rank ? NULL : term_find(left->term, TERM_EDGE);
   if (e) note_edge(c, g, e->edge);
@@ -145,7 +149,8 @@ static void density_on_edge(Checker *c, const Stmt *s, Dist d, const Value *left
 
 static bool can_be_latent(Checker *c, const Stmt *s, Dist d) {
   if (dist_place(d) == 'l') return true;
-  Diag *g = diag_error(c->diags, s->draw.dist.span, "'%s' is a distribution of integers; a latent is real", dist_name(d));
+  Diag *g =
+      diag_error(c->diags, s->draw.dist.span, "'%s' is a distribution of integers; a latent is real", dist_name(d));
   diag_hint(c->diags, g, "of latents: normal, laplace, student_t, exponential, gamma, beta, dirichlet");
   return false;
 }
@@ -166,14 +171,16 @@ static void latent_prior(Checker *c, const Stmt *s, Dist d, const Value *left) {
 }
 
 static bool is_latent(const Value *v) {
-  return (v->kind == VALUE_ELEMENT && v->element == TERM_LATENT) || (v->kind == VALUE_TERM && v->term->kind == TERM_LATENT);
+  return (v->kind == VALUE_ELEMENT && v->element == TERM_LATENT) ||
+         (v->kind == VALUE_TERM && v->term->kind == TERM_LATENT);
 }
 
 /* ---- two priors for one copy ---------------------------------------------------------------------- */
 
 static bool same_range(const Range *a, const Range *b) {
   return a->kind == b->kind && a->graph == b->graph && (a->lo ? b->lo && term_equal(a->lo, b->lo) : !b->lo) &&
-         (a->hi ? b->hi && term_equal(a->hi, b->hi) : !b->hi) && (a->row ? b->row && term_equal(a->row, b->row) : !b->row);
+         (a->hi ? b->hi && term_equal(a->hi, b->hi) : !b->hi) &&
+         (a->row ? b->row && term_equal(a->row, b->row) : !b->row);
 }
 
 static bool reaches(const Term *index, const Term *number) {

@@ -56,13 +56,15 @@ static Edge *named_edge(Checker *c, const Expr *arg, const char *query) {
   const Expr *base = arg->kind == EXPR_INDEX ? arg->index.base : arg;
   if (base->kind == EXPR_ERROR) return NULL;
   if (base->kind != EXPR_NAME) {
-    diag_error(c->diags, arg->span, "'%s' is about an edge; expected its name, with indices where another copy is meant", query);
+    diag_error(c->diags, arg->span,
+               "'%s' is about an edge; expected its name, with indices where another copy is meant", query);
     return NULL;
   }
   Entity *e = lookup_name(c, (Name){base->name, base->span}, "an edge");
   if (!e || e->kind == ENTITY_POISON) return NULL;
   if (e->kind == ENTITY_EDGE) return e->edge;
-  Diag *d = diag_error(c->diags, arg->span, "'%s' is about an edge; '%s' is %s", query, name_text(c, base->name), entity_words(e));
+  Diag *d = diag_error(c->diags, arg->span, "'%s' is about an edge; '%s' is %s", query, name_text(c, base->name),
+                       entity_words(e));
   diag_note(c->diags, d, e->span, "declared here");
   if (e->kind == ENTITY_LATENT) diag_hint(c->diags, d, "write E[%s] for its mean", name_text(c, base->name));
   return NULL;
@@ -123,7 +125,8 @@ static Value *set_query(Checker *c, const Expr *e, QueryKind q) {
 
 static Value *elbo(Checker *c, const Expr *e) {
   if (e->call.args.n != 1) {
-    diag_error(c->diags, e->span, "'elbo' takes the number of a step, or stands without brackets; %u given", e->call.args.n);
+    diag_error(c->diags, e->span, "'elbo' takes the number of a step, or stands without brackets; %u given",
+               e->call.args.n);
     return &c->poison;
   }
   TermVec args = {0};
@@ -147,7 +150,8 @@ static bool is_latent(const Value *v) {
 
 static Value *param(Checker *c, const Expr *e) {
   if (e->call.args.n != 2) {
-    diag_error(c->diags, e->span, "'param' takes a latent and the number of a parameter of its q; %u given", e->call.args.n);
+    diag_error(c->diags, e->span, "'param' takes a latent and the number of a parameter of its q; %u given",
+               e->call.args.n);
     return &c->poison;
   }
   Value *z = elab(c, e->call.args.at[0].value);

@@ -37,7 +37,8 @@ bool elab_range(Checker *c, const Domain *d, const char *what, Range *to) {
 }
 
 static bool over_sizes(const Term *t) {
-  return !(t->mentions & (MENTIONS_EDGE | MENTIONS_LATENT | MENTIONS_QUERY | MENTIONS_INPUT | MENTIONS_INDEX | MENTIONS_LET));
+  return !(t->mentions &
+           (MENTIONS_EDGE | MENTIONS_LATENT | MENTIONS_QUERY | MENTIONS_INPUT | MENTIONS_INDEX | MENTIONS_LET));
 }
 
 bool range_is_static(const Range *r) { return r->kind == RANGE_INTERVAL && over_sizes(r->lo) && over_sizes(r->hi); }
@@ -99,8 +100,10 @@ static bool unknown_domain(Checker *c, Name name) {
   const char *words[DOMAIN_COUNT];
   for (size_t i = 0; i < DOMAIN_COUNT; i++) words[i] = DOMAINS[i].word;
   const char *near = nearest_word(word, words, DOMAIN_COUNT);
-  Diag *d = diag_error(c->diags, name.span, "there is no domain '%s'; expected a size, lo..hi, a row of a graph, bit, tree(N), "
-                       "projective_tree(N), permutation(N) or matching(M, N)", word);
+  Diag *d = diag_error(c->diags, name.span,
+                       "there is no domain '%s'; expected a size, lo..hi, a row of a graph, bit, tree(N), "
+                       "projective_tree(N), permutation(N) or matching(M, N)",
+                       word);
   if (near) diag_hint(c->diags, d, "did you mean '%s'?", near);
   else if (!strcmp(word, "range")) diag_hint(c->diags, d, "write 'lo..hi'");
   return false;
@@ -112,7 +115,8 @@ static bool roots(Checker *c, const Arg *a, Edge *e) {
   bool named = !strcmp(name_text(c, a->name.sym), "roots");
   if (named && e->domain == DOMAIN_TREE && !strcmp(word, "any")) return e->many_roots = true;
   if (named && e->domain == DOMAIN_TREE && a->value->kind == EXPR_INT && a->value->integer == 1) return true;
-  diag_error(c->diags, a->name.span, "unknown argument '%s' of a domain; only tree(N, roots = any) has one", name_text(c, a->name.sym));
+  diag_error(c->diags, a->name.span, "unknown argument '%s' of a domain; only tree(N, roots = any) has one",
+             name_text(c, a->name.sym));
   return false;
 }
 
@@ -160,7 +164,8 @@ static bool bare_word(Checker *c, const Expr *e) {
   if (e->kind != EXPR_NAME || lookup_quietly(c, e->name)) return false;
   for (size_t i = 0; i < DOMAIN_COUNT; i++)
     if (!strcmp(DOMAINS[i].word, name_text(c, e->name))) {
-      diag_error(c->diags, e->span, "'%s' needs its size%s in brackets", DOMAINS[i].word, DOMAINS[i].arity > 1 ? "s" : "");
+      diag_error(c->diags, e->span, "'%s' needs its size%s in brackets", DOMAINS[i].word,
+                 DOMAINS[i].arity > 1 ? "s" : "");
       return true;
     }
   return false;

@@ -19,7 +19,8 @@ bool index_terms(Checker *c, const ExprVec *args, TermVec *to) {
   for (uint32_t i = 0; i < args->n; i++) {
     Term *t = scalar_int(c, args->at[i], "an index");
     if (t && t->kind == TERM_INT && t->integer < 0) {
-      diag_error(c->diags, args->at[i]->span, "the index %lld is negative; it never counts from the end", (long long)t->integer);
+      diag_error(c->diags, args->at[i]->span, "the index %lld is negative; it never counts from the end",
+                 (long long)t->integer);
       t = NULL;
     }
     good &= t != NULL;
@@ -35,7 +36,8 @@ static void plate_indices(Checker *c, const IndexVec *plates, uint32_t n, TermVe
 /* "[b, i]" of index names. */
 static const char *index_list(Checker *c, const IndexVec *v, const char *last) {
   const char *s = "[";
-  for (uint32_t i = 0; i < v->n; i++) s = arena_printf(c->arena, "%s%s%s", s, i ? ", " : "", name_text(c, v->at[i]->name));
+  for (uint32_t i = 0; i < v->n; i++)
+    s = arena_printf(c->arena, "%s%s%s", s, i ? ", " : "", name_text(c, v->at[i]->name));
   if (last) s = arena_printf(c->arena, "%s%s%s", s, v->n ? ", " : "", last);
   return arena_printf(c->arena, "%s]", s);
 }
@@ -77,7 +79,8 @@ static void push_extents(Checker *c, const IndexVec *of, TermVec *dims, TermVec 
 static Value *too_many(Checker *c, Name name, const Entity *e, const Value *whole, uint32_t given, Span span) {
   Diag *d;
   if (whole->rank)
-    d = diag_error(c->diags, span, "'%s' has shape %s; %u indices given", name_text(c, name.sym), value_shape_text(c, whole), given);
+    d = diag_error(c->diags, span, "'%s' has shape %s; %u indices given", name_text(c, name.sym),
+                   value_shape_text(c, whole), given);
   else
     d = diag_error(c->diags, span, "'%s' is a scalar (%s); it takes no index", name_text(c, name.sym), entity_words(e));
   diag_note(c->diags, d, e->span, "declared here");
@@ -85,8 +88,8 @@ static Value *too_many(Checker *c, Name name, const Entity *e, const Value *whol
 }
 
 /* Elements of an array whose copies of the enclosing plates come first: latents and let arrays. */
-static Value *plated(Checker *c, const Entity *e, TermKind kind, void *what, const IndexVec *plates, const IndexVec *own,
-                     const IndexVec *axes, const TermVec *given, Name name, Span span) {
+static Value *plated(Checker *c, const Entity *e, TermKind kind, void *what, const IndexVec *plates,
+                     const IndexVec *own, const IndexVec *axes, const TermVec *given, Name name, Span span) {
   TermVec all = {0}, dims = {0}, origins = {0};
   bool inside = shared_plates(c, plates) == plates->n;
   if (inside) plate_indices(c, plates, plates->n, &all, span);
@@ -111,8 +114,8 @@ static bool within(Checker *c, const TermVec *given, const TermVec *dims, const 
   for (uint32_t i = 0; i < given->n; i++) {
     const Term *at = given->at[i], *dim = dims->at[i];
     if (at->kind != TERM_INT || dim->kind != TERM_INT || at->integer < dim->integer) continue;
-    Diag *d = diag_error(c->diags, at->span, "index %lld is out of bounds: dimension %u of '%s' is %lld", (long long)at->integer,
-                         i + 1, name_text(c, e->name), (long long)dim->integer);
+    Diag *d = diag_error(c->diags, at->span, "index %lld is out of bounds: dimension %u of '%s' is %lld",
+                         (long long)at->integer, i + 1, name_text(c, e->name), (long long)dim->integer);
     diag_note(c->diags, d, e->span, "declared here");
     return false;
   }
@@ -155,8 +158,10 @@ static Value *element(Checker *c, const Entity *e, const TermVec *given, Name na
     case ENTITY_ABBREVIATION: return abbreviation(c, e, given, name, span);
     case ENTITY_EDGE: return edge_ref(c, e->edge, given, span);
     case ENTITY_LATENT:
-      return plated(c, e, TERM_LATENT, e->latent, &e->latent->plates, &e->latent->own, &e->latent->axes, given, name, span);
-    case ENTITY_LET: return plated(c, e, TERM_LET, e->let, &e->let->plates, &e->let->own, &e->let->axes, given, name, span);
+      return plated(c, e, TERM_LATENT, e->latent, &e->latent->plates, &e->latent->own, &e->latent->axes, given, name,
+                    span);
+    case ENTITY_LET:
+      return plated(c, e, TERM_LET, e->let, &e->let->plates, &e->let->own, &e->let->axes, given, name, span);
   }
   return &c->poison;
 }

@@ -11,10 +11,11 @@ static const char DISTS[] = {
 
 /* What each parameter must be: '+' positive, 'p' in [0, 1], 'n' >= 0, '.' anything. */
 static const char *const RANGES[] = {
-  [DIST_UNIFORM] = "", [DIST_WEIGHTS] = "n", [DIST_LOGITS] = ".", [DIST_STICK_BREAKING] = "p", [DIST_BERNOULLI] = "p",
-  [DIST_BERNOULLI_LOGIT] = ".", [DIST_GEOMETRIC] = "p", [DIST_BETA_GEOMETRIC] = "++", [DIST_POISSON] = "n",
-  [DIST_BINOMIAL] = "np", [DIST_NORMAL] = ".+", [DIST_LAPLACE] = ".+", [DIST_STUDENT_T] = "+.+", [DIST_EXPONENTIAL] = "+",
-  [DIST_GAMMA] = "++", [DIST_BETA] = "++", [DIST_DIRICHLET] = "+",
+    [DIST_UNIFORM] = "",      [DIST_WEIGHTS] = "n",         [DIST_LOGITS] = ".",    [DIST_STICK_BREAKING] = "p",
+    [DIST_BERNOULLI] = "p",   [DIST_BERNOULLI_LOGIT] = ".", [DIST_GEOMETRIC] = "p", [DIST_BETA_GEOMETRIC] = "++",
+    [DIST_POISSON] = "n",     [DIST_BINOMIAL] = "np",       [DIST_NORMAL] = ".+",   [DIST_LAPLACE] = ".+",
+    [DIST_STUDENT_T] = "+.+", [DIST_EXPONENTIAL] = "+",     [DIST_GAMMA] = "++",    [DIST_BETA] = "++",
+    [DIST_DIRICHLET] = "+",
 };
 
 char dist_place(Dist d) { return DISTS[d]; }
@@ -76,8 +77,8 @@ static bool right_count(Checker *c, const Stmt *s, const char *name, int expecte
       return false;
     }
   if ((int)s->draw.args.n == expected) return true;
-  diag_error(c->diags, s->draw.dist.span, "'%s' takes %d parameter%s; %u given", name, expected, expected == 1 ? "" : "s",
-             s->draw.args.n);
+  diag_error(c->diags, s->draw.dist.span, "'%s' takes %d parameter%s; %u given", name, expected,
+             expected == 1 ? "" : "s", s->draw.args.n);
   return false;
 }
 
@@ -90,8 +91,9 @@ static bool fits(Checker *c, Dist d, uint32_t k, const Value *p, const Value *le
     last.dims = left->dims + left->rank - 1;
   }
   if (value_same_shape(c, p, &last)) return true;
-  Diag *g = diag_error(c->diags, p->span, "parameter %u of '%s' has shape %s, the left side %s; expected equal shapes or a scalar",
-                       k + 1, dist_name(d), value_shape_text(c, p), value_shape_text(c, left));
+  Diag *g = diag_error(c->diags, p->span,
+                       "parameter %u of '%s' has shape %s, the left side %s; expected equal shapes or a scalar", k + 1,
+                       dist_name(d), value_shape_text(c, p), value_shape_text(c, left));
   if (dist_place(d) == 'e') diag_hint(c->diags, g, "a vector over the domain is given by categorical(p)");
   return false;
 }
@@ -160,8 +162,10 @@ static bool is_discrete(Dist d) { return d == DIST_BERNOULLI || d == DIST_POISSO
 
 static bool can_observe(Checker *c, const Stmt *s, Dist d) {
   if (dist_place(d) == 'l' || dist_place(d) == 'b') return true;
-  Diag *g = diag_error(c->diags, s->draw.dist.span, "'%s' is a distribution of edges; it cannot stand behind 'observe'", dist_name(d));
-  diag_hint(c->diags, g, "of data: normal, laplace, student_t, exponential, gamma, beta, dirichlet, bernoulli, poisson");
+  Diag *g = diag_error(c->diags, s->draw.dist.span, "'%s' is a distribution of edges; it cannot stand behind 'observe'",
+                       dist_name(d));
+  diag_hint(c->diags, g,
+            "of data: normal, laplace, student_t, exponential, gamma, beta, dirichlet, bernoulli, poisson");
   return false;
 }
 
@@ -176,7 +180,8 @@ static bool is_data(Checker *c, const Stmt *s, const Term *t) {
   }
   const Term *z = term_find(t, TERM_LATENT);
   if (!z) return true;
-  Diag *d = diag_error(c->diags, span, "'observe' is of data; found latent '%s' on the left", name_text(c, z->latent->name));
+  Diag *d =
+      diag_error(c->diags, span, "'observe' is of data; found latent '%s' on the left", name_text(c, z->latent->name));
   diag_hint(c->diags, d, "move it to the distribution's parameters");
   return false;
 }
@@ -191,7 +196,8 @@ void check_observe(Checker *c, const Stmt *s) {
   Dist d;
   Value *left = elab(c, s->draw.left);
   if (!strcmp(name_text(c, s->draw.dist.sym), "categorical")) {
-    diag_error(c->diags, s->draw.dist.span, "'categorical' is a distribution of edges; it cannot stand behind 'observe'");
+    diag_error(c->diags, s->draw.dist.span,
+               "'categorical' is a distribution of edges; it cannot stand behind 'observe'");
     return;
   }
   if (!find_dist(c, s, &d) || !can_observe(c, s, d) || is_poison(left)) return;

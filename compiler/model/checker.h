@@ -124,8 +124,8 @@ const char *nearest_word(const char *word, const char *const *words, uint32_t n)
 Value *value_term(Checker *c, Term *t);
 /* origins: where each of dims begins, NULL: at 0.  Written indices are index values; an axis left off counts
  * from 0 like that of any vector. */
-Value *value_element(Checker *c, TermKind kind, void *what, const TermVec *fixed, const TermVec *dims, const TermVec *origins,
-                     Span span);
+Value *value_element(Checker *c, TermKind kind, void *what, const TermVec *fixed, const TermVec *dims,
+                     const TermVec *origins, Span span);
 /* args agree in type and are scalars or of one shape. */
 Value *value_op(Checker *c, OpKind op, ScalarType type, Value *const *args, uint32_t n, Span span);
 Value *value_to_real(Checker *c, Value *v);

@@ -234,8 +234,8 @@ typedef enum {
 /* Which copies entropy, kl and count are about: the leading indices fixed, those not given: all copies. */
 typedef struct CopySet { Edge *edge; TermVec fixed; Span span; } CopySet;
 
-/* Which number of q a LATENT term stands for.  VALUE is the variable itself, as models have it; the derivation writes the
- * others: E[z], Var[z], E[log z], E[log(1 - z)] under q. */
+/* Which number of q a LATENT term stands for.  VALUE is the variable itself, as models have it; the derivation writes
+ * the others: E[z], Var[z], E[log z], E[log(1 - z)] under q. */
 typedef enum { MOMENT_VALUE, MOMENT_MEAN, MOMENT_VARIANCE, MOMENT_LOG, MOMENT_LOG1M } Moment;
 
 struct Term {

@@ -261,7 +261,8 @@ void term_print_styled(const Model *m, const Term *t, const TermStyle *style, co
   print_whole(&(Printer){.m = m, .to = to, .style = style}, t, axes, axes ? axes->n : 0);
 }
 
-static void add_trailing(Arena *a, const Term *t, const IndexVec *axes, uint32_t n, const Dropped *dropped, IndexVec *left_off) {
+static void add_trailing(Arena *a, const Term *t, const IndexVec *axes, uint32_t n, const Dropped *dropped,
+                         IndexVec *left_off) {
   if (n == 0) return;
   Dropped d = {axes->at[n - 1], dropped};
   bool drop = can_drop(&d, t);
@@ -411,7 +412,8 @@ static void out(Printer *p, const Out *o) {
 void model_print(const Model *m, FILE *to) {
   Printer p = {.m = m, .to = to};
   fprintf(to, "model %s(", sym_text(m->names, m->name));
-  for (uint32_t i = 0; i < m->sizes.n; i++) fprintf(to, "%s%s", i ? ", " : "", sym_text(m->names, m->sizes.at[i]->name));
+  for (uint32_t i = 0; i < m->sizes.n; i++)
+    fprintf(to, "%s%s", i ? ", " : "", sym_text(m->names, m->sizes.at[i]->name));
   fputs(") {\n", to);
   for (uint32_t i = 0; i < m->inputs.n; i++) input(&p, m->inputs.at[i]);
   for (uint32_t i = 0; i < m->lets.n; i++) let(&p, m->lets.at[i]);

@@ -66,7 +66,8 @@ static Entity *clash(Checker *c, EntityKind kind, Sym name) {
 Entity *declare_name(Checker *c, EntityKind kind, Name name, void *what) {
   Entity *old = clash(c, kind, name.sym);
   if (old) {
-    Diag *d = diag_error(c->diags, name.span, "'%s' is already declared, as %s", name_text(c, name.sym), entity_words(old));
+    Diag *d =
+        diag_error(c->diags, name.span, "'%s' is already declared, as %s", name_text(c, name.sym), entity_words(old));
     diag_note(c->diags, d, old->span, "declared here");
   }
   Entity *e = NEW(c->arena, Entity);
@@ -94,7 +95,8 @@ void declare_def(Checker *c, const Def *def) {
   for (uint32_t i = 0; i < def->params.n; i++)
     for (uint32_t k = 0; k < i; k++)
       if (def->params.at[i].sym == def->params.at[k].sym)
-        diag_error(c->diags, def->params.at[i].span, "parameter '%s' is named twice", name_text(c, def->params.at[i].sym));
+        diag_error(c->diags, def->params.at[i].span, "parameter '%s' is named twice",
+                   name_text(c, def->params.at[i].sym));
   DefEntity *e = NEW(c->arena, DefEntity);
   *e = (DefEntity){.def = def, .home = c->scope, .next = c->scope->defs};
   c->scope->defs = e;
@@ -177,7 +179,13 @@ static const Name *declared_by(const Stmt *s, Sym name) {
       for (uint32_t i = 0; i < s->loop.binders.n; i++)
         if (s->loop.binders.at[i].name.sym == name) return &s->loop.binders.at[i].name;
       return declared_in(&s->loop.body, name);
-    case STMT_ERROR: case STMT_DEF: case STMT_PRIOR: case STMT_OBSERVE: case STMT_POTENTIAL: case STMT_REQUIRE: case STMT_INFER:
+    case STMT_ERROR:
+    case STMT_DEF:
+    case STMT_PRIOR:
+    case STMT_OBSERVE:
+    case STMT_POTENTIAL:
+    case STMT_REQUIRE:
+    case STMT_INFER:
     case STMT_OUT: return NULL;
   }
   return NULL;
@@ -194,7 +202,8 @@ static const Name *declared_in(const StmtVec *body, Sym name) {
 
 static void note_elsewhere(Checker *c, Diag *d, const Name *there, Span here) {
   const char *word = name_text(c, there->sym);
-  if (there->span.lo > here.lo) diag_note(c->diags, d, there->span, "'%s' is declared here: it is seen only after that", word);
+  if (there->span.lo > here.lo)
+    diag_note(c->diags, d, there->span, "'%s' is declared here: it is seen only after that", word);
   else diag_note(c->diags, d, there->span, "'%s' is declared here: it is seen only to the end of its block", word);
 }
 
@@ -207,7 +216,8 @@ static void explain_unknown(Checker *c, Diag *d, Name name) {
   if (near && c->in_dimension && near->kind != ENTITY_SIZE) near = NULL;
   if (closed) {
     diag_note(c->diags, d, closed->span, "this '%s' is seen only in the reduction's body", word);
-    diag_hint(c->diags, d, "the body reaches over '*' and '/' but not over '+', '-' or a comparison: put brackets around it");
+    diag_hint(c->diags, d,
+              "the body reaches over '*' and '/' but not over '+', '-' or a comparison: put brackets around it");
   } else if (there) {
     note_elsewhere(c, d, there, name.span);
   } else if (near) {

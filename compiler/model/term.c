@@ -373,7 +373,8 @@ static bool equal_copies(const Term *a, const Term *b, const Pairing *p) {
 static bool equal_reduce(const Term *a, const Term *b, const Pairing *p) {
   const Range *x = &a->index->range, *y = &b->index->range;
   if (a->reduce != b->reduce || x->kind != y->kind || x->graph != y->graph) return false;
-  if (!equal_or_null(x->lo, y->lo, p) || !equal_or_null(x->hi, y->hi, p) || !equal_or_null(x->row, y->row, p)) return false;
+  if (!equal_or_null(x->lo, y->lo, p) || !equal_or_null(x->hi, y->hi, p) || !equal_or_null(x->row, y->row, p))
+    return false;
   Pairing inner = {a->index, b->index, p};
   return equal(a->args.at[0], b->args.at[0], &inner);
 }

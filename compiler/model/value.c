@@ -28,7 +28,8 @@ static Value *blank(Checker *c, ValueKind kind, ScalarType type, Span span) {
 
 static void tell_depth(Checker *c, int limit) {
   if (!c->exhausted)
-    diag_error(c->diags, c->statement, "this expression is more than %d operations deep, with all functions inlined", limit);
+    diag_error(c->diags, c->statement, "this expression is more than %d operations deep, with all functions inlined",
+               limit);
   c->exhausted = true;
 }
 
@@ -67,8 +68,8 @@ Value *value_of_kind(Checker *c, ValueKind kind, ScalarType type, const Value *s
   return v;
 }
 
-Value *value_element(Checker *c, TermKind kind, void *what, const TermVec *fixed, const TermVec *dims, const TermVec *origins,
-                     Span span) {
+Value *value_element(Checker *c, TermKind kind, void *what, const TermVec *fixed, const TermVec *dims,
+                     const TermVec *origins, Span span) {
   if (fixed->n == dims->n) return value_term(c, term_ref(c->arena, kind, what, fixed, span));
   Term *probe = term_ref(c->arena, kind, what, fixed, span);
   Value *v = blank(c, VALUE_ELEMENT, probe->type, span);
@@ -170,8 +171,8 @@ static Value *more_indices(Checker *c, const Value *v, const TermVec *indices, S
 Value *value_index(Checker *c, Value *v, const TermVec *indices, Span span) {
   if (is_poison(v)) return v;
   if (indices->n > v->rank) {
-    diag_error(c->diags, span, "%u %s given to a value of shape %s", indices->n, indices->n == 1 ? "index is" : "indices are",
-               value_shape_text(c, v));
+    diag_error(c->diags, span, "%u %s given to a value of shape %s", indices->n,
+               indices->n == 1 ? "index is" : "indices are", value_shape_text(c, v));
     return &c->poison;
   }
   if (v->kind == VALUE_ELEMENT) return more_indices(c, v, indices, span);

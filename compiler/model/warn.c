@@ -17,15 +17,17 @@ void warn_division(Checker *c, const Expr *e) {
   bool product = body->kind == EXPR_BINARY && !body->parenthesised &&
                  (body->binary.op == BINARY_MUL || body->binary.op == BINARY_DIV);
   if (!product || told(c, e->binary.b->span)) return;
-  Diag *d = diag_warning(c->diags, e->binary.b->span, "this divides by the whole product: '%s' reaches over '*' and '/'",
-                         name_text(c, e->binary.b->reduce.op.sym));
+  Diag *d =
+      diag_warning(c->diags, e->binary.b->span, "this divides by the whole product: '%s' reaches over '*' and '/'",
+                   name_text(c, e->binary.b->reduce.op.sym));
   diag_hint(c->diags, d, "put brackets around the divisor");
 }
 
 static void unused_params(Checker *c) {
   for (uint32_t i = 0; i < c->model->inputs.n; i++) {
     const Input *in = c->model->inputs.at[i];
-    if (in->is_param && !c->input_used.at[i]) diag_warning(c->diags, in->span, "param '%s' is never used", name_text(c, in->name));
+    if (in->is_param && !c->input_used.at[i])
+      diag_warning(c->diags, in->span, "param '%s' is never used", name_text(c, in->name));
   }
 }
 
@@ -83,7 +85,8 @@ static void join_edge(Groups *g, const Edge *e) {
 static Groups make_groups(Checker *c) {
   const Model *m = c->model;
   uint32_t n = m->edges.n + m->latents.n;
-  Groups g = {.edges = m->edges.n, .parent = NEW_ARRAY(c->arena, uint32_t, n + 1), .asked = NEW_ARRAY(c->arena, bool, n + 1)};
+  Groups g = {
+      .edges = m->edges.n, .parent = NEW_ARRAY(c->arena, uint32_t, n + 1), .asked = NEW_ARRAY(c->arena, bool, n + 1)};
   for (uint32_t i = 0; i < n; i++) g.parent[i] = i;
   for (uint32_t i = 0; i < m->edges.n; i++) join_edge(&g, m->edges.at[i]);
   for (uint32_t i = 0; i < m->weights.n; i++) {
@@ -120,7 +123,8 @@ static void use_visit(const Term *t, void *context) {
   if (t->kind == TERM_LATENT && t->latent == u->z) u->all++;
   if (t->kind != TERM_OP || t->op != OP_SUB) return;
   const Term *a = t->args.at[0], *b = t->args.at[1];
-  if (a->kind == TERM_LATENT && b->kind == TERM_LATENT && a->latent == u->z && b->latent == u->z) u->in_differences += 2;
+  if (a->kind == TERM_LATENT && b->kind == TERM_LATENT && a->latent == u->z && b->latent == u->z)
+    u->in_differences += 2;
 }
 
 static void unidentified(Checker *c) {
@@ -132,7 +136,8 @@ static void unidentified(Checker *c) {
     const char *name = name_text(c, z->name);
     if (!u.all) diag_warning(c->diags, z->span, "no weight mentions latent '%s': it keeps its start", name);
     else if (u.all == u.in_differences)
-      diag_warning(c->diags, z->span, "latent '%s' is not identified: only differences of it matter, and it has no prior", name);
+      diag_warning(c->diags, z->span,
+                   "latent '%s' is not identified: only differences of it matter, and it has no prior", name);
   }
 }
 
@@ -141,7 +146,8 @@ static void unidentified(Checker *c) {
  * ends of their ranges; if that is a negative constant, the support is empty there. */
 
 static Term *shifted(Checker *c, Term *t, const Index *i, int64_t by) {
-  Term *next = term_op2(c->arena, OP_ADD, term_index(c->arena, (Index *)i, t->span), term_int(c->arena, by, t->span), t->span);
+  Term *next =
+      term_op2(c->arena, OP_ADD, term_index(c->arena, (Index *)i, t->span), term_int(c->arena, by, t->span), t->span);
   IndexMap map = {(Index *)i, next};
   return term_substitute(c->model, t, &map, 1);
 }
@@ -150,7 +156,8 @@ static Term *shifted(Checker *c, Term *t, const Index *i, int64_t by) {
 static bool to_corner(Checker *c, Term **slack, const Index *i, const Index **named) {
   int64_t slope;
   if (!term_mentions_index(*slack, i)) return true;
-  if (i->range.kind != RANGE_INTERVAL || !dim_difference(c->arena, shifted(c, *slack, i, 1), *slack, &slope)) return false;
+  if (i->range.kind != RANGE_INTERVAL || !dim_difference(c->arena, shifted(c, *slack, i, 1), *slack, &slope))
+    return false;
   Term *last = term_op2(c->arena, OP_SUB, i->range.hi, term_int(c->arena, 1, i->span), i->span);
   IndexMap map = {(Index *)i, slope >= 0 ? i->range.lo : last};
   *slack = term_substitute(c->model, *slack, &map, 1);
@@ -168,8 +175,8 @@ static bool empty_somewhere(Checker *c, const Edge *e, Term *slack, const Index 
 
 static void tell_empty(Checker *c, const Edge *e, Span span, const Index *named) {
   const char *name = name_text(c, e->name);
-  Diag *d = named ? diag_warning(c->diags, span, "the support of '%s' is empty at %s = %s", name, name_text(c, named->name),
-                                 term_text(c->model, c->arena, named->range.lo))
+  Diag *d = named ? diag_warning(c->diags, span, "the support of '%s' is empty at %s = %s", name,
+                                 name_text(c, named->name), term_text(c->model, c->arena, named->range.lo))
                   : diag_warning(c->diags, span, "the support of '%s' is empty for some index", name);
   diag_hint(c->diags, d, "results are 0 there and logZ is -inf; 'or none' would keep a value");
 }
@@ -211,7 +218,8 @@ static void empty_supports(Checker *c) {
     const Index *named = NULL;
     if (e->domain != DOMAIN_RANGE || e->range.kind != RANGE_INTERVAL || e->or_none) continue;
     bool whole = e->range.hi->kind == TERM_SIZE && e->range.lo->kind == TERM_INT;
-    if (!whole && empty_somewhere(c, e, minus(c, e->range.hi, e->range.lo, 1), &named)) tell_empty(c, e, e->range.span, named);
+    if (!whole && empty_somewhere(c, e, minus(c, e->range.hi, e->range.lo, 1), &named))
+      tell_empty(c, e, e->range.span, named);
     else if (e->where) empty_where(c, e, e->where);
   }
 }

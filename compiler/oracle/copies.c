@@ -33,7 +33,8 @@ static const IndexVec no_indices = {NULL, 0, 0};
 void world_for(World *w, const IndexVec *outer, const IndexVec *inner, IndexVisit *f, void *data) {
   Loop l = {outer, inner ? inner : &no_indices, f, data, {0}};
   if (l.outer->n + l.inner->n > MAX_RANK) {
-    world_refuse(w, l.outer->n ? l.outer->at[0]->span : w->model->span, "loops over %u indices", l.outer->n + l.inner->n);
+    world_refuse(w, l.outer->n ? l.outer->at[0]->span : w->model->span, "loops over %u indices",
+                 l.outer->n + l.inner->n);
     return;
   }
   loop(w, &l, 0);

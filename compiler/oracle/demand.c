@@ -76,7 +76,8 @@ static void walk_arguments(Walker *w, const Term *t, const IndexVec *a, const In
 static void walk_input(Walker *w, const Term *t, Ask a) {
   Demand *d = &w->demands[t->input->id];
   if (a.role != ROLE_FREE && (d->role == ROLE_FREE || d->role == ROLE_POSITIVE)) d->role = a.role;
-  bool known = a.limit && !(a.limit->mentions & (MENTIONS_INPUT | MENTIONS_LET)); /* other inputs may not be drawn yet */
+  bool known =
+      a.limit && !(a.limit->mentions & (MENTIONS_INPUT | MENTIONS_LET)); /* other inputs may not be drawn yet */
   if (known && w->second) vec_push(w->arena, &d->limits, (Limit){a.limit, a.inclusive});
   for (uint32_t k = 0; k < t->args.n; k++) walk_argument(w, t->args.at[k], t->input->dims.at[k]);
 }

@@ -26,8 +26,8 @@ double distance_of_ints(const Distance *d);
  * absolute error of it.  Ill-conditioned results may be further away: by what rounding the inputs moves them. */
 double distance_allowed_f32(double max_log_w);
 
-/* And what may be added where the weights of a mean were rounded to `bits` significant bits, and divided by the sum of the
- * rounded ones.  With w_j (1 + d_j), |d_j| <= u = 2^-bits, in place of w_j, the mean o of values v_j is off by
+/* And what may be added where the weights of a mean were rounded to `bits` significant bits, and divided by the sum of
+ * the rounded ones.  With w_j (1 + d_j), |d_j| <= u = 2^-bits, in place of w_j, the mean o of values v_j is off by
  *
  *     sum_j w_j d_j (v_j - o) / sum_j w_j (1 + d_j),  at most u / (1 - u) E|v - o|  <=  u / (1 - u) max_value
  *

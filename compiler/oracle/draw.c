@@ -231,7 +231,8 @@ bool draw_binding(Arena *arena, const Model *m, uint64_t seed, const DrawOptions
   d.w.loose = NEW_ARRAY(arena, bool, m->index_count);
   d.w.columns = NEW_ARRAY(arena, int64_t *, m->inputs.n);
   d.demands = draw_demands(arena, m);
-  *bound = (Binding){.sizes = NEW_ARRAY(arena, int64_t, m->sizes.n), .inputs = NEW_ARRAY(arena, BoundInput, m->inputs.n),
+  *bound = (Binding){.sizes = NEW_ARRAY(arena, int64_t, m->sizes.n),
+                     .inputs = NEW_ARRAY(arena, BoundInput, m->inputs.n),
                      .seed = seed};
   *why = NULL;
   bool ok = false;

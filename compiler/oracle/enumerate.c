@@ -137,7 +137,9 @@ Table *component_enumerate(World *w, const Component *c, int with, Table *reuse)
   return t;
 }
 
-double component_log_z(const Component *c) { return c->lost_prior ? oracle_add_log(c->table->log_z, NAN) : c->table->log_z; }
+double component_log_z(const Component *c) {
+  return c->lost_prior ? oracle_add_log(c->table->log_z, NAN) : c->table->log_z;
+}
 
 bool world_infer_components(World *w) {
   for (uint32_t k = 0; k < w->n_components && !w->failed; k++) {

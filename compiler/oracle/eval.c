@@ -341,7 +341,8 @@ static Val eval_reduce(World *w, const Term *t) {
   Index *x = t->index;
   int64_t saved = w->index[x->id];
   Values v = world_range(w, &x->range);
-  if (!v.n && bound_is_none(w, &x->range)) return none_used(w); /* the reduction is the smallest expression that uses it */
+  if (!v.n && bound_is_none(w, &x->range))
+    return none_used(w); /* the reduction is the smallest expression that uses it */
   if (!v.n && !w->used_none) world_note_none_over_nothing(w, t->args.at[0], x);
   Val total = reduce_start(t);
   for (int64_t k = 0; k < v.n && w->need == NEED_NOTHING && world_step(w, t->span); k++) {

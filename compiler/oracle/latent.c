@@ -5,7 +5,9 @@
 
 uint32_t latent_block_count(const World *w) { return w->q ? w->q->blocks.n : 0; }
 
-const LatentPlace *latent_block_place(const World *w, uint32_t block) { return &w->places.at[w->q->blocks.at[block].first]; }
+const LatentPlace *latent_block_place(const World *w, uint32_t block) {
+  return &w->places.at[w->q->blocks.at[block].first];
+}
 
 static void snapshot(World *w) {
   LatentState *q = w->q;

@@ -21,8 +21,8 @@ typedef struct Block {
   bool pinned;       /* stands at w->z for the moment, whatever q says */
 } Block;
 
-/* A weight: joint values [n, scope] of the copies of its component that it may mention (NULL: none), their probabilities,
- * and its log weight there where `change` is counted from. */
+/* A weight: joint values [n, scope] of the copies of its component that it may mention (NULL: none), their
+ * probabilities, and its log weight there where `change` is counted from. */
 typedef struct LocalWeight {
   const Factor *f;
   uint64_t n;
@@ -67,8 +67,8 @@ bool latent_solve(double *a, double *b, uint32_t n);
  * stand where w->z has them; NAN once the run has failed. */
 void latent_objective_begin(World *w);
 double latent_objective(World *w);
-/* The objective's change since `latent_change_begin`, and the size of the log weights that changed, weighed as they are.
- * What did not change takes no part: a change by weights of small probability is as exact as they are. */
+/* The objective's change since `latent_change_begin`, and the size of the log weights that changed, weighed as they
+ * are. What did not change takes no part: a change by weights of small probability is as exact as they are. */
 typedef struct LatentChange { long double by; double scale; } LatentChange;
 void latent_change_begin(World *w);
 LatentChange latent_change(World *w);

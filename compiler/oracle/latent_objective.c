@@ -66,7 +66,8 @@ void latent_objective_begin(World *w) {
     const Factor *f = &w->factors.at[k];
     if (!q->weight_mentions[f->weight->id]) continue;
     if (f->component == NO_COMPONENT)
-      vec_push(w->arena, &q->locals, ((LocalWeight){.f = f, .n = 1, .p = one, .base = NEW_ARRAY(w->scratch, double, 1)}));
+      vec_push(w->arena, &q->locals,
+               ((LocalWeight){.f = f, .n = 1, .p = one, .base = NEW_ARRAY(w->scratch, double, 1)}));
     else
       vec_push(w->arena, &q->locals, gather(w, &w->components[f->component], f));
   }

@@ -87,7 +87,8 @@ static bool predicts_elsewhere(World *w, const Frame *f, const Quadratic *q) {
 static bool fit(World *w, const Frame *f, Quadratic *q) {
   uint32_t n = f->places->n;
   long double *up = NEW_ARRAY(w->scratch, long double, n);
-  *q = (Quadratic){NEW_ARRAY(w->scratch, double, n), NEW_ARRAY(w->scratch, double, n), NEW_ARRAY(w->scratch, double, n * n)};
+  *q = (Quadratic){NEW_ARRAY(w->scratch, double, n), NEW_ARRAY(w->scratch, double, n),
+                   NEW_ARRAY(w->scratch, double, n *n)};
   for (uint32_t k = 0; k < n; k++) {
     LatentChange ahead = along(w, f, k, 1), behind = along(w, f, k, -1), far = along(w, f, k, 2);
     up[k] = ahead.by;
@@ -161,7 +162,8 @@ static bool step_to_top(World *w, const Quadratic *q, uint32_t n, double *move) 
   for (uint32_t e = 0; e < n; e++) {
     double slope = 0;
     for (uint32_t k = 0; k < n; k++) slope += v[k * n + e] * q->gradient[k] / root_scale(q, k);
-    if (curvature[e] > FLAT || (curvature[e] > -FLAT && fabs(slope) > FLAT_SLOPE * eigen_scale(q, n, v, e))) return false;
+    if (curvature[e] > FLAT || (curvature[e] > -FLAT && fabs(slope) > FLAT_SLOPE * eigen_scale(q, n, v, e)))
+      return false;
     if (curvature[e] > -FLAT) continue;
     for (uint32_t k = 0; k < n; k++) move[k] -= slope / curvature[e] * v[k * n + e] / root_scale(q, k);
   }

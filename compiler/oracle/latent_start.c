@@ -88,7 +88,8 @@ static void make_blocks(World *w, const Latent *l, const Infer *line) {
   uint32_t rank = l->plates.n + l->own.n + l->axes.n;
   for (uint32_t k = first; k < end; k += width) {
     width = 1;
-    while (vector && k + width < end && memcmp(w->places.at[k].at, w->places.at[k + width].at, (rank - 1) * sizeof(int64_t)) == 0)
+    while (vector && k + width < end &&
+           memcmp(w->places.at[k].at, w->places.at[k + width].at, (rank - 1) * sizeof(int64_t)) == 0)
       width++;
     Block b = {.family = family, .kind = line->q, .first = k, .n = width};
     for (uint32_t i = 0; i < width; i++) q->block_of[k + i] = q->blocks.n;
@@ -127,7 +128,8 @@ static void start_place(World *w, uint32_t place, const PriorOf *priors) {
   double alpha_sum = 0, *param = q->param + 2 * (size_t)place;
   for (uint32_t k = 0; k < b->n; k++) alpha_sum += priors[b->first + k].p[0];
   if (!init && !prior->found) {
-    world_refuse(w, p->latent->span, "'%s' has neither a prior nor a start", sym_text(w->model->names, p->latent->name));
+    world_refuse(w, p->latent->span, "'%s' has neither a prior nor a start",
+                 sym_text(w->model->names, p->latent->name));
     return;
   }
   bind_place(w, p);
@@ -172,7 +174,8 @@ static void start_one(World *w, const Latent *l, PriorOf *priors) {
   for (uint32_t i = 0; i < w->factors.n; i++)
     if (w->factors.at[i].weight->kind == WEIGHT_PRIOR && w->factors.at[i].weight->latent == l)
       note_factor_prior(w, &w->factors.at[i], priors);
-  for (uint32_t i = w->q->latent_first[l->id]; i < w->q->latent_first[l->id + 1] && !w->failed; i++) start_place(w, i, priors);
+  for (uint32_t i = w->q->latent_first[l->id]; i < w->q->latent_first[l->id + 1] && !w->failed; i++)
+    start_place(w, i, priors);
   for (uint32_t k = 0; k < w->q->blocks.n; k++)
     if (w->places.at[w->q->blocks.at[k].first].latent == l) latent_block_mean(w, &w->q->blocks.at[k]);
 }
@@ -186,7 +189,8 @@ static void start_all(World *w, PriorOf *priors) {
     moved = false;
     for (uint32_t k = 0; k < m->latents.n && !w->failed; k++) {
       bool ready = !started[k];
-      for (uint32_t i = 0; ready && i < m->latents.n; i++) ready = started[i] || !waits_for(w, m->latents.at[k], m->latents.at[i]);
+      for (uint32_t i = 0; ready && i < m->latents.n; i++)
+        ready = started[i] || !waits_for(w, m->latents.at[k], m->latents.at[i]);
       if (!ready) continue;
       start_one(w, m->latents.at[k], priors);
       started[k] = moved = true;
@@ -194,7 +198,9 @@ static void start_all(World *w, PriorOf *priors) {
     }
   }
   for (uint32_t k = 0; left && !w->failed && k < m->latents.n; k++)
-    if (!started[k]) world_refuse(w, m->latents.at[k]->span, "the start of '%s' depends on itself", sym_text(m->names, m->latents.at[k]->name));
+    if (!started[k])
+      world_refuse(w, m->latents.at[k]->span, "the start of '%s' depends on itself",
+                   sym_text(m->names, m->latents.at[k]->name));
 }
 
 bool latent_start(World *w) {

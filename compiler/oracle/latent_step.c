@@ -9,7 +9,7 @@
 #include "base/ice.h"
 #include "oracle/latent.h"
 
-/* ---- conjugate forms --------------------------------------------------------------------------------------------------- */
+/* ---- conjugate forms --------------------------------------------------------------------------------------------- */
 
 enum { MAX_SIMPLEX = 32 };
 
@@ -87,7 +87,8 @@ static void point_at_mode(World *w, const Block *b, LatentRange range, const dou
 
 static bool set_conjugate(World *w, const Block *b, LatentRange range, const double *c, double damping) {
   double *p = w->q->param + 2 * (size_t)b->first;
-  bool beta = range == RANGE_UNIT && b->family == FAMILY_BETA, gamma = range == RANGE_POSITIVE && b->family == FAMILY_GAMMA;
+  bool beta = range == RANGE_UNIT && b->family == FAMILY_BETA,
+       gamma = range == RANGE_POSITIVE && b->family == FAMILY_GAMMA;
   if (!beta && !gamma && b->family != FAMILY_DIRICHLET) return false;
   for (uint32_t k = 0; k < b->n; k++)
     if (c[k + 1] + 1 <= 0) return false;
@@ -111,7 +112,7 @@ static bool take_form(World *w, Block *b, LatentRange range, double damping) {
   return true;
 }
 
-/* ---- gradient steps -------------------------------------------------------------------------------------------------------- */
+/* ---- gradient steps ---------------------------------------------------------------------------------------------- */
 
 /* Moves one coordinate (log, logit, log ratios where the range is bounded) by d. */
 static void shift(World *w, const Block *b, LatentRange range, uint32_t k, double d) {
@@ -168,7 +169,7 @@ static void gradient_step(World *w, const LatentPlaces *p, double rate, double d
   arena_release(w->scratch, mark);
 }
 
-/* ---- a line --------------------------------------------------------------------------------------------------------------------- */
+/* ---- a line ------------------------------------------------------------------------------------------------------ */
 
 enum { MAX_JOINT = 48 };
 
@@ -192,7 +193,8 @@ static uint32_t copy_end(const World *w, const Latent *l, uint32_t first, uint32
   return k;
 }
 
-/* Coefficients a, b of a log z + b / z^2, as of a normal's spread, from values around `unit`; false: another function. */
+/* Coefficients a, b of a log z + b / z^2, as of a normal's spread, from values around `unit`; false: another function.
+ */
 static bool fit_spread(World *w, uint32_t k, double unit, double *c, double *scale) {
   static const double at[] = {0.5, 1, 2, 0.25, 3.5};
   double f[5], old = w->z[k], a[9];
@@ -288,7 +290,8 @@ static void update_line(World *w, const Infer *line) {
     if (line->step != STEP_GRADIENT && closed_latent(w, l, damping)) continue;
     LatentPlaces p = places_of(w, w->q->latent_first[l->id], w->q->latent_first[l->id + 1]);
     left = join_places(w, &left, &p);
-    if (line->step == STEP_CLOSED) world_fault(w, line->span, "no closed step for '%s'", sym_text(w->model->names, l->name));
+    if (line->step == STEP_CLOSED)
+      world_fault(w, line->span, "no closed step for '%s'", sym_text(w->model->names, l->name));
   }
   if (left.n && !w->failed) gradient_step(w, &left, rate, damping);
 }
@@ -311,7 +314,9 @@ void latent_step(World *w, Infer *line) {
     for (uint32_t i = first; i < end; i++) {
       bool point = w->q->blocks.at[w->q->block_of[i]].family == FAMILY_POINT;
       if (point) change = fmax(change, fabs(w->z[i] - z[i]));
-      else change = fmax(change, fmax(fabs(w->q->param[2 * i] - param[2 * i]), fabs(w->q->param[2 * i + 1] - param[2 * i + 1])));
+      else
+        change = fmax(change,
+                      fmax(fabs(w->q->param[2 * i] - param[2 * i]), fabs(w->q->param[2 * i + 1] - param[2 * i + 1])));
     }
   }
   double tol = world_real(w, line->tol);

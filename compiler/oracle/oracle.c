@@ -32,7 +32,8 @@ static void sort_graph(World *w, const Input *x, const BoundInput *b) {
 }
 
 static void check_graph(World *w, const Input *x, const BoundInput *b) {
-  if (b->rank != 2 || b->nnz < 0 || b->nnz > UINT32_MAX / 2 || !b->indptr || b->indptr[0] != 0 || b->indptr[b->dims[0]] != b->nnz) {
+  if (b->rank != 2 || b->nnz < 0 || b->nnz > UINT32_MAX / 2 || !b->indptr || b->indptr[0] != 0 ||
+      b->indptr[b->dims[0]] != b->nnz) {
     world_fault(w, x->span, "graph '%s' is not valid CSR", input_name(w, x));
     return;
   }
@@ -48,13 +49,14 @@ static void check_graph(World *w, const Input *x, const BoundInput *b) {
 
 static void check_input(World *w, const Input *x) {
   const BoundInput *b = &w->bound->inputs[x->id];
-  if (b->rank != x->dims.n) world_fault(w, x->span, "input '%s' has rank %u, not %u", input_name(w, x), b->rank, x->dims.n);
+  if (b->rank != x->dims.n)
+    world_fault(w, x->span, "input '%s' has rank %u, not %u", input_name(w, x), b->rank, x->dims.n);
   int64_t count = 1;
   for (uint32_t k = 0; k < x->dims.n && !w->failed; k++) {
     int64_t want = world_int(w, x->dims.at[k]);
     if (b->dims[k] != want || want < 0)
-      world_fault(w, x->span, "dimension %u of input '%s' is %lld, not %lld", k, input_name(w, x), (long long)b->dims[k],
-            (long long)want);
+      world_fault(w, x->span, "dimension %u of input '%s' is %lld, not %lld", k, input_name(w, x),
+                  (long long)b->dims[k], (long long)want);
     count *= b->dims[k];
   }
   if (w->failed) return;

@@ -157,7 +157,7 @@ static double query_count(World *w, const Term *t) {
   return for_components(w, t, count_part, true);
 }
 
-/* ---- mode --------------------------------------------------------------------------------------------------------- */
+/* ---- mode -------------------------------------------------------------------------------------------------------- */
 
 static int64_t query_mode(World *w, const Term *ref) {
   int64_t at[MAX_RANK];
@@ -176,7 +176,7 @@ static int64_t query_mode(World *w, const Term *ref) {
   return -1;
 }
 
-/* ---- logZ ---------------------------------------------------------------------------------------------------------- */
+/* ---- logZ -------------------------------------------------------------------------------------------------------- */
 
 /* Whether something standing in `plates` at `at` lies inside the plates of the query, at their values. */
 static bool is_inside(const World *w, const IndexVec *plates, const int64_t *at) {
@@ -197,8 +197,10 @@ static void partly_outside(World *w, const Term *t, const Component *c) {
   uint32_t k = 0;
   while (copy_is_inside(w, c->copies[k])) k++;
   const Copy *out = &w->copies.at[c->copies[k]];
-  world_fault(w, t->span, "this evidence is of the plates it stands in, but a copy of '%s' outside them is joined to copies "
-        "inside", sym_text(w->model->names, out->edge->name));
+  world_fault(w, t->span,
+              "this evidence is of the plates it stands in, but a copy of '%s' outside them is joined to copies "
+              "inside",
+              sym_text(w->model->names, out->edge->name));
 }
 
 static double component_evidence(World *w, const Term *t, const Snapshot *then) {
@@ -244,7 +246,7 @@ double world_evidence(World *w, const Term *t, const Snapshot *then) {
   return total;
 }
 
-/* ---- all ------------------------------------------------------------------------------------------------------------ */
+/* ---- all --------------------------------------------------------------------------------------------------------- */
 
 static Val number(const Term *t, double x) {
   return t->type == TYPE_REAL ? (Val){0, x} : (Val){isnan(x) ? 0 : (int64_t)x, 0};

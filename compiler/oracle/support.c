@@ -6,7 +6,8 @@ static Support structured_support(World *w, Unit *u) {
   const Edge *e = u->edge;
   int64_t n = world_int(w, e->n), m = e->m ? world_int(w, e->m) : n, *rows = NULL;
   if (!u->rows) {
-    if (!oracle_structure_rows(w->arena, e->domain, e->many_roots, e->or_none, m, n, w->limits.max_values, &rows, &u->n_rows))
+    if (!oracle_structure_rows(w->arena, e->domain, e->many_roots, e->or_none, m, n, w->limits.max_values, &rows,
+                               &u->n_rows))
       world_refuse(w, e->span, "all values of '%s' over %lld nodes are more than the limit of %.3g",
              sym_text(w->model->names, e->name), (long long)n, w->limits.max_values);
     u->rows = rows;
@@ -18,7 +19,8 @@ static Support structured_support(World *w, Unit *u) {
 static void only_earlier(World *w, const Unit *u) {
   if (w->need < 0 || w->need <= (int64_t)u->first || w->units.at[w->copies.at[w->need].unit].edge != u->edge) return;
   w->need = NEED_NOTHING;
-  world_fault(w, u->edge->where->span, "the support of '%s' depends on a copy that comes after it", sym_text(w->model->names, u->edge->name));
+  world_fault(w, u->edge->where->span, "the support of '%s' depends on a copy that comes after it",
+              sym_text(w->model->names, u->edge->name));
 }
 
 /* Whether `where` admits the value v of a single copy; its plates are bound. */

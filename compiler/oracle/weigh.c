@@ -2,7 +2,8 @@
  *
  * L[exp a] = a, products add, quotients subtract, powers multiply, `if` and `prod` go inside; a sum whose
  * parts are provably >= 0 is a log-sum-exp of theirs; sigmoid, softplus and elu + 1 are positive however small
- * their exp is; anything else is the log of its absolute value, with the sign kept apart.  A factor 0 removes the value even where another factor is NaN. */
+ * their exp is; anything else is the log of its absolute value, with the sign kept apart.  A factor 0 removes the value
+ * even where another factor is NaN. */
 #include <math.h>
 
 #include "base/ice.h"
@@ -269,7 +270,7 @@ static double prior_on_edge(World *w, const Factor *f) {
   return normalised_prior(w, f, u, &s);
 }
 
-/* ---- densities ----------------------------------------------------------------------------------------------------- */
+/* ---- densities --------------------------------------------------------------------------------------------------- */
 
 static double joint_density(World *w, const Weight *x) {
   Index *last = x->axes.at[x->axes.n - 1];

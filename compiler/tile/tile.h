@@ -13,22 +13,27 @@
 
 #include "ir/ir.h"
 
-/* Registers of `lanes` floats each.  dots_bf16, widens_f16: there is an instruction that adds products of pairs of bf16 to
- * floats; one that makes floats of f16. */
+/* Registers of `lanes` floats each.  dots_bf16, widens_f16: there is an instruction that adds products of pairs of bf16
+ * to floats; one that makes floats of f16. */
 typedef struct TileTarget {
   uint32_t lanes, registers;
   bool dots_bf16, widens_f16;
 } TileTarget;
 
-/* A tile: rows x (vectors * lanes) points, of which registers hold rows x (at_once * lanes); at_once divides vectors.  Blocks:
- * multiples of it.  hosts: registers are left for the sweep of another tile beside the features of one.  pair_line: floats from a row's
- * pairs to the next row's; even. */
-typedef struct TileShape { uint32_t lanes, rows, vectors, at_once, row_block, col_block, pair_line; bool hosts; } TileShape;
+/* A tile: rows x (vectors * lanes) points, of which registers hold rows x (at_once * lanes); at_once divides vectors.
+ * Blocks: multiples of it.  hosts: registers are left for the sweep of another tile beside the features of one.
+ * pair_line: floats from a row's pairs to the next row's; even. */
+typedef struct TileShape {
+  uint32_t lanes, rows, vectors, at_once, row_block, col_block, pair_line;
+  bool hosts;
+} TileShape;
 
 enum { TILE_ROWS = 6, TILE_VECTORS = 4 }; /* of a register tile, at most */
 enum { TILE_FEW = 8 }; /* rows of a block, at most, whose columns are read where they lie: packing costs more */
 enum { TILE_GROUPED = 96 }; /* rows of a block, at most, that has those of several iterations */
-enum { TILE_SPAN_BLOCKS = 8 }; /* of columns: what one thread takes of a row at least, where threads share its columns */
+enum {
+  TILE_SPAN_BLOCKS = 8
+}; /* of columns: what one thread takes of a row at least, where threads share its columns */
 
 /* DEP_DIAGONAL, beside both: it depends on i - j alone, so that a block of rows by columns holds few of its values. */
 enum { DEP_ROW = 1, DEP_COL = 2, DEP_FEATURE = 4, DEP_BOTH = DEP_ROW | DEP_COL, DEP_DIAGONAL = 8 };
@@ -41,8 +46,9 @@ typedef VEC(Val) ValVec;
  * top(a) + top(b) + log sum_d e^(a - top(a)) e^(b - top(b)).  log_row, log_col: a and b.
  *
  * is_dot: the loop is the sum of c a(i, d) b(j, d), a and b being elements of bf16 inputs, on a target that has an
- * instruction for it: their bits are packed as they are, two features a word, and products are exact.  dot_row, dot_col: a
- * and b.  c: the product of `by`, the same for all pairs, with another sign where is_negative; the sum is multiplied by it. */
+ * instruction for it: their bits are packed as they are, two features a word, and products are exact.  dot_row,
+ * dot_col: a and b.  c: the product of `by`, the same for all pairs, with another sign where is_negative; the sum is
+ * multiplied by it. */
 typedef struct TileBy { Val v; bool divides; } TileBy;
 
 typedef struct TileFeature {
@@ -66,17 +72,17 @@ typedef struct TileAcc {
   Val factor;      /* USE_CONTRACT: a value of the tile that multiplies the weight; 0: none */
   Val panel;       /* USE_CONTRACT: x without the factor: depends on j and c at most; 0: x is the factor */
   VEC(TileBy) by;  /* USE_CONTRACT: what is the same for all pairs, by which results are multiplied or divided */
-  bool rounds;     /* an expect whose panel is an element of a bf16 input: its weights are rounded to bf16, and their sum
-                      is that of the rounded weights, so that it still is a mean */
+  bool rounds; /* an expect whose panel is an element of a bf16 input: its weights are rounded to bf16, and their sum
+                  is that of the rounded weights, so that it still is a mean */
 } TileAcc;
 
 typedef struct TileWeight { Val body, seed; } TileWeight;
 
-/* What a loop over the columns, before the rows, finds for each of them by going over all rows with the log weight of a pair:
- * its largest, lse and mass (tile_across.c).  around: the loops around it, depth - 1 of them, in order; log_w: in the
- * stream; mask: 0, or which pairs it takes; share: 0, or e^log_w over its sum for the column, there too, or what is made of that
- * and is the same wherever the sum is a number; stores: of the
- * results, at the column; late: what the stream reads of them, operands of columns. */
+/* What a loop over the columns, before the rows, finds for each of them by going over all rows with the log weight of a
+ * pair: its largest, lse and mass (tile_across.c).  around: the loops around it, depth - 1 of them, in order; log_w: in
+ * the stream; mask: 0, or which pairs it takes; share: 0, or e^log_w over its sum for the column, there too, or what is
+ * made of that and is the same wherever the sum is a number; stores: of the results, at the column; late: what the
+ * stream reads of them, operands of columns. */
 /* rows of a block that does this, at most; its columns */
 enum { TILE_NEST = 7, TILE_ACROSS_ROWS = 64, TILE_ACROSS_COLUMNS = 256 };
 typedef struct TileAcross {
@@ -107,7 +113,8 @@ typedef struct TileRows {
   uint8_t *dep;              /* by Val, of values inside the loop; 0 for those around it */
   VEC(TileStream *) streams; /* in the order of the text */
   uint32_t tiled;
-  const Loop *around; /* the parallel loop around, rows of whose iterations may share a block, from 0 on; NULL: may not */
+  const Loop
+      *around; /* the parallel loop around, rows of whose iterations may share a block, from 0 on; NULL: may not */
   Val share;          /* as many iterations as this in turn do; 0: all of them */
   bool ragged;               /* some stream is */
 } TileRows;
@@ -120,7 +127,8 @@ typedef struct TilePlan {
 
 /* Of a verified kernel after the passes, in the precision f32.  Lives on the arena, refers to the kernel. */
 TilePlan *tile_plan(Arena *arena, const Kernel *k, const TileTarget *target);
-/* Sets TileStream.few, and TileRows.around to NULL where that serves for nothing: sizes: by place in Kernel.sizes, those of the next calls, -1 where not known; NULL: any may come. */
+/* Sets TileStream.few, and TileRows.around to NULL where that serves for nothing: sizes: by place in Kernel.sizes,
+ * those of the next calls, -1 where not known; NULL: any may come. */
 void tile_expect(TilePlan *p, const int64_t *sizes);
 /* Sets rows->around and rows->share; the streams are planned.  tile_gather.c */
 void tile_gather(Arena *arena, const Kernel *k, TileRows *rows);
@@ -148,7 +156,8 @@ bool tile_stores_line(const TilePlan *p, const Loop *l); /* a parallel loop that
 bool tile_is_line(const Kernel *k, Val v, Val index);
 bool tile_has_vector_form(IrOp op, bool wide); /* wide: also of values that scalar code computes in f64 */
 bool tile_line_depends(const Kernel *k, Val v, Val index);
-int tile_line_place(const Kernel *k, const Instr *load, Val index); /* which index of a load is this, all others lacking it; -1 */
+int tile_line_place(const Kernel *k, const Instr *load,
+                    Val index); /* which index of a load is this, all others lacking it; -1 */
 
 /* Whether all iterations of a reduction are the same: a multiple of one, in which there is nothing for a tile. */
 bool tile_repeats(const Kernel *k, const Loop *l);

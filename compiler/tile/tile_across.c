@@ -313,7 +313,8 @@ static bool holds_or_is_none(const Finder *f, const TileAcross *a, Val c) {
   const Loop *rows = f->rows->loop;
   if (c == a->mask) return true;
   if (i->op == IR_AND) return holds_or_is_none(f, a, i->arg[0]) && holds_or_is_none(f, a, i->arg[1]);
-  if (i->narg == 2 && i->arg[0] == rows->index) return (i->op == IR_GE && i->arg[1] == rows->lo) || (i->op == IR_LT && i->arg[1] == rows->hi);
+  if (i->narg == 2 && i->arg[0] == rows->index)
+    return (i->op == IR_GE && i->arg[1] == rows->lo) || (i->op == IR_LT && i->arg[1] == rows->hi);
   if (i->narg != 2 || i->arg[0] != a->log_w) return false;
   return (i->op == IR_LT && is_infinite(f, i->arg[1], 1)) || (i->op == IR_GT && is_infinite(f, i->arg[1], -1));
 }
@@ -327,7 +328,8 @@ static bool is_zero(const Finder *f, Val v) {
 static bool is_choice(const Finder *f, const TileAcross *a, Val v, Val share) {
   const Instr *i = ir_at(f->k, v), *c = i->op == IR_SELECT ? ir_at(f->k, i->arg[0]) : NULL;
   if (!c) return false;
-  if (i->arg[1] == share) return is_zero(f, i->arg[2]) && holds_or_is_none(f, a, i->arg[0]) && (!a->mask || implies(f, i->arg[0], a->mask));
+  if (i->arg[1] == share)
+    return is_zero(f, i->arg[2]) && holds_or_is_none(f, a, i->arg[0]) && (!a->mask || implies(f, i->arg[0], a->mask));
   Val sum = i->arg[1];
   if (i->arg[2] != share || c->op != IR_NE || c->arg[0] != sum || c->arg[1] != sum) return false;
   return is_result(f, a, sum, ACC_MASS) || is_result(f, a, sum, ACC_LSE);
@@ -394,7 +396,8 @@ static bool does_columns(const TilePlan *p, const Loop *l) {
   return false;
 }
 
-/* What few rows keep of the pairs of a block fits in a first cache, if rows do not begin at the same place of a page. */
+/* What few rows keep of the pairs of a block fits in a first cache, if rows do not begin at the same place of a page.
+ */
 static void set_block(TileShape *s) {
   s->col_block = TILE_ACROSS_COLUMNS;
   s->pair_line = TILE_ACROSS_COLUMNS + s->lanes;

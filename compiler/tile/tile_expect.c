@@ -1,8 +1,8 @@
 /* tile_expect: what the sizes of the next calls tell of code that may be left out.
  *
- * Columns may be packed, or read where they lie; the results are the same, the first costs less for many rows and the second
- * for few, and both are code.  Where the sizes are known with which a kernel is going to be called, the second is made only
- * if they ask for it.  Other sizes then are served as well, if perhaps more slowly. */
+ * Columns may be packed, or read where they lie; the results are the same, the first costs less for many rows and the
+ * second for few, and both are code.  Where the sizes are known with which a kernel is going to be called, the second
+ * is made only if they ask for it.  Other sizes then are served as well, if perhaps more slowly. */
 #include "tile/tile.h"
 
 /* A value that follows from the sizes; false: not known here. */

@@ -1,9 +1,10 @@
 /* tile_gather: rows of several iterations of the loop around them, in one tile.
  *
  * Iterations of nested parallel loops are independent, so those of the outer loop may be exchanged with, and counted
- * beside, those of the inner: `par h { par i { .. } }` is a loop over pairs (h, i), whose rows may stand in blocks in any
- * way.  Rows stand in one tile if they share its columns: if nothing that tiles take from elsewhere than the row changes
- * with h.  Where that changes with h // G alone, it is the same for G iterations in turn, from a multiple of G on.
+ * beside, those of the inner: `par h { par i { .. } }` is a loop over pairs (h, i), whose rows may stand in blocks in
+ * any way.  Rows stand in one tile if they share its columns: if nothing that tiles take from elsewhere than the row
+ * changes with h.  Where that changes with h // G alone, it is the same for G iterations in turn, from a multiple of G
+ * on.
  *
  * What is computed for a row may change with h, and is computed with the row's own h. */
 #include "ir/build.h"
@@ -93,7 +94,8 @@ static const Loop *loop_around(const Kernel *k, const Loop *rows) {
     const Instr *i = ir_at(k, r->code.at[n]);
     if (is_effect(i) || (i->op == IR_LOOP && i->loop != rows)) return NULL;
   }
-  bool known = tile_follows_from_sizes(k, l->hi) && tile_follows_from_sizes(k, rows->lo) && tile_follows_from_sizes(k, rows->hi);
+  bool known =
+      tile_follows_from_sizes(k, l->hi) && tile_follows_from_sizes(k, rows->lo) && tile_follows_from_sizes(k, rows->hi);
   return known ? l : NULL;
 }
 

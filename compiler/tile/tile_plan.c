@@ -55,7 +55,9 @@ static Affine affine(const Planner *p, Val v, int depth) {
   return (Affine){x.ok && y.ok, x.row + sign * y.row, x.col + sign * y.col};
 }
 
-static bool compares(IrOp op) { return op == IR_EQ || op == IR_NE || op == IR_LT || op == IR_LE || op == IR_GT || op == IR_GE; }
+static bool compares(IrOp op) {
+  return op == IR_EQ || op == IR_NE || op == IR_LT || op == IR_LE || op == IR_GT || op == IR_GE;
+}
 
 /* Whether a value of both indices depends on their difference alone. */
 static bool is_diagonal(const Planner *p, Val v) {
@@ -165,7 +167,8 @@ static void permit_op(Planner *p, Val v, const Instr *i) {
   if (i->op == IR_LOAD) permit_load(p, i);
   if (!is_both(p, v)) return;
   if (i->op == IR_SIN || i->op == IR_COS) refuse(p, "an angle of a pair needs f64");
-  if (i->op == IR_LOG && leaves_range(p, i->arg[0], 0) && !is_log_power(p, i)) refuse(p, "a logarithm needs the range of f64");
+  if (i->op == IR_LOG && leaves_range(p, i->arg[0], 0) && !is_log_power(p, i))
+    refuse(p, "a logarithm needs the range of f64");
   if (i->op == IR_LOAD && i->array->kind == ARRAY_LOCAL) refuse(p, "it reads a vector of each pair");
 }
 
@@ -209,15 +212,17 @@ static bool is_log_contraction(const Planner *p, const Loop *l, Val *row, Val *c
   return false;
 }
 
-/* A loop over lo .. (c ? hi : lo) with c of a pair serves pairs that are exceptions: where c holds for one, the block of
- * rows is left to the scalar code, so on tiles its results are those over nothing.  Returns c; 0: it is no such loop. */
+/* A loop over lo .. (c ? hi : lo) with c of a pair serves pairs that are exceptions: where c holds for one, the block
+ * of rows is left to the scalar code, so on tiles its results are those over nothing.  Returns c; 0: it is no such
+ * loop. */
 static Val exception_of(const Planner *p, const Loop *l) {
   const Instr *i = ir_at(p->k, l->hi);
   if (i->op != IR_SELECT || !is_both(p, i->arg[0]) || i->arg[2] != l->lo || dep_of(p, l->lo)) return 0;
   return i->arg[0];
 }
 
-/* Does v, of a pair, follow from what another loop over each pair leaves?  On tiles all these loops run before it is there. */
+/* Does v, of a pair, follow from what another loop over each pair leaves?  On tiles all these loops run before it is
+ * there. */
 static bool follows_from_loop(const Planner *p, Val v, uint32_t depth) {
   const Instr *i = ir_at(p->k, v);
   if (!v || !is_both(p, v) || depth > 64) return depth > 64;
@@ -241,9 +246,11 @@ static void permit_feature(Planner *p, const Loop *l, uint32_t depth) {
   for (uint32_t n = 0; n < l->accs.n; n++)
     if (is_float_product(l->accs.at[n])) refuse(p, "a product needs the range of f64");
   for (uint32_t n = 0; n < l->accs.n && !is_log_contraction(p, l, &row, &col); n++)
-    if (l->accs.at[n]->naxis || !is_plain(l->accs.at[n]->kind)) refuse(p, "an inner loop over each pair is weighted or has axes");
+    if (l->accs.at[n]->naxis || !is_plain(l->accs.at[n]->kind))
+      refuse(p, "an inner loop over each pair is weighted or has axes");
   for (uint32_t n = 0; n < l->accs.n; n++)
-    if (follows_from_loop(p, l->accs.at[n]->body.x, 0)) refuse(p, "an inner loop over each pair reads what another leaves");
+    if (follows_from_loop(p, l->accs.at[n]->body.x, 0))
+      refuse(p, "an inner loop over each pair reads what another leaves");
   if (l->accs.n > p->accs) p->accs = l->accs.n;
   permit_region(p, l->body, depth + 1);
 }
@@ -299,12 +306,14 @@ static uint32_t weight_at(Planner *p, const Acc *a) {
 static void lower_axes(Planner *p, TileAcc *t) {
   const Acc *a = t->acc;
   t->use = USE_CONTRACT;
-  if (a->kind != ACC_EXPECT && a->kind != ACC_SUM) refuse(p, "an accumulator with axes is neither a sum nor an expectation");
+  if (a->kind != ACC_EXPECT && a->kind != ACC_SUM)
+    refuse(p, "an accumulator with axes is neither a sum nor an expectation");
   if (a->type != IR_WIDE) refuse(p, "a vector of ints is accumulated");
   if (a->naxis != 1) refuse(p, "an accumulator has several axes");
   if (!tile_follows_from_sizes(p->k, a->axes[0].lo) || !tile_follows_from_sizes(p->k, a->axes[0].hi))
     refuse(p, "the bounds of an axis do not follow from the sizes");
-  if (!a->body.x || !split_factor(p, a->body.x, t)) refuse(p, "a vector is no product of a weight and a column's vector");
+  if (!a->body.x || !split_factor(p, a->body.x, t))
+    refuse(p, "a vector is no product of a weight and a column's vector");
   else peel_factors(p, t);
 }
 
@@ -427,8 +436,8 @@ enum {
 };
 
 /* Registers hold a line of the panel, one broadcast, and for the rest sums.  A line of 4 vectors is loaded once for as
- * many multiply-adds as there are rows.  Where registers are too few for its sums, they take half a line of 6 rows: 2 + 6
- * loads for 12 multiply-adds.  A tile has 4 vectors all the same, which a sweep takes side by side. */
+ * many multiply-adds as there are rows.  Where registers are too few for its sums, they take half a line of 6 rows: 2 +
+ * 6 loads for 12 multiply-adds.  A tile has 4 vectors all the same, which a sweep takes side by side. */
 static TileShape shape_for(const TileTarget *t, uint32_t accs) {
   TileShape s = {.lanes = t->lanes, .vectors = TILE_VECTORS, .at_once = TILE_VECTORS};
   if (s.at_once * 4 + s.at_once + 1 > t->registers) s.at_once = TILE_VECTORS / 2;

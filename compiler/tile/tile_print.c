@@ -38,11 +38,13 @@ static void print_stream(const TileStream *s, FILE *to) {
     fprintf(to, ": a scalar loop, since %s\n", s->why);
     return;
   }
-  fprintf(to, ": tiles of %u x %u, blocks of %u x %u\n", s->shape.rows, s->shape.vectors * s->shape.lanes, s->shape.row_block, s->shape.col_block);
+  fprintf(to, ": tiles of %u x %u, blocks of %u x %u\n", s->shape.rows, s->shape.vectors * s->shape.lanes,
+          s->shape.row_block, s->shape.col_block);
   print_values("of rows", &s->row, to);
   print_values("of columns", &s->col, to);
   if (s->across) {
-    fprintf(to, "    across the rows, in place of the loop over %%%u: of e^%%%u\n", s->across->loop->index, s->across->log_w);
+    fprintf(to, "    across the rows, in place of the loop over %%%u: of e^%%%u\n", s->across->loop->index,
+            s->across->log_w);
     print_values("of columns, then", &s->across->late, to);
   }
   print_values("of diagonals", &s->diagonal, to);

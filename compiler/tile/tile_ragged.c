@@ -1,18 +1,20 @@
 /* tile_ragged: streams whose columns belong to one row alone, and lines.
  *
- * Where the range of a stream depends on the row (the neighbours of a node, a ragged list), no two rows share a panel, and
- * packing a column costs as much as using it once.  What can be vectorised is the other way: a *line* is a run of neighbouring
- * elements along one index (features, components of a value), all that is computed from them having a vector form.
+ * Where the range of a stream depends on the row (the neighbours of a node, a ragged list), no two rows share a panel,
+ * and packing a column costs as much as using it once.  What can be vectorised is the other way: a *line* is a run of
+ * neighbouring elements along one index (features, components of a value), all that is computed from them having a
+ * vector form.
  *
  *     a sum over an index of a line                      sum_d q[i, d] k[j, d]
  *     an accumulator with an axis, its x a line          expect log_w of v[j, c] for every c
  *     a loop that stores a line                          o[i, c] = r[c]
  *
- * A stream with one of the first two is taken in blocks of elements (back/gather.c).  As on tiles, `wide` values along a line
- * have the build's precision: a function of a wide value keeps the loop scalar, sums, differences, products and choices do not.
+ * A stream with one of the first two is taken in blocks of elements (back/gather.c).  As on tiles, `wide` values along
+ * a line have the build's precision: a function of a wide value keeps the loop scalar, sums, differences, products and
+ * choices do not.
  *
- * Lines are laid along the index that all arrays have last but for strides that only a call knows; the code tests these, and the
- * scalar loop stands beside. */
+ * Lines are laid along the index that all arrays have last but for strides that only a call knows; the code tests
+ * these, and the scalar loop stands beside. */
 #include "ir/build.h"
 #include "tile/tile.h"
 
@@ -95,7 +97,8 @@ static bool is_line(Walk *w, Val v) {
   return true;
 }
 
-/* What is summed keeps the digits, and the range, of what is stored in f64: messages and counts; what is stored in f32 has lost them. */
+/* What is summed keeps the digits, and the range, of what is stored in f64: messages and counts; what is stored in f32
+ * has lost them. */
 static bool is_line_of(const Kernel *k, Val v, Val index, bool wide) {
   Walk w = walk_along(k, index);
   w.wide = wide;
@@ -126,10 +129,12 @@ static bool is_tiled(const TilePlan *p, const Region *r) {
 
 bool tile_sums_line(const TilePlan *p, const Loop *l) {
   const Kernel *k = p->k;
-  if (l->kind != LOOP_REDUCE || l->mask || l->seed || !l->accs.n || l->accs.n > TILE_LINE_ACCS || is_tiled(p, l->body)) return false;
+  if (l->kind != LOOP_REDUCE || l->mask || l->seed || !l->accs.n || l->accs.n > TILE_LINE_ACCS || is_tiled(p, l->body))
+    return false;
   for (uint32_t n = 0; n < l->accs.n; n++) {
     const Acc *a = l->accs.at[n];
-    if (a->kind != ACC_SUM || a->naxis || a->type != IR_WIDE || !a->body.x || !tile_is_line(k, a->body.x, l->index)) return false;
+    if (a->kind != ACC_SUM || a->naxis || a->type != IR_WIDE || !a->body.x || !tile_is_line(k, a->body.x, l->index))
+      return false;
   }
   return is_straight(k, l->body, l->index);
 }

@@ -59,8 +59,10 @@ static int run(void) {
       [attn_attention_out_lse] = {.data = lse, .size = {M}, .stride = {1}},
       /* the third output's data is NULL: it is not computed */
   };
-  int64_t sizes[attn_attention_sizes] = {
-      [attn_attention_size_M] = M, [attn_attention_size_N] = N, [attn_attention_size_D] = D, [attn_attention_size_C] = C};
+  int64_t sizes[attn_attention_sizes] = {[attn_attention_size_M] = M,
+                                         [attn_attention_size_N] = N,
+                                         [attn_attention_size_D] = D,
+                                         [attn_attention_size_C] = C};
   size_t bytes = attn_attention_workspace(sizes, 1);
   void *workspace = bytes ? malloc(bytes) : NULL;
   attn_error error;

@@ -1,5 +1,5 @@
-/* assign: the heaviest matching of rows into columns, and the prices that prove it (Kuhn 1955, Munkres 1957; row by row along
- * shortest augmenting paths, Jonker & Volgenant 1987).
+/* assign: the heaviest matching of rows into columns, and the prices that prove it (Kuhn 1955, Munkres 1957; row by row
+ * along shortest augmenting paths, Jonker & Volgenant 1987).
  *
  *   w(i, j) <= row(i) + column(j),  none(i) <= row(i),  column(j) >= 0,   with equality on what is matched
  *

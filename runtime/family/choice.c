@@ -1,9 +1,9 @@
 /* choice: what a file may ask for in place of the posterior of one choice: its largest weights, or another entropy.
  *
  *   top      the k largest weights, the first of equals, divided by their sum
- *   entmax   argmax over p of p . log_w + sum (p - p^alpha) / (alpha (alpha - 1)): p = [(alpha - 1) log_w - t]_+^(1 / (alpha - 1))
- *            with the t at which they sum to 1 (Peters et al. 2019; alpha = 2: Martins & Astudillo 2016); alpha = 1 leaves p
- *            as it is.  About the largest weight t lies in [-1, 0]: at -1 the largest part alone is 1. */
+ *   entmax   argmax over p of p . log_w + sum (p - p^alpha) / (alpha (alpha - 1)): p = [(alpha - 1) log_w - t]_+^(1 /
+ * (alpha - 1)) with the t at which they sum to 1 (Peters et al. 2019; alpha = 2: Martins & Astudillo 2016); alpha = 1
+ * leaves p as it is.  About the largest weight t lies in [-1, 0]: at -1 the largest part alone is 1. */
 #include <math.h>
 #include <stdbool.h>
 #include <string.h>

@@ -1,7 +1,7 @@
 /* eight: vectors of eight doubles, one register or several of whatever processor, and functions of plain.h on them.
  *
- * Additions and multiplications alone, each rounded: the bits do not depend on the processor.  Arguments are passed by address, since
- * code for several processors shares these functions, and registers differ. */
+ * Additions and multiplications alone, each rounded: the bits do not depend on the processor.  Arguments are passed by
+ * address, since code for several processors shares these functions, and registers differ. */
 #ifndef ATTN_RT_EIGHT_H
 #define ATTN_RT_EIGHT_H
 
@@ -81,7 +81,8 @@ ALWAYS double eight_most(const Vec *x) {
   return s[0] > s[1] ? s[0] : s[1];
 }
 
-/* plain_exp of numbers from -700 to 700, its polynomial by pairs of terms: a shorter chain of operations, other bits. */
+/* plain_exp of numbers from -700 to 700, its polynomial by pairs of terms: a shorter chain of operations, other bits.
+ */
 ALWAYS void eight_exp(Vec *to, const Vec *from) {
   Vec in = *from, whole = in * 1.44269504088896341 + 0x1.8p52, n = whole - 0x1.8p52;
   Vec r = in - n * PLAIN_LN2_HIGH - n * PLAIN_LN2_LOW, r2 = r * r, r4 = r2 * r2;
@@ -101,7 +102,8 @@ ALWAYS void eight_log(Vec *to, const Vec *from) {
   Vec n = (Vec)((high >> 52) | 0x4330000000000000) - (0x1p52 + 1024);
   Vec f = (Vec)((raw & 0xfffffffffffff) + 0x3fe6a09e667f3bcd) - 1, s = f / (2 + f), z = s * s;
   Vec z2 = z * z, p0 = 6.666666666666735130e-01 + z * 3.999999999940941908e-01;
-  Vec p2 = 2.857142874366239149e-01 + z * 2.222219843214978396e-01, p4 = 1.818357216161805012e-01 + z * 1.531383769920937332e-01;
+  Vec p2 = 2.857142874366239149e-01 + z * 2.222219843214978396e-01,
+      p4 = 1.818357216161805012e-01 + z * 1.531383769920937332e-01;
   Vec p = p0 + z2 * (p2 + z2 * (p4 + z2 * 1.479819860511658591e-01));
   Vec half = f * f * 0.5, y = n * PLAIN_LN2_HIGH - ((half - (s * (half + p * z) + n * PLAIN_LN2_LOW)) - f);
   eight_choose(to, &there, &y, &none);

@@ -1,8 +1,9 @@
 /* four: what closing a matrix by four nodes at a time shares between precisions: see tree_inverse.c.
  *
- * Closing: how four nodes come to be expressed by all others.  Row i has in lane k < FOUR what node i of them has for node k, in lane FOUR
- * what it has for all nodes that come later, then 0.  Taking in the k-th leaves the inverse so far in the lanes below FOUR.  Steps of their
- * own, since each waits for its division: others' work may stand between.  A node that is missing has 0 everywhere, and so has the inverse.
+ * Closing: how four nodes come to be expressed by all others.  Row i has in lane k < FOUR what node i of them has for
+ * node k, in lane FOUR what it has for all nodes that come later, then 0.  Taking in the k-th leaves the inverse so far
+ * in the lanes below FOUR.  Steps of their own, since each waits for its division: others' work may stand between.  A
+ * node that is missing has 0 everywhere, and so has the inverse.
  *
  * No subtraction. */
 #ifndef ATTN_RT_FOUR_H
@@ -14,7 +15,8 @@ enum { FOUR = 4 };
 
 ALWAYS int64_t at_most_four(int64_t n) { return n < FOUR ? n : FOUR; }
 
-/* close_KIND(row, k): the k-th of them is taken in; its pivot.  V is a vector of eight of REAL, B of as many whole numbers WHOLE. */
+/* close_KIND(row, k): the k-th of them is taken in; its pivot.  V is a vector of eight of REAL, B of as many whole
+ * numbers WHOLE. */
 #define CLOSE(KIND, REAL, V, B, WHOLE)                                          \
   ALWAYS REAL close_##KIND(V *row, int64_t k) {                                 \
     V r = row[k];                                                               \

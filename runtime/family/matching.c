@@ -1,18 +1,18 @@
 /* matching: sums over bijections and matchings, by subsets.
  *
- * The side with fewer members is a set S of bits; the members of the other side, the line, come one after another, and each
- * takes one bit that is not in S, or is passed over:
+ * The side with fewer members is a set S of bits; the members of the other side, the line, come one after another, and
+ * each takes one bit that is not in S, or is passed over:
  *
  *   before[l + 1, S] = before[l, S] pass_l + sum_{k in S} before[l, S - k] w(l, k)        before[0, {}] = 1
  *   after[l, S]      = after[l + 1, S] pass_l + sum_{k not in S} w(l, k) after[l + 1, S + k]
  *   P(l takes k)     = sum_{S without k} before[l, S] w(l, k) after[l + 1, S + k] / Z
  *
- * Rows that are the line pass with the weight of none; columns pass freely, and rows that are bits and remain at the end have
- * none.  Where nobody may pass, l is the size of S and one table does for all l (a permanent; Bellman 1962).
+ * Rows that are the line pass with the weight of none; columns pass freely, and rows that are bits and remain at the
+ * end have none.  Where nobody may pass, l is the size of S and one table does for all l (a permanent; Bellman 1962).
  *
- * All weights are divided by the prices of the best matching (assign.c): then every partial product is at most 1 and the best
- * matching is 1, so that linear arithmetic neither overflows nor loses what could matter: what underflows has a
- * probability below 1e-300.  Time: line 2^bits bits / 2, twice where somebody may pass for every l. */
+ * All weights are divided by the prices of the best matching (assign.c): then every partial product is at most 1 and
+ * the best matching is 1, so that linear arithmetic neither overflows nor loses what could matter: what underflows has
+ * a probability below 1e-300.  Time: line 2^bits bits / 2, twice where somebody may pass for every l. */
 #include <math.h>
 #include <string.h>
 
@@ -71,7 +71,9 @@ static bool prepare(Sums *s, const int64_t *n, const double *weights, double *wo
 static int64_t popcount(int64_t x) { return __builtin_popcountll((unsigned long long)x); }
 
 /* Of the subsets that l members of the line can have taken. */
-static bool reachable(const Sums *s, int64_t l, int64_t set) { return s->may_pass ? popcount(set) <= l : popcount(set) == l; }
+static bool reachable(const Sums *s, int64_t l, int64_t set) {
+  return s->may_pass ? popcount(set) <= l : popcount(set) == l;
+}
 
 static void forward(const Sums *s) {
   memset(s->before, 0, (size_t)table_size(s) * sizeof *s->before);
@@ -168,7 +170,8 @@ static double prices_left(const Sums *s, double z) {
   return mean;
 }
 
-/* H = log Z - E[log weight], all about the prices: whatever the size of scores, what is left of them is that of the sums. */
+/* H = log Z - E[log weight], all about the prices: whatever the size of scores, what is left of them is that of the
+ * sums. */
 static double entropy(const Sums *s, double z, const double *log_p) {
   const Assign *a = &s->a;
   double mean = prices_left(s, z);
@@ -204,7 +207,7 @@ void attn_rt_matching_sum(const int64_t *n, const void *const *in, void *const *
   z[1] = entropy(&s, sum, log_p);
 }
 
-/* ---- draws: the line in turn, each given what is taken ------------------------------------------------------------------- */
+/* ---- draws: the line in turn, each given what is taken ----------------------------------------------------------- */
 
 void attn_rt_matching_draw(const int64_t *n, const void *const *in, void *const *out, double *work) {
   Sums s = {.a = {.m = n[0], .n = n[1], .none = n[2] > n[1], .local = in[0]}};
@@ -238,7 +241,7 @@ void attn_rt_matching_draw(const int64_t *n, const void *const *in, void *const 
   }
 }
 
-/* ---- the heaviest one: the first of equals in lexicographic order ----------------------------------------------------------- */
+/* ---- the heaviest one: the first of equals in lexicographic order ------------------------------------------------ */
 
 void attn_rt_matching_best(const int64_t *n, const void *const *in, void *const *out, double *work) {
   int64_t m = n[0], *choice = out[0], *only = (int64_t *)(void *)work, *other = only + m;
@@ -257,7 +260,8 @@ void attn_rt_matching_best(const int64_t *n, const void *const *in, void *const 
       /* Only what its prices leave nothing of can be in another best matching. */
       if (!(local(&a, i, c) + a.u[i] + (c < a.n ? a.v[c] : a.v[a.n + i]) >= -4 * tolerance)) continue;
       only[i] = c;
-      if (attn_rt_assign(&a, other, &total) && total >= best - tolerance) memcpy(choice, other, (size_t)m * sizeof *choice);
+      if (attn_rt_assign(&a, other, &total) && total >= best - tolerance)
+        memcpy(choice, other, (size_t)m * sizeof *choice);
       else {
         only[i] = -1;
         attn_rt_assign(&a, other, &total); /* its prices again */

@@ -2,13 +2,15 @@
  *
  * With S(v) the variables that remain and share a factor, or a message, with v when it is eliminated (network_order.c),
  *
- *   psi_v(s, x)  = product of what has come to v's clique                       message_v(s) = sum over x of psi_v(s, x)
- *   upward       the message goes to the first of S(v) to be eliminated; what is left of nothing is log Z of a component
- *   downward     p(s) is the sum of the clique above over what is not in S(v);  p(s, x) = p(s) psi_v(s, x) / message_v(s)
+ *   psi_v(s, x)  = product of what has come to v's clique                       message_v(s) = sum over x of psi_v(s,
+ * x) upward       the message goes to the first of S(v) to be eliminated; what is left of nothing is log Z of a
+ * component downward     p(s) is the sum of the clique above over what is not in S(v);  p(s, x) = p(s) psi_v(s, x) /
+ * message_v(s)
  *
- * (Zhang & Poole 1994; the cliques are a junction tree, Lauritzen & Spiegelhalter 1988).  In three semirings: sums of products
- * in log space, maxima, and numbers of values.  Messages are kept relative to their largest entry, which adds up beside them, and so are
- * factors whose largest is beyond LARGE: scores of any size keep their digits.  The entropy is the chain rule, sum_v E[- log p(x | s)]. */
+ * (Zhang & Poole 1994; the cliques are a junction tree, Lauritzen & Spiegelhalter 1988).  In three semirings: sums of
+ * products in log space, maxima, and numbers of values.  Messages are kept relative to their largest entry, which adds
+ * up beside them, and so are factors whose largest is beyond LARGE: scores of any size keep their digits.  The entropy
+ * is the chain rule, sum_v E[- log p(x | s)]. */
 #include <math.h>
 #include <string.h>
 
@@ -69,7 +71,9 @@ static double shift_of(const NetworkSums *s, const NetworkFactor *f) {
 }
 
 /* Where a factor goes: to a variable without values, else to the first one that is eliminated. */
-static int64_t turn(const NetworkGraph *net, int64_t v) { return net->size[v] == 0 ? -1 : net->size[v] == 1 ? net->vars : net->at[v]; }
+static int64_t turn(const NetworkGraph *net, int64_t v) {
+  return net->size[v] == 0 ? -1 : net->size[v] == 1 ? net->vars : net->at[v];
+}
 
 static void place_factors(NetworkSums *s, int32_t *used) {
   NetworkFactors all = {.net = &s->net};
@@ -79,7 +83,9 @@ static void place_factors(NetworkSums *s, int32_t *used) {
     if (first < 0) continue; /* totals */
     for (int64_t k = 0; k < f.names; k++)
       if (f.scope[k] >= 0 && turn(&s->net, f.scope[k]) < turn(&s->net, first)) first = f.scope[k];
-    add_source(s, used, first, (NetworkSource){s->net.table + f.table, f.dims, f.scope - s->net.scope, (int32_t)f.names, -1, f.is_prior, shift_of(s, &f)});
+    add_source(s, used, first,
+               (NetworkSource){s->net.table + f.table, f.dims, f.scope - s->net.scope, (int32_t)f.names, -1, f.is_prior,
+                               shift_of(s, &f)});
   }
 }
 
@@ -91,11 +97,20 @@ static void place_messages(NetworkSums *s, int32_t *used) {
     }
 }
 
-bool attn_rt_network_prepare(NetworkSums *s, NetworkRing ring, const int64_t *n, const void *const *in, NetworkWork *work, double *over) {
+bool attn_rt_network_prepare(NetworkSums *s, NetworkRing ring, const int64_t *n, const void *const *in,
+                             NetworkWork *work, double *over) {
   NetworkGraph *net = &s->net;
   *s = (NetworkSums){.ring = ring};
-  *net = (NetworkGraph){.vars = n[N_VARS], .groups = n[N_GROUPS], .names = n[N_NAMES], .table = in[0], .scope = in[1], .group = in[2], .dims = in[3], .var = in[4],
-                   .held = n[N_HELD], .held_value = n[N_HELD_VALUE]};
+  *net = (NetworkGraph){.vars = n[N_VARS],
+                        .groups = n[N_GROUPS],
+                        .names = n[N_NAMES],
+                        .table = in[0],
+                        .scope = in[1],
+                        .group = in[2],
+                        .dims = in[3],
+                        .var = in[4],
+                        .held = n[N_HELD],
+                        .held_value = n[N_HELD_VALUE]};
   for (int64_t g = 0; g < net->groups; g++) net->factors += net->group[4 * g];
   s->component = take(work, net->vars, sizeof *s->component);
   s->total = take(work, net->vars, sizeof *s->total);
@@ -202,7 +217,8 @@ static void restrict_row(const NetworkSums *s, int64_t v, double *row) {
     if (x != s->only[v]) row[x] = -INFINITY;
 }
 
-static void multiply(const NetworkSums *s, double *row, const NetworkSource *source, int64_t at, int64_t stride, int64_t n) {
+static void multiply(const NetworkSums *s, double *row, const NetworkSource *source, int64_t at, int64_t stride,
+                     int64_t n) {
   const double *table = source->table;
   if (s->ring != NETWORK_COUNT) {
     for (int64_t x = 0; x < n; x++) row[x] = network_logmul(row[x], table[at + x * stride] - source->shift);
@@ -334,7 +350,9 @@ static void pass_down(Down *d, int64_t v, const NetworkSource *source, const int
   int64_t rows = attn_rt_network_separator(s, v), own = s->net.size[v], n = s->net.len[v];
   NetworkView view = attn_rt_network_view(s, source, v);
   bool is_factor = source->scope >= 0;
-  double *to = !is_factor ? s->marginal + s->table[-1 - source->scope] : d->joint ? d->joint + (source->table - s->net.table) : NULL;
+  double *to = !is_factor ? s->marginal + s->table[-1 - source->scope]
+               : d->joint ? d->joint + (source->table - s->net.table)
+                          : NULL;
   bool prior = is_factor && source->is_prior;
   if (!to && !prior) return;
   Walk w;

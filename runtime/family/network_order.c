@@ -1,8 +1,8 @@
 /* network_order: in which order the variables of a network are summed out.
  *
- * Summing out a variable joins all that it shares a factor with: they become the scope of a new factor.  Factors and those new
- * ones are kept as elements, each a list of variables (a quotient graph: George & Liu 1981), so that memory never grows: what is
- * absorbed has more names than what comes of it.
+ * Summing out a variable joins all that it shares a factor with: they become the scope of a new factor.  Factors and
+ * those new ones are kept as elements, each a list of variables (a quotient graph: George & Liu 1981), so that memory
+ * never grows: what is absorbed has more names than what comes of it.
  *
  * Orders that are tried, the one with the fewest cells in all cliques is taken:
  *   min-fill     next is the variable that joins the fewest pairs anew (ties: the fewest cells, then the lowest number)
@@ -187,7 +187,9 @@ static double key_of(Graph *g, int64_t v, Rule rule, int64_t round) {
 
 /* ---- a heap of variables, the smallest key first, then the lowest number --------------------------------- */
 
-static bool comes_before(const Graph *g, int32_t a, int32_t b) { return g->key[a] < g->key[b] || (g->key[a] == g->key[b] && a < b); }
+static bool comes_before(const Graph *g, int32_t a, int32_t b) {
+  return g->key[a] < g->key[b] || (g->key[a] == g->key[b] && a < b);
+}
 
 static void put(Graph *g, int32_t place, int32_t v) {
   g->heap[place] = v;
@@ -298,7 +300,9 @@ static Tally try_order(Graph *g, Rule rule, int64_t round, double best, int64_t 
   return t;
 }
 
-static bool within_limits(const Tally *t) { return t->fits && t->cells <= NETWORK_MAX_CELLS && t->kept <= NETWORK_MAX_KEPT; }
+static bool within_limits(const Tally *t) {
+  return t->fits && t->cells <= NETWORK_MAX_CELLS && t->kept <= NETWORK_MAX_KEPT;
+}
 
 /* ---- separators of the order taken ----------------------------------------------------------------------- */
 

@@ -1,8 +1,9 @@
 /* network_pick: the heaviest value of a network, and draws.
  *
- * With all messages in hand values are picked from the last variable eliminated to the first, each given those of its separator:
- * the largest of psi (Dechter 1999), or a draw in proportion to it.  Where values are equally heavy the first in the order of the
- * variables is found by holding one variable after another at its lowest value that still leads to the maximum. */
+ * With all messages in hand values are picked from the last variable eliminated to the first, each given those of its
+ * separator: the largest of psi (Dechter 1999), or a draw in proportion to it.  Where values are equally heavy the
+ * first in the order of the variables is found by holding one variable after another at its lowest value that still
+ * leads to the maximum. */
 #include <math.h>
 #include <string.h>
 

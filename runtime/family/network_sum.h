@@ -35,7 +35,8 @@ typedef struct NetworkSums {
 } NetworkSums;
 
 /* n and in: as the routines get them.  False: above the limits, *over says by how much. */
-bool attn_rt_network_prepare(NetworkSums *s, NetworkRing ring, const int64_t *n, const void *const *in, NetworkWork *work, double *over);
+bool attn_rt_network_prepare(NetworkSums *s, NetworkRing ring, const int64_t *n, const void *const *in,
+                             NetworkWork *work, double *over);
 /* All messages, and the totals of components. */
 void attn_rt_network_upward(NetworkSums *s);
 void attn_rt_network_message(NetworkSums *s, int64_t v);
@@ -43,11 +44,14 @@ double attn_rt_network_part(const NetworkSums *s, int64_t v); /* what v's clique
 void attn_rt_network_enter(NetworkSums *s, int64_t v); /* slots of the clique */
 void attn_rt_network_leave(NetworkSums *s, int64_t v);
 NetworkView attn_rt_network_view(const NetworkSums *s, const NetworkSource *source, int64_t v);
-/* The clique's product at one value of its separator, for every value of v, into to[size of v]; pick: values by variable. */
+/* The clique's product at one value of its separator, for every value of v, into to[size of v]; pick: values by
+ * variable. */
 void attn_rt_network_slice(NetworkSums *s, int64_t v, const int64_t *pick, double *to);
 void attn_rt_network_clique(NetworkSums *s, int64_t v); /* the product of its sources, into psi */
 int64_t attn_rt_network_separator(const NetworkSums *s, int64_t v); /* cells */
 
-static inline double network_logmul(double a, double b) { return a == -__builtin_inf() || b == -__builtin_inf() ? -__builtin_inf() : a + b; }
+static inline double network_logmul(double a, double b) {
+  return a == -__builtin_inf() || b == -__builtin_inf() ? -__builtin_inf() : a + b;
+}
 
 #endif

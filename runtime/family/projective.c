@@ -1,6 +1,7 @@
 /* projective: sums over trees without crossing arcs, by spans (Eisner 1996, 2000).
  *
- * Words are 1 .. n, the place left of them is 0.  Over words i .. j, with an arc between the two, or all hanging from one:
+ * Words are 1 .. n, the place left of them is 0.  Over words i .. j, with an arc between the two, or all hanging from
+ * one:
  *
  *   bare[i,j]  = sum_{i<=k<j} right[i,k] left[k+1,j]        two halves that meet
  *   out[i,j]   = bare * w(i -> j),  back[i,j] = bare * w(j -> i), i > 0
@@ -8,8 +9,8 @@
  *   right[i,j] = sum_{i<k<=j} out[i,k] right[k,j]           all of i .. j under i
  *   Z          = right[0, n]
  *
- * (+, *) is (log-sum-exp, +) for sums and (max, +) for the best tree.  The same backwards gives for each arc the sum, or the
- * best, of all trees that have it.  Time n^3.
+ * (+, *) is (log-sum-exp, +) for sums and (max, +) for the best tree.  The same backwards gives for each arc the sum,
+ * or the best, of all trees that have it.  Time n^3.
  *
  * Each word's largest log weight is taken out first: it has one arc in every tree. */
 #include <math.h>
@@ -33,7 +34,9 @@ static double plus(const Spans *s, double x, double y) {
   return s->max || low == -INFINITY ? high : high + log1p(exp(low - high));
 }
 
-static double *cell(const Spans *s, double *const *charts, Chart c, int64_t i, int64_t j) { return charts[c] + i * s->width + j; }
+static double *cell(const Spans *s, double *const *charts, Chart c, int64_t i, int64_t j) {
+  return charts[c] + i * s->width + j;
+}
 static double held(const Spans *s, Chart c, int64_t i, int64_t j) { return *cell(s, s->in, c, i, j); }
 
 static void add_around(const Spans *s, Chart c, int64_t i, int64_t j, double x) {
@@ -72,7 +75,8 @@ static void inside(const Spans *s) {
     }
 }
 
-static void around_join(const Spans *s, double w, Chart x, Chart y, int64_t i, int64_t j, int64_t from, int64_t to, int64_t skip) {
+static void around_join(const Spans *s, double w, Chart x, Chart y, int64_t i, int64_t j, int64_t from, int64_t to,
+                        int64_t skip) {
   if (w == -INFINITY) return;
   for (int64_t k = from; k < to; k++) {
     add_around(s, x, i, k, w + held(s, y, k + skip, j));
@@ -102,8 +106,8 @@ static double with_arc(const Spans *s, int64_t h, int64_t m) {
   return held(s, c, i, j) + *cell(s, s->around, c, i, j);
 }
 
-/* The log probabilities of m's arcs, to[h].  Each word's own sum is that over all trees, but for what scores leave of its digits:
- * probabilities add up to 1 all the same. */
+/* The log probabilities of m's arcs, to[h].  Each word's own sum is that over all trees, but for what scores leave of
+ * its digits: probabilities add up to 1 all the same. */
 static void arcs_to(const Spans *s, int64_t m, double *to) {
   double max = -INFINITY, sum = 0;
   for (int64_t h = 0; h <= s->n; h++) to[h] = h == m ? -INFINITY : with_arc(s, h, m);
@@ -200,11 +204,18 @@ void attn_rt_projective_best(const int64_t *n, const void *const *in, void *cons
   for (int64_t k = 0; k < words && fails; k++) choice[k] = FAMILY_EMPTY;
 }
 
-/* ---- draws: from the whole span downward, each split given the span ---------------------------------------------------- */
+/* ---- draws: from the whole span downward, each split given the span ---------------------------------------------- */
 
 typedef struct Item { int64_t chart, i, j; } Item;
 
-typedef struct Draw { const Spans *s; const double *u; int64_t used; Item *stack; int64_t depth; int64_t *choice; } Draw;
+typedef struct Draw {
+  const Spans *s;
+  const double *u;
+  int64_t used;
+  Item *stack;
+  int64_t depth;
+  int64_t *choice;
+} Draw;
 
 static void push(Draw *d, Chart c, int64_t i, int64_t j) {
   if (i != j) d->stack[d->depth++] = (Item){c, i, j};

@@ -2,8 +2,8 @@
  *
  * By scaling rows and columns in turn (Sinkhorn 1964; Cuturi 2013) the result is e^(local + f + g), which in the limit
  * is the doubly stochastic P with the largest <P, local> + H(P), entries being independent but for their sums.
- * By messages (Huang & Jebara 2009, Vontobel 2013) it is in the limit a stationary point of the Bethe free energy: the exact
- * marginals if rows and columns met in no circle.
+ * By messages (Huang & Jebara 2009, Vontobel 2013) it is in the limit a stationary point of the Bethe free energy: the
+ * exact marginals if rows and columns met in no circle.
  *
  * A step is rows, then columns; it starts from zeros.  z: 0 where some bijection has weight, -inf where none has. */
 #include <math.h>

@@ -25,7 +25,7 @@ CLOSE(float, float, F8, I8, uint32_t)
 
 typedef struct Single {
   int64_t nodes, width, wide; /* columns of weights, and of what is inverted: whole groups of EIGHT, zeros behind */
-  int64_t stride;             /* of rows, which begin where cache lines do: vectors that lie across two take twice the time */
+  int64_t stride; /* of rows, which begin where cache lines do: vectors that lie across two take twice the time */
   bool one_root, sixteen;     /* sixteen: registers have as many */
   float *less, *arc; /* [nodes, stride]: log weights less m log 2, and weights; 0 where there is none */
   float *a;          /* [nodes, stride]: what is inverted */

@@ -1,7 +1,9 @@
-/* single_weights: of a tree's log weights x the weights e^x 2^-m in single precision, m of the row: x is not rounded on the way.
+/* single_weights: of a tree's log weights x the weights e^x 2^-m in single precision, m of the row: x is not rounded on
+ * the way.
  *
- * m is about log2 of the weight of the row's arc to the root: then no row waits for its largest.  Where some log weight is further than RANGE
- * from that, or is -inf (a gap), m is about log2 of the row's largest.  In both cases all weights lie within e^RANGE of 2^m. */
+ * m is about log2 of the weight of the row's arc to the root: then no row waits for its largest.  Where some log weight
+ * is further than RANGE from that, or is -inf (a gap), m is about log2 of the row's largest.  In both cases all weights
+ * lie within e^RANGE of 2^m. */
 #ifndef ATTN_RT_SINGLE_WEIGHTS_H
 #define ATTN_RT_SINGLE_WEIGHTS_H
 
@@ -19,28 +21,30 @@
 
 /* F is F8 or F16.
  * of_row: n log weights, from column j on; `none` at the node itself and behind the nodes.
- * weigh: of log weights x, less = x - s and e = e^x 2^-m, s = m log 2; gaps: some x may be -inf, then less is at most -RANGE and
- * e is 0.  bad gets a sign where x is out of range; where it is no number, less is none. */
-#define ROWS(SIZE, F, I, PLACES)                                                                                        \
-  ALWAYS void of_row##SIZE(F *to, const float *row, int64_t i, int64_t j, int64_t n, float none) {                       \
-    I lane = {PLACES}, drop = (I)(lane == (I){0} + (uint32_t)(i - j));                                                   \
-    if (j + SIZE > n) drop |= (I)(lane >= (I){0} + (uint32_t)(n - j));                                                   \
-    *to = (F)((drop & (I)((F){0} + none)) | (~drop & (I) * at##SIZE(row + j)));                                          \
-  }                                                                                                                      \
-  ALWAYS void weigh##SIZE(const F *from, const I *m, const F *s, bool gaps, F *less, F *e, I *bad) {                     \
-    F x = *from;                                                                                                         \
-    I there = (I)(x > (F){0} - INFINITY);                                                                                \
-    F least = *s - 2 * RANGE;\
-    if (gaps) larger##SIZE(&x, &x, &least);                                                                       \
-    F whole = x * LOG2_E + ROUND, n = whole - ROUND, d = x - *s, r = x - n * LN2_HIGH - n * LN2_LOW, r2 = r * r;         \
-    F p = (5.0000001201e-1F + r * 1.6666665459e-1F) +                                                                    \
-          r2 * ((4.1665795894e-2F + r * 8.3334519073e-3F) + r2 * (1.3981999507e-3F + r * 1.9875691500e-4F));             \
-    F y = p * r2 + r + 1;                                                                                                \
-    I power = (I)y + (((I)whole - *m) << 23);                                                                            \
-    if (!gaps) *bad |= (I)(RANGE * RANGE - d * d);                                                                       \
-    else *bad |= (((I)(RANGE * RANGE - d * d) & there) | ~(I)(*from < INFINITY)) & 0x80000000, power &= there;           \
-    *less = d;                                                                                                           \
-    *e = (F)power;                                                                                                       \
+ * weigh: of log weights x, less = x - s and e = e^x 2^-m, s = m log 2; gaps: some x may be -inf, then less is at most
+ * -RANGE and e is 0.  bad gets a sign where x is out of range; where it is no number, less is none. */
+#define ROWS(SIZE, F, I, PLACES)                                                                                       \
+  ALWAYS void of_row##SIZE(F *to, const float *row, int64_t i, int64_t j, int64_t n, float none) {                     \
+    I lane = {PLACES}, drop = (I)(lane == (I){0} + (uint32_t)(i - j));                                                 \
+    if (j + SIZE > n) drop |= (I)(lane >= (I){0} + (uint32_t)(n - j));                                                 \
+    *to = (F)((drop & (I)((F){0} + none)) | (~drop & (I) * at##SIZE(row + j)));                                        \
+  }                                                                                                                    \
+  ALWAYS void weigh##SIZE(const F *from, const I *m, const F *s, bool gaps, F *less, F *e, I *bad) {                   \
+    F x = *from;                                                                                                       \
+    I there = (I)(x > (F){0} - INFINITY);                                                                              \
+    F least = *s - 2 * RANGE;                                                                                          \
+    if (gaps) larger##SIZE(&x, &x, &least);                                                                            \
+    F whole = x * LOG2_E + ROUND, n = whole - ROUND, d = x - *s, r = x - n * LN2_HIGH - n * LN2_LOW, r2 = r * r;       \
+    F p = (5.0000001201e-1F + r * 1.6666665459e-1F) +                                                                  \
+          r2 * ((4.1665795894e-2F + r * 8.3334519073e-3F) + r2 * (1.3981999507e-3F + r * 1.9875691500e-4F));           \
+    F y = p * r2 + r + 1;                                                                                              \
+    I power = (I)y + (((I)whole - *m) << 23);                                                                          \
+    if (!gaps)                                                                                                         \
+      *bad |= (I)(RANGE * RANGE - d * d);                                                                              \
+    else                                                                                                               \
+      *bad |= (((I)(RANGE * RANGE - d * d) & there) | ~(I)(*from < INFINITY)) & 0x80000000, power &= there;            \
+    *less = d;                                                                                                         \
+    *e = (F)power;                                                                                                     \
   }
 ROWS(8, F8, I8, PLACES_8)
 ROWS(16, F16, I16, PLACES_16)
@@ -107,7 +111,8 @@ ALWAYS bool start(Single *t, const float *local, bool gaps) {
   weigh_row(t, t->last, n - 1, gaps, &bad);
   bad8 = LANES_8(bad, bad, 0, 1, 2, 3, 4, 5, 6, 7) | LANES_8(bad, bad, 8, 9, 10, 11, 12, 13, 14, 15);
   for (int64_t i = 0; i < w; i += EIGHT)
-    weigh8(at8(t->top + i), (I8 *)(void *)(t->bias + i), at8(t->scale + i), gaps, at8(t->top + i), at8(t->root + i), &bad8);
+    weigh8(at8(t->top + i), (I8 *)(void *)(t->bias + i), at8(t->scale + i), gaps, at8(t->top + i), at8(t->root + i),
+           &bad8);
   for (int64_t i = n; i < w; i++) t->root[i] = 0;
   for (int64_t i = 0; !t->one_root && i < n; i++) {
     float *a = t->a + i * t->stride;

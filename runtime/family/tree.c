@@ -7,17 +7,16 @@
  *
  *   eliminate k:   d_k = sum_j a_kj + r_k,   p_k = (a_k, r_k) / d_k,   a_ij += a_ik p_kj,   r_i += a_ik p_kr
  *   Z            = product of the pivots
- *   P(i -> j)    = a_ij q_j / sum_l a_il q_l,  q_j the probability that the chain from j comes to the root before it comes
- *                  to i (Wilson 1996: a node's arc is where the chain leaves it for the last time): with all but i
- *                  eliminated, q follows from the p backwards, q_k = sum_l p_kl q_l
- * Eliminations are shared by halving: the first half of the nodes is eliminated for all nodes of the second, and the other
- * way round.
+ *   P(i -> j)    = a_ij q_j / sum_l a_il q_l,  q_j the probability that the chain from j comes to the root before it
+ * comes to i (Wilson 1996: a node's arc is where the chain leaves it for the last time): with all but i eliminated, q
+ * follows from the p backwards, q_k = sum_l p_kl q_l Eliminations are shared by halving: the first half of the nodes is
+ * eliminated for all nodes of the second, and the other way round.
  *
- * One root: arcs to the root carry a factor t, and of every sum only the leading term for t -> 0 counts (leading.h); the
- * trees with one root are the coefficient of t^1.
+ * One root: arcs to the root carry a factor t, and of every sum only the leading term for t -> 0 counts (leading.h);
+ * the trees with one root are the coefficient of t^1.
  *
- * Time: 1.5 n^3 additions in log space, or, where their range allows it, of plain numbers (tree_plain.c); where few digits would be lost by
- * one subtraction, n^3 (tree_inverse.c; in single precision tree_single.c). */
+ * Time: 1.5 n^3 additions in log space, or, where their range allows it, of plain numbers (tree_plain.c); where few
+ * digits would be lost by one subtraction, n^3 (tree_inverse.c; in single precision tree_single.c). */
 #include <stddef.h>
 #include <string.h>
 
@@ -25,7 +24,7 @@
 #include "leading.h"
 #include "tree_parts.h"
 
-/* ---- elimination -------------------------------------------------------------------------------------------------- */
+/* ---- elimination ------------------------------------------------------------------------------------------------- */
 
 Leading attn_rt_tree_eliminate(Leading *a, int64_t stride, int64_t k, const int64_t *rest, int64_t n) {
   Leading *row = a + k * stride;
@@ -40,12 +39,13 @@ Leading attn_rt_tree_eliminate(Leading *a, int64_t stride, int64_t k, const int6
     Leading *to = a + rest[x] * stride, via = to[k];
     if (leading_is_zero(via)) continue;
     for (int64_t j = 0; j <= n; j++)
-      if (j != x && !leading_is_zero(row[rest[j]])) to[rest[j]] = leading_add(to[rest[j]], leading_mul(via, row[rest[j]]));
+      if (j != x && !leading_is_zero(row[rest[j]]))
+        to[rest[j]] = leading_add(to[rest[j]], leading_mul(via, row[rest[j]]));
   }
   return d;
 }
 
-/* ---- marginals ---------------------------------------------------------------------------------------------------- */
+/* ---- marginals --------------------------------------------------------------------------------------------------- */
 
 /* Nodes lo .. hi, and what is left of the chain among them, once when they are entered (`base`) and once while one half
  * is eliminated (`now`): rows and columns are nodes less lo, the last column is the root. */
@@ -117,7 +117,8 @@ static Leading arc(const Tree *t, int64_t i, int64_t j) {
   return (Leading){i == j ? -INFINITY : t->local[i * (t->nodes + 1) + j], j == t->nodes && t->one_root};
 }
 
-void attn_rt_tree_choose(const double *local, int64_t nodes, bool one_root, int64_t i, const Leading *q, double *log_p) {
+void attn_rt_tree_choose(const double *local, int64_t nodes, bool one_root, int64_t i, const Leading *q,
+                         double *log_p) {
   const Tree t = {.nodes = nodes, .one_root = one_root, .local = local};
   LeadingSum s = leading_sum_of_none();
   for (int64_t j = 0; j <= nodes; j++) leading_sum_look(&s, leading_mul(arc(&t, i, j), q[j]));
@@ -170,7 +171,7 @@ static void descend(Tree *t, Level l, bool first, int64_t *rest) {
   t->free = back;
 }
 
-/* ---- the face ----------------------------------------------------------------------------------------------------- */
+/* ---- the face ---------------------------------------------------------------------------------------------------- */
 
 bool attn_rt_tree_is_spoilt(const double *local, int64_t nodes) {
   for (int64_t i = 0; i < nodes; i++)
@@ -202,8 +203,8 @@ static void fill(double *to, int64_t n, double x) {
   for (int64_t i = 0; i < n; i++) to[i] = x;
 }
 
-/* H = log Z - E[log weight], both relative to each row's largest log weight; but no more than the rows' own entropies add up to, which is
- * all that is known where these have no digits left. */
+/* H = log Z - E[log weight], both relative to each row's largest log weight; but no more than the rows' own entropies
+ * add up to, which is all that is known where these have no digits left. */
 static void entropy(const Tree *t, double *z) {
   double mean = 0, most = 0;
   for (int64_t i = 0; i < t->nodes; i++) {

@@ -1,14 +1,15 @@
 /* tree_best: the heaviest arborescence, by contracting cycles of best arcs (Chu & Liu 1965, Edmonds 1967).
  *
- * Every node takes its best arc; a cycle becomes one node, whose arcs outward count what they have more than the cycle's own
- * arc at the same member.  Arcs are followed as a path, so that each contraction costs its members times all nodes, and
- * all of them together nodes^2.  A composite node's arc in the end names the member that leaves the cycle.
+ * Every node takes its best arc; a cycle becomes one node, whose arcs outward count what they have more than the
+ * cycle's own arc at the same member.  Arcs are followed as a path, so that each contraction costs its members times
+ * all nodes, and all of them together nodes^2.  A composite node's arc in the end names the member that leaves the
+ * cycle.
  *
  * One root: of two trees that with fewer roots is better, then that of the greater weight.
  *
- * Ties: an arc can be in a best tree only if its weight less what was subtracted on the way (its reduced cost, the dual of the
- * linear programme) is 0.  So for each node in turn the few such arcs that come before the one taken are tried: the tree is
- * made again with that arc alone, and taken where its weight is the same. */
+ * Ties: an arc can be in a best tree only if its weight less what was subtracted on the way (its reduced cost, the dual
+ * of the linear programme) is 0.  So for each node in turn the few such arcs that come before the one taken are tried:
+ * the tree is made again with that arc alone, and taken where its weight is the same. */
 #include <float.h>
 #include <string.h>
 

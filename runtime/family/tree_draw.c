@@ -1,8 +1,8 @@
 /* tree_draw: an exact draw of an arborescence, node by node, each given those before it.
  *
- * What is known of a node's arc makes the node part of the one it leads to: its incoming arcs lead there.  The law of the
- * next node follows from the chain of the nodes still open, all but itself eliminated (tree.c), whose time, a third of the
- * cube of their number, is summed over the nodes. */
+ * What is known of a node's arc makes the node part of the one it leads to: its incoming arcs lead there.  The law of
+ * the next node follows from the chain of the nodes still open, all but itself eliminated (tree.c), whose time, a third
+ * of the cube of their number, is summed over the nodes. */
 #include <string.h>
 
 #include "family.h"

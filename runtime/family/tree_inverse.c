@@ -1,19 +1,18 @@
 /* tree_inverse: the sums of tree.c from one inverse of the chain's matrix, n^3, where that is known to keep the digits.
  *
- * With L = diag(sum of row i) - A, A the arcs and r the arcs to the root, and G = L^-1, the chain from j comes to the root before it
- * comes to i with probability 1 - G_ji / G_ii, and so (Koo et al. 2007)
- *   P(i -> j) = a_ij (G_ii - G_ji),   P(i -> root) = r_i G_ii.
- * G is the closure of a matrix without a negative number, and comes without a subtraction.  Taking in node k:
- *   d = sum over j > k of a_kj, + r_k;   row k: a_kj / d, r_k / d, and 1 / d at k;   other rows: a_i += a_ik row_k, with 0 for a_ik
- * One root: r is of first order.  The last node l is left out; then H is the inverse without l, h = H r what the chain pays at the root
- * before it comes to l, H_jl = 1, g_i = sum over k of a_lk H_ki in l's row, R = r_l + sum over k of a_lk h_k; before it comes to i
- * the chain from j pays
- *   V_ji = h_j - h_i + R / g_i (H_ii - H_ji),  V_jl = h_j,  with h_l = H_li = 0;     P(i -> j) ~ a_ij V_ji,  P(i -> root) ~ r_i.
- * Z is the product of the pivots, and of R.
+ * With L = diag(sum of row i) - A, A the arcs and r the arcs to the root, and G = L^-1, the chain from j comes to the
+ * root before it comes to i with probability 1 - G_ji / G_ii, and so (Koo et al. 2007) P(i -> j) = a_ij (G_ii - G_ji),
+ * P(i -> root) = r_i G_ii. G is the closure of a matrix without a negative number, and comes without a subtraction.
+ * Taking in node k: d = sum over j > k of a_kj, + r_k;   row k: a_kj / d, r_k / d, and 1 / d at k;   other rows: a_i +=
+ * a_ik row_k, with 0 for a_ik One root: r is of first order.  The last node l is left out; then H is the inverse
+ * without l, h = H r what the chain pays at the root before it comes to l, H_jl = 1, g_i = sum over k of a_lk H_ki in
+ * l's row, R = r_l + sum over k of a_lk h_k; before it comes to i the chain from j pays V_ji = h_j - h_i + R / g_i
+ * (H_ii - H_ji),  V_jl = h_j,  with h_l = H_li = 0;     P(i -> j) ~ a_ij V_ji,  P(i -> root) ~ r_i. Z is the product of
+ * the pivots, and of R.
  *
- * The one subtraction is V's.  Where what is left is below SHARE of what it is taken from, the tree goes to tree_plain.c; so does one
- * whose log weights differ by more than RANGE in a row.  Hence at most log2 1 / SHARE bits are lost, and all numbers lie within
- * e^(3 RANGE) n^2 of 1.
+ * The one subtraction is V's.  Where what is left is below SHARE of what it is taken from, the tree goes to
+ * tree_plain.c; so does one whose log weights differ by more than RANGE in a row.  Hence at most log2 1 / SHARE bits
+ * are lost, and all numbers lie within e^(3 RANGE) n^2 of 1.
  *
  * FOUR nodes are taken in at once: their own rows one after another, then all others, in registers.  */
 #include <string.h>
@@ -26,7 +25,8 @@ static const double RANGE = 100, SHARE = 0x1p-14, LEAST = 1e-200;
 typedef struct Inverse {
   int64_t nodes, width; /* of rows: whole groups of EIGHT, zeros behind the nodes */
   bool one_root;
-  double *less, *arc, *a;           /* [nodes, width]: log weights relative to the row's largest, or 0; e to that, or 0; what is inverted */
+  double *less, *arc,
+      *a; /* [nodes, width]: log weights relative to the row's largest, or 0; e to that, or 0; what is inverted */
   double *top, *root, *r;           /* [width]: the same of the arcs to the root */
   double *via;                      /* [nodes, FOUR]: see move_columns */
   double *pivot;                    /* [width]: 1 behind them */
@@ -35,7 +35,7 @@ typedef struct Inverse {
   double shift;                     /* of log Z: the rows' largest */
 } Inverse;
 
-/* ---- weights ------------------------------------------------------------------------------------------------------ */
+/* ---- weights ----------------------------------------------------------------------------------------------------- */
 
 /* Eight log weights from column j on; -inf at the node itself and behind the nodes. */
 ALWAYS void eight_of_row(Vec *to, const double *x, int64_t i, int64_t j, int64_t n) {
@@ -97,7 +97,7 @@ ALWAYS bool start(Inverse *t, const double *local) {
   return eight_none(&bad);
 }
 
-/* ---- the inverse -------------------------------------------------------------------------------------------------- */
+/* ---- the inverse ------------------------------------------------------------------------------------------------- */
 
 /* How the nodes lo .. lo + many, at most FOUR, come to be expressed by all others, and their pivots. */
 ALWAYS void close_nodes(Inverse *t, int64_t lo, int64_t many) {
@@ -216,9 +216,10 @@ ALWAYS void invert(Inverse *t) {
   }
 }
 
-/* ---- marginals ---------------------------------------------------------------------------------------------------- */
+/* ---- marginals --------------------------------------------------------------------------------------------------- */
 
-/* What V is made of: high[i] = h_i, scale[i] the factor of H_ii - H_ji; a's last row then is H's, 0.  False: R out of bounds. */
+/* What V is made of: high[i] = h_i, scale[i] the factor of H_ii - H_ji; a's last row then is H's, 0.  False: R out of
+ * bounds. */
 ALWAYS bool place(Inverse *t) {
   int64_t n = t->nodes, w = t->width, l = n - 1;
   for (int64_t i = 0; i < w; i++) t->high[i] = 0;
@@ -246,7 +247,8 @@ ALWAYS void what_is_left(const Inverse *t, int64_t i, int64_t j, const Vec *own,
 
 TRANSPOSE(double, Vec, LANES)
 
-/* Of rows i .. i + rows, at most EIGHT, arc becomes the weights of choices, sum and mean of the log weight their sums.  False: too little left. */
+/* Of rows i .. i + rows, at most EIGHT, arc becomes the weights of choices, sum and mean of the log weight their sums.
+ * False: too little left. */
 ALWAYS bool choices_of_rows(Inverse *t, int64_t i, int64_t rows) {
   int64_t w = t->width;
   Vec own = {0}, sum[EIGHT] = {{0}}, mean[EIGHT] = {{0}}, v[EIGHT], zero = {0};
@@ -334,8 +336,10 @@ ALWAYS bool marginals(Inverse *t, double *log_p, double *p, double *z) {
 
 ALWAYS bool run(const double *local, int64_t nodes, bool one_root, double *log_p, double *p, double *z, double *work) {
   int64_t w = up(nodes), cells = nodes * w;
-  work += (EIGHT - (uintptr_t)work / sizeof *work % EIGHT) % EIGHT; /* vectors that lie across two lines take twice the time */
-  Inverse t = {.nodes = nodes, .width = w, .one_root = one_root, .less = work, .arc = work + cells, .a = work + 2 * cells};
+  work += (EIGHT - (uintptr_t)work / sizeof *work % EIGHT) %
+          EIGHT; /* vectors that lie across two lines take twice the time */
+  Inverse t = {
+      .nodes = nodes, .width = w, .one_root = one_root, .less = work, .arc = work + cells, .a = work + 2 * cells};
   double **line[] = {&t.top, &t.root, &t.r, &t.pivot, &t.sum, &t.scale, &t.high, &t.mean, &t.spare, &t.via};
   for (int k = 0; k < 10; k++) *line[k] = work + 3 * cells + k * w;
   if (!start(&t, local)) return false;
@@ -343,12 +347,12 @@ ALWAYS bool run(const double *local, int64_t nodes, bool one_root, double *log_p
   return marginals(&t, log_p, p, z);
 }
 
-/* ---- one code for several processors -------------------------------------------------------------------------------- */
+/* ---- one code for several processors ----------------------------------------------------------------------------- */
 
-#define PROCESSOR(NAME, TARGET)                                                                                    \
-  TARGET static bool run_##NAME(const double *local, int64_t nodes, bool one_root, double *log_p, double *p, double *z, \
-                                double *work) {                                                                       \
-    return run(local, nodes, one_root, log_p, p, z, work);                                                            \
+#define PROCESSOR(NAME, TARGET)                                                                                        \
+  TARGET static bool run_##NAME(const double *local, int64_t nodes, bool one_root, double *log_p, double *p,           \
+                                double *z, double *work) {                                                             \
+    return run(local, nodes, one_root, log_p, p, z, work);                                                             \
   }
 
 PROCESSOR(any, )
@@ -357,7 +361,8 @@ PROCESSOR(avx2, __attribute__((target("avx2"))))
 PROCESSOR(avx512, FOR_512)
 #endif
 
-bool attn_rt_tree_inverse(const double *local, int64_t nodes, bool one_root, double *log_p, double *p, double *z, double *work) {
+bool attn_rt_tree_inverse(const double *local, int64_t nodes, bool one_root, double *log_p, double *p, double *z,
+                          double *work) {
 #if defined __x86_64__ && defined __GNUC__
   if (has_512())
     return run_avx512(local, nodes, one_root, log_p, p, z, work);

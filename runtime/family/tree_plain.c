@@ -1,16 +1,17 @@
 /* tree_plain: the sums of tree.c in plain doubles, where none of them can leave their range.
  *
- * With every row's weights relative to its largest, eliminations only add: what is left of a row is at least what it was, and a
- * probability at least e^-range / n, range the widest gap between two log weights of a row.  So where all arcs have weight and the range is
- * at most RANGE no product underflows.  Where some have none, paths stand in for them: then the least number that is not 0 is
- * watched.  In both cases a pivot, or a sum, out of bounds sends the tree back to log space.
+ * With every row's weights relative to its largest, eliminations only add: what is left of a row is at least what it
+ * was, and a probability at least e^-range / n, range the widest gap between two log weights of a row.  So where all
+ * arcs have weight and the range is at most RANGE no product underflows.  Where some have none, paths stand in for
+ * them: then the least number that is not 0 is watched.  In both cases a pivot, or a sum, out of bounds sends the tree
+ * back to log space.
  *
- * One root: weights of roots carry a factor t (leading.h).  While a node has others to go to, its arc to the root is of higher
- * order than its pivot; only the last node's pivot is of first order.  So orders need not be carried.
+ * One root: weights of roots carry a factor t (leading.h).  While a node has others to go to, its arc to the root is of
+ * higher order than its pivot; only the last node's pivot is of first order.  So orders need not be carried.
  *
- * All loops run over whole groups of EIGHT: rows are padded, columns of nodes that are gone and the diagonal are kept 0.  q of all nodes,
- * seen from all others, is a matrix, Q[k, i], filled for the nodes i of one half side by side; of a half with at most eight
- * nodes, each is eliminated for each of them, side by side too. */
+ * All loops run over whole groups of EIGHT: rows are padded, columns of nodes that are gone and the diagonal are kept
+ * 0.  q of all nodes, seen from all others, is a matrix, Q[k, i], filled for the nodes i of one half side by side; of a
+ * half with at most eight nodes, each is eliminated for each of them, side by side too. */
 #include <string.h>
 
 #include "eight.h"
@@ -44,7 +45,8 @@ ALWAYS double sum_of(const double *x, int64_t n) {
 
 /* Of every row of `to`: plus via[row] times x, in `groups` vectors that stay in registers. */
 ALWAYS void add_to_rows(double *to, int64_t width, const double *via, const double *x, int64_t rows, int groups) {
-  Vec x0 = *at(x), x1 = groups > 1 ? *at(x + EIGHT) : x0, x2 = groups > 2 ? *at(x + 2 * EIGHT) : x0, x3 = groups > 3 ? *at(x + 3 * EIGHT) : x0;
+  Vec x0 = *at(x), x1 = groups > 1 ? *at(x + EIGHT) : x0, x2 = groups > 2 ? *at(x + 2 * EIGHT) : x0,
+      x3 = groups > 3 ? *at(x + 3 * EIGHT) : x0;
   for (int64_t i = 0; i < rows; i++, to += width) {
     *at(to) += via[i] * x0;
     if (groups > 1) *at(to + EIGHT) += via[i] * x1;
@@ -111,7 +113,8 @@ ALWAYS void weigh(double *to, double r, const double *row, const double *q, int6
 ALWAYS void come_back(Plain *t, const Part *p, int64_t k, int64_t first, int64_t last, int64_t half, int64_t many) {
   double *to = t->q + (p->lo + k) * t->width + half, r = p->root[k];
   const double *row = p->arc + k * p->width + first, *q = t->q + (p->lo + first) * t->width + half;
-  for (; many >= 4 * EIGHT; many -= 4 * EIGHT, to += 4 * EIGHT, q += 4 * EIGHT) weigh(to, r, row, q, t->width, last - first, 4);
+  for (; many >= 4 * EIGHT; many -= 4 * EIGHT, to += 4 * EIGHT, q += 4 * EIGHT)
+    weigh(to, r, row, q, t->width, last - first, 4);
   if (many >= 3 * EIGHT) weigh(to, r, row, q, t->width, last - first, 3);
   else if (many >= 2 * EIGHT) weigh(to, r, row, q, t->width, last - first, 2);
   else if (many >= EIGHT) weigh(to, r, row, q, t->width, last - first, 1);
@@ -124,8 +127,8 @@ ALWAYS void copy_part(const Part *to, const Part *from, int64_t lo) {
   }
 }
 
-/* At most eight nodes: lane i takes out all but node i, in their order.  `own` is the arc to the lane's node, which in `a`, between those
- * that are taken out, is not there.  top: see by_halves. */
+/* At most eight nodes: lane i takes out all but node i, in their order.  `own` is the arc to the lane's node, which in
+ * `a`, between those that are taken out, is not there.  top: see by_halves. */
 ALWAYS void lanes(Plain *t, const Part *p, bool top) {
   Vec a[EIGHT][EIGHT], own[EIGHT], r[EIGHT] = {{0}}, large = {0}, small = {0};
   int64_t n = p->size;
@@ -157,7 +160,8 @@ ALWAYS void lanes(Plain *t, const Part *p, bool top) {
       if (i > k) a[i][i] = (Vec){0};
       own[i] += via * own[k];
       r[i] += via * r[k];
-      for (int l = 0; t->watched && l < EIGHT; l++) t->least = watch(watch(watch(t->least, via[l]), r[i][l]), own[i][l]);
+      for (int l = 0; t->watched && l < EIGHT; l++)
+        t->least = watch(watch(watch(t->least, via[l]), r[i][l]), own[i][l]);
     }
     for (int64_t j = k + 1; t->watched && j < n; j++)
       for (int l = 0; l < EIGHT; l++) t->least = watch(t->least, a[k][j][l]);
@@ -202,9 +206,10 @@ ALWAYS void by_halves(Plain *t, const Part *base, bool top) {
   t->free = space;
 }
 
-/* ---- the whole ---------------------------------------------------------------------------------------------------- */
+/* ---- the whole --------------------------------------------------------------------------------------------------- */
 
-/* less[j, i]: log weights relative to the row's largest, transposed; arcs: e to that; *sum: of the largest.  False: a row without weight, or out of range. */
+/* less[j, i]: log weights relative to the row's largest, transposed; arcs: e to that; *sum: of the largest.  False: a
+ * row without weight, or out of range. */
 ALWAYS bool start(Plain *t, const double *local, const Part *all, double *less, double *top, double *sum) {
   int64_t n = t->nodes, w = t->width;
   double shift = 0;
@@ -236,7 +241,8 @@ ALWAYS bool start(Plain *t, const double *local, const Part *all, double *less, 
 }
 
 /* P(i -> j) = a_ij Q_ji over their sum. */
-ALWAYS double marginals(Plain *t, const Part *all, const double *less, const double *top, double *log_p, double *sum, double *mean) {
+ALWAYS double marginals(Plain *t, const Part *all, const double *less, const double *top, double *log_p, double *sum,
+                        double *mean) {
   int64_t n = t->nodes, w = t->width;
   for (int64_t i = 0; i < n; i++) sum[i] = all->root[i];
   for (int64_t i = 0; i < n; i++) mean[i] = top[i] > -INFINITY ? all->root[i] * top[i] : 0;
@@ -263,7 +269,8 @@ ALWAYS double marginals(Plain *t, const Part *all, const double *less, const dou
 ALWAYS bool run(const double *local, int64_t nodes, bool one_root, double *log_p, double *z, double *work,
                 void (*descend)(Plain *, const Part *, bool)) {
   int64_t w = up(nodes);
-  work += (EIGHT - (uintptr_t)work / sizeof *work % EIGHT) % EIGHT; /* vectors that lie across two lines take twice the time */
+  work += (EIGHT - (uintptr_t)work / sizeof *work % EIGHT) %
+          EIGHT; /* vectors that lie across two lines take twice the time */
   Plain t = {.descend = descend, .nodes = nodes, .width = w, .one_root = one_root, .q = work, .least = 1};
   double *less = work + w * w, *top = less + w * w, *sum = top + w, *mean = sum + w;
   t.via = mean + w;
@@ -279,13 +286,14 @@ ALWAYS bool run(const double *local, int64_t nodes, bool one_root, double *log_p
   return !t.fails;
 }
 
-/* ---- one code for several processors -------------------------------------------------------------------------------- */
+/* ---- one code for several processors ----------------------------------------------------------------------------- */
 
 /* Additions and multiplications alone, each rounded: the bits do not depend on the processor. */
-#define PROCESSOR(NAME, TARGET)                                                                                       \
+#define PROCESSOR(NAME, TARGET)                                                                                        \
   TARGET static void descend_##NAME(Plain *t, const Part *base, bool top) { by_halves(t, base, top); }                 \
-  TARGET static bool run_##NAME(const double *local, int64_t nodes, bool one_root, double *log_p, double *z, double *w) { \
-    return run(local, nodes, one_root, log_p, z, w, descend_##NAME);                                                    \
+  TARGET static bool run_##NAME(const double *local, int64_t nodes, bool one_root, double *log_p, double *z,           \
+                                double *w) {                                                                           \
+    return run(local, nodes, one_root, log_p, z, w, descend_##NAME);                                                   \
   }
 
 PROCESSOR(any, )

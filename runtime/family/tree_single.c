@@ -1,29 +1,28 @@
-/* tree_single: marginals from one inverse (tree_inverse.c) in single precision, where log weights and probabilities are such numbers and
- * enough of their digits is known to be left.
+/* tree_single: marginals from one inverse (tree_inverse.c) in single precision, where log weights and probabilities are
+ * such numbers and enough of their digits is known to be left.
  *
- * The closure G adds, multiplies and divides numbers without a sign: an entry comes with a relative error about sqrt n roundings u wide;
- * here it is taken to be below
- *   delta = (1 + sqrt n / 2) u,  u = 2^-24
- * (tests/unit/test_family.c measures it).  A marginal of node i is w_ij V_ji / S_i, w its weights,
- * V = x - y >= 0 the one subtraction, S_i the row's sum.  So it is off by delta x w_ij / S_i.  The tree is left to double precision where
- * some node has
- *   delta max(w) max(x) / S_i > ERROR,  or  V < SHARE x
- * The second bounds the relative error of what is small: delta / SHARE.
+ * The closure G adds, multiplies and divides numbers without a sign: an entry comes with a relative error about sqrt n
+ * roundings u wide; here it is taken to be below delta = (1 + sqrt n / 2) u,  u = 2^-24 (tests/unit/test_family.c
+ * measures it).  A marginal of node i is w_ij V_ji / S_i, w its weights, V = x - y >= 0 the one subtraction, S_i the
+ * row's sum.  So it is off by delta x w_ij / S_i.  The tree is left to double precision where some node has delta
+ * max(w) max(x) / S_i > ERROR,  or  V < SHARE x The second bounds the relative error of what is small: delta / SHARE.
  *
- * Weights are single_weights.h's, within e^RANGE of a number of the row.  Rows add only, all numbers lie within e^(3 RANGE) n^2 of 1, and log Z is
- * a sum of logs of pivots in double precision.
+ * Weights are single_weights.h's, within e^RANGE of a number of the row.  Rows add only, all numbers lie within e^(3
+ * RANGE) n^2 of 1, and log Z is a sum of logs of pivots in double precision.
  *
- * Four nodes are closed (four.h) step by step, each between rows that the four before are added to: what waits for a division is not waited for.
+ * Four nodes are closed (four.h) step by step, each between rows that the four before are added to: what waits for a
+ * division is not waited for.
  *
- * The closure takes in all nodes but the last column's, which is the root where there may be many of them, and the last node where there is
- * one root: then H is the closure, and with the arcs to the root r, h = H r, g the last node's row, R = r_l + g r. */
+ * The closure takes in all nodes but the last column's, which is the root where there may be many of them, and the last
+ * node where there is one root: then H is the closure, and with the arcs to the root r, h = H r, g the last node's row,
+ * R = r_l + g r. */
 #include "single_weights.h"
 #include "tree_parts.h"
 
 enum { LEAST_NODES = 3, MOST = 256, PIECES = FOUR + 1 };
 static const float SHARE = 0x1p-7F, LEAST = 1e-25F, ERROR = 2e-6F;
 
-/* ---- the closure -------------------------------------------------------------------------------------------------- */
+/* ---- the closure ------------------------------------------------------------------------------------------------- */
 
 /* Of four vectors their sums. */
 ALWAYS void sum_four(const F8 *x, float *to) {
@@ -62,9 +61,10 @@ ALWAYS void close_next(Single *t, int64_t lo, int64_t k) {
   }
 }
 
-/* Rows first .. last: what they have in the columns lo .. lo + FOUR times the FOUR rows x is added; before that, columns whose `keep` is 0
- * become 0.  Columns of `twos` wide vectors and, tail, one more. */
-ALWAYS void add_four(const Single *t, int64_t first, int64_t last, int64_t lo, float *const *x, int64_t column, int twos, bool tail) {
+/* Rows first .. last: what they have in the columns lo .. lo + FOUR times the FOUR rows x is added; before that,
+ * columns whose `keep` is 0 become 0.  Columns of `twos` wide vectors and, tail, one more. */
+ALWAYS void add_four(const Single *t, int64_t first, int64_t last, int64_t lo, float *const *x, int64_t column,
+                     int twos, bool tail) {
   int64_t w = t->stride;
   float *to = t->a + first * w + column;
   const float *via = t->a + first * w + lo;
@@ -94,14 +94,16 @@ ALWAYS void add_four(const Single *t, int64_t first, int64_t last, int64_t lo, f
     }
     if (tail) {
       F8 old = (F8)((I8)*at8(to + twos * TWO) & keep_y);
-      F8 u0 = LANES_8(v0, v0, PLACES_8), u1 = LANES_8(v1, v1, PLACES_8), u2 = LANES_8(v2, v2, PLACES_8), u3 = LANES_8(v3, v3, PLACES_8);
+      F8 u0 = LANES_8(v0, v0, PLACES_8), u1 = LANES_8(v1, v1, PLACES_8), u2 = LANES_8(v2, v2, PLACES_8),
+         u3 = LANES_8(v3, v3, PLACES_8);
       *at8(to + twos * TWO) = old + u0 * y0 + u1 * y1 + u2 * y2 + u3 * y3;
     }
   }
 }
 
 /* The same of `groups` vectors of eight, at most two: for registers of eight. */
-ALWAYS void add_eights(const Single *t, int64_t first, int64_t last, int64_t lo, float *const *x, int64_t column, int groups) {
+ALWAYS void add_eights(const Single *t, int64_t first, int64_t last, int64_t lo, float *const *x, int64_t column,
+                       int groups) {
   int64_t w = t->stride;
   float *to = t->a + first * w + column;
   const float *via = t->a + first * w + lo;
@@ -134,7 +136,8 @@ ALWAYS void add_rows_by_eights(const Single *t, int64_t first, int64_t last, int
 
 /* The same of all columns, those of lo last, since the others read them. */
 ALWAYS void add_rows(const Single *t, int64_t first, int64_t last, int64_t lo, float *const *x) {
-  int64_t groups = t->wide / EIGHT, parts = groups > 7 ? (groups - 2) / 6 : 0, own = lo / (6 * EIGHT) < parts ? lo / (6 * EIGHT) : parts;
+  int64_t groups = t->wide / EIGHT, parts = groups > 7 ? (groups - 2) / 6 : 0,
+          own = lo / (6 * EIGHT) < parts ? lo / (6 * EIGHT) : parts;
   if (first == last) return;
   if (!t->sixteen) {
     add_rows_by_eights(t, first, last, lo, x);
@@ -167,7 +170,8 @@ ALWAYS void express_four(Single *t, int64_t lo, int64_t many, float *const *x) {
     for (int64_t k = 0; k < many; k++) x[m][lo + k] = t->close[m * EIGHT + k];
 }
 
-/* The k-th piece of the rows that the nodes lo .. next are no part of: first the nodes taken in next, up to `last`, then the others. */
+/* The k-th piece of the rows that the nodes lo .. next are no part of: first the nodes taken in next, up to `last`,
+ * then the others. */
 ALWAYS void add_piece(const Single *t, int64_t k, int64_t lo, int64_t next, int64_t last, float *const *x) {
   int64_t others = t->nodes - (last - lo), from = k ? others * (k - 1) / FOUR : 0, to = k ? others * k / FOUR : 0;
   for (int half = 0; half < 2; half++) {
@@ -200,9 +204,10 @@ ALWAYS void invert(Single *t) {
   }
 }
 
-/* ---- marginals ---------------------------------------------------------------------------------------------------- */
+/* ---- marginals --------------------------------------------------------------------------------------------------- */
 
-/* V_ji = high_j + scale_i own_i - (high_i + scale_i a_ji); R, as a pivot.  a's last row then is H's, 0.  False: out of bounds. */
+/* V_ji = high_j + scale_i own_i - (high_i + scale_i a_ji); R, as a pivot.  a's last row then is H's, 0.  False: out of
+ * bounds. */
 ALWAYS bool place(Single *t, float *highest) {
   int64_t n = t->nodes, w = t->wide, l = n - 1;
   for (int64_t i = 0; i < w; i++) t->scale[i] = i < n;
@@ -233,10 +238,12 @@ ALWAYS bool place(Single *t, float *highest) {
   return true;
 }
 
-/* Marginals of rows i .. i + rows, at most EIGHT, and what they add to the mean log weight, and false where their digits are not known. */
+/* Marginals of rows i .. i + rows, at most EIGHT, and what they add to the mean log weight, and false where their
+ * digits are not known. */
 ALWAYS bool rows_of_marginals(Single *t, int64_t i, int64_t rows, float *p, double *mean, float highest, float limit) {
   int64_t n = t->nodes, w = t->width;
-  F8 own = *at8(t->own + i), scale = *at8(t->scale + i), high = *at8(t->high + i), sum[EIGHT] = {{0}}, e[EIGHT] = {{0}}, v[EIGHT];
+  F8 own = *at8(t->own + i), scale = *at8(t->scale + i), high = *at8(t->high + i), sum[EIGHT] = {{0}}, e[EIGHT] = {{0}},
+     v[EIGHT];
   I8 bad = {0};
   for (int64_t j = 0; j < w; j += EIGHT) {
     for (int k = 0; k < EIGHT; k++) {
@@ -308,7 +315,12 @@ ALWAYS bool marginals(Single *t, float *p, double *z) {
 ALWAYS bool run(const float *local, int64_t nodes, bool one_root, bool sixteen, float *p, double *z, float *work) {
   int64_t stride = (nodes + TWO) / TWO * TWO;
   float *at = work + (TWO - (uintptr_t)work / sizeof *work % TWO) % TWO;
-  Single t = {.nodes = nodes, .width = up(nodes), .wide = up(nodes + !one_root), .stride = stride, .one_root = one_root, .sixteen = sixteen};
+  Single t = {.nodes = nodes,
+              .width = up(nodes),
+              .wide = up(nodes + !one_root),
+              .stride = stride,
+              .one_root = one_root,
+              .sixteen = sixteen};
   t.less = at;
   t.arc = t.less + nodes * stride;
   t.a = t.arc + nodes * stride;
@@ -320,11 +332,11 @@ ALWAYS bool run(const float *local, int64_t nodes, bool one_root, bool sixteen, 
   return marginals(&t, p, z);
 }
 
-/* ---- one code for several processors -------------------------------------------------------------------------------- */
+/* ---- one code for several processors ----------------------------------------------------------------------------- */
 
-#define PROCESSOR(NAME, TARGET, SIXTEEN)                                                                                                 \
-  TARGET static bool run_##NAME(const float *local, int64_t nodes, bool one_root, float *p, double *z, float *work) {             \
-    return one_root ? run(local, nodes, true, SIXTEEN, p, z, work) : run(local, nodes, false, SIXTEEN, p, z, work);                               \
+#define PROCESSOR(NAME, TARGET, SIXTEEN)                                                                               \
+  TARGET static bool run_##NAME(const float *local, int64_t nodes, bool one_root, float *p, double *z, float *work) {  \
+    return one_root ? run(local, nodes, true, SIXTEEN, p, z, work) : run(local, nodes, false, SIXTEEN, p, z, work);    \
   }
 
 PROCESSOR(any, , false)
@@ -339,7 +351,8 @@ bool attn_rt_tree_single(const float *local, int64_t nodes, bool one_root, float
 #if defined __x86_64__ && defined __GNUC__
   if (has_512())
     return run_avx512(local, nodes, one_root, p, z, room);
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return run_avx2(local, nodes, one_root, p, z, room);
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
+    return run_avx2(local, nodes, one_root, p, z, room);
 #endif
   return run_any(local, nodes, one_root, p, z, room);
 }

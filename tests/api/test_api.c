@@ -17,15 +17,15 @@ static attn_message why;
     if (!(cond)) failures++, fprintf(stderr, "%s:%d: %s (%s)\n", __FILE__, __LINE__, #cond, why.text); \
   } while (0)
 
-static const char rows[] =
-    "model rows(M, N) {\n  data s: [M, N], v: [N], on: bool[N]\n  param t: real = 2\n  param shift: int = 0\n  param flip: bool = false\n"
-    "  for i in M {\n    edge phi in N where on[phi]\n    potential exp(s[i, phi])\n"
-    "    out o[i] = E[v[phi]] * t + shift\n    out n[i] = if flip then 1 else 0\n  }\n}\n";
+static const char rows[] = "model rows(M, N) {\n  data s: [M, N], v: [N], on: bool[N]\n  param t: real = 2\n  param "
+                           "shift: int = 0\n  param flip: bool = false\n"
+                           "  for i in M {\n    edge phi in N where on[phi]\n    potential exp(s[i, phi])\n"
+                           "    out o[i] = E[v[phi]] * t + shift\n    out n[i] = if flip then 1 else 0\n  }\n}\n";
 static const char gather[] =
     "model gather(M, N, K) {\n  data s: [M, N], v: [K], at: int[N]\n  for i in M {\n    edge phi in N\n"
     "    potential exp(s[i, phi])\n    out o[i] = E[v[at[phi]]]\n  }\n}\n";
-static const char graph[] =
-    "model g(M, N) {\n  data adj: graph[M, N], v: [N]\n  for i in M {\n    edge phi in adj[i]\n    out o[i] = E[v[phi]]\n  }\n}\n";
+static const char graph[] = "model g(M, N) {\n  data adj: graph[M, N], v: [N]\n  for i in M {\n    edge phi in "
+                            "adj[i]\n    out o[i] = E[v[phi]]\n  }\n}\n";
 
 static attn_model *load(const char *text, int threads) {
   attn_model *m = NULL;
@@ -38,7 +38,8 @@ static attn_array vector(void *data, attn_type type, int64_t n) { return attn_ar
 
 static attn_call *call_rows(const attn_model *m, double *s, float *v, uint8_t *on) {
   attn_call *c = NULL;
-  attn_array a = attn_array_of(s, ATTN_F64, 2, (const int64_t[]){2, 3}), b = vector(v, ATTN_F32, 3), d = vector(on, ATTN_U8, 3);
+  attn_array a = attn_array_of(s, ATTN_F64, 2, (const int64_t[]){2, 3}), b = vector(v, ATTN_F32, 3),
+             d = vector(on, ATTN_U8, 3);
   EXPECT(attn_call_new(m, &c, &why) == ATTN_OK);
   EXPECT(attn_call_input(c, "s", &a, &why) == ATTN_OK);
   EXPECT(attn_call_input(c, "v", &b, &why) == ATTN_OK);
@@ -50,7 +51,8 @@ static void test_information(void) {
   attn_model *m = load(rows, 1);
   attn_info x;
   EXPECT(attn_model_inputs(m) == 6 && attn_model_outputs(m) == 2 && attn_model_sizes(m) == 2);
-  EXPECT(attn_model_input(m, 0, &x) == ATTN_OK && !strcmp(x.name, "s") && !strcmp(x.shape, "[M, N]") && x.type == ATTN_F64);
+  EXPECT(attn_model_input(m, 0, &x) == ATTN_OK && !strcmp(x.name, "s") && !strcmp(x.shape, "[M, N]") &&
+         x.type == ATTN_F64);
   EXPECT(attn_model_input(m, 3, &x) == ATTN_OK && x.is_param && x.has_default && x.rank == 0 && !*x.shape);
   EXPECT(attn_model_output(m, 0, &x) == ATTN_OK && !strcmp(x.name, "o") && x.rank == 1);
   EXPECT(attn_model_input(m, 6, &x) == ATTN_ERROR_NAME && attn_model_output(m, -1, &x) == ATTN_ERROR_NAME);
@@ -67,7 +69,8 @@ static void test_binding(void) {
   attn_call *c = call_rows(m, s, v, on);
   attn_array o;
   EXPECT(attn_call_result(c, "o", &o, &why) == ATTN_ERROR_NAME);
-  EXPECT(attn_call_shape(c, "o", &o, &why) == ATTN_OK && o.rank == 1 && o.shape[0] == 2 && o.type == ATTN_F64 && !o.data);
+  EXPECT(attn_call_shape(c, "o", &o, &why) == ATTN_OK && o.rank == 1 && o.shape[0] == 2 && o.type == ATTN_F64 &&
+         !o.data);
   EXPECT(attn_call_run(c, &why) == ATTN_OK);
   EXPECT(attn_call_result(c, "o", &o, &why) == ATTN_OK && ((double *)o.data)[1] == 7);
   attn_array strided = {out, ATTN_F64, 1, {2}, {2}};
@@ -92,7 +95,8 @@ static void test_mistakes(void) {
   EXPECT(attn_call_input(c, "nobody", &bad, &why) == ATTN_ERROR_NAME && strstr(why.text, "nobody"));
   EXPECT(attn_call_input(c, "v", &none, &why) == ATTN_ERROR_INPUT);
   EXPECT(attn_call_graph(c, "v", &bad, &bad, &why) == ATTN_ERROR_NAME);
-  for (bad.rank = ATTN_MAX_RANK + 1; bad.rank < 99; bad.rank += 45) EXPECT(attn_call_input(c, "v", &bad, &why) == ATTN_ERROR_INPUT);
+  for (bad.rank = ATTN_MAX_RANK + 1; bad.rank < 99; bad.rank += 45)
+    EXPECT(attn_call_input(c, "v", &bad, &why) == ATTN_ERROR_INPUT);
   bad.rank = -1;
   EXPECT(attn_call_input(c, "v", &bad, &why) == ATTN_ERROR_INPUT);
   EXPECT(attn_call_size(c, "K", 3, &why) == ATTN_ERROR_NAME && attn_call_size(c, "N", -3, &why) == ATTN_ERROR_INPUT);
@@ -122,9 +126,12 @@ static void test_models(void) {
   attn_model *m = NULL;
   attn_options options = {.cpu = "pdp11"};
   EXPECT(attn_model_load("/nowhere/m.attn", NULL, NULL, &m, &why) == ATTN_ERROR_MODEL && strstr(why.text, "nowhere"));
-  EXPECT(attn_model_load_text("model m( {", 10, NULL, NULL, &m, &why) == ATTN_ERROR_MODEL && strstr(why.text, "model:1:"));
-  EXPECT(attn_model_load_text(rows, strlen(rows), "other", NULL, &m, &why) == ATTN_ERROR_MODEL && strstr(why.text, "rows"));
-  EXPECT(attn_model_load_text(rows, strlen(rows), NULL, &options, &m, &why) == ATTN_ERROR_MODEL && strstr(why.text, "pdp11"));
+  EXPECT(attn_model_load_text("model m( {", 10, NULL, NULL, &m, &why) == ATTN_ERROR_MODEL &&
+         strstr(why.text, "model:1:"));
+  EXPECT(attn_model_load_text(rows, strlen(rows), "other", NULL, &m, &why) == ATTN_ERROR_MODEL &&
+         strstr(why.text, "rows"));
+  EXPECT(attn_model_load_text(rows, strlen(rows), NULL, &options, &m, &why) == ATTN_ERROR_MODEL &&
+         strstr(why.text, "pdp11"));
   EXPECT(attn_model_load_text("", 0, NULL, NULL, &m, NULL) == ATTN_ERROR_MODEL);
   EXPECT(!m);
 }
@@ -134,9 +141,11 @@ static void test_data_errors(void) {
   attn_call *c = NULL;
   double s[2] = {0}, v[2] = {3, 4};
   int32_t at[2] = {0, 5};
-  attn_array a = attn_array_of(s, ATTN_F64, 2, (const int64_t[]){1, 2}), b = vector(v, ATTN_F64, 2), d = vector(at, ATTN_I32, 2), o;
+  attn_array a = attn_array_of(s, ATTN_F64, 2, (const int64_t[]){1, 2}), b = vector(v, ATTN_F64, 2),
+             d = vector(at, ATTN_I32, 2), o;
   EXPECT(attn_call_new(m, &c, &why) == ATTN_OK);
-  EXPECT(!attn_call_input(c, "s", &a, &why) && !attn_call_input(c, "v", &b, &why) && !attn_call_input(c, "at", &d, &why));
+  EXPECT(!attn_call_input(c, "s", &a, &why) && !attn_call_input(c, "v", &b, &why) &&
+         !attn_call_input(c, "at", &d, &why));
   EXPECT(attn_call_run(c, &why) == ATTN_ERROR_INDEX && strstr(why.text, "model:6:") && strstr(why.text, "5"));
   at[1] = 1;
   EXPECT(attn_call_run(c, &why) == ATTN_OK && !*why.text);
@@ -179,11 +188,13 @@ static void *worker(void *arg) {
   for (int r = 0; r < ROUNDS; r++) {
     attn_call *c = NULL;
     attn_model *own = NULL;
-    attn_array a = attn_array_of(s, ATTN_F64, 2, (const int64_t[]){2, 3}), b = vector(v, ATTN_F32, 3), d = vector(on, ATTN_U8, 3), o;
+    attn_array a = attn_array_of(s, ATTN_F64, 2, (const int64_t[]){2, 3}), b = vector(v, ATTN_F32, 3),
+               d = vector(on, ATTN_U8, 3), o;
     attn_message local;
     v[0] = (float)r;
-    wrong += attn_call_new(m, &c, &local) || attn_call_input(c, "s", &a, &local) || attn_call_input(c, "v", &b, &local) ||
-             attn_call_input(c, "on", &d, &local) || attn_call_run(c, &local) || attn_call_result(c, "o", &o, &local);
+    wrong += attn_call_new(m, &c, &local) || attn_call_input(c, "s", &a, &local) ||
+             attn_call_input(c, "v", &b, &local) || attn_call_input(c, "on", &d, &local) || attn_call_run(c, &local) ||
+             attn_call_result(c, "o", &o, &local);
     wrong += ((double *)o.data)[0] != 2 * (((double)r + 8) / 3);
     if (r % 4 == 0) wrong += attn_model_load_text(graph, strlen(graph), NULL, NULL, &own, &local) != ATTN_OK;
     attn_call_free(c);
@@ -210,7 +221,8 @@ static const char *const texts[] = {
     "model a(N) {\n  data s: [N], v: [N]\n  edge phi in N\n  potential exp(s[phi])\n  out o = E[v[phi]]\n}\n",
     "model b(N) {\n  data s: [N], v: [N]\n  for t in N { edge c in bit; potential exp(s[t] * c) }\n"
     "  for t in 1..N { potential exp(v[t] * c[t] * c[t - 1]) }\n  out o = sum(t in N) E[c[t]]\n}\n",
-    "model c(N) {\n  data s: [N], v: [N]\n  edge up in tree(N)\n  for n in N { potential if up[n] == none then 1 else exp(s[n] * v[up[n]]) }\n"
+    "model c(N) {\n  data s: [N], v: [N]\n  edge up in tree(N)\n  for n in N { potential if up[n] == none then 1 else "
+    "exp(s[n] * v[up[n]]) }\n"
     "  out o = logZ\n}\n"};
 enum { TEXTS = sizeof texts / sizeof *texts, MODEL_ROUNDS = 6, WIDTH = 9 };
 
@@ -226,9 +238,9 @@ static void *compile_and_run(void *work) {
     attn_call *c = NULL;
     attn_array a = vector(s, ATTN_F64, WIDTH), b = vector(v, ATTN_F64, WIDTH), o;
     for (int k = 0; k < WIDTH; k++) s[k] = 0.25 * (k * (r + 2) % 7) - 0.5, v[k] = 0.125 * (k * (r + 3) % 5) - 0.25;
-    w->wrong += attn_model_load_text(texts[w->text], strlen(texts[w->text]), NULL, &options, &m, &local) || attn_call_new(m, &c, &local) ||
-                attn_call_input(c, "s", &a, &local) || attn_call_input(c, "v", &b, &local) || attn_call_run(c, &local) ||
-                attn_call_result(c, "o", &o, &local);
+    w->wrong += attn_model_load_text(texts[w->text], strlen(texts[w->text]), NULL, &options, &m, &local) ||
+                attn_call_new(m, &c, &local) || attn_call_input(c, "s", &a, &local) ||
+                attn_call_input(c, "v", &b, &local) || attn_call_run(c, &local) || attn_call_result(c, "o", &o, &local);
     if (!w->wrong) w->got[r] = *(double *)o.data;
     attn_call_free(c);
     attn_model_free(m);
@@ -259,7 +271,8 @@ static void test_models_at_once(void) {
 /* ---- cancelling ------------------------------------------------------------------------------------------- */
 
 static const char slow[] = /* a quarter of an hour, unless it is cancelled */
-    "model slow(M, N) {\n  data s: [M], t: [N]\n  for i in M {\n    edge phi in N\n    potential exp(sin(s[i] * t[phi]) + cos(s[i] + t[phi]))\n"
+    "model slow(M, N) {\n  data s: [M], t: [N]\n  for i in M {\n    edge phi in N\n    potential exp(sin(s[i] * "
+    "t[phi]) + cos(s[i] + t[phi]))\n"
     "    out z[i] = logZ\n  }\n}\n";
 
 static void *cancel_soon(void *call) {
@@ -310,7 +323,8 @@ static void test_memory(void) {
   attn_model *m = NULL;
   EXPECT(text != NULL);
   n += (size_t)sprintf(text + n, "model m(N) {\n  data a: [N]\n  let t0[i in N] = a[i]\n");
-  for (int k = 1; k < LETS; k++) n += (size_t)sprintf(text + n, "  let t%d[i in N] = t%d[i] + sum(j in N) t%d[j]\n", k, k - 1, k - 1);
+  for (int k = 1; k < LETS; k++)
+    n += (size_t)sprintf(text + n, "  let t%d[i in N] = t%d[i] + sum(j in N) t%d[j]\n", k, k - 1, k - 1);
   n += (size_t)sprintf(text + n, "  out o[i in N] = t%d[i]\n}\n", LETS - 1);
   EXPECT(attn_model_load_text(text, n, NULL, NULL, &m, &why) == ATTN_ERROR_MODEL && !m);
   EXPECT(strstr(why.text, "GiB of memory"));

@@ -51,7 +51,8 @@ Test(driver, closest_name) {
 }
 
 static ConstantStatus default_of(const char *declaration, Constant *v) {
-  const Model *m = model_of(arena_printf(&arena, "model m(N, K) {\n  data x: [N]\n  param %s\n  out o = sum(x)\n}\n", declaration));
+  const Model *m =
+      model_of(arena_printf(&arena, "model m(N, K) {\n  data x: [N]\n  param %s\n  out o = sum(x)\n}\n", declaration));
   int64_t sizes[] = {5, 2};
   Known k = constant_known(&arena, m, sizes);
   return constant_eval(&k, m->inputs.at[1]->init, v);
@@ -88,9 +89,9 @@ Test(driver, distances) {
   cr_assert_eq(compare_output(&a, &w, &worst), INFINITY);
 }
 
-static const char *const MODEL =
-  "model m(M, N, D, C) {\n  data q: [M, D], k: [N, D], v: [N, C], doc: int[N]\n  for i in M {\n    edge phi in N where %s\n"
-  "    potential exp(dot(q[i], k[phi]))\n    out o[i] = E[v[phi]]\n  }\n}\n";
+static const char *const MODEL = "model m(M, N, D, C) {\n  data q: [M, D], k: [N, D], v: [N, C], doc: int[N]\n  for i "
+                                 "in M {\n    edge phi in N where %s\n"
+                                 "    potential exp(dot(q[i], k[phi]))\n    out o[i] = E[v[phi]]\n  }\n}\n";
 
 enum { COST_N = 100, COST_FEATURES = 8 + 4 };
 
@@ -143,7 +144,8 @@ Test(driver, costs_of_live_pairs) {
 Test(driver, costs_of_conditions_on_data) {
   int64_t doc[COST_N];
   for (int64_t i = 0; i < COST_N; i++) doc[i] = i / 10;
-  double causal = 2 * COST_FEATURES * (double)(COST_N * (COST_N + 1) / 2), packed = 2 * COST_FEATURES * pairs_by_hand(same_tens);
+  double causal = 2 * COST_FEATURES * (double)(COST_N * (COST_N + 1) / 2),
+         packed = 2 * COST_FEATURES * pairs_by_hand(same_tens);
   cr_assert_eq(cost_with("phi <= i and doc[phi] == doc[i]", COST_N, NULL), causal);
   cr_assert_eq(cost_with("doc[phi] == doc[i] and phi <= i", COST_N, NULL), causal);
   cr_assert_eq(cost_with("phi <= i and doc[phi] == doc[i]", COST_N, doc), packed);
@@ -151,8 +153,9 @@ Test(driver, costs_of_conditions_on_data) {
 }
 
 Test(driver, costs_of_graphs) {
-  const Model *m = model_of("model m(M, N, C) {\n  data adj: graph[M, N], v: [N, C]\n  for i in M {\n    edge phi in adj[i]\n"
-                            "    out o[i] = E[v[phi]]\n  }\n}\n");
+  const Model *m =
+      model_of("model m(M, N, C) {\n  data adj: graph[M, N], v: [N, C]\n  for i in M {\n    edge phi in adj[i]\n"
+               "    out o[i] = E[v[phi]]\n  }\n}\n");
   int64_t sizes[] = {3, 9, 4}, indptr[] = {0, 2, 2, 7};
   Bound bound[2] = {{.data = {0}}};
   Inputs in = {.model = m, .sizes = sizes, .at = bound};

@@ -54,7 +54,9 @@ void *__wrap_aligned_alloc(size_t align, size_t n) {
 
 char *__real_realpath(const char *path, char *to);
 char *__wrap_realpath(const char *path, char *to);
-char *__wrap_realpath(const char *path, char *to) { return fails(FAULT_MEMORY, ENOMEM) ? NULL : __real_realpath(path, to); }
+char *__wrap_realpath(const char *path, char *to) {
+  return fails(FAULT_MEMORY, ENOMEM) ? NULL : __real_realpath(path, to);
+}
 
 FILE *__real_open_memstream(char **at, size_t *n);
 FILE *__wrap_open_memstream(char **at, size_t *n);

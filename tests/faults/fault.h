@@ -1,8 +1,8 @@
 /* fault: calls of the system that fail on purpose.
  *
- * The linker hands every call that the project's own code makes to a function of this file (`--wrap`), which counts them
- * and lets one of them fail, or all of them do a single byte at a time.  What LLVM and the C library call among themselves is
- * not touched. */
+ * The linker hands every call that the project's own code makes to a function of this file (`--wrap`), which counts
+ * them and lets one of them fail, or all of them do a single byte at a time.  What LLVM and the C library call among
+ * themselves is not touched. */
 #ifndef ATTN_TESTS_FAULT_H
 #define ATTN_TESTS_FAULT_H
 

@@ -38,10 +38,14 @@ static Case cases[] = {
     {"explain", {"attn", "explain", "model.attn", "N=8", "D=2"}, NULL},
     {"info", {"attn", "info", "--json", "model.attn"}, NULL},
     {"fmt", {"attn", "fmt", "loose.attn"}, "loose.attn"},
-    {"run", {"attn", "run", "model.attn", "q=q.npy", "k=q.npy", "--precision=f64", "--no-cache", "--threads=2", "-o", "o.npy"}, "o.npy"},
+    {"run",
+     {"attn", "run", "model.attn", "q=q.npy", "k=q.npy", "--precision=f64", "--no-cache", "--threads=2", "-o", "o.npy"},
+     "o.npy"},
     {"run cached", {"attn", "run", "model.attn", "q=q.npy", "k=q.npy", "--precision=f64", "-o", "o.npy"}, "o.npy"},
     {"verify", {"attn", "verify", "model.attn", "--trials=2", "--precision=f64", "--no-cache"}, NULL},
-    {"compile", {"attn", "compile", "model.attn", "-o", "made", "--emit=obj,header", "--target-cpu=x86-64-v2", "--no-tiles"}, "made.h"},
+    {"compile",
+     {"attn", "compile", "model.attn", "-o", "made", "--emit=obj,header", "--target-cpu=x86-64-v2", "--no-tiles"},
+     "made.h"},
 };
 enum { CASES = sizeof cases / sizeof *cases };
 
@@ -99,7 +103,8 @@ static void make_files(void) {
 
 /* Files that nobody asked for. */
 static bool is_known(const char *name) {
-  static const char *const known[] = {".", "..", "model.attn", "loose.attn", "q.npy", "cache", "stdout", "stderr", "o.npy", "made.o", "made.h"};
+  static const char *const known[] = {".",      "..",     "model.attn", "loose.attn", "q.npy", "cache",
+                                      "stdout", "stderr", "o.npy",      "made.o",     "made.h"};
   for (size_t i = 0; i < sizeof known / sizeof *known; i++)
     if (!strcmp(name, known[i])) return true;
   return false;
@@ -164,16 +169,18 @@ static void judge(const Case *c, FaultKind kind, long n, int status, const Outco
   take(c, &now);
   get("stderr", told);
   if (!WIFEXITED(status)) failed(c, kind, n, "ended by a signal");
-  else if (WEXITSTATUS(status) == 99 || strstr(told, "runtime error:")) failed(c, kind, n, "memory is lost, or misused");
+  else if (WEXITSTATUS(status) == 99 || strstr(told, "runtime error:"))
+    failed(c, kind, n, "memory is lost, or misused");
   else if (WEXITSTATUS(status) > 1) failed(c, kind, n, "a status that is neither 0 nor 1");
   else if (WEXITSTATUS(status) == 1 && !*told) failed(c, kind, n, "status 1 without a message");
-  else if (WEXITSTATUS(status) == 0 && (!same(&now, right) || strcmp(now.text, right->text))) failed(c, kind, n, "another result");
+  else if (WEXITSTATUS(status) == 0 && (!same(&now, right) || strcmp(now.text, right->text)))
+    failed(c, kind, n, "another result");
   else if (!same(&now, right) && !same(&now, before)) failed(c, kind, n, "half a file");
   else if (kind == FAULT_BYTES && WEXITSTATUS(status)) failed(c, kind, n, "short reads and writes are no failure");
   if (stray) failed(c, kind, n, stray), remove(stray);
 }
 
-/* ---- all of them -------------------------------------------------------------------------------------------------- */
+/* ---- all of them ------------------------------------------------------------------------------------------------- */
 
 static void begin(const Case *c) {
   make_files();

@@ -1,8 +1,8 @@
 /* chains: random models whose copies are joined along a plate; see generate.h.
  *
- * Steps t, perhaps a plate of chains around or inside them, one or two edges a step with all that supports and priors may be,
- * weights between neighbours at one or two distances, counts of what happens along the steps, and questions about one copy,
- * neighbouring copies and whole chains. */
+ * Steps t, perhaps a plate of chains around or inside them, one or two edges a step with all that supports and priors
+ * may be, weights between neighbours at one or two distances, counts of what happens along the steps, and questions
+ * about one copy, neighbouring copies and whole chains. */
 #include <stdbool.h>
 #include <stdio.h>
 
@@ -69,7 +69,9 @@ static const char *edge(Gen *g, Made *e, uint32_t n) {
   if (e->bit) e->none = false;
   const char *domain = e->bit ? "bit" : chance(g, 15) ? TEXT(g, "1..%c", e->size) : TEXT(g, "%c", e->size);
   const char *where = "";
-  if (chance(g, 20)) where = chance(g, 50) ? TEXT(g, " where (%s + t) %% 3 != 1", e->name) : TEXT(g, " where z_n%c[t, %s] > 0", e->size, e->name);
+  if (chance(g, 20))
+    where = chance(g, 50) ? TEXT(g, " where (%s + t) %% 3 != 1", e->name)
+                          : TEXT(g, " where z_n%c[t, %s] > 0", e->size, e->name);
   if (n && !g->edges[0].none && chance(g, 20)) where = TEXT(g, " where %s != %s", e->name, g->edges[0].name);
   return TEXT(g, "edge %s in %s%s%s\n", e->name, domain, e->none ? " or none" : "", where);
 }
@@ -110,8 +112,12 @@ static const char *transition(Gen *g, const Made *e) {
 static const char *count(Gen *g) {
   const Made *e = some_edge(g);
   const char *range = chance(g, 80) ? "N" : chance(g, 50) ? "1..N" : "0..tN_0", *a = copy(g, e, "s"), *body = a;
-  if (!e->bit || chance(g, 20)) body = TEXT(g, "(if %s then 1 else 0)", chance(g, 50) ? TEXT(g, "%s == 0", a) : TEXT(g, "%s > s", a));
-  const char *sum = TEXT(g, "sum(s in %s) %s", range, body), *limit = chance(g, 50) ? "K" : chance(g, 50) ? "2" : g->plate ? "tN_M[b]" : "tN_0";
+  if (!e->bit || chance(g, 20))
+    body = TEXT(g, "(if %s then 1 else 0)", chance(g, 50) ? TEXT(g, "%s == 0", a) : TEXT(g, "%s > s", a));
+  const char *sum = TEXT(g, "sum(s in %s) %s", range, body), *limit = chance(g, 50)   ? "K"
+                                                                      : chance(g, 50) ? "2"
+                                                                      : g->plate      ? "tN_M[b]"
+                                                                                      : "tN_0";
   switch (below(g, 8)) {
   case 0: return TEXT(g, "potential exp(-sq((%s) - 1))\n", sum);
   case 1: return TEXT(g, "require %s >= (%s)\n", limit, sum);
@@ -127,7 +133,10 @@ static const char *count(Gen *g) {
 
 static const char *target(Gen *g, bool step) {
   const char *b = g->plate ? "b" : "", *both = g->inner ? "t, b" : "b, t";
-  return TEXT(g, "out o%u%s", g->outs++, step ? (g->plate ? TEXT(g, "[%s]", both) : "[t]") : g->plate ? TEXT(g, "[%s]", b) : "");
+  return TEXT(g, "out o%u%s", g->outs++,
+              step       ? (g->plate ? TEXT(g, "[%s]", both) : "[t]")
+              : g->plate ? TEXT(g, "[%s]", b)
+                         : "");
 }
 
 static const char *single(Gen *g) {
@@ -140,7 +149,9 @@ static const char *single(Gen *g) {
   case 3: return TEXT(g, "%s = kl(%s)\n", o, all);
   case 4: return TEXT(g, "%s = count(%s)\n", o, e->name);
   case 5: return TEXT(g, "%s = sample(%s)\n", o, e->name);
-  case 6: if (g->n == 2) return TEXT(g, "%s = E[v_%c%c[m, c] + 1]\n", o, g->edges[1].size, g->edges[0].size); /* fallthrough */
+  case 6:
+    if (g->n == 2)
+      return TEXT(g, "%s = E[v_%c%c[m, c] + 1]\n", o, g->edges[1].size, g->edges[0].size); /* fallthrough */
   default: return TEXT(g, "%s = E[v_%cC[%s]]\n", o, e->size, e->name);
   }
 }
@@ -162,7 +173,8 @@ static const char *whole(Gen *g) {
   if (g->inner) all = g->n == 2 ? "c, m" : "c";
   const Made *e = some_edge(g);
   switch (below(g, 6)) {
-  case 0: return TEXT(g, "%s = %s\n", o, g->inner ? TEXT(g, "E[sum(s in N) x_%c[%s]]", e->size, copy(g, e, "s")) : "logZ");
+  case 0:
+    return TEXT(g, "%s = %s\n", o, g->inner ? TEXT(g, "E[sum(s in N) x_%c[%s]]", e->size, copy(g, e, "s")) : "logZ");
   case 1: if (!g->inner) return TEXT(g, "%s = entropy(%s)\n", o, all); /* fallthrough */
   case 2: if (!g->inner) return TEXT(g, "%s = kl(%s)\n", o, all);      /* fallthrough */
   case 3: if (!g->inner) return TEXT(g, "%s = count(%s)\n", o, all);   /* fallthrough */
@@ -176,11 +188,12 @@ static const char *outside(Gen *g) {
   return TEXT(g, "out o%u = %s%s\n", g->outs++, queries[q], q ? g->n == 2 ? "(c, m)" : "(c)" : "");
 }
 
-/* ---- the model ---------------------------------------------------------------------------------------------------- */
+/* ---- the model --------------------------------------------------------------------------------------------------- */
 
 static const char *in_steps(Gen *g, const char *range, const char *body) {
   if (!g->plate) return TEXT(g, "for t in %s {\n%s}\n", range, body);
-  return g->inner ? TEXT(g, "for t in %s, b in M {\n%s}\n", range, body) : TEXT(g, "for b in M, t in %s {\n%s}\n", range, body);
+  return g->inner ? TEXT(g, "for t in %s, b in M {\n%s}\n", range, body)
+                  : TEXT(g, "for b in M, t in %s {\n%s}\n", range, body);
 }
 
 static const char *first_step(Gen *g) {
@@ -199,7 +212,8 @@ static const char *priors(Gen *g, const char **body) {
     else if (chance(g, 50)) {
       const char *first = TEXT(g, "prior %s ~ logits(x_%c[%s])\n", copy(g, e, "0"), e->size, copy(g, e, "0"));
       if (g->plate) first = TEXT(g, "for b in M {\n%s}\n", first);
-      later = TEXT(g, "%s%s%s", later, chance(g, 60) ? TEXT(g, "require N > 0\n%s", first) : "", in_steps(g, "1..N", transition(g, e)));
+      later = TEXT(g, "%s%s%s", later, chance(g, 60) ? TEXT(g, "require N > 0\n%s", first) : "",
+                   in_steps(g, "1..N", transition(g, e)));
     }
   }
   return later;
@@ -217,7 +231,10 @@ static const char *between(Gen *g) {
   for (uint32_t n = 1 + chance(g, 30); n; n--) {
     bool ahead = chance(g, 20), two = g->two_back && chance(g, 50);
     const char *now = ahead ? two ? "t + 2" : "t + 1" : "t", *then = ahead ? "t" : two ? "t - 2" : "t - 1";
-    const char *range = ahead ? two ? "0..N - 2" : "0..N - 1" : two ? "2..N" : chance(g, 15) ? "1..max(1, tN_0)" : "1..N";
+    const char *range = ahead           ? two ? "0..N - 2" : "0..N - 1"
+                        : two           ? "2..N"
+                        : chance(g, 15) ? "1..max(1, tN_0)"
+                                        : "1..N";
     const char *body = joint(g, now, then);
     if (range[3] != 'm' && chance(g, 60) && !ahead) body = TEXT(g, "%s%s", body, pair(g, now, then));
     text = TEXT(g, "%s%s", text, in_steps(g, range, body));
@@ -234,13 +251,16 @@ static const char *declarations(Gen *g, const char *body) {
   for (const char *p = body; *p; p++) {
     if (p[1] != '_' || (p > body && (p[-1] == '_' || (p[-1] >= 'a' && p[-1] <= 'z')))) continue;
     uint32_t n = 2;
-    while (p[n] && (p[n] == '_' || (p[n] >= '0' && p[n] <= '9') || (p[n] >= 'a' && p[n] <= 'z') || (p[n] >= 'A' && p[n] <= 'Z'))) n++;
+    while (p[n] && (p[n] == '_' || (p[n] >= '0' && p[n] <= '9') || (p[n] >= 'a' && p[n] <= 'z') ||
+                    (p[n] >= 'A' && p[n] <= 'Z')))
+      n++;
     const char *name = TEXT(g, "%.*s", (int)n, p), *dims = "";
     bool old = false;
     for (uint32_t k = 0; k < seen.n; k++) old |= !__builtin_strcmp(seen.at[k], name);
     if (old) continue;
     vec_push(g->arena, &seen, name);
-    for (uint32_t k = 2; k < n && name[k] != '0'; k++) dims = TEXT(g, "%s%s%s", dims, *dims ? ", " : "", dimension(g, name[k]));
+    for (uint32_t k = 2; k < n && name[k] != '0'; k++)
+      dims = TEXT(g, "%s%s%s", dims, *dims ? ", " : "", dimension(g, name[k]));
     text = TEXT(g, "%s  data %s: %s\n", text, name, *dims ? TEXT(g, "[%s]", dims) : "real");
   }
   return TEXT(g, "%s  data tN_0: int, tN_M: int[M]\n", text);
@@ -264,6 +284,7 @@ const char *generate_chains(Arena *arena, uint64_t seed) {
     body = TEXT(g, "%s%s", body, g->plate ? TEXT(g, "for b in M {\n%s}\n", o) : o);
   }
   for (uint32_t n = below(g, 3); n; n--) body = TEXT(g, "%s%s", body, outside(g));
-  if (chance(g, 8)) body = TEXT(g, "%sinfer %s by %s\n", body, g->n == 2 ? "c, m" : "c", chance(g, 60) ? "mode" : "sample(n = 3)");
+  if (chance(g, 8))
+    body = TEXT(g, "%sinfer %s by %s\n", body, g->n == 2 ? "c, m" : "c", chance(g, 60) ? "mode" : "sample(n = 3)");
   return TEXT(g, "model m(M, N, K, L, C) {\n%s%s}\n", declarations(g, body), body);
 }

@@ -111,7 +111,8 @@ static const char *declare(Gen *g, const char *name, const char *type, const cha
   const char *list = "";
   for (uint32_t i = 0; i < ndims; i++) list = TEXT(g, "%s%s%s", list, i ? ", " : "", dim_text(g, dims[i]));
   const char *text = ndims ? TEXT(g, "%s: %s[%s]", name, type, list) : TEXT(g, "%s: %s", name, *type ? type : "real");
-  bool real = !*type && *name != 'z' && *name != 'h' && *name != 'b' && *name != 'n' && *name != 's', param = real && chance(g, 15);
+  bool real = !*type && *name != 'z' && *name != 'h' && *name != 'b' && *name != 'n' && *name != 's',
+       param = real && chance(g, 15);
   if (param && !ndims && chance(g, 50)) text = TEXT(g, "%s = %s", text, below(g, 2) ? "0.5" : "1 / 2 + 0.25");
   vec_push(g->arena, &g->inputs, (Declared){name, text, param});
   return name;
@@ -123,7 +124,8 @@ static const char *input_name(Gen *g, const char *letters, const char *dims, uin
 
 /* An element of an input of this letter, indexed by up to two things in sight, one of them `must` if given; `tails` are
  * the sizes of trailing dimensions left off. */
-static const char *part_of(Gen *g, const Sight *s, const char *letters, const char *type, const Atom *must, const char *tails) {
+static const char *part_of(Gen *g, const Sight *s, const char *letters, const char *type, const Atom *must,
+                           const char *tails) {
   char dims[5];
   const char *at = "";
   uint32_t n = 0, rank = s->n ? 1 + below(g, 2) : 0, place = below(g, rank ? rank : 1);
@@ -231,7 +233,8 @@ static const char *feature(Gen *g, const Sight *s, const Atom *must) { return el
 
 /* A bounded function of a real: values stay of order one. */
 static const char *bounded(Gen *g, const char *a) {
-  static const char *const fns[] = {"tanh", "sigmoid", "sin", "cos", "relu", "softplus", "abs", "elu", "gelu", "leaky_relu", "erf", "sq"};
+  static const char *const fns[] = {"tanh", "sigmoid", "sin",  "cos",        "relu", "softplus",
+                                    "abs",  "elu",     "gelu", "leaky_relu", "erf",  "sq"};
   return TEXT(g, "%s(%s)", fns[below(g, 12)], a);
 }
 
@@ -259,7 +262,8 @@ static const char *real(Gen *g, const Sight *s, uint32_t deep) {
   }
   case 12:
     if (!g->has_def) return TEXT(g, "exp(-sq(%s))", a);
-    return chance(g, 50) ? TEXT(g, "squash(%s, 2)", a) : TEXT(g, "pick(%s, %s, %s)", condition(g, s, 1), a, real(g, s, 0));
+    return chance(g, 50) ? TEXT(g, "squash(%s, 2)", a)
+                         : TEXT(g, "pick(%s, %s, %s)", condition(g, s, 1), a, real(g, s, 0));
   default: return TEXT(g, "max(%s, %s)", a, real(g, s, deep - 1));
   }
 }
@@ -281,11 +285,18 @@ static const char *score(Gen *g, const Sight *s, uint32_t deep) {
     one.atoms[0] = derived_atom(g, s);
     return real_input(g, &one);
   }
-  case 7: return deep ? TEXT(g, "(if %s then %s else %s)", condition(g, s, 1), score(g, s, deep - 1), score(g, s, deep - 1)) : element(g, s, "x", "", e, 0);
-  case 8: case 9: return deep ? TEXT(g, "%s %c %s", score(g, s, deep - 1), "+-"[!g->no_nan && chance(g, 30)], score(g, s, 0)) : element(g, s, "v", "", e, 0);
+  case 7:
+    return deep ? TEXT(g, "(if %s then %s else %s)", condition(g, s, 1), score(g, s, deep - 1), score(g, s, deep - 1))
+                : element(g, s, "x", "", e, 0);
+  case 8:
+  case 9:
+    return deep ? TEXT(g, "%s %c %s", score(g, s, deep - 1), "+-"[!g->no_nan && chance(g, 30)], score(g, s, 0))
+                : element(g, s, "v", "", e, 0);
   case 10: return TEXT(g, "log(%s)", element(g, s, "p", "", e, 0));
   case 11: case 12: return TEXT(g, "0.5 * %s", real(g, s, deep));
-  case 13: return TEXT(g, "%s + %s", element(g, s, "h", "", e, 0), deep ? score(g, s, deep - 1) : element(g, s, "x", "", e, 0));
+  case 13:
+    return TEXT(g, "%s + %s", element(g, s, "h", "", e, 0),
+                deep ? score(g, s, deep - 1) : element(g, s, "x", "", e, 0));
   case 14: return element(g, s, "b", "", e, 0);
   default: return TEXT(g, "%s + %s", element(g, s, "n", "", e, 0), element(g, s, "h", "", e, 0));
   }
@@ -312,7 +323,8 @@ static const char *factored(Gen *g, const Atom *e) {
   const char *i = plates.n ? plates.atoms[below(g, plates.n)].text : "2";
   switch (below(g, 5)) {
   case 0: return TEXT(g, "exp(-0.%u * (%s - %s)) * %s", 1 + below(g, 9), i, e->text, sum);
-  case 1: return TEXT(g, "exp(%s - %s) * %s", element(g, &plates, "x", "", NULL, 0), element(g, &one, "x", "", e, 0), sum);
+  case 1:
+    return TEXT(g, "exp(%s - %s) * %s", element(g, &plates, "x", "", NULL, 0), element(g, &one, "x", "", e, 0), sum);
   case 2: return TEXT(g, "%s * %s", element(g, &one, "p", "", e, 0), sum);
   default: return sum;
   }
@@ -329,7 +341,11 @@ static const char *weight(Gen *g, const Sight *s, uint32_t deep) {
   switch (below(g, g->nasty ? 16 : 14)) {
   case 0: return TEXT(g, "%s * %s", weight(g, s, deep - 1), weight(g, s, 0));
   case 1: return TEXT(g, "%s / (1 + %s)", weight(g, s, deep - 1), weight(g, s, 0));
-  case 2: return TEXT(g, "(%s) ^ %s", weight(g, s, deep - 1), chance(g, 50) ? "2" : g->no_nan || chance(g, 50) ? "0.5" : "-1");
+  case 2:
+    return TEXT(g, "(%s) ^ %s", weight(g, s, deep - 1),
+                chance(g, 50)                ? "2"
+                : g->no_nan || chance(g, 50) ? "0.5"
+                                             : "-1");
   case 3: return TEXT(g, "(if %s then %s else %s)", condition(g, s, 1), weight(g, s, deep - 1), weight(g, s, 0));
   case 4: return TEXT(g, "(%s + %s)", weight(g, s, deep - 1), weight(g, s, deep - 1));
   case 5: case 6: return TEXT(g, "dot(%s, %s)", positive_feature(g, s, NULL), positive_feature(g, s, e));
@@ -357,7 +373,9 @@ static void observe(Gen *g, const Sight *data, const Sight *s) {
   case 5: line(g, TEXT(g, "observe %s ~ gamma(%s, exp(%s))", element(g, data, "p", "", NULL, 0), sd, mu)); return;
   case 6: line(g, TEXT(g, "observe %s ~ beta(1 + sq(%s), %s)", element(g, data, "u", "", NULL, 0), mu, sd)); return;
   case 7: line(g, TEXT(g, "observe %s ~ poisson(exp(%s))", element(g, data, "c", "int", NULL, 0), mu)); return;
-  default: line(g, TEXT(g, "observe %s ~ normal(%s, %s)", feature(g, data, NULL), feature(g, s, pick_edge(g, s)), sd)); return;
+  default:
+    line(g, TEXT(g, "observe %s ~ normal(%s, %s)", feature(g, data, NULL), feature(g, s, pick_edge(g, s)), sd));
+    return;
   }
 }
 
@@ -396,7 +414,10 @@ static void prior_line(Gen *g, const EdgeInfo *e, const Sight *s) {
   case 1: case 2: line(g, TEXT(g, "prior %s ~ weights(%s)", e->name, weight(g, s, 1))); return;
   case 3: case 4: line(g, TEXT(g, "prior %s ~ logits(%s)", e->name, score(g, s, 1))); return;
   case 5: line(g, TEXT(g, "prior %s ~ geometric(%s)", left, prob)); return;
-  case 6: line(g, TEXT(g, "prior %s ~ beta_geometric(%s, %s)", left, element(g, &data, "p", "", NULL, 0), literal(g)[0] == '2' ? "2" : "1.5")); return;
+  case 6:
+    line(g, TEXT(g, "prior %s ~ beta_geometric(%s, %s)", left, element(g, &data, "p", "", NULL, 0),
+                 literal(g)[0] == '2' ? "2" : "1.5"));
+    return;
   case 7: line(g, TEXT(g, "prior %s ~ poisson(%s)", left, element(g, &data, "p", "", NULL, 0))); return;
   case 8: line(g, TEXT(g, "prior %s ~ binomial(%u, %s)", left, 2 + below(g, 4), prob)); return;
   default: {
@@ -404,7 +425,8 @@ static void prior_line(Gen *g, const EdgeInfo *e, const Sight *s) {
     const Atom *a = pick(g, &data);
     char dims[2] = {a ? a->size : e->size, e->size};
     const char *name = declare(g, input_name(g, "p", dims + !a, 2u - !a), "", dims + !a, 2u - !a);
-    line(g, a ? TEXT(g, "prior %s ~ categorical(%s[%s])", e->name, name, a->text) : TEXT(g, "prior %s ~ categorical(%s)", e->name, name));
+    line(g, a ? TEXT(g, "prior %s ~ categorical(%s[%s])", e->name, name, a->text)
+              : TEXT(g, "prior %s ~ categorical(%s)", e->name, name));
   }
   }
 }
@@ -436,8 +458,19 @@ static const char *domain(Gen *g, const Sight *s, char *size, bool *plain) {
   case 3: if (a) { *size = a->size; return TEXT(g, "0..%s + 1", a->text); } break;
   case 4: if (a) { *size = a->size; return TEXT(g, "%s..%c", a->text, *size); } break;
   case 5: if (a) { *size = a->size; return TEXT(g, "max(%s - 2, 0)..min(%s + 2, %c)", a->text, a->text, *size); } break;
-  case 6: if (a) { Sight d = {.n = 1}; d.atoms[0] = *a; return TEXT(g, "%s..%c", element(g, &d, TEXT(g, "t%c", *size), "int", NULL, 0), *size); } break;
-  case 7: if (b) { *size = b->size; return chance(g, 50) ? TEXT(g, "0..%s + 1", b->text) : TEXT(g, "%s..%c", b->text, *size); } break;
+  case 6:
+    if (a) {
+      Sight d = {.n = 1};
+      d.atoms[0] = *a;
+      return TEXT(g, "%s..%c", element(g, &d, TEXT(g, "t%c", *size), "int", NULL, 0), *size);
+    }
+    break;
+  case 7:
+    if (b) {
+      *size = b->size;
+      return chance(g, 50) ? TEXT(g, "0..%s + 1", b->text) : TEXT(g, "%s..%c", b->text, *size);
+    }
+    break;
   case 8: if (a) {
       char dims[2] = {a->size, *size};
       return TEXT(g, "%s[%s]", declare(g, input_name(g, "g", dims, 2), "graph", dims, 2), a->text);
@@ -472,7 +505,7 @@ static EdgeInfo edge(Gen *g, const Sight *before) {
   return e;
 }
 
-/* ---- queries ------------------------------------------------------------------------------------------------------ */
+/* ---- queries ----------------------------------------------------------------------------------------------------- */
 
 /* An expression of order one over copies of edges, for the inside of E. */
 static const char *value(Gen *g, const Sight *s, uint32_t deep) {
@@ -589,7 +622,8 @@ static void output(Gen *g, const Sight *s, const EdgeInfo *here, uint32_t n, boo
   case 9: line(g, TEXT(g, "%s = count(%s)", target(g, NULL), e->name)); return;
   case 10: joint_query(g, here, n, "kl"); return;
   case 11:
-    if (logz) line(g, TEXT(g, "%s = logZ%s", target(g, NULL), chance(g, 30) ? TEXT(g, " + log(1 + count(%s))", e->name) : ""));
+    if (logz)
+      line(g, TEXT(g, "%s = logZ%s", target(g, NULL), chance(g, 30) ? TEXT(g, " + log(1 + count(%s))", e->name) : ""));
     return;
   case 12: {
     const char *v = value(g, s, 1);
@@ -615,7 +649,8 @@ static void output(Gen *g, const Sight *s, const EdgeInfo *here, uint32_t n, boo
     see(&two, (Atom){j, e->plates[e->depth - 1].size, false, false});
     bool inside = chance(g, 50);
     const char *sum = TEXT(g, "sum(%s in %s)", j, e->plates[e->depth - 1].range), *v = value(g, &two, 1);
-    line(g, inside ? TEXT(g, "%s = E[%s %s]", target(g, NULL), sum, v) : TEXT(g, "%s = %s E[%s]", target(g, NULL), sum, v));
+    line(g, inside ? TEXT(g, "%s = E[%s %s]", target(g, NULL), sum, v)
+                   : TEXT(g, "%s = %s E[%s]", target(g, NULL), sum, v));
   }
   }
 }
@@ -642,7 +677,7 @@ static void outer_output(Gen *g, const EdgeInfo *e) {
   }
 }
 
-/* ---- blocks ----------------------------------------------------------------------------------------------------------- */
+/* ---- blocks ------------------------------------------------------------------------------------------------------ */
 
 static void block(Gen *g);
 
@@ -765,7 +800,7 @@ static void block(Gen *g) {
   if (g->depth < 2 && chance(g, 10)) for_block(g);
 }
 
-/* ---- the file ------------------------------------------------------------------------------------------------------------ */
+/* ---- the file ---------------------------------------------------------------------------------------------------- */
 
 static const char *one_model(Arena *arena, uint64_t seed, const char *model, bool *has_def) {
   Gen gen = {.arena = arena, .r = {seed * 0x2545F4914F6CDD1Du + 77}}, *g = &gen;
@@ -792,6 +827,7 @@ static const char *const DEFS =
 const char *generate_model(Arena *arena, uint64_t seed) {
   bool has_def = false;
   const char *text = one_model(arena, seed, "m", &has_def);
-  if (seed % 16 == 5) text = arena_printf(arena, "%s%s", text, one_model(arena, seed + (UINT64_C(1) << 40), "second", &has_def));
+  if (seed % 16 == 5)
+    text = arena_printf(arena, "%s%s", text, one_model(arena, seed + (UINT64_C(1) << 40), "second", &has_def));
   return has_def ? arena_printf(arena, "%s%s", DEFS, text) : text;
 }

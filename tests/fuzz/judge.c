@@ -88,7 +88,8 @@ static void print_array(FILE *to, const char *label, const OutputArray *a) {
   fprintf(to, "%s\n", a->count > 24 ? " ..." : "");
 }
 
-static bool interpret(Case *c, const Kernel *k, const Binding *bound, bool f64, int noise, OutputArray **got, const char **error);
+static bool interpret(Case *c, const Kernel *k, const Binding *bound, bool f64, int noise, OutputArray **got,
+                      const char **error);
 
 /* Is this place of a mode decided by rounding alone: another one where the inputs are rounded in f64?  Weights that are
  * equal only up to rounding have no lowest index. */
@@ -98,7 +99,8 @@ static bool is_tie(Case *c, uint32_t out, int64_t place) {
   if (c->want[out]->real || !interpret(c, c->kernel, &c->bound, true, 0, &plain, &error)) return false;
   for (uint64_t run = 0; run < TIE_RUNS; run++) {
     Binding b = bind_perturbed(c->arena, c->m, &c->bound, F64_ROUNDING * (double)(run + 1), c->bound.seed + run);
-    if (interpret(c, c->kernel, &b, true, 0, &moved, &error) && at(&moved[out], place) != at(&plain[out], place)) return true;
+    if (interpret(c, c->kernel, &b, true, 0, &moved, &error) && at(&moved[out], place) != at(&plain[out], place))
+      return true;
   }
   return false;
 }
@@ -114,11 +116,14 @@ static Verdict compare(Case *c, const char *stage, const OutputArray *got, bool 
     const OutputArray *want = c->want[i];
     const char *name = sym_text(c->m->names, c->m->outs.at[i]->name);
     if (!want || (c->drawn[i] && !f64)) continue;
-    if (!same_shape(want, &got[i])) return say(c, VERDICT_MISMATCH, arena_printf(c->arena, "%s: shape of %s", stage, name));
-    bool want_numbers = !want->count || want->real || want->integer, got_numbers = !got[i].count || got[i].real || got[i].integer;
+    if (!same_shape(want, &got[i]))
+      return say(c, VERDICT_MISMATCH, arena_printf(c->arena, "%s: shape of %s", stage, name));
+    bool want_numbers = !want->count || want->real || want->integer,
+         got_numbers = !got[i].count || got[i].real || got[i].integer;
     if (!want_numbers || !got_numbers)
-      return say(c, VERDICT_MISMATCH, arena_printf(c->arena, "%s: %s has %lld elements but no numbers in %s", stage, name,
-                                                   (long long)want->count, want_numbers ? "the result" : "the oracle's"));
+      return say(c, VERDICT_MISMATCH,
+                 arena_printf(c->arena, "%s: %s has %lld elements but no numbers in %s", stage, name,
+                              (long long)want->count, want_numbers ? "the result" : "the oracle's"));
     double moved = c->moved ? c->moved[i] : 0, tol = allowed_distance(c, want, moved, f64);
     int64_t worst;
     double d = distance(&got[i], want, !f64, &worst);
@@ -132,7 +137,9 @@ static Verdict compare(Case *c, const char *stage, const OutputArray *got, bool 
       print_array(c->options->to, "oracle", want);
       print_array(c->options->to, stage, &got[i]);
     }
-    return say(c, VERDICT_MISMATCH, arena_printf(c->arena, "%s: %s is %.10g, oracle %.10g", stage, name, at(&got[i], worst), at(want, worst)));
+    return say(
+        c, VERDICT_MISMATCH,
+        arena_printf(c->arena, "%s: %s is %.10g, oracle %.10g", stage, name, at(&got[i], worst), at(want, worst)));
   }
   return VERDICT_AGREE;
 }
@@ -166,7 +173,8 @@ static int64_t *kernel_sizes(Case *c, const Kernel *k) {
 }
 
 /* noise: the number of a run with random relative errors of f32 in every operation; 0: without. */
-static bool interpret(Case *c, const Kernel *k, const Binding *bound, bool f64, int noise, OutputArray **got, const char **error) {
+static bool interpret(Case *c, const Kernel *k, const Binding *bound, bool f64, int noise, OutputArray **got,
+                      const char **error) {
   EvalArgs args = {.f64 = f64,
                    .noise = noise ? 0x1p-24 : 0,
                    .noise_state = (uint64_t)noise * 0x9E3779B97F4A7C15u,
@@ -181,7 +189,8 @@ static bool interpret(Case *c, const Kernel *k, const Binding *bound, bool f64, 
   *error = ok ? NULL : args.error;
   *got = NEW_ARRAY(c->arena, OutputArray, c->m->outs.n);
   for (uint32_t i = 0; ok && i < c->m->outs.n; i++)
-    (*got)[i] = (OutputArray){args.outputs[i].rank, args.outputs[i].dims, args.outputs[i].count, args.outputs[i].real, args.outputs[i].integer};
+    (*got)[i] = (OutputArray){args.outputs[i].rank, args.outputs[i].dims, args.outputs[i].count, args.outputs[i].real,
+                              args.outputs[i].integer};
   return ok;
 }
 
@@ -313,11 +322,12 @@ static Verdict run_back(Case *c, const Kernel *k, const OutputArray *like, bool 
   back_dispose(compiled);
   *stopped = status != 0;
   if (status) return VERDICT_AGREE;
-  if (!read_outputs(c, &r, like, f64)) return say(c, VERDICT_MISMATCH, arena_printf(c->arena, "%s: writes beside an output", stage));
+  if (!read_outputs(c, &r, like, f64))
+    return say(c, VERDICT_MISMATCH, arena_printf(c->arena, "%s: writes beside an output", stage));
   return c->fault ? VERDICT_AGREE : compare(c, stage, r.got, f64);
 }
 
-/* ---- a model through all stages ------------------------------------------------------------------------------------ */
+/* ---- a model through all stages ---------------------------------------------------------------------------------- */
 
 static Verdict disparity(Case *c, const char *stage, const char *what) {
   if (c->options->to) {
@@ -385,7 +395,9 @@ static Verdict compare_kernel(Case *c, const Kernel *k) {
   return VERDICT_AGREE;
 }
 
-static bool is_cost(const char *why) { return strstr(why, "enumeration") || strstr(why, "more than") || strstr(why, "an output of"); }
+static bool is_cost(const char *why) {
+  return strstr(why, "enumeration") || strstr(why, "more than") || strstr(why, "an output of");
+}
 
 /* Sizes and inputs on which the oracle gets through. */
 static bool find_case(Case *c, uint64_t seed, char **why) {
@@ -413,7 +425,8 @@ static Verdict judge_model(Case *c, uint64_t seed) {
   return compare_kernel(c, k);
 }
 
-Verdict judge_text(const char *path, const char *text, uint64_t seed, const JudgeOptions *options, char *why, size_t room) {
+Verdict judge_text(const char *path, const char *text, uint64_t seed, const JudgeOptions *options, char *why,
+                   size_t room) {
   Arena arena;
   arena_init(&arena, NULL);
   Interner names;
@@ -435,7 +448,12 @@ Verdict judge_text(const char *path, const char *text, uint64_t seed, const Judg
   }
   for (uint32_t i = 0; i < file->models.n && worst != VERDICT_ILLEGAL; i++) {
     char line[200] = "";
-    Case c = {.arena = &arena, .m = file->models.at[i], .source = source, .options = options, .why = line, .room = sizeof line};
+    Case c = {.arena = &arena,
+              .m = file->models.at[i],
+              .source = source,
+              .options = options,
+              .why = line,
+              .room = sizeof line};
     Verdict v = judge_model(&c, seed);
     if (v >= worst) {
       worst = v;

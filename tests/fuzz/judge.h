@@ -37,7 +37,8 @@ typedef struct JudgeOptions {
 } JudgeOptions;
 
 /* The worst verdict of the models in the text; `why` (of `room` bytes) holds a line about it. */
-Verdict judge_text(const char *path, const char *text, uint64_t seed, const JudgeOptions *options, char *why, size_t room);
+Verdict judge_text(const char *path, const char *text, uint64_t seed, const JudgeOptions *options, char *why,
+                   size_t room);
 
 const char *verdict_name(Verdict v);
 

@@ -1,8 +1,8 @@
 /* latents: random models with continuous unknowns; see generate.h.
  *
  * One or two latents of some range (the line, positive, the unit interval, a simplex), edges that pick among their
- * copies, alone, along a chain, in a circle or as a matching, weights of the kinds that have closed steps and of some that have
- * none, and infer lines with every argument.
+ * copies, alone, along a chain, in a circle or as a matching, weights of the kinds that have closed steps and of some
+ * that have none, and infer lines with every argument.
  */
 #include <stdbool.h>
 #include <stdio.h>
@@ -12,7 +12,8 @@
 
 typedef enum { LINE_VECTOR, LINE_SCALAR, POSITIVE, UNIT, SIMPLEX, KINDS } Kind;
 
-/* How the copies of the edge are joined: not at all, to the one before, each to the next of a circle, by choosing apart. */
+/* How the copies of the edge are joined: not at all, to the one before, each to the next of a circle, by choosing
+ * apart. */
 typedef enum { ALONE, CHAIN, CIRCLE, APART } Join;
 
 typedef struct Gen {
@@ -86,15 +87,15 @@ static const char *declaration(Gen *g, const Unknown *z) {
   return TEXT(g, "  latent %s[k in K]: %s\n", z->name, z->kind == LINE_VECTOR ? "[D]" : "real");
 }
 
-/* ---- weights of one copy j, whose edge is e ------------------------------------------------------------------------
- */
+/* ---- weights of one copy j, whose edge is e ---------------------------------------------------------------------- */
 
 static const char *for_vector(Gen *g, const Unknown *z) {
   const char *v = copy(g, z, g->edge), *q = own(g, "q", "j", "", ", D", "");
   switch (below(g, 7)) {
   case 0: return TEXT(g, "observe %s ~ normal(%s, 0.8)", q, v);
   case 1:
-    return TEXT(g, "potential exp(-0.5 * sum(d in D) sq(%s - %s[%s, d]))", own(g, "q", "j", "", ", D", ", d"), z->name, g->edge);
+    return TEXT(g, "potential exp(-0.5 * sum(d in D) sq(%s - %s[%s, d]))", own(g, "q", "j", "", ", D", ", d"), z->name,
+                g->edge);
   case 2: {
     input(g, "q_w", "[D, D]");
     return TEXT(g, "for c in D { observe %s ~ normal(dot(q_w[c], %s), 0.9) }", own(g, "q", "j", "", ", D", ", c"), v);
@@ -157,8 +158,7 @@ static const char *free_weight(Gen *g, const Unknown *z) {
   return "";
 }
 
-/* ---- inference ------------------------------------------------------------------------------------------------------
- */
+/* ---- inference --------------------------------------------------------------------------------------------------- */
 
 static const char *arguments(Gen *g, const Unknown *z) {
   const char *text = TEXT(g, "steps = %u", below(g, 4));
@@ -189,8 +189,7 @@ static const char *infer(Gen *g, const Unknown *z, uint32_t n) {
   return text;
 }
 
-/* ---- outputs
- * ----------------------------------------------------------------------------------------------------------- */
+/* ---- outputs ----------------------------------------------------------------------------------------------------- */
 
 static const char *outputs(Gen *g, const Unknown *z) {
   const char *n = z->name, *text;
@@ -214,8 +213,7 @@ static const char *of_copies(Gen *g, const Unknown *z) {
   return text;
 }
 
-/* ---- models
- * -------------------------------------------------------------------------------------------------------------- */
+/* ---- models ------------------------------------------------------------------------------------------------------ */
 
 static uint32_t unknowns(Gen *g, Unknown *z) {
   uint32_t n = 1;
@@ -246,8 +244,13 @@ static const char *all_copies(Gen *g, const char *copies, const char *outs) {
 }
 
 const char *generate_latents(Arena *arena, uint64_t seed) {
-  Gen gen =
-          {.arena = arena, .r = {seed * 0x2545F4914F6CDD1Du + 7}, .plate = "", .size = "", .data = "", .closed = true, .edge = "e"},
+  Gen gen = {.arena = arena,
+             .r = {seed * 0x2545F4914F6CDD1Du + 7},
+             .plate = "",
+             .size = "",
+             .data = "",
+             .closed = true,
+             .edge = "e"},
       *g = &gen;
   if (chance(g, 25)) g->plate = "b, ", g->size = "L, ";
   Unknown z[2];
@@ -257,7 +260,8 @@ const char *generate_latents(Arena *arena, uint64_t seed) {
   if (z[0].kind == SIMPLEX && support[0]) support = "";
   if (chance(g, 40)) g->join = (Join)below(g, z[0].kind == SIMPLEX ? APART : APART + 1);
   if (g->join == APART) g->edge = "e[j]", support = " or none";
-  const char *copies = g->join == APART ? "" : TEXT(g, "    edge e in K%s\n", support), *priors = "", *outs = "", *latents = "";
+  const char *copies = g->join == APART ? "" : TEXT(g, "    edge e in K%s\n", support), *priors = "", *outs = "",
+             *latents = "";
   bool scale = n == 2 && z[0].kind == LINE_SCALAR && z[1].kind == POSITIVE && chance(g, 60);
   if (scale) z[0].conjugate = !z[0].flat; /* only such a pair has expectations under q */
   for (uint32_t i = 0; i < n; i++) {
@@ -265,8 +269,10 @@ const char *generate_latents(Arena *arena, uint64_t seed) {
     priors = TEXT(g, "%s%s%s", priors, prior(g, &z[i]), free_weight(g, &z[i]));
     if (!(scale && i == 1)) copies = TEXT(g, "%s    %s\n", copies, weight(g, &z[i], scale && i == 0 ? &z[1] : NULL));
   }
-  if (chance(g, 40)) copies = TEXT(g, "%s    potential exp(%s)\n", copies, own(g, "x", "e", "", ", K", TEXT(g, ", %s", g->edge)));
-  if (!strcmp(support, " or none")) copies = TEXT(g, "%s    potential if %s == none then 0.4 else 1.5\n", copies, g->edge);
+  if (chance(g, 40))
+    copies = TEXT(g, "%s    potential exp(%s)\n", copies, own(g, "x", "e", "", ", K", TEXT(g, ", %s", g->edge)));
+  if (!strcmp(support, " or none"))
+    copies = TEXT(g, "%s    potential if %s == none then 0.4 else 1.5\n", copies, g->edge);
   const char *lines = infer(g, z, n);
   for (uint32_t i = 0; i < n; i++) outs = TEXT(g, "%s%s", outs, outputs(g, &z[i]));
   const char *body = TEXT(g, "%s%s", priors, all_copies(g, copies, of_copies(g, &z[0])));

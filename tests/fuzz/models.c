@@ -1,6 +1,7 @@
 /* fuzz_models: random models, or files, through the oracle and the compiler; see judge.h.
  *
- *   fuzz_models --count=N --seed=S [--time=SECONDS] [--keep=DIR] [--print] [--no-fork] [--no-shrink] [--interpret] [--both]
+ *   fuzz_models --count=N --seed=S [--time=SECONDS] [--keep=DIR] [--print] [--no-fork] [--no-shrink] [--interpret]
+ * [--both]
  *               [--sums | --chains | --networks | --structures | --latents]
  *   fuzz_models [--trials=N] [--seed=S] FILE...
  *
@@ -148,14 +149,23 @@ static Report judge_in_child(const char *path, const char *text, uint64_t seed, 
  * A piece of the text is left out, or a bracketed expression replaced by 1 or by what it holds, and kept so
  * while the verdict stays what it was; until nothing more can go. */
 
-typedef struct Shrink { Arena *arena; const char *path; uint64_t seed; const Options *o; Verdict verdict; int tries; } Shrink;
+typedef struct Shrink {
+  Arena *arena;
+  const char *path;
+  uint64_t seed;
+  const Options *o;
+  Verdict verdict;
+  int tries;
+} Shrink;
 
 static const char *with(Shrink *s, const char *text, size_t from, size_t until, const char *middle) {
   return arena_printf(s->arena, "%.*s%s%s", (int)from, text, middle, text + until);
 }
 
 static bool accept(Shrink *s, const char **text, const char *candidate) {
-  if (s->tries-- <= 0 || !strstr(candidate, "out ") || judge_in_child(s->path, candidate, s->seed, s->o, true).verdict != s->verdict) return false;
+  if (s->tries-- <= 0 || !strstr(candidate, "out ") ||
+      judge_in_child(s->path, candidate, s->seed, s->o, true).verdict != s->verdict)
+    return false;
   *text = candidate;
   return true;
 }
@@ -197,7 +207,9 @@ static size_t matching(const char *text, size_t open) {
   return open;
 }
 
-static bool is_name(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_'; }
+static bool is_name(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
+}
 
 static bool simplify_brackets(Shrink *s, const char **text) {
   bool changed = false;
@@ -253,7 +265,8 @@ static void explain(const char *path, const char *text, const Report *r, const O
   arena_init(&arena, NULL);
   printf("\n==== seed %llu: %s: %s\n", (unsigned long long)r->seed, verdict_name(r->verdict), r->why);
   Shrink s = {&arena, path, r->seed, o, r->verdict, SHRINK_TRIES};
-  if (!o->no_shrink && !o->no_fork && r->verdict != VERDICT_HANG && r->verdict != VERDICT_ILLEGAL) text = shrink(&s, text);
+  if (!o->no_shrink && !o->no_fork && r->verdict != VERDICT_HANG && r->verdict != VERDICT_ILLEGAL)
+    text = shrink(&s, text);
   printf("%s", text);
   Report again = judge_in_child(path, text, r->seed, o, false);
   if (again.verdict != r->verdict) printf("(now: %s)\n", verdict_name(again.verdict));
@@ -262,7 +275,7 @@ static void explain(const char *path, const char *text, const Report *r, const O
   arena_free(&arena);
 }
 
-/* ---- runs ----------------------------------------------------------------------------------------------------------- */
+/* ---- runs -------------------------------------------------------------------------------------------------------- */
 
 /* One child goes through many models, and tells each verdict; when it dies another goes on behind it. */
 typedef struct Batch { pid_t child; int from; } Batch;
@@ -345,7 +358,8 @@ static bool run_random(const Options *o) {
     if (t.of[v]) printf(" %ld %s", t.of[v], verdict_name((Verdict)v));
   printf("\n");
   for (int i = 0; i < t.nreasons; i++)
-    printf("  %-9s %5ld  (seed %llu) %s\n", verdict_name(t.reasons[i].verdict), t.reasons[i].n, (unsigned long long)t.reasons[i].first, t.reasons[i].text);
+    printf("  %-9s %5ld  (seed %llu) %s\n", verdict_name(t.reasons[i].verdict), t.reasons[i].n,
+           (unsigned long long)t.reasons[i].first, t.reasons[i].text);
   return findings == 0;
 }
 

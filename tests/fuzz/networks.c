@@ -1,8 +1,8 @@
 /* networks: random models whose copies are joined in no chain; see generate.h.
  *
- * Grids with neighbours along two plates, labels whose neighbour is named by data, an edge outside the plate of others, two plates
- * joined copy by copy, all pairs of a plate; perhaps in a plate around it all; with all that supports and priors may be, and questions
- * about one copy, two copies and all of them. */
+ * Grids with neighbours along two plates, labels whose neighbour is named by data, an edge outside the plate of others,
+ * two plates joined copy by copy, all pairs of a plate; perhaps in a plate around it all; with all that supports and
+ * priors may be, and questions about one copy, two copies and all of them. */
 #include <stdbool.h>
 #include <stdio.h>
 
@@ -30,7 +30,8 @@ static bool chance(Gen *g, uint32_t percent) { return below(g, 100) < percent; }
 static const char *copy_at(Gen *g, const Made *e, const char *first, const char *second) {
   const char *at[] = {first, second};
   const char *text = g->outer ? "b" : "";
-  for (uint32_t k = 0; e->plates[k]; k++) text = TEXT(g, "%s%s%s", text, *text ? ", " : "", at[k] ? at[k] : e->plates[k]);
+  for (uint32_t k = 0; e->plates[k]; k++)
+    text = TEXT(g, "%s%s%s", text, *text ? ", " : "", at[k] ? at[k] : e->plates[k]);
   return *text ? TEXT(g, "%s[%s]", e->name, text) : e->name;
 }
 
@@ -38,7 +39,8 @@ static const char *own(Gen *g, const Made *e) { return copy_at(g, e, NULL, NULL)
 
 static const char *of_one(Gen *g, const Made *e, const char *value) {
   char letter = g->nasty && chance(g, 15) ? "nbh"[below(g, 3)] : 'x';
-  if (e->plates[0] && chance(g, 50)) return TEXT(g, "%c_%c%c[%s, %s]", letter, e->sizes[0] + 'a' - 'A', e->size, e->plates[0], value);
+  if (e->plates[0] && chance(g, 50))
+    return TEXT(g, "%c_%c%c[%s, %s]", letter, e->sizes[0] + 'a' - 'A', e->size, e->plates[0], value);
   return TEXT(g, "%c_%c[%s]", letter, e->size, value);
 }
 
@@ -64,8 +66,10 @@ static const char *edge(Gen *g, Made *e, const char *name, const char *p, const 
   if (e->bit) e->none = false;
   const char *domain = e->bit ? "bit" : chance(g, 15) ? TEXT(g, "1..%c", e->size) : TEXT(g, "%c", e->size);
   const char *where = "";
-  if (chance(g, 15)) where = p ? TEXT(g, " where (%s + %s) %% 3 != 1", name, p) : TEXT(g, " where z_%c[%s] > 0", e->size, name);
-  if (g->kind == GRID && p && q && !e->none && chance(g, 10)) where = TEXT(g, " where i == 0 or %s != %s", name, copy_at(g, e, "i - 1", NULL));
+  if (chance(g, 15))
+    where = p ? TEXT(g, " where (%s + %s) %% 3 != 1", name, p) : TEXT(g, " where z_%c[%s] > 0", e->size, name);
+  if (g->kind == GRID && p && q && !e->none && chance(g, 10))
+    where = TEXT(g, " where i == 0 or %s != %s", name, copy_at(g, e, "i - 1", NULL));
   const char *text = TEXT(g, "edge %s in %s%s%s\n", name, domain, e->none ? " or none" : "", where);
   if (e->bit && chance(g, 30)) return TEXT(g, "%sprior %s ~ bernoulli(u_0)\n", text, name);
   if (chance(g, 20)) return TEXT(g, "%sprior %s ~ weights(p_%c[%s])\n", text, name, e->size, name);
@@ -125,7 +129,8 @@ static const char *pair(Gen *g, const Made *e, const char *a, const Made *f, con
   }
 }
 
-static const char *joined(Gen *g, const char *loops, const char *at, const Made *e, const char *a, const Made *f, const char *b) {
+static const char *joined(Gen *g, const char *loops, const char *at, const Made *e, const char *a, const Made *f,
+                          const char *b) {
   const char *body = joint(g, e, a, f, b);
   if (at && chance(g, 50)) body = TEXT(g, "%s%s", body, pair(g, e, a, f, b, at));
   return TEXT(g, "for %s {\n%s}\n", loops, body);
@@ -139,8 +144,11 @@ static const char *grid(Gen *g) {
   const char *here = own(g, e);
   text = TEXT(g, "%s%s", text, joined(g, "i in 1..N, j in M", "i, j", e, here, f, copy_at(g, f, "i - 1", NULL)));
   if (f != e) text = TEXT(g, "%s%s", text, joined(g, "i in N, j in M", "i, j", e, here, f, own(g, f)));
-  if (chance(g, 80)) text = TEXT(g, "%s%s", text, joined(g, "i in N, j in 1..M", "i, j", e, here, e, copy_at(g, e, NULL, "j - 1")));
-  if (chance(g, 20)) text = TEXT(g, "%s%s", text, joined(g, "i in 1..N, j in 0..M - 1", "i, j", e, here, f, copy_at(g, f, "i - 1", "j + 1")));
+  if (chance(g, 80))
+    text = TEXT(g, "%s%s", text, joined(g, "i in N, j in 1..M", "i, j", e, here, e, copy_at(g, e, NULL, "j - 1")));
+  if (chance(g, 20))
+    text = TEXT(g, "%s%s", text,
+                joined(g, "i in 1..N, j in 0..M - 1", "i, j", e, here, f, copy_at(g, f, "i - 1", "j + 1")));
   return text;
 }
 
@@ -149,7 +157,8 @@ static const char *parents(Gen *g) {
   const char *text = in_plates(g, e, "c", "t", NULL, "N"), *parent = copy_at(g, e, "tN_n[t]", NULL);
   text = TEXT(g, "%s%s", text, joined(g, chance(g, 50) ? "t in N" : "t in 1..N", NULL, e, own(g, e), e, parent));
   if (chance(g, 40)) text = TEXT(g, "%sfor t in N {\n%s}\n", text, pair(g, e, own(g, e), e, parent, "t"));
-  if (chance(g, 30)) text = TEXT(g, "%s%s", text, joined(g, "t in 1..N", "t", e, own(g, e), e, copy_at(g, e, "t - 1", NULL)));
+  if (chance(g, 30))
+    text = TEXT(g, "%s%s", text, joined(g, "t in 1..N", "t", e, own(g, e), e, copy_at(g, e, "t - 1", NULL)));
   return text;
 }
 
@@ -169,13 +178,16 @@ static const char *bipartite(Gen *g) {
   Made *e = &g->edges[0], *f = &g->edges[1];
   const char *text = in_plates(g, e, "c", "i", NULL, "N");
   text = TEXT(g, "%s%s", text, in_plates(g, f, "m", "j", NULL, "M"));
-  return TEXT(g, "%s%s", text, joined(g, chance(g, 70) ? "i in N, j in M" : "j in M, i in 1..N", "i, j", e, own(g, e), f, own(g, f)));
+  return TEXT(g, "%s%s", text,
+              joined(g, chance(g, 70) ? "i in N, j in M" : "j in M, i in 1..N", "i, j", e, own(g, e), f, own(g, f)));
 }
 
 static const char *all_pairs(Gen *g) {
   Made *e = &g->edges[0];
   const char *text = in_plates(g, e, "c", "i", NULL, "N");
-  return TEXT(g, "%s%s", text, joined(g, chance(g, 60) ? "i in N, j in i + 1..N" : "i in N, j in 0..i", NULL, e, own(g, e), e, copy_at(g, e, "j", NULL)));
+  return TEXT(g, "%s%s", text,
+              joined(g, chance(g, 60) ? "i in N, j in i + 1..N" : "i in N, j in 0..i", NULL, e, own(g, e), e,
+                     copy_at(g, e, "j", NULL)));
 }
 
 /* ---- all of them ----------------------------------------------------------------------------------------- */
@@ -197,7 +209,8 @@ static const char *two_copies(Gen *g) {
   const Made *e = &g->edges[below(g, g->n)];
   if (!e->plates[0] || e->plates[1]) return "";
   const char *a = copy_at(g, e, "s", NULL), *b = copy_at(g, e, "q", NULL);
-  return TEXT(g, "out o%u[%ss in %c, q in %c] = P[%s]\n", g->outs++, g->outer ? "b, " : "", e->sizes[0], e->sizes[0], relation(g, a, b));
+  return TEXT(g, "out o%u[%ss in %c, q in %c] = P[%s]\n", g->outs++, g->outer ? "b, " : "", e->sizes[0], e->sizes[0],
+              relation(g, a, b));
 }
 
 static const char *dimension(Gen *g, char c) { return TEXT(g, "%c", c == 'n' ? 'N' : c == 'm' ? 'M' : c); }
@@ -211,14 +224,20 @@ static const char *declarations(Gen *g, const char *body) {
     uint32_t n = parent ? 3 : 2;
     if (p[n - 1] != '_' || (p > body && (p[-1] == '_' || (p[-1] >= 'a' && p[-1] <= 'z')))) continue;
     uint32_t from = n;
-    while (p[n] && (p[n] == '_' || (p[n] >= '0' && p[n] <= '9') || (p[n] >= 'a' && p[n] <= 'z') || (p[n] >= 'A' && p[n] <= 'Z'))) n++;
+    while (p[n] && (p[n] == '_' || (p[n] >= '0' && p[n] <= '9') || (p[n] >= 'a' && p[n] <= 'z') ||
+                    (p[n] >= 'A' && p[n] <= 'Z')))
+      n++;
     const char *name = TEXT(g, "%.*s", (int)n, p), *dims = "";
     bool old = false;
     for (uint32_t k = 0; k < seen.n; k++) old |= !__builtin_strcmp(seen.at[k], name);
     if (old) continue;
     vec_push(g->arena, &seen, name);
-    for (uint32_t k = from; k < n && name[k] != '0'; k++) dims = TEXT(g, "%s%s%s", dims, *dims ? ", " : "", dimension(g, name[k]));
-    text = TEXT(g, "%s  data %s: %s%s\n", text, name, parent ? "int" : "", *dims ? TEXT(g, "[%s]", dims) : parent ? "" : "real");
+    for (uint32_t k = from; k < n && name[k] != '0'; k++)
+      dims = TEXT(g, "%s%s%s", dims, *dims ? ", " : "", dimension(g, name[k]));
+    text = TEXT(g, "%s  data %s: %s%s\n", text, name, parent ? "int" : "",
+                *dims    ? TEXT(g, "[%s]", dims)
+                : parent ? ""
+                         : "real");
   }
   return text;
 }

@@ -1,7 +1,7 @@
 /* structures: random models of trees, permutations and matchings; see generate.h.
  *
- * One structure, perhaps in a plate, weights of single nodes (over all nodes, some, or one), and queries about the whole
- * and about nodes. */
+ * One structure, perhaps in a plate, weights of single nodes (over all nodes, some, or one), and queries about the
+ * whole and about nodes. */
 #include <stdbool.h>
 #include <stdio.h>
 
@@ -23,8 +23,10 @@ static bool chance(Gen *g, uint32_t percent) { return below(g, 100) < percent; }
 
 /* An element of an array over nodes (n), targets (t) or both (nt), now and then with the plate in front. */
 static const char *at(Gen *g, const char *letter, const char *over) {
-  const char *n = over[0] == 'n' ? "n" : "", *t = over[0] == 't' || over[1] == 't' ? g->e : "", *comma = over[1] == 't' ? ", " : "";
-  return chance(g, 70) ? TEXT(g, "%s_%sh[%s%s%s%s]", letter, over, g->h, n, comma, t) : TEXT(g, "%s_%s[%s%s%s]", letter, over, n, comma, t);
+  const char *n = over[0] == 'n' ? "n" : "", *t = over[0] == 't' || over[1] == 't' ? g->e : "",
+             *comma = over[1] == 't' ? ", " : "";
+  return chance(g, 70) ? TEXT(g, "%s_%sh[%s%s%s%s]", letter, over, g->h, n, comma, t)
+                       : TEXT(g, "%s_%s[%s%s%s]", letter, over, n, comma, t);
 }
 
 static const char *over(Gen *g) {
@@ -93,7 +95,8 @@ static const char *prior(Gen *g) {
 static const char *weights(Gen *g, const char *indent) {
   switch (below(g, 8)) {
   case 0: return TEXT(g, "%sfor n in 1..%s { %s }\n", indent, g->nodes, statement(g));
-  case 1: return TEXT(g, "%sfor n in %s, c in C { potential exp(0.5 * v_c[c] * %s) }\n", indent, g->nodes, at(g, "x", "nt"));
+  case 1:
+    return TEXT(g, "%sfor n in %s, c in C { potential exp(0.5 * v_c[c] * %s) }\n", indent, g->nodes, at(g, "x", "nt"));
   case 2: {
     if (!g->single) break;
     const char *back = g->e;
@@ -118,7 +121,8 @@ static const char *weights(Gen *g, const char *indent) {
 static const char *value(Gen *g) {
   switch (below(g, 6)) {
   case 0: return TEXT(g, "%s * %s", at(g, "v", "n"), at(g, "v", "t"));
-  case 1: return g->scaled ? TEXT(g, "sq(n - %s)", g->e) : TEXT(g, "(n - %s)", g->e); /* what is scaled need not sum to 1 */
+  case 1:
+    return g->scaled ? TEXT(g, "sq(n - %s)", g->e) : TEXT(g, "(n - %s)", g->e); /* what is scaled need not sum to 1 */
   case 2: return TEXT(g, "(if %s < n then %s else %s)", g->e, at(g, "v", "t"), at(g, "v", "n"));
   case 3: return TEXT(g, "tanh(%s + %s)", at(g, "v", "t"), at(g, "v", "nt"));
   default: return at(g, "v", over(g)[1] ? "nt" : "t");
@@ -208,12 +212,13 @@ const char *generate_structures(Arena *arena, uint64_t seed) {
   body = TEXT(g, "%s%s", body, outputs(g, indent, exact, joint));
   if (plate) body = TEXT(g, "  for h in K {\n%s  }\n", body);
   if (plate && exact && chance(g, 30)) body = TEXT(g, "%s  out all = logZ\n", body);
-  if (plate && exact && chance(g, 30)) body = TEXT(g, "%s  out some = sum(h in K, n in %s) E[%s]\n", body, g->nodes, value(g));
+  if (plate && exact && chance(g, 30))
+    body = TEXT(g, "%s  out some = sum(h in K, n in %s) E[%s]\n", body, g->nodes, value(g));
   if (plate && exact && chance(g, 20)) body = TEXT(g, "%s  out every = entropy(e) + kl(e) + count(e)\n", body);
   static const char letters[] = "xvpzhb";
   for (const char *l = letters; *l; l++)
-    data = TEXT(g, "%s  data %c_n: [%s], %c_t: [N], %c_nt: [%s, N], %c_nh: [%s%s], %c_th: [%sN], %c_nth: [%s%s, N]\n", data, *l, g->nodes, *l,
-                *l, g->nodes, *l, K, g->nodes, *l, K, *l, K, g->nodes);
+    data = TEXT(g, "%s  data %c_n: [%s], %c_t: [N], %c_nt: [%s, N], %c_nh: [%s%s], %c_th: [%sN], %c_nth: [%s%s, N]\n",
+                data, *l, g->nodes, *l, *l, g->nodes, *l, K, g->nodes, *l, K, *l, K, g->nodes);
   data = TEXT(g, "%s  data q_n: [%s, D], q_t: [N, D], v_c: [C], u_0: real\n", data, g->nodes);
   if (g->single) data = TEXT(g, "%s  require %s > 0\n", data, g->nodes);
   return TEXT(g, "model m(M, N, K, D, C) {\n%s%s}\n", data, body);

@@ -26,7 +26,9 @@ static const char *positive(Gen *g, const char *feature) {
 }
 
 /* Not in every plate do rows and columns differ from those of others. */
-static const char *row(Gen *g, const char *name) { return chance(g, 70) ? TEXT(g, "%sh[%si]", name, g->h) : TEXT(g, "%s[i]", name); }
+static const char *row(Gen *g, const char *name) {
+  return chance(g, 70) ? TEXT(g, "%sh[%si]", name, g->h) : TEXT(g, "%s[i]", name);
+}
 static const char *column(Gen *g, const char *name) {
   return chance(g, 70) ? TEXT(g, "%sh[%s%s]", name, g->h, g->e) : TEXT(g, "%s[%s]", name, g->e);
 }
@@ -53,7 +55,8 @@ static const char *factor(Gen *g) {
 
 static const char *weight(Gen *g) {
   const char *w = chance(g, 85) ? sum(g) : factor(g);
-  for (uint32_t n = below(g, 3); n > 0; n--) w = chance(g, 50) ? TEXT(g, "%s * (%s)", factor(g), w) : TEXT(g, "(%s) * %s", w, factor(g));
+  for (uint32_t n = below(g, 3); n > 0; n--)
+    w = chance(g, 50) ? TEXT(g, "%s * (%s)", factor(g), w) : TEXT(g, "(%s) * %s", w, factor(g));
   return w;
 }
 
@@ -89,7 +92,8 @@ static const char *edge(Gen *g, uint32_t n) {
   text = TEXT(g, "%s    potential %s\n", text, weight(g));
   for (uint32_t k = 0, many = 1 + below(g, 3); k < many; k++) {
     const char *v = value(g);
-    text = TEXT(g, "%s    out o%u_%u[%si] = %s\n", text, n, k, g->h, v[0] == 'l' ? TEXT(g, "E[%s] + 0 * count(%s)", column(g, "x_v"), g->e) : v);
+    text = TEXT(g, "%s    out o%u_%u[%si] = %s\n", text, n, k, g->h,
+                v[0] == 'l' ? TEXT(g, "E[%s] + 0 * count(%s)", column(g, "x_v"), g->e) : v);
   }
   if (chance(g, 8)) text = TEXT(g, "%s    out s%u[%si] = entropy(%s)\n", text, n, g->h, g->e);
   return text;
@@ -102,9 +106,12 @@ const char *generate_sums(Arena *arena, uint64_t seed) {
   if (plate) g->h = "h, ";
   for (uint32_t n = 0, many = 1 + chance(g, 30); n < many; n++) body = TEXT(g, "%s%s", body, edge(g, n));
   if (chance(g, 30)) body = TEXT(g, "%s    out z[%si] = logZ\n", body, g->h);
-  static const char *const names[] = {"q_r:M, D", "q_c:N, D", "x_r:M", "x_c:N", "p_r:M", "p_c:N", "z_c:N", "h_c:N", "x_v:N", "v_c:N, C"};
+  static const char *const names[] = {"q_r:M, D", "q_c:N, D", "x_r:M", "x_c:N", "p_r:M",
+                                      "p_c:N",    "z_c:N",    "h_c:N", "x_v:N", "v_c:N, C"};
   for (uint32_t n = 0; n < sizeof names / sizeof *names; n++)
-    data = TEXT(g, "%s  data %.3s: [%s]\n  data %.3sh: [%s%s]\n", data, names[n], names[n] + 4, names[n], H, names[n] + 4);
-  data = TEXT(g, "%s  data x_rc: [M, N]\n  data z_rc: [M, N]\n  data p_f: [D]\n  data p_0: real\n  data u_0: real\n", data);
+    data =
+        TEXT(g, "%s  data %.3s: [%s]\n  data %.3sh: [%s%s]\n", data, names[n], names[n] + 4, names[n], H, names[n] + 4);
+  data = TEXT(g, "%s  data x_rc: [M, N]\n  data z_rc: [M, N]\n  data p_f: [D]\n  data p_0: real\n  data u_0: real\n",
+              data);
   return TEXT(g, "model m(M, N, K, D, C) {\n%s  for %si in M {\n%s  }\n}\n", data, plate ? "h in K, " : "", body);
 }

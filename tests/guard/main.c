@@ -6,9 +6,9 @@
  * Every model of the files (with --share: of each N-th file, from the K-th on) is compiled, in f32 or f64 by turns, and
  * called on random inputs at odd sizes.  Each input, each output and the workspace lies on pages of its own
  * (tests/kernel/call.h), its last byte before a page that faults, then its first byte behind one, then at every
- * alignment that an element allows, in other orders and directions, the workspace at any byte.  A fault names the model;
- * results must be those of the first call.  So are a null output, and a workspace that is a byte too small, refused or
- * obeyed.
+ * alignment that an element allows, in other orders and directions, the workspace at any byte.  A fault names the
+ * model; results must be those of the first call.  So are a null output, and a workspace that is a byte too small,
+ * refused or obeyed.
  *
  * --sanitize: code with AddressSanitizer, which sees what is beside no page: arrays on the stack.  --plant: such code
  * with an output that is a byte too short, which must be seen. */
@@ -20,7 +20,8 @@
 #include "check.h"
 #include "subject.h"
 
-/* LARGE: sizes that fill vectors and tiles, and some tail.  Where an exact sum over so many is not worth it, smaller ones. */
+/* LARGE: sizes that fill vectors and tiles, and some tail.  Where an exact sum over so many is not worth it, smaller
+ * ones. */
 enum { LARGE = 37, MIDDLE = 11, SMALL = 5, TRIES = 6, DRAWS = 1, CLOCKS_A_CALL = CLOCKS_PER_SEC / 50 };
 
 static_assert((int)DRAWN_ARRAYS <= (int)ARRAYS_MAX && (int)DRAWN_SIZES <= (int)SIZES_MAX, "a drawing fits a case");
@@ -35,8 +36,8 @@ static void check_places(const Subject *s) {
   check_workspace(s);
 }
 
-/* False: the model stops at these inputs, by its own rules; or some hundred calls would take long, and smaller sizes will
- * do. */
+/* False: the model stops at these inputs, by its own rules; or some hundred calls would take long, and smaller sizes
+ * will do. */
 static bool check_case(const Kernel *k, const Case *c, bool may_be_smaller) {
   Plan plan = {.lines = true, .reference = *k};
   Subject s = {.plan = &plan, .kernel = k, .c = c};
@@ -132,7 +133,8 @@ static void short_output(const char *path) {
     const Array a = array_of(is_in ? &d.in[k] : &d.out[k - d.nin]);
     attn_view *v = is_in ? &in[k] : &out[k - d.nin];
     int64_t stride = 1;
-    for (int axis = a.rank; axis-- > 0; stride *= a.extent[axis]) v->size[axis] = a.extent[axis], v->stride[axis] = stride;
+    for (int axis = a.rank; axis-- > 0; stride *= a.extent[axis])
+      v->size[axis] = a.extent[axis], v->stride[axis] = stride;
     v->data = heap(stride, sizeof(double), is_in ? 0 : 1 + (int)sizeof(float) * (int)stride);
   }
   size_t bytes = workspace(d.size, 1);
@@ -144,7 +146,8 @@ int main(int argc, char **argv) {
   if (argc == 3 && !strcmp(argv[1], "--plant")) return short_output(argv[2]), 0;
   catch_faults();
   for (int k = 1, file = 0; k < argc; k++) {
-    if (sscanf(argv[k], "--share=%d/%d", &r.share, &r.of) == 2 || sscanf(argv[k], "--draws=%d", &r.draws) == 1) continue;
+    if (sscanf(argv[k], "--share=%d/%d", &r.share, &r.of) == 2 || sscanf(argv[k], "--draws=%d", &r.draws) == 1)
+      continue;
     if (!strcmp(argv[k], "--sanitize")) {
       r.sanitize = true;
       continue;

@@ -129,7 +129,8 @@ static bool add_outputs(Drawn *c, const Program *p, const Inputs *in) {
   for (uint32_t k = 0; k < m->outs.n; k++) {
     AttnArray a;
     if (!execute_shape(p, in, m->outs.at[k], &a)) return false;
-    shape(&c->out[c->nout++], sym_text(m->names, m->outs.at[k]->name), stored_as(a.type, p->f64), (uint32_t)a.rank, a.shape);
+    shape(&c->out[c->nout++], sym_text(m->names, m->outs.at[k]->name), stored_as(a.type, p->f64), (uint32_t)a.rank,
+          a.shape);
   }
   return true;
 }
@@ -157,7 +158,8 @@ bool subjects_draw(Subjects *s, int n, int64_t largest, uint64_t seed, Drawn *c)
   const Model *m = p->model;
   Binding b;
   *c = (Drawn){0};
-  if (2 * m->inputs.n > DRAWN_ARRAYS || m->outs.n > DRAWN_ARRAYS || m->sizes.n + m->inputs.n + 1 > DRAWN_SIZES) return false;
+  if (2 * m->inputs.n > DRAWN_ARRAYS || m->outs.n > DRAWN_ARRAYS || m->sizes.n + m->inputs.n + 1 > DRAWN_SIZES)
+    return false;
   message_divert(s->nowhere);
   Arena *arena = arena_child(&s->arena);
   bool ok = draw(arena, m, largest, seed, &b);

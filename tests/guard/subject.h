@@ -38,8 +38,9 @@ int subjects_count(const Subjects *s);
 const char *subjects_name(const Subjects *s, int n);
 void subjects_code(const Subjects *s, int n, attn_kernel_fn *run, attn_workspace_fn *workspace);
 
-/* Sizes up to `largest`, odd ones rather than even ones, and inputs that the model allows.  False: none were found, or an
- * exact sum over them is not worth beginning, or there are more arrays than Drawn holds.  drawn_free it in any case. */
+/* Sizes up to `largest`, odd ones rather than even ones, and inputs that the model allows.  False: none were found, or
+ * an exact sum over them is not worth beginning, or there are more arrays than Drawn holds.  drawn_free it in any case.
+ */
 bool subjects_draw(Subjects *s, int n, int64_t largest, uint64_t seed, Drawn *to);
 void drawn_free(Drawn *d);
 

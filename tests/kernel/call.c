@@ -194,7 +194,8 @@ static unsigned char *gather(const Array *a, const Placed *p, int64_t *bytes) {
 
 /* What the inputs hold may stop a kernel when it has written some results. */
 static bool stopped_inside(int status) {
-  return status == ATTN_ERROR_INDEX || status == ATTN_ERROR_DIVISOR || status == ATTN_ERROR_CONCAVE || status == ATTN_ERROR_CLIQUE;
+  return status == ATTN_ERROR_INDEX || status == ATTN_ERROR_DIVISOR || status == ATTN_ERROR_CONCAVE ||
+         status == ATTN_ERROR_CLIQUE;
 }
 
 static void finish(Placed *p, const char *name, const char *what) {

@@ -1,8 +1,8 @@
 /* call: one call of a kernel, with every array where a wrong access is seen.
  *
  * Each array, and the workspace, lies on pages of its own between pages that nobody may touch, its last byte directly
- * before the one behind or its first byte directly behind the one before.  What an output does not own, and every input,
- * must be as it was after the call. */
+ * before the one behind or its first byte directly behind the one before.  What an output does not own, and every
+ * input, must be as it was after the call. */
 #ifndef KERNEL_CALL_H
 #define KERNEL_CALL_H
 
@@ -24,7 +24,13 @@ typedef struct Setup {
 } Setup;
 
 /* out: in C order, elements as the kernel wrote them; NULL where there was no output. */
-typedef struct Result { int status; attn_error err; size_t need; int64_t bytes[ARRAYS_MAX]; unsigned char *out[ARRAYS_MAX]; } Result;
+typedef struct Result {
+  int status;
+  attn_error err;
+  size_t need;
+  int64_t bytes[ARRAYS_MAX];
+  unsigned char *out[ARRAYS_MAX];
+} Result;
 
 Result call(const Kernel *k, const Case *c, const Setup *s);
 void result_free(Result *r);

@@ -18,9 +18,10 @@ Check check_slices, check_other_rows, check_own_row, check_dead_keys, check_dead
 
 /* ---- what checks share ---- */
 
-bool same_bits(const Subject *s, const Result *r);              /* as the plain call; outputs that r lacks are passed over */
+bool same_bits(const Subject *s, const Result *r); /* as the plain call; outputs that r lacks are passed over */
 /* judged: which elements are compared; NULL: all. */
-void near_output(const Subject *s, const Case *c, int out, const Result *r, const Result *reference, const bool *judged);
+void near_output(const Subject *s, const Case *c, int out, const Result *r, const Result *reference,
+                 const bool *judged);
 void near_reference(const Subject *s, const Case *c, const Result *r, const Result *reference);
 void expect_same(const Subject *s, const Setup *setup, const char *what); /* calls, and compares bits */
 

@@ -1,5 +1,5 @@
-/* check_layout: the bits of results do not depend on where arrays lie; streams that run along features (Plan.lines) may take their sums
- * in another order where these do not lie side by side. */
+/* check_layout: the bits of results do not depend on where arrays lie; streams that run along features (Plan.lines) may
+ * take their sums in another order where these do not lie side by side. */
 #include <string.h>
 
 #include "check.h"
@@ -16,8 +16,8 @@ static Setup setup_of(const Case *c, Layout in, Layout out) {
 static void try(const Subject *s, Layout in, Layout out) {
   char what[200];
   Setup setup = setup_of(s->c, in, out);
-  snprintf(what, sizeof what, "inputs %s (axes %#x reversed), outputs %s, guarded %s", order_name[in.order], in.reversed,
-           order_name[out.order], in.at_front ? "before" : "behind");
+  snprintf(what, sizeof what, "inputs %s (axes %#x reversed), outputs %s, guarded %s", order_name[in.order],
+           in.reversed, order_name[out.order], in.at_front ? "before" : "behind");
   if (!s->plan->lines || (in.order == ORDER_C && !in.reversed)) {
     expect_same(s, &setup, what);
     return;

@@ -51,7 +51,8 @@ static double allowance(const Plan *p, const Case *c, const Array *a) {
   return ROUNDED * most;
 }
 
-void near_output(const Subject *s, const Case *c, int out, const Result *r, const Result *reference, const bool *judged) {
+void near_output(const Subject *s, const Case *c, int out, const Result *r, const Result *reference,
+                 const bool *judged) {
   const Array *a = &c->out[out];
   double error = 0, scale = 0, furthest = 0;
   int64_t n = array_count(a), odd = 0, count = 0;
@@ -105,7 +106,8 @@ static bool says_need(const Subject *s, const Result *r, int64_t given) {
 
 static void refused(const Subject *s, int64_t short_by, bool no_err) {
   Result r = call(s->kernel, s->c, &(Setup){.short_by = short_by, .no_err = no_err, .garbage = 0xa5});
-  if (s->kernel->dispatches && r.status == ATTN_OK) expect(same_bits(s, &r), "%lld bytes fewer: other bits", (long long)short_by);
+  if (s->kernel->dispatches && r.status == ATTN_OK)
+    expect(same_bits(s, &r), "%lld bytes fewer: other bits", (long long)short_by);
   else {
     expect(r.status == ATTN_ERROR_WORKSPACE, "%lld bytes too few: status %d", (long long)short_by, r.status);
     expect(no_err || says_need(s, &r, (int64_t)r.need - short_by), "%lld bytes too few: the record says %lld of %lld",
@@ -117,7 +119,8 @@ static void refused(const Subject *s, int64_t short_by, bool no_err) {
 void check_workspace(const Subject *s) {
   int64_t need = (int64_t)s->base.need;
   for (int shift = 1; shift < 64; shift += 9)
-    expect_same(s, &(Setup){.workspace = {.shift = shift, .at_front = shift % 2}, .garbage = 0xff}, "an unaligned workspace");
+    expect_same(s, &(Setup){.workspace = {.shift = shift, .at_front = shift % 2}, .garbage = 0xff},
+                "an unaligned workspace");
   if (!need) return;
   refused(s, 1, false);
   refused(s, 1, true);

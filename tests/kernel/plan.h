@@ -6,8 +6,8 @@
  *   reference PATH                the kernel in f64, which the oracle verifies
  *   kernel LABEL PATH             kernels in f32, all of which are held to the same
  *   sizes NAME...                 in the kernel's order
- *   dispatching LABEL PATH        the same, with code for several processors: it may ask for more workspace than it needs
- *   free AXIS...                  a slice of these axes may be taken out: its results depend on nothing else
+ *   dispatching LABEL PATH        the same, with code for several processors: it may ask for more workspace than it
+ * needs free AXIS...                  a slice of these axes may be taken out: its results depend on nothing else
  *   rounded NAME...               outputs that are means of bf16 values, whose weights a kernel may round to bf16
  *   lines                         streams run along features where these lie side by side: bits depend on that
  *   keys NAME...                  inputs whose axis `key` belongs to keys; without the line no key is ever dead
@@ -17,7 +17,8 @@
  *     in NAME TYPE DRAW [AXIS=EXTENT]...
  *     out NAME TYPE [AXIS=EXTENT]...
  *
- * TYPE: real, int, bool, count (f64 in every build), f16, bf16; f32 in every build in no plan, but in cases made elsewhere.  DRAW: how values are drawn, see fill_input. */
+ * TYPE: real, int, bool, count (f64 in every build), f16, bf16; f32 in every build in no plan, but in cases made
+ * elsewhere.  DRAW: how values are drawn, see fill_input. */
 #ifndef KERNEL_PLAN_H
 #define KERNEL_PLAN_H
 

@@ -53,7 +53,8 @@ static bool trial(const Model *m, uint64_t seed, bool print) {
     printf(")\n");
     for (uint32_t k = 0; k < m->outs.n; k++) {
       if (print || !outs[k]) print_output(m, m->outs.at[k], outs[k]);
-      if (nans(outs[k])) printf("    %s: %lld NaN\n", sym_text(m->names, m->outs.at[k]->name), (long long)nans(outs[k]));
+      if (nans(outs[k]))
+        printf("    %s: %lld NaN\n", sym_text(m->names, m->outs.at[k]->name), (long long)nans(outs[k]));
     }
   }
   arena_free(&arena);

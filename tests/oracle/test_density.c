@@ -63,7 +63,8 @@ Test(functions, special) {
 }
 
 Test(functions, integers) {
-  const int64_t cases[][4] = {{7, 2, 3, 1}, {-7, 2, -4, 1}, {7, -2, -4, -1}, {-7, -2, 3, -1}, {INT64_MIN, -1, INT64_MIN, 0}};
+  const int64_t cases[][4] = {
+      {7, 2, 3, 1}, {-7, 2, -4, 1}, {7, -2, -4, -1}, {-7, -2, 3, -1}, {INT64_MIN, -1, INT64_MIN, 0}};
   for (int k = 0; k < 5; k++) {
     cr_expect_eq(oracle_int_function(OP_FLOORDIV, cases[k]), cases[k][2]);
     cr_expect_eq(oracle_int_function(OP_MOD, cases[k]), cases[k][3]);

@@ -21,10 +21,10 @@ static void draw(Bench *b, uint64_t seed, const DrawOptions *o) {
 
 Test(draw, indices_bounds_and_pointers) {
   Bench b;
-  bench_open(&b,
-             "model m(M, L, N) { data ptr: int[M + 1], nbr: int[L], v: [N], len: int[M], doc: int[N]\n"
-             "for i in M { edge e in ptr[i]..ptr[i + 1]\n out o[i] = E[v[nbr[e]]]\n edge f in N where f < len[i]\n"
-             "out p[i] = P[f == 0]\n edge g in N where doc[g] == doc[0]\n potential exp(v[g])\n out q[i] = mode(g) }\n }");
+  bench_open(
+      &b, "model m(M, L, N) { data ptr: int[M + 1], nbr: int[L], v: [N], len: int[M], doc: int[N]\n"
+          "for i in M { edge e in ptr[i]..ptr[i + 1]\n out o[i] = E[v[nbr[e]]]\n edge f in N where f < len[i]\n"
+          "out p[i] = P[f == 0]\n edge g in N where doc[g] == doc[0]\n potential exp(v[g])\n out q[i] = mode(g) }\n }");
   OracleLimits limits = oracle_default_limits();
   DrawOptions o = {.runs = &limits};
   for (uint64_t s = 0; s < TRIALS; s++) {
@@ -43,11 +43,13 @@ Test(draw, indices_bounds_and_pointers) {
 
 Test(draw, ranges_of_parameters) {
   Bench b;
-  bench_open(&b,
-             "model m(N, K) { data x: [N], c: int[N], y: bool[N], s: [N], rate: [N], p: [N, K], alpha: [K], w: [N, K], t: [N]\n"
-             "for i in N { edge phi in K\n prior phi ~ categorical(p[i])\n observe x[i] ~ normal(phi, s[i])\n"
-             "observe c[i] ~ poisson(rate[i] * (1 + phi))\n observe y[i] ~ bernoulli(t[i])\n observe w[i] ~ dirichlet(alpha)\n"
-             "out z[i] = logZ } }");
+  bench_open(
+      &b,
+      "model m(N, K) { data x: [N], c: int[N], y: bool[N], s: [N], rate: [N], p: [N, K], alpha: [K], w: [N, K], t: "
+      "[N]\n"
+      "for i in N { edge phi in K\n prior phi ~ categorical(p[i])\n observe x[i] ~ normal(phi, s[i])\n"
+      "observe c[i] ~ poisson(rate[i] * (1 + phi))\n observe y[i] ~ bernoulli(t[i])\n observe w[i] ~ dirichlet(alpha)\n"
+      "out z[i] = logZ } }");
   DrawOptions o = {.round_f32 = true};
   for (uint64_t s = 0; s < TRIALS; s++) {
     draw(&b, s, &o);
@@ -85,7 +87,8 @@ Test(draw, preconditions_and_fixed_sizes) {
 
 Test(draw, graphs_are_valid_and_seeds_repeat) {
   Bench b;
-  bench_open(&b, "model m(N) { data adj: graph[N, N], x: [N]\n for i in N { edge phi in adj[i]\n out o[i] = E[x[phi]] } }");
+  bench_open(&b,
+             "model m(N) { data adj: graph[N, N], x: [N]\n for i in N { edge phi in adj[i]\n out o[i] = E[x[phi]] } }");
   DrawOptions o = {0};
   for (uint64_t s = 0; s < TRIALS; s++) {
     draw(&b, s, &o);

@@ -134,11 +134,11 @@ Test(latent, conjugate_gamma) {
 
 Test(latent, dirichlet_categorical) {
   Bench b;
-  bench_open(&b,
-             "model m(K, N) { data x: [N], mu: [K]\n latent w: [K]\n prior w ~ dirichlet(1.5)\n"
-             "for j in N { edge c in K\n prior c ~ categorical(w)\n observe x[j] ~ normal(mu[c], 1) }\n"
-             "infer w by collapsed(steps = 1, q = conjugate)\n out a[k in K] = param(w[k], 1)\n out m[k in K] = E[w[k]]\n"
-             "out f[s in 2] = elbo(s)\n}");
+  bench_open(
+      &b, "model m(K, N) { data x: [N], mu: [K]\n latent w: [K]\n prior w ~ dirichlet(1.5)\n"
+          "for j in N { edge c in K\n prior c ~ categorical(w)\n observe x[j] ~ normal(mu[c], 1) }\n"
+          "infer w by collapsed(steps = 1, q = conjugate)\n out a[k in K] = param(w[k], 1)\n out m[k in K] = E[w[k]]\n"
+          "out f[s in 2] = elbo(s)\n}");
   bench_size(&b, "K", 3);
   bench_size(&b, "N", 2);
   const double x[2] = {.3, 1.2}, mu[3] = {-1, 0, 1};
@@ -164,13 +164,14 @@ Test(latent, dirichlet_categorical) {
 /* A point: the posterior's mode for the beta pair, a gradient step elsewhere. */
 Test(latent, points) {
   Bench b;
-  bench_open(&b,
-             "model m(N) { data x: bool[N], y: [N]\n latent p: real, z: real, g: real\n prior p ~ beta(2, 3)\n"
-             "prior z ~ normal(0, 1)\n prior g ~ gamma(2, 1)\n"
-             "for j in N { observe x[j] ~ bernoulli(p)\n observe y[j] ~ laplace(tanh(z), 1)\n potential exp(-sq(log(g))) }\n"
-             "infer p by collapsed(steps = 1)\n infer z by collapsed(steps = 1, init = 0.3, method = gradient, rate = 0.5)\n"
-             "infer g by collapsed(steps = 1, init = 1.5, rate = 0.1)\n"
-             "out pp = p\n out zz = z\n out gg = g\n}");
+  bench_open(
+      &b,
+      "model m(N) { data x: bool[N], y: [N]\n latent p: real, z: real, g: real\n prior p ~ beta(2, 3)\n"
+      "prior z ~ normal(0, 1)\n prior g ~ gamma(2, 1)\n"
+      "for j in N { observe x[j] ~ bernoulli(p)\n observe y[j] ~ laplace(tanh(z), 1)\n potential exp(-sq(log(g))) }\n"
+      "infer p by collapsed(steps = 1)\n infer z by collapsed(steps = 1, init = 0.3, method = gradient, rate = 0.5)\n"
+      "infer g by collapsed(steps = 1, init = 1.5, rate = 0.1)\n"
+      "out pp = p\n out zz = z\n out gg = g\n}");
   bench_size(&b, "N", 3);
   BENCH_INPUT(&b, "x", 1, 0, 1);
   BENCH_INPUT(&b, "y", 1, 2, -1);
@@ -231,7 +232,8 @@ Test(latent, lines_take_turns) {
   bench_open(&b,
              "model m(N) { data x: [N]\n latent a: real, c: real\n prior a ~ normal(0, 1)\n prior c ~ normal(a, 1)\n"
              "for j in N { observe x[j] ~ normal(c, 1) }\n"
-             "infer a by collapsed(steps = 2, init = 1)\n infer c by collapsed(steps = 1, init = 4)\n out ya = a\n out yc = c\n"
+             "infer a by collapsed(steps = 2, init = 1)\n infer c by collapsed(steps = 1, init = 4)\n out ya = a\n out "
+             "yc = c\n"
              "out f[s in 4] = elbo(s)\n }");
   bench_size(&b, "N", 2);
   BENCH_INPUT(&b, "x", 3, 5);
@@ -246,9 +248,10 @@ Test(latent, lines_take_turns) {
 /* One line over both: they are one concave quadratic and are solved together. */
 Test(latent, one_line_solves_together) {
   Bench b;
-  bench_open(&b,
-             "model m(N) { data x: [N]\n latent a: real, c: real\n prior a ~ normal(0, 1)\n prior c ~ normal(a, 1)\n"
-             "for j in N { observe x[j] ~ normal(c, 1) }\n infer a, c by collapsed(steps = 1)\n out ya = a\n out yc = c\n }");
+  bench_open(
+      &b,
+      "model m(N) { data x: [N]\n latent a: real, c: real\n prior a ~ normal(0, 1)\n prior c ~ normal(a, 1)\n"
+      "for j in N { observe x[j] ~ normal(c, 1) }\n infer a, c by collapsed(steps = 1)\n out ya = a\n out yc = c\n }");
   bench_size(&b, "N", 2);
   BENCH_INPUT(&b, "x", 3, 5);
   bench_run(&b);
@@ -275,17 +278,17 @@ Test(latent, one_after_the_other) {
 
 Test(latent, what_is_beyond_it_is_not_judged) {
   Bench b;
-  bench_open(&b,
-             "model m(N) { data x: [N]\n latent a: real\n prior a ~ normal(0, 1)\n"
-             "for j in N { observe x[j] ~ normal(tanh(a), 1) }\n infer a by collapsed(steps = 1, q = gaussian)\n out y = a\n }");
+  bench_open(&b, "model m(N) { data x: [N]\n latent a: real\n prior a ~ normal(0, 1)\n"
+                 "for j in N { observe x[j] ~ normal(tanh(a), 1) }\n infer a by collapsed(steps = 1, q = gaussian)\n "
+                 "out y = a\n }");
   bench_size(&b, "N", 1);
   BENCH_INPUT(&b, "x", 3);
   bench_run(&b);
   cr_expect_null(bench_out(&b, "y"));
   bench_close(&b);
-  bench_open(&b,
-             "model m(N) { data x: [N]\n latent a: real\n prior a ~ normal(0, 1)\n"
-             "for j in N { observe x[j] ~ normal(tanh(a), 1) }\n infer a by collapsed(steps = 1, method = closed)\n out y = a\n }");
+  bench_open(&b, "model m(N) { data x: [N]\n latent a: real\n prior a ~ normal(0, 1)\n"
+                 "for j in N { observe x[j] ~ normal(tanh(a), 1) }\n infer a by collapsed(steps = 1, method = "
+                 "closed)\n out y = a\n }");
   bench_size(&b, "N", 1);
   BENCH_INPUT(&b, "x", 3);
   cr_expect_not(bench_try(&b));

@@ -1,16 +1,17 @@
 /* The fine print, rule by rule, on cases small enough for the hand. */
 #include "bench_model.h"
 
-/* ---- supports, empty components, NaN ------------------------------------------------------------------------------- */
+/* ---- supports, empty components, NaN ----------------------------------------------------------------------------- */
 
 Test(meaning, empty_supports) {
   Bench b;
-  bench_open(&b,
-             "model m(N) { data x: [N], len: int[N]\n for i in N { edge phi in N where phi < len[i]\n potential exp(x[phi])\n"
-             "out e[i] = E[1 + x[phi]]\n out m[i] = mode(phi)\n out h[i] = entropy(phi)\n out n[i] = count(phi)\n"
-             "out z[i] = logZ\n out k[i] = kl(phi)\n out p[i, j in N] = P[phi == j]\n out q[i] = P[phi != 0]\n }\n"
-             "out s = E[sum(i in N) (2 + x[phi[i]])]\n out i = E[if len[0] > 0 then x[phi[0]] else x[phi[1]]]\n"
-             "out t = sum(i in N) E[2 + x[phi[i]]]\n }");
+  bench_open(
+      &b,
+      "model m(N) { data x: [N], len: int[N]\n for i in N { edge phi in N where phi < len[i]\n potential exp(x[phi])\n"
+      "out e[i] = E[1 + x[phi]]\n out m[i] = mode(phi)\n out h[i] = entropy(phi)\n out n[i] = count(phi)\n"
+      "out z[i] = logZ\n out k[i] = kl(phi)\n out p[i, j in N] = P[phi == j]\n out q[i] = P[phi != 0]\n }\n"
+      "out s = E[sum(i in N) (2 + x[phi[i]])]\n out i = E[if len[0] > 0 then x[phi[0]] else x[phi[1]]]\n"
+      "out t = sum(i in N) E[2 + x[phi[i]]]\n }");
   bench_size(&b, "N", 3);
   BENCH_INPUT(&b, "x", 0, log(2), NAN);
   BENCH_INPUT(&b, "len", 0, 2, 1);
@@ -37,9 +38,9 @@ Test(meaning, empty_supports) {
 
 Test(meaning, nan_stays_in_its_component) {
   Bench b;
-  bench_open(&b,
-             "model m(N) { data x: [N, N], v: [N]\n for i in N { edge phi in N where phi <= i\n potential exp(x[i, phi])\n"
-             "out e[i] = E[v[phi]]\n out z[i] = logZ\n out p[i] = P[phi == 0] }\n out all = E[sum(i in N) v[phi[i]]]\n}");
+  bench_open(
+      &b, "model m(N) { data x: [N, N], v: [N]\n for i in N { edge phi in N where phi <= i\n potential exp(x[i, phi])\n"
+          "out e[i] = E[v[phi]]\n out z[i] = logZ\n out p[i] = P[phi == 0] }\n out all = E[sum(i in N) v[phi[i]]]\n}");
   bench_size(&b, "N", 3);
   BENCH_INPUT(&b, "x", 0, NAN, NAN, NAN, 0, NAN, 0, -INFINITY, 0);
   BENCH_INPUT(&b, "v", 1, NAN, 3);
@@ -95,10 +96,11 @@ Test(meaning, bits_that_where_rules_out) {
 
 Test(meaning, priors_normalise_given_earlier_edges) {
   Bench b;
-  bench_open(&b,
-             "model m(N) { data w: [N, N], s: [N]\n edge c in N\n edge phi in 0..c\n prior phi ~ weights(w[c, phi])\n"
-             "out pc[j in N] = P[c == j]\n out p = P[phi == 0]\n out z = logZ\n out n = count(c, phi)\n out k = kl(c, phi)\n"
-             "out kc = kl(c)\n out h = entropy(c, phi)\n }");
+  bench_open(
+      &b,
+      "model m(N) { data w: [N, N], s: [N]\n edge c in N\n edge phi in 0..c\n prior phi ~ weights(w[c, phi])\n"
+      "out pc[j in N] = P[c == j]\n out p = P[phi == 0]\n out z = logZ\n out n = count(c, phi)\n out k = kl(c, phi)\n"
+      "out kc = kl(c)\n out h = entropy(c, phi)\n }");
   bench_size(&b, "N", 3);
   BENCH_INPUT(&b, "w", 9, 9, 9, 9, 9, 9, 1, 3, 9);
   BENCH_INPUT(&b, "s", 0, 0, 0);
@@ -115,14 +117,15 @@ Test(meaning, priors_normalise_given_earlier_edges) {
   bench_close(&b);
 }
 
-/* ---- logZ in plates ------------------------------------------------------------------------------------------------------ */
+/* ---- logZ in plates ---------------------------------------------------------------------------------------------- */
 
 Test(evidence, of_the_plates_it_stands_in) {
   Bench b;
-  bench_open(&b,
-             "model m(B, N) { data s: [B, N]\n potential 7\n for b in B { potential 3\n"
-             "for i in N { edge phi in N\n potential exp(s[b, i])\n potential 2\n out zi[b, i] = logZ }\n out zb[b] = logZ }\n"
-             "out z = logZ\n }");
+  bench_open(
+      &b,
+      "model m(B, N) { data s: [B, N]\n potential 7\n for b in B { potential 3\n"
+      "for i in N { edge phi in N\n potential exp(s[b, i])\n potential 2\n out zi[b, i] = logZ }\n out zb[b] = logZ }\n"
+      "out z = logZ\n }");
   bench_size(&b, "B", 2);
   bench_size(&b, "N", 2);
   BENCH_INPUT(&b, "s", 1, 2, 3, 4);
@@ -133,7 +136,7 @@ Test(evidence, of_the_plates_it_stands_in) {
   bench_close(&b);
 }
 
-/* ---- infer lines ------------------------------------------------------------------------------------------------------------ */
+/* ---- infer lines ------------------------------------------------------------------------------------------------- */
 
 Test(infer, mode_top_entmax) {
   Bench b;
@@ -176,14 +179,15 @@ Test(infer, draws_are_not_judged) {
   bench_close(&b);
 }
 
-/* ---- graphs, lets, prefix arrays ----------------------------------------------------------------------------------------------- */
+/* ---- graphs, lets, prefix arrays --------------------------------------------------------------------------------- */
 
 Test(meaning, neighbours_of_a_graph) {
   Bench b;
-  bench_open(&b,
-             "model m(N) { data adj: graph[N, N], s: [N], v: [N]\n for i in N { edge phi in adj[i]\n potential exp(s[phi])\n"
-             "out o[i] = E[v[phi]]\n out n[i] = count(phi) }\n"
-             "let deg[i in N] = sum(j in adj[i]) 1\n out d[i in N] = deg[i]\n }");
+  bench_open(
+      &b,
+      "model m(N) { data adj: graph[N, N], s: [N], v: [N]\n for i in N { edge phi in adj[i]\n potential exp(s[phi])\n"
+      "out o[i] = E[v[phi]]\n out n[i] = count(phi) }\n"
+      "let deg[i in N] = sum(j in adj[i]) 1\n out d[i in N] = deg[i]\n }");
   bench_size(&b, "N", 3);
   bench_graph(&b, "adj", (int64_t[]){0, 2, 2, 3}, (int64_t[]){0, 2, 1});
   BENCH_INPUT(&b, "s", 0, 5, log(3));
@@ -198,7 +202,7 @@ Test(meaning, neighbours_of_a_graph) {
   bench_close(&b);
 }
 
-/* ---- errors and refusals ------------------------------------------------------------------------------------------------------------ */
+/* ---- errors and refusals ----------------------------------------------------------------------------------------- */
 
 static void expect_error(Bench *b, const char *part) {
   cr_assert_not(bench_try(b), "no error; expected one with '%s'", part);
@@ -207,8 +211,9 @@ static void expect_error(Bench *b, const char *part) {
 
 Test(errors, on_the_support_only) {
   Bench b;
-  const char *text = "model m(N) { data x: [N], k: int[N]\n edge phi in N where phi > 0\n potential exp(x[phi + k[phi]])\n"
-                     "out e = E[x[phi]]\n }";
+  const char *text =
+      "model m(N) { data x: [N], k: int[N]\n edge phi in N where phi > 0\n potential exp(x[phi + k[phi]])\n"
+      "out e = E[x[phi]]\n }";
   bench_open(&b, text);
   bench_size(&b, "N", 3);
   BENCH_INPUT(&b, "x", 0, 1, 2);
@@ -225,9 +230,9 @@ Test(errors, on_the_support_only) {
 
 Test(errors, removed_values_make_none) {
   Bench b;
-  bench_open(&b,
-             "model m(N) { data x: [N], k: int[N]\n edge phi in N\n potential exp(x[phi + k[phi]] / (1 + 0 * (1 // (2 - phi))))\n"
-             "require phi < 2 - 1\n out e = E[x[phi]]\n }");
+  bench_open(&b, "model m(N) { data x: [N], k: int[N]\n edge phi in N\n potential exp(x[phi + k[phi]] / (1 + 0 * (1 // "
+                 "(2 - phi))))\n"
+                 "require phi < 2 - 1\n out e = E[x[phi]]\n }");
   bench_size(&b, "N", 3);
   BENCH_INPUT(&b, "x", 4, 1, 2);
   BENCH_INPUT(&b, "k", 0, 9, -5);
@@ -247,26 +252,29 @@ Test(errors, division_by_zero_also_where_it_would_cancel) {
 
 Test(errors, a_cost_beyond_the_limits) {
   Bench b;
-  bench_open(&b,
-             "model m(N) { data x: [N]\n for j in N { edge a in bit }\n require sum(j in N) a[j] >= 0\n out e = E[a[0]]\n }");
+  bench_open(
+      &b,
+      "model m(N) { data x: [N]\n for j in N { edge a in bit }\n require sum(j in N) a[j] >= 0\n out e = E[a[0]]\n }");
   bench_size(&b, "N", 40);
   bench_input(&b, "x", (double[40]){0});
   expect_error(&b, "1.1e+12");
   bench_close(&b);
 }
 
-/* ---- joint and marginal queries of coupled copies ----------------------------------------------------------------------------------- */
+/* ---- joint and marginal queries of coupled copies ---------------------------------------------------------------- */
 
 static double xlogx(double p) { return p > 0 ? p * log(p) : 0; }
 
 Test(query, two_coupled_bits) {
   Bench b;
-  bench_open(&b,
-             "model m(N) { data p: [N]\n for i in N { edge s in bit\n prior s ~ bernoulli(p[i]) }\n"
-             "potential if s[0] == s[1] then 3 else 1\n require s[0] + s[1] > 0\n"
-             "out k0 = kl(s[0])\n out k = kl(s)\n out h = entropy(s[0], s[1])\n out h1 = entropy(s[1])\n out n = count(s)\n"
-             "out n0 = count(s[0])\n out z = logZ\n out x = P[s[0] == 1 and s[1] == 0]\n out y = P[not (s[0] == 1) or s[1] == 1]\n"
-             "out m[i in N] = mode(s[i])\n }");
+  bench_open(
+      &b,
+      "model m(N) { data p: [N]\n for i in N { edge s in bit\n prior s ~ bernoulli(p[i]) }\n"
+      "potential if s[0] == s[1] then 3 else 1\n require s[0] + s[1] > 0\n"
+      "out k0 = kl(s[0])\n out k = kl(s)\n out h = entropy(s[0], s[1])\n out h1 = entropy(s[1])\n out n = count(s)\n"
+      "out n0 = count(s[0])\n out z = logZ\n out x = P[s[0] == 1 and s[1] == 0]\n out y = P[not (s[0] == 1) or s[1] == "
+      "1]\n"
+      "out m[i in N] = mode(s[i])\n }");
   bench_size(&b, "N", 2);
   BENCH_INPUT(&b, "p", .3, .4);
   bench_run(&b);
@@ -289,9 +297,10 @@ Test(query, two_coupled_bits) {
 /* Equal weights: the lowest index, in order of declaration, none last. */
 Test(query, ties) {
   Bench b;
-  bench_open(&b,
-             "model m(N) { data x: [N]\n edge a in N or none\n edge c in N\n require a != c\n edge e in bit\n edge f in 1..N\n"
-             "require e + f > 1\n out ma = mode(a)\n out mc = mode(c)\n out me = mode(e)\n out mf = mode(f)\n }");
+  bench_open(
+      &b,
+      "model m(N) { data x: [N]\n edge a in N or none\n edge c in N\n require a != c\n edge e in bit\n edge f in 1..N\n"
+      "require e + f > 1\n out ma = mode(a)\n out mc = mode(c)\n out me = mode(e)\n out mf = mode(f)\n }");
   bench_size(&b, "N", 3);
   BENCH_INPUT(&b, "x", 0, 0, 0);
   bench_run(&b);
@@ -321,9 +330,9 @@ Test(meaning, none_through_another_copy) {
 
 Test(meaning, none_frees_whole_statements) {
   Bench b;
-  bench_open(&b,
-             "model m(N) { data w: [N]\n for t in N { edge c in N or none }\n for t in 1..N { require c[t] > c[t - 1] }\n"
-             "potential w[c[0]] * 0.5 + 0 * w[c[1]]\n out n = count(c)\n out p = P[c[0] == none]\n out z = logZ\n }");
+  bench_open(
+      &b, "model m(N) { data w: [N]\n for t in N { edge c in N or none }\n for t in 1..N { require c[t] > c[t - 1] }\n"
+          "potential w[c[0]] * 0.5 + 0 * w[c[1]]\n out n = count(c)\n out p = P[c[0] == none]\n out z = logZ\n }");
   bench_size(&b, "N", 2);
   BENCH_INPUT(&b, "w", 4, 6);
   bench_run(&b);
@@ -346,7 +355,8 @@ Test(evidence, partly_outside_is_an_error) {
 
 /* Duplicates and broken CSR are refused, unsorted rows are read in order. */
 Test(errors, graphs) {
-  const char *text = "model m(N) { data adj: graph[N, N], x: [N]\n for i in N { edge phi in adj[i]\n out m[i] = mode(phi) } }";
+  const char *text =
+      "model m(N) { data adj: graph[N, N], x: [N]\n for i in N { edge phi in adj[i]\n out m[i] = mode(phi) } }";
   int64_t indptr[] = {0, 2, 2}, twice[] = {1, 1}, outside[] = {0, 2}, unsorted[] = {1, 0}, *cases[] = {twice, outside};
   const char *messages[] = {"twice", "column"};
   for (int k = 0; k < 2; k++) {

@@ -117,11 +117,12 @@ Test(golden, beta_geometric) {
 
 Test(golden, chain) {
   Bench b;
-  bench_open(&b,
-             "model m(T, L) { data U: [T, L], W: [L, L]\n"
-             "for t in T { edge c in L\n potential exp(U[t, c]) }\n"
-             "for t in 1..T { potential exp(W[c[t - 1], c[t]]) }\n"
-             "out p[t in T] = P[c[t] == 1]\n out z = logZ\n out h = entropy(c)\n out g[t in 1..T] = P[c[t] == c[t - 1]]\n }");
+  bench_open(
+      &b,
+      "model m(T, L) { data U: [T, L], W: [L, L]\n"
+      "for t in T { edge c in L\n potential exp(U[t, c]) }\n"
+      "for t in 1..T { potential exp(W[c[t - 1], c[t]]) }\n"
+      "out p[t in T] = P[c[t] == 1]\n out z = logZ\n out h = entropy(c)\n out g[t in 1..T] = P[c[t] == c[t - 1]]\n }");
   bench_size(&b, "T", 3);
   bench_size(&b, "L", 2);
   BENCH_INPUT(&b, "U", 0, 1, .5, 0, 0, -1);
@@ -194,7 +195,8 @@ Test(golden, permutation) {
 static double count_of(const char *domain, int64_t n) {
   Bench b;
   char text[200];
-  snprintf(text, sizeof text, "model m(N) { data x: [N]\n edge up in %s\n out n = count(up)\n out z = logZ\n }", domain);
+  snprintf(text, sizeof text, "model m(N) { data x: [N]\n edge up in %s\n out n = count(up)\n out z = logZ\n }",
+           domain);
   bench_open(&b, text);
   bench_size(&b, "N", n);
   bench_input(&b, "x", (double[10]){0});
@@ -206,7 +208,8 @@ static double count_of(const char *domain, int64_t n) {
 }
 
 Test(count, structures) {
-  const double single[] = {0, 1, 2, 9, 64, 625}, many[] = {1, 1, 3, 16, 125, 1296}, planar[] = {1, 1, 3, 12, 55, 273}; /* C(3n, n) / (2n + 1) */
+  const double single[] = {0, 1, 2, 9, 64, 625}, many[] = {1, 1, 3, 16, 125, 1296},
+               planar[] = {1, 1, 3, 12, 55, 273}; /* C(3n, n) / (2n + 1) */
   const double permutations[] = {1, 1, 2, 6, 24, 120};
   for (int n = 1; n <= 5; n++) {
     cr_expect_eq(count_of("tree(N)", n), single[n], "trees of %d", n);

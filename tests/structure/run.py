@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The shape of the source tree: dependencies go one way, and no rule of the compiler names a variant.
+"""The shape of the source tree: dependencies go one way, no rule of the compiler names a variant, lines fit.
 
 A folder of compiler/ may include its own headers and those of the folders listed for it; runtime/ includes
 nothing of the compiler.  Examples are the only place where known attention variants have names.
@@ -27,6 +27,8 @@ MAY_INCLUDE = {
 
 # Words of variants, not of probability, algebra or loops.
 VARIANTS = r"softmax|alibi|slot_?attention|slots?|hopfield|perceiver|causal|sliding_?window|flash_?attention|gat(v2)?|rope|sdpa|softcap|retention|sparsemax"
+
+COLUMNS = 120
 
 INCLUDE = re.compile(r'^\s*#\s*include\s+"([a-z_]+)/')
 
@@ -65,8 +67,16 @@ def variant_names():
                     yield f"{path.relative_to(ROOT)}:{number}: names the variant '{m.group(1)}'"
 
 
+def long_lines():
+    for folder in ("compiler", "runtime"):
+        for path in sources(folder):
+            for number, line in enumerate(path.read_text().splitlines(), 1):
+                if len(line) > COLUMNS:
+                    yield f"{path.relative_to(ROOT)}:{number}: {len(line)} columns, of {COLUMNS} (clang-format wraps them)"
+
+
 def main():
-    found = [*wrong_includes(), *variant_names()]
+    found = [*wrong_includes(), *variant_names(), *long_lines()]
     for line in found:
         print(line)
     print(f"{0 if found else 1} passed, {len(found)} failed")

@@ -20,7 +20,8 @@ static void kernel(Rig *r, int n) {
   Builder *b = &r->b;
   Val m = rig_size(r, M), keys = rig_size(r, N), dim = rig_size(r, D), zero = build_int(b, 0);
   Val qd[] = {m, dim}, kd[] = {keys, dim};
-  float *q = rig_block(r, sizeof(float) * M * D), *k = rig_block(r, sizeof(float) * N * D), *v = rig_block(r, sizeof(float) * N * D);
+  float *q = rig_block(r, sizeof(float) * M * D), *k = rig_block(r, sizeof(float) * N * D),
+        *v = rig_block(r, sizeof(float) * N * D);
   for (int i = 0; i < M * D; i++) q[i] = (float)sin(i) * 0.3f;
   for (int i = 0; i < N * D; i++) k[i] = (float)cos(i) * 0.3f, v[i] = (float)i;
   Array *aq = rig_view(r, ARRAY_IN, STORE_REAL, 2, qd, (attn_view){q, {M, D}, {D, 1}});
@@ -28,12 +29,14 @@ static void kernel(Rig *r, int n) {
   Array *av = rig_view(r, ARRAY_IN, STORE_REAL, 2, kd, (attn_view){v, {N, D}, {D, 1}});
   Array *out[16];
   for (int o = 0; o < n; o++)
-    out[o] = rig_view(r, ARRAY_OUT, STORE_REAL, 2, qd, (attn_view){rig_block(r, sizeof(float) * M * D), {M, D}, {D, 1}});
+    out[o] =
+        rig_view(r, ARRAY_OUT, STORE_REAL, 2, qd, (attn_view){rig_block(r, sizeof(float) * M * D), {M, D}, {D, 1}});
   Loop *i = build_open(b, LOOP_PAR, zero, m);
   for (int o = 0; o < n; o++) {
     Loop *j = build_open(b, LOOP_REDUCE, zero, keys), *d = build_open(b, LOOP_REDUCE, zero, dim);
     Acc *dot = build_acc(b, d, ACC_SUM, IR_WIDE, 0, NULL);
-    dot->body.x = build_2(b, IR_MUL, build_load(b, aq, (Val[]){i->index, d->index}), build_load(b, ak, (Val[]){j->index, d->index}));
+    dot->body.x = build_2(b, IR_MUL, build_load(b, aq, (Val[]){i->index, d->index}),
+                          build_load(b, ak, (Val[]){j->index, d->index}));
     build_close(b, d);
     Axis axis = {zero, dim, 0};
     Acc *e = build_acc(b, j, ACC_EXPECT, IR_WIDE, 1, &axis);
@@ -45,7 +48,8 @@ static void kernel(Rig *r, int n) {
     build_leave_axes(b, c->at);
     build_close(b, j);
     Loop *s = build_open(b, LOOP_PAR, zero, dim);
-    build_store(b, out[o], build_convert(b, build_load(b, e->result_at, &s->index), IR_REAL), (Val[]){i->index, s->index});
+    build_store(b, out[o], build_convert(b, build_load(b, e->result_at, &s->index), IR_REAL),
+                (Val[]){i->index, s->index});
     build_close(b, s);
   }
   build_close(b, i);

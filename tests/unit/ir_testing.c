@@ -123,7 +123,8 @@ static bool same_output(const EvalOutput *x, const EvalOutput *y, double toleran
   if (x->count != y->count) return false;
   for (int64_t n = 0; n < x->count; n++) {
     if (!x->real && x->integer[n] != y->integer[n]) return false;
-    if (x->real && !(tolerance > 0 ? near(x->real[n], y->real[n], tolerance) : same_bits(x->real[n], y->real[n]))) return false;
+    if (x->real && !(tolerance > 0 ? near(x->real[n], y->real[n], tolerance) : same_bits(x->real[n], y->real[n])))
+      return false;
   }
   return true;
 }
@@ -137,7 +138,9 @@ static bool compare(Arena *arena, const Kernel *x, const Kernel *y, uint64_t see
   return true;
 }
 
-bool same_results(Arena *arena, const Kernel *x, const Kernel *y, uint64_t seed) { return compare(arena, x, y, seed, 0, 0); }
+bool same_results(Arena *arena, const Kernel *x, const Kernel *y, uint64_t seed) {
+  return compare(arena, x, y, seed, 0, 0);
+}
 
 bool near_results(Arena *arena, const Kernel *x, const Kernel *y, uint64_t seed) {
   return compare(arena, x, y, seed, 4e-6, 1e-11);

@@ -79,7 +79,8 @@ static Made element(Rig *r, Array *const *in, Val at) {
   return m;
 }
 
-static const AccKind kinds[] = {ACC_SUM, ACC_PROD, ACC_MAX, ACC_MIN, ACC_LSE, ACC_EXPECT, ACC_ENTROPY, ACC_ARGMAX, ACC_ANY, ACC_ALL, ACC_SUM};
+static const AccKind kinds[] = {ACC_SUM,     ACC_PROD,   ACC_MAX, ACC_MIN, ACC_LSE, ACC_EXPECT,
+                                ACC_ENTROPY, ACC_ARGMAX, ACC_ANY, ACC_ALL, ACC_SUM};
 enum { SCALARS = sizeof kinds / sizeof *kinds };
 
 static IrType type_at(int n) {
@@ -111,7 +112,8 @@ static void build(Rig *r, const Data *d) {
   Builder *b = &r->b;
   Val dim = rig_size(r, d->n), zero = build_int(b, 0), one = build_int(b, 1), all = build_2(b, IR_ADD, dim, one);
   Val three = build_int(b, DIM);
-  Array *in[] = {rig_reals(r, all, d->n + 1, d->log_w), rig_reals(r, all, d->n + 1, d->x), rig_in(r, STORE_INT, all, d->n + 1, d->id)};
+  Array *in[] = {rig_reals(r, all, d->n + 1, d->log_w), rig_reals(r, all, d->n + 1, d->x),
+                 rig_in(r, STORE_INT, all, d->n + 1, d->id)};
   Array *on = rig_in(r, STORE_BOOL, all, d->n + 1, d->on), *out[SCALARS], *vout[VECTORS];
   for (int n = 0; n < SCALARS; n++)
     out[n] = rig_out(r, type_at(n) == IR_WIDE ? STORE_WIDE : type_at(n) == IR_INT ? STORE_INT : STORE_BOOL, one, 1);
@@ -154,8 +156,10 @@ static bool bool_at(const Rig *r, int out) { return *(uint8_t *)r->out[out].data
 static void compare(const Rig *r, const Want *w, const char *name) {
   double tol = r->f64 ? 1e-12 : 1e-5;
   for (int n = 0; n < 7; n++)
-    cr_expect(near(wide_at(r, n, 0), w->v[n], tol), "%s: %s is %.17g, expected %.17g", name, ir_acc_name(kinds[n]), wide_at(r, n, 0), w->v[n]);
-  cr_expect_eq(int_at(r, 7, 0), w->argmax, "%s: argmax %ld, expected %ld", name, (long)int_at(r, 7, 0), (long)w->argmax);
+    cr_expect(near(wide_at(r, n, 0), w->v[n], tol), "%s: %s is %.17g, expected %.17g", name, ir_acc_name(kinds[n]),
+              wide_at(r, n, 0), w->v[n]);
+  cr_expect_eq(int_at(r, 7, 0), w->argmax, "%s: argmax %ld, expected %ld", name, (long)int_at(r, 7, 0),
+               (long)w->argmax);
   cr_expect_eq(bool_at(r, 8), w->any, "%s: any", name);
   cr_expect_eq(bool_at(r, 9), w->all, "%s: all", name);
   cr_expect_eq(int_at(r, 10, 0), w->ids, "%s: int sum", name);
@@ -167,7 +171,8 @@ static void compare(const Rig *r, const Want *w, const char *name) {
     cr_expect(near(wide_at(r, SCALARS + 3, c), w->v[2] + c, tol), "%s: max[%d]", name, c);
   }
   if (isfinite(w->v[0])) {
-    double shift = wide_at(r, SCALARS + 1, 1) - wide_at(r, SCALARS + 1, 0), twice = wide_at(r, SCALARS + 1, 2) - wide_at(r, SCALARS + 1, 0);
+    double shift = wide_at(r, SCALARS + 1, 1) - wide_at(r, SCALARS + 1, 0),
+           twice = wide_at(r, SCALARS + 1, 2) - wide_at(r, SCALARS + 1, 0);
     cr_expect(near(wide_at(r, SCALARS + 1, 0), w->v[0], tol) && near(twice, 2 * shift, tol), "%s: sum[]", name);
   }
 }
@@ -274,7 +279,8 @@ Test(back_acc, bad_weights) {
 
 /* Growing and falling weights, far apart; ties. */
 Test(back_acc, order) {
-  Data *up = random_data(50, 13, 1), *down = random_data(50, 13, 1), *tie = random_data(50, 17, 0), *far = random_data(9, 19, 1);
+  Data *up = random_data(50, 13, 1), *down = random_data(50, 13, 1), *tie = random_data(50, 17, 0),
+       *far = random_data(9, 19, 1);
   for (int i = 0; i <= 50; i++) up->log_w[i] = i * 7.25, down->log_w[i] = -i * 3.5;
   for (int i = 0; i <= 9; i++) far->log_w[i] = i % 3 == 0 ? -3e38 : i % 3 == 1 ? 3e38 : 0;
   check_both(up, "up");

@@ -32,7 +32,8 @@ static void test_halves(const char *cpu, bool brain, bool f64) {
   copy_to_wide(&r, brain ? STORE_BF16 : STORE_F16, 65536, bits);
   for (int i = 0; i < 65536; i++) {
     double want = (double)(brain ? bf16_to_f32(bits[i]) : f16_to_f32(bits[i]));
-    cr_assert(near(wide_out(&r, 0)[i], want, 0), "%s %04x: %g, expected %g", brain ? "bf16" : "f16", i, wide_out(&r, 0)[i], want);
+    cr_assert(near(wide_out(&r, 0)[i], want, 0), "%s %04x: %g, expected %g", brain ? "bf16" : "f16", i,
+              wide_out(&r, 0)[i], want);
   }
   rig_free(&r);
 }
@@ -69,7 +70,10 @@ Test(back_array, types_f32) { test_types(false); }
 
 Test(back_array, strides) {
   static const double data[] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11};
-  static const struct { int first; int64_t row, column; } views[] = {{0, 4, 1}, {0, 1, 3}, {11, -4, -1}, {3, 4, -1}, {5, 0, 0}, {2, 0, 1}};
+  static const struct {
+    int first;
+    int64_t row, column;
+  } views[] = {{0, 4, 1}, {0, 1, 3}, {11, -4, -1}, {3, 4, -1}, {5, 0, 0}, {2, 0, 1}};
   for (int v = 0; v < 6; v++) {
     Rig r;
     rig_init(&r, true);
@@ -88,7 +92,8 @@ Test(back_array, strides) {
     cr_assert_eq(rig_run(&r), ATTN_OK);
     for (int a = 0; a < 3; a++)
       for (int c = 0; c < 4; c++)
-        cr_expect_eq(got[3 + 4 * a - c], data[views[v].first + a * views[v].row + c * views[v].column], "view %d [%d, %d]", v, a, c);
+        cr_expect_eq(got[3 + 4 * a - c], data[views[v].first + a * views[v].row + c * views[v].column],
+                     "view %d [%d, %d]", v, a, c);
     rig_free(&r);
   }
 }
@@ -99,7 +104,8 @@ Test(back_array, strides) {
 typedef struct Fenced { void *map; size_t size; double *at; } Fenced;
 
 static Fenced fence(int64_t n, bool end) {
-  size_t page = (size_t)sysconf(_SC_PAGESIZE), bytes = (size_t)n * sizeof(double), room = (bytes + page - 1) / page * page;
+  size_t page = (size_t)sysconf(_SC_PAGESIZE), bytes = (size_t)n * sizeof(double),
+         room = (bytes + page - 1) / page * page;
   if (!room) room = page;
   char *map = mmap(NULL, room + 2 * page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   cr_assert_neq(map, MAP_FAILED);
@@ -118,7 +124,8 @@ static void test_fence(bool end) {
   Val dim = rig_size(&r, N), count = rig_size(&r, WILD), zero = build_int(&r.b, 0), one = build_int(&r.b, 1);
   Array *x = rig_view(&r, ARRAY_IN, STORE_WIDE, 1, &dim, (attn_view){in.at, {N}, {1}});
   Array *index = rig_in(&r, STORE_INT, count, WILD, wild), *gather = rig_out(&r, STORE_WIDE, count, WILD);
-  Array *y = rig_view(&r, ARRAY_OUT, STORE_WIDE, 1, &dim, (attn_view){out.at, {N}, {1}}), *total = rig_out(&r, STORE_WIDE, one, 1);
+  Array *y = rig_view(&r, ARRAY_OUT, STORE_WIDE, 1, &dim, (attn_view){out.at, {N}, {1}}),
+        *total = rig_out(&r, STORE_WIDE, one, 1);
   Loop *l = build_open(&r.b, LOOP_PAR, zero, dim);
   Val v = build_load(&r.b, x, &l->index), before = build_2(&r.b, IR_SUB, l->index, one);
   build_store(&r.b, y, build_2(&r.b, IR_SUB, v, build_load(&r.b, x, &before)), &l->index);
@@ -199,7 +206,8 @@ static void workspace_kernel(Rig *r, int64_t n) {
   Builder *b = &r->b;
   Val dim = rig_size(r, n), zero = build_int(b, 0), one = build_int(b, 1);
   Array *out = rig_out(r, STORE_WIDE, dim, n);
-  Array *t = build_array(b, ARRAY_TEMP, "t", STORE_WIDE, 1, &dim), *u = build_array(b, ARRAY_TEMP, "u", STORE_BOOL, 2, (Val[]){dim, dim});
+  Array *t = build_array(b, ARRAY_TEMP, "t", STORE_WIDE, 1, &dim),
+        *u = build_array(b, ARRAY_TEMP, "u", STORE_BOOL, 2, (Val[]){dim, dim});
   Loop *l = build_open(b, LOOP_PAR, zero, dim);
   build_store(b, t, build_convert(b, build_2(b, IR_MUL, l->index, l->index), IR_WIDE), &l->index);
   Loop *m = build_open(b, LOOP_PAR, zero, dim);
@@ -277,16 +285,20 @@ Test(back_array, workspace_of_hostile_sizes) {
 /* ---- outputs, nesting --------------------------------------------------------------------------- */
 
 /* expect over j of v[j], weights by a product of rows computed inside: with a mask j <= i. */
-static void nested_kernel(Rig *r, int64_t m, int64_t n, int64_t dim, const double *q, const double *k, const double *v) {
+static void nested_kernel(Rig *r, int64_t m, int64_t n, int64_t dim, const double *q, const double *k,
+                          const double *v) {
   Builder *b = &r->b;
   Val M = rig_size(r, m), N = rig_size(r, n), D = rig_size(r, dim), zero = build_int(b, 0);
   Val dq[] = {M, D}, dk[] = {N, D};
   Array *aq = rig_view(r, ARRAY_IN, STORE_WIDE, 2, dq, (attn_view){(void *)(uintptr_t)q, {m, dim}, {dim, 1}});
   Array *ak = rig_view(r, ARRAY_IN, STORE_WIDE, 2, dk, (attn_view){(void *)(uintptr_t)k, {n, dim}, {dim, 1}});
-  Array *av = rig_in(r, STORE_WIDE, N, n, v), *mean = rig_out(r, STORE_WIDE, M, m), *logz = rig_out(r, STORE_WIDE, M, m);
-  Loop *i = build_open(b, LOOP_PAR, zero, M), *j = build_open(b, LOOP_REDUCE, zero, N), *d = build_open(b, LOOP_REDUCE, zero, D);
+  Array *av = rig_in(r, STORE_WIDE, N, n, v), *mean = rig_out(r, STORE_WIDE, M, m),
+        *logz = rig_out(r, STORE_WIDE, M, m);
+  Loop *i = build_open(b, LOOP_PAR, zero, M), *j = build_open(b, LOOP_REDUCE, zero, N),
+       *d = build_open(b, LOOP_REDUCE, zero, D);
   Acc *dot = build_acc(b, d, ACC_SUM, IR_WIDE, 0, NULL);
-  dot->body.x = build_2(b, IR_MUL, build_load(b, aq, (Val[]){i->index, d->index}), build_load(b, ak, (Val[]){j->index, d->index}));
+  dot->body.x = build_2(b, IR_MUL, build_load(b, aq, (Val[]){i->index, d->index}),
+                        build_load(b, ak, (Val[]){j->index, d->index}));
   build_close(b, d);
   j->mask = build_2(b, IR_LE, j->index, i->index);
   Acc *e = build_acc(b, j, ACC_EXPECT, IR_WIDE, 0, NULL), *l = build_acc(b, j, ACC_LSE, IR_WIDE, 0, NULL);

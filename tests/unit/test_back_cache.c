@@ -34,7 +34,8 @@ static void kernel(Rig *r, int64_t last, uint32_t lo) {
   rig_init(r, true);
   Builder *b = &r->b;
   Val dim = rig_size(r, 3);
-  Array *index = rig_in(r, STORE_INT, dim, 3, at), *x = rig_reals(r, dim, 3, value), *out = rig_out(r, STORE_REAL, dim, 3);
+  Array *index = rig_in(r, STORE_INT, dim, 3, at), *x = rig_reals(r, dim, 3, value),
+        *out = rig_out(r, STORE_REAL, dim, 3);
   Loop *l = build_open(b, LOOP_PAR, build_int(b, 0), dim);
   Val v = build_load(b, index, &l->index);
   b->span = (Span){lo, lo + 5};
@@ -143,7 +144,8 @@ Test(back_cache, files_that_are_not_used) {
   hits(&g, 8, (BackOptions){0});
   cr_assert(files_in(f.cache, one) == 1 && files_in(g.cache, other) == 1);
   snprintf(moved, sizeof moved, "%s%s", f.cache, strrchr(other, '/'));
-  cr_assert(rename(other, moved) == 0 && rename(one, other) == 0 && rename(moved, one) == 0 && rename(other, moved) == 0);
+  cr_assert(rename(other, moved) == 0 && rename(one, other) == 0 && rename(moved, one) == 0 &&
+            rename(other, moved) == 0);
   cr_expect(!hits(&f, 7, (BackOptions){0}), "the file of another kernel");
   expect_failure(&f, 7);
   cr_assert(rename(one, other) == 0 && symlink(other, one) == 0);

@@ -21,10 +21,12 @@ static void compare(const Kernel *k, const Run *run, const attn_view *out, const
     const void *got = out[a->external].data;
     for (int64_t i = 0; i < want->count; i++)
       if (want->real)
-        cr_expect(near(real_at(a, run->args.f64, got, i), want->real[i], run->args.f64 ? 1e-12 : 1e-5), "%s, %lu: %s[%ld] is %g, evaluated %g",
-                  name, (unsigned long)seed, a->name, (long)i, real_at(a, run->args.f64, got, i), want->real[i]);
+        cr_expect(near(real_at(a, run->args.f64, got, i), want->real[i], run->args.f64 ? 1e-12 : 1e-5),
+                  "%s, %lu: %s[%ld] is %g, evaluated %g", name, (unsigned long)seed, a->name, (long)i,
+                  real_at(a, run->args.f64, got, i), want->real[i]);
       else
-        cr_expect_eq(integer_at(a, got, i), want->integer[i], "%s, %lu: %s[%ld]", name, (unsigned long)seed, a->name, (long)i);
+        cr_expect_eq(integer_at(a, got, i), want->integer[i], "%s, %lu: %s[%ld]", name, (unsigned long)seed, a->name,
+                     (long)i);
   }
 }
 

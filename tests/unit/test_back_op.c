@@ -93,7 +93,8 @@ static void test_binary(bool f64) {
   Loop *i = build_open(&r.b, LOOP_PAR, zero, dim), *j = build_open(&r.b, LOOP_PAR, zero, dim);
   Val a = build_load(&r.b, x, &i->index), b = build_load(&r.b, x, &j->index);
   for (int64_t u = 0; u < LENGTH(binary); u++)
-    build_store(&r.b, out[u], build_convert(&r.b, build_2(&r.b, binary[u].op, a, b), IR_REAL), (Val[]){i->index, j->index});
+    build_store(&r.b, out[u], build_convert(&r.b, build_2(&r.b, binary[u].op, a, b), IR_REAL),
+                (Val[]){i->index, j->index});
   build_close(&r.b, j);
   build_close(&r.b, i);
   cr_assert_eq(rig_run(&r), ATTN_OK);
@@ -101,8 +102,8 @@ static void test_binary(bool f64) {
     for (int64_t k = 0; k < n * n; k++) {
       double p = rounded(f64, reals[k / n]), q = rounded(f64, reals[k % n]);
       double want = rounded(f64, binary[u].f(p, q)), got = rig_real(&r, (uint32_t)u, k);
-      cr_expect(near(got, want, f64 ? 1e-14 : 1e-6), "%s(%g, %g): %.17g, expected %.17g", ir_op_name(binary[u].op), p, q,
-                got, want);
+      cr_expect(near(got, want, f64 ? 1e-14 : 1e-6), "%s(%g, %g): %.17g, expected %.17g", ir_op_name(binary[u].op), p,
+                q, got, want);
     }
   rig_free(&r);
 }
@@ -208,7 +209,8 @@ Test(back_op, bools) {
 }
 
 static void test_convert(bool f64) {
-  static const double from[] = {0, -0.0, 0.9, -0.9, 1e3, -1e3, 0x1p62, -0x1p63, 0x1p63, -0x1.8p63, 1e30, INFINITY, -INFINITY, NAN};
+  static const double from[] = {0,       -0.0,   0.9,       -0.9, 1e3,      -1e3,      0x1p62,
+                                -0x1p63, 0x1p63, -0x1.8p63, 1e30, INFINITY, -INFINITY, NAN};
   static const int64_t want[] = {0, 0, 0, 0, 1000, -1000, (int64_t)1 << 62, INT64_MIN, 0, 0, 0, 0, 0, 0};
   Rig r;
   rig_init(&r, f64);
@@ -216,7 +218,8 @@ static void test_convert(bool f64) {
   Val dim = rig_size(&r, n);
   Array *x = rig_reals(&r, dim, n, from);
   Array *to_int = rig_out(&r, STORE_INT, dim, n), *to_bool = rig_out(&r, STORE_BOOL, dim, n);
-  Array *to_wide = rig_out(&r, STORE_WIDE, dim, n), *back = rig_out(&r, STORE_REAL, dim, n), *one = rig_out(&r, STORE_WIDE, dim, n);
+  Array *to_wide = rig_out(&r, STORE_WIDE, dim, n), *back = rig_out(&r, STORE_REAL, dim, n),
+        *one = rig_out(&r, STORE_WIDE, dim, n);
   Loop *l = build_open(&r.b, LOOP_PAR, build_int(&r.b, 0), dim);
   Val v = build_load(&r.b, x, &l->index), i = build_convert(&r.b, v, IR_INT), t = build_convert(&r.b, v, IR_BOOL);
   build_store(&r.b, to_int, i, &l->index);

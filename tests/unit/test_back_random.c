@@ -124,7 +124,8 @@ static Contribution contribute(Grow *g, Loop *l, const Acc *a, Val log_w, int de
 }
 
 static void add_accs(Grow *g, Loop *l, int naccs, int depth) {
-  Val size[] = {build_size(&g->r.b, 0), build_size(&g->r.b, 1)}, zero = build_int(&g->r.b, 0), one = build_int(&g->r.b, 1);
+  Val size[] = {build_size(&g->r.b, 0), build_size(&g->r.b, 1)}, zero = build_int(&g->r.b, 0),
+      one = build_int(&g->r.b, 1);
   for (int n = 0; n < naccs; n++) {
     AccKind kind = (AccKind)draw(g, ACC_ARGMAX + 1);
     Axis axes[] = {{draw(g, 2) ? zero : one, size[draw(g, 2)], 0}, {zero, size[draw(g, 2)], 0}};
@@ -136,7 +137,8 @@ static void add_accs(Grow *g, Loop *l, int naccs, int depth) {
 static void grow_reduce(Grow *g, int depth) {
   Builder *b = &g->r.b;
   Marks outside = mark(g);
-  Val zero = build_int(b, 0), hi = draw(g, 2) ? build_size(b, draw(g, 2)) : build_2(b, IR_MIN, any(g, IR_INT), build_int(b, 6));
+  Val zero = build_int(b, 0),
+      hi = draw(g, 2) ? build_size(b, draw(g, 2)) : build_2(b, IR_MIN, any(g, IR_INT), build_int(b, 6));
   Loop *l = build_open(b, LOOP_REDUCE, draw(g, 3) ? zero : build_2(b, IR_MAX, any(g, IR_INT), build_int(b, -2)), hi);
   int naccs = 1 + (int)draw(g, 4);
   keep(g, l->index);
@@ -145,7 +147,8 @@ static void grow_reduce(Grow *g, int depth) {
   if (l->mask && draw(g, 3) == 0) build_check(b, IR_CHECK_NONZERO, l->mask, build_2(b, IR_ADD, l->index, zero), zero);
   add_accs(g, l, naccs, depth);
   Val log_w = weight(g);
-  for (int n = 0; n < naccs; n++) l->accs.at[n]->body = contribute(g, l, l->accs.at[n], draw(g, 4) ? log_w : weight(g), depth);
+  for (int n = 0; n < naccs; n++)
+    l->accs.at[n]->body = contribute(g, l, l->accs.at[n], draw(g, 4) ? log_w : weight(g), depth);
   leave(g, outside);
   if (draw(g, 3) == 0) {
     build_seed(b, l);
@@ -158,7 +161,8 @@ static void grow_reduce(Grow *g, int depth) {
     build_body(b, l);
   }
   l = build_close(b, l);
-  for (int n = 0; n < naccs; n++) keep(g, l->accs.at[n]->naxis ? load(g, l->accs.at[n]->result_at) : l->accs.at[n]->result);
+  for (int n = 0; n < naccs; n++)
+    keep(g, l->accs.at[n]->naxis ? load(g, l->accs.at[n]->result_at) : l->accs.at[n]->result);
 }
 
 static void grow_code(Grow *g, int depth, int steps) {
@@ -206,7 +210,8 @@ static void grow_kernel(Grow *g, uint64_t seed) {
   bind_inputs(g);
   Builder *b = &g->r.b;
   Val size = build_size(b, 0), zero = build_int(b, 0);
-  for (int n = 0; n < 4; n++) keep(g, build_float(b, IR_WIDE, draw_real(g))), keep(g, build_int(b, n)), keep(g, build_bool(b, n & 1));
+  for (int n = 0; n < 4; n++)
+    keep(g, build_float(b, IR_WIDE, draw_real(g))), keep(g, build_int(b, n)), keep(g, build_bool(b, n & 1));
   Array *out[OUTPUTS];
   static const StoreType elem[] = {STORE_WIDE, STORE_INT, STORE_BOOL};
   for (int n = 0; n < OUTPUTS; n++) out[n] = rig_out(&g->r, elem[n], size, g->r.sizes[0]);
@@ -231,10 +236,13 @@ static bool evaluate(Grow *g, EvalOutput *out, const char **error) {
 static void compare(const Grow *g, uint64_t seed, const EvalOutput *want) {
   for (int64_t i = 0; i < g->r.sizes[0]; i++) {
     double x = ((double *)g->r.out[0].data)[i];
-    cr_expect(near(x, want[0].real[i], 1e-9), "kernel %lu: out0[%ld] is %.17g, evaluated %.17g", (unsigned long)seed, (long)i, x, want[0].real[i]);
+    cr_expect(near(x, want[0].real[i], 1e-9), "kernel %lu: out0[%ld] is %.17g, evaluated %.17g", (unsigned long)seed,
+              (long)i, x, want[0].real[i]);
     int64_t n = ((int64_t *)g->r.out[1].data)[i];
-    cr_expect_eq(n, want[1].integer[i], "kernel %lu: out1[%ld] is %ld, evaluated %ld", (unsigned long)seed, (long)i, (long)n, (long)want[1].integer[i]);
-    cr_expect_eq(((uint8_t *)g->r.out[2].data)[i], want[2].integer[i], "kernel %lu: out2[%ld]", (unsigned long)seed, (long)i);
+    cr_expect_eq(n, want[1].integer[i], "kernel %lu: out1[%ld] is %ld, evaluated %ld", (unsigned long)seed, (long)i,
+                 (long)n, (long)want[1].integer[i]);
+    cr_expect_eq(((uint8_t *)g->r.out[2].data)[i], want[2].integer[i], "kernel %lu: out2[%ld]", (unsigned long)seed,
+                 (long)i);
   }
 }
 
@@ -250,7 +258,8 @@ static void run_random(uint64_t first, uint64_t last) {
     cr_assert(ok || strstr(error, "zero"), "kernel %lu: %s", (unsigned long)seed, error);
     failed += !ok;
     int status = rig_run(&g->r);
-    cr_expect_eq(status, ok ? ATTN_OK : ATTN_ERROR_DIVISOR, "kernel %lu: status %d, evaluated '%s'", (unsigned long)seed, status, error ? error : "");
+    cr_expect_eq(status, ok ? ATTN_OK : ATTN_ERROR_DIVISOR, "kernel %lu: status %d, evaluated '%s'",
+                 (unsigned long)seed, status, error ? error : "");
     if (ok) compare(g, seed, want);
     rig_free(&g->r);
   }

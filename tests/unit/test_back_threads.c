@@ -50,7 +50,8 @@ static void compare_pools(const char *name, uint64_t seed) {
     for (int threads = 1; threads <= 7; threads += threads == 1 ? 1 : 5) {
       attn_pool *pool = pool_create(threads);
       run_with(&arena, k, run, c, pool, other, &err);
-      expect_same(k, run, alone, other, arena_printf(&arena, "%s, %lu, %d threads", name, (unsigned long)seed, threads));
+      expect_same(k, run, alone, other,
+                  arena_printf(&arena, "%s, %lu, %d threads", name, (unsigned long)seed, threads));
       pool_destroy(pool);
     }
     back_dispose(c);
@@ -74,7 +75,8 @@ Test(back_threads, same_error) {
   rig_init(&r, true);
   Builder *b = &r.b;
   Val dim = rig_size(&r, N), always = build_bool(b, true);
-  Array *index = rig_in(&r, STORE_INT, dim, N, at), *x = rig_reals(&r, dim, N, value), *out = rig_out(&r, STORE_REAL, dim, N);
+  Array *index = rig_in(&r, STORE_INT, dim, N, at), *x = rig_reals(&r, dim, N, value),
+        *out = rig_out(&r, STORE_REAL, dim, N);
   Loop *l = build_open(b, LOOP_PAR, build_int(b, 0), dim);
   Val v = build_load(b, index, &l->index);
   build_check(b, IR_CHECK_INDEX, always, v, dim);

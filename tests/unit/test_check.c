@@ -46,8 +46,10 @@ static void done(Checked *r) {
 static void expect_line(const char *body, const char *line) {
   char text[3000];
   snprintf(text, sizeof text,
-           "model m(M, N, K, D, H, G) {\n data q: [M, D], k: [N, D], v: [N, D], x: [N], t: int[N], f: bool[N]\n param beta: real\n"
-           "%s\n out used = beta\n}\n", body);
+           "model m(M, N, K, D, H, G) {\n data q: [M, D], k: [N, D], v: [N, D], x: [N], t: int[N], f: bool[N]\n param "
+           "beta: real\n"
+           "%s\n out used = beta\n}\n",
+           body);
   Checked *r = check_text(text);
   cr_expect_str_eq(r->messages, "", "%s", r->messages);
   cr_expect(strstr(r->dump, line), "want %s\n got\n%s", line, r->dump);
@@ -95,14 +97,16 @@ Test(check, vectors_become_indices) {
 }
 
 Test(check, functions_are_inlined_in_their_own_scope) {
-  expect_line(" def g(x) = x * beta\n def f(a, b) = g(a) + g(b)\n out o = f(1, x[0])", "out o = 1.0 * beta + x[0] * beta");
+  expect_line(" def g(x) = x * beta\n def f(a, b) = g(a) + g(b)\n out o = f(1, x[0])",
+              "out o = 1.0 * beta + x[0] * beta");
   expect_line(" def f(N) = N + 1\n out o = f(2) + N", "out o = 3 + N");
   expect_line(" def f(a) = dot(a, a)\n out o = f(q[0])", "out o = sum(d in D) q[0, d] * q[0, d]");
 }
 
 /* Written indices are index values; a left-off axis counts from 0, as every vector's does. */
 Test(check, ranges_that_do_not_begin_at_zero) {
-  expect_line(" let u[j in 2..N] = x[j] * j\n out o = u[3] + sum(j in 2..N) u[j]", "out o = u[3] + (sum(j in 2..N) u[j])");
+  expect_line(" let u[j in 2..N] = x[j] * j\n out o = u[3] + sum(j in 2..N) u[j]",
+              "out o = u[3] + (sum(j in 2..N) u[j])");
   expect_line(" let u[j in 2..N] = x[j]\n out o = u", "out o: [axis in N - 2] = u[axis + 2]");
   expect_line(" let u[j in 2..N] = x[j]\n let w = u\n out o = w[3]", "out o = u[3]");
   expect_line(" let u[j in 2..N] = x[j]\n latent z[k in 2..N]: real\n prior z ~ normal(u, 1)\n"
@@ -128,14 +132,17 @@ Test(check, missing_indices_are_the_plates_of_the_place) {
   expect_copy("  out o[h, i] = entropy(phi)", "", "entropy(phi[h, i])");
   expect_copy("", " out o = entropy(phi)", "out o = entropy(phi)");
   expect_copy("", " for h in H { out o[h] = E[x[phi[h, 0]]] }", "E[x[phi[h, 0]]]");
-  expect_line(" for h in H { for i in M { edge phi in N; potential exp(x[phi]) }\n out o[h] = entropy(phi) + E[x[phi[2]]] }",
-              "out o[h in H] = entropy(phi[h, ...]) + E[x[phi[h, 2]]]");
-  expect_line(" for h in H { edge up in tree(N)\n for n in N { potential exp(x[n] * up[n] * h) }\n out o[h] = entropy(up) + P[up[3] == 2] }",
+  expect_line(
+      " for h in H { for i in M { edge phi in N; potential exp(x[phi]) }\n out o[h] = entropy(phi) + E[x[phi[2]]] }",
+      "out o[h in H] = entropy(phi[h, ...]) + E[x[phi[h, 2]]]");
+  expect_line(" for h in H { edge up in tree(N)\n for n in N { potential exp(x[n] * up[n] * h) }\n out o[h] = "
+              "entropy(up) + P[up[3] == 2] }",
               "out o[h in H] = entropy(up[h, ...]) + P[up[h, 3] == 2]");
 }
 
 Test(check, another_loop_over_the_same_range_is_another_place) {
-  Checked *r = check_text("model m(N) {\n data x: [N]\n for i in N { edge phi in N }\n for i in N { out o[i] = E[x[phi]] }\n}\n");
+  Checked *r = check_text(
+      "model m(N) {\n data x: [N]\n for i in N { edge phi in N }\n for i in N { out o[i] = E[x[phi]] }\n}\n");
   cr_expect_eq(r->diags.errors, 1);
   cr_expect_eq(r->file->models.n, 0);
   done(r);
@@ -144,14 +151,18 @@ Test(check, another_loop_over_the_same_range_is_another_place) {
 /* ---- weights ---- */
 
 Test(check, a_pmf_belongs_to_the_last_edge_and_its_highest_copy) {
-  expect_line(" edge a in N\n edge b in N\n prior a - b ~ geometric(0.5)\n out o = E[x[a] + x[b]]", "prior a - b ~ geometric(0.5)   # of b");
-  expect_line(" for t in N { edge c in N }\n for t in 1..N { prior c[t - 1] - c[t] + 2 ~ poisson(2) }\n out o = E[x[c[0]]]", "# of c[t]");
+  expect_line(" edge a in N\n edge b in N\n prior a - b ~ geometric(0.5)\n out o = E[x[a] + x[b]]",
+              "prior a - b ~ geometric(0.5)   # of b");
+  expect_line(
+      " for t in N { edge c in N }\n for t in 1..N { prior c[t - 1] - c[t] + 2 ~ poisson(2) }\n out o = E[x[c[0]]]",
+      "# of c[t]");
   expect_line(" edge a in N\n prior a ~ categorical(x)\n out o = E[x[a]]", "prior a ~ weights(x[a])");
 }
 
 Test(check, every_prior_line_of_an_edge_is_listed) {
-  Checked *r = check_text("model m(T, S) {\n data A: [S, S], p: [S]\n for t in T { edge c in S }\n prior c[0] ~ categorical(p)\n"
-                          " for t in 1..T { prior c[t] ~ weights(A[c[t-1], c[t]]) }\n out e = logZ\n}\n");
+  Checked *r =
+      check_text("model m(T, S) {\n data A: [S, S], p: [S]\n for t in T { edge c in S }\n prior c[0] ~ categorical(p)\n"
+                 " for t in 1..T { prior c[t] ~ weights(A[c[t-1], c[t]]) }\n out e = logZ\n}\n");
   cr_assert_eq(r->file->models.n, 1, "%s", r->messages);
   const Edge *c = r->file->models.at[0]->edges.at[0];
   cr_expect_eq(c->priors.n, 2);
@@ -162,8 +173,10 @@ Test(check, every_prior_line_of_an_edge_is_listed) {
 
 static void expect_sign(const char *weight, bool nonnegative) {
   char text[1000];
-  snprintf(text, sizeof text, "model m(N, D) {\n data q: [D], k: [N, D], x: [N]\n edge phi in N\n def f(y) = elu(y) + 1\n"
-           " potential %s\n out o = E[x[phi]]\n}\n", weight);
+  snprintf(text, sizeof text,
+           "model m(N, D) {\n data q: [D], k: [N, D], x: [N]\n edge phi in N\n def f(y) = elu(y) + 1\n"
+           " potential %s\n out o = E[x[phi]]\n}\n",
+           weight);
   Checked *r = check_text(text);
   cr_assert_eq(r->file->models.n, 1, "%s", r->messages);
   cr_expect_eq(r->file->models.at[0]->weights.at[0]->value->nonnegative, nonnegative, "%s", weight);
@@ -189,7 +202,8 @@ Test(check, nonnegative_is_proved_by_shape) {
 /* ---- whole files ---- */
 
 Test(check, a_wrong_model_leaves_the_others) {
-  Checked *r = check_text("model a(N) {\n data x: [N]\n out o = y\n}\nmodel b(N) {\n data x: [N]\n out o = sum(x)\n}\nmodel c(N) {\n out o = \n}\n");
+  Checked *r = check_text("model a(N) {\n data x: [N]\n out o = y\n}\nmodel b(N) {\n data x: [N]\n out o = "
+                          "sum(x)\n}\nmodel c(N) {\n out o = \n}\n");
   cr_expect_eq(r->file->models.n, 1);
   cr_expect_eq(r->diags.errors, 2, "%s", r->messages);
   cr_expect(strstr(r->dump, "model b("));
@@ -245,8 +259,9 @@ Test(dim, polynomials_and_opaque_divisions) {
   Sizes s;
   make_sizes(&s);
   Term *sum = two(&s, OP_ADD, s.A, s.B), *square = two(&s, OP_MUL, sum, sum);
-  Term *expanded = two(&s, OP_ADD, two(&s, OP_ADD, two(&s, OP_MUL, s.A, s.A), two(&s, OP_MUL, lit(&s, 2), two(&s, OP_MUL, s.B, s.A))),
-                       two(&s, OP_MUL, s.B, s.B));
+  Term *expanded = two(
+      &s, OP_ADD, two(&s, OP_ADD, two(&s, OP_MUL, s.A, s.A), two(&s, OP_MUL, lit(&s, 2), two(&s, OP_MUL, s.B, s.A))),
+      two(&s, OP_MUL, s.B, s.B));
   cr_expect(dim_equal(&s.arena, square, expanded));
   cr_expect(!dim_equal(&s.arena, s.A, s.B));
   cr_expect(!dim_equal(&s.arena, s.A, lit(&s, 3)));

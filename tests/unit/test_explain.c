@@ -96,8 +96,9 @@ static Facts *facts(Explained *e, const int64_t *sizes) { return facts_of(&e->ar
 
 #define QKV "data q: [M, D], k: [N, D], v: [N, C]\n"
 
-static const char ONE_EDGE[] = "model t(M, N, D, C) {\n" QKV
-                               "for i in M {\n edge phi in N\n potential exp(dot(q[i], k[phi]) / sqrt(D))\n out o[i] = E[v[phi]]\n}\n}\n";
+static const char ONE_EDGE[] =
+    "model t(M, N, D, C) {\n" QKV
+    "for i in M {\n edge phi in N\n potential exp(dot(q[i], k[phi]) / sqrt(D))\n out o[i] = E[v[phi]]\n}\n}\n";
 
 /* 2MND for the scores and 2MNC for the mean: what anyone counts by hand. */
 Test(cost, one_edge_costs_two_contractions) {
@@ -119,8 +120,10 @@ Test(cost, one_edge_costs_two_contractions) {
 /* If an unread input were counted, or a shared pass twice, the sum would differ. */
 Test(cost, outputs_share_a_pass) {
   Explained e;
-  compile(&e, "model t(M, N, D, C) {\n" QKV "param unused: real = 1\nfor i in M {\n edge phi in N\n"
-              " potential exp(dot(q[i], k[phi]))\n out o[i] = E[v[phi]]\n out e[i] = logZ\n out h[i] = entropy(phi)\n}\n}\n");
+  compile(
+      &e,
+      "model t(M, N, D, C) {\n" QKV "param unused: real = 1\nfor i in M {\n edge phi in N\n"
+      " potential exp(dot(q[i], k[phi]))\n out o[i] = E[v[phi]]\n out e[i] = logZ\n out h[i] = entropy(phi)\n}\n}\n");
   Facts *f = facts(&e, NULL);
   cr_assert_str_eq(poly_text(&f->polys, &f->cost.contraction), "2*M*N*D + 2*M*N*C");
   cr_assert_eq(f->streams.n, 1);
@@ -158,13 +161,15 @@ Test(memory, pairwise_arrays_are_found) {
   arena_free(&e.arena);
 }
 
-/* ---- supports ------------------------------------------------------------------------------------------------------ */
+/* ---- supports ---------------------------------------------------------------------------------------------------- */
 
 static Live count(const char *where, const int64_t *sizes, bool *known) {
   Explained e;
   char text[512];
-  snprintf(text, sizeof text,
-           "model t(M, N) {\ndata v: [N], c: int[N]\nfor i in M {\n edge phi in N where %s\n out o[i] = E[v[phi]]\n}\n}\n", where);
+  snprintf(
+      text, sizeof text,
+      "model t(M, N) {\ndata v: [N], c: int[N]\nfor i in M {\n edge phi in N where %s\n out o[i] = E[v[phi]]\n}\n}\n",
+      where);
   compile(&e, text);
   Live live = {0};
   *known = live_count(e.m, e.m->edges.at[0], sizes, &live);

@@ -11,7 +11,7 @@
 
 enum { MAX_NODES = 6, MAX_CHOICES = 7, GUARD = 16 };
 
-/* ---- structures by enumeration --------------------------------------------------------------------------------------- */
+/* ---- structures by enumeration ----------------------------------------------------------------------------------- */
 
 typedef enum { TREE, FOREST, PROJECTIVE, BIJECTION, MATCHING, MATCHING_OR_NONE } Kind;
 
@@ -89,7 +89,7 @@ static All enumerate(const Problem *p) {
   return a;
 }
 
-/* ---- the routines ---------------------------------------------------------------------------------------------------------- */
+/* ---- the routines ------------------------------------------------------------------------------------------------ */
 
 typedef struct Routines { attn_family_fn *sum, *best, *draw; int64_t n[4], work; } Routines;
 
@@ -102,12 +102,17 @@ static Routines routines_of(const Problem *p) {
   int64_t n = p->nodes, line = n > p->targets ? n : p->targets;
   switch (p->kind) {
   case TREE: case FOREST:
-    return (Routines){attn_rt_tree_sum, attn_rt_tree_best, attn_rt_tree_draw, {n, p->kind == TREE}, 9 * n * n + 102 * n + 1200};
+    return (Routines){
+        attn_rt_tree_sum, attn_rt_tree_best, attn_rt_tree_draw, {n, p->kind == TREE}, 9 * n * n + 102 * n + 1200};
   case PROJECTIVE:
-    return (Routines){attn_rt_projective_sum, attn_rt_projective_best, attn_rt_projective_draw, {n}, 10 * n * n + 40 * n + 64};
+    return (Routines){
+        attn_rt_projective_sum, attn_rt_projective_best, attn_rt_projective_draw, {n}, 10 * n * n + 40 * n + 64};
   case BIJECTION: case MATCHING: case MATCHING_OR_NONE: break;
   }
-  return (Routines){attn_rt_matching_sum, attn_rt_matching_best, attn_rt_matching_draw, {n, p->targets, p->choices, line},
+  return (Routines){attn_rt_matching_sum,
+                    attn_rt_matching_best,
+                    attn_rt_matching_draw,
+                    {n, p->targets, p->choices, line},
                     matching_work(n, p->targets, p->choices > p->targets)};
 }
 
@@ -195,7 +200,7 @@ Test(family, matchings_by_enumeration) {
   check_kind(BIJECTION, 5, 5);
 }
 
-/* ---- counts ---------------------------------------------------------------------------------------------------------------- */
+/* ---- counts ------------------------------------------------------------------------------------------------------ */
 
 static double log_count(Kind kind, int64_t nodes, int64_t targets) {
   Problem p = problem(kind, nodes, targets);
@@ -208,7 +213,9 @@ static double log_count(Kind kind, int64_t nodes, int64_t targets) {
 
 static double log_choose(double n, double k) { return lgamma(n + 1) - lgamma(k + 1) - lgamma(n - k + 1); }
 
-static void near(double x, double want) { cr_assert_float_eq(x, want, 1e-12 * (1 + fabs(want)), "%.17g, expected %.17g", x, want); }
+static void near(double x, double want) {
+  cr_assert_float_eq(x, want, 1e-12 * (1 + fabs(want)), "%.17g, expected %.17g", x, want);
+}
 
 Test(family, how_many_there_are) {
   static const int64_t sizes[] = {1, 2, 3, 7, 12, 31, 64};
@@ -230,7 +237,7 @@ Test(family, of_no_nodes_there_is_one) {
   for (Kind k = TREE; k <= MATCHING_OR_NONE; k++) cr_assert_eq(log_count(k, 0, 0), 0);
 }
 
-/* ---- scores of any size ------------------------------------------------------------------------------------------------------ */
+/* ---- scores of any size ------------------------------------------------------------------------------------------ */
 
 static double uniform_100(uint64_t *state) {
   *state = *state * 6364136223846793005u + 1442695040888963407u;
@@ -258,8 +265,8 @@ Test(family, trees_of_12_nodes_with_scores_up_to_100) {
   free(p.local);
 }
 
-/* Mates i, i ^ 1 with weight w for each other, all else 1: by symmetry the determinant falls apart into (n + 1)^(n/2 - 1)
- * (2 w + n - 1)^(n/2), and with one root into n^(n/2 - 1) (2 w + n - 2)^(n/2). */
+/* Mates i, i ^ 1 with weight w for each other, all else 1: by symmetry the determinant falls apart into (n + 1)^(n/2 -
+ * 1) (2 w + n - 1)^(n/2), and with one root into n^(n/2 - 1) (2 w + n - 2)^(n/2). */
 Test(family, trees_of_256_nodes_in_mutual_pairs) {
   enum { N = 256 };
   for (int one = 0; one < 2; one++) {
@@ -287,7 +294,8 @@ Test(family, trees_three_ways) {
       for (int64_t k = 0; k < n * (n + 1); k++) p.local[k] *= 1 + (double)(seed / 2);
       Routines r = routines_of(&p);
       size_t cells = (size_t)(n * (n + 1));
-      double *log_p = calloc(4 * cells, sizeof *log_p), *share = log_p + cells, *both = log_p + 2 * cells, z[3][2], zp[2];
+      double *log_p = calloc(4 * cells, sizeof *log_p), *share = log_p + cells, *both = log_p + 2 * cells, z[3][2],
+             zp[2];
       call(attn_rt_tree_sum, &r, (const void *[]){p.local}, (void *[]){log_p, z[0]});
       call(attn_rt_tree_shares, &r, (const void *[]){p.local}, (void *[]){share, z[1]});
       call(attn_rt_tree_both, &r, (const void *[]){p.local}, (void *[]){both, both + cells, z[2]});
@@ -298,14 +306,15 @@ Test(family, trees_three_ways) {
       if (attn_rt_tree_plain(p.local, n, p.kind == TREE, other, zp, work)) {
         cr_assert_float_eq(zp[0], z[0][0], 1e-12 * (1 + fabs(zp[0])));
         for (size_t k = 0; k < cells; k++)
-          cr_assert(other[k] == log_p[k] || fabs(other[k] - log_p[k]) < 1e-10, "n = %d, seed %d: %g %g", (int)n, (int)seed, other[k], log_p[k]);
+          cr_assert(other[k] == log_p[k] || fabs(other[k] - log_p[k]) < 1e-10, "n = %d, seed %d: %g %g", (int)n,
+                    (int)seed, other[k], log_p[k]);
       }
       free(other), free(work), free(log_p), free(p.local);
     }
 }
 
-/* Where single precision is kept, no probability is off by more than its bound, 2e-6, and half a unit in the last place: random
- * scores of several widths, equal ones, of two values, a few missing; log Z and entropy. */
+/* Where single precision is kept, no probability is off by more than its bound, 2e-6, and half a unit in the last
+ * place: random scores of several widths, equal ones, of two values, a few missing; log Z and entropy. */
 /* The log of a probability below the least number: 0 -> 1 of two nodes, weight e^-x beside 1. */
 Test(family, trees_with_tiny_probabilities) {
   for (double x = 200; x < 2000; x += 45) {
@@ -318,8 +327,9 @@ Test(family, trees_with_tiny_probabilities) {
   }
 }
 
-/* Trees that single precision must leave to double: mates far above all others, where what is small cancels; a wide range; scores of
- * which a float loses what counts, one that its own rounding spoils.  Small probabilities keep their digits too. */
+/* Trees that single precision must leave to double: mates far above all others, where what is small cancels; a wide
+ * range; scores of which a float loses what counts, one that its own rounding spoils.  Small probabilities keep their
+ * digits too. */
 Test(family, trees_beyond_single_precision) {
   enum { MATES, FAR_ROOT, WIDE, NO_FLOATS, LARGE, SHAPES };
   for (int64_t n = 2; n <= 30; n += 4)
@@ -344,8 +354,8 @@ Test(family, trees_beyond_single_precision) {
       for (size_t k = 0; k < cells; k++) {
         if (k % (size_t)(n + 1) == k / (size_t)(n + 1)) continue;
         double off = fabs(single[k] - wide[k]);
-        cr_assert(off <= 2e-6 + 0x1p-24 * wide[k] && off <= 5e-5 * wide[k], "n = %d, %d, seed %d: %.9g, %.9g", (int)n, (int)shape, (int)seed,
-                  single[k], wide[k]);
+        cr_assert(off <= 2e-6 + 0x1p-24 * wide[k] && off <= 5e-5 * wide[k], "n = %d, %d, seed %d: %.9g, %.9g", (int)n,
+                  (int)shape, (int)seed, single[k], wide[k]);
       }
       free(wide), free(p.local);
     }
@@ -388,8 +398,10 @@ Test(family, trees_in_single_precision) {
         cr_assert(!is_kept || single[k] == (double)other[k]);
       }
       if (is_kept) {
-        cr_assert_float_eq(zs[0], z[0], 1e-6 * (1 + fabs(z[0])), "n = %d, seed %d: %.9g, %.9g", (int)n, (int)seed, zs[0], z[0]);
-        cr_assert_float_eq(zs[1], z[1], 1e-5 * (1 + fabs(z[1])), "n = %d, seed %d: %.9g, %.9g", (int)n, (int)seed, zs[1], z[1]);
+        cr_assert_float_eq(zs[0], z[0], 1e-6 * (1 + fabs(z[0])), "n = %d, seed %d: %.9g, %.9g", (int)n, (int)seed,
+                           zs[0], z[0]);
+        cr_assert_float_eq(zs[1], z[1], 1e-5 * (1 + fabs(z[1])), "n = %d, seed %d: %.9g, %.9g", (int)n, (int)seed,
+                           zs[1], z[1]);
       }
       free(work), free(wide), free(narrow), free(p.local);
     }
@@ -439,7 +451,7 @@ Test(family, what_is_no_number) {
   }
 }
 
-/* ---- golden numbers ------------------------------------------------------------------------------------------------------------ */
+/* ---- golden numbers ---------------------------------------------------------------------------------------------- */
 
 Test(family, golden_trees) {
   static const double root[] = {0, 0.5, -0.5}, one[] = {0.2091387842, 0.5037840482, 0.2870771676};
@@ -520,7 +532,7 @@ Test(family, approximations_of_nothing) {
   }
 }
 
-/* ---- in place of a posterior ----------------------------------------------------------------------------------------------------- */
+/* ---- in place of a posterior ------------------------------------------------------------------------------------- */
 
 static void replace(attn_family_fn *f, int64_t n, int64_t k, double alpha, const double *log_w, double *log_p) {
   Routines r = {.n = {n, k}, .work = n};
@@ -528,7 +540,8 @@ static void replace(attn_family_fn *f, int64_t n, int64_t k, double alpha, const
 }
 
 static void expect_p(const double *log_p, int64_t n, const double *want) {
-  for (int64_t j = 0; j < n; j++) cr_assert_float_eq(exp(log_p[j]), want[j], 1e-12, "%ld: %.17g", (long)j, exp(log_p[j]));
+  for (int64_t j = 0; j < n; j++)
+    cr_assert_float_eq(exp(log_p[j]), want[j], 1e-12, "%ld: %.17g", (long)j, exp(log_p[j]));
 }
 
 Test(family, largest_values) {
@@ -584,7 +597,7 @@ Test(family, other_entropies) {
   expect_p(p, 3, (double[]){0, 0, 0});
 }
 
-/* ---- draws ---------------------------------------------------------------------------------------------------------------------- */
+/* ---- draws ------------------------------------------------------------------------------------------------------- */
 
 /* Frequencies of all structures: chi squared below its mean plus 6 standard deviations. */
 static void check_draws(Kind kind, int64_t nodes, int64_t targets) {
@@ -626,7 +639,7 @@ Test(family, draws_have_the_law) {
   check_draws(MATCHING_OR_NONE, 3, 4);
 }
 
-/* ---- larger heaviest values: against sums of weights that are far apart ------------------------------------------------------------ */
+/* ---- larger heaviest values: against sums of weights that are far apart ------------------------------------------ */
 
 Test(family, heaviest_is_where_the_mass_is) {
   for (Kind kind = TREE; kind <= BIJECTION; kind++) {

@@ -5,7 +5,8 @@
 #include "ir/build.h"
 #include "random.h"
 
-static const char *const files[] = {"attention", "seed", "steps", "fuse", "dead", "factored", "factored_reassociated", "pair", "solve"};
+static const char *const files[] = {"attention", "seed", "steps", "fuse", "dead", "factored", "factored_reassociated",
+                                    "pair",      "solve"};
 enum { FILES = sizeof files / sizeof files[0], SHORT = 5 /* the first ones */ };
 
 static const char *read_whole(Arena *arena, const char *name) {
@@ -91,32 +92,35 @@ Test(ir, what_the_builder_makes_comes_back) {
 }
 
 Test(ir, broken_text_is_an_error_with_a_place) {
-  static const struct { const char *text, *message; } bad[] = {
-    {"", "found the end, expected 'kernel'"},
-    {"kernel", "found the end, expected the kernel's name"},
-    {"kernel t {", "found the end, expected a statement or '}'"},
-    {"kernel t { } x", "found 'x', expected the end"},
-    {"kernel t { %0 = add %1, %1 : int }", "found '%1', expected a value that is defined above"},
-    {"kernel t { %0 = frob : int }", "found 'frob', expected an operation"},
-    {"kernel t { %0 = const 99999999999999999999 : int }", "found '99999999999999999999', expected an integer of 64 bits"},
-    {"kernel t { %0 = const true : int }", "found 'true', expected a literal of the constant's type"},
-    {"kernel t { %0 = const } : int }", "found '}', expected a literal of the constant's type"},
-    {"kernel t { %0 = const 1 : int %0 = const 1 : int }", "found '%0', expected a value that is not defined yet"},
-    {"kernel t { %4294967296 = const 1 : int }", "found '%4294967296', expected a smaller value number"},
-    {"kernel t { %99999999999999999999999 = const 1 : int }", "found '%99999999999999999999999', expected a smaller value number"},
-    {"kernel t { %0 = const 1 : int %1 = load x[%0] : real }", "found 'x', expected an array declared above"},
-    {"kernel t { size N, N }", "found 'N', expected a size of another name"},
-    {"kernel t { temp a: int[] temp a: int[] }", "found 'a', expected an array of another name"},
-    {"kernel t { in a: int[] input 5000000000 }", "found '5000000000', expected a small number"},
-    {"kernel t { in a: int[] input -1 }", "found '-1', expected a small number"},
-    {"kernel t { %0 = index : int }", "found 'index', expected an operation"},
-    {"kernel t { %0 = const 0 : int reduce %1 in %0..%0 { } acc { %2 = frob %0 : int } }",
-     "found 'frob', expected an accumulator such as 'sum'"},
-    {"kernel t { %0 = const 0 : int reduce %1 in %0..%0 { } acc { %2 = sum %0 seed %0 : int } }",
-     "found 'seed', expected no seed, because the reduction has none"},
-    {"kernel t { where %0 }", "found 'where', expected '}'"},
-    {"kernel t { \033[1m }", "found byte 27, expected a statement or '}'"},
-    {"kernel t { $ }", "found '$', expected a statement or '}'"},
+  static const struct { const char *text, *message;
+  } bad[] = {
+      {"", "found the end, expected 'kernel'"},
+      {"kernel", "found the end, expected the kernel's name"},
+      {"kernel t {", "found the end, expected a statement or '}'"},
+      {"kernel t { } x", "found 'x', expected the end"},
+      {"kernel t { %0 = add %1, %1 : int }", "found '%1', expected a value that is defined above"},
+      {"kernel t { %0 = frob : int }", "found 'frob', expected an operation"},
+      {"kernel t { %0 = const 99999999999999999999 : int }",
+       "found '99999999999999999999', expected an integer of 64 bits"},
+      {"kernel t { %0 = const true : int }", "found 'true', expected a literal of the constant's type"},
+      {"kernel t { %0 = const } : int }", "found '}', expected a literal of the constant's type"},
+      {"kernel t { %0 = const 1 : int %0 = const 1 : int }", "found '%0', expected a value that is not defined yet"},
+      {"kernel t { %4294967296 = const 1 : int }", "found '%4294967296', expected a smaller value number"},
+      {"kernel t { %99999999999999999999999 = const 1 : int }",
+       "found '%99999999999999999999999', expected a smaller value number"},
+      {"kernel t { %0 = const 1 : int %1 = load x[%0] : real }", "found 'x', expected an array declared above"},
+      {"kernel t { size N, N }", "found 'N', expected a size of another name"},
+      {"kernel t { temp a: int[] temp a: int[] }", "found 'a', expected an array of another name"},
+      {"kernel t { in a: int[] input 5000000000 }", "found '5000000000', expected a small number"},
+      {"kernel t { in a: int[] input -1 }", "found '-1', expected a small number"},
+      {"kernel t { %0 = index : int }", "found 'index', expected an operation"},
+      {"kernel t { %0 = const 0 : int reduce %1 in %0..%0 { } acc { %2 = frob %0 : int } }",
+       "found 'frob', expected an accumulator such as 'sum'"},
+      {"kernel t { %0 = const 0 : int reduce %1 in %0..%0 { } acc { %2 = sum %0 seed %0 : int } }",
+       "found 'seed', expected no seed, because the reduction has none"},
+      {"kernel t { where %0 }", "found 'where', expected '}'"},
+      {"kernel t { \033[1m }", "found byte 27, expected a statement or '}'"},
+      {"kernel t { $ }", "found '$', expected a statement or '}'"},
   };
   for (size_t n = 0; n < sizeof bad / sizeof bad[0]; n++) {
     Arena a;

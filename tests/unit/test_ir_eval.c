@@ -27,7 +27,8 @@ static double wide_value(const char *type, const char *code) {
 
 static double int_op(const char *op, int64_t x, int64_t y) {
   char code[200];
-  snprintf(code, sizeof code, "%%0 = const %lld : int %%1 = const %lld : int %%9 = %s %%0, %%1 : int", (long long)x, (long long)y, op);
+  snprintf(code, sizeof code, "%%0 = const %lld : int %%1 = const %lld : int %%9 = %s %%0, %%1 : int", (long long)x,
+           (long long)y, op);
   return wide_value("int", code);
 }
 
@@ -59,7 +60,8 @@ Test(eval, weights_in_log_space) {
   cr_assert_eq(wide_op("logadd", "-inf", "2"), 2);
   cr_assert_eq(wide_op("logadd", "1e4", "1e4"), 1e4 + log(2));
   cr_assert(isnan(wide_op("logadd", "nan", "-inf")));
-  cr_assert(isnan(wide_op("max", "nan", "1")) && isnan(wide_op("max", "1", "nan")) && isnan(wide_op("min", "1", "nan")));
+  cr_assert(isnan(wide_op("max", "nan", "1")) && isnan(wide_op("max", "1", "nan")) &&
+            isnan(wide_op("min", "1", "nan")));
 }
 
 Test(eval, conversions) {
@@ -73,7 +75,8 @@ Test(eval, conversions) {
 Test(eval, real_is_float_unless_f64) {
   Arena a;
   arena_init(&a, NULL);
-  const char *text = "kernel t { %0 = const 0.1 : real %1 = const 0.2 : real %2 = add %0, %1 : real out o: real[] output 0 store o[], %2 }";
+  const char *text = "kernel t { %0 = const 0.1 : real %1 = const 0.2 : real %2 = add %0, %1 : real out o: real[] "
+                     "output 0 store o[], %2 }";
   cr_assert_eq(run(&a, text, false, NULL, NULL).real[0], (double)(0.1f + 0.2f));
   cr_assert_eq(run(&a, text, true, NULL, NULL).real[0], 0.1 + 0.2);
   arena_free(&a);
@@ -131,14 +134,14 @@ Test(eval, bad_weights_make_bad_results) {
 Test(eval, seed_mask_and_axes) {
   Arena a;
   arena_init(&a, NULL);
-  const char *text =
-    "kernel t { %0 = const 0 : int %1 = const 3 : int %2 = const 1 : int %3 = const 0 : wide %4 = const 10 : wide %5 = const -1 : int "
-    "out o: wide[%1] output 0 out w: int[] output 1 local r: wide[%1] %6 = const 4 : int "
-    "reduce %7 in %0..%1 { %8 = convert %7 : wide %9 = ne %7, %2 : bool where %9 } seed { } acc { "
-    "r[%10 in %2..%6] = expect %3 of { %11 = mul %10, %7 : int %12 = convert %11 : wide yield %12 } "
-    "seed %3 of [%13] { %14 = convert %13 : wide %15 = add %14, %4 : wide yield %15 } : wide "
-    "%16 = argmax %3 of %7 seed %3 of %5 : int } store w[], %16 "
-    "par %17 in %0..%1 { %18 = load r[%17] : wide store o[%17], %18 } }";
+  const char *text = "kernel t { %0 = const 0 : int %1 = const 3 : int %2 = const 1 : int %3 = const 0 : wide %4 = "
+                     "const 10 : wide %5 = const -1 : int "
+                     "out o: wide[%1] output 0 out w: int[] output 1 local r: wide[%1] %6 = const 4 : int "
+                     "reduce %7 in %0..%1 { %8 = convert %7 : wide %9 = ne %7, %2 : bool where %9 } seed { } acc { "
+                     "r[%10 in %2..%6] = expect %3 of { %11 = mul %10, %7 : int %12 = convert %11 : wide yield %12 } "
+                     "seed %3 of [%13] { %14 = convert %13 : wide %15 = add %14, %4 : wide yield %15 } : wide "
+                     "%16 = argmax %3 of %7 seed %3 of %5 : int } store w[], %16 "
+                     "par %17 in %0..%1 { %18 = load r[%17] : wide store o[%17], %18 } }";
   EvalOutput o = run(&a, text, true, NULL, NULL);
   for (int c = 1; c <= 3; c++) cr_assert_float_eq(o.real[c - 1], (0 + 2 * c + (10 + c)) / 3.0, 1e-14);
   cr_assert_eq((&o)[0].count, 3);
@@ -196,7 +199,8 @@ Test(eval, errors) {
   };
   for (size_t n = 0; n < sizeof bad / sizeof bad[0]; n++) {
     char text[600];
-    snprintf(text, sizeof text, "%s%s%s", head, "%4 = const 1 : real %5 = const 1000000 : int %6 = const 1 : wide ", bad[n].code);
+    snprintf(text, sizeof text, "%s%s%s", head, "%4 = const 1 : real %5 = const 1000000 : int %6 = const 1 : wide ",
+             bad[n].code);
     expect_error(text, bad[n].message, 1000);
   }
 }

@@ -67,7 +67,8 @@ Test(pass, what_leads_nowhere_goes) {
   Arena a;
   arena_init(&a, NULL);
   const char *text = after(&a, "dead", NULL);
-  cr_assert(!strstr(text, "temp") && !strstr(text, "local") && !strstr(text, "lse") && !strstr(text, "seq"), "%s", text);
+  cr_assert(!strstr(text, "temp") && !strstr(text, "local") && !strstr(text, "lse") && !strstr(text, "seq"), "%s",
+            text);
   cr_assert(strstr(text, "check.index") && strstr(text, "in x"), "%s", text);
   cr_assert_eq(count(text, "sum "), 1, "%s", text);
   arena_free(&a);
@@ -96,7 +97,8 @@ Test(pass, sums_of_products_change_places) {
   Kernel *k = read_file(&a, "factored");
   const char *once = print_text(&a, reassociated(&a, k));
   cr_assert_str_eq(once, print_text(&a, read_file(&a, "factored_reassociated")));
-  cr_assert_str_eq(print_text(&a, ir_run_passes_with(&a, k, &(PassOptions){.reassociate = REASSOCIATE_NEVER}, NULL)), print_text(&a, k));
+  cr_assert_str_eq(print_text(&a, ir_run_passes_with(&a, k, &(PassOptions){.reassociate = REASSOCIATE_NEVER}, NULL)),
+                   print_text(&a, k));
   arena_free(&a);
 }
 
@@ -112,14 +114,21 @@ Test(pass, sums_of_products_keep_their_results, .timeout = 120) {
 
 /* A kernel over rows i and columns j: a(i, f) and b(j, f) are logs, x a value of the column. */
 static const char *factors(Arena *a, const char *mask, const char *log_w, const char *accs) {
-  const char *text = arena_printf(a, "kernel t { size M, N, F %%0 = size M : int %%1 = size N : int %%2 = size F : int %%3 = const 0 : int "
-    "in a: wide[%%0, %%2] input 0 in b: wide[%%1, %%2] input 1 in x: wide[%%1] input 2 in y: wide[%%0, %%1] input 3 out o: wide[%%0] output 0 out p: wide[%%0] output 1 "
-    "par %%10 in %%3..%%0 { reduce %%20 in %%3..%%1 { reduce %%30 in %%3..%%2 { %%31 = load a[%%10, %%30] : wide %%32 = load b[%%20, %%30] : wide "
-    "%%33 = logmul %%31, %%32 : wide } acc { %%39 = lse %%33 : wide } %%21 = load x[%%20] : wide %%22 = load y[%%10, %%20] : wide %s %s } acc { %s } "
-    "store o[%%10], %%98 store p[%%10], %%99 } }", log_w, mask, accs);
+  const char *text = arena_printf(
+      a,
+      "kernel t { size M, N, F %%0 = size M : int %%1 = size N : int %%2 = size F : int %%3 = const 0 : int "
+      "in a: wide[%%0, %%2] input 0 in b: wide[%%1, %%2] input 1 in x: wide[%%1] input 2 in y: wide[%%0, %%1] input 3 "
+      "out o: wide[%%0] output 0 out p: wide[%%0] output 1 "
+      "par %%10 in %%3..%%0 { reduce %%20 in %%3..%%1 { reduce %%30 in %%3..%%2 { %%31 = load a[%%10, %%30] : wide "
+      "%%32 = load b[%%20, %%30] : wide "
+      "%%33 = logmul %%31, %%32 : wide } acc { %%39 = lse %%33 : wide } %%21 = load x[%%20] : wide %%22 = load y[%%10, "
+      "%%20] : wide %s %s } acc { %s } "
+      "store o[%%10], %%98 store p[%%10], %%99 } }",
+      log_w, mask, accs);
   Kernel *k = read_text(a, text), *to = reassociated(a, k);
   cr_assert_null(ir_verify(k), "%s", ir_verify(k));
-  for (uint64_t seed = 0; seed < 60; seed++) cr_assert(near_results(a, k, to, seed), "seed %lu: %s", (unsigned long)seed, print_text(a, to));
+  for (uint64_t seed = 0; seed < 60; seed++)
+    cr_assert(near_results(a, k, to, seed), "seed %lu: %s", (unsigned long)seed, print_text(a, to));
   const char *once = print_text(a, to);
   cr_assert_str_eq(print_text(a, read_text(a, once)), once);
   return once;
@@ -140,15 +149,22 @@ Test(pass, supports_that_sums_may_change_over, .timeout = 120) {
   expect_states("", WEIGHT, ACCS, true);
   expect_states("where %51", WEIGHT " %51 = le %20, %10 : bool", ACCS, true);
   expect_states("where %51", WEIGHT " %51 = gt %20, %10 : bool", ACCS, true);
-  expect_states("where %51", WEIGHT " %50 = sub %20, %10 : int %52 = sub %1, %0 : int %51 = lt %50, %52 : bool", ACCS, true);
-  expect_states("where %51", WEIGHT " %50 = le %20, %10 : bool %52 = gt %21, %39 : bool %51 = and %50, %52 : bool", ACCS, false);
+  expect_states("where %51", WEIGHT " %50 = sub %20, %10 : int %52 = sub %1, %0 : int %51 = lt %50, %52 : bool", ACCS,
+                true);
+  expect_states("where %51", WEIGHT " %50 = le %20, %10 : bool %52 = gt %21, %39 : bool %51 = and %50, %52 : bool",
+                ACCS, false);
   expect_states("where %51", WEIGHT " %51 = eq %20, %10 : bool", ACCS, false);
-  expect_states("where %51", WEIGHT " %50 = le %20, %10 : bool %53 = add %20, %0 : int %52 = ge %53, %10 : bool %51 = and %50, %52 : bool", ACCS, false);
+  expect_states("where %51",
+                WEIGHT
+                " %50 = le %20, %10 : bool %53 = add %20, %0 : int %52 = ge %53, %10 : bool %51 = and %50, %52 : bool",
+                ACCS, false);
 }
 
 Test(pass, weights_whose_sums_may_change_places, .timeout = 120) {
-  expect_states("where %51", "%51 = le %20, %10 : bool %41 = sub %10, %20 : int %42 = convert %41 : wide %43 = neg %42 : wide "
-                             "%40 = logmul %39, %43 : wide", ACCS, true);
+  expect_states("where %51",
+                "%51 = le %20, %10 : bool %41 = sub %10, %20 : int %42 = convert %41 : wide %43 = neg %42 : wide "
+                "%40 = logmul %39, %43 : wide",
+                ACCS, true);
   expect_states("", "%40 = logmul %39, %22 : wide", ACCS, false);                        /* depends on the pair */
   expect_states("", "%41 = mul %39, %21 : wide %40 = add %41, %21 : wide", ACCS, false);  /* a power of the sum */
   expect_states("", "%40 = logmul %39, %39 : wide", ACCS, false);                        /* a product of sums */
@@ -176,7 +192,8 @@ static const char *fused(Arena *a, const char *body) {
   return print_text(a, to);
 }
 
-#define SUM(n, s, body) "reduce %" #n "0 in %1..%0 { %" #n "1 = load x[%" #n "0] : wide " body "} acc { %" #s " = sum %" #n "2 : wide } "
+#define SUM(n, s, body)                                                                                                \
+  "reduce %" #n "0 in %1..%0 { %" #n "1 = load x[%" #n "0] : wide " body "} acc { %" #s " = sum %" #n "2 : wide } "
 
 Test(pass, a_chain_through_values_keeps_loops_apart) {
   Arena a;
@@ -191,8 +208,10 @@ Test(pass, a_chain_through_values_keeps_loops_apart) {
 Test(pass, what_a_loop_needs_moves_along) {
   Arena a;
   arena_init(&a, NULL);
-  const char *text = fused(&a, SUM(1, 19, "%12 = neg %11 : wide ") "%5 = const 4 : int reduce %6 in %1..%5 { } acc { %7 = sum %6 : int } "
-                               "%8 = convert %7 : wide " SUM(2, 29, "%22 = mul %21, %8 : wide ") "store o[], %29 store p[], %19 ");
+  const char *text = fused(
+      &a, SUM(1, 19, "%12 = neg %11 : wide ") "%5 = const 4 : int reduce %6 in %1..%5 { } acc { %7 = sum %6 : int } "
+                                              "%8 = convert %7 : wide " SUM(
+                                                  2, 29, "%22 = mul %21, %8 : wide ") "store o[], %29 store p[], %19 ");
   cr_assert_eq(count(text, "reduce "), 2, "%s", text);
   arena_free(&a);
 }
@@ -201,11 +220,11 @@ Test(pass, what_a_loop_needs_moves_along) {
 Test(pass, crossed_dependencies_fuse_once) {
   Arena a;
   arena_init(&a, NULL);
-  const char *text = fused(&a,
-    "%2 = const 3 : int reduce %10 in %1..%0 { } acc { %11 = sum %10 : int } reduce %12 in %1..%2 { } acc { %13 = sum %12 : int } "
-    "reduce %14 in %1..%0 { %15 = mul %14, %13 : int } acc { %16 = sum %15 : int } "
-    "reduce %17 in %1..%2 { %18 = mul %17, %11 : int } acc { %19 = sum %18 : int } "
-    "%20 = convert %16 : wide %21 = convert %19 : wide store o[], %20 store p[], %21 ");
+  const char *text = fused(&a, "%2 = const 3 : int reduce %10 in %1..%0 { } acc { %11 = sum %10 : int } reduce %12 in "
+                               "%1..%2 { } acc { %13 = sum %12 : int } "
+                               "reduce %14 in %1..%0 { %15 = mul %14, %13 : int } acc { %16 = sum %15 : int } "
+                               "reduce %17 in %1..%2 { %18 = mul %17, %11 : int } acc { %19 = sum %18 : int } "
+                               "%20 = convert %16 : wide %21 = convert %19 : wide store o[], %20 store p[], %21 ");
   cr_assert_eq(count(text, "reduce "), 3, "%s", text);
   arena_free(&a);
 }
@@ -216,8 +235,9 @@ Test(pass, stores_are_not_overtaken) {
   const char *first = "par %10 in %1..%0 { %11 = load x[%10] : wide store t[%10], %11 } ";
   const char *reads = "par %20 in %1..%0 { %21 = load t[%20] : wide %22 = exp %21 : wide store u[%20], %22 } ";
   const char *both = "par %30 in %1..%0 { %31 = load x[%30] : wide %32 = exp %31 : wide store t[%30], %32 } ";
-  const char *sum = "reduce %40 in %1..%0 { %41 = load t[%40] : wide %42 = load u[%40] : wide %43 = add %41, %42 : wide } "
-                    "acc { %44 = sum %43 : wide } store o[], %44 store p[], %44 ";
+  const char *sum =
+      "reduce %40 in %1..%0 { %41 = load t[%40] : wide %42 = load u[%40] : wide %43 = add %41, %42 : wide } "
+      "acc { %44 = sum %43 : wide } store o[], %44 store p[], %44 ";
   cr_assert_eq(count(fused(&a, arena_printf(&a, "%s%s%s", first, reads, sum)), "par "), 2);
   cr_assert_eq(count(fused(&a, arena_printf(&a, "%s%s%s%s", first, reads, both, sum)), "par "), 3);
   arena_free(&a);
@@ -225,25 +245,35 @@ Test(pass, stores_are_not_overtaken) {
 
 /* ---- routines --------------------------------------------------------------------------------------- */
 
-/* Trees of B copies: `fill` is stored as log weights of parents, `use` loads of the marginals m and gives %20, a real. */
+/* Trees of B copies: `fill` is stored as log weights of parents, `use` loads of the marginals m and gives %20, a real.
+ */
 static const char *trees_after(Arena *a, const char *pass, const char *fill, const char *use) {
-  const char *text = arena_printf(a,
-    "kernel t { size B, N %%0 = size B : int %%1 = size N : int in w: real[%%0, %%1, %%1] input 0 in r: real[%%0, %%1] input 1 "
-    "out p: real[%%0, %%1] output 0 %%2 = const 0 : int %%3 = const 1 : int %%4 = add %%1, %%3 : int temp l: wide[%%0, %%1, %%4] "
-    "temp m: wide[%%0, %%1, %%4] %%5 = const 2 : int temp z: wide[%%0, %%5] %%6 = const 0 : wide "
-    "par %%8 in %%2..%%0 { par %%9 in %%2..%%1 { par %%10 in %%2..%%1 { %%11 = load w[%%8, %%9, %%10] : real %%12 = convert %%11 : wide %s "
-    "store l[%%8, %%9, %%10], %%30 } %%13 = load r[%%8, %%9] : real %%14 = convert %%13 : wide store l[%%8, %%9, %%1], %%14 } } "
-    "par %%15 in %%2..%%0 { local w.7: wide[%%1] solve tree.shares [%%15] (%%1, %%3) in l out m, z work w.7 } "
-    "par %%16 in %%2..%%0 { par %%17 in %%2..%%1 { %s store p[%%16, %%17], %%20 } } }", fill, use);
+  const char *text = arena_printf(
+      a,
+      "kernel t { size B, N %%0 = size B : int %%1 = size N : int in w: real[%%0, %%1, %%1] input 0 in r: real[%%0, "
+      "%%1] input 1 "
+      "out p: real[%%0, %%1] output 0 %%2 = const 0 : int %%3 = const 1 : int %%4 = add %%1, %%3 : int temp l: "
+      "wide[%%0, %%1, %%4] "
+      "temp m: wide[%%0, %%1, %%4] %%5 = const 2 : int temp z: wide[%%0, %%5] %%6 = const 0 : wide "
+      "par %%8 in %%2..%%0 { par %%9 in %%2..%%1 { par %%10 in %%2..%%1 { %%11 = load w[%%8, %%9, %%10] : real %%12 = "
+      "convert %%11 : wide %s "
+      "store l[%%8, %%9, %%10], %%30 } %%13 = load r[%%8, %%9] : real %%14 = convert %%13 : wide store l[%%8, %%9, "
+      "%%1], %%14 } } "
+      "par %%15 in %%2..%%0 { local w.7: wide[%%1] solve tree.shares [%%15] (%%1, %%3) in l out m, z work w.7 } "
+      "par %%16 in %%2..%%0 { par %%17 in %%2..%%1 { %s store p[%%16, %%17], %%20 } } }",
+      fill, use);
   Kernel *k = read_text(a, text);
   cr_assert_null(ir_verify(k), "%s", ir_verify(k));
   return print_text(a, ir_run_passes(a, k, pass));
 }
 
 #define PLAIN_FILL "%30 = neg %12 : wide "
-#define OWN_USE "%18 = load m[%16, %17, %1] : wide %19 = gt %18, %6 : bool %21 = select %19, %18, %6 : wide %20 = convert %21 : real "
+#define OWN_USE                                                                                                        \
+  "%18 = load m[%16, %17, %1] : wide %19 = gt %18, %6 : bool %21 = select %19, %18, %6 : wide %20 = convert %21 : "    \
+  "real "
 
-/* A copy is filled, solved and read in one iteration, unless it reads another copy, or sums: then threads share that work. */
+/* A copy is filled, solved and read in one iteration, unless it reads another copy, or sums: then threads share that
+ * work. */
 Test(pass, a_routine_shares_iterations) {
   Arena a;
   arena_init(&a, NULL);
@@ -251,12 +281,16 @@ Test(pass, a_routine_shares_iterations) {
   cr_assert_eq(count(text, "par "), 4, "%s", text);
   text = trees_after(&a, "fuse", PLAIN_FILL, "%18 = load m[%2, %17, %1] : wide %20 = convert %18 : real ");
   cr_assert_eq(count(text, "par "), 5, "%s", text);
-  text = trees_after(&a, "fuse", "reduce %40 in %2..%1 { %41 = load w[%8, %9, %40] : real %42 = mul %41, %11 : real %43 = convert %42 : wide } acc { %30 = sum %43 : wide } ", OWN_USE);
+  text = trees_after(&a, "fuse",
+                     "reduce %40 in %2..%1 { %41 = load w[%8, %9, %40] : real %42 = mul %41, %11 : real %43 = convert "
+                     "%42 : wide } acc { %30 = sum %43 : wide } ",
+                     OWN_USE);
   cr_assert_eq(count(text, "par "), 5, "%s", text);
   arena_free(&a);
 }
 
-/* Reals in and out: only where all that goes in is a widened real, and what comes out is rounded, whatever is done with it. */
+/* Reals in and out: only where all that goes in is a widened real, and what comes out is rounded, whatever is done with
+ * it. */
 Test(pass, a_routine_on_reals) {
   Arena a;
   arena_init(&a, NULL);
@@ -267,7 +301,8 @@ Test(pass, a_routine_on_reals) {
   cr_assert_eq(count(text, "temp m: real["), 1, "%s", text);
   text = trees_after(&a, "narrow", PLAIN_FILL, OWN_USE);
   cr_assert_eq(count(text, "tree.shares.real"), 0, "%s", text);
-  text = trees_after(&a, "narrow", real, "%18 = load m[%16, %17, %1] : wide %19 = div %6, %18 : wide %20 = convert %19 : real ");
+  text = trees_after(&a, "narrow", real,
+                     "%18 = load m[%16, %17, %1] : wide %19 = div %6, %18 : wide %20 = convert %19 : real ");
   cr_assert_eq(count(text, "tree.shares.real"), 0, "%s", text);
   arena_free(&a);
 }

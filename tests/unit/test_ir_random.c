@@ -91,7 +91,8 @@ static void gen_load_local(Gen *g) {
 }
 
 static void gen_pure(Gen *g) {
-  static void (*const kinds[])(Gen *) = {gen_int, gen_bool, gen_wide, gen_wide, gen_select, gen_load, gen_load_temp, gen_load_local};
+  static void (*const kinds[])(Gen *) = {gen_int,    gen_bool, gen_wide,      gen_wide,
+                                         gen_select, gen_load, gen_load_temp, gen_load_local};
   kinds[draw(g, 8)](g);
 }
 
@@ -213,7 +214,8 @@ static const char *gen_kernel(Arena *a, int64_t seed) {
   put(g, "%%%u = const 2 : int\n", add(g, &g->ints));
   put(g, "%%%u = const true : bool\n", add(g, &g->bools));
   put(g, "%%%u = const 0.5 : wide\n", add(g, &g->wides));
-  put(g, "in x: wide[%%0] input 0\nout o: wide[%%0] output 0\nout p: wide[] output 1\ntemp t0: wide[%%0]\ntemp t1: wide[%%0]\n");
+  put(g, "in x: wide[%%0] input 0\nout o: wide[%%0] output 0\nout p: wide[] output 1\ntemp t0: wide[%%0]\ntemp t1: "
+         "wide[%%0]\n");
   for (int t = 0; t < TEMPS; t++) {
     uint32_t i = g->next++, v = g->next++;
     put(g, "par %%%u in %%1..%%0 {\n%%%u = load x[%%%u] : wide\nstore t%d[%%%u], %%%u\n}\n", i, v, i, t, i, v);

@@ -44,25 +44,28 @@ Test(verify, rule_1_values_are_in_sight) {
 }
 
 Test(verify, rules_4_and_5_types) {
-  EXPECT_BROKEN({5, HEAD "%4 = add %0 : int }"}, {5, HEAD "%4 = add %0, %1 : real }"}, {5, HEAD "%4 = add %0, %2 : int }"},
-                {5, HEAD "%4 = add %3, %3 : bool }"}, {5, HEAD "%4 = exp %0 : int }"}, {5, HEAD "%4 = exp %2 : wide }"},
-                {5, HEAD "%4 = floordiv %2, %2 : real }"}, {5, HEAD "%4 = lt %0, %2 : bool }"}, {5, HEAD "%4 = lt %3, %3 : bool }"},
-                {5, HEAD "%4 = eq %0, %1 : int }"}, {5, HEAD "%4 = and %0, %1 : bool }"}, {5, HEAD "%4 = select %0, %2, %2 : real }"},
-                {5, HEAD "%4 = select %3, %2, %0 : real }"}, {5, HEAD "%4 = random %2 : wide }"}, {5, HEAD "%4 = random %0 : real }"});
+  EXPECT_BROKEN(
+      {5, HEAD "%4 = add %0 : int }"}, {5, HEAD "%4 = add %0, %1 : real }"}, {5, HEAD "%4 = add %0, %2 : int }"},
+      {5, HEAD "%4 = add %3, %3 : bool }"}, {5, HEAD "%4 = exp %0 : int }"}, {5, HEAD "%4 = exp %2 : wide }"},
+      {5, HEAD "%4 = floordiv %2, %2 : real }"}, {5, HEAD "%4 = lt %0, %2 : bool }"},
+      {5, HEAD "%4 = lt %3, %3 : bool }"}, {5, HEAD "%4 = eq %0, %1 : int }"}, {5, HEAD "%4 = and %0, %1 : bool }"},
+      {5, HEAD "%4 = select %0, %2, %2 : real }"}, {5, HEAD "%4 = select %3, %2, %0 : real }"},
+      {5, HEAD "%4 = random %2 : wide }"}, {5, HEAD "%4 = random %0 : real }"});
 }
 
 Test(verify, rule_7_arrays) {
   EXPECT_BROKEN({7, HEAD "temp t: real[%2] }"}, {7, HEAD "in y: real[] input 0 }"},
-                {7, HEAD "par %4 in %1..%0 { temp t: real[] } }"}, {7, HEAD "out y: real[] output 0 out z: real[] output 0 }"});
+                {7, HEAD "par %4 in %1..%0 { temp t: real[] } }"},
+                {7, HEAD "out y: real[] output 0 out z: real[] output 0 }"});
 }
 
 Test(verify, rule_8_loads) {
-  EXPECT_BROKEN({5, HEAD "%4 = load x[%2] : real }"}, {5, HEAD "%4 = load x[] : real }"}, {5, HEAD "%4 = load x[%0] : wide }"},
-                {8, HEAD "out o: real[] output 0 store o[], %2 %4 = load o[] : real }"},
-                {8, HEAD "temp t: real[] %4 = load t[] : real }"},
-                {8, HEAD "local r: wide[%0] %4 = load r[%1] : wide }"},
-                {8, HEAD "par %5 in %1..%0 { local r: wide[%0] " BODY
-                         "} acc { r[%13 in %1..%0] = sum { yield %11 } : wide } } %14 = load r[%1] : wide }"});
+  EXPECT_BROKEN(
+      {5, HEAD "%4 = load x[%2] : real }"}, {5, HEAD "%4 = load x[] : real }"}, {5, HEAD "%4 = load x[%0] : wide }"},
+      {8, HEAD "out o: real[] output 0 store o[], %2 %4 = load o[] : real }"},
+      {8, HEAD "temp t: real[] %4 = load t[] : real }"}, {8, HEAD "local r: wide[%0] %4 = load r[%1] : wide }"},
+      {8, HEAD "par %5 in %1..%0 { local r: wide[%0] " BODY
+               "} acc { r[%13 in %1..%0] = sum { yield %11 } : wide } } %14 = load r[%1] : wide }"});
 }
 
 Test(verify, rules_9_and_10_stores) {
@@ -86,7 +89,8 @@ Test(verify, rule_12_masks) {
 Test(verify, rule_13_accumulators) {
   EXPECT_BROKEN({13, HEAD BODY "} acc { %13 = sum %11 : real } }"}, {13, HEAD BODY "} acc { %13 = sum %10 : wide } }"},
                 {13, HEAD BODY "} acc { %13 = any %10 : bool } }"}, {13, HEAD BODY "} acc { %13 = sum %12 : int } }"},
-                {13, HEAD BODY "} acc { %13 = lse %10 : wide } }"}, {13, HEAD BODY "} acc { %13 = argmax %11 of %11 : int } }"},
+                {13, HEAD BODY "} acc { %13 = lse %10 : wide } }"},
+                {13, HEAD BODY "} acc { %13 = argmax %11 of %11 : int } }"},
                 {13, HEAD BODY "} acc { %13 = expect %11 of %10 : wide } }"});
 }
 
@@ -100,19 +104,23 @@ Test(verify, rule_15_results) {
   EXPECT_BROKEN({15, HEAD "local r: wide[%0, %0] " BODY "} acc { r[%13 in %1..%0] = sum { yield %11 } : wide } }"},
                 {15, HEAD "local r: int[%0] " BODY "} acc { r[%13 in %1..%0] = sum { yield %11 } : wide } }"},
                 {15, HEAD BODY "} acc { x[%13 in %1..%0] = sum { yield %11 } : wide } }"},
-                {15, HEAD "local r: wide[%0] par %4 in %1..%0 { " BODY "} acc { r[%13 in %1..%0] = sum { yield %11 } : wide } } }"},
+                {15, HEAD "local r: wide[%0] par %4 in %1..%0 { " BODY
+                          "} acc { r[%13 in %1..%0] = sum { yield %11 } : wide } } }"},
                 {15, HEAD "local r: wide[%0] " BODY "} acc { r[%13 in %1..%0] = sum { yield %11 } : wide "
                           "r[%14 in %1..%0] = sum { yield %11 } : wide } }"},
                 {15, HEAD "local r: wide[%0] }"});
 }
 
 Test(verify, rule_16_checks) {
-  EXPECT_BROKEN({5, HEAD "check.index %0, %0, %0 }"}, {5, HEAD "check.nonzero %3, %2, %0 }"}, {5, HEAD "check.index %3, %0 }"});
+  EXPECT_BROKEN({5, HEAD "check.index %0, %0, %0 }"}, {5, HEAD "check.nonzero %3, %2, %0 }"},
+                {5, HEAD "check.index %3, %0 }"});
 }
 
 /* ---- what no text says ------------------------------------------------------------------------- */
 
-static Kernel *loop_kernel(Arena *a) { return read_text(a, HEAD BODY "} acc { %13 = sum %11 : wide } %14 = neg %13 : wide }"); }
+static Kernel *loop_kernel(Arena *a) {
+  return read_text(a, HEAD BODY "} acc { %13 = sum %11 : wide } %14 = neg %13 : wide }");
+}
 
 static Loop *last_loop(const Kernel *k) { return ir_at(k, k->top->code.at[k->top->code.n - 2])->loop; }
 
@@ -156,21 +164,28 @@ BREAK(weight_that_is_not_taken, "rule 13", l->accs.at[0]->body.log_w = l->accs.a
 BREAK(result_of_another_type, "rule 15", ir_at(k, l->accs.at[0]->result)->type = IR_REAL)
 BREAK(parallel_with_accumulator, "rule 11", l->kind = LOOP_PAR)
 
-#define TREE                                                                                                            \
-  HEAD "%4 = const 2 : int %5 = add %0, %4 : int temp l: wide[%0, %5] temp p: wide[%0, %5] temp z: wide[%4] temp o: int[%0] " \
+#define TREE                                                                                                           \
+  HEAD "%4 = const 2 : int %5 = add %0, %4 : int temp l: wide[%0, %5] temp p: wide[%0, %5] temp z: wide[%4] temp o: "  \
+       "int[%0] "                                                                                                      \
        "local w: wide[%5] "
 #define FILLED TREE "%6 = const 0.5 : wide store l[%1, %1], %6 "
 
 Test(verify, rule_17_routines) {
   Arena a;
   arena_init(&a, NULL);
-  cr_assert_null(ir_verify(read_text(&a, FILLED "solve tree.sum [] (%0, %1) in l out p, z work w %7 = load z[%1] : wide }")));
+  cr_assert_null(
+      ir_verify(read_text(&a, FILLED "solve tree.sum [] (%0, %1) in l out p, z work w %7 = load z[%1] : wide }")));
   arena_free(&a);
-  EXPECT_BROKEN({17, TREE "solve tree.sum [] (%0, %1) in l out p, z work w }"},
-                {17, FILLED "par %7 in %1..%0 { solve tree.sum [] (%0, %1) in l out p, z work w } }"},
-                {17, FILLED "solve tree.sum [] (%0, %1) in l out p, z work w solve tree.sum [] (%0, %1) in l out p, z work w }"},
-                {17, FILLED "reduce %7 in %1..%0 { solve tree.sum [] (%0, %1) in l out p, z work w } acc { %8 = sum %7 : int } }"},
-                {5, FILLED "solve tree.sum [] (%0) in l out p, z work w }"}, {5, FILLED "solve tree.sum [] (%0, %2) in l out p, z work w }"},
-                {5, FILLED "solve tree.sum [] (%0, %1) in l out p, o work w }"}, {5, FILLED "solve tree.sum [] (%0, %1) in z out p, z work w }"},
-                {5, FILLED "solve tree.sum [] (%0, %1) in l out p, z work z }"}, {5, FILLED "solve tree.sum [] (%0, %1) in x out p, z work w }"});
+  EXPECT_BROKEN(
+      {17, TREE "solve tree.sum [] (%0, %1) in l out p, z work w }"},
+      {17, FILLED "par %7 in %1..%0 { solve tree.sum [] (%0, %1) in l out p, z work w } }"},
+      {17, FILLED "solve tree.sum [] (%0, %1) in l out p, z work w solve tree.sum [] (%0, %1) in l out p, z work w }"},
+      {17,
+       FILLED "reduce %7 in %1..%0 { solve tree.sum [] (%0, %1) in l out p, z work w } acc { %8 = sum %7 : int } }"},
+      {5, FILLED "solve tree.sum [] (%0) in l out p, z work w }"},
+      {5, FILLED "solve tree.sum [] (%0, %2) in l out p, z work w }"},
+      {5, FILLED "solve tree.sum [] (%0, %1) in l out p, o work w }"},
+      {5, FILLED "solve tree.sum [] (%0, %1) in z out p, z work w }"},
+      {5, FILLED "solve tree.sum [] (%0, %1) in l out p, z work z }"},
+      {5, FILLED "solve tree.sum [] (%0, %1) in x out p, z work w }"});
 }

@@ -230,7 +230,8 @@ Test(npy, refuses_malformed_headers) {
   refuse("{'descr': '<f4' 'shape': ()}", 4, "',' or '}'");
   refuse("{'fortran_order': 0}", 4, "True or False");
   refuse("{,}", 4, "a key or '}'");
-  refuse("{'aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa': 1}", 4, "a string of over 63 bytes");
+  refuse("{'aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa': 1}", 4,
+         "a string of over 63 bytes");
   refuse(HEAD "(2,)} import os", 8, "the end of the header, found 'i'");
   refuse(HEAD "__import__('os').system('false')}", 8, "a tuple for 'shape', found '_'");
   refuse(HEAD "3}", 12, "a tuple for 'shape'");

@@ -104,7 +104,8 @@ Test(parse, reduction_reach) {
   expect_expr("-sum(j in N) x * y", "(neg (reduce sum ((in j N)) (* x y)))");
   expect_expr("2 ^ sum(j in N) x * y", "(^ 2 (reduce sum ((in j N)) (* x y)))");
   expect_expr("a * -sum(j in N) -x * y", "(* a (neg (reduce sum ((in j N)) (* (neg x) y))))");
-  expect_expr("sum(i in N, j in 0..i) max(k in K) x", "(reduce sum ((in i N) (in j (.. 0 i))) (reduce max ((in k K)) x))");
+  expect_expr("sum(i in N, j in 0..i) max(k in K) x",
+              "(reduce sum ((in i N) (in j (.. 0 i))) (reduce max ((in k K)) x))");
   expect_expr("sum(x)", "(call sum x)");
   expect_expr("(sum(j in N) x) * y", "(* (reduce sum ((in j N)) x) y)");
 }
@@ -192,8 +193,10 @@ static void expect_errors(const char *text, int n, const char *first) {
 }
 
 Test(parse, recovery) {
-  expect_errors("model m(N) {\n let = 1\n let b 2\n let c = 3\n out o = )\n}", 3, "t.attn:2:6: error: unexpected '=', expected a name");
-  expect_errors("model m(N {\n let = 1\n}\nmodel n(N) {\n edge in N\n}", 3, "t.attn:1:11: error: unexpected '{', expected ')' or ','");
+  expect_errors("model m(N) {\n let = 1\n let b 2\n let c = 3\n out o = )\n}", 3,
+                "t.attn:2:6: error: unexpected '=', expected a name");
+  expect_errors("model m(N {\n let = 1\n}\nmodel n(N) {\n edge in N\n}", 3,
+                "t.attn:1:11: error: unexpected '{', expected ')' or ','");
   expect_errors("model m(N) {\n for i N {\n let = 1\n }\n let = 2\n}", 3, "unexpected 'N', expected 'in'");
   expect_errors("model m(N) {\n let a = (1 + [2\n let b = 2\n}", 1, "unexpected '[', expected an expression");
   expect_errors("model m(N) {\n let a = f(1,\n 2\n let b = 3\n}", 1, "t.attn:2:11: note: '(' is not closed");
@@ -244,7 +247,8 @@ Test(parse, bad_literals) {
 /* ---- nesting ---- */
 
 /* head, `n` times `open`, mid, `n` times `close`, tail */
-static Parsed *parse_nested(const char *head, const char *open, int n, const char *mid, const char *close, const char *tail) {
+static Parsed *parse_nested(const char *head, const char *open, int n, const char *mid, const char *close,
+                            const char *tail) {
   char *text;
   size_t size;
   FILE *to = open_memstream(&text, &size);
@@ -306,7 +310,8 @@ Test(parse, block_limit) {
   parsed_free(r);
   r = parse_nested("model m(N) {\n", "for i in N {\n", 3000, "", "}\n", "let y = 1\n}");
   cr_expect_eq(r->diags.errors, 1, "%s", r->messages);
-  cr_expect(strstr(r->messages, "t.attn:257:12: error: blocks are nested more than 256 deep") != NULL, "%s", r->messages);
+  cr_expect(strstr(r->messages, "t.attn:257:12: error: blocks are nested more than 256 deep") != NULL, "%s",
+            r->messages);
   parsed_free(r);
 }
 
@@ -314,9 +319,54 @@ Test(parse, block_limit) {
 static void expect_laws(const char *text, size_t n, bool must_parse);
 
 Test(parse, random_bytes) {
-  static const char *const words[] = {"model ", "data ", "param ", "let ", "def ", "for ", "in ", "edge ", "or ", "none ", "not ",
-    "if ", "then ", "else ", "E", "P", "x ", "y", "1", "0.5", "(", ")", "[", "]", "{", "}", ",", ";", "\n", "=", "~", "+", "-", "^",
-    "**", "..", "==", "#", "\r\n", "\t", "sum(j in N) ", "where ", "let a = x\n", "model m(N) {\n", "}\n", "\xFF", "'", "&&"};
+  static const char *const words[] = {"model ",
+                                      "data ",
+                                      "param ",
+                                      "let ",
+                                      "def ",
+                                      "for ",
+                                      "in ",
+                                      "edge ",
+                                      "or ",
+                                      "none ",
+                                      "not ",
+                                      "if ",
+                                      "then ",
+                                      "else ",
+                                      "E",
+                                      "P",
+                                      "x ",
+                                      "y",
+                                      "1",
+                                      "0.5",
+                                      "(",
+                                      ")",
+                                      "[",
+                                      "]",
+                                      "{",
+                                      "}",
+                                      ",",
+                                      ";",
+                                      "\n",
+                                      "=",
+                                      "~",
+                                      "+",
+                                      "-",
+                                      "^",
+                                      "**",
+                                      "..",
+                                      "==",
+                                      "#",
+                                      "\r\n",
+                                      "\t",
+                                      "sum(j in N) ",
+                                      "where ",
+                                      "let a = x\n",
+                                      "model m(N) {\n",
+                                      "}\n",
+                                      "\xFF",
+                                      "'",
+                                      "&&"};
   uint64_t state = 12345;
   for (int round = 0; round < 400; round++) {
     char text[512];
@@ -397,8 +447,9 @@ static void expect_format(const char *text, const char *want) {
 }
 
 Test(format, layout) {
-  expect_format("\n\n#a\n\n\n#b  \r\nmodel  m( N,M ){\n\n\tdata q:[N,M],d:int [N] # one\n  let a=1 # two\n\n\n}",
-                "#a\n\n#b\nmodel m(N, M) {\n  data q: [N, M], d: int[N]  # one\n  let a = 1                  # two\n}\n");
+  expect_format(
+      "\n\n#a\n\n\n#b  \r\nmodel  m( N,M ){\n\n\tdata q:[N,M],d:int [N] # one\n  let a=1 # two\n\n\n}",
+      "#a\n\n#b\nmodel m(N, M) {\n  data q: [N, M], d: int[N]  # one\n  let a = 1                  # two\n}\n");
   expect_format("def f(x)=-x^- 2*(x [1]- -1)", "def f(x) = -x ^ -2 * (x[1] - -1)\n");
   expect_format("def f(x)=sum (j in 0 .. x)(a+b)//E [x]", "def f(x) = sum(j in 0..x) (a + b) // E[x]\n");
   expect_format("def f(x)=f(x,k=not(x))\n+\n1", "def f(x) = f(x, k = not (x))\n    +\n    1\n");

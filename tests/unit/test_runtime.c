@@ -19,7 +19,8 @@ static double by_definition(unsigned h, int fraction) {
 
 static bool is_nan_half(unsigned h, int fraction) { return (h & 0x7fff) > 0x7fffu >> fraction << fraction; }
 
-static void check_round_trip(int fraction, float (*widen)(uint16_t), uint16_t (*narrow)(float), uint16_t (*narrow64)(double)) {
+static void check_round_trip(int fraction, float (*widen)(uint16_t), uint16_t (*narrow)(float),
+                             uint16_t (*narrow64)(double)) {
   unsigned infinity = 0x7fffu >> fraction << fraction;
   for (unsigned h = 0; h <= 0xffff; h++) {
     float x = widen((uint16_t)h);
@@ -82,7 +83,8 @@ Test(tensor, allocation_fails_with_a_message) {
   AttnArray a;
   RtError err;
   cr_assert(!array_alloc(&a, ELEMTYPE_F64, 2, (int64_t[]){1ll << 40, 1ll << 40}, "q", &err));
-  cr_assert_str_eq(err.message, "q: shape [1099511627776, 1099511627776] is negative somewhere or too large to address");
+  cr_assert_str_eq(err.message,
+                   "q: shape [1099511627776, 1099511627776] is negative somewhere or too large to address");
   array_free(&a);
   cr_assert(!array_alloc(&a, ELEMTYPE_F64, 20, (int64_t[20]){0}, "q", NULL));
   array_free(&a);

@@ -90,7 +90,8 @@ Test(special, lbeta) {
   for (size_t i = 0; i < COUNT(lbeta_cases); i++) {
     const Case2 *c = &lbeta_cases[i];
     double got = attn_rt_lbeta(c->a, c->b);
-    cr_assert(fabs(got - c->want) <= 1e-14 * fabs(c->want), "log B(%g, %g) = %.17g, not %.17g", c->a, c->b, got, c->want);
+    cr_assert(fabs(got - c->want) <= 1e-14 * fabs(c->want), "log B(%g, %g) = %.17g, not %.17g", c->a, c->b, got,
+              c->want);
     cr_assert(got == attn_rt_lbeta(c->b, c->a), "symmetry at (%g, %g)", c->a, c->b);
   }
 }

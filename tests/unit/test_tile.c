@@ -131,7 +131,8 @@ static Run run(Arena *arena, const Kernel *k, const Setup *s, bool f64, bool til
     attn_view v = view_of(k, a, s, f64, &memory[used++], &count);
     if (a->kind == ARRAY_IN) fill(a, s, f64, &v, count);
     else outs[a->external] = a, r.n[a->external] = count;
-    if (a->kind == ARRAY_OUT && s->unwanted >> a->external & 1) v.data = NULL, outs[a->external] = NULL, r.n[a->external] = 0;
+    if (a->kind == ARRAY_OUT && s->unwanted >> a->external & 1)
+      v.data = NULL, outs[a->external] = NULL, r.n[a->external] = 0;
     (a->kind == ARRAY_IN ? in : out)[a->external] = v;
   }
   size_t bytes = c->workspace(s->sizes, 1);
@@ -164,9 +165,11 @@ static void compare(const char *what, const Setup *s, const Run *a, const Run *b
       if (!isfinite(x) || !isfinite(y)) odd += x != y;
       else worst = fmax(worst, fabs(x - y) / most);
     }
-    cr_expect(odd == 0 && worst <= tol, "%s, sizes %ld %ld %ld %ld, layout %d, poison %d of %u by %g: output %u: %ld numbers differ in kind, error %g",
-              what, (long)s->sizes[0], (long)s->sizes[1], (long)s->sizes[2], (long)s->sizes[3], (int)s->layout, s->poison, s->victim,
-              s->poisonous, o, (long)odd, worst);
+    cr_expect(
+        odd == 0 && worst <= tol,
+        "%s, sizes %ld %ld %ld %ld, layout %d, poison %d of %u by %g: output %u: %ld numbers differ in kind, error %g",
+        what, (long)s->sizes[0], (long)s->sizes[1], (long)s->sizes[2], (long)s->sizes[3], (int)s->layout, s->poison,
+        s->victim, s->poisonous, o, (long)odd, worst);
   }
 }
 
@@ -409,7 +412,8 @@ static const char twice[] = HEAD
   "  }\n"                               \
   "  store total[], %27\n"
 
-/* Sums over the rows for each column, which blocks of rows take by the way, where they hold all rows; what reads them later. */
+/* Sums over the rows for each column, which blocks of rows take by the way, where they hold all rows; what reads them
+ * later. */
 static const char across[] = HEAD
   "  out o: real[%0, %3] output 0\n"
   "  out n: wide[%0] output 1\n"
@@ -468,11 +472,14 @@ static const char across[] = HEAD
   "  }\n"
   "}\n";
 
-static const struct { const char *name, *text; } kernels[] = {{"weighted", weighted}, {"plain", plain}, {"twice", twice}, {"across", across}};
+static const struct {
+  const char *name, *text;
+} kernels[] = {{"weighted", weighted}, {"plain", plain}, {"twice", twice}, {"across", across}};
 enum { KERNELS = 4 };
 
-static const int64_t sizes[][4] = {{1, 1, 1, 1}, {1, 300, 5, 17}, {7, 17, 3, 16}, {13, 256, 8, 33}, {500, 40, 4, 3},
-                                   {5, 600, 1, 2}, {6, 16, 16, 16}, {3, 0, 4, 4}, {0, 9, 4, 4}, {4, 5, 0, 3}, {9, 9, 2, 0}, {40, 530, 6, 20},
+static const int64_t sizes[][4] = {{1, 1, 1, 1},      {1, 300, 5, 17}, {7, 17, 3, 16},  {13, 256, 8, 33},
+                                   {500, 40, 4, 3},   {5, 600, 1, 2},  {6, 16, 16, 16}, {3, 0, 4, 4},
+                                   {0, 9, 4, 4},      {4, 5, 0, 3},    {9, 9, 2, 0},    {40, 530, 6, 20},
                                    {64, 1100, 3, 18}, {65, 70, 5, 4}};
 enum { SIZES = sizeof sizes / sizeof *sizes };
 
@@ -491,7 +498,8 @@ static char *replaced(Arena *arena, const char *text, const char *what, const ch
   return arena_printf(arena, "%.*s%s%s", (int)(at - text), text, with, at + strlen(what));
 }
 
-/* passes: kernels stand here as they are compiled, or those of the reduction IR run first: what reads sums of columns comes behind what they are made beside. */
+/* passes: kernels stand here as they are compiled, or those of the reduction IR run first: what reads sums of columns
+ * comes behind what they are made beside. */
 static const TileStream *stream_across(Arena *arena, const char *text, bool passes) {
   BackOptions options = {.optimise = true, .tile = true};
   const Kernel *k = parse(arena, text);
@@ -527,8 +535,8 @@ Test(tile, sums_across_rows_that_nobody_computes) {
   }
 }
 
-/* Sums of rows, of columns under these, and of rows under both: the second loop does what the first would, so it must run,
- * though the third could do what it does. */
+/* Sums of rows, of columns under these, and of rows under both: the second loop does what the first would, so it must
+ * run, though the third could do what it does. */
 static const char in_turn[] = HEAD
   "  out o: wide[%0] output 0\n"
   "  temp norm: wide[%0]\n"
@@ -598,17 +606,20 @@ Test(tile, sums_across_rows_in_turn) {
 
 /* Another order of the factors, another range, a store between what the two loops read: each keeps them apart. */
 Test(tile, loops_that_differ_stay_apart) {
-  static const struct { const char *what, *with; } change[] = {
-    {"reduce %20 in %4..%0", "reduce %20 in %4..%3"},
-    {"%1010 = convert %109", "%1010 = convert %107"},
-    {"  par %30 in", "  par %80 in %4..%1 {\n %81 = load a[%80] : real\n %82 = convert %81 : wide\n store most[%80], %82\n }\n  par %30 in"},
-    {"store n[%30], %55", "store n[%30], %55\n store mass[%30], %55"},
-    {"%46 = load both[%40]", "%46 = load both[%30]"},
+  static const struct { const char *what, *with;
+  } change[] = {
+      {"reduce %20 in %4..%0", "reduce %20 in %4..%3"},
+      {"%1010 = convert %109", "%1010 = convert %107"},
+      {"  par %30 in", "  par %80 in %4..%1 {\n %81 = load a[%80] : real\n %82 = convert %81 : wide\n store most[%80], "
+                       "%82\n }\n  par %30 in"},
+      {"store n[%30], %55", "store n[%30], %55\n store mass[%30], %55"},
+      {"%46 = load both[%40]", "%46 = load both[%30]"},
   };
   Arena arena;
   for (uint32_t n = 0; n < sizeof change / sizeof *change; n++) {
     arena_init(&arena, NULL);
-    cr_expect_null(stream_across(&arena, replaced(&arena, across, change[n].what, change[n].with), false), "%s", change[n].with);
+    cr_expect_null(stream_across(&arena, replaced(&arena, across, change[n].what, change[n].with), false), "%s",
+                   change[n].with);
     arena_free(&arena);
   }
 }
@@ -619,7 +630,12 @@ Test(tile, no_numbers) {
   for (int k = 0; k < KERNELS; k++)
     for (uint32_t victim = 0; victim < 6; victim++)
       for (int n = 0; n < 5; n++) {
-        Setup s = {.sizes = {20, 300, 4, 5}, .seed = 3, .scale = 1, .poison = n == 0 ? 97 : 301, .victim = victim, .poisonous = what[n]};
+        Setup s = {.sizes = {20, 300, 4, 5},
+                   .seed = 3,
+                   .scale = 1,
+                   .poison = n == 0 ? 97 : 301,
+                   .victim = victim,
+                   .poisonous = what[n]};
         check(kernels[k].name, kernels[k].text, &s, 2e-5);
       }
 }

@@ -1,4 +1,5 @@
-/* gather: reads the rows that a list names, and nothing else: the time that attention over a graph cannot be without. */
+/* gather: reads the rows that a list names, and nothing else: the time that attention over a graph cannot be without.
+ */
 #include <stdint.h>
 
 enum { LANES = 16, AHEAD = 16 };

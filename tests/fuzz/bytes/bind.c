@@ -1,5 +1,5 @@
-/* bind: lines as the words NAME=VALUE of a command.  What binds has sizes that are not negative and arrays of just the shape that
- * the model says. */
+/* bind: lines as the words NAME=VALUE of a command.  What binds has sizes that are not negative and arrays of just the
+ * shape that the model says. */
 #include "driver/bind.h"
 #include "driver/measure.h"
 #include "target.h"

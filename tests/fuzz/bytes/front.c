@@ -1,5 +1,5 @@
-/* front: bytes as a model file: parse, check, plan and derive.  And the laws of the layout: the formatted text is a fixed point,
- * and has errors where the original has. */
+/* front: bytes as a model file: parse, check, plan and derive.  And the laws of the layout: the formatted text is a
+ * fixed point, and has errors where the original has. */
 #include "driver/execute.h"
 #include "front/format.h"
 #include "target.h"

@@ -18,7 +18,8 @@ static void try_writing(const AttnArray *a) {
   bool ok = npy_read(path, &back, &err);
   unlink(path);
   if (!ok) target_broken("what is written can be read");
-  bool same = back.type == a->type && back.rank == a->rank && !memcmp(back.shape, a->shape, sizeof *a->shape * (size_t)a->rank);
+  bool same =
+      back.type == a->type && back.rank == a->rank && !memcmp(back.shape, a->shape, sizeof *a->shape * (size_t)a->rank);
   size_t bytes = (size_t)array_count(a) * elem_size(a->type);
   unsigned char *x = malloc(bytes + 1), *y = malloc(bytes + 1);
   if (x && y && same) {

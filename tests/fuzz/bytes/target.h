@@ -1,7 +1,8 @@
 /* target: what bytes from anywhere are given to.
  *
- * Each target is a program that libFuzzer drives (`./dev fuzz`), or that runs files, one after the other (standalone.c): the inputs
- * that were found before, under `found/`.  A target ends the process where a law is broken. */
+ * Each target is a program that libFuzzer drives (`./dev fuzz`), or that runs files, one after the other
+ * (standalone.c): the inputs that were found before, under `found/`.  A target ends the process where a law is broken.
+ */
 #ifndef ATTN_TESTS_TARGET_H
 #define ATTN_TESTS_TARGET_H
 
@@ -23,7 +24,8 @@ static inline void target_broken(const char *law) {
 }
 
 /* The bytes in an arena of their own, which may run out. */
-static inline int target_in_arena(void (*run)(Arena *arena, const uint8_t *data, size_t n), const uint8_t *data, size_t n) {
+static inline int target_in_arena(void (*run)(Arena *arena, const uint8_t *data, size_t n), const uint8_t *data,
+                                  size_t n) {
   Arena arena;
   jmp_buf no_memory;
   arena_init(&arena, &no_memory);
