@@ -1,11 +1,12 @@
 /* pass_narrow: what a routine reads and writes in doubles it gets as reals, where that changes no result.
  *
- * A routine has a twin on reals (TREE_SHARES_REAL).  It is called instead where
+ * A routine may have a twin on reals (REALS in family.def).  It is called instead where
  *   - all that is stored into its input are widened reals, and nothing else reads that array, or only by loads, which
  * widen again: the same numbers are read;
  *   - all that is done with its output is to compare it with 0, to choose, and to round to a real: the same, if the
  * output is rounded before (what is too small for a real is then taken for 0, which rounding makes of it in any case).
  * Half of the memory, and no conversions in single precision. */
+#include "base/ice.h"
 #include "ir/pass.h"
 #include "ir/rebuild.h"
 #include "ir/solve.h"
@@ -53,22 +54,33 @@ static void find_uses(Narrow *f) {
     if (ir_at(f->k, f->user)->home) walk_operands(f->k, f->user, note_use, f);
 }
 
-static bool is_output(const Instr *i, const Array *a) { return i->solve->array[1] == a; }
+static bool has_twin(const Instr *i) {
+  Family twin;
+  return i->op == IR_SOLVE && ir_family_on_reals(i->solve->family, &twin);
+}
+
+/* The arrays that a twin has in reals: the first input, the first output. */
+static const Array *input_of(const Instr *i) { return i->solve->array[0]; }
+static const Array *output_of(const Instr *i) { return i->solve->array[ir_family_inputs(i->solve->family)]; }
+
+static bool is_output(const Instr *i, const Array *a) { return output_of(i) == a; }
 
 static void note_arrays(void *ctx, Val v) {
   Narrow *f = ctx;
   const Instr *i = ir_at(f->k, v);
   if (i->op == IR_STORE) f->fixed[i->array->id] |= !is_widened(f->k, i->arg[0]);
   if (i->op != IR_SOLVE) return;
-  for (uint32_t n = 0; n < ir_solve_arrays(i); n++)
-    if (i->solve->family != FAMILY_TREE_SHARES || n > 1) f->fixed[i->solve->array[n]->id] = true;
+  for (uint32_t n = 0; n < ir_solve_arrays(i); n++) {
+    const Array *a = i->solve->array[n];
+    if (!has_twin(i) || (a != input_of(i) && a != output_of(i))) f->fixed[a->id] = true;
+  }
 }
 
 /* Loads of what a routine wrote. */
 static void note_loads(void *ctx, Val v) {
   Narrow *f = ctx;
   const Instr *solve = ir_at(f->k, v);
-  if (solve->op != IR_SOLVE || solve->solve->family != FAMILY_TREE_SHARES) return;
+  if (!has_twin(solve)) return;
   for (Val u = 1; u < f->k->instrs.n; u++) {
     const Instr *i = ir_at(f->k, u);
     if (i->op == IR_LOAD && is_output(solve, i->array)) f->fixed[i->array->id] |= f->wide[u];
@@ -80,8 +92,8 @@ static void note_loads(void *ctx, Val v) {
 static void choose(void *ctx, Val v) {
   Narrow *f = ctx;
   const Instr *i = ir_at(f->k, v);
-  if (i->op != IR_SOLVE || i->solve->family != FAMILY_TREE_SHARES) return;
-  const Array *in = i->solve->array[0], *out = i->solve->array[1];
+  if (!has_twin(i)) return;
+  const Array *in = input_of(i), *out = output_of(i);
   bool both = !f->fixed[in->id] && !f->fixed[out->id] && !f->real[in->id] && !f->real[out->id];
   f->real[in->id] |= both;
   f->read[in->id] = true;
@@ -105,9 +117,12 @@ static Val *indices(Rebuild *r, const Instr *i, uint32_t first) {
 
 static void emit_solve(Rebuild *r, const Instr *i) {
   const Solve *s = i->solve;
-  Array *arrays[] = {r->arrays[s->array[0]->id], r->arrays[s->array[1]->id], r->arrays[s->array[2]->id]};
+  Array **arrays = NEW_ARRAY(r->b.k->arena, Array *, ir_solve_arrays(i));
   const Val *arg = indices(r, i, 0);
-  build_solve(&r->b, FAMILY_TREE_SHARES_REAL, s->nat, arg, arrays, arg + s->nat, r->map[s->work->dims[0]]);
+  Family twin;
+  if (!ir_family_on_reals(s->family, &twin)) ICE("a routine without a twin");
+  for (uint32_t n = 0; n < ir_solve_arrays(i); n++) arrays[n] = r->arrays[s->array[n]->id];
+  build_solve(&r->b, twin, s->nat, arg, arrays, arg + s->nat, r->map[s->work->dims[0]]);
 }
 
 /* A load of the routine's output, or what is chosen from one, is a real in the copy, where all that uses it may have it
@@ -138,7 +153,7 @@ static void emit(Rebuild *r, const Region *region) {
     Val v = region->code.at[n];
     const Instr *i = ir_at(f->k, v);
     if (is_rounded(r, i) && emit_rounded(r, v, i)) continue;
-    const Array *a = i->op == IR_SOLVE ? i->solve->array[0] : i->array;
+    const Array *a = has_twin(i) ? input_of(i) : i->op == IR_SOLVE ? NULL : i->array;
     if (!a || !f->real[a->id]) {
       rebuild_instr(r, v);
       continue;

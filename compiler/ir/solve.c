@@ -24,6 +24,16 @@ const char *ir_family_function(Family f, bool f64) {
   return family[f].function;
 }
 
+bool ir_family_on_reals(Family f, Family *twin) {
+#define FAMILY(ID, name, function, ints, inputs, outputs)
+#define REALS(ID, TWIN) \
+  if (f == FAMILY_##ID) return *twin = FAMILY_##TWIN, true;
+#include "ir/family.def"
+#undef FAMILY
+#undef REALS
+  return false;
+}
+
 uint32_t ir_family_ints(Family f) { return family[f].ints; }
 
 static bool is_type(char c) { return c == 'w' || c == 'r' || c == 'i'; }

@@ -9,6 +9,7 @@ are kept in FOLDER (build-fuzz/found by default).  The last line sums up; the ex
 import argparse
 import os
 import re
+import resource
 import subprocess
 import sys
 import threading
@@ -28,6 +29,13 @@ class Tally:
         self.lock = threading.Lock()
         self.executions = self.compared = 0
         self.findings = []
+
+
+def is_slow(target, path):
+    """Of an input that took over a minute of the clock: does it take that of a processor?  A machine may halt its processes."""
+    def limit():
+        resource.setrlimit(resource.RLIMIT_CPU, (60, 60))
+    return subprocess.run([str(target), "-timeout=3600", str(path)], capture_output=True, preexec_fn=limit).returncode != 0
 
 
 def run_bytes(a, name, seconds, tally):
@@ -50,7 +58,10 @@ def run_bytes(a, name, seconds, tally):
         executions += int(done.group(1)) if done else 0
         found = [f for f in work.iterdir() if f not in before and re.match(r"(crash|timeout|oom|leak)-", f.name)]
         before |= set(found)
-        findings += [f"{name}: {f}" for f in found] or ([f"{name}: status {p.returncode}: {work}/log{turn}"] if p.returncode else [])
+        slow = [f for f in found if not f.name.startswith("timeout-") or is_slow(a.bytes / f"fuzz_{name}", f)]
+        findings += [f"{name}: {f}" for f in slow]
+        if p.returncode and not found:
+            findings.append(f"{name}: status {p.returncode}: {work}/log{turn}")
         if not p.returncode or time.time() > end - 2:
             break
     with tally.lock:
