@@ -116,14 +116,14 @@ static void grow(Arena *a, size_t need) {
 void *arena_alloc(Arena *a, size_t bytes) {
   if (bytes > SIZE_MAX / 2) arena_out_of_memory(a);
   size_t need = (bytes + ALIGN) & ~(size_t)(ALIGN - 1); /* at least a byte of red zone behind each */
-  if (a->limit && (a->used > a->limit || need > a->limit - a->used)) over_limit(a);
   size_t slack = bytes >= LONG ? LINE - ALIGN : 0;
+  if (a->limit && (a->used > a->limit || need + slack > a->limit - a->used)) over_limit(a);
   if (!a->head || a->head->size - a->head->fill < need + slack) grow(a, need + slack);
   unsigned char *p = a->head->bytes + a->head->fill;
   size_t skip = slack ? -(uintptr_t)p % LINE : 0;
   p += skip;
   a->head->fill += skip + need;
-  a->used += need;
+  a->used += skip + need; /* what a release takes back */
   ASAN_UNPOISON_MEMORY_REGION(p, bytes ? bytes : 1);
   memset(p, 0, bytes);
   return p;
