@@ -6,7 +6,8 @@
 
 const char *ir_family_name(Family f);
 const char *ir_family_function(Family f, bool f64); /* f64: of the build's two precisions */
-bool ir_family_on_reals(Family f, Family *twin);   /* the routine whose first input and first output are reals, if any */
+/* The routine whose first input and first output are reals; false: there is none. */
+bool ir_family_on_reals(Family f, Family *twin);
 uint32_t ir_family_ints(Family f);
 uint32_t ir_family_inputs(Family f); /* how many arrays are read */
 uint32_t ir_family_arrays(Family f); /* and how many there are */
