@@ -665,14 +665,23 @@ class Random(Cli):
         self.assertFalse(np.array_equal(got[0], got[2]))
 
     def test_threads_do_not_change_bits(self):
-        inputs = "q=random:1 k=random:2 v=random:3 M=130 N=515 D=64 C=64".split()
-        words = ["run", self.file("a.attn", ATTENTION), *inputs]
-        got = []
-        for threads in (1, 2, 5):
-            self.attn(*words, f"--threads={threads}", "-o", "o.npy")
-            got.append(np.load(self.path("o.npy")).tobytes())
-        self.assertEqual(got[0], got[1])
-        self.assertEqual(got[0], got[2])
+        """Rows of tiles, steps that several data sets go through in runs, copies of a tree."""
+        steps = ("model m(B, N, K, D) {\n  data x: [B, N, D], z0: [B, K, D]\n  for b in B {\n    latent z[k in K]: [D]\n"
+                 "    for j in N { edge phi in K\n      observe x[b, j] ~ normal(z[phi], 1) } }\n"
+                 "  infer z by collapsed(steps = 3, init = z0)\n  out o[b in B, k in K] = z[b, k]\n}\n")
+        trees = ("model m(B, N) {\n  data s: [B, N, N]\n  for b in B { edge up in tree(N)\n"
+                 "    for i in N { potential if up[i] == none then 1 else exp(s[b, i, up[i]]) }\n"
+                 "    out o[b, i in N, j in N] = P[up[i] == j] }\n}\n")
+        for text, inputs in ((ATTENTION, "q=random:1 k=random:2 v=random:3 M=130 N=515 D=64 C=64"),
+                             (steps, "x=random:1 z0=random:2 B=9 N=530 K=8 D=64"), (trees, "s=random:1 B=9 N=40")):
+            words = ["run", self.file("a.attn", text), *inputs.split()]
+            got = []
+            for threads in (1, 2, 5):
+                self.attn(*words, f"--threads={threads}", "-o", "o.npy")
+                got.append(np.load(self.path("o.npy")).tobytes())
+            with self.subTest(inputs=inputs):
+                self.assertEqual(got[0], got[1])
+                self.assertEqual(got[0], got[2])
 
 
 class Descriptions(Cli):
