@@ -102,6 +102,8 @@ typedef struct Context {
 #define B(x) (&(x)->d->b)
 
 Val refuse_query(const Context *x, Span span, const char *why);
+/* Evidence that stands in plates which hold only some of the joined copies of c. */
+Val refuse_partly_outside(const Context *x, Span span, const Component *c);
 
 /* a - b where that is a constant whatever the rest is. */
 bool constant_distance(const Kernel *k, Val a, Val b, int64_t *d);

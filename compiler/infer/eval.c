@@ -19,6 +19,15 @@ Val refuse_query(const Context *x, Span span, const char *why) {
   return build_float(B(x), IR_WIDE, 0);
 }
 
+Val refuse_partly_outside(const Context *x, Span span, const Component *c) {
+  const char *name = sym_text(x->d->m->names, c->edges.at[0]->name);
+  return refuse_query(x, span,
+                      arena_printf(x->d->arena,
+                                   "this evidence is of the plates it stands in, but copies of '%s' outside them are "
+                                   "joined to copies inside",
+                                   name));
+}
+
 /* ---- contexts ------------------------------------------------------------------------------------------ */
 
 Context with_index(const Context *x, Index *i, Val v, Val lo, Val hi, bool carryable) {
@@ -492,15 +501,8 @@ static IrOp plain_op(OpKind op) {
   case OP_ERF: return IR_ERF;
   case OP_LGAMMA: return IR_LGAMMA;
   case OP_DIGAMMA: return IR_DIGAMMA;
-  case OP_TO_REAL:
-  case OP_SQ:
-  case OP_RELU:
-  case OP_LEAKY_RELU:
-  case OP_GELU:
-  case OP_ELU:
-  case OP_CLAMP:
-  case OP_RANDOM:
-  case OP_COUNT_: break;
+  case OP_TO_REAL: case OP_SQ: case OP_RELU: case OP_LEAKY_RELU: case OP_GELU: case OP_ELU: case OP_CLAMP:
+  case OP_RANDOM: case OP_COUNT_: break;
   }
   return IR_OP_COUNT_;
 }
@@ -545,35 +547,10 @@ static Val apply(Context *x, const Term *t, const Val *v) {
     if (t->args.at[1]->kind == TERM_INT && t->args.at[1]->integer == 2) return build_2(b, IR_MUL, v[0], v[0]);
     if (t->args.at[1]->kind == TERM_REAL && t->args.at[1]->real == 2) return build_2(b, IR_MUL, v[0], v[0]);
     return build_2(b, IR_POW, v[0], v[1]);
-  case OP_ADD:
-  case OP_SUB:
-  case OP_MUL:
-  case OP_DIV:
-  case OP_NEG:
-  case OP_EQ:
-  case OP_NE:
-  case OP_LT:
-  case OP_LE:
-  case OP_GT:
-  case OP_GE:
-  case OP_AND:
-  case OP_OR:
-  case OP_NOT:
-  case OP_EXP:
-  case OP_LOG:
-  case OP_LOG1P:
-  case OP_EXPM1:
-  case OP_SQRT:
-  case OP_TANH:
-  case OP_SIGMOID:
-  case OP_SOFTPLUS:
-  case OP_SIN:
-  case OP_COS:
-  case OP_ABS:
-  case OP_SIGN:
-  case OP_MIN:
-  case OP_MAX:
-  case OP_ERF: case OP_LGAMMA: case OP_DIGAMMA:
+  case OP_ADD: case OP_SUB: case OP_MUL: case OP_DIV: case OP_NEG: case OP_EQ: case OP_NE: case OP_LT: case OP_LE:
+  case OP_GT: case OP_GE: case OP_AND: case OP_OR: case OP_NOT: case OP_EXP: case OP_LOG: case OP_LOG1P: case OP_EXPM1:
+  case OP_SQRT: case OP_TANH: case OP_SIGMOID: case OP_SOFTPLUS: case OP_SIN: case OP_COS: case OP_ABS: case OP_SIGN:
+  case OP_MIN: case OP_MAX: case OP_ERF: case OP_LGAMMA: case OP_DIGAMMA:
     return t->args.n == 1 ? build_1(b, plain_op(t->op), v[0]) : build_2(b, plain_op(t->op), v[0], v[1]);
   case OP_COUNT_: break;
   }

@@ -378,12 +378,7 @@ static Val is_empty(Context *x, Copy copy) {
 Val network_logz(Context *x, const Component *c, Span span) {
   uint32_t n = x->d->plates->n, outer = c->network->outer;
   if (n > outer)
-    return refuse_query(
-        x, span,
-        arena_printf(
-            x->d->arena,
-            "this evidence is of the plates it stands in, but copies of '%s' outside them are joined to copies inside",
-            sym_text(x->d->m->names, c->edges.at[0]->name)));
+    return refuse_partly_outside(x, span, c);
   Copy copy = {(Component *)c, NEW_ARRAY(x->d->arena, Val, c->plates.n + 1)};
   for (uint32_t i = 0; i < n; i++) copy.at[i] = find_bound(x, c->plates.at[i])->v;
   Val sum = over_outer(x, ACC_SUM, &(OverOuter){.fn = whole_logz, .at = n, .copy = copy});

@@ -397,12 +397,7 @@ static Val is_empty_copy(Context *x, Copy copy, const Over *o) {
 static Val component_logz(Context *x, Component *c, Span span) {
   uint32_t n = x->d->plates->n;
   if (c->chain && n > c->chain->step)
-    return refuse_query(
-        x, span,
-        arena_printf(
-            x->d->arena,
-            "this evidence is of the plates it stands in, but copies of '%s' outside them are joined to copies inside",
-            sym_text(x->d->m->names, c->edges.at[0]->name)));
+    return refuse_partly_outside(x, span, c);
   Over o = {.c = c, .at = NEW_ARRAY(x->d->arena, Val, c->plates.n), .fixed = n, .fn = logz_of};
   for (uint32_t i = 0; i < n; i++) o.at[i] = find_bound(x, c->plates.at[i])->v;
   Val sum = over_copies(x, ACC_SUM, &o, n);

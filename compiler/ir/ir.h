@@ -169,6 +169,12 @@ typedef struct Kernel {
 
 static inline Instr *ir_at(const Kernel *k, Val v) { return &k->instrs.at[v]; }
 
+/* Whether v is that constant, of either floating type. */
+static inline bool ir_is_number(const Kernel *k, Val v, double number) {
+  const Instr *i = ir_at(k, v);
+  return i->op == IR_CONST && (i->type == IR_REAL || i->type == IR_WIDE) && i->number == number;
+}
+
 static inline bool ir_is_check(IrOp op) {
   return op == IR_CHECK_INDEX || op == IR_CHECK_NONZERO || op == IR_CHECK_CONCAVE || op == IR_CHECK_CLIQUE;
 }

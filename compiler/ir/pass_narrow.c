@@ -27,18 +27,13 @@ static bool is_widened(const Kernel *k, Val v) {
   return i->op == IR_CONVERT && ir_at(k, i->arg[0])->type == IR_REAL;
 }
 
-static bool is_zero(const Kernel *k, Val v) {
-  const Instr *i = ir_at(k, v);
-  return i->op == IR_CONST && i->type == IR_WIDE && i->number == 0;
-}
-
 /* Whether instruction `user` may read v rounded. */
 static bool may_round(const Narrow *f, const Instr *user, Val v) {
   switch ((int)user->op) {
   case IR_CONVERT: return user->type == IR_REAL;
   case IR_SELECT: return !f->wide[f->user];
   case IR_EQ: case IR_NE: case IR_LT: case IR_LE: case IR_GT: case IR_GE:
-    return user->arg[0] == user->arg[1] || is_zero(f->k, user->arg[0] == v ? user->arg[1] : user->arg[0]);
+    return user->arg[0] == user->arg[1] || ir_is_number(f->k, user->arg[0] == v ? user->arg[1] : user->arg[0], 0);
   }
   return false;
 }

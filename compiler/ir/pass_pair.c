@@ -41,11 +41,6 @@ static Val sub(Builder *b, Val x, Val y) { return build_2(b, IR_SUB, x, y); }
 static Val mul(Builder *b, Val x, Val y) { return build_2(b, IR_MUL, x, y); }
 static Val is_none(Builder *b, Val log_w) { return build_2(b, IR_EQ, log_w, wide(b, -INFINITY)); }
 
-static bool is_number(const Builder *b, Val x, double number) {
-  const Instr *i = ir_at(b->k, x);
-  return i->op == IR_CONST && i->type == IR_WIDE && i->number == number;
-}
-
 /* ---- plain monoids ---------------------------------------------------------------------------------- */
 
 static Val none_of(Builder *b, AccKind kind, IrType type) {
@@ -100,15 +95,15 @@ static Val share_of(Builder *b, const Weights *w, bool second) {
 static Val term(Builder *b, const Weights *w, bool second, Val x) {
   Val log_w = second ? w->b : w->a, share = share_of(b, w, second);
   x = build_convert(b, x, IR_WIDE);
-  if (is_number(b, x, 1)) return share;
+  if (ir_is_number(b->k, x, 1)) return share;
   if (is_constant(b->k, x)) return mul(b, share, x);
   return mul(b, share, build_select(b, is_none(b, log_w), wide(b, 0), x));
 }
 
 static Val expectation(Builder *b, const Weights *w, Pair x) {
   Val sum = w->spoil, wide_a = build_convert(b, x.a, IR_WIDE), wide_b = build_convert(b, x.b, IR_WIDE);
-  if (!is_number(b, wide_a, 0)) sum = add(b, sum, term(b, w, false, x.a));
-  if (!is_number(b, wide_b, 0)) sum = add(b, sum, term(b, w, true, x.b));
+  if (!ir_is_number(b->k, wide_a, 0)) sum = add(b, sum, term(b, w, false, x.a));
+  if (!ir_is_number(b->k, wide_b, 0)) sum = add(b, sum, term(b, w, true, x.b));
   return build_select(b, w->none, wide(b, 0), sum);
 }
 
@@ -174,7 +169,7 @@ static bool by_other_name(Rebuild *r, Val v) {
   const Instr *i = ir_at(r->from, v);
   Val to = 0;
   if (i->op == IR_EXP && i->type == IR_WIDE) to = share_by_name(p, r->map[i->arg[0]]);
-  if ((i->op == IR_EQ || i->op == IR_NE) && is_number(&r->b, r->map[i->arg[1]], -INFINITY)) {
+  if ((i->op == IR_EQ || i->op == IR_NE) && ir_is_number(r->b.k, r->map[i->arg[1]], -INFINITY)) {
     Val max = largest_by_name(p, r->map[i->arg[0]]);
     if (max) to = build_2(&r->b, i->op, max, r->map[i->arg[1]]);
   }

@@ -302,11 +302,6 @@ static bool is_guarded(const Finder *f, const TileAcross *a, Val v) {
 
 /* ---- what is the share, or 0 where that is 0 ------------------------------------------------------------ */
 
-static bool is_infinite(const Finder *f, Val v, double sign) {
-  const Instr *i = ir_at(f->k, v);
-  return i->op == IR_CONST && (i->type == IR_REAL || i->type == IR_WIDE) && i->number == sign * INFINITY;
-}
-
 /* Where columns have a sum that is a number: whether a condition holds for all pairs, but for some whose share is 0. */
 static bool holds_or_is_none(const Finder *f, const TileAcross *a, Val c) {
   const Instr *i = ir_at(f->k, c);
@@ -316,12 +311,8 @@ static bool holds_or_is_none(const Finder *f, const TileAcross *a, Val c) {
   if (i->narg == 2 && i->arg[0] == rows->index)
     return (i->op == IR_GE && i->arg[1] == rows->lo) || (i->op == IR_LT && i->arg[1] == rows->hi);
   if (i->narg != 2 || i->arg[0] != a->log_w) return false;
-  return (i->op == IR_LT && is_infinite(f, i->arg[1], 1)) || (i->op == IR_GT && is_infinite(f, i->arg[1], -1));
-}
-
-static bool is_zero(const Finder *f, Val v) {
-  const Instr *i = ir_at(f->k, v);
-  return i->op == IR_CONST && (i->type == IR_REAL || i->type == IR_WIDE) && i->number == 0;
+  return (i->op == IR_LT && ir_is_number(f->k, i->arg[1], INFINITY)) ||
+         (i->op == IR_GT && ir_is_number(f->k, i->arg[1], -INFINITY));
 }
 
 /* c ? share : 0, or the log of the sum if that is no number. */
@@ -329,7 +320,8 @@ static bool is_choice(const Finder *f, const TileAcross *a, Val v, Val share) {
   const Instr *i = ir_at(f->k, v), *c = i->op == IR_SELECT ? ir_at(f->k, i->arg[0]) : NULL;
   if (!c) return false;
   if (i->arg[1] == share)
-    return is_zero(f, i->arg[2]) && holds_or_is_none(f, a, i->arg[0]) && (!a->mask || implies(f, i->arg[0], a->mask));
+    return ir_is_number(f->k, i->arg[2], 0) && holds_or_is_none(f, a, i->arg[0]) &&
+           (!a->mask || implies(f, i->arg[0], a->mask));
   Val sum = i->arg[1];
   if (i->arg[2] != share || c->op != IR_NE || c->arg[0] != sum || c->arg[1] != sum) return false;
   return is_result(f, a, sum, ACC_MASS) || is_result(f, a, sum, ACC_LSE);
