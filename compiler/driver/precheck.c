@@ -23,11 +23,8 @@ static Demand demand(Dist d, uint32_t k) {
   case DIST_UNIFORM: case DIST_WEIGHTS: case DIST_LOGITS: return ANY;
   case DIST_STICK_BREAKING: case DIST_BERNOULLI: case DIST_GEOMETRIC: return UNIT;
   case DIST_BERNOULLI_LOGIT: return FINITE;
-  case DIST_BETA_GEOMETRIC:
-  case DIST_GAMMA:
-  case DIST_BETA:
-  case DIST_DIRICHLET:
-  case DIST_EXPONENTIAL: return POSITIVE;
+  case DIST_BETA_GEOMETRIC: case DIST_GAMMA: case DIST_BETA: case DIST_DIRICHLET: case DIST_EXPONENTIAL:
+    return POSITIVE;
   case DIST_POISSON: return NONNEGATIVE;
   case DIST_BINOMIAL: return k == 0 ? NONNEGATIVE : UNIT;
   case DIST_NORMAL: case DIST_LAPLACE: return k == 1 ? POSITIVE : FINITE;

@@ -13,44 +13,16 @@ typedef enum { CLASS_FREE, CLASS_ARITHMETIC, CLASS_DIVISION, CLASS_TRANSCENDENTA
 
 static CostClass class_of(IrOp op) {
   switch (op) {
-  case IR_CONST:
-  case IR_SIZE:
-  case IR_INDEX:
-  case IR_RESULT:
-  case IR_CONVERT:
-  case IR_LOAD:
-  case IR_ARRAY:
-  case IR_STORE:
-  case IR_SOLVE:
-  case IR_CHECK_INDEX:
-  case IR_CHECK_NONZERO:
-  case IR_CHECK_CONCAVE:
-  case IR_CHECK_CLIQUE:
-  case IR_LOOP:
-  case IR_OP_COUNT_: return CLASS_FREE;
-  case IR_ADD:
-  case IR_SUB:
-  case IR_MUL:
-  case IR_NEG:
-  case IR_ABS:
-  case IR_SIGN:
-  case IR_MIN:
-  case IR_MAX:
-  case IR_FLOOR:
-  case IR_CEIL: case IR_ROUND: case IR_LOGMUL: case IR_RANDOM: return CLASS_ARITHMETIC;
+  case IR_CONST: case IR_SIZE: case IR_INDEX: case IR_RESULT: case IR_CONVERT: case IR_LOAD: case IR_ARRAY:
+  case IR_STORE: case IR_SOLVE: case IR_CHECK_INDEX: case IR_CHECK_NONZERO: case IR_CHECK_CONCAVE: case IR_CHECK_CLIQUE:
+  case IR_LOOP: case IR_OP_COUNT_: return CLASS_FREE;
+  case IR_ADD: case IR_SUB: case IR_MUL: case IR_NEG: case IR_ABS: case IR_SIGN: case IR_MIN: case IR_MAX:
+  case IR_FLOOR: case IR_CEIL: case IR_ROUND: case IR_LOGMUL: case IR_RANDOM: return CLASS_ARITHMETIC;
   case IR_DIV: case IR_SQRT: return CLASS_DIVISION;
   case IR_POW: case IR_EXP: case IR_EXPM1: case IR_LOG: case IR_LOG1P: case IR_TANH: case IR_SIGMOID: case IR_SOFTPLUS:
   case IR_SIN: case IR_COS: case IR_ERF: case IR_LGAMMA: case IR_LBETA: case IR_DIGAMMA: case IR_LOGADD:
     return CLASS_TRANSCENDENTAL;
-  case IR_EQ:
-  case IR_NE:
-  case IR_LT:
-  case IR_LE:
-  case IR_GT:
-  case IR_GE:
-  case IR_AND:
-  case IR_OR:
-  case IR_NOT:
+  case IR_EQ: case IR_NE: case IR_LT: case IR_LE: case IR_GT: case IR_GE: case IR_AND: case IR_OR: case IR_NOT:
   case IR_SELECT: return CLASS_SELECTION;
   case IR_FLOORDIV: case IR_MOD: return CLASS_FREE;
   }

@@ -57,13 +57,8 @@ static bool eval(const Count *c, const Term *t, int64_t *v) {
   case TERM_EDGE: *v = c->value; return t->edge == c->e;
   case TERM_OP: return t->type != TYPE_REAL && eval_op(c, t, v);
   case TERM_IF: return eval(c, t->args.at[0], v) && eval(c, t->args.at[*v ? 1 : 2], v);
-  case TERM_REAL:
-  case TERM_NONE:
-  case TERM_INPUT:
-  case TERM_LET:
-  case TERM_LATENT:
-  case TERM_REDUCE:
-  case TERM_QUERY: return false;
+  case TERM_REAL: case TERM_NONE: case TERM_INPUT: case TERM_LET: case TERM_LATENT: case TERM_REDUCE: case TERM_QUERY:
+    return false;
   }
   return false;
 }

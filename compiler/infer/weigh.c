@@ -179,15 +179,8 @@ static Signed signed_log(Context *x, const Term *t) {
   case TERM_OP: return log_of_op(x, t);
   case TERM_IF: return log_of_if(x, t);
   case TERM_REDUCE: return log_of_reduce(x, t);
-  case TERM_INT:
-  case TERM_REAL:
-  case TERM_BOOL:
-  case TERM_NONE:
-  case TERM_SIZE:
-  case TERM_INDEX:
-  case TERM_INPUT:
-  case TERM_LET:
-  case TERM_EDGE: case TERM_LATENT: case TERM_QUERY: return log_of_value(x, t);
+  case TERM_INT: case TERM_REAL: case TERM_BOOL: case TERM_NONE: case TERM_SIZE: case TERM_INDEX: case TERM_INPUT:
+  case TERM_LET: case TERM_EDGE: case TERM_LATENT: case TERM_QUERY: return log_of_value(x, t);
   }
   ICE("unknown term");
 }

@@ -144,19 +144,10 @@ static Value *logic(Checker *c, BinaryOp op, Value *a, Value *b, Span span) {
 Value *elab_binary(Checker *c, BinaryOp op, Value *a, Value *b, Span span) {
   if (is_poison(a) || is_poison(b)) return &c->poison;
   switch (op) {
-  case BINARY_ADD:
-  case BINARY_SUB:
-  case BINARY_MUL:
-  case BINARY_DIV:
-  case BINARY_FLOORDIV:
-  case BINARY_MOD:
+  case BINARY_ADD: case BINARY_SUB: case BINARY_MUL: case BINARY_DIV: case BINARY_FLOORDIV: case BINARY_MOD:
   case BINARY_POW: return arithmetic(c, op, a, b, span);
-  case BINARY_EQ:
-  case BINARY_NE:
-  case BINARY_LT:
-  case BINARY_LE:
-  case BINARY_GT:
-  case BINARY_GE: return comparison(c, op, a, b, span);
+  case BINARY_EQ: case BINARY_NE: case BINARY_LT: case BINARY_LE: case BINARY_GT: case BINARY_GE:
+    return comparison(c, op, a, b, span);
   case BINARY_AND:
   case BINARY_OR: return logic(c, op, a, b, span);
   }

@@ -48,27 +48,12 @@ static bool op_nonnegative(const Term *t) {
     case OP_CLAMP: return y->nonnegative && t->args.at[2]->nonnegative;
     case OP_POW: return power_nonnegative(x, y);
     case OP_TO_REAL: return x->type == TYPE_BOOL || x->nonnegative;
-    case OP_LEAKY_RELU:
-    case OP_LOG1P:
-    case OP_EXPM1:
-    case OP_TANH:
-    case OP_ERF:
-    case OP_SIGN:
-    case OP_FLOOR:
-    case OP_CEIL:
-    case OP_ROUND: return x->nonnegative;
+    case OP_LEAKY_RELU: case OP_LOG1P: case OP_EXPM1: case OP_TANH: case OP_ERF: case OP_SIGN: case OP_FLOOR:
+    case OP_CEIL: case OP_ROUND: return x->nonnegative;
     case OP_ELU: case OP_GELU: return x->nonnegative;
-    case OP_SUB:
-    case OP_NEG:
-    case OP_EQ:
-    case OP_NE:
-    case OP_LT:
-    case OP_LE:
-    case OP_GT:
-    case OP_GE:
-    case OP_AND:
-    case OP_OR:
-    case OP_NOT: case OP_LOG: case OP_SIN: case OP_COS: case OP_LGAMMA: case OP_DIGAMMA: case OP_COUNT_: return false;
+    case OP_SUB: case OP_NEG: case OP_EQ: case OP_NE: case OP_LT: case OP_LE: case OP_GT: case OP_GE: case OP_AND:
+    case OP_OR: case OP_NOT: case OP_LOG: case OP_SIN: case OP_COS: case OP_LGAMMA: case OP_DIGAMMA: case OP_COUNT_:
+      return false;
   }
   return false;
 }

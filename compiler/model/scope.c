@@ -179,14 +179,8 @@ static const Name *declared_by(const Stmt *s, Sym name) {
       for (uint32_t i = 0; i < s->loop.binders.n; i++)
         if (s->loop.binders.at[i].name.sym == name) return &s->loop.binders.at[i].name;
       return declared_in(&s->loop.body, name);
-    case STMT_ERROR:
-    case STMT_DEF:
-    case STMT_PRIOR:
-    case STMT_OBSERVE:
-    case STMT_POTENTIAL:
-    case STMT_REQUIRE:
-    case STMT_INFER:
-    case STMT_OUT: return NULL;
+    case STMT_ERROR: case STMT_DEF: case STMT_PRIOR: case STMT_OBSERVE: case STMT_POTENTIAL: case STMT_REQUIRE:
+    case STMT_INFER: case STMT_OUT: return NULL;
   }
   return NULL;
 }
