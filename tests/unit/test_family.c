@@ -328,10 +328,11 @@ Test(family, trees_with_tiny_probabilities) {
 }
 
 /* Trees that single precision must leave to double: mates far above all others, where what is small cancels; a wide
- * range; scores of which a float loses what counts, one that its own rounding spoils.  Small probabilities keep their
+ * range; scores of which a float loses what counts, one that its own rounding spoils; a weight whose exponent would
+ * wrap.  Small probabilities keep their
  * digits too. */
 Test(family, trees_beyond_single_precision) {
-  enum { MATES, FAR_ROOT, WIDE, NO_FLOATS, LARGE, SHAPES };
+  enum { MATES, FAR_ROOT, WIDE, NO_FLOATS, LARGE, BEYOND, SHAPES };
   for (int64_t n = 2; n <= 30; n += 4)
     for (int64_t seed = 0; seed < 60 * SHAPES; seed++) {
       Problem p = problem(seed % 2 ? TREE : FOREST, n, n);
@@ -345,6 +346,7 @@ Test(family, trees_beyond_single_precision) {
           if (shape == FAR_ROOT && j == n) x -= 3;
           if (shape == WIDE) x = high * u;
           if (shape == LARGE) x = (seed % 3 ? 1e6 : 3e7) + 8 * u;
+          if (shape == BEYOND) x = i == 0 && j == 1 ? -348 : 2 * u; /* 2^-502, whose exponent modulo 512 is 10 */
           p.local[i * (n + 1) + j] = shape == NO_FLOATS ? 900 + u : (float)x;
         }
       Routines r = routines_of(&p);
