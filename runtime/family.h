@@ -8,9 +8,10 @@
  *   NAME_sum    out[0] log_p[node, choice]: logs of the marginal probabilities, -inf exactly for what no admitted
  * structure with weight has; out[1] z[2]: log of the sum of all weights, and the entropy in nats (0 when empty)
  *   NAME_best   out[0] choice[node], int64: the heaviest structure; of weights that differ by less than rounding does,
- * the first in lexicographic order, a missing choice (none) behind all others NAME_draw   in[1] u[.., 2]: uniform
- * numbers in [0, 1); out[0] choice[node], int64: an exact draw, a function of u Choices are targets 0, 1, ..;
- * FAMILY_NONE: none; FAMILY_EMPTY, for all nodes: no structure has weight.
+ * the first in lexicographic order, a missing choice (none) behind all others
+ *   NAME_draw   the last of n: how many; in[1] u[draw, .., 2]: uniform numbers in [0, 1); out[0] choice[draw, node],
+ * int64: exact draws, each a function of its own u
+ * Choices are targets 0, 1, ..; FAMILY_NONE: none; FAMILY_EMPTY, for all nodes: no structure has weight.
  *
  * All arrays are dense in C order.  `n` holds the family's integers, `work` as many doubles as NAME's comment says;
  * nothing is allocated, kept or written elsewhere, so calls on different arrays may run at once.  Results are the same
@@ -29,24 +30,25 @@ typedef void attn_family_fn(const int64_t *n, const void *const *in, void *const
  * or, the last column, none: it is a root; exactly one node is where one_root, else at least one; of no nodes there is
  * one tree.  local, log_p: [nodes, nodes + 1]; the diagonal is not read. shares: out[0] p[node, choice], the marginal
  * probabilities themselves; both: out[0] log_p, out[1] p, out[2] z; shares_f32: shares, off by at most 2e-6 where all
- * log weights are numbers of single precision; shares_real_f32: local and p are floats. Time nodes^3 (draw: nodes^4 /
- * 12).  u: [nodes, 2]. work: 9 nodes^2 + 102 nodes + 1200. */
+ * log weights are numbers of single precision; shares_real_f32: local and p are floats. Time nodes^3 (each draw:
+ * nodes^4 / 12).  u: [.., nodes, 2]. work: 9 nodes^2 + 102 nodes + 1200. */
 attn_family_fn attn_rt_tree_sum, attn_rt_tree_shares, attn_rt_tree_shares_f32, attn_rt_tree_shares_real_f32,
     attn_rt_tree_both, attn_rt_tree_best, attn_rt_tree_draw;
 
 /* ---- trees without crossing arcs: projective.c ----------------------------------------------------------------------
  * n: nodes.  Choices as above, any number
- * of roots, the roots hanging from a place left of node 0.  Time nodes^3 (best: nodes^4 where trees are equally heavy).
- * u: [nodes, 2]. work: 10 nodes^2 + 40 nodes + 64. */
+ * of roots, the roots hanging from a place left of node 0.  Time nodes^3 (best: nodes^4 where trees are equally heavy),
+ * and nodes^2 at most a draw.  u: [.., nodes, 2]. work: 10 nodes^2 + 40 nodes + 64. */
 attn_family_fn attn_rt_projective_sum, attn_rt_projective_best, attn_rt_projective_draw;
 
 /* ---- matchings: matching.c, best ones: assign.c ---------------------------------------------------------------------
  * n: rows, columns, choices, line.  Row i
  * takes a column, no column is taken twice; choices is columns + 1 where a row may have none (the last choice), else
  * columns; line = max(rows, columns) is looked at by draw alone. local, log_p: [rows, choices]; log_p is -inf also for
- * what has a probability below 1e-300.  u: [line, 2]. With bits = min(rows, columns), time line 2^bits bits (best:
- * rows^2 (rows + columns)). work: rows columns + 8 rows + 8 columns + 32, and, but for best, 2 T 2^bits, T = 1 for
- * bijections, else line + 1; nothing beside the first where rows > columns and no row may have none. */
+ * what has a probability below 1e-300.  u: [.., line, 2]. With bits = min(rows, columns), time line 2^bits bits
+ * (best: rows^2 (rows + columns)), and line bits a draw. work: rows columns + 8 rows + 8 columns + 32, and, but for
+ * best, 2 T 2^bits, T = 1 for bijections, else line + 1; nothing beside the first where rows > columns and no row may
+ * have none. */
 attn_family_fn attn_rt_matching_sum, attn_rt_matching_best, attn_rt_matching_draw;
 
 /* ---- approximations of the marginals of bijections: scale.c ---------------------------------------------------------
@@ -74,8 +76,8 @@ attn_family_fn attn_rt_top, attn_rt_entmax;
  * family_network.h, how many cells are needed (else 0; the rest is NaN then); out[3] [variables]: the log sum of its
  * component, -inf where that has no value with weight, NaN where a weight is NaN or +inf.  Ring 2: z[0] is the number
  * of values, out[0], out[1], out[3] are NaN best   out[0] choice[variables]; out[1] z[4], of which z[3] alone is used
- *   draw   in[5] u[variables]; out as best
- * Marginals below 1e-308 are -inf.  Time: the cells of all cliques.
+ *   draw   one more of n: draws; in[5] u[draws, variables]; out[0] choice[draws, variables]; out[1] as best
+ * Marginals below 1e-308 are -inf.  Time: the cells of all cliques, and those of one row of each a draw.
  * work: 80 variables + 24 groups' factors + 6 names + marginals + 1000, and the tables. */
 attn_family_fn attn_rt_network_sum, attn_rt_network_best, attn_rt_network_draw;
 

@@ -47,9 +47,25 @@ static const char *approximation(const Facts *f, const Component *c) {
                       what, steps, n);
 }
 
+/* What draws take beside the marginals. */
+static const char *draws(const Facts *f, const Component *c) {
+  const Edge *e = c->structure->edge;
+  if (!c->infer || c->infer->method != INFER_SAMPLE) return "";
+  const char *many = plain_text(f, c->infer->n, NULL), *n = plain_text(f, e->n, NULL);
+  if (e->domain == DOMAIN_TREE)
+    return arena_printf(f->arena, "    each of %s draws sums anew for every node: (%s)^4 / 12 additions in log space\n",
+                        many, n);
+  const char *each = e->domain == DOMAIN_PROJECTIVE_TREE ? arena_printf(f->arena, "no more than (%s)^2", n)
+                     : e->m ? arena_printf(f->arena, "(%s) (%s)", plain_text(f, e->m, NULL), n)
+                            : arena_printf(f->arena, "(%s)^2", n);
+  return arena_printf(f->arena,
+                      "    all %s draws take one more such sum, without the way back; each looks at %s values\n", many,
+                      each);
+}
+
 const char *family_text(const Facts *f, const Component *c) {
   const Edge *e = c->structure->edge;
   if (c->infer && (c->infer->method == INFER_SINKHORN || c->infer->method == INFER_BETHE)) return approximation(f, c);
-  return arena_printf(f->arena, "    %s;\n    it costs %s for every copy, and leaves the marginal of every choice\n",
-                      how(e), cost(f, e));
+  return arena_printf(f->arena, "    %s;\n    it costs %s for every copy, and leaves the marginal of every choice\n%s",
+                      how(e), cost(f, e), draws(f, c));
 }

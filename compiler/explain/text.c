@@ -231,6 +231,9 @@ static void print_chain(const Text *p, const Component *c) {
   if (a.counts.n) print_list(p, "it counts ", &a.counts);
   print_list(p, "messages forward and backward along it are functions of ", &a.state);
   say(p, "    one pass looks at %s values and keeps %s numbers of 8 bytes\n", a.work, a.kept);
+  if (c->infer && c->infer->method == INFER_SAMPLE)
+    say(p, "    all %s draws follow one pass back; each looks at the values of every copy given those before it\n",
+        plain_text(p->f, c->infer->n, NULL));
 }
 
 /* Of all its edges at the first of them. */
@@ -242,6 +245,9 @@ static void print_network(const Text *p, const Component *c) {
       net->outer ? arena_printf(p->f->arena, " for every %s", binders(p, &outer)) : "");
   const ExplainBuild *build = p->f->build;
   if (build && build->networks && build->networks[c->id]) say(p, "%s", build->networks[c->id]);
+  if (c->infer && c->infer->method == INFER_SAMPLE)
+    say(p, "    all %s draws take one more such sum; each then looks at the values of every copy once\n",
+        plain_text(p->f, c->infer->n, NULL));
 }
 
 static void print_component(const Text *p, const Component *c) {

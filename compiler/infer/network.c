@@ -225,19 +225,20 @@ Val network_given(Context *x, Copy a, Val held, Copy b, Choice value) {
 
 /* ---- picks ----------------------------------------------------------------------------------------------- */
 
-void network_pick_stage(Context *x, const Network *net, Family family, uint32_t n, Val *at, Array *u, Array *choice,
-                        Array *z) {
+void network_pick_stage(Context *x, const Network *net, Val draws, Val *at, Array *u, Array *choice, Array *z) {
   NetworkLayout l = network_layout(x->d, net);
   NetworkShape *shape = network_shape(x->d, net);
-  Val ints[10];
+  Val ints[11] = {0};
   network_ints(x, net, &l, &(Call){0}, ints);
+  Val work = ints[9];
+  ints[10] = draws;
   Array *all[8] = {weighed(x->d, net, NETWORK_ALL)->table, shape->names, shape->groups, shape->dims, shape->vars};
   uint32_t k = 5;
   if (u) all[k++] = u;
   all[k++] = choice;
   all[k] = z;
-  build_solve(B(x), family, n, at, all, ints, ints[9]);
-  check_size(x, net, z, at, n);
+  build_solve(B(x), u ? FAMILY_NETWORK_DRAW : FAMILY_NETWORK_BEST, net->outer, at, all, ints, work);
+  check_size(x, net, z, at, net->outer);
 }
 
 void network_prepare(Derive *d, const Network *net) { weighed(d, net, NETWORK_ALL); }

@@ -44,9 +44,8 @@ Val network_lost(Context *x, Copy copy);
 Val network_total(Context *x, Copy copy, NetworkSet set, int64_t which); /* z of runtime/family.h */
 /* log p of a value of `b`, given that `a` has the value of number `held`. */
 Val network_given(Context *x, Copy a, Val held, Copy b, Choice value);
-/* The solve of the heaviest value or a draw at the leading indices `at`, of arrays with one more: [variables], [4]. */
-void network_pick_stage(Context *x, const Network *net, Family family, uint32_t n, Val *at, Array *u, Array *choice,
-                        Array *z);
+/* The solve of the heaviest value, or of the draws whose numbers u holds, at the outer plates' places `at`. */
+void network_pick_stage(Context *x, const Network *net, Val draws, Val *at, Array *u, Array *choice, Array *z);
 void network_prepare(Derive *d, const Network *net); /* what the stage reads is there before it is opened */
 
 /* ---- network_query.c ------------------------------------------------------------------------------------- */

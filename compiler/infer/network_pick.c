@@ -1,7 +1,8 @@
 /* network_pick: the mode and the draws of a network.
  *
- * A stage of its own for each: the routine gives a value to all copies at once, which are kept.  A draw is a function
- * of uniform numbers, one a variable, whose key is (seed, edge, copy, draw). */
+ * A stage of its own for each: the routine gives a value to all copies at once, which are kept.  All draws of a network
+ * share its upward sum: they stand behind the outer plates, and one call leaves them.  A draw is a function of uniform
+ * numbers, one a variable, whose key is (seed, edge, copy, draw). */
 #include "infer/network.h"
 
 #include "infer/structure.h"
@@ -14,49 +15,32 @@ struct NetworkPicked {
   struct NetworkPicked *next;
 };
 
+/* [outer plates.., draws, variables]; for the mode without draws. */
 static Array *array_of(Derive *d, const Network *net, const char *what, StoreType elem, Val draws, Val last) {
-  Array *like = structure_array(d, net->parts.at[0], what, elem, net->outer, 1, &last);
-  if (!draws) return like;
-  Val *dims = NEW_ARRAY(d->arena, Val, like->rank + 1);
-  dims[0] = draws;
-  memcpy(dims + 1, like->dims, like->rank * sizeof *dims);
-  return build_array(&d->b, ARRAY_TEMP, arena_printf(d->arena, "%s.draws", like->name), elem, like->rank + 1, dims);
-}
-
-/* A loop over the draws, then the outer plates; place has the draw in front. */
-typedef struct PickNest { Loop *draw; Plates plates; Val place[16]; uint32_t n; } PickNest;
-
-static PickNest open_picks(Derive *d, const Network *net, Val draws) {
-  PickNest nest = {0};
-  if (draws) nest.draw = build_open(&d->b, LOOP_PAR, build_int(&d->b, 0), draws);
-  nest.plates = structure_open(d, net->parts.at[0], net->outer, 1);
-  if (draws) nest.place[nest.n++] = nest.draw->index;
-  for (uint32_t k = 0; k < net->outer; k++) nest.place[nest.n++] = nest.plates.place[k];
-  return nest;
-}
-
-static void close_picks(Derive *d, PickNest *nest) {
-  structure_close(d, &nest->plates);
-  if (nest->draw) build_close(&d->b, nest->draw);
+  Val dims[] = {draws ? draws : last, last};
+  return structure_array(d, net->parts.at[0], what, elem, net->outer, draws ? 2 : 1, dims);
 }
 
 /* In front of the draw's number stand the indices of the copy, as flat numbers. */
 static void fill_uniform(Derive *d, const Network *net, const NetworkLayout *l, Array *u, Val draws, Val seed) {
   Builder *b = &d->b;
   for (uint32_t p = 0; p < net->parts.n; p++) {
-    PickNest nest = open_picks(d, net, draws);
+    Plates nest = structure_open(d, net->parts.at[0], net->outer, 2);
+    Loop *draw = build_open(b, LOOP_PAR, build_int(b, 0), draws);
     Loop *copy = build_open(b, LOOP_PAR, build_int(b, 0), l->copies[p]);
     Val key[20];
     uint32_t n = 0;
     key[n++] = seed;
     key[n++] = build_int(b, net->parts.at[p]->edges.at[0]->id);
-    for (uint32_t k = 0; k < net->outer; k++) key[n++] = nest.plates.place[k];
+    for (uint32_t k = 0; k < net->outer; k++) key[n++] = nest.place[k];
     key[n++] = copy->index;
-    key[n++] = nest.draw ? nest.draw->index : build_int(b, 0);
-    nest.place[nest.n] = build_2(b, IR_ADD, l->var[p], copy->index);
+    key[n++] = draw->index;
+    nest.place[net->outer] = draw->index;
+    nest.place[net->outer + 1] = build_2(b, IR_ADD, l->var[p], copy->index);
     build_store(b, u, build_op(b, IR_RANDOM, IR_WIDE, n, key), nest.place);
     build_close(b, copy);
-    close_picks(d, &nest);
+    build_close(b, draw);
+    structure_close(d, &nest);
   }
 }
 
@@ -69,14 +53,13 @@ static Array *pick_stage(Derive *d, const Network *net, Val seed, Val draws) {
   NetworkLayout l = network_layout(d, net);
   Array *u = seed ? array_of(d, net, "u", STORE_WIDE, draws, l.vars) : NULL;
   Array *choice = array_of(d, net, "choice", STORE_INT, draws, l.vars),
-        *z = array_of(d, net, "size", STORE_WIDE, draws, build_int(b, 4));
+        *z = array_of(d, net, "size", STORE_WIDE, 0, build_int(b, 4));
   b->at = stage_of(d, net->parts.at[0]);
   if (u) fill_uniform(d, net, &l, u, draws, seed);
-  PickNest nest = open_picks(d, net, draws);
+  Plates nest = structure_open(d, net->parts.at[0], net->outer, 1);
   b->span = net->span;
-  network_pick_stage(&nest.plates.x, net, seed ? FAMILY_NETWORK_DRAW : FAMILY_NETWORK_BEST, nest.n, nest.place, u,
-                     choice, z);
-  close_picks(d, &nest);
+  network_pick_stage(&nest.x, net, draws, nest.place, u, choice, z);
+  structure_close(d, &nest);
   b->at = back;
   b->span = span;
   return choice;
@@ -97,9 +80,9 @@ static Choice value_of(Context *x, Copy copy, Val seed, Val n, Val number) {
   NetworkLayout l = network_layout(x->d, net);
   Val place[20];
   uint32_t rank = 0;
-  if (n) place[rank++] = number;
   for (uint32_t k = 0; k < net->outer; k++)
     place[rank++] = build_2(b, IR_SUB, copy.at[k], eval_range(&top, &copy.c->plates.at[k]->range).lo);
+  if (n) place[rank++] = number;
   place[rank] = build_2(b, IR_ADD, l.var[network_part(net, copy.c)], network_flat(x, copy));
   Val code = build_load(b, p->choice, place), empty = build_2(b, IR_LT, code, build_int(b, 0));
   Choice c = network_choice(x, copy.c, code);

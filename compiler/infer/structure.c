@@ -214,8 +214,10 @@ Routine structure_best_routine(Context *x, const Edge *e, const Shape *s) {
   return routine_for(x, e, s, FAMILY_TREE_BEST, FAMILY_PROJECTIVE_BEST, FAMILY_MATCHING_BEST, false);
 }
 
-Routine structure_draw_routine(Context *x, const Edge *e, const Shape *s) {
-  return routine_for(x, e, s, FAMILY_TREE_DRAW, FAMILY_PROJECTIVE_DRAW, FAMILY_MATCHING_DRAW, true);
+Routine structure_draw_routine(Context *x, const Edge *e, const Shape *s, Val draws) {
+  Routine r = routine_for(x, e, s, FAMILY_TREE_DRAW, FAMILY_PROJECTIVE_DRAW, FAMILY_MATCHING_DRAW, true);
+  r.ints[ir_family_ints(r.family) - 1] = draws;
+  return r;
 }
 
 static Solved *find_solved(Derive *d, Component *c, WeightSet set) {

@@ -47,14 +47,14 @@ Choice structure_draw_of(Context *x, Copy copy, Val which);
 bool structure_is_approximate(const Component *c); /* marginals that need not sum to 1 */
 /* Shared by the two. */
 typedef struct Shape { Val nodes, targets, choices, line; bool none; } Shape;
-typedef struct Routine { Family family; Val ints[4], work; } Routine;
+typedef struct Routine { Family family; Val ints[5], work; } Routine;
 typedef struct Plates { uint32_t n; Loop **loops; Val *place; Context x; } Plates;
 Shape structure_shape(Context *x, const Edge *e);
 Array *structure_local(Context *x, const Component *c); /* log weights [.., node, choice] under all weights */
 Routine structure_sum_routine(Context *x, const Component *c, const Shape *s, WeightSet set);
 Val structure_column(Context *x, const Shape *s, Choice value); /* the place of a choice */
 Routine structure_best_routine(Context *x, const Edge *e, const Shape *s);
-Routine structure_draw_routine(Context *x, const Edge *e, const Shape *s);
+Routine structure_draw_routine(Context *x, const Edge *e, const Shape *s, Val draws); /* in one call */
 Plates structure_open(Derive *d, const Component *c, uint32_t n, uint32_t room); /* loops over the first n plates */
 void structure_close(Derive *d, Plates *nest);
 Array *structure_array(Derive *d, const Component *c, const char *what, StoreType elem, uint32_t n, uint32_t rank,

@@ -207,38 +207,43 @@ void attn_rt_matching_sum(const int64_t *n, const void *const *in, void *const *
   z[1] = entropy(&s, sum, log_p);
 }
 
-/* ---- draws: the line in turn, each given what is taken ----------------------------------------------------------- */
+/* ---- draws: the line in turn, each given what is taken; all of them after one sum -------------------------------- */
 
-void attn_rt_matching_draw(const int64_t *n, const void *const *in, void *const *out, double *work) {
-  Sums s = {.a = {.m = n[0], .n = n[1], .none = n[2] > n[1], .local = in[0]}};
-  int64_t *choice = out[0], set = 0;
-  const double *u = in[1];
-  double log_best = 0;
-  if (n[0] <= 0) return;
-  if (attn_rt_assign_is_spoilt(&s.a) || !prepare(&s, n, in[0], work, choice, &log_best)) {
-    for (int64_t i = 0; i < n[0]; i++) choice[i] = FAMILY_EMPTY;
-    return;
-  }
-  s.after = s.before; /* no other table is needed */
-  memset(s.after, 0, (size_t)table_size(&s) * sizeof *s.after);
-  backward(&s);
-  for (int64_t i = 0; i < n[0]; i++) choice[i] = FAMILY_NONE;
-  for (int64_t l = 0; l < s.line; l++) {
-    const double *after = s.after + (l + 1) * s.step;
-    double all = s.after[l * s.step + set], sum = 0;
+static void draw(const Sums *s, const double *u, int64_t *choice) {
+  int64_t set = 0;
+  for (int64_t i = 0; i < s->a.m; i++) choice[i] = FAMILY_NONE;
+  for (int64_t l = 0; l < s->line; l++) {
+    const double *after = s->after + (l + 1) * s->step;
+    double all = s->after[l * s->step + set], sum = 0;
     int64_t taken = -1;
-    for (int64_t k = -1; k < s.bits; k++) { /* -1: passed over */
-      if (k < 0 ? !s.may_pass : set >> k & 1) continue;
-      double p = (k < 0 ? after[set] * s.pass[l] : after[set + ((int64_t)1 << k)] * s.w[l * s.bits + k]) / all;
+    for (int64_t k = -1; k < s->bits; k++) { /* -1: passed over */
+      if (k < 0 ? !s->may_pass : set >> k & 1) continue;
+      double p = (k < 0 ? after[set] * s->pass[l] : after[set + ((int64_t)1 << k)] * s->w[l * s->bits + k]) / all;
       if (p > 0) taken = k;
       sum += p;
       if (u[2 * l] < sum) break;
     }
     if (taken < 0) continue;
     set += (int64_t)1 << taken;
-    if (s.rows_are_line) choice[l] = taken;
+    if (s->rows_are_line) choice[l] = taken;
     else choice[taken] = l;
   }
+}
+
+void attn_rt_matching_draw(const int64_t *n, const void *const *in, void *const *out, double *work) {
+  Sums s = {.a = {.m = n[0], .n = n[1], .none = n[2] > n[1], .local = in[0]}};
+  int64_t *choice = out[0], line = n[3], draws = n[4];
+  const double *u = in[1];
+  double log_best = 0;
+  if (n[0] <= 0 || draws <= 0) return;
+  if (attn_rt_assign_is_spoilt(&s.a) || !prepare(&s, n, in[0], work, choice, &log_best)) {
+    for (int64_t i = 0; i < draws * n[0]; i++) choice[i] = FAMILY_EMPTY;
+    return;
+  }
+  s.after = s.before; /* no other table is needed */
+  memset(s.after, 0, (size_t)table_size(&s) * sizeof *s.after);
+  backward(&s);
+  for (int64_t k = 0; k < draws; k++) draw(&s, u + 2 * k * line, choice + k * n[0]);
 }
 
 /* ---- the heaviest one: the first of equals in lexicographic order ------------------------------------------------ */

@@ -1,7 +1,8 @@
 /* network_pick: the heaviest value of a network, and draws.
  *
  * With all messages in hand values are picked from the last variable eliminated to the first, each given those of its
- * separator: the largest of psi (Dechter 1999), or a draw in proportion to it.  Where values are equally heavy the
+ * separator: the largest of psi (Dechter 1999), or a draw in proportion to it.  Any number of draws share the messages:
+ * each looks at one row of every clique alone.  Where values are equally heavy the
  * first in the order of the variables is found by holding one variable after another at its lowest value that still
  * leads to the maximum. */
 #include <math.h>
@@ -10,23 +11,23 @@
 #include "family.h"
 #include "network_sum.h"
 
-enum { N_VARS = 0, N_HELD = 6, N_WORK = 9 };
+enum { N_VARS = 0, N_HELD = 6, N_WORK = 9, N_DRAWS = 10 };
 
-static void give(const NetworkSums *s, const int64_t *pick, int64_t *choice) {
-  for (int64_t v = 0; v < s->net.vars; v++) choice[v] = isfinite(s->total[s->component[v]]) ? pick[v] : FAMILY_EMPTY;
+static void give(const NetworkSums *s, int64_t *choice) {
+  for (int64_t v = 0; v < s->net.vars; v++)
+    if (!isfinite(s->total[s->component[v]])) choice[v] = FAMILY_EMPTY;
 }
 
-/* Draws: v's value at u. */
-static int64_t draw_from(const double *log_w, int64_t n, double u) {
+/* Draws: v's value at u.  Leaves weights in place of their logs. */
+static int64_t draw_from(double *w, int64_t n, double u) {
   double max = -INFINITY, all = 0, sum = 0;
   int64_t taken = 0;
   for (int64_t x = 0; x < n; x++)
-    if (log_w[x] > max) max = log_w[x];
-  for (int64_t x = 0; x < n; x++) all += exp(log_w[x] - max);
+    if (w[x] > max) max = w[x];
+  for (int64_t x = 0; x < n; x++) all += w[x] = exp(w[x] - max);
   for (int64_t x = 0; x < n; x++) {
-    double p = exp(log_w[x] - max);
-    if (p > 0) taken = x;
-    sum += p;
+    if (w[x] > 0) taken = x;
+    sum += w[x];
     if (u * all < sum) break;
   }
   return taken;
@@ -61,19 +62,17 @@ static void pick_all(NetworkSums *s, const double *u, const double *tolerance, i
 void attn_rt_network_draw(const int64_t *n, const void *const *in, void *const *out, double *work) {
   NetworkWork w = {work, n[N_WORK], false};
   NetworkSums s;
-  int64_t *choice = out[0], *pick;
+  int64_t *choice = out[0];
+  const double *u = in[5];
   double *z = out[1];
   memset(z, 0, 4 * sizeof *z);
-  for (int64_t v = 0; v < n[N_VARS]; v++) choice[v] = FAMILY_EMPTY;
+  for (int64_t k = 0; k < n[N_DRAWS] * n[N_VARS]; k++) choice[k] = FAMILY_EMPTY;
   if (!attn_rt_network_prepare(&s, NETWORK_SUM, n, in, &w, &z[3])) return;
-  pick = attn_rt_network_take(&w, s.net.vars, sizeof *pick);
-  if (!pick) {
-    z[3] = INFINITY;
-    return;
-  }
   attn_rt_network_upward(&s);
-  pick_all(&s, in[5], NULL, pick, NULL);
-  give(&s, pick, choice);
+  for (int64_t k = 0; k < n[N_DRAWS]; k++) {
+    pick_all(&s, u + k * n[N_VARS], NULL, choice + k * n[N_VARS], NULL);
+    give(&s, choice + k * n[N_VARS]);
+  }
 }
 
 /* ---- the first of equals --------------------------------------------------------------------------------- */
@@ -130,8 +129,7 @@ void attn_rt_network_best(const int64_t *n, const void *const *in, void *const *
   memset(z, 0, 4 * sizeof *z);
   for (int64_t v = 0; v < n[N_VARS]; v++) choice[v] = FAMILY_EMPTY;
   if (!attn_rt_network_prepare(&s, NETWORK_MAX, n, in, &w, &z[3])) return;
-  Best b = {.s = &s};
-  b.pick = attn_rt_network_take(&w, s.net.vars, sizeof *b.pick);
+  Best b = {.s = &s, .pick = choice};
   b.only = attn_rt_network_take(&w, s.net.vars, sizeof *b.only);
   double *tolerance = attn_rt_network_take(&w, s.net.vars, sizeof *tolerance);
   if (w.lacking) {
@@ -144,5 +142,5 @@ void attn_rt_network_best(const int64_t *n, const void *const *in, void *const *
   pick_all(&s, NULL, tolerance, b.pick, &tied);
   s.only = b.only;
   if (tied) hold_lowest(&b);
-  give(&s, b.pick, choice);
+  give(&s, choice);
 }

@@ -204,7 +204,7 @@ void attn_rt_projective_best(const int64_t *n, const void *const *in, void *cons
   for (int64_t k = 0; k < words && fails; k++) choice[k] = FAMILY_EMPTY;
 }
 
-/* ---- draws: from the whole span downward, each split given the span ---------------------------------------------- */
+/* ---- draws: from the whole span downward, each split given the span; all of them after one sum ------------------ */
 
 typedef struct Item { int64_t chart, i, j; } Item;
 
@@ -221,9 +221,10 @@ static void push(Draw *d, Chart c, int64_t i, int64_t j) {
   if (i != j) d->stack[d->depth++] = (Item){c, i, j};
 }
 
-/* One k of a join, as likely as its part of the sum. */
-static int64_t split(Draw *d, Chart x, Chart y, int64_t i, int64_t j, int64_t from, int64_t to, int64_t skip) {
-  double all = join(d->s, x, y, i, j, from, to, skip), u = d->u[d->used++], sum = 0;
+/* One k of a join, as likely as its part of the sum; all: the join. */
+static int64_t split(Draw *d, double all, Chart x, Chart y, int64_t i, int64_t j, int64_t from, int64_t to,
+                     int64_t skip) {
+  double u = d->u[d->used++], sum = 0;
   int64_t at = from;
   for (int64_t k = from; k < to; k++) {
     double p = exp(part(d->s, x, y, i, k, k + skip, j) - all);
@@ -238,12 +239,12 @@ static void draw_item(Draw *d, Item t) {
   int64_t k;
   switch ((Chart)t.chart) {
   case RIGHT:
-    k = split(d, OUT, RIGHT, t.i, t.j, t.i + 1, t.j + 1, 0);
+    k = split(d, held(d->s, RIGHT, t.i, t.j), OUT, RIGHT, t.i, t.j, t.i + 1, t.j + 1, 0);
     push(d, RIGHT, k, t.j);
     push(d, OUT, t.i, k);
     return;
   case LEFT:
-    k = split(d, LEFT, BACK, t.i, t.j, t.i, t.j, 0);
+    k = split(d, held(d->s, LEFT, t.i, t.j), LEFT, BACK, t.i, t.j, t.i, t.j, 0);
     push(d, LEFT, t.i, k);
     push(d, BACK, k, t.j);
     return;
@@ -251,21 +252,26 @@ static void draw_item(Draw *d, Item t) {
   case BACK: d->choice[t.i - 1] = t.j - 1; break;
   case CHARTS: return;
   }
-  k = split(d, RIGHT, LEFT, t.i, t.j, t.i, t.j, 1);
+  k = split(d, join(d->s, RIGHT, LEFT, t.i, t.j, t.i, t.j, 1), RIGHT, LEFT, t.i, t.j, t.i, t.j, 1);
   push(d, RIGHT, t.i, k);
   push(d, LEFT, k + 1, t.j);
 }
 
 void attn_rt_projective_draw(const int64_t *n, const void *const *in, void *const *out, double *work) {
-  int64_t words = n[0], *choice = out[0];
-  if (words <= 0) return;
+  int64_t words = n[0], draws = n[1], *choice = out[0];
+  const double *u = in[1];
+  if (words <= 0 || draws <= 0) return;
   bool fails = is_spoilt(in[0], words);
   Spans s = prepare(in[0], words, false, work);
   if (!fails) inside(&s);
   fails = fails || held(&s, RIGHT, 0, words) == -INFINITY;
-  for (int64_t k = 0; k < words && fails; k++) choice[k] = FAMILY_EMPTY;
-  if (fails) return;
-  Draw d = {.s = &s, .u = in[1], .stack = (Item *)(void *)s.around[RIGHT], .choice = choice};
-  push(&d, RIGHT, 0, words);
-  while (d.depth) draw_item(&d, d.stack[--d.depth]);
+  for (int64_t k = 0; k < draws * words && fails; k++) choice[k] = FAMILY_EMPTY;
+  for (int64_t k = 0; k < draws && !fails; k++) {
+    Draw d = {.s = &s,
+              .u = u + 2 * k * words,
+              .stack = (Item *)(void *)s.around[RIGHT],
+              .choice = choice + k * words};
+    push(&d, RIGHT, 0, words);
+    while (d.depth) draw_item(&d, d.stack[--d.depth]);
+  }
 }

@@ -82,8 +82,26 @@ static void fix(Draw *d, int64_t i, int64_t choice) {
   }
 }
 
+static void draw(Draw *d, const double *u, int64_t *choice) {
+  int64_t roots = 0;
+  bool fails = false;
+  for (int64_t i = 0; i < d->n; i++) d->to[i] = i;
+  (void)attn_rt_tree_start(d->local, d->n, d->one_root, d->open);
+  for (int64_t i = 0; i < d->n && !fails; i++) {
+    come_to_root(d, i);
+    attn_rt_tree_choose(d->local, d->n, d->one_root, i, d->q, d->log_p);
+    choice[i] = pick(d->log_p, d->n + 1, u[2 * i]);
+    fails = choice[i] < 0;
+    if (fails) break;
+    roots += choice[i] == d->n;
+    fix(d, i, choice[i]);
+  }
+  fails |= d->one_root && roots != 1;
+  for (int64_t i = 0; i < d->n; i++) choice[i] = fails ? FAMILY_EMPTY : choice[i] == d->n ? FAMILY_NONE : choice[i];
+}
+
 void attn_rt_tree_draw(const int64_t *n, const void *const *in, void *const *out, double *work) {
-  int64_t *choice = out[0], width = n[0] + 1;
+  int64_t *choice = out[0], width = n[0] + 1, draws = n[2];
   const double *u = in[1];
   Draw d = {.n = n[0], .one_root = n[1], .local = in[0]};
   d.open = (Leading *)(void *)work;
@@ -93,18 +111,6 @@ void attn_rt_tree_draw(const int64_t *n, const void *const *in, void *const *out
   d.rest = d.to + width;
   d.log_p = (double *)(void *)(d.rest + width + 1);
   bool fails = d.n > 0 && attn_rt_tree_is_spoilt(d.local, d.n);
-  for (int64_t i = 0; i < d.n; i++) d.to[i] = i;
-  if (!fails) (void)attn_rt_tree_start(d.local, d.n, d.one_root, d.open);
-  int64_t roots = 0;
-  for (int64_t i = 0; i < d.n && !fails; i++) {
-    come_to_root(&d, i);
-    attn_rt_tree_choose(d.local, d.n, d.one_root, i, d.q, d.log_p);
-    choice[i] = pick(d.log_p, width, u[2 * i]);
-    fails = choice[i] < 0;
-    if (fails) break;
-    roots += choice[i] == d.n;
-    fix(&d, i, choice[i]);
-  }
-  fails |= d.one_root && roots != 1;
-  for (int64_t i = 0; i < d.n; i++) choice[i] = fails ? FAMILY_EMPTY : choice[i] == d.n ? FAMILY_NONE : choice[i];
+  for (int64_t i = 0; i < draws * d.n && fails; i++) choice[i] = FAMILY_EMPTY;
+  for (int64_t k = 0; k < draws && !fails; k++) draw(&d, u + 2 * k * d.n, choice + k * d.n);
 }

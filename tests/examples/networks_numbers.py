@@ -26,6 +26,20 @@ GRID = """model m(M, N) {{
   out z = logZ
 {}}}
 """
+GRIDS = """model m(B, M, N) {
+  data h: [B, M, N], J: real
+  for b in B {
+    for i in M, j in N {
+      edge x in bit
+      potential if x == 1 then exp(h[b, i, j]) else 1
+      out s[b, i, j] = E[x]
+    }
+    for i in 1..M, j in N { potential if x[b, i, j] == x[b, i - 1, j] then exp(J) else 1 }
+    for i in M, j in 1..N { potential if x[b, i, j] == x[b, i, j - 1] then exp(J) else 1 }
+  }
+  infer x by sample(n = 20000, seed = 12)
+}
+"""
 
 
 def grid_trial(label, h, J, precision, log_w):
@@ -79,6 +93,10 @@ def draws(precision, rng):
     text = GRID.format("s[i, j] = E[x]", "  infer x by sample(n = 20000, seed = 11)\n").replace("  out z = logZ\n", "")
     t = Drawn("frequencies", text, dict(h=typed(h, precision), J=.6), {})
     t.p = transfer(h, .6)[1] @ lines(2)
+    yield t
+    each = [rng.standard_normal((2, 3)) for _ in range(2)]    # networks side by side: every one has its own draws
+    t = Drawn("in plates", GRIDS, dict(h=typed(each, precision), J=.6), {})
+    t.p = np.array([transfer(h, .6)[1] @ lines(3) for h in each])
     yield t
 
 

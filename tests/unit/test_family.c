@@ -91,7 +91,8 @@ static All enumerate(const Problem *p) {
 
 /* ---- the routines ------------------------------------------------------------------------------------------------ */
 
-typedef struct Routines { attn_family_fn *sum, *best, *draw; int64_t n[4], work; } Routines;
+/* draws: which of n says how many. */
+typedef struct Routines { attn_family_fn *sum, *best, *draw; int64_t n[5], work, draws; } Routines;
 
 static int64_t matching_work(int64_t m, int64_t n, bool none) {
   int64_t line = m > n ? m : n, bits = m < n ? m : n, tables = m == n && !none ? 1 : line + 1;
@@ -103,17 +104,18 @@ static Routines routines_of(const Problem *p) {
   switch (p->kind) {
   case TREE: case FOREST:
     return (Routines){
-        attn_rt_tree_sum, attn_rt_tree_best, attn_rt_tree_draw, {n, p->kind == TREE}, 9 * n * n + 102 * n + 1200};
+        attn_rt_tree_sum, attn_rt_tree_best, attn_rt_tree_draw, {n, p->kind == TREE}, 9 * n * n + 102 * n + 1200, 2};
   case PROJECTIVE:
     return (Routines){
-        attn_rt_projective_sum, attn_rt_projective_best, attn_rt_projective_draw, {n}, 10 * n * n + 40 * n + 64};
+        attn_rt_projective_sum, attn_rt_projective_best, attn_rt_projective_draw, {n}, 10 * n * n + 40 * n + 64, 1};
   case BIJECTION: case MATCHING: case MATCHING_OR_NONE: break;
   }
   return (Routines){attn_rt_matching_sum,
                     attn_rt_matching_best,
                     attn_rt_matching_draw,
                     {n, p->targets, p->choices, line},
-                    matching_work(n, p->targets, p->choices > p->targets)};
+                    matching_work(n, p->targets, p->choices > p->targets),
+                    4};
 }
 
 /* With a mark behind the work space: it is as large as the header says. */
@@ -601,7 +603,8 @@ Test(family, other_entropies) {
 
 /* ---- draws ------------------------------------------------------------------------------------------------------- */
 
-/* Frequencies of all structures: chi squared below its mean plus 6 standard deviations. */
+/* Frequencies of all structures: chi squared below its mean plus 6 standard deviations.  A draw of many is the one of
+ * its uniform numbers alone. */
 static void check_draws(Kind kind, int64_t nodes, int64_t targets) {
   enum { DRAWS = 20000, MAX = 4096 };
   Problem p = problem(kind, nodes, targets);
@@ -609,12 +612,20 @@ static void check_draws(Kind kind, int64_t nodes, int64_t targets) {
   p.local[1] = 0.5;
   All a = enumerate(&p);
   Routines r = routines_of(&p);
-  int64_t *seen = calloc(MAX, sizeof *seen), line = nodes > targets ? nodes : targets;
-  double u[32], chi = 0, cells = 0;
+  int64_t *seen = calloc(MAX, sizeof *seen), line = nodes > targets ? nodes : targets,
+          *all = calloc((size_t)(DRAWS * nodes), sizeof *all);
+  double *u = calloc((size_t)(DRAWS * 2 * line), sizeof *u), chi = 0, cells = 0;
+  for (int64_t d = 0; d < DRAWS; d++)
+    for (int64_t k = 0; k < 2 * line; k++) u[2 * line * d + k] = attn_rt_random_uniform(9, 2, (int64_t[]){d, k});
+  r.n[r.draws] = DRAWS;
+  call(r.draw, &r, (const void *[]){p.local, u}, (void *[]){all});
+  r.n[r.draws] = 1;
   for (int64_t d = 0; d < DRAWS; d++) {
-    int64_t choice[MAX_NODES], at = 0;
-    for (int64_t k = 0; k < 2 * line; k++) u[k] = attn_rt_random_uniform(9, 2, (int64_t[]){d, k});
-    call(r.draw, &r, (const void *[]){p.local, u}, (void *[]){choice});
+    int64_t alone[MAX_NODES], *choice = all + d * nodes, at = 0;
+    if (d % 1000 == 7) {
+      call(r.draw, &r, (const void *[]){p.local, u + 2 * line * d}, (void *[]){alone});
+      cr_assert_arr_eq(alone, choice, (size_t)nodes * sizeof *choice);
+    }
     for (int64_t i = 0; i < nodes; i++) at = at * p.choices + (choice[i] == FAMILY_NONE ? targets : choice[i]);
     seen[at]++;
   }
@@ -628,6 +639,8 @@ static void check_draws(Kind kind, int64_t nodes, int64_t targets) {
   cr_assert_eq(total, DRAWS);
   cr_assert_lt(chi, cells + 6 * sqrt(2 * cells), "kind %d: chi squared %g of %g cells", (int)kind, chi, cells);
   free(seen);
+  free(all);
+  free(u);
   free(p.local);
 }
 
