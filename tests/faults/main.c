@@ -2,9 +2,9 @@
  *
  *   faults FOLDER [CASE...]      a folder for files, which must not exist yet; cases by name, else all
  *
- * Whole commands run in child processes in which the first, the second, the third .. call of a kind fails, until a run
- * meets no fault.  Each must end by itself in time, with status 0 and the right result, or 1 and a message; leak
- * nothing; and leave the result of before, or a whole new one, and no other file. */
+ * Whole commands, and a program that uses the library, run in child processes in which the first, the second, the third
+ * .. call of a kind fails, until a run meets no fault.  Each must end by itself in time, with status 0 and the right
+ * result, or 1 and a message; leak nothing; and leave the result of before, or a whole new one, and no other file. */
 #define _DEFAULT_SOURCE 1
 #include <dirent.h>
 #include <errno.h>
@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "fault.h"
+#include "library.h"
 
 /* A sanitizer that finds something ends with a status that is nobody else's. */
 const char *__asan_default_options(void);
@@ -29,7 +30,7 @@ enum { WORDS = 16, SECONDS = 60, TEXT = 1 << 16, RUNS_MOST = 3000 };
 
 typedef struct Case {
   const char *name;
-  char *word[WORDS];
+  char *word[WORDS];   /* of a command; none: the library */
   const char *result;  /* a file it makes; NULL: its standard output is all */
 } Case;
 
@@ -46,6 +47,7 @@ static Case cases[] = {
     {"compile",
      {"attn", "compile", "model.attn", "-o", "made", "--emit=obj,header", "--target-cpu=x86-64-v2", "--no-tiles"},
      "made.h"},
+    {"library", {NULL}, NULL},
 };
 enum { CASES = sizeof cases / sizeof *cases };
 
@@ -128,7 +130,7 @@ static void child(const Case *c, FaultKind kind, long n) {
   int words = 0;
   while (c->word[words]) words++;
   fault_begin(kind, n);
-  int status = attn_main(words, (char **)c->word);
+  int status = words ? attn_main(words, (char **)c->word) : library_run();
   *came = fault_came();
   fault_begin(FAULT_NONE, 0);
   exit(status);
