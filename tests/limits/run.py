@@ -65,10 +65,11 @@ CASES = {
     "REDUCE_MAX_INDICES": (lambda: HEAD + "  out o = sum(" + ", ".join(f"j{k} in N" for k in range(65)) + ") a[j0]\n}\n",
                            ["check"], r"at most 64"),
     "COMPONENT_MAX_EDGES": (lambda: joined(21), ["compile", "-o", "{folder}/m"], r"more than 20 edges are joined"),
-    "DERIVE_MAX_STEPS": (lambda: HEAD + "  for i in M {\n    edge e in N\n    potential exp(a[e])\n  }\n  out o = E[" +
-                         " * ".join(f"a[e[p[{k}]]]" for k in range(40)) + "]\n}\n", ["compile", "-o", "{folder}/m"], r"too many cases to be compiled"),
+    "DERIVE_MAX_STEPS": (lambda: HEAD + "  for i in M {\n    edge e in N\n    potential exp(a[e])\n  }\n  out o = P[" +
+                         " and ".join(f"e[p[{k}]] == e[p[{k + 1}]]" for k in range(30)) + "]\n}\n", ["compile", "-o", "{folder}/m"],
+                         r"too many cases to be compiled"),
     "COMPILE_MOST_GIB": (lambda: lets(3000), ["explain"], r"compiling this takes more than 0\.625 GiB"),
-    "FUNCTION_MOST": (lambda: outs(1500), ["compile", "--emit=obj", "--target-cpu=native", "-o", "{folder}/m"],
+    "FUNCTION_MOST": (lambda: outs(300), ["compile", "--emit=obj", "--target-cpu=native", "-o", "{folder}/m"],
                       r"one loop of it more than 72000"),
     "DEFAULT_LIMIT": (lambda: TRIPLE, ["run", "M=2", "N=20000", "D=1", "q=random", "a=random", "p=random"],
                       r"weight evaluations; the limit is 1e\+12"),
