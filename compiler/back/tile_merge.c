@@ -2,14 +2,15 @@
  *
  * Milakov & Gimelshein 2018: (m1, l1, t1) and (m2, l2, t2) are (m, l1 e^(m1 - m) + l2 e^(m2 - m), the same of t) with
  * m = max(m1, m2).  A sum of (log_w - m) weights, for the entropy, moves with its reference: t + l (m1 - m).  A part
- * without weight (m = -inf, l = 0) adds nothing. */
+ * without weight (m = -inf, and 0 in all its sums) adds nothing, by whatever it is multiplied; one whose sums are NaN is
+ * NaN. */
 #include <math.h>
 
 #include "back/tile.h"
 
 typedef LLVMValueRef V;
 
-typedef struct Side { V shift, scale, mass; } Side; /* m1 - m (0 where m1 is -inf), 2^that (there: 0), l1 */
+typedef struct Side { V shift, scale, mass; } Side; /* m1 - m (0 where m1 is -inf), 2^that, l1 */
 typedef struct Merged { Side x, y; V x_max, y_max; } Merged;
 
 static V greater(Emit *e, V x, V y) { return LLVMBuildFCmp(e->b, LLVMRealOGT, x, y, ""); }
@@ -23,12 +24,7 @@ static Side side_of(const Tile *t, uint32_t w, V row, V own, V max) {
   V zero = const_float(e, IR_WIDE, 0),
     none = LLVMBuildFCmp(e->b, LLVMRealOEQ, own, LLVMConstReal(e->t.f32, -INFINITY), "");
   V shift = choose(e, none, zero, LLVMBuildFSub(e->b, wide(e, own), wide(e, max), ""));
-  V scale = choose(e, none, zero, op_math(e, "exp2", IR_WIDE, shift));
-  V mass = tile_get(e, e->t.f64, t->weight[w].mass, row);
-  V dead = LLVMBuildFCmp(e->b, LLVMRealOEQ, mass, zero, ""); /* a NaN without a maximum stays */
-  return (Side){
-      shift, choose(e, LLVMBuildAnd(e->b, none, LLVMBuildNot(e->b, dead, ""), ""), const_float(e, IR_WIDE, 1), scale),
-      mass};
+  return (Side){shift, op_math(e, "exp2", IR_WIDE, shift), tile_get(e, e->t.f64, t->weight[w].mass, row)};
 }
 
 static Merged merge_weight(Tile *x, Tile *y, uint32_t w, V row) {

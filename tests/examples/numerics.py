@@ -168,6 +168,20 @@ def masked_rows(precision, rng):
 
 
 @check
+def spans_without_weight(precision, rng):
+    """Few rows of many columns, which are shared out by spans: spans with nothing in them, at either end, in between, or all."""
+    m, n = 6, 9000
+    s, v = typed(3 * rng.standard_normal((m, n)), precision), typed(rng.standard_normal((n, 2)), precision)
+    first, last = np.arange(n) < 20, np.arange(n) >= n - 3
+    allow = np.stack([first, last, first | last, np.abs(np.arange(n) - n // 2) < 9, np.zeros(n, bool), rng.random(n) < 0.3])
+    want = expected(np.where(allow, s.astype(float), -INF), v.astype(float), count=allow.sum(1))
+    text = SCORES.replace("s: [M, N]", "s: [M, N], allow: bool[M, N]").replace("phi in N\n", "phi in N where allow[i, phi]\n")
+    yield Trial("forbidden", text, dict(s=s, v=v, allow=allow), want)
+    bias = typed(np.where(allow, s, -INF), precision)
+    yield Trial("scores of -inf", SCORES, dict(s=bias, v=v), want | dict(n=np.full(m, n)))
+
+
+@check
 def masks_from_data(precision, rng):
     """A mask as a bias of -inf and as a 0/1 potential removes values as `where` does."""
     q, k, v = (typed(rng.standard_normal(s), precision) for s in ((9, 5), (70, 5), (70, 2)))
