@@ -84,8 +84,12 @@ const char *closest(const char *word, const char *const *candidates, uint32_t n)
   return best;
 }
 
-double seconds_now(void) {
+static double seconds_by(clockid_t clock) {
   struct timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
+  clock_gettime(clock, &t);
   return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
+
+double seconds_now(void) { return seconds_by(CLOCK_MONOTONIC); }
+
+double seconds_of_processor(void) { return seconds_by(CLOCK_PROCESS_CPUTIME_ID); }

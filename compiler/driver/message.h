@@ -29,5 +29,7 @@ const char *closest(const char *word, const char *const *candidates, uint32_t n)
 
 /* Seconds on a clock that only goes forward. */
 double seconds_now(void);
+/* Of all threads of this process: what it may do in them does not hang on what else the machine does. */
+double seconds_of_processor(void);
 
 #endif

@@ -180,8 +180,8 @@ static bool draw(Verify *v, Arena *arena, uint64_t seed, Binding *b) {
  * enumerate, is followed by others, for a while. */
 static bool draw_and_enumerate(Verify *v, Arena *arena, uint64_t seed, Binding *b, OutputArray ***want) {
   char *why = NULL;
-  double start = seconds_now();
-  for (uint64_t k = 0; k < DRAWS && seconds_now() - start < DRAW_SECONDS; k++) {
+  double start = seconds_of_processor();
+  for (uint64_t k = 0; k < DRAWS && seconds_of_processor() - start < DRAW_SECONDS; k++) {
     if (!draw(v, arena, seed + (k << 32), b)) return false;
     b->seed = seed;
     if (oracle_run(arena, v->model, b, &v->limits, want, &v->max_log_w, &why)) return true;
