@@ -181,6 +181,44 @@ def spans_without_weight(precision, rng):
     yield Trial("scores of -inf", SCORES, dict(s=bias, v=v), want | dict(n=np.full(m, n)))
 
 
+# Masks, and what they are in NumPy.  Whole blocks of keys follow from intervals of what is compared.
+ARITHMETIC = {
+    "abs(i - phi) <= w": lambda i, j, w: abs(i - j) <= w,
+    "abs(i - phi) * 3 <= 2 * w + i": lambda i, j, w: abs(i - j) * 3 <= 2 * w + i,
+    "abs(phi - 300) >= 4 * i": lambda i, j, w: abs(j - 300) >= 4 * i,
+    "(i - phi) * (i - 60) >= -900": lambda i, j, w: (i - j) * (i - 60) >= -900,
+    "(phi - 350) * (phi - w) < 7 * i": lambda i, j, w: (j - 350) * (j - w) < 7 * i,
+    "phi * phi < i * 1000": lambda i, j, w: j * j < i * 1000,
+    "phi // 7 == i // 3": lambda i, j, w: j // 7 == i // 3,
+    "(phi - 350) // 9 >= i - 90": lambda i, j, w: (j - 350) // 9 >= i - 90,
+    "(phi - 350) // (w - 40) >= i - 90": lambda i, j, w: (j - 350) // (w - 40) >= i - 90,
+    "(phi - 350) // w < i - 60": lambda i, j, w: (j - 350) // w < i - 60,
+    "phi // (i + 1) == 3": lambda i, j, w: j // (i + 1) == 3,
+    "phi % 64 == i % 64": lambda i, j, w: j % 64 == i % 64,
+    "min(i, phi) * 2 < max(phi - 30, 40)": lambda i, j, w: np.minimum(i, j) * 2 < np.maximum(j - 30, 40),
+    "max(phi, 5 * i) == 5 * i and phi > -i + w": lambda i, j, w: (np.maximum(j, 5 * i) == 5 * i) & (j > -i + w),
+    "not (phi < i) or phi > 600": lambda i, j, w: ~(j < i) | (j > 600),
+    "if i > 60 then phi < 100 else phi >= 650": lambda i, j, w: np.where(i > 60, j < 100, j >= 650),
+    "(phi < 3 * i) == (i < 60)": lambda i, j, w: (j < 3 * i) == (i < 60),
+    "(phi < 3 * i) != (phi > w)": lambda i, j, w: (j < 3 * i) != (j > w),
+    "0.5 * phi < i + t": lambda i, j, w: 0.5 * j < i + 0.25,
+    "phi < 4000000000000000000 * (i - 60)": lambda i, j, w: j < np.int64(4 * 10**18) * (i - 60),  # modulo 2^64
+}
+
+
+@check
+def masks_of_arithmetic(precision, rng):
+    """Blocks that a mask leaves out, or has nothing to do in, follow from the mask's text; keys left out have spoilt values."""
+    m, n, w = 130, 700, 33
+    i, j = np.arange(m)[:, None], np.arange(n)[None, :]
+    s, v = typed(rng.standard_normal((m, n)), precision), typed(rng.standard_normal((n, 2)), precision)
+    for mask, is_allowed in ARITHMETIC.items():
+        allow = np.broadcast_to(is_allowed(i, j, w), (m, n))
+        want = expected(np.where(allow, s.astype(float), -INF), v.astype(float), count=allow.sum(1))
+        text = SCORES.replace("phi in N\n", f"phi in N where {mask}\n").replace("  for i in M", "  param w: int\n  param t: real\n  for i in M")
+        yield Trial(mask, text, dict(s=np.where(allow, s, NAN).astype(s.dtype), v=v), want, options=(f"w={w}", "t=0.25"))
+
+
 @check
 def masks_from_data(precision, rng):
     """A mask as a bias of -inf and as a 0/1 potential removes values as `where` does."""
