@@ -308,6 +308,8 @@ void tile_across_columns(Tile *t);
 /* The iteration of the loop over columns for the column of that number, by scalar code: the loops around the rows stand
  * where they do. */
 void tile_across_column(Emit *e, const TileRows *rows, LLVMValueRef column);
+/* Before scalar code of a row: the results that nobody else asks for, once a block; known: i1, whether they are there. */
+void tile_across_late_results(Emit *e, const TileRows *rows, LLVMValueRef known);
 
 /* ---- tile_affine.c ------------------------------------------------------------------------------ */
 

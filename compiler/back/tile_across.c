@@ -4,14 +4,15 @@
  *     for every vector of columns:
  *       m        the largest log weight of its rows, row after row
  *       sum      of e^(log weight - m), likewise
- *       results  m, log sum or both added, into their arrays and into operands of columns
+ *       results  m, log sum or both added, into their arrays and into operands of columns, if anybody asks for them
  *     strips     swept from the buffers, where e^(log weight - m) / sum is two numbers' product; contracted
  *
  * Lanes are columns, so that neither a row nor a column has a state of its own, and nothing is summed across lanes. The
  * sum is taken in f32, in the order of the rows, of which there are at most TILE_ACROSS_ROWS.
  *
  * A column for which that is no answer (a log weight that is NaN or +inf, pairs that are all without weight in f32, an
- * exception of a pair) is left, with its vector, to the scalar code of the loop over columns. */
+ * exception of a pair) is left, with its vector, to the scalar code of the loop over columns.  So are all columns where
+ * only scalar code of the rows would read results, before the first row of the block that goes that way. */
 #include <math.h>
 
 #include "back/tile.h"
@@ -62,6 +63,18 @@ void tile_across_column(Emit *e, const TileRows *rows, V column) {
   enter(e, a->loop, column);
   emit_code(e, a->loop->body, NULL, false);
   e->plan = plan;
+}
+
+void tile_across_late_results(Emit *e, const TileRows *rows, V known) {
+  const TileStream *s = rows->streams.at[0];
+  if (!s->across || s->across->asked) return;
+  V missing = LLVMBuildNot(e->b, LLVMBuildLoad2(e->b, e->t.i1, known, ""), "");
+  LLVMBasicBlockRef done = block_when(e, LLVMBuildAnd(e->b, missing, tile_across_holds(e, rows), ""), "results");
+  Count c = count_enter(e, e->val[s->loop->lo], e->val[s->loop->hi]);
+  parallel_column(e, c.index);
+  count_leave(e, &c);
+  LLVMBuildStore(e->b, LLVMConstInt(e->t.i1, 1, false), known);
+  block_go(e, done);
 }
 
 /* ---- a vector of columns ---------------------------------------------------------------------------- */
@@ -147,11 +160,12 @@ static void keep_results(Across *a) {
   Tile *t = a->t;
   Emit *e = t->e;
   const TileAcross *s = t->s->across;
-  V mass = lanes_log(&t->l, a->sum);
   V inverse = LLVMBuildFDiv(e->b, lanes_float(&t->l, 1), a->sum, ""),
     some = compare(e, LLVMRealOGT, a->sum, lanes_float(&t->l, 0));
   tile_put(e, t->inverse, a->first,
            LLVMBuildSelect(e->b, some, inverse, lanes_float(&t->l, 0), "")); /* nothing has no shares */
+  if (!s->asked) return;
+  V mass = lanes_log(&t->l, a->sum);
   enter_around(e, t->rows, false);
   enter(e, s->loop, plus(e, t->first_col, a->first));
   for (uint32_t n = 0; n < s->stores.n; n++) {

@@ -322,10 +322,12 @@ static V is_odd(Emit *e, const TileRows *rows, const Block *b, V at) {
 }
 
 static void end_block(Emit *e, const TileRows *rows, const Block *b) {
-  V *around = group_begin(e, rows);
+  V *around = group_begin(e, rows), known = cell_new(e, e->t.i1, "known");
+  LLVMBuildStore(e->b, LLVMConstNull(e->t.i1), known);
   Count c = count_enter(e, const_int(e, 0), b->rows);
   set_row(e, rows, b, around, c.index);
   LLVMBasicBlockRef done = block_new(e, "rows"), usual = block_when(e, is_odd(e, rows, b, c.index), "odd");
+  tile_across_late_results(e, rows, known);
   if (e->shared_rows == rows && e->odd_rows) parallel_odd_row(e, c.index);
   else scalar_row(e, rows);
   LLVMBuildBr(e->b, done);

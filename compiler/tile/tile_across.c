@@ -20,6 +20,7 @@
 
 #include "ir/build.h"
 #include "ir/items.h"
+#include "ir/solve.h"
 #include "ir/walk.h"
 #include "tile/tile.h"
 
@@ -361,6 +362,43 @@ static bool is_across(Finder *f, const Loop *first, TileAcross *a) {
   return !reads.apart;
 }
 
+/* ---- who reads the results ------------------------------------------------------------------------------ */
+
+/* Does a value of pairs read any of them other than through the share? */
+static bool reads_beside_share(const Finder *f, const TileAcross *a) {
+  for (uint32_t k = 0; k < a->late.n; k++) {
+    bool *seen = NEW_ARRAY(f->arena, bool, f->k->instrs.n), any = false;
+    seen[a->share] = true;
+    for (uint32_t n = 0; n < f->s->weights.n; n++) any |= reaches(f, seen, f->s->weights.at[n].body, a->late.at[k]);
+    for (uint32_t n = 0; n < f->s->accs.n; n++) {
+      any |= reaches(f, seen, f->s->accs.at[n].factor, a->late.at[k]);
+      any |= reaches(f, seen, f->s->accs.at[n].acc->body.x, a->late.at[k]);
+    }
+    for (uint32_t n = 0; n < f->s->exceptions.n; n++) any |= reaches(f, seen, f->s->exceptions.at[n], a->late.at[k]);
+    for (uint32_t n = 0; n < f->s->checks.n; n++) any |= reaches(f, seen, f->s->checks.at[n], a->late.at[k]);
+    if (any) return true;
+  }
+  return false;
+}
+
+typedef struct Outside { const Finder *f; const TileAcross *a; bool any; } Outside;
+
+static void note_outside(void *ctx, Val v) {
+  Outside *o = ctx;
+  const Instr *i = ir_at(o->f->k, v);
+  if (i->op == IR_LOAD && i->home != o->f->s->loop->body) o->any |= is_stored(o->f, o->a, i->array);
+  for (uint32_t n = 0; i->op == IR_SOLVE && n < ir_solve_arrays(i); n++)
+    o->any |= is_stored(o->f, o->a, i->solve->array[n]);
+}
+
+/* The scalar code of the rows is rare: it has the loop over columns run before. */
+static bool is_asked(const Finder *f, const TileAcross *a) {
+  if (!a->share || reads_beside_share(f, a)) return true;
+  Outside o = {f, a, false};
+  walk_code(f->k, f->k->top, note_outside, &o);
+  return o.any;
+}
+
 /* ---- where to look -------------------------------------------------------------------------------------- */
 
 /* The loops around the rows up to a region that one thread runs; false where they are not such. */
@@ -409,6 +447,7 @@ static void find_in(TilePlan *p, Arena *arena, TileRows *rows) {
     TileAcross *a = NEW(arena, TileAcross);
     if (!l || l->kind != LOOP_PAR || tile_across_of(p, l) || !is_across(&f, l, a)) continue;
     if (does_columns(p, a->loop) || !split_columns(&f, a)) continue;
+    a->asked = is_asked(&f, a);
     f.s->across = a;
     set_block(&f.s->shape);
     rows->around = NULL;

@@ -472,6 +472,47 @@ static const char across[] = HEAD
   "  }\n"
   "}\n";
 
+/* The same where nothing but the shares asks for them: scalar code of a row must have them made. */
+static const char unasked[] = HEAD
+  "  out o: real[%0, %3] output 0\n"
+  "  out n: wide[%0] output 1\n"
+  "  temp most: wide[%1]\n"
+  "  temp mass: wide[%1]\n"
+  "  par %10 in %4..%1 {\n"
+  "    reduce %20 in %4..%0 {\n" PAIR("%20", "%10", "1")
+  "    } acc {\n"
+  "      %21 = max %111 : wide\n"
+  "      %22 = mass %111 : wide\n"
+  "    }\n"
+  "    store most[%10], %21\n"
+  "    store mass[%10], %22\n"
+  "  }\n"
+  "  par %30 in %4..%0 {\n"
+  "    local r: wide[%3]\n"
+  "    reduce %40 in %4..%1 {\n"
+  "      %41 = load most[%40] : wide\n"
+  "      %42 = load mass[%40] : wide\n" PAIR("%30", "%40", "7")
+  "      %43 = sub %711, %41 : wide\n"
+  "      %44 = sub %43, %42 : wide\n"
+  "      %45 = exp %44 : wide\n"
+  "    } acc {\n"
+  "      r[%50 in %4..%3] = sum {\n"
+  "        %51 = load v[%40, %50] : real\n"
+  "        %52 = convert %51 : wide\n"
+  "        %53 = mul %45, %52 : wide\n"
+  "        yield %53\n"
+  "      } : wide\n"
+  "      %55 = sum %45 : wide\n"
+  "    }\n"
+  "    store n[%30], %55\n"
+  "    par %60 in %4..%3 {\n"
+  "      %61 = load r[%60] : wide\n"
+  "      %62 = convert %61 : real\n"
+  "      store o[%30, %60], %62\n"
+  "    }\n"
+  "  }\n"
+  "}\n";
+
 static const struct {
   const char *name, *text;
 } kernels[] = {{"weighted", weighted}, {"plain", plain}, {"twice", twice}, {"across", across}};
@@ -520,6 +561,10 @@ Test(tile, sums_across_rows_are_taken_by_the_way) {
   cr_expect_eq(s->across->stores.n, 3);
   cr_expect_eq(s->across->late.n, 3);
   cr_expect_neq(s->across->share, 0);
+  cr_expect(s->across->asked);
+  s = stream_across(&arena, unasked, false);
+  cr_assert_not_null(s);
+  cr_expect_not(s->across->asked);
   /* what only adds the sums up stands between, and goes behind */
   char *between = replaced(&arena, replaced(&arena, across, TOTAL, ""), "  par %30 in", TOTAL "  par %30 in");
   cr_expect_null(stream_across(&arena, between, false));
@@ -533,6 +578,16 @@ Test(tile, sums_across_rows_that_nobody_computes) {
     Setup s = {.sizes = {9, 40, 3, 5}, .seed = 2, .scale = 1, .unwanted = unwanted};
     check("across", across, &s, 1e-5);
   }
+}
+
+/* Of v an element in 97 is no number: all rows go the scalar way, and need what blocks of rows have not kept. */
+Test(tile, sums_across_rows_that_scalar_code_asks_for) {
+  Setup s = {.sizes = {20, 300, 4, 5}, .seed = 3, .scale = 1};
+  check("unasked", unasked, &s, 1e-5);
+  s.poison = 97, s.victim = 2, s.poisonous = NAN;
+  check("unasked", unasked, &s, 2e-5);
+  s.victim = 1, s.poisonous = INFINITY;
+  check("unasked", unasked, &s, 2e-5);
 }
 
 /* Sums of rows, of columns under these, and of rows under both: the second loop does what the first would, so it must
