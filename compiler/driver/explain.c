@@ -1,6 +1,6 @@
 /* attn explain, and the plan alone for attn dump. */
-#include "driver/network.h"
 #include "driver/explain.h"
+#include "driver/network.h"
 
 #include "back/back.h"
 #include "driver/bind.h"
@@ -83,11 +83,14 @@ static const int64_t *kernel_sizes(Arena *arena, const Kernel *k, const int64_t 
   return sizes;
 }
 
-/* k: as derived.  The workspace is that of the kernel which is compiled, with all its orders of sums. */
-static ExplainBuild build_of(const Driver *d, const Kernel *k, const int64_t *given, uint32_t ngiven) {
+/* k: as derived.  The workspace is that of the kernel which is compiled, with all its orders of sums and ways of
+ * messages.
+ */
+static ExplainBuild build_of(const Driver *d, const Model *m, const Kernel *k, const int64_t *given, uint32_t ngiven) {
   const Options *o = &d->options;
   const Kernel *first = ir_run_passes_with(d->arena, k, &(PassOptions){.reassociate = REASSOCIATE_NEVER}, NULL);
-  const Kernel *whole = ir_run_passes_with(d->arena, k, &(PassOptions){.reassociate = o->reassociate}, NULL);
+  const Kernel *compiled = derive_kernel(d->arena, plan_model(d->arena, m));
+  const Kernel *whole = ir_run_passes_with(d->arena, compiled, &(PassOptions){.reassociate = o->reassociate}, NULL);
   BackOptions options = {.f64 = o->f64, .cpu = o->cpu, .optimise = true, .tile = !o->no_tiles};
   options.sizes = kernel_sizes(d->arena, whole, given, ngiven);
   ExplainBuild build = {.k = first, .scalar = why_scalar(o)};
@@ -117,9 +120,10 @@ int verb_explain(Driver *d) {
   status = bind_inputs(d->arena, c.model, d->options.f64, words->at + c.used, words->n - c.used, BIND_SIZES, &in);
   if (status) return status;
   Plan *p = plan_model(d->arena, c.model);
+  p->both_ways = -1;                                             /* one way after the other is told more easily */
   Kernel *k = p->refusals.n ? NULL : derive_kernel(d->arena, p); /* what it cannot express becomes a refusal */
   ExplainBuild build = {.shared = -1, .each = -1};
-  if (k) build = build_of(d, k, in.sizes, c.model->sizes.n);
+  if (k) build = build_of(d, c.model, k, in.sizes, c.model->sizes.n);
   if (!p->refusals.n) build.networks = words_of(d->arena, p, in.sizes);
   if (k) k = ir_run_passes_with(d->arena, k, &(PassOptions){.as_derived = true}, NULL);
   return explain_model(c.model, p, k, in.sizes, &build, d->options.json, stdout)

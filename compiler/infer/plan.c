@@ -416,6 +416,7 @@ Plan *plan_model(Arena *arena, const Model *m) {
   p->arena = arena;
   p->model = m;
   p->whole_bytes = (int64_t)1 << 25;
+  p->both_ways = 4096;
   for (uint32_t i = 0; i < m->edges.n; i++)
     if (edge_is_structured(m->edges.at[i])) structure_check(p, m->edges.at[i]);
   for (uint32_t i = 0; i < m->infers.n; i++) check_infer(p, m->infers.at[i]);

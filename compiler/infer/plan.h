@@ -121,6 +121,7 @@ struct Plan {
   struct Latents *latents;      /* infer/latent.h; NULL: the model has none */
   Reach **reach_of_weight;      /* by Weight.id; NULL: it mentions no edge, is an End or of a structure */
   int64_t whole_bytes;          /* messages of a chain that take more are computed twice instead of kept; see sweep.c */
+  int64_t both_ways; /* numbers from which on messages of few chains go both ways at once, see sweep.c; -1: never */
   VEC(Refusal) refusals;        /* what cannot be compiled; empty: the plan is complete */
 };
 

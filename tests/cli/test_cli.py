@@ -665,14 +665,20 @@ class Random(Cli):
         self.assertFalse(np.array_equal(got[0], got[2]))
 
     def test_threads_do_not_change_bits(self):
-        """Rows of tiles, steps that several data sets go through in runs, copies of a tree."""
+        """Rows of tiles, steps that several data sets go through in runs, copies of a tree, few chains, draws of a network."""
         steps = ("model m(B, N, K, D) {\n  data x: [B, N, D], z0: [B, K, D]\n  for b in B {\n    latent z[k in K]: [D]\n"
                  "    for j in N { edge phi in K\n      observe x[b, j] ~ normal(z[phi], 1) } }\n"
                  "  infer z by collapsed(steps = 3, init = z0)\n  out o[b in B, k in K] = z[b, k]\n}\n")
         trees = ("model m(B, N) {\n  data s: [B, N, N]\n  for b in B { edge up in tree(N)\n"
                  "    for i in N { potential if up[i] == none then 1 else exp(s[b, i, up[i]]) }\n"
                  "    out o[b, i in N, j in N] = P[up[i] == j] }\n}\n")
-        for text, inputs in ((ATTENTION, "q=random:1 k=random:2 v=random:3 M=130 N=515 D=64 C=64"),
+        chains = ("model m(B, T, L) {{\n  data u: [B, T, L], w: [L, L]\n  for b in B {{\n    for t in T {{ edge c in L\n"
+                  "      potential exp(u[b, t, c])\n      out o[b, t, j in L] = {} }}\n"
+                  "    for t in 2..T {{ potential exp(w[c[b, {}], c[b, t]]) }} }}\n{}}}\n").format
+        draws = "  infer c by sample(n = 7, seed = 3)\n"
+        for text, inputs in ((chains("P[c == j]", "t - 1", ""), "u=random:1 w=random:2 B=3 T=700 L=9"),
+                             (chains("E[w[c, j]]", "t - 2 + t % 2", draws), "u=random:1 w=random:2 B=3 T=60 L=5"),
+                             (ATTENTION, "q=random:1 k=random:2 v=random:3 M=130 N=515 D=64 C=64"),
                              (steps, "x=random:1 z0=random:2 B=9 N=530 K=8 D=64"), (trees, "s=random:1 B=9 N=40")):
             words = ["run", self.file("a.attn", text), *inputs.split()]
             got = []

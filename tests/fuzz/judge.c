@@ -419,6 +419,7 @@ static Verdict judge_model(Case *c, uint64_t seed) {
   if (c->fault) say(c, VERDICT_FAULT, why);
   Plan *plan = plan_model(c->arena, c->m);
   if (seed % 2) plan->whole_bytes = 0; /* messages of segments, at small sizes too */
+  if (seed % 4 == 0) plan->both_ways = 0; /* and both ways at once */
   if (plan->refusals.n) return say(c, VERDICT_REFUSED, plan->refusals.at[0].text);
   Kernel *k = derive_kernel(c->arena, plan);
   if (!k) return say(c, VERDICT_REFUSED, plan->refusals.n ? plan->refusals.at[0].text : "?");
