@@ -31,6 +31,9 @@
  *   tile_affine.c  log weights, their factors being carried into operands
  *   tile_stream.c  strips: features, sweep, contract
  *   tile_sweep.c   the sweep over the pairs of a row
+ *   tile_aside.c   the same beside another loop
+ *   tile_carried.c what goes around a sweep's loop
+ *   tile_reference.c  the reference of a row, and states relative to it
  *   tile_merge.c   states of parts of the columns
  *   tile_mask.c    which blocks a mask leaves empty or full
  *   tile_across.c  sums over the rows, for each column of a block */
@@ -308,7 +311,7 @@ void tile_across_columns(Tile *t);
 /* The iteration of the loop over columns for the column of that number, by scalar code: the loops around the rows stand
  * where they do. */
 void tile_across_column(Emit *e, const TileRows *rows, LLVMValueRef column);
-/* Before scalar code of a row: the results that nobody else asks for, once a block; known: i1, whether they are there. */
+/* Before scalar code of a row: the results that nobody else asks for, once a block; known: i1, whether they are. */
 void tile_across_late_results(Emit *e, const TileRows *rows, LLVMValueRef known);
 
 /* ---- tile_affine.c ------------------------------------------------------------------------------ */
@@ -331,6 +334,8 @@ void tile_strip(Tile *t);
 void tile_strip_swept(Tile *t);    /* the same where features are there, for all columns of the block */
 void tile_strip_features(Tile *t); /* of all columns of the block, for the strip, without a sweep */
 
+/* ---- tile_carried.c ----------------------------------------------------------------------------- */
+
 /* Of scalars or vectors, of the accumulator's type. */
 LLVMValueRef tile_combine(Emit *e, const Acc *a, LLVMValueRef x, LLVMValueRef y);
 LLVMTypeRef tile_state_type(const Emit *e, const Acc *a); /* USE_REDUCE */
@@ -339,6 +344,8 @@ LLVMTypeRef tile_state_type(const Emit *e, const Acc *a); /* USE_REDUCE */
 
 /* The row at t->here_row; masked: pairs may be missing, and columns bad. */
 void tile_sweep(Tile *t, bool masked);
+
+/* ---- tile_aside.c ------------------------------------------------------------------------------- */
 
 /* The same vector by vector, beside a loop whose multiply-adds leave the other units idle: for each
  * row of the strip begin, sweep for each vector; then end, unless the strip

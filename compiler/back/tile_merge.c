@@ -2,8 +2,8 @@
  *
  * Milakov & Gimelshein 2018: (m1, l1, t1) and (m2, l2, t2) are (m, l1 e^(m1 - m) + l2 e^(m2 - m), the same of t) with
  * m = max(m1, m2).  A sum of (log_w - m) weights, for the entropy, moves with its reference: t + l (m1 - m).  A part
- * without weight (m = -inf, and 0 in all its sums) adds nothing, by whatever it is multiplied; one whose sums are NaN is
- * NaN. */
+ * without weight (m = -inf, and 0 in all its sums) adds nothing, by whatever it is multiplied; one whose sums are NaN
+ * is NaN. */
 #include <math.h>
 
 #include "back/tile.h"

@@ -82,8 +82,8 @@ typedef struct TileWeight { Val body, seed; } TileWeight;
  * pair: its largest, lse and mass (tile_across.c).  around: the loops around it, depth - 1 of them, in order; log_w: in
  * the stream; mask: 0, or which pairs it takes; share: 0, or e^log_w over its sum for the column, there too, or what is
  * made of that and is the same wherever the sum is a number; stores: of the results, at the column; late: what the
- * stream reads of them, operands of columns; asked: whether anything reads the results where the share is known, so that
- * they must be there without scalar code of the rows. */
+ * stream reads of them, operands of columns; asked: whether anything reads the results where the share is known, so
+ * that they must be there without scalar code of the rows. */
 /* rows of a block that does this, at most; its columns */
 enum { TILE_NEST = 7, TILE_ACROSS_ROWS = 64, TILE_ACROSS_COLUMNS = 256 };
 typedef struct TileAcross {
