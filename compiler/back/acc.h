@@ -32,6 +32,14 @@ struct Reduction {
   struct Gather *gather; /* elements of the body are added in blocks; NULL: one by one */
 };
 
+/* Its cells; then states of no elements: those without axes alone, or all. */
+Reduction *acc_new(Emit *e, const Loop *l);
+void acc_begin(Emit *e, const Reduction *r, bool axes);
+/* What a reduction without axes comes to. */
+void acc_end_scalar(Emit *e, const State *s);
+/* By how much the points of a state with axes are multiplied at the end; NULL: they are divided, or are results. */
+LLVMValueRef acc_factor(Emit *e, const State *s);
+LLVMValueRef acc_result_at(Emit *e, const State *s, LLVMValueRef x, LLVMValueRef factor); /* x: a point, or a vector */
 /* The maximum of w becomes log_w > old: sums are brought to the new scale. */
 void acc_grow(Emit *e, const Reduction *r, const Weight *w, LLVMValueRef old, LLVMValueRef log_w);
 /* Adds e->val of x to a state without axes, its weight's fields being those of the element. */

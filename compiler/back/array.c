@@ -424,19 +424,17 @@ LLVMValueRef array_run_part(Emit *e, const Instr *i, uint32_t along, unsigned co
   return a->elem == STORE_F16 ? lanes_from_f16(&l, raw) : raw;
 }
 
-void array_run_fetch(Emit *e, const Instr *load, uint32_t along, LLVMValueRef line, bool write) {
+void array_run_fetch(Emit *e, const Instr *load, uint32_t along, LLVMValueRef bytes, Fetch to) {
   static const char name[] = "llvm.prefetch";
   LLVMValueRef f = LLVMGetIntrinsicDeclaration(e->module, LLVMLookupIntrinsicID(name, sizeof name - 1), &e->t.ptr, 1);
-  LLVMValueRef far = LLVMBuildMul(e->b, line, const_int(e, LINE), "");
-  LLVMValueRef at = LLVMBuildGEP2(e->b, e->t.i8, run_address(e, load, along), &far, 1, "");
-  LLVMValueRef arg[] = {at, LLVMConstInt(e->t.i32, write, false), LLVMConstInt(e->t.i32, 3, false),
-                        LLVMConstInt(e->t.i32, 1, false)};
+  LLVMValueRef at = LLVMBuildGEP2(e->b, e->t.i8, run_address(e, load, along), &bytes, 1, "");
+  LLVMValueRef arg[] = {at, LLVMConstInt(e->t.i32, to == FETCH_STORE, false),
+                        LLVMConstInt(e->t.i32, to == FETCH_SECOND ? 2 : 3, false), LLVMConstInt(e->t.i32, 1, false)};
   LLVMBuildCall2(e->b, LLVMGlobalGetValueType(f), f, arg, 4, "");
 }
 
-LLVMValueRef array_lines(Emit *e, const Array *a, LLVMValueRef extent) {
-  LLVMValueRef bytes = LLVMBuildMul(e->b, extent, const_int(e, stored_bytes(e, a->elem)), "");
-  return LLVMBuildSDiv(e->b, LLVMBuildAdd(e->b, bytes, const_int(e, LINE - 1), ""), const_int(e, LINE), "");
+LLVMValueRef array_run_bytes(Emit *e, const Array *a, LLVMValueRef extent) {
+  return LLVMBuildMul(e->b, extent, const_int(e, stored_bytes(e, a->elem)), "");
 }
 
 Instr array_place(const Instr *i) {

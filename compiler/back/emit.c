@@ -215,6 +215,12 @@ static void store_scalars(Emit *e, const Loop *l) {
   count_leave(e, &c);
 }
 
+static void enter_here(Emit *e, void *loop, LLVMValueRef at) {
+  const Loop *l = loop;
+  e->val[l->index] = at;
+  e->range[l->index] = (IndexRange){l->lo, l->hi};
+}
+
 static void emit_stores(Emit *e, const Loop *l) {
   LLVMValueRef some = l->body->depth == 1 ? wanted(e, l->body) : NULL;
   LLVMBasicBlockRef done = some ? block_when(e, some, "wanted") : NULL;
@@ -223,7 +229,9 @@ static void emit_stores(Emit *e, const Loop *l) {
   else if (l->kind == LOOP_SEQ && !e->in_task && is_alone(l->body->parent) && interchange(e, l)) (void)0;
   else if (rows) tile_rows(e, rows);
   else if (e->plan && tile_stores_line(e->plan, l)) line_store(e, l, store_scalars);
-  else if (l->kind != LOOP_PAR || !beside_loop(e, l)) store_scalars(e, l);
+  else if (l->kind != LOOP_PAR || (!beside_loop(e, l) && !gather_rows(e, l, e->val[l->lo], e->val[l->hi], enter_here,
+                                                                      (void *)l)))
+    store_scalars(e, l);
   if (done) block_go(e, done);
 }
 

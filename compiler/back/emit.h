@@ -211,10 +211,11 @@ void array_run_ahead(Emit *e, const Instr *i, uint32_t along, uint32_t across, i
 LLVMValueRef array_run_at(Emit *e, const Instr *i, uint32_t along, uint32_t across, LLVMValueRef *bytes);
 void array_fetch(Emit *e, LLVMValueRef address); /* into the second cache; it need not be there */
 LLVMValueRef array_run_part(Emit *e, const Instr *i, uint32_t along, unsigned count, LLVMValueRef mask); /* NULL: all */
-/* Has the cache fetch line number `line` from where the run begins; it need not be there. */
-void array_run_fetch(Emit *e, const Instr *load, uint32_t along, LLVMValueRef line, bool write);
+/* Has a cache, the first or the second, fetch the line `bytes` behind where the run begins; it need not be there. */
+typedef enum { FETCH_FIRST, FETCH_SECOND, FETCH_STORE } Fetch;
+void array_run_fetch(Emit *e, const Instr *load, uint32_t along, LLVMValueRef bytes, Fetch to);
 Instr array_place(const Instr *store); /* the load of what is stored */
-LLVMValueRef array_lines(Emit *e, const Array *a, LLVMValueRef extent); /* of the cache, that an aligned run fills */
+LLVMValueRef array_run_bytes(Emit *e, const Array *a, LLVMValueRef extent); /* that a run of so many elements has */
 /* A run that is stored along the last index, of elements of the build's precision. */
 LLVMValueRef array_store_holds(Emit *e, const Instr *i, LLVMValueRef lo, LLVMValueRef hi);
 void array_store_run(Emit *e, const Instr *i, LLVMValueRef x, LLVMValueRef mask);

@@ -162,14 +162,24 @@ static State state_new(Emit *e, Reduction *r, const Acc *a) {
   return s;
 }
 
-Reduction *reduction_begin(Emit *e, const Loop *l) {
+Reduction *acc_new(Emit *e, const Loop *l) {
   Reduction *r = NEW(e->arena, Reduction);
   *r = (Reduction){.loop = l, .n = l->accs.n};
   r->state = NEW_ARRAY(e->arena, State, r->n);
   r->weight = NEW_ARRAY(e->arena, Weight, r->n);
   for (uint32_t n = 0; n < r->n; n++) r->state[n] = state_new(e, r, l->accs.at[n]);
+  return r;
+}
+
+void acc_begin(Emit *e, const Reduction *r, bool axes) {
   for (uint32_t n = 0; n < r->nweight; n++) weight_begin(e, &r->weight[n]);
-  for (uint32_t n = 0; n < r->n; n++) state_begin(e, &r->state[n]);
+  for (uint32_t n = 0; n < r->n; n++)
+    if (axes || !r->state[n].acc->naxis) state_begin(e, &r->state[n]);
+}
+
+Reduction *reduction_begin(Emit *e, const Loop *l) {
+  Reduction *r = acc_new(e, l);
+  acc_begin(e, r, true);
   return r;
 }
 
@@ -444,7 +454,7 @@ static LLVMValueRef result_of(Emit *e, const State *s, LLVMValueRef t) {
 }
 
 /* Of an expectation's point; one: the reciprocal of the mass, or NULL. */
-static LLVMValueRef result_at(Emit *e, const State *s, LLVMValueRef t, void *one) {
+LLVMValueRef acc_result_at(Emit *e, const State *s, LLVMValueRef t, LLVMValueRef one) {
   const Weight *w = s->weight;
   if (s->acc->kind != ACC_EXPECT) return result_of(e, s, t);
   LLVMValueRef v = one ? LLVMBuildFMul(e->b, t, splat(e, one, t), "") : ratio(e, w, t);
@@ -452,22 +462,28 @@ static LLVMValueRef result_at(Emit *e, const State *s, LLVMValueRef t, void *one
   return LLVMBuildSelect(e->b, get(e, e->t.i1, w->bad), splat(e, wide(e, NAN), t), v, "");
 }
 
-static void end_scalar(Emit *e, const State *s) {
+static LLVMValueRef result_at(Emit *e, const State *s, LLVMValueRef t, void *one) {
+  return acc_result_at(e, s, t, one);
+}
+
+void acc_end_scalar(Emit *e, const State *s) {
   Val result = s->acc->result;
   if (!result) return;
   LLVMValueRef v = result_of(e, s, get(e, type_of(e, s->type), s->cell));
   e->val[result] = op_convert(e, v, s->type, ir_at(e->k, result)->type);
 }
 
-/* What a state's points are multiplied by; a reciprocal is exact enough where results have the precision of f32. */
+/* A reciprocal is exact enough where results have the precision of f32. */
+LLVMValueRef acc_factor(Emit *e, const State *s) {
+  return e->f64 || !s->weight ? NULL : LLVMBuildFDiv(e->b, wide(e, 1), get_wide(e, s->weight->mass), "");
+}
+
 static void end_axes(Emit *e, const State *s) {
-  if (!s->weight) return;
-  LLVMValueRef one = e->f64 ? NULL : LLVMBuildFDiv(e->b, wide(e, 1), get_wide(e, s->weight->mass), "");
-  each_point(e, s, result_at, one);
+  if (s->weight) each_point(e, s, result_at, acc_factor(e, s));
 }
 
 void reduction_end(Emit *e, Reduction *r) {
   for (uint32_t n = 0; n < r->n; n++)
     if (r->state[n].acc->naxis) end_axes(e, &r->state[n]);
-    else end_scalar(e, &r->state[n]);
+    else acc_end_scalar(e, &r->state[n]);
 }

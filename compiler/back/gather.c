@@ -1,18 +1,22 @@
 /* gather: see gather.h.
  *
  * Of every block of at most TILE_GATHER_BLOCK elements:
- *     elements   scalar code, or lanes, for what is a scalar, vectors along lines for what is summed over features; log
- * weights, and all else that lines and other accumulators read of an element, are put side by side weights    in
- * vectors of elements: the maximum, e^(log_w - maximum), the mass scalars    accumulators without axes, element by
- * element lines      for every part of an axis that fits in registers, all elements: sum += weight * line so a row of
- * the gathered array is read once, and exponentials cost what they cost on tiles.  Inside a block sums are f32, between
- * blocks f64.
+ *
+ *     elements   scalar code, or lanes, for what is a scalar, vectors along lines for what is summed over features;
+ *                log weights, and all else that lines and other accumulators read of an element, are put side by side
+ *     weights    in vectors of elements: the maximum, e^(log_w - maximum), the mass
+ *     scalars    accumulators without axes, element by element
+ *     lines      for every part of an axis that fits in registers, all elements: sum += weight * line
+ *
+ * so a row of the gathered array is read once, and exponentials cost what they cost on tiles.  Inside a block sums are
+ * f32, between blocks f64.
  *
  * An element whose lines do not lie side by side, or do not fit f32, is added by the scalar code.  One whose weight is
  * -inf is not there: its lines are not read.
  *
  *   gather_fetch.c   rows named by data come from anywhere in memory: the cache is told of them before
- *   gather_beside.c  elements that are straight code, in vectors */
+ *   gather_beside.c  elements that are straight code, in vectors
+ *   gather_rows.c    rows of one block: weights of many before the sums of many */
 #include <math.h>
 
 #include "back/gather_parts.h"
@@ -23,7 +27,9 @@ enum { BLOCK = GATHER_BLOCK, LINE_VECTORS = 4 };
 /* ---- buffers ------------------------------------------------------------------------------------------ */
 
 /* A vector may be read and written behind the last element. */
-static V buffer(Emit *e, LLVMTypeRef t, const char *name) { return cell_new(e, LLVMArrayType2(t, 2 * BLOCK), name); }
+static V buffer(Emit *e, const Gather *g, LLVMTypeRef t, const char *name) {
+  return cell_new(e, LLVMArrayType2(t, (uint64_t)g->room + BLOCK), name);
+}
 
 static void keep_element(Emit *e, const Kept *x, V at) {
   IrType t = ir_at(e->k, x->v)->type;
@@ -47,7 +53,7 @@ static void keep(Emit *e, Gather *g, const Loop *l, Val v) {
   if (!v || i->home != l->body) return;
   for (uint32_t n = 0; n < g->kept.n; n++)
     if (g->kept.at[n].v == v) return;
-  vec_push(e->arena, &g->kept, (Kept){v, buffer(e, kept_type(e, i->type), "kept")});
+  vec_push(e->arena, &g->kept, (Kept){v, buffer(e, g, kept_type(e, i->type), "kept")});
 }
 
 static void keep_for_axis(Emit *e, Gather *g, const Loop *l, const Contribution *c) {
@@ -58,10 +64,11 @@ static void keep_for_axis(Emit *e, Gather *g, const Loop *l, const Contribution 
   }
 }
 
-Gather *gather_new(Emit *e, Reduction *r) {
+Gather *gather_make(Emit *e, Reduction *r, int64_t room) {
   const Loop *l = r->loop;
   if (!e->plan || !tile_in_blocks(e->plan, l)) return NULL;
   Gather *g = NEW(e->arena, Gather);
+  g->room = room;
   g->line = line_along(e, 0);
   g->count = cell_new(e, e->t.i64, "elements");
   g->from = cell_new(e, e->t.i64, "from");
@@ -69,8 +76,8 @@ Gather *gather_new(Emit *e, Reduction *r) {
   g->part = NEW_ARRAY(e->arena, V, r->nweight + 1);
   g->last = NEW_ARRAY(e->arena, V, r->nweight + 1);
   for (uint32_t n = 0; n < r->nweight; n++) {
-    g->log_w[n] = buffer(e, type_of(e, r->weight[n].type), "log_w");
-    g->part[n] = buffer(e, e->t.f32, "part");
+    g->log_w[n] = buffer(e, g, type_of(e, r->weight[n].type), "log_w");
+    g->part[n] = buffer(e, g, e->t.f32, "part");
     g->last[n] = cell_new(e, LLVMVectorType(type_of(e, r->weight[n].type), g->line.l.n), "last");
   }
   for (uint32_t n = 0; n < r->n; n++) {
@@ -79,14 +86,14 @@ Gather *gather_new(Emit *e, Reduction *r) {
     if (!has_line(s)) continue;
     keep_for_axis(e, g, l, &s->acc->body);
     if (g->holds) continue;
-    g->holds = buffer(e, e->t.i8, "holds");
+    g->holds = buffer(e, g, e->t.i8, "holds");
     g->all = cell_new(e, e->t.i1, "all");
   }
   g->beside = gather_beside(e, r);
-  g->ahead = g->beside != NULL;
-  for (uint32_t n = 0; n < l->body->code.n; n++) g->ahead = g->ahead && ir_at(e->k, l->body->code.at[n])->op != IR_LOOP;
   return g;
 }
+
+Gather *gather_new(Emit *e, Reduction *r) { return gather_make(e, r, BLOCK); }
 
 /* ---- elements ------------------------------------------------------------------------------------------------ */
 
@@ -204,9 +211,11 @@ static void weigh(Emit *e, const Reduction *r, const Weight *w, uint32_t number,
   put(e, LLVMBuildOr(e->b, get(e, e->t.i1, w->bad), odd, ""), w->bad);
   V old = get(e, t.scalar, w->max), above = LLVMBuildFCmp(e->b, LLVMRealOGT, max, old, "");
   V first = LLVMBuildFCmp(e->b, LLVMRealOEQ, old, const_float(e, w->type, -INFINITY), "");
-  LLVMBasicBlockRef same = block_when(e, LLVMBuildAnd(e->b, above, LLVMBuildNot(e->b, first, ""), ""), "grow");
-  acc_grow(e, r, w, old, max);
-  block_go(e, same);
+  if (!g->whole) {
+    LLVMBasicBlockRef same = block_when(e, LLVMBuildAnd(e->b, above, LLVMBuildNot(e->b, first, ""), ""), "grow");
+    acc_grow(e, r, w, old, max);
+    block_go(e, same);
+  }
   V top = LLVMBuildSelect(e->b, above, max, old, "");
   put(e, top, w->max);
   V mass = cell_new(e, l->f32, "mass");
@@ -224,6 +233,11 @@ static void weigh(Emit *e, const Reduction *r, const Weight *w, uint32_t number,
   count_leave(e, &v.c);
   V sum = LLVMBuildFPExt(e->b, lanes_fold(l, get(e, l->f32, mass), vector_add), e->t.f64, "");
   put(e, vector_add(e, get(e, e->t.f64, w->mass), sum), w->mass);
+}
+
+void gather_weigh(Emit *e, const Reduction *r, V count) {
+  for (uint32_t n = 0; n < r->nweight; n++)
+    if (r->weight[n].body) weigh(e, r, &r->weight[n], n, count);
 }
 
 /* ---- accumulators without axes ----------------------------------------------------------------------------------- */
@@ -279,7 +293,7 @@ static bool adds_late(const State *s) {
   return is_late(s) && (s->acc->body.x || (s->acc->kind == ACC_ENTROPY && s->acc->body.log_w));
 }
 
-static void add_scalars(Emit *e, const Reduction *r, V count, const V *tops) {
+void gather_add_scalars(Emit *e, const Reduction *r, V count, const V *tops) {
   bool any = false;
   for (uint32_t n = 0; n < r->n; n++) any |= adds_late(&r->state[n]);
   if (!any) return;
@@ -308,7 +322,7 @@ static void add_by_points(Emit *e, const Reduction *r, uint32_t first, V count) 
 }
 
 /* all: no element is tested. */
-typedef struct Lines { const Reduction *r; uint32_t state; bool all; V count; V sum[LINE_VECTORS]; } Lines;
+typedef struct Lines { const Reduction *r; uint32_t state; bool all; V count, factor, sum[LINE_VECTORS]; } Lines;
 
 /* Whether vectors take the element for this accumulator. */
 static V takes(Emit *e, const Lines *p, V at, V *part) {
@@ -328,20 +342,25 @@ static V masked(Emit *e, const char *name, LLVMTypeRef vector, V *arg, unsigned 
   return LLVMBuildCall2(e->b, LLVMGlobalGetValueType(f), f, arg, narg, "");
 }
 
-static void add_to_points(Line *n, const Acc *a, V from, uint32_t vec, V sum) {
+static void add_to_points(Line *n, const Lines *p, V from, uint32_t vec, V sum) {
   Emit *e = n->e;
+  const State *s = &p->r->state[p->state];
+  const Acc *a = s->acc;
   LLVMTypeRef vector = LLVMVectorType(e->t.f64, n->l.n);
   V at = plus(e, LLVMBuildSub(e->b, from, e->val[a->axes[0].lo], ""), const_int(e, (int64_t)(vec * n->l.n)));
-  V address = array_at(e, a->result_at, at), more = LLVMBuildFPExt(e->b, sum, vector, ""),
+  V address = array_at(e, a->result_at, at), now = LLVMBuildFPExt(e->b, sum, vector, ""),
     bytes = LLVMConstInt(e->t.i32, sizeof(double), false);
-  if (n->mask) {
-    V old = masked(e, "llvm.masked.load", vector, (V[]){address, bytes, n->mask, LLVMConstNull(vector)}, 4);
-    masked(e, "llvm.masked.store", vector, (V[]){vector_add(e, old, more), address, bytes, n->mask}, 4);
-    return;
+  if (p->r->gather->whole) now = acc_result_at(e, s, now, p->factor);
+  else if (n->mask)
+    now = vector_add(
+        e, masked(e, "llvm.masked.load", vector, (V[]){address, bytes, n->mask, LLVMConstNull(vector)}, 4), now);
+  else {
+    V old = get(e, vector, address);
+    LLVMSetAlignment(old, sizeof(double));
+    now = vector_add(e, old, now);
   }
-  V old = get(e, vector, address);
-  LLVMSetAlignment(old, sizeof(double));
-  LLVMSetAlignment(put(e, vector_add(e, old, more), address), sizeof(double));
+  if (n->mask) masked(e, "llvm.masked.store", vector, (V[]){now, address, bytes, n->mask}, 4);
+  else LLVMSetAlignment(put(e, now, address), sizeof(double));
 }
 
 static void add_lines(Line *n, uint32_t vectors, void *arg) {
@@ -351,8 +370,8 @@ static void add_lines(Line *n, uint32_t vectors, void *arg) {
   V from = e->val[n->index], part;
   for (uint32_t vec = 0; vec < vectors; vec++) put(e, LLVMConstNull(n->l.f32), p->sum[vec]);
   Count c = count_enter(e, const_int(e, 0), p->count);
-  gather_fetch_part(e, p->r, a, p->r->gather->ahead && acc_starts_pass(p->r, p->state, false), c.index, from,
-                    const_int(e, (int64_t)(vectors * n->l.n)));
+  if (!p->r->gather->beside)
+    gather_fetch_part(e, p->r, a, c.index, from, const_int(e, (int64_t)(vectors * n->l.n)));
   V there = takes(e, p, c.index, &part);
   LLVMBasicBlockRef next = p->all ? NULL : block_when(e, there, "line");
   recall_element(e, p->r->gather, c.index);
@@ -363,15 +382,21 @@ static void add_lines(Line *n, uint32_t vectors, void *arg) {
   }
   if (next) block_go(e, next);
   count_leave(e, &c);
-  for (uint32_t vec = 0; vec < vectors; vec++) add_to_points(n, a, from, vec, get(e, n->l.f32, p->sum[vec]));
+  for (uint32_t vec = 0; vec < vectors; vec++) add_to_points(n, p, from, vec, get(e, n->l.f32, p->sum[vec]));
 }
 
 static void add_axis(Emit *e, const Reduction *r, uint32_t state, bool all, V count) {
   const Acc *a = r->state[state].acc;
   Line line = line_along(e, a->body.index[0]);
   Lines p = {.r = r, .state = state, .all = all, .count = count};
+  if (r->gather->whole) p.factor = acc_factor(e, &r->state[state]);
   for (uint32_t vec = 0; vec < LINE_VECTORS; vec++) p.sum[vec] = cell_new(e, line.l.f32, "line");
   line_each(&line, e->val[a->axes[0].lo], e->val[a->axes[0].hi], LINE_VECTORS, add_lines, &p);
+}
+
+void gather_add_lines(Emit *e, const Reduction *r, V count) {
+  for (uint32_t n = 0; n < r->n; n++)
+    if (has_line(&r->state[n])) add_axis(e, r, n, true, count);
 }
 
 /* ---- blocks ------------------------------------------------------------------------------------------------------ */
@@ -380,9 +405,8 @@ static void add_block(Emit *e, const Reduction *r, const V *tops) {
   const Gather *g = r->gather;
   V count = get(e, e->t.i64, g->count);
   LLVMBasicBlockRef done = block_when(e, LLVMBuildICmp(e->b, LLVMIntSGT, count, const_int(e, 0), ""), "block");
-  for (uint32_t n = 0; n < r->nweight; n++)
-    if (r->weight[n].body) weigh(e, r, &r->weight[n], n, count);
-  add_scalars(e, r, count, tops);
+  gather_weigh(e, r, count);
+  gather_add_scalars(e, r, count, tops);
   if (g->holds) {
     LLVMBasicBlockRef plain = block_new(e, "plain"), mixed = block_new(e, "mixed");
     LLVMBuildCondBr(e->b, get(e, e->t.i1, g->all), plain, mixed);
@@ -395,13 +419,13 @@ static void add_block(Emit *e, const Reduction *r, const V *tops) {
     LLVMBuildBr(e->b, done);
     LLVMMoveBasicBlockAfter(plain, LLVMGetInsertBlock(e->b));
     LLVMPositionBuilderAtEnd(e->b, plain);
-    for (uint32_t n = 0; n < r->n; n++)
-      if (has_line(&r->state[n])) add_axis(e, r, n, true, count);
+    gather_add_lines(e, r, count);
   }
   block_go(e, done);
 }
 
-static void tops_begin(Emit *e, const Reduction *r, V *tops) {
+V *gather_tops(Emit *e, const Reduction *r) {
+  V *tops = NEW_ARRAY(e->arena, V, r->nweight + 1);
   for (uint32_t n = 0; n < r->n; n++) {
     const State *s = &r->state[n];
     if (!is_late(s) || s->acc->kind != ACC_ARGMAX) continue;
@@ -411,12 +435,12 @@ static void tops_begin(Emit *e, const Reduction *r, V *tops) {
     tops[w] = cell_new(e, t, "top");
     put(e, get(e, t, s->weight->max), tops[w]); /* of the seed, or -inf */
   }
+  return tops;
 }
 
 void gather_run(Emit *e, Reduction *r, void (*element)(Emit *e, Reduction *r, const Loop *l)) {
   const Loop *l = r->loop;
-  V lo = e->val[l->lo], hi = e->val[l->hi], *tops = NEW_ARRAY(e->arena, V, r->nweight + 1);
-  tops_begin(e, r, tops);
+  V lo = e->val[l->lo], hi = e->val[l->hi], *tops = gather_tops(e, r);
   gather_fetch_results(e, l);
   V extent = plus(e, LLVMBuildSub(e->b, hi, lo, ""), const_int(e, BLOCK - 1));
   V blocks = LLVMBuildSelect(e->b, LLVMBuildICmp(e->b, LLVMIntSLT, lo, hi, ""),

@@ -14,4 +14,10 @@ void gather_run(Emit *e, Reduction *r, void (*element)(Emit *e, Reduction *r, co
 /* The element whose instructions were emitted joins the block. */
 void gather_append(Emit *e, Reduction *r);
 
+/* Sets the index of a loop over rows, and of those around it, to those of the row number `row`. */
+typedef void (*RowFn)(Emit *e, void *arg, LLVMValueRef row);
+/* The rows lo .. hi of a loop the body of which has such a stream, in strips; false: nothing was emitted, it has
+ * another form. */
+bool gather_rows(Emit *e, const Loop *rows, LLVMValueRef lo, LLVMValueRef hi, RowFn enter, void *arg);
+
 #endif

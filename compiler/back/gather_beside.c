@@ -191,7 +191,6 @@ static void line_by_line(Emit *e, Reduction *r, Val v, V first, V count) {
     e->val[a.in.at[n].v] = t == IR_BOOL ? LLVMBuildTrunc(e->b, x, e->t.i1, "") : x;
   }
   e->val[b->loop->index] = plus(e, first, c.index);
-  gather_fetch_element(e, r);
   emit_instr(e, v);
   for (uint32_t n = 0; n < l->accs.n; n++) put(e, e->val[l->accs.at[n]->result], slot(e, e->t.f64, to[n], c.index));
   count_leave(e, &c);
@@ -209,6 +208,7 @@ void gather_append_beside(Emit *e, Reduction *r, V from, V to) {
   Gather *g = r->gather;
   Beside *b = g->beside;
   V width = const_int(e, b->n), count = LLVMBuildSub(e->b, to, from, "");
+  gather_fetch_block(e, r, from, count);
   V vectors = LLVMBuildUDiv(e->b, plus(e, count, const_int(e, b->n - 1)), width, "");
   for (uint32_t n = 0; n < r->nweight; n++) {
     if (!r->weight[n].body) continue;

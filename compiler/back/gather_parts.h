@@ -16,6 +16,7 @@ typedef struct Kept { Val v; V at; } Kept;
 
 struct Gather {
   Line line;          /* lanes are elements; index: none */
+  int64_t room;       /* elements that buffers have */
   V count;            /* cell: elements in the block */
   V from;             /* cell: the position of its first */
   VEC(Kept) kept;
@@ -24,7 +25,7 @@ struct Gather {
   V holds;            /* buffer of bytes: whether the element's lines can be read as such; NULL: there are none */
   V all;              /* cell: lines of all elements of the block can, and all have weight */
   Beside *beside;     /* elements are computed side by side; NULL: one by one */
-  bool ahead;         /* no line is read before a block is full: numbers are fetched where lines are */
+  bool whole;         /* a block is all elements of its stream: states are what it comes to */
 };
 
 static inline V get(Emit *e, LLVMTypeRef t, V at) { return LLVMBuildLoad2(e->b, t, at, ""); }
@@ -36,13 +37,30 @@ static inline LLVMTypeRef kept_type(Emit *e, IrType t) { return t == IR_BOOL ? e
 static inline bool has_line(const State *s) { return s->acc->naxis && s->acc->body.at; }
 static inline bool is_late(const State *s) { return s->weight && !s->acc->naxis; }
 
+/* Buffers of `room` elements. */
+Gather *gather_make(Emit *e, Reduction *r, int64_t room);
+
+/* ---- gather.c: a full block --------------------------------------------------------------------------- */
+
+/* By weight, of the `count` elements: maximum, parts, mass. */
+void gather_weigh(Emit *e, const Reduction *r, V count);
+/* States without axes; tops: by weight, cells: the largest log weight that an argument was chosen at. */
+V *gather_tops(Emit *e, const Reduction *r);
+void gather_add_scalars(Emit *e, const Reduction *r, V count, const V *tops);
+/* States with axes, of a block all of whose lines vectors take. */
+void gather_add_lines(Emit *e, const Reduction *r, V count);
+
 /* ---- gather_fetch.c ---------------------------------------------------------------------------------- */
 
-/* What is read of an element AHEAD of the one at the stream's index before its block is full. */
+/* Where blocks are filled element by element: what is read of one AHEAD of the one at the stream's index before its
+ * block is full. */
 void gather_fetch_element(Emit *e, const Reduction *r);
-/* `extent` numbers from `lo` on of a's axis, for what lies AHEAD of an element of the block; all: what
- * gather_fetch_element is told of, too. */
-void gather_fetch_part(Emit *e, const Reduction *r, const Acc *a, bool all, V element, V lo, V extent);
+/* `extent` numbers from `lo` on of a's axis, for what lies AHEAD of an element of the block: told of where they are
+ * read, in step with reading, so that neither waits long. */
+void gather_fetch_part(Emit *e, const Reduction *r, const Acc *a, V element, V lo, V extent);
+/* Where lanes fill them: of a block of `count` elements from lo on the lines; and of elements FAR ahead of them what is
+ * read before their block is full. */
+void gather_fetch_block(Emit *e, const Reduction *r, V lo, V count);
 /* Lines that the region around the stream will store. */
 void gather_fetch_results(Emit *e, const Loop *l);
 

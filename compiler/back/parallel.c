@@ -21,6 +21,7 @@
 #include <stddef.h>
 
 #include "back/balance.h"
+#include "back/gather.h"
 #include "back/task.h"
 #include "back/tile.h"
 #include "base/ice.h"
@@ -356,6 +357,11 @@ static LLVMValueRef enter_row(Emit *e, const Nest *nest, LLVMValueRef row) {
   return step[last];
 }
 
+static void enter_last(Emit *e, void *nest, LLVMValueRef row) {
+  const Nest *n = nest;
+  set_index(e, n->loop[n->n - 1], enter_row(e, n, row));
+}
+
 /* What a part is called with beside what all have; NULL: none. */
 typedef struct RowsCall { LLVMValueRef row, span, at, state, from; } RowsCall;
 
@@ -439,10 +445,13 @@ static void emit_item(Emit *e, const Nest *nest, const RowsFunctions *f) {
     lo = balance_border(e, &b, nest->loop[0], item, items, rows);
     hi = balance_border(e, &b, nest->loop[0], next, items, rows);
   }
+  if (e->run_first) {
+    LLVMValueRef first = load_field(e, e->t.i64, context, offsetof(Context, first));
+    lo = LLVMBuildAdd(e->b, lo, first, ""), hi = LLVMBuildAdd(e->b, hi, first, "");
+  }
+  if (!nest->tiled && gather_rows(e, nest->loop[nest->n - 1], lo, hi, enter_last, (void *)nest)) return;
   Count c = count_enter(e, lo, hi);
-  LLVMValueRef row = c.index;
-  if (e->run_first) row = LLVMBuildAdd(e->b, row, load_field(e, e->t.i64, context, offsetof(Context, first)), "");
-  emit_row(e, nest, row, f);
+  emit_row(e, nest, c.index, f);
   count_leave(e, &c);
 }
 
