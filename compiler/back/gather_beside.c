@@ -5,7 +5,6 @@
 #include <math.h>
 
 #include "back/gather_parts.h"
-#include "ir/walk.h"
 
 /* ---- which ----------------------------------------------------------------------------------------------- */
 
@@ -19,17 +18,15 @@ static bool lanes_hold(const Emit *e, const Beside *b, Val v, Val index) {
   return true;
 }
 
-static bool region_beside(const Emit *e, const Beside *b, const Acc *a) {
-  const Region *r = a->body.at;
+bool gather_line_beside(const Emit *e, const Beside *b, const Region *r, Val x, Val index) {
   for (uint32_t n = 0; n < r->code.n; n++) {
     Val v = r->code.at[n];
     const Instr *i = ir_at(e->k, v);
-    bool depends = tile_line_depends(e->k, v, a->body.index[0]);
-    if (!ir_is_check(i->op) && !depends) return false;
+    if (!ir_is_check(i->op) && !tile_line_depends(e->k, v, index)) return false;
     for (uint32_t c = 0; ir_is_check(i->op) && c < i->narg; c++)
-      if (tile_line_depends(e->k, i->arg[c], a->body.index[0])) return false;
+      if (tile_line_depends(e->k, i->arg[c], index)) return false;
   }
-  return lanes_hold(e, b, a->body.x, a->body.index[0]);
+  return lanes_hold(e, b, x, index);
 }
 
 Beside *gather_beside(Emit *e, const Reduction *r) {
@@ -41,7 +38,8 @@ Beside *gather_beside(Emit *e, const Reduction *r) {
   }
   for (uint32_t n = 0; n < r->n; n++) {
     const State *s = &r->state[n];
-    if (s->acc->naxis && s->acc->body.at && !region_beside(e, b, s->acc)) return NULL;
+    const Contribution *c = &s->acc->body;
+    if (has_line(s) && !gather_line_beside(e, b, c->at, c->x, c->index[0])) return NULL;
     if (!s->weight && !s->acc->naxis && s->acc->body.x) return NULL;
   }
   return b;
@@ -49,8 +47,7 @@ Beside *gather_beside(Emit *e, const Reduction *r) {
 
 /* ---- code ------------------------------------------------------------------------------------------------ */
 
-/* Lines of an element, as array_run_holds says of one; lanes, or a scalar for all. */
-static V holds_beside(Emit *e, const Beside *b, Val v, Val index, V lo, V hi) {
+V gather_holds_beside(Emit *e, const Beside *b, Val v, Val index, V lo, V hi) {
   const Instr *i = ir_at(e->k, v);
   if (!tile_line_depends(e->k, v, index)) {
     Line line = line_along(e, index);
@@ -59,7 +56,7 @@ static V holds_beside(Emit *e, const Beside *b, Val v, Val index, V lo, V hi) {
   V all = NULL;
   if (i->op != IR_LOAD) {
     for (uint32_t a = 0; a < i->narg; a++) {
-      V one = holds_beside(e, b, i->arg[a], index, lo, hi);
+      V one = gather_holds_beside(e, b, i->arg[a], index, lo, hi);
       all = !all ? one : one ? both(e, all, one) : all;
     }
     return all;
@@ -89,8 +86,6 @@ static V lanes_finite(Emit *e, V x) {
   return LLVMBuildFCmp(e->b, LLVMRealOLT, size, LLVMConstVector(limit, LLVMGetVectorSize(t)), "");
 }
 
-static void put_lanes(Emit *e, V x, V at) { LLVMSetAlignment(put(e, x, at), 1); }
-
 /* An element of the body that was checked before, whatever the guard. */
 static bool is_checked(Emit *e, const Beside *b, const Instr *i) {
   const Region *r = b->loop->body;
@@ -103,11 +98,10 @@ static bool is_checked(Emit *e, const Beside *b, const Instr *i) {
   return false;
 }
 
-/* Checks of the axis regions. */
-static void check_beside(Emit *e, const Beside *b, const Acc *a) {
-  V some = LLVMBuildICmp(e->b, LLVMIntSLT, e->val[a->axes[0].lo], e->val[a->axes[0].hi], "");
-  for (uint32_t n = 0; n < a->body.at->code.n; n++) {
-    const Instr *i = ir_at(e->k, a->body.at->code.at[n]);
+void gather_check_beside(Emit *e, const Beside *b, const Region *r, V lo, V hi) {
+  V some = LLVMBuildICmp(e->b, LLVMIntSLT, lo, hi, "");
+  for (uint32_t n = 0; n < r->code.n; n++) {
+    const Instr *i = ir_at(e->k, r->code.at[n]);
     if (ir_is_check(i->op) && !is_checked(e, b, i)) beside_check(b, i, beside_splat(b, some));
   }
 }
@@ -134,9 +128,9 @@ static void append_vector(Emit *e, Reduction *r, V at) {
   for (uint32_t n = 0; n < r->n; n++) {
     if (!has_line(&r->state[n])) continue;
     const Acc *a = r->state[n].acc;
-    V one = holds_beside(e, b, a->body.x, a->body.index[0], e->val[a->axes[0].lo], e->val[a->axes[0].hi]);
+    V one = gather_holds_beside(e, b, a->body.x, a->body.index[0], e->val[a->axes[0].lo], e->val[a->axes[0].hi]);
     if (one) holds = both(e, holds, one);
-    if (acc_starts_pass(r, n, false)) check_beside(e, b, a);
+    if (acc_starts_pass(r, n, false)) gather_check_beside(e, b, a->body.at, e->val[a->axes[0].lo], e->val[a->axes[0].hi]);
   }
   put_lanes(e, LLVMBuildZExt(e->b, holds, bytes, ""), slot(e, e->t.i8, g->holds, at));
   for (uint32_t n = 0; n < r->nweight; n++)
@@ -144,63 +138,6 @@ static void append_vector(Emit *e, Reduction *r, V at) {
   V fails = both(e, b->active, LLVMBuildNot(e->b, holds, ""));
   V bits = LLVMBuildBitCast(e->b, fails, LLVMIntTypeInContext(e->cx, b->n), "");
   put(e, both(e, LLVMBuildIsNull(e->b, bits, ""), get(e, e->t.i1, g->all)), g->all);
-}
-
-/* What a line of each element comes to, one after another: values that differ from lane to lane are scalars meanwhile.
- */
-typedef struct Apart { Beside *b; const Region *inside; VEC(Kept) in; } Apart;
-
-static void note_outside(void *ctx, Val v) {
-  Apart *a = ctx;
-  if (!a->b->varies[v] || ir_at(a->b->e->k, v)->home != a->b->loop->body) return;
-  for (uint32_t n = 0; n < a->in.n; n++)
-    if (a->in.at[n].v == v) return;
-  vec_push(a->b->e->arena, &a->in, (Kept){v, NULL});
-}
-
-static void note_instr(void *ctx, Val v) {
-  Apart *a = ctx;
-  walk_operands(a->b->e->k, v, note_outside, a);
-}
-
-static V lanes_cell(const Beside *b, IrType t) {
-  return cell_new(b->e, LLVMArrayType2(kept_type(b->e, t), b->n), "lanes");
-}
-
-static void line_by_line(Emit *e, Reduction *r, Val v, V first, V count) {
-  Beside *b = r->gather->beside;
-  const Loop *l = ir_at(e->k, v)->loop;
-  Apart a = {.b = b};
-  walk_whole(e->k, v, note_instr, &a);
-  V *before = NEW_ARRAY(e->arena, V, a.in.n + 1), *to = NEW_ARRAY(e->arena, V, l->accs.n),
-    index = e->val[b->loop->index];
-  for (uint32_t n = 0; n < a.in.n; n++) {
-    IrType t = ir_at(e->k, a.in.at[n].v)->type;
-    V x = before[n] = e->val[a.in.at[n].v];
-    a.in.at[n].at = lanes_cell(b, t);
-    put_lanes(e, t == IR_BOOL ? LLVMBuildZExt(e->b, x, LLVMVectorType(e->t.i8, b->n), "") : x, a.in.at[n].at);
-  }
-  for (uint32_t n = 0; n < l->accs.n; n++) {
-    to[n] = lanes_cell(b, IR_WIDE);
-    put_lanes(e, beside_number(b, 0), to[n]);
-  }
-  Count c = count_enter(e, const_int(e, 0), op_extreme(e, IR_INT, false, count, const_int(e, b->n)));
-  for (uint32_t n = 0; n < a.in.n; n++) {
-    IrType t = ir_at(e->k, a.in.at[n].v)->type;
-    V x = get(e, kept_type(e, t), slot(e, kept_type(e, t), a.in.at[n].at, c.index));
-    e->val[a.in.at[n].v] = t == IR_BOOL ? LLVMBuildTrunc(e->b, x, e->t.i1, "") : x;
-  }
-  e->val[b->loop->index] = plus(e, first, c.index);
-  emit_instr(e, v);
-  for (uint32_t n = 0; n < l->accs.n; n++) put(e, e->val[l->accs.at[n]->result], slot(e, e->t.f64, to[n], c.index));
-  count_leave(e, &c);
-  for (uint32_t n = 0; n < a.in.n; n++) e->val[a.in.at[n].v] = before[n];
-  e->val[b->loop->index] = index;
-  for (uint32_t n = 0; n < l->accs.n; n++) {
-    V x = get(e, beside_type(b, IR_WIDE), to[n]);
-    LLVMSetAlignment(x, sizeof(double));
-    e->val[l->accs.at[n]->result] = x;
-  }
 }
 
 /* Behind the block are log weights of -inf, as many as a vector has. */
@@ -221,7 +158,7 @@ void gather_append_beside(Emit *e, Reduction *r, V from, V to) {
   beside_elements_from(b, first, left);
   for (uint32_t n = 0; n < r->loop->body->code.n; n++) {
     Val v = r->loop->body->code.at[n];
-    if (ir_at(e->k, v)->op == IR_LOOP && b->varies[v]) line_by_line(e, r, v, first, left);
+    if (ir_at(e->k, v)->op == IR_LOOP && b->varies[v]) gather_sum_lines(e, r, v, first, left);
     else beside_instr(b, v);
   }
   append_vector(e, r, at);

@@ -68,7 +68,18 @@ void gather_fetch_results(Emit *e, const Loop *l);
 
 /* NULL: an element needs more than straight code, or is added at once. */
 Beside *gather_beside(Emit *e, const Reduction *r);
+/* Whether lanes can say of the line x of region r that vectors take it; whether they do, lanes, or NULL for all; and the
+ * checks of the region, whose range is not empty where lo < hi. */
+bool gather_line_beside(const Emit *e, const Beside *b, const Region *r, Val x, Val index);
+V gather_holds_beside(Emit *e, const Beside *b, Val x, Val index, V lo, V hi);
+void gather_check_beside(Emit *e, const Beside *b, const Region *r, V lo, V hi);
+static inline void put_lanes(Emit *e, V x, V at) { LLVMSetAlignment(put(e, x, at), 1); }
 /* The elements from .. to become the block. */
 void gather_append_beside(Emit *e, Reduction *r, V from, V to);
+
+/* ---- gather_lines.c ---------------------------------------------------------------------------------- */
+
+/* The results of v, a loop that tile_sums_line admits, for lanes of elements from `first` on, `count` or all. */
+void gather_sum_lines(Emit *e, Reduction *r, Val v, V first, V count);
 
 #endif

@@ -162,7 +162,8 @@ static void add_to_sums(Line *n, uint32_t vectors, void *arg) {
 
 static V add(Emit *e, V x, V y) { return LLVMBuildFAdd(e->b, x, y, ""); }
 
-static void sum_part(Line *n, Sums *s, V lo, V hi, const V *total) {
+/* sum: by accumulator, vectors whose lanes add up to the part's. */
+static void sum_lanes(Line *n, Sums *s, V lo, V hi, V *sum) {
   Emit *e = n->e;
   for (uint32_t a = 0; a < s->loop->accs.n; a++)
     for (uint32_t vec = 0; vec < LINE_VECTORS; vec++) LLVMBuildStore(e->b, LLVMConstNull(n->l.f32), s->part[a][vec]);
@@ -170,17 +171,39 @@ static void sum_part(Line *n, Sums *s, V lo, V hi, const V *total) {
   for (uint32_t a = 0; a < s->loop->accs.n; a++) {
     V x[LINE_VECTORS];
     for (uint32_t vec = 0; vec < LINE_VECTORS; vec++) x[vec] = LLVMBuildLoad2(e->b, n->l.f32, s->part[a][vec], "");
-    V all = add(e, add(e, x[0], x[1]), add(e, x[2], x[3]));
-    V sum = LLVMBuildFPExt(e->b, lanes_fold(&n->l, all, add), e->t.f64, "");
+    sum[a] = add(e, add(e, x[0], x[1]), add(e, x[2], x[3]));
+  }
+}
+
+static void sum_part(Line *n, Sums *s, V lo, V hi, const V *total) {
+  Emit *e = n->e;
+  V lanes[TILE_LINE_ACCS];
+  sum_lanes(n, s, lo, hi, lanes);
+  for (uint32_t a = 0; a < s->loop->accs.n; a++) {
+    V sum = LLVMBuildFPExt(e->b, lanes_fold(&n->l, lanes[a], add), e->t.f64, "");
     LLVMBuildStore(e->b, add(e, LLVMBuildLoad2(e->b, e->t.f64, total[a], ""), sum), total[a]);
   }
 }
 
-static void sum_parts(Emit *e, const Loop *l, const V *total) {
-  Line n = line_along(e, l->index);
+static Sums sums_of(Line *n, const Loop *l) {
   Sums s = {.loop = l};
   for (uint32_t a = 0; a < l->accs.n; a++)
-    for (uint32_t vec = 0; vec < LINE_VECTORS; vec++) s.part[a][vec] = cell_new(e, n.l.f32, "part");
+    for (uint32_t vec = 0; vec < LINE_VECTORS; vec++) s.part[a][vec] = cell_new(n->e, n->l.f32, "part");
+  return s;
+}
+
+V line_is_part(Emit *e, const Loop *l) {
+  return LLVMBuildICmp(e->b, LLVMIntSLE, minus(e, e->val[l->hi], e->val[l->lo]), const_int(e, LINE_PART), "");
+}
+
+void line_sum_lanes(Line *n, const Loop *l, V *sum) {
+  Sums s = sums_of(n, l);
+  sum_lanes(n, &s, n->e->val[l->lo], n->e->val[l->hi], sum);
+}
+
+static void sum_parts(Emit *e, const Loop *l, const V *total) {
+  Line n = line_along(e, l->index);
+  Sums s = sums_of(&n, l);
   V lo = e->val[l->lo], hi = e->val[l->hi], extent = LLVMBuildSub(e->b, hi, lo, "");
   int64_t known;
   for (uint32_t a = 0; a < l->accs.n; a++) LLVMBuildStore(e->b, const_float(e, IR_WIDE, 0), total[a]);
