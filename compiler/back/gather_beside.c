@@ -130,7 +130,8 @@ static void append_vector(Emit *e, Reduction *r, V at) {
     const Acc *a = r->state[n].acc;
     V one = gather_holds_beside(e, b, a->body.x, a->body.index[0], e->val[a->axes[0].lo], e->val[a->axes[0].hi]);
     if (one) holds = both(e, holds, one);
-    if (acc_starts_pass(r, n, false)) gather_check_beside(e, b, a->body.at, e->val[a->axes[0].lo], e->val[a->axes[0].hi]);
+    if (acc_starts_pass(r, n, false))
+      gather_check_beside(e, b, a->body.at, e->val[a->axes[0].lo], e->val[a->axes[0].hi]);
   }
   put_lanes(e, LLVMBuildZExt(e->b, holds, bytes, ""), slot(e, e->t.i8, g->holds, at));
   for (uint32_t n = 0; n < r->nweight; n++)

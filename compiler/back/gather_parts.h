@@ -68,8 +68,8 @@ void gather_fetch_results(Emit *e, const Loop *l);
 
 /* NULL: an element needs more than straight code, or is added at once. */
 Beside *gather_beside(Emit *e, const Reduction *r);
-/* Whether lanes can say of the line x of region r that vectors take it; whether they do, lanes, or NULL for all; and the
- * checks of the region, whose range is not empty where lo < hi. */
+/* Whether lanes can say of the line x of region r that vectors take it; whether they do, lanes, or NULL for all; and
+ * the checks of the region, whose range is not empty where lo < hi. */
 bool gather_line_beside(const Emit *e, const Beside *b, const Region *r, Val x, Val index);
 V gather_holds_beside(Emit *e, const Beside *b, Val x, Val index, V lo, V hi);
 void gather_check_beside(Emit *e, const Beside *b, const Region *r, V lo, V hi);

@@ -14,10 +14,10 @@
 #include "back/gather_parts.h"
 #include "ir/build.h"
 
-enum { STRIP_ELEMENTS = 512, STRIP_ROWS = 64 };
+enum { STRIP_ELEMENTS = 256, STRIP_ROWS = 64 };
 
 /* By row of the strip. */
-typedef struct RowWeight { V max, mass, bad; } RowWeight;
+typedef struct RowWeight { V max, mass; } RowWeight;
 
 typedef struct Strips {
   const Loop *rows, *stream;
@@ -62,8 +62,7 @@ static void keep_rows(Emit *e, Strips *s) {
   s->part = NEW_ARRAY(e->arena, V, r->nweight + 1);
   s->kept = NEW_ARRAY(e->arena, V, g->kept.n + 1);
   for (uint32_t n = 0; n < r->nweight; n++) {
-    s->weight[n] = (RowWeight){by_row(e, type_of(e, r->weight[n].type), "row_max"), by_row(e, e->t.f64, "row_mass"),
-                               by_row(e, e->t.i1, "row_bad")};
+    s->weight[n] = (RowWeight){by_row(e, type_of(e, r->weight[n].type), "row_max"), by_row(e, e->t.f64, "row_mass")};
     s->log_w[n] = g->log_w[n];
     s->part[n] = g->part[n];
   }
@@ -101,13 +100,14 @@ static void seek(Emit *e, const Strips *s, V at) {
 
 static void move(Emit *e, LLVMTypeRef t, V from, V to) { put(e, get(e, t, from), to); }
 
-/* States of the row from their cells, or to them. */
+/* States of the row from their cells, or to them; weights that are no numbers are those of rows apart. */
 static void move_row(Emit *e, const Strips *s, V row, bool out) {
   for (uint32_t n = 0; n < s->r->nweight; n++) {
     const Weight *w = &s->r->weight[n];
-    V cell[] = {w->max, w->mass, w->bad}, kept[] = {s->weight[n].max, s->weight[n].mass, s->weight[n].bad};
-    LLVMTypeRef t[] = {type_of(e, w->type), e->t.f64, e->t.i1};
-    for (int c = 0; c < 3; c++) {
+    V cell[] = {w->max, w->mass}, kept[] = {s->weight[n].max, s->weight[n].mass};
+    LLVMTypeRef t[] = {type_of(e, w->type), e->t.f64};
+    if (!out) put(e, LLVMConstNull(e->t.i1), w->bad);
+    for (int c = 0; c < 2; c++) {
       V at = slot(e, t[c], kept[c], row);
       move(e, t[c], out ? cell[c] : at, out ? at : cell[c]);
     }

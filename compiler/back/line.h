@@ -27,8 +27,8 @@ void line_each(Line *n, LLVMValueRef lo, LLVMValueRef hi, uint32_t most, LineFn 
 /* Loops that tile_sums_line, tile_stores_line admit. */
 void line_sum(Emit *e, const Loop *l, void (*scalar)(Emit *e, const Loop *l));
 void line_store(Emit *e, const Loop *l, void (*scalar)(Emit *e, const Loop *l));
-/* The sums of such a loop over a line that line_is_part says is short and line_holds that vectors take: by accumulator, a
- * vector whose lanes add up to it. */
+/* The sums of such a loop over a line that line_is_part says is short and line_holds that vectors take: by accumulator,
+ * a vector whose lanes add up to it. */
 LLVMValueRef line_is_part(Emit *e, const Loop *l);
 void line_sum_lanes(Line *n, const Loop *l, LLVMValueRef *sum);
 /* What straight code computes that is the same along the line: once, also where the line is empty.  Before line_holds.
