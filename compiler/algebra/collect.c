@@ -176,7 +176,7 @@ static bool collect_power(Collect *c, Term *t, Monomials *p) {
   if (!(power == power)) return fail(c, t, "a power of a latent whose exponent is no number");
   if (!collect_all(c, t->args.at[0], &x)) return false;
   if (power == 2) return square(c, t, p, &x);
-  if (x.n == 1 || power < 0 || power != floor(power) || power > 4) return power_of(c, t, &x, power, p);
+  if (x.n == 1 || power < 0 || power != floor(power) || power > 8) return power_of(c, t, &x, power, p);
   Monomials y = {0};
   add(c, t, &y, (Monomial){.scale = 1});
   for (int i = 0; i < (int)power; i++) {

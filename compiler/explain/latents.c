@@ -126,6 +126,13 @@ static void print_gradient(const Text *p, const LatentPlan *l) {
                                       [FORM_SPREAD] = "%s <- %s + %s g",
                                       [FORM_DIRICHLET] = "log %s <- log %s + %s z (g - sum z g), normalised"};
   say(p, "      ");
+  if (l->family == Q_FAMILY_NORMAL) {
+    say(p, "mean of %s <- mean + %s g\n", z, rate);
+    say(p, "      log of the variance <- log variance + %s (variance h + 1/2), H[q] giving the 1/2\n", rate);
+    print_sum(p, "g = dF/dmean", &l->sum[0]);
+    print_sum(p, "h = dE[log w]/dvariance", &l->sum[1]);
+    return;
+  }
   say(p, moves[l->form], z, z, rate);
   say(p, "\n");
   print_sum(p, "g = dF/dz", &l->sum[0]);
@@ -155,7 +162,8 @@ static void print_closed(const Text *p, const LatentPlan *l) {
         z, point ? "" : ", variance 1 / (-2 a)");
     if (!l->concave)
       say(p, "      whether a < 0 is known in the run only; where it is not, %s\n",
-          point && l->line->step == STEP_AUTO ? "all components take a step along the gradient" : "that is an error");
+          l->line->q != Q_CONJUGATE && l->line->step == STEP_AUTO ? "all components take a step along the gradient"
+                                                                  : "that is an error");
     break;
   case FORM_BETA:
     say(p, "    closed: E[log w] is a log z + b log(1 - z), the log of a beta density\n      %s <- %s\n", z,

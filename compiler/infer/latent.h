@@ -47,7 +47,8 @@ struct LatentPlan {
   QFamily family; /* of q */
   Form form;     /* of the range: what E[log w] may be for a closed step */
   bool closed;   /* E[log w] has that form */
-  bool gradient; /* the step is along the gradient: sum[0] is dF/dz */
+  bool gradient; /* the step is along the gradient: sum[0] is dF/dz, or dF/dmean, and sum[1] the derivative of
+                  E[log w] by the variance */
   bool concave;  /* QUADRATIC: each component provably has a top, or is flat */
   Obstacle why;  /* not closed: what is in the way */
   TermList sum[2]; /* real terms over the latent's own indices, to be added up: the coefficients a, b as above
@@ -77,9 +78,18 @@ static inline bool is_random(const LatentPlan *l) { return l->family != Q_FAMILY
 bool expected_stats(const Plan *p, const Monomial *x, int skip, Term **e, Obstacle *why);
 /* E over the latents whose q is no point, as a function of those that are points; NULL, and why. */
 Term *expected_over_random(const Plan *p, const Monomials *poly, Obstacle *why);
-/* E_q[t] as a term in moments; t itself where no latent in it is random.  NULL, and why. */
-Term *expected_term(const Plan *p, Term *t, Obstacle *why);
 /* E_q of the sum of monomials less its value at the means; NULL, with no obstacle: 0. */
 Term *mean_correction(const Plan *p, const Monomials *poly, Obstacle *why);
+/* Does t mention a latent, as a variable, whose q is no point? */
+bool any_random(const Plan *p, const Term *t);
+
+/* ---- mean.c ------------------------------------------------------------------------------------------------------ */
+
+/* E_q[t] less t at the means, NULL: 0.  False, and why: it is not known. */
+bool mean_surplus(const Plan *p, Term *t, Term **surplus, Obstacle *why);
+/* t with the means of what is random. */
+Term *at_means(const Plan *p, Term *t);
+/* E_q[t] as a term in moments; t itself where no latent in it is random.  NULL, and why. */
+Term *expected_term(const Plan *p, Term *t, Obstacle *why);
 
 #endif

@@ -1,9 +1,9 @@
-/* moment: expectations under q, which treats components of latents as independent.
+/* moment: expectations of monomials under q, which treats components of latents as independent.
  *
  *   E[z] = mean    E[z^2] = mean^2 + Var[z]    E[log z], E[log(1 - z)]: moments of their own
- *   E[z_a z_b] = mean_a mean_b + 1(a = b) Var[z_a]
+ *   powers and products of components of a normal: normal_moment.c
  * For a point all of them are values at the point. */
-#include "infer/latent.h"
+#include "infer/latent_plan.h"
 
 static Arena *arena_of(const Plan *p) { return p->arena; }
 
@@ -20,7 +20,7 @@ static Term *moment(const Plan *p, const Stat *s, Moment which) {
 }
 
 /* The statistic at the mean of its latent. */
-static Term *at_mean(const Plan *p, const Stat *s) {
+Term *stat_at_mean(const Plan *p, const Stat *s) {
   Arena *a = arena_of(p);
   Term *z = moment(p, s, MOMENT_MEAN);
   switch (s->kind) {
@@ -34,13 +34,14 @@ static Term *at_mean(const Plan *p, const Stat *s) {
 /* E of one statistic; NULL, and why. */
 static Term *expected_stat(const Plan *p, const Stat *s, Obstacle *why) {
   Arena *a = arena_of(p);
-  if (!is_random(plan_of(p, s->ref))) return at_mean(p, s);
+  if (!is_random(plan_of(p, s->ref))) return stat_at_mean(p, s);
   QFamily family = plan_of(p, s->ref)->family;
   switch (s->kind) {
   case STAT_POWER:
-    if (s->power == 1) return at_mean(p, s);
+    if (s->power == 1) return stat_at_mean(p, s);
+    if (is_normal_power(p, s)) return normal_power(a, s, 0);
     if (s->power != 2) break;
-    return make_sum(a, at_mean(p, s), moment(p, s, MOMENT_VARIANCE));
+    return make_sum(a, stat_at_mean(p, s), moment(p, s, MOMENT_VARIANCE));
   case STAT_LOG:
     if (family == Q_FAMILY_NORMAL) break;
     return moment(p, s, MOMENT_LOG);
@@ -52,16 +53,6 @@ static Term *expected_stat(const Plan *p, const Stat *s, Obstacle *why) {
   return NULL;
 }
 
-/* Of two references of one latent: where they are the same component. */
-static Term *coincide(const Plan *p, const Stat *s, const Stat *t) {
-  Arena *a = arena_of(p);
-  Term *same = NULL;
-  for (uint32_t i = 0; i < s->ref->args.n; i++)
-    if (!term_equal(s->ref->args.at[i], t->ref->args.at[i]))
-      same = make_and(a, same, term_op2(a, OP_EQ, s->ref->args.at[i], t->ref->args.at[i], s->ref->span));
-  return same ? same : term_bool(a, true, s->ref->span);
-}
-
 static int partner(const Plan *p, const Monomial *x, uint32_t i, int skip) {
   if (!is_random(plan_of(p, x->stats.at[i].ref))) return -1;
   for (uint32_t k = 0; k < x->stats.n; k++)
@@ -69,17 +60,23 @@ static int partner(const Plan *p, const Monomial *x, uint32_t i, int skip) {
   return -1;
 }
 
-/* Both are first powers of one normal latent. */
-static bool is_pair(const Plan *p, const Stat *s, const Stat *t) {
-  return plan_of(p, s->ref)->family == Q_FAMILY_NORMAL && s->kind == STAT_POWER && t->kind == STAT_POWER &&
-         s->power == 1 && t->power == 1;
-}
-
-static Term *expected_pair(const Plan *p, const Stat *s, const Stat *t) {
-  Arena *a = arena_of(p);
-  Term *both = term_op2(a, OP_MUL, moment(p, s, MOMENT_MEAN), moment(p, t, MOMENT_MEAN), s->ref->span);
-  Term *var = term_if(a, coincide(p, s, t), moment(p, s, MOMENT_VARIANCE), term_real(a, 0, s->ref->span), s->ref->span);
-  return make_sum(a, both, var);
+/* E of the product of number i with all others of its latent. */
+static Term *expected_group(const Plan *p, const Monomial *x, uint32_t i, int skip, Obstacle *why) {
+  Stats group = {0};
+  double degree = 0;
+  for (uint32_t k = i; k < x->stats.n; k++) {
+    const Stat *s = &x->stats.at[k];
+    if ((int)k == skip || s->ref->latent != x->stats.at[i].ref->latent) continue;
+    if (!is_normal_power(p, s)) {
+      cannot(s->ref, why, "a product of components of a latent whose q is no point");
+      return NULL;
+    }
+    vec_push(arena_of(p), &group, *s);
+    degree += s->power;
+  }
+  if (degree <= NORMAL_DEGREE) return normal_product(arena_of(p), &group);
+  cannot(x->stats.at[i].ref, why, "a product of so many components of a latent");
+  return NULL;
 }
 
 bool expected_stats(const Plan *p, const Monomial *x, int skip, Term **e, Obstacle *why) {
@@ -89,21 +86,15 @@ bool expected_stats(const Plan *p, const Monomial *x, int skip, Term **e, Obstac
     if ((int)i == skip) continue;
     int k = partner(p, x, i, skip);
     Term *one;
-    if (k < 0)
-      one = expected_stat(p, s, why);
-    else if (!is_pair(p, s, &x->stats.at[k]))
-      return cannot(s->ref, why, "a product of components of a latent whose q is no point");
-    else if ((uint32_t)k < i)
-      continue;
-    else
-      one = expected_pair(p, s, &x->stats.at[k]);
+    if (k >= 0 && (uint32_t)k < i) continue;
+    one = k < 0 ? expected_stat(p, s, why) : expected_group(p, x, i, skip, why);
     if (!one) return false;
     *e = make_product(arena_of(p), *e, one);
   }
   return true;
 }
 
-static Term *sum_monomial(const Plan *p, const Monomial *x, Term *stats) {
+Term *sum_monomial(const Plan *p, const Monomial *x, Term *stats) {
   Arena *a = arena_of(p);
   Term *t = make_scaled(a, x->scale, make_product(a, x->coef, stats));
   if (x->cond) t = term_if(a, x->cond, t, term_real(a, 0, t->span), t->span);
@@ -111,7 +102,7 @@ static Term *sum_monomial(const Plan *p, const Monomial *x, Term *stats) {
   return t;
 }
 
-static bool any_random(const Plan *p, const Term *t) {
+bool any_random(const Plan *p, const Term *t) {
   if (t->kind == TERM_LATENT && t->moment == MOMENT_VALUE && is_random(plan_of(p, t))) return true;
   for (uint32_t i = 0; i < t->args.n; i++)
     if (any_random(p, t->args.at[i])) return true;
@@ -133,13 +124,14 @@ static Term *correction_of(const Plan *p, const Monomial *x, Obstacle *why) {
   if (n == 1) { /* the others times E[s] - s(mean) */
     const Stat *s = &x->stats.at[moved];
     if (!expected_stats(p, x, moved, &e, why)) return NULL;
+    if (is_normal_power(p, s)) return make_product(a, e, normal_power(a, s, 1));
     if (s->kind == STAT_POWER && s->power == 2) return make_product(a, e, moment(p, s, MOMENT_VARIANCE));
     Term *one = expected_stat(p, s, why);
-    return one ? make_product(a, e, term_op2(a, OP_SUB, one, at_mean(p, s), s->ref->span)) : NULL;
+    return one ? make_product(a, e, term_op2(a, OP_SUB, one, stat_at_mean(p, s), s->ref->span)) : NULL;
   }
   if (!expected_stats(p, x, -1, &e, why)) return NULL;
   Term *mean = NULL;
-  for (uint32_t i = 0; i < x->stats.n; i++) mean = make_product(a, mean, at_mean(p, &x->stats.at[i]));
+  for (uint32_t i = 0; i < x->stats.n; i++) mean = make_product(a, mean, stat_at_mean(p, &x->stats.at[i]));
   return term_op2(a, OP_SUB, e, mean, e->span);
 }
 
@@ -159,17 +151,4 @@ Term *expected_over_random(const Plan *p, const Monomials *poly, Obstacle *why) 
     sum = make_sum(arena_of(p), sum, sum_monomial(p, &poly->at[i], e));
   }
   return sum;
-}
-
-/* The value at the means, corrected: what does not depend on latents stays as it is written. */
-Term *expected_term(const Plan *p, Term *t, Obstacle *why) {
-  if (!any_random(p, t)) return t;
-  Monomials poly;
-  if (t->type != TYPE_REAL || !collect_monomials((Model *)p->model, t, &poly, why)) {
-    if (!why->text)
-      *why = (Obstacle){t->span, "no polynomial, logarithm or product of them"};
-    return NULL;
-  }
-  Term *c = mean_correction(p, &poly, why);
-  return why->text ? NULL : c ? make_sum(arena_of(p), t, c) : t;
 }

@@ -239,21 +239,52 @@ static void add_closed(Plan *p, LatentPlan *l, const Statement *s) {
   }
 }
 
-static void add_slope(Plan *p, LatentPlan *l, const Statement *s) {
+/* t with one number of a latent's q in place of another. */
+static Term *exchange(const Plan *p, Term *t, const Latent *z, Moment from, Moment to) {
+  if (!(t->mentions & MENTIONS_LATENT)) return t;
+  Term *u = NEW(p->arena, Term);
+  *u = *t;
+  u->args = (TermVec){0};
+  for (uint32_t i = 0; i < t->args.n; i++) vec_push(p->arena, &u->args, exchange(p, t->args.at[i], z, from, to));
+  if (t->kind == TERM_LATENT && t->latent == z && t->moment == from) u->moment = to;
+  return term_finish(u);
+}
+
+/* Adds dt/dz to coefficient k, or, of a z whose q is no point, the derivative by one of the numbers of q: that stands
+ * for the variable meanwhile. */
+static bool add_derivative(Plan *p, LatentPlan *l, const Statement *s, Term *t, int k, Moment by, Obstacle *why) {
   Monomials d;
-  Obstacle why = {0};
-  Term *t = s->random ? expected_over_random(p, &s->poly, &why) : s->t;
-  if (!t && s->t && !why.text) return; /* nothing moves it */
-  if (!t || !differentiate((Model *)p->model, t, &d, &why)) {
-    if (!why.text) why = s->why;
-    plan_refuse(p, why.span, arena_printf(p->arena, "no step for '%s' is known here: %s", name(p, l->z), why.text),
-                NULL);
-    return;
-  }
+  if (by != MOMENT_VALUE) t = exchange(p, t, l->z, by, MOMENT_VALUE);
+  if (!differentiate((Model *)p->model, t, &d, why)) return false;
   only_where_it_exists(p, s->w, &d);
-  for (uint32_t m = 0; m < d.n; m++)
-    if (d.at[m].stats.at[0].ref->latent == l->z)
-      push(p, l, 0, component_statistic((Model *)p->model, &s->w->plates, &d.at[m], 0, NULL));
+  for (uint32_t m = 0; m < d.n; m++) {
+    if (d.at[m].stats.at[0].ref->latent != l->z) continue;
+    Term *c = component_statistic((Model *)p->model, &s->w->plates, &d.at[m], 0, NULL);
+    push(p, l, k, by == MOMENT_VALUE ? c : exchange(p, c, l->z, MOMENT_VALUE, by));
+  }
+  return true;
+}
+
+/* E of its log weight over what is random, but for a constant; NULL: a constant. */
+static Term *mean_of(const Plan *p, const Statement *s, Obstacle *why) {
+  if (!s->random) return s->t;
+  if (s->collected && is_low(p, &s->poly)) return expected_over_random(p, &s->poly, why);
+  Term *surplus;
+  return mean_surplus(p, s->t, &surplus, why) ? make_sum(p->arena, at_means(p, s->t), surplus) : NULL;
+}
+
+static void add_slope(Plan *p, LatentPlan *l, const Statement *s) {
+  Obstacle why = {0};
+  Term *t = mean_of(p, s, &why);
+  if (!t && s->t && !why.text) return; /* nothing moves it */
+  bool known = t != NULL;
+  if (known && is_random(l))
+    known = add_derivative(p, l, s, t, 0, MOMENT_MEAN, &why) && add_derivative(p, l, s, t, 1, MOMENT_VARIANCE, &why);
+  else if (known)
+    known = add_derivative(p, l, s, t, 0, MOMENT_VALUE, &why);
+  if (known) return;
+  if (!why.text) why = s->why;
+  plan_refuse(p, why.span, arena_printf(p->arena, "no step for '%s' is known here: %s", name(p, l->z), why.text), NULL);
 }
 
 /* ---- the plan ---------------------------------------------------------------------------------------------------- */
@@ -270,6 +301,22 @@ const char *form_text(Form f) {
   return "of a known form";
 }
 
+/* The natural gradient of F by a conjugate q's natural parameters is where the closed step goes less where they are
+ * (Hoffman et al. 2013): along it there is nothing else to do. */
+static void refuse_conjugate(Plan *p, const LatentPlan *l) {
+  if (l->closed)
+    plan_refuse(p, l->line->span,
+                arena_printf(p->arena, "'method = gradient' does not go with 'q = conjugate' ('%s'), %s", name(p, l->z),
+                             "whose step is closed"),
+                "'damping = 1 - r' makes of the closed step the step of rate r along the natural gradient");
+  else
+    plan_refuse(p, l->line->span,
+                arena_printf(p->arena, "no closed step for '%s', which 'q = conjugate' needs: %s is not %s (%s)",
+                             name(p, l->z), "its log weight", form_text(l->form), l->why.text),
+                l->family == Q_FAMILY_NORMAL ? "'q = gaussian' takes gradient steps"
+                                             : "'q = point' takes gradient steps");
+}
+
 static void choose_step(Plan *p, LatentPlan *l) {
   l->gradient = !l->closed || l->line->step == STEP_GRADIENT;
   if (!l->gradient) return;
@@ -277,11 +324,8 @@ static void choose_step(Plan *p, LatentPlan *l) {
     const char *text = arena_printf(p->arena, "no closed step for '%s': its log weight is not %s (%s)", name(p, l->z),
                                     form_text(l->form), l->why.text);
     plan_refuse(p, l->line->span, text, "with 'method = gradient' it takes gradient steps");
-  } else if (is_random(l)) {
-    plan_refuse(
-        p, l->line->span,
-        arena_printf(p->arena, "gradient steps of a q that is no point are not compiled yet ('%s')", name(p, l->z)),
-        "with 'q = point' the step is along the gradient");
+  } else if (is_random(l) && l->line->q == Q_CONJUGATE) {
+    refuse_conjugate(p, l);
   }
 }
 

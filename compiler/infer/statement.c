@@ -110,7 +110,8 @@ bool statement_mentions(const Statement *s, const Latent *z) {
 static void refuse_random(Plan *p, const Statement *s) {
   plan_refuse(p, s->why.span,
               arena_printf(p->arena, "%s has no expectation in closed form under a q that is no point", s->why.text),
-              "with 'q = point' the weight may be any function of the latent");
+              "means are known of polynomials and of exponentials of what is affine; with 'q = point' the weight may "
+              "be any function of the latent");
 }
 
 /* What a statement over edges adds counts only where their copy exists, also where no edge stands in it. */
@@ -129,12 +130,16 @@ void only_where_it_exists(Plan *p, const Weight *w, Monomials *poly) {
 
 static void collect_statement(Plan *p, Statements *all, Weight *w) {
   Statement s = {.w = w};
+  Obstacle no_mean = {0};
   s.t = statement_term(p, w, &s.why);
   s.collected = s.t && collect_monomials((Model *)p->model, s.t, &s.poly, &s.why);
   s.random = any_random_in(p, w->value) || any_random_in(p, w->left);
   for (uint32_t i = 0; i < w->params.n; i++) s.random |= any_random_in(p, w->params.at[i]);
-  if (s.collected) p->latents->correction[w->id] = mean_correction(p, &s.poly, &s.why);
-  if (s.random && s.why.text) refuse_random(p, &s);
+  bool low = s.collected && is_low(p, &s.poly);
+  if (low || !s.random) p->latents->correction[w->id] = s.collected ? mean_correction(p, &s.poly, &no_mean) : NULL;
+  else if (s.t) mean_surplus(p, s.t, &p->latents->correction[w->id], &no_mean);
+  if (no_mean.text) s.why = no_mean;
+  if (s.random && (!s.t || no_mean.text)) refuse_random(p, &s);
   only_where_it_exists(p, w, &s.poly);
   vec_push(p->arena, all, s);
 }

@@ -116,9 +116,13 @@ static Val rate_of(Context *x, const LatentPlan *l) {
   return build_convert(B(x), eval(&top, l->line->rate), IR_WIDE);
 }
 
-/* A step along the gradient b - precision z. */
-static Val along_gradient(Context *x, const LatentPlan *l, Val b, Val precision, Val old) {
-  return add(x, old, mul(x, rate_of(x, l), sub(x, b, mul(x, precision, old))));
+/* z, or the mean, along dF/dz, and the log of a variance along v d/dv (E[log w] + log(v) / 2). */
+static Top along_gradient(Context *x, const LatentPlan *l, Val slope, Val by_variance, Val old, Val old_variance) {
+  Top t = {add(x, old, mul(x, rate_of(x, l), slope)), 0};
+  if (l->family != Q_FAMILY_NORMAL) return t;
+  Val by_log = add(x, mul(x, old_variance, by_variance), wide(x, 0.5));
+  t.variance = mul(x, old_variance, build_1(B(x), IR_EXP, mul(x, rate_of(x, l), by_log)));
+  return t;
 }
 
 static void store_top(Context *x, const LatentState *s, Top t, const Val *place) {
@@ -205,7 +209,8 @@ static void step_quadratic_if_concave(Derive *d, const LatentPlan *l) {
   close_components(&n);
   Context x = {.d = d};
   Val up = bends_up(&x, &k);
-  if (l->line->step == STEP_CLOSED || l->family != Q_FAMILY_POINT) {
+  bool may_slope = l->line->step == STEP_AUTO && l->line->q != Q_CONJUGATE;
+  if (!may_slope) {
     d->b.span = l->line->span;
     build_check(&d->b, IR_CHECK_CONCAVE, up, build_int(&d->b, 0), d->iteration->step);
   }
@@ -214,8 +219,10 @@ static void step_quadratic_if_concave(Derive *d, const LatentPlan *l) {
   Val old = old_mean(&n.x, s, n.place), old_variance = old_variance_of(&n.x, s, n.place);
   Val b = build_load(&d->b, k.b, n.place), precision = build_load(&d->b, k.precision, n.place);
   Top t = damp_top(&n.x, l, top_of(&n.x, l, b, precision, old, old_variance), old, old_variance);
-  Val slope = damped(&n.x, l, along_gradient(&n.x, l, b, precision, old), old);
-  if (l->line->step == STEP_AUTO && l->family == Q_FAMILY_POINT) t.mean = select(&n.x, up, slope, t.mean);
+  Val slope = sub(&n.x, b, mul(&n.x, precision, old)), by_variance = mul(&n.x, wide(&n.x, -0.5), precision);
+  Top along = damp_top(&n.x, l, along_gradient(&n.x, l, slope, by_variance, old, old_variance), old, old_variance);
+  if (may_slope) t.mean = select(&n.x, up, along.mean, t.mean);
+  if (may_slope && t.variance) t.variance = select(&n.x, up, along.variance, t.variance);
   store_top(&n.x, s, t, n.place);
   close_components(&n);
 }
@@ -327,8 +334,8 @@ static void step_simplex_mode(Derive *d, const LatentPlan *l) {
 /* ---- along the gradient ---------------------------------------------------------------------------------------------
  *
  * u <- u + rate dF/du in coordinates u of the range: z itself, log z, logit z, logarithms of a vector's components up
- * to a common term.  With g = dF/dz:  dF/dlog z = z g;  dF/dlogit z = z (1 - z) g;  dF/du_k = z_k (g_k - sum_i z_i
- * g_i). */
+ * to a common term; of a normal q its mean and the logarithm of its variance.  With g = dF/dz:  dF/dlog z = z g;
+ * dF/dlogit z = z (1 - z) g;  dF/du_k = z_k (g_k - sum_i z_i g_i). */
 
 static Val moved(Context *x, const LatentPlan *l, Val z, Val g) {
   Val one = wide(x, 1), rate = rate_of(x, l);
@@ -388,8 +395,13 @@ static void step_gradient(Derive *d, const LatentPlan *l) {
   }
   Components n = open_components((Context){.d = d}, l->z);
   Coefficients c = coefficients(&n, l);
-  Val old = old_mean(&n.x, s, n.place);
-  build_store(&d->b, s->fresh[PART_MEAN], damped(&n.x, l, moved(&n.x, l, old, c.at[0]), old), n.place);
+  Val old = old_mean(&n.x, s, n.place), old_variance = old_variance_of(&n.x, s, n.place);
+  if (l->family == Q_FAMILY_NORMAL) {
+    Top t = along_gradient(&n.x, l, c.at[0], c.at[1], old, old_variance);
+    store_top(&n.x, s, damp_top(&n.x, l, t, old, old_variance), n.place);
+  } else {
+    build_store(&d->b, s->fresh[PART_MEAN], damped(&n.x, l, moved(&n.x, l, old, c.at[0]), old), n.place);
+  }
   close_components(&n);
 }
 

@@ -22,15 +22,15 @@ static void snapshot(World *w) {
 
 static int64_t steps_of(World *w, const Infer *line) { return line->steps ? world_int(w, line->steps) : 0; }
 
-bool world_infer_latents(World *w) {
-  if (!latent_start(w) || !world_infer_components(w)) return false;
+static bool infer(World *w, bool fine) {
+  if (!latent_start(w, fine) || !world_infer_components(w)) return false;
   snapshot(w);
   int64_t last = 0;
   for (uint32_t k = 0; k < w->model->infers.n; k++) {
     const Infer *line = w->model->infers.at[k];
     if (line->method == INFER_COLLAPSED && steps_of(w, line) > last) last = steps_of(w, line);
   }
-  for (int64_t s = 1; s <= last && !w->failed; s++) {
+  for (int64_t s = 1; s <= last && !w->failed && !w->q->too_coarse; s++) {
     for (uint32_t k = 0; k < w->model->infers.n && !w->failed; k++) {
       Infer *line = w->model->infers.at[k];
       if (line->method != INFER_COLLAPSED || s > steps_of(w, line) || w->q->resting[line->id]) continue;
@@ -40,6 +40,21 @@ bool world_infer_latents(World *w) {
     if (!w->failed) snapshot(w);
   }
   return !w->failed;
+}
+
+/* Does a line ask for gradient steps of a normal q? */
+static bool asks_for_slopes(const Model *m) {
+  for (uint32_t k = 0; k < m->infers.n; k++)
+    if (m->infers.at[k]->method == INFER_COLLAPSED && m->infers.at[k]->step == STEP_GRADIENT &&
+        m->infers.at[k]->q == Q_GAUSSIAN)
+      return true;
+  return false;
+}
+
+/* Anew where a step turns out to have been taken by rules that were not for it. */
+bool world_infer_latents(World *w) {
+  bool ok = infer(w, asks_for_slopes(w->model));
+  return w->q && w->q->too_coarse && !w->failed ? infer(w, true) : ok;
 }
 
 static double query_elbo(World *w, const Term *t) {

@@ -3,7 +3,8 @@
  * Components of a latent that q treats as one are a block: a point, a Gaussian or a conjugate component
  * alone, or all components of one dirichlet vector.  Expectations under q use, for every block, nodes and
  * weights that are exact for the functions that a log weight may be where a step has a closed form:
- * quadratics for a normal, log z and log(1 - z) for a beta, and so on. */
+ * quadratics for a normal, log z and log(1 - z) for a beta, and so on; where a normal takes gradient steps (`fine`)
+ * they are those of Gauss and Hermite. */
 #ifndef ATTN_ORACLE_LATENT_H
 #define ATTN_ORACLE_LATENT_H
 
@@ -44,18 +45,21 @@ struct LatentState {
   VEC(LocalWeight) locals; /* while a line moves */
   bool random;            /* some block is no point */
   bool lost;              /* some step could not be judged */
+  bool fine;              /* log weights may be no quadratics of a normal latent: rules are for any smooth function */
+  bool too_coarse;        /* they should have been */
 };
 
 LatentRange latent_range(const Latent *l);
 Infer *latent_line(const World *w, const Latent *l);
 
 /* latent_start.c: q before the first step. */
-bool latent_start(World *w);
+bool latent_start(World *w, bool fine);
 
 /* latent_rule.c */
 typedef struct Rule { uint32_t n; double *nodes /* [n, block places] */, *weights; } Rule;
-/* For log weights (few nodes, exact for the family's own functions), on scratch. */
-Rule latent_log_weight_rule(World *w, const Block *b);
+/* For log weights (few nodes, exact for the family's own functions), on scratch.  together: how many blocks are
+ * integrated over at once. */
+Rule latent_log_weight_rule(World *w, const Block *b, uint32_t together);
 /* For anything smooth, about 1e-12; a dirichlet component alone is its beta marginal. */
 Rule latent_fine_rule(World *w, const Block *b, uint32_t place);
 void latent_block_mean(World *w, const Block *b); /* puts the mean of q into w->z */
@@ -67,6 +71,8 @@ bool latent_solve(double *a, double *b, uint32_t n);
  * stand where w->z has them; NAN once the run has failed. */
 void latent_objective_begin(World *w);
 double latent_objective(World *w);
+/* The part of it that looks at a place whose q is normal. */
+double latent_objective_at(World *w, uint32_t place);
 /* The objective's change since `latent_change_begin`, and the size of the log weights that changed, weighed as they
  * are. What did not change takes no part: a change by weights of small probability is as exact as they are. */
 typedef struct LatentChange { long double by; double scale; } LatentChange;
@@ -85,6 +91,9 @@ static inline bool latent_agrees(double a, double b, double scale) { return fabs
 static inline double latent_damped(double fresh, double old, double damping) {
   return damping == 0 ? fresh : (1 - damping) * fresh + damping * old;
 }
+
+/* latent_gradient.c: moves them by `rate` along the gradient of F. */
+void latent_take_gradient(World *w, const LatentPlaces *p, double rate, double damping);
 
 /* latent_step.c: one step of an `infer` line with the edge posterior held. */
 void latent_step(World *w, Infer *line);

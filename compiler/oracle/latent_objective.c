@@ -81,18 +81,32 @@ static void forget_values(World *w, const LocalWeight *l) {
   for (uint32_t i = 0; l->values && l->n && i < l->f->n_scope; i++) w->value[l->f->scope[i]] = UNKNOWN_VALUE;
 }
 
-double latent_objective(World *w) {
+enum { ANY_PLACE = UINT32_MAX };
+
+/* Does the log weight, its copies' values being seen, look at the place? */
+static bool looks_at(World *w, const Factor *f, uint32_t place) {
+  if (place == ANY_PLACE) return true;
+  latent_touch_begin(w);
+  factor_log_w(w, f);
+  return w->q->touched[place];
+}
+
+static double objective(World *w, uint32_t place) {
   long double total = 0;
   for (uint32_t k = 0; k < w->q->locals.n && !w->failed; k++) {
     const LocalWeight *l = &w->q->locals.at[k];
     for (uint64_t n = 0; n < l->n && !w->failed; n++) {
       see_values(w, l, n);
-      total += l->p[n] * factor_expected_log_w(w, l->f);
+      if (looks_at(w, l->f, place)) total += l->p[n] * factor_expected_log_w(w, l->f);
     }
     forget_values(w, l);
   }
   return w->failed ? NAN : (double)total;
 }
+
+double latent_objective(World *w) { return objective(w, ANY_PLACE); }
+
+double latent_objective_at(World *w, uint32_t place) { return objective(w, place); }
 
 void latent_change_begin(World *w) {
   for (uint32_t k = 0; k < w->q->locals.n && !w->failed; k++) {

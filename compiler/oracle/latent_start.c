@@ -203,8 +203,9 @@ static void start_all(World *w, PriorOf *priors) {
                    sym_text(m->names, m->latents.at[k]->name));
 }
 
-bool latent_start(World *w) {
+bool latent_start(World *w, bool fine) {
   LatentState *q = w->q = NEW(w->arena, LatentState);
+  q->fine = fine;
   const Model *m = w->model;
   q->param = NEW_ARRAY(w->arena, double, 2 * (size_t)w->places.n);
   q->block_of = NEW_ARRAY(w->arena, uint32_t, w->places.n);

@@ -3,7 +3,7 @@
  *
  * The objective is looked at from outside.  A quadratic is known from its values (latent_quadratic.c), a log
  * density of the beta, gamma or dirichlet kind from its values at a few points of the range.  It is checked at
- * further points, and what fits neither takes a gradient step with a numerical gradient. */
+ * further points, and what fits neither takes a gradient step (latent_gradient.c). */
 #include <math.h>
 
 #include "base/ice.h"
@@ -110,63 +110,6 @@ static bool take_form(World *w, Block *b, LatentRange range, double damping) {
   if (b->family != FAMILY_POINT) return set_conjugate(w, b, range, c, damping);
   point_at_mode(w, b, range, c, damping);
   return true;
-}
-
-/* ---- gradient steps ---------------------------------------------------------------------------------------------- */
-
-/* Moves one coordinate (log, logit, log ratios where the range is bounded) by d. */
-static void shift(World *w, const Block *b, LatentRange range, uint32_t k, double d) {
-  double *z = &w->z[b->first];
-  if (range == RANGE_REAL) z[k] += d;
-  if (range == RANGE_POSITIVE) z[k] *= exp(d);
-  if (range == RANGE_UNIT) z[k] = z[k] * exp(d) / (1 - z[k] + z[k] * exp(d));
-  if (range != RANGE_SIMPLEX) return;
-  double sum = 0;
-  z[k] *= exp(d);
-  for (uint32_t i = 0; i < b->n; i++) sum += z[i];
-  for (uint32_t i = 0; i < b->n; i++) z[i] /= sum;
-}
-
-static double difference(World *w, const Block *b, LatentRange range, uint32_t k, double h, const double *saved) {
-  shift(w, b, range, k, h);
-  double up = latent_objective(w);
-  memcpy(w->z + b->first, saved, b->n * sizeof *saved);
-  shift(w, b, range, k, -h);
-  double down = latent_objective(w);
-  memcpy(w->z + b->first, saved, b->n * sizeof *saved);
-  return (up - down) / (2 * h);
-}
-
-enum { LEVELS = 4 };
-
-/* Central differences at h, h / 2, h / 4, h / 8, extrapolated (Richardson). */
-static double slope(World *w, const Block *b, LatentRange range, uint32_t k) {
-  ArenaMark mark = arena_mark(w->scratch);
-  double *saved = NEW_ARRAY(w->scratch, double, b->n), d[LEVELS];
-  memcpy(saved, w->z + b->first, b->n * sizeof *saved);
-  for (int i = 0; i < LEVELS; i++) d[i] = difference(w, b, range, k, ldexp(0.01, -i), saved);
-  arena_release(w->scratch, mark);
-  for (int order = 1; order < LEVELS; order++)
-    for (int i = LEVELS - 1; i >= order; i--) d[i] += (d[i] - d[i - 1]) / (ldexp(1, 2 * order) - 1);
-  return d[LEVELS - 1];
-}
-
-/* All slopes first, then all moves. */
-static void gradient_step(World *w, const LatentPlaces *p, double rate, double damping) {
-  ArenaMark mark = arena_mark(w->scratch);
-  double *slopes = NEW_ARRAY(w->scratch, double, p->n), *old = NEW_ARRAY(w->scratch, double, p->n);
-  for (uint32_t k = 0; k < p->n; k++) {
-    const Block *b = &w->q->blocks.at[w->q->block_of[p->at[k]]];
-    if (b->family != FAMILY_POINT) w->q->lost = true;
-    old[k] = w->z[p->at[k]];
-    slopes[k] = slope(w, b, latent_range(w->places.at[p->at[k]].latent), p->at[k] - b->first);
-  }
-  for (uint32_t k = 0; k < p->n; k++) {
-    const Block *b = &w->q->blocks.at[w->q->block_of[p->at[k]]];
-    shift(w, b, latent_range(w->places.at[p->at[k]].latent), p->at[k] - b->first, rate * slopes[k]);
-  }
-  for (uint32_t k = 0; k < p->n; k++) w->z[p->at[k]] = latent_damped(w->z[p->at[k]], old[k], damping);
-  arena_release(w->scratch, mark);
 }
 
 /* ---- a line ------------------------------------------------------------------------------------------------------ */
@@ -293,7 +236,7 @@ static void update_line(World *w, const Infer *line) {
     if (line->step == STEP_CLOSED)
       world_fault(w, line->span, "no closed step for '%s'", sym_text(w->model->names, l->name));
   }
-  if (left.n && !w->failed) gradient_step(w, &left, rate, damping);
+  if (left.n && !w->failed) latent_take_gradient(w, &left, rate, damping);
 }
 
 static void watched(const World *w, const Infer *line, uint32_t *first, uint32_t *end, uint32_t k) {

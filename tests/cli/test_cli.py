@@ -755,7 +755,8 @@ class Latents(Cli):
         at = r"m\.attn:7:3: error: no closed step 1 for 'a', 'b': "
         self.refused("potential exp(3 * a * b)", "infer a, b by collapsed(steps = 1)", says=at)
         self.refused("potential exp(g * sq(a) + sq(b))", "infer a, b by collapsed(steps = 1, method = closed)", says=at)
-        self.refused("potential exp(g * sq(a))", "infer a, b by collapsed(steps = 1, q = gaussian)", says=at)
+        for q in ("gaussian, method = closed", "conjugate"):
+            self.refused("potential exp(g * sq(a))", f"infer a, b by collapsed(steps = 1, q = {q})", says=at)
 
     def test_no_posterior(self):
         text = "model m(N) {\n  data c: [N]\n  latent t: real\n  prior t ~ beta(1, 1)\n  for j in N { potential t ^ c[j] }\n"
@@ -768,7 +769,25 @@ class Latents(Cli):
         self.refused("potential exp(tanh(a))", "infer a by collapsed(steps = 1, method = closed)", "infer b by collapsed(steps = 1)",
                      says=("m.attn:7:3", "no closed step for 'a'", "'tanh' of a latent", "method = gradient"))
         self.refused("potential exp(tanh(a))", "infer a by collapsed(steps = 1, q = gaussian)", "infer b by collapsed(steps = 1)",
-                     says=("m.attn:6:17", "no expectation in closed form", "q = point"))
+                     says=("m.attn:6:17", "'tanh' of a latent has no expectation in closed form", "q = point"))
+        self.refused("potential exp(-exp(a) * b)", "infer a, b by collapsed(steps = 1, q = gaussian)",
+                     says=("m.attn:6:18", "'exp' of a latent has no expectation in closed form", "affine"))
+        lines = ("infer a by collapsed(steps = 1, q = conjugate{})", "infer b by collapsed(steps = 1)")
+        self.refused(lines[0].format(", method = gradient"), lines[1], says=("m.attn:6:3", r"'q = conjugate' \('a'\)", "damping = 1 - r"))
+        self.refused("potential exp(-a ^ 4)", lines[0].format(""), lines[1], says=("m.attn:7:3", "no closed step for 'a'", "q = gaussian"))
+
+    def test_gaussian_along_the_gradient(self):
+        """F(m, v) = sum_j c_j m - N e^(m + v / 2) - (m^2 + v) / 2 + log(v) / 2 of a rate e^z, z ~ normal(0, 1)."""
+        text = "model m(N) {\n data c: int[N]\n latent z: real\n prior z ~ normal(0, 1)\n for j in N { observe c[j] ~ poisson(exp(z)) }\n"
+        text += " infer z by collapsed(steps = 2, q = gaussian, rate = 0.1)\n out m = param(z, 1)\n out s = param(z, 2)\n}\n"
+        c, m, v = np.array([2, 0, 3]), 0.0, 1.0
+        for _ in range(2):
+            rate = 3 * np.exp(m + v / 2)
+            m, v = m + 0.1 * (c.sum() - rate - m), v * np.exp(0.1 * (v * (-rate / 2 - 0.5) + 0.5))
+        path = self.file("m.attn", text)
+        self.assertIn("log of the variance <- log variance + 0.1 (variance h + 1/2)", self.attn("explain", path).stdout)
+        self.attn("run", path, self.save("c", c), "--precision=f64", "-o", "out/")
+        np.testing.assert_allclose([np.load(self.path(f"out/{name}.npy")) for name in "ms"], [m, np.sqrt(v)], rtol=1e-12)
 
     def test_a_start_that_needs_itself(self):
         text = "model m(N) {\n  data x: [N]\n  latent z[k in 2]: real\n  for k in 2 { prior z[k] ~ normal(z[1 - k], 1) }\n"

@@ -23,6 +23,7 @@ typedef struct Gen {
   const char *size;  /* its size, likewise */
   const char *data;  /* declarations */
   bool closed;       /* everything so far has a closed step */
+  bool opaque;       /* something has no mean under a normal q */
   Join join;
   const char *edge;  /* the choice of copy j */
 } Gen;
@@ -65,7 +66,7 @@ static const char *prior(Gen *g, const Unknown *z) {
   case LINE_SCALAR:
     if (z->flat) return "";
     if (chance(g, 10) && !z->conjugate) {
-      g->closed = false;
+      g->closed = false, g->opaque = true;
       return TEXT(g, "  for k in K { prior %s ~ student_t(4, 0.3, %s) }\n", left, scales[below(g, 3)]);
     }
     if (chance(g, 30))
@@ -91,7 +92,7 @@ static const char *declaration(Gen *g, const Unknown *z) {
 
 static const char *for_vector(Gen *g, const Unknown *z) {
   const char *v = copy(g, z, g->edge), *q = own(g, "q", "j", "", ", D", "");
-  switch (below(g, 7)) {
+  switch (below(g, 8)) {
   case 0: return TEXT(g, "observe %s ~ normal(%s, 0.8)", q, v);
   case 1:
     return TEXT(g, "potential exp(-0.5 * sum(d in D) sq(%s - %s[%s, d]))", own(g, "q", "j", "", ", D", ", d"), z->name,
@@ -100,8 +101,11 @@ static const char *for_vector(Gen *g, const Unknown *z) {
     input(g, "q_w", "[D, D]");
     return TEXT(g, "for c in D { observe %s ~ normal(dot(q_w[c], %s), 0.9) }", own(g, "q", "j", "", ", D", ", c"), v);
   }
-  case 3: g->closed = false; return TEXT(g, "potential exp(tanh(dot(%s, %s)))", q, v);
+  case 3: g->closed = false, g->opaque = true; return TEXT(g, "potential exp(tanh(dot(%s, %s)))", q, v);
   case 4: return TEXT(g, "potential exp(%s * dot(%s, %s))", own(g, "u", "j", "", "", ""), q, v);
+  case 5:
+    g->closed = false;
+    return TEXT(g, "potential exp(-(dot(%s, %s) - %s) ^ %u / 30)", q, v, own(g, "x", "j", "", "", ""), 2 + 2 * below(g, 2));
   default: return TEXT(g, "potential exp(dot(%s, %s) / sqrt(D))", q, v);
   }
 }
@@ -109,10 +113,13 @@ static const char *for_vector(Gen *g, const Unknown *z) {
 static const char *for_scalar(Gen *g, const Unknown *z, const Unknown *scale) {
   const char *v = copy(g, z, g->edge), *x = own(g, "x", "j", "", "", "");
   if (scale) return TEXT(g, "observe %s ~ normal(%s, 1 / sqrt(%s))", x, v, copy(g, scale, g->edge));
-  switch (below(g, 6)) {
+  switch (below(g, 9)) {
   case 0: return TEXT(g, "observe %s ~ normal(2 * %s - 0.3, 1.1)", x, v);
-  case 1: g->closed = false; return TEXT(g, "potential sigmoid(%s * %s)", x, v);
-  case 2: g->closed = false; return TEXT(g, "observe %s ~ normal(sin(%s), 1)", x, v);
+  case 1: g->closed = false, g->opaque = true; return TEXT(g, "potential sigmoid(%s * %s)", x, v);
+  case 2: g->closed = false, g->opaque = true; return TEXT(g, "observe %s ~ normal(sin(%s), 1)", x, v);
+  case 4: g->closed = false; return TEXT(g, "observe %s ~ poisson(exp(0.4 * %s))", own(g, "c", "j", "int", "", ""), v);
+  case 5: g->closed = false; return TEXT(g, "observe %s ~ normal(0.2, exp(0.3 * %s))", x, v);
+  case 6: g->closed = false; return TEXT(g, "potential exp(%s ^ 3 / 20 - %s ^ 4 / 9)", v, v);
   case 3: return TEXT(g, "potential exp(if %s > 0 then %s * %s else 0.3 * %s)", x, x, v, v);
   default: return TEXT(g, "observe %s ~ normal(%s, 0.6)", x, v);
   }
@@ -123,7 +130,7 @@ static const char *for_positive(Gen *g, const Unknown *z) {
   switch (below(g, 4)) {
   case 0: return TEXT(g, "observe %s ~ exponential(%s)", own(g, "p", "j", "", "", ""), v);
   case 1: return TEXT(g, "potential %s ^ 2 * exp(-%s * %s)", v, own(g, "p", "j", "", "", ""), v);
-  case 2: g->closed = false; return TEXT(g, "potential exp(-sq(log(%s) - %s))", v, own(g, "x", "j", "", "", ""));
+  case 2: g->closed = false, g->opaque = true; return TEXT(g, "potential exp(-sq(log(%s) - %s))", v, own(g, "x", "j", "", "", ""));
   default: return TEXT(g, "observe %s ~ poisson(%s)", own(g, "c", "j", "int", "", ""), v);
   }
 }
@@ -167,6 +174,8 @@ static const char *arguments(Gen *g, const Unknown *z) {
     text = TEXT(g, "%s, q = %s", text, chance(g, 50) ? "gaussian" : "conjugate");
   else if (g->closed && !line && z->conjugate)
     text = TEXT(g, "%s, q = conjugate", text);
+  else if (!g->opaque && line && chance(g, g->closed ? 10 : 60))
+    text = TEXT(g, "%s, q = gaussian, method = gradient", text);
   else if (!g->closed || chance(g, 20))
     text = TEXT(g, "%s, method = gradient", text);
   text = TEXT(g, "%s, rate = 0.0%u", text, 1 + below(g, 9));
@@ -197,7 +206,7 @@ static const char *outputs(Gen *g, const Unknown *z) {
     text = TEXT(g, "  out o_%s = %s\n  out m_%s[k in K] = E[sq(%s[k])]\n", n, n, n, n);
   else {
     text = TEXT(g, "  out o_%s[k in K] = %s[k]\n", n, n);
-    if (chance(g, 50) && g->closed)
+    if (chance(g, 50) && !g->opaque)
       text = TEXT(g, "%s  out v_%s[k in K] = E[sq(%s[k])] - sq(E[%s[k]])\n", text, n, n, n);
   }
   if (z->kind != LINE_VECTOR && z->kind != SIMPLEX && chance(g, 50))
