@@ -54,21 +54,43 @@ static double value_near(World *w, const Block *b, LatentRange range, uint32_t k
   return f;
 }
 
-enum { LEVELS = 4 };
+enum { LEVELS = 4, SCALES = 3 };
+static const double WIDEST = 0.01, CLOSER = 1. / 16, BEND = 2e-10;
 
-/* Central differences at h, h / 2, h / 4, h / 8, extrapolated (Richardson). */
+/* Of x[n], at h / 2^n, whose errors go with h^first, h^(first + 2), ..: the last (Richardson). */
+static double extrapolated(double *x, int first) {
+  for (int order = 1; order < LEVELS; order++)
+    for (int i = LEVELS - 1; i >= order; i--) x[i] += (x[i] - x[i - 1]) / (ldexp(1, first + 2 * (order - 1)) - 1);
+  return x[LEVELS - 1];
+}
+
+/* By central differences at h .. h / 8; false where the slopes to either side are not one: errors of the former go with
+ * h^2, of the difference of the latter with h, if all is smooth. */
+static bool slope_within(World *w, const Block *b, LatentRange range, uint32_t k, double h, const Saved *saved,
+                         double *slope) {
+  double to[LEVELS], turn[LEVELS], here = value_near(w, b, range, k, 0, saved);
+  for (int i = 0; i < LEVELS; i++) {
+    double near = ldexp(h, -i);
+    double ahead = value_near(w, b, range, k, near, saved), behind = value_near(w, b, range, k, -near, saved);
+    to[i] = (ahead - behind) / (2 * near);
+    turn[i] = (ahead - 2 * here + behind) / near;
+  }
+  *slope = extrapolated(to, 2);
+  double rounding = 2e-15 * (1 + fabs(here)) / ldexp(h, 1 - LEVELS);
+  return !(fabs(extrapolated(turn, 1)) > BEND * (1 + fabs(*slope)) + rounding);
+}
+
+/* A bend nearby (relu, max, |z|) belongs to neither side of it: the closer one looks, the fewer there are.  Where one
+ * is right here, or too close, there is no slope to be judged. */
 static double slope(World *w, const Block *b, LatentRange range, uint32_t k) {
   ArenaMark mark = arena_mark(w->scratch);
-  Saved s = save(w, b);
-  double d[LEVELS];
-  for (int i = 0; i < LEVELS; i++) {
-    double h = ldexp(0.01, -i);
-    d[i] = (value_near(w, b, range, k, h, &s) - value_near(w, b, range, k, -h, &s)) / (2 * h);
-  }
+  Saved saved = save(w, b);
+  double at = 0, h = WIDEST;
+  bool found = false;
+  for (int n = 0; n < SCALES && !found; n++, h *= CLOSER) found = slope_within(w, b, range, k, h, &saved, &at);
+  if (!found) w->q->lost = true;
   arena_release(w->scratch, mark);
-  for (int order = 1; order < LEVELS; order++)
-    for (int i = LEVELS - 1; i >= order; i--) d[i] += (d[i] - d[i - 1]) / (ldexp(1, 2 * order) - 1);
-  return d[LEVELS - 1];
+  return at;
 }
 
 static void damp_normal(World *w, const Block *b, double mean, double sd, double damping) {
