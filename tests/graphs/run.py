@@ -82,10 +82,12 @@ def inputs(rng, model, sizes, rows):
     return x
 
 
-def check(attn, folder, rng, model, **sizes):
+def check(attn, folder, rng, model, apart=False, **sizes):
+    """apart: the features of a node do not lie side by side."""
     indptr, indices = graph(rng, sizes["N"])
     M = len(indptr) - 1
     x = inputs(rng, model, sizes, M)
+    x = {n: np.asfortranarray(a) for n, a in x.items()} if apart else x
     rows = {n for n in x if n in ("s", "q")}
     adj = {"adj.indptr": indptr, "adj.indices": indices}
     got = run(attn, folder, model, {**x, **adj}, "--threads=1")
@@ -118,7 +120,7 @@ def main():
     parser.add_argument("--attn", required=True, type=Path)
     attn, rng = parser.parse_args().attn, np.random.default_rng(0)
     cases = [("numbers", dict(N=500, C=64)), ("numbers", dict(N=500, C=7)), ("products", dict(N=500, D=64, C=80)),
-             ("products", dict(N=500, D=3, C=1)), ("heads", dict(N=500, H=3, C=33))]
+             ("products", dict(N=500, D=3, C=5, apart=True)), ("heads", dict(N=500, H=3, C=33))]
     with tempfile.TemporaryDirectory(prefix="attn_graphs_") as folder:
         for model, sizes in cases:
             check(attn, Path(folder), rng, model, **sizes)
