@@ -186,7 +186,7 @@ static Vectors vectors_enter(Emit *e, const Gather *g, V count) {
   return v;
 }
 
-/* The largest log weight of the block, and whether one is no number. */
+/* The largest log weight of the block, and whether one is no number: of whole rows none is. */
 static void find_max(Emit *e, const Gather *g, const Weight *w, V buffer, V count, V *max, V *odd) {
   const Lanes *l = &g->line.l;
   Log t = log_of(e, l, w);
@@ -194,9 +194,13 @@ static void find_max(Emit *e, const Gather *g, const Weight *w, V buffer, V coun
   put(e, t.least, best);
   put(e, LLVMConstNull(l->i1), bad);
   Vectors v = vectors_enter(e, g, count);
-  V x = log_weights(e, &t, buffer, v.at), fine = LLVMBuildFCmp(e->b, LLVMRealOLT, x, t.most, "");
-  put(e, vector_max(e, LLVMBuildSelect(e->b, fine, x, t.least, ""), get(e, t.vector, best)), best);
-  put(e, LLVMBuildOr(e->b, get(e, l->i1, bad), LLVMBuildNot(e->b, fine, ""), ""), bad);
+  V x = log_weights(e, &t, buffer, v.at);
+  if (!g->whole) {
+    V fine = LLVMBuildFCmp(e->b, LLVMRealOLT, x, t.most, "");
+    x = LLVMBuildSelect(e->b, fine, x, t.least, "");
+    put(e, either(e, get(e, l->i1, bad), negate(e, fine)), bad);
+  }
+  put(e, vector_max(e, x, get(e, t.vector, best)), best);
   count_leave(e, &v.c);
   *max = lanes_fold(l, get(e, t.vector, best), vector_max);
   *odd = lanes_fold(l, get(e, l->i1, bad), vector_or);
@@ -223,8 +227,8 @@ static void weigh(Emit *e, const Reduction *r, const Weight *w, uint32_t number,
   V reference = splat(e, l, top);
   Vectors v = vectors_enter(e, g, count);
   V x = log_weights(e, &t, g->log_w[number], v.at);
-  V some = LLVMBuildFCmp(e->b, LLVMRealOGT, x, t.least, ""),
-    alive = both(e, some, LLVMBuildFCmp(e->b, LLVMRealOLT, x, t.most, ""));
+  V alive = LLVMBuildFCmp(e->b, LLVMRealOGT, x, t.least, "");
+  if (!g->whole) alive = both(e, alive, LLVMBuildFCmp(e->b, LLVMRealOLT, x, t.most, ""));
   V distance = LLVMBuildFSub(e->b, x, reference, "");
   if (w->type == IR_WIDE) distance = LLVMBuildFPTrunc(e->b, distance, l->f32, "");
   V part = LLVMBuildSelect(e->b, alive, lanes_exp_negative(l, distance), LLVMConstNull(l->f32), "");

@@ -25,7 +25,8 @@ struct Gather {
   V holds;            /* buffer of bytes: whether the element's lines can be read as such; NULL: there are none */
   V all;              /* cell: lines of all elements of the block can, and all have weight */
   Beside *beside;     /* elements are computed side by side; NULL: one by one */
-  bool whole;         /* a block is all elements of its stream: states are what it comes to */
+  bool whole;         /* a block is all elements of its stream, and states are what it comes to; they are not read where
+                       * a log weight is no number, or -inf */
 };
 
 static inline V get(Emit *e, LLVMTypeRef t, V at) { return LLVMBuildLoad2(e->b, t, at, ""); }
