@@ -206,7 +206,7 @@ static void find_max(Emit *e, const Gather *g, const Weight *w, V buffer, V coun
   *odd = lanes_fold(l, get(e, l->i1, bad), vector_or);
 }
 
-static void weigh(Emit *e, const Reduction *r, const Weight *w, uint32_t number, V count) {
+static void raise_max(Emit *e, const Reduction *r, const Weight *w, uint32_t number, V count) {
   const Gather *g = r->gather;
   const Lanes *l = &g->line.l;
   Log t = log_of(e, l, w);
@@ -220,15 +220,29 @@ static void weigh(Emit *e, const Reduction *r, const Weight *w, uint32_t number,
     acc_grow(e, r, w, old, max);
     block_go(e, same);
   }
-  V top = LLVMBuildSelect(e->b, above, max, old, "");
-  put(e, top, w->max);
+  put(e, LLVMBuildSelect(e->b, above, max, old, ""), w->max);
+}
+
+/* Whole rows may stand side by side, with no -inf between them. */
+static V is_alive(Emit *e, const Gather *g, const Log *t, V x, V left) {
+  const Lanes *l = &g->line.l;
+  if (g->whole)
+    return LLVMBuildICmp(e->b, LLVMIntSLT, lanes_iota(l, e->t.i32),
+                         lanes_splat(l, LLVMBuildTrunc(e->b, left, e->t.i32, "")), "");
+  V some = LLVMBuildFCmp(e->b, LLVMRealOGT, x, t->least, "");
+  return both(e, some, LLVMBuildFCmp(e->b, LLVMRealOLT, x, t->most, ""));
+}
+
+static void add_mass(Emit *e, const Reduction *r, const Weight *w, uint32_t number, V count) {
+  const Gather *g = r->gather;
+  const Lanes *l = &g->line.l;
+  Log t = log_of(e, l, w);
   V mass = cell_new(e, l->f32, "mass");
   put(e, LLVMConstNull(l->f32), mass);
-  V reference = splat(e, l, top);
+  V reference = splat(e, l, get(e, t.scalar, w->max));
   Vectors v = vectors_enter(e, g, count);
   V x = log_weights(e, &t, g->log_w[number], v.at);
-  V alive = LLVMBuildFCmp(e->b, LLVMRealOGT, x, t.least, "");
-  if (!g->whole) alive = both(e, alive, LLVMBuildFCmp(e->b, LLVMRealOLT, x, t.most, ""));
+  V alive = is_alive(e, g, &t, x, minus(e, count, v.at));
   V distance = LLVMBuildFSub(e->b, x, reference, "");
   if (w->type == IR_WIDE) distance = LLVMBuildFPTrunc(e->b, distance, l->f32, "");
   V part = LLVMBuildSelect(e->b, alive, lanes_exp_negative(l, distance), LLVMConstNull(l->f32), "");
@@ -239,9 +253,14 @@ static void weigh(Emit *e, const Reduction *r, const Weight *w, uint32_t number,
   put(e, vector_add(e, get(e, e->t.f64, w->mass), sum), w->mass);
 }
 
-void gather_weigh(Emit *e, const Reduction *r, V count) {
+void gather_raise_max(Emit *e, const Reduction *r, V count) {
   for (uint32_t n = 0; n < r->nweight; n++)
-    if (r->weight[n].body) weigh(e, r, &r->weight[n], n, count);
+    if (r->weight[n].body) raise_max(e, r, &r->weight[n], n, count);
+}
+
+void gather_add_mass(Emit *e, const Reduction *r, V count) {
+  for (uint32_t n = 0; n < r->nweight; n++)
+    if (r->weight[n].body) add_mass(e, r, &r->weight[n], n, count);
 }
 
 /* ---- accumulators without axes ----------------------------------------------------------------------------------- */
@@ -297,10 +316,14 @@ static bool adds_late(const State *s) {
   return is_late(s) && (s->acc->body.x || (s->acc->kind == ACC_ENTROPY && s->acc->body.log_w));
 }
 
+bool gather_has_scalars(const Reduction *r) {
+  for (uint32_t n = 0; n < r->n; n++)
+    if (adds_late(&r->state[n])) return true;
+  return false;
+}
+
 void gather_add_scalars(Emit *e, const Reduction *r, V count, const V *tops) {
-  bool any = false;
-  for (uint32_t n = 0; n < r->n; n++) any |= adds_late(&r->state[n]);
-  if (!any) return;
+  if (!gather_has_scalars(r)) return;
   Count c = count_enter(e, const_int(e, 0), count);
   recall_element(e, r->gather, c.index);
   for (uint32_t n = 0; n < r->n; n++)
@@ -409,7 +432,8 @@ static void add_block(Emit *e, const Reduction *r, const V *tops) {
   const Gather *g = r->gather;
   V count = get(e, e->t.i64, g->count);
   LLVMBasicBlockRef done = block_when(e, LLVMBuildICmp(e->b, LLVMIntSGT, count, const_int(e, 0), ""), "block");
-  gather_weigh(e, r, count);
+  gather_raise_max(e, r, count);
+  gather_add_mass(e, r, count);
   gather_add_scalars(e, r, count, tops);
   if (g->holds) {
     LLVMBasicBlockRef plain = block_new(e, "plain"), mixed = block_new(e, "mixed");

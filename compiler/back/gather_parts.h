@@ -43,8 +43,10 @@ Gather *gather_make(Emit *e, Reduction *r, int64_t room);
 
 /* ---- gather.c: a full block --------------------------------------------------------------------------- */
 
-/* By weight, of the `count` elements: maximum, parts, mass. */
-void gather_weigh(Emit *e, const Reduction *r, V count);
+/* By weight, of the `count` elements: the maximum; then, of that, parts and the mass. */
+void gather_raise_max(Emit *e, const Reduction *r, V count);
+void gather_add_mass(Emit *e, const Reduction *r, V count);
+bool gather_has_scalars(const Reduction *r);
 /* States without axes; tops: by weight, cells: the largest log weight that an argument was chosen at. */
 V *gather_tops(Emit *e, const Reduction *r);
 void gather_add_scalars(Emit *e, const Reduction *r, V count, const V *tops);

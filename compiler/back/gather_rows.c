@@ -1,15 +1,17 @@
-/* gather_rows: a loop over rows, each with a stream that is added in blocks, in two passes over strips of rows.
+/* gather_rows: a loop over rows, each with a stream that is added in blocks, in three passes over strips of rows.
  *
- *     first     of all rows of the strip: elements and weights, kept one behind the other
- *     second    of all rows: sums of lines; then the rest of the row
+ *     first     of all rows of the strip: elements, kept one behind the other, and the largest log weight
+ *     second    of all rows: weights, and their mass
+ *     third     of all rows: sums of lines; then the rest of the row
  *
- * Row by row, what is computed of a few elements stands between sums of lines, which wait for memory: neither is long
- * enough for the processor to see the next. A strip has up to STRIP_ELEMENTS elements and STRIP_ROWS rows.
+ * Row by row, what is computed of a few elements stands between sums of lines, which wait for memory, and a row's
+ * weights wait for its maximum, and its sums for them: no part is long enough for the processor to see the next row's.
+ * A strip has up to STRIP_ELEMENTS elements and STRIP_ROWS rows.
  *
- * Where a row's elements are one block, nothing is added in f64: its sums times 1 / mass are the results. The bits are
+ * Where a row's elements are one block, nothing is added in f64: its sums times 1 / mass are the results.  The bits are
  * those of the row alone: 0 + sum is the sum.
  *
- * Rows apart, which are left to the second pass whole: those with more elements than a block has, and those with an
+ * Rows apart, which are left to the third pass whole: those with more elements than a block has, and those with an
  * element that needs more than vectors. */
 #include "back/gather_parts.h"
 #include "ir/build.h"
@@ -156,14 +158,28 @@ static V weigh_row(Emit *e, const Strips *s, V row, V at) {
   put(e, lo, g->from);
   gather_append_beside(e, r, lo, plus(e, lo, count));
   V *tops = gather_tops(e, r);
-  gather_weigh(e, r, count);
-  gather_add_scalars(e, r, count, tops);
+  gather_raise_max(e, r, count);
+  if (gather_has_scalars(r)) {
+    gather_add_mass(e, r, count);
+    gather_add_scalars(e, r, count, tops);
+  }
   V all = get(e, e->t.i1, g->all);
   put(e, negate(e, all), slot(e, e->t.i1, s->apart, row));
   put(e, plus(e, at, LLVMBuildSelect(e->b, all, count, const_int(e, 0), "")), end);
   move_row(e, s, row, true);
   block_go(e, done);
   return get(e, e->t.i64, end);
+}
+
+/* States without axes that read elements have taken their weights in the first pass. */
+static void share_row(Emit *e, const Strips *s, V row) {
+  if (gather_has_scalars(s->r)) return;
+  V from = get(e, e->t.i64, slot(e, e->t.i64, s->from, row));
+  V end = get(e, e->t.i64, slot(e, e->t.i64, s->from, plus(e, row, const_int(e, 1))));
+  seek(e, s, from);
+  move_row(e, s, row, false);
+  gather_add_mass(e, s->r, minus(e, end, from));
+  move_row(e, s, row, true);
 }
 
 static void end_scalars(Emit *e, const Strips *s, const V *result) {
@@ -208,19 +224,22 @@ static void sum_row(Emit *e, const Strips *s, V row) {
 static V weigh_rows(Emit *e, const Strips *s, V first, V hi, RowFn enter, void *arg) {
   V most = least(e, minus(e, hi, first), const_int(e, STRIP_ROWS)), zero = const_int(e, 0);
   V at = cell_new(e, e->t.i64, "at"), row = cell_new(e, e->t.i64, "row");
-  put(e, zero, at), put(e, zero, row);
+  put(e, zero, at), put(e, zero, row), put(e, zero, s->from);
   LLVMBasicBlockRef body = block_new(e, "weights"), full = block_new(e, "full");
   block_go(e, body);
   V n = get(e, e->t.i64, row), from = get(e, e->t.i64, at);
-  put(e, from, slot(e, e->t.i64, s->from, n));
   enter(e, arg, plus(e, first, n));
   V end = weigh_row(e, s, n, from), next = plus(e, n, const_int(e, 1));
-  put(e, end, at), put(e, next, row);
+  put(e, end, at), put(e, next, row), put(e, end, slot(e, e->t.i64, s->from, next));
   V room = LLVMBuildICmp(e->b, LLVMIntSLE, end, const_int(e, STRIP_ELEMENTS - GATHER_BLOCK), "");
   LLVMBuildCondBr(e->b, both(e, room, LLVMBuildICmp(e->b, LLVMIntSLT, next, most, "")), body, full);
   LLVMMoveBasicBlockAfter(full, LLVMGetInsertBlock(e->b));
   LLVMPositionBuilderAtEnd(e->b, full);
-  return get(e, e->t.i64, row);
+  V rows = get(e, e->t.i64, row);
+  Count c = count_enter(e, zero, rows);
+  share_row(e, s, c.index);
+  count_leave(e, &c);
+  return rows;
 }
 
 bool gather_rows(Emit *e, const Loop *rows, V lo, V hi, RowFn enter, void *arg) {
