@@ -105,11 +105,18 @@ static void range(Printer *p, const Range *r) {
   }
 }
 
+/* Whole numbers below this have no exponent. */
+static const double WHOLE = 1e7;
+
 /* The shortest decimal that reads back as the same double, never one that reads as an integer. */
 static void real_literal(FILE *to, double v) {
   char buf[40];
   if (isinf(v)) {
     fputs(v < 0 ? "-inf" : "inf", to);
+    return;
+  }
+  if (v == floor(v) && fabs(v) < WHOLE) {
+    fprintf(to, "%.1f", v);
     return;
   }
   for (int digits = 1; digits <= 17; digits++) {
