@@ -397,8 +397,7 @@ static void add_lines(Line *n, uint32_t vectors, void *arg) {
   V from = e->val[n->index], part;
   for (uint32_t vec = 0; vec < vectors; vec++) put(e, LLVMConstNull(n->l.f32), p->sum[vec]);
   Count c = count_enter(e, const_int(e, 0), p->count);
-  if (!p->r->gather->beside)
-    gather_fetch_part(e, p->r, a, c.index, from, const_int(e, (int64_t)(vectors * n->l.n)));
+  gather_fetch_part(e, p->r, a, c.index, from, const_int(e, (int64_t)(vectors * n->l.n)));
   V there = takes(e, p, c.index, &part);
   LLVMBasicBlockRef next = p->all ? NULL : block_when(e, there, "line");
   recall_element(e, p->r->gather, c.index);

@@ -141,7 +141,7 @@ static void append_vector(Emit *e, Reduction *r, V at) {
   put(e, both(e, LLVMBuildIsNull(e->b, bits, ""), get(e, e->t.i1, g->all)), g->all);
 }
 
-/* Behind the block are log weights of -inf, as many as a vector has. */
+/* Behind the block are log weights of -inf, and names of the first row, as many as a vector has. */
 void gather_append_beside(Emit *e, Reduction *r, V from, V to) {
   Gather *g = r->gather;
   Beside *b = g->beside;
@@ -152,6 +152,12 @@ void gather_append_beside(Emit *e, Reduction *r, V from, V to) {
     if (!r->weight[n].body) continue;
     V none = lanes_splat(&g->line.l, const_float(e, r->weight[n].type, -INFINITY));
     put_lanes(e, none, slot(e, type_of(e, r->weight[n].type), g->log_w[n], LLVMBuildMul(e->b, vectors, width, "")));
+  }
+  for (uint32_t n = 0; n < g->kept.n; n++) {
+    IrType t = ir_at(e->k, g->kept.at[n].v)->type;
+    if (t != IR_INT) continue;
+    V none = LLVMConstNull(LLVMVectorType(e->t.i64, b->n));
+    put_lanes(e, none, slot(e, e->t.i64, g->kept.at[n].at, LLVMBuildMul(e->b, vectors, width, "")));
   }
   Count c = count_enter(e, const_int(e, 0), vectors);
   V at = LLVMBuildMul(e->b, c.index, width, "");

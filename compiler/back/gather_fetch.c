@@ -2,9 +2,10 @@
  *
  * Lines that will be summed are asked for when a block begins to be filled, all its elements': into the second cache,
  * which has room for them, and can wait for more of them at once than the first.  So they come while log weights and
- * weights are computed.  What filling itself reads, lines or numbers, is asked for FAR elements before; where blocks
- * are not filled by lanes, AHEAD elements before, summed lines too.  Where the list of positions goes on behind a
- * stream's range, those are the next stream's. */
+ * weights are computed; from there into the first, a vector of elements before they are summed.  What filling itself
+ * reads, lines or numbers, is asked for FAR elements before; where blocks are not filled by lanes, AHEAD elements
+ * before, summed lines too.  Where the list of positions goes on behind a stream's range, those are the next
+ * stream's. */
 #include "back/gather_parts.h"
 
 enum {
@@ -16,8 +17,8 @@ enum {
   LINE = 64
 };
 
-/* The element at e->val[loop->index]; inside: its position is in all lists. */
-typedef struct Named { Emit *e; const Loop *loop; bool inside; } Named;
+/* The element at e->val[loop->index]; inside: its position is in all lists.  kept: the one that is kept at `at`. */
+typedef struct Named { Emit *e; const Loop *loop; bool inside; const Gather *kept; V at; } Named;
 
 /* A value that is loaded at the stream's own position: a name of a row. */
 static bool is_name(Emit *e, const Loop *l, Val v) {
@@ -29,6 +30,8 @@ static bool is_name(Emit *e, const Loop *l, Val v) {
 static V name_of(const Named *n, Val name) {
   Emit *e = n->e;
   const Instr *i = ir_at(e->k, name);
+  for (uint32_t k = 0; n->kept && k < n->kept->kept.n; k++)
+    if (n->kept->kept.at[k].v == name) return get(e, e->t.i64, slot(e, e->t.i64, n->kept->kept.at[k].at, n->at));
   if (!n->inside) return array_load(e, i);
   V offset = LLVMBuildMul(e->b, e->val[i->arg[0]], e->place[i->array->id].stride[0], "");
   return array_get(e, i->array, array_at(e, i->array, offset));
@@ -119,15 +122,20 @@ static void look_back(Emit *e, const Loop *l, Ahead back) {
 void gather_fetch_element(Emit *e, const Reduction *r) {
   const Loop *l = r->loop;
   Ahead back = look_at(e, l, plus(e, e->val[l->index], const_int(e, AHEAD)));
-  fetch_element(&(Named){e, l, false}, FETCH_FIRST);
+  fetch_element(&(Named){e, l, false, NULL, NULL}, FETCH_FIRST);
   look_back(e, l, back);
 }
 
 void gather_fetch_part(Emit *e, const Reduction *r, const Acc *a, V element, V lo, V extent) {
   const Loop *l = r->loop;
+  if (r->gather->beside) {
+    Named near = {e, l, false, r->gather, plus(e, element, const_int(e, r->gather->beside->n))};
+    fetch_lines(&near, a->body.at, a->body.index[0], lo, extent, FETCH_FIRST);
+    return;
+  }
   V at = plus(e, get(e, e->t.i64, r->gather->from), plus(e, element, const_int(e, AHEAD)));
   Ahead back = look_at(e, l, at);
-  fetch_lines(&(Named){e, l, false}, a->body.at, a->body.index[0], lo, extent, FETCH_FIRST);
+  fetch_lines(&(Named){e, l, false, NULL, NULL}, a->body.at, a->body.index[0], lo, extent, FETCH_FIRST);
   look_back(e, l, back);
 }
 
@@ -144,7 +152,7 @@ void gather_fetch_block(Emit *e, const Reduction *r, V lo, V count) {
   const Loop *l = r->loop;
   V end = names_end(e, l), last = minus(e, end, const_int(e, 1));
   Count c = count_enter(e, greatest(e, lo, const_int(e, 0)), least(e, plus(e, lo, count), end));
-  Named m = {e, l, true};
+  Named m = {e, l, true, NULL, NULL};
   Ahead back = look_at(e, l, c.index);
   for (uint32_t n = 0; n < r->n; n++) {
     if (!has_line(&r->state[n]) || !acc_starts_pass(r, n, false)) continue;

@@ -58,8 +58,9 @@ void gather_add_lines(Emit *e, const Reduction *r, V count);
 /* Where blocks are filled element by element: what is read of one AHEAD of the one at the stream's index before its
  * block is full. */
 void gather_fetch_element(Emit *e, const Reduction *r);
-/* `extent` numbers from `lo` on of a's axis, for what lies AHEAD of an element of the block: told of where they are
- * read, in step with reading, so that neither waits long. */
+/* `extent` numbers from `lo` on of a's axis, for what lies AHEAD of an element of the block, or, where lanes fill
+ * blocks, as many elements as they are, of those that are kept: told of where they are read, in step with reading, so
+ * that neither waits long. */
 void gather_fetch_part(Emit *e, const Reduction *r, const Acc *a, V element, V lo, V extent);
 /* Where lanes fill them: of a block of `count` elements from lo on the lines; and of elements FAR ahead of them what is
  * read before their block is full. */
