@@ -53,6 +53,12 @@ typedef struct Verify {
 
 static const char *const PRECISION[] = {"f32", "f64"};
 
+/* What the user knows an output by: the one that is added is no name of the model. */
+static const char *output_name(const Verify *v, uint32_t out) {
+  bool own = out < v->chosen.model->outs.n;
+  return own ? sym_text(v->model->names, v->model->outs.at[out]->name) : "F after every step";
+}
+
 /* ---- a mismatch ------------------------------------------------------------------------------------------- */
 
 static void say_how_to_repeat(const Verify *v, const Binding *b, uint64_t seed) {
@@ -79,7 +85,7 @@ static double value_at(const AttnArray *a, int64_t at) {
 
 static void say_mismatch(const Verify *v, uint32_t out, int p, double error, double allowed, const AttnArray *got,
                          const OutputArray *want, int64_t at) {
-  const char *name = sym_text(v->model->names, v->model->outs.at[out]->name);
+  const char *name = output_name(v, out);
   wrong("output '%s' at %s is off by %.3g, allowed is %.3g", name, PRECISION[p], error, allowed);
   if (at < 0) return;
   fputs("  e.g. ", stderr);
@@ -260,7 +266,7 @@ static void report(const Verify *v) {
   printf("model %s: %d trials from seed %llu\n", sym_text(m->names, m->name), v->trials,
          (unsigned long long)v->d->options.seed);
   for (uint32_t k = 0; k < m->outs.n; k++) {
-    printf("  %s:", sym_text(m->names, m->outs.at[k]->name));
+    printf("  %s:", output_name(v, k));
     if (v->unjudged[k] == v->trials) {
       puts(" not judged (draws and named approximations have no single right answer)");
       continue;

@@ -181,7 +181,8 @@ static Val eval_input(Context *x, const Term *t) {
   }
   Context read = none ? with_guard(x, not_none(x, none)) : *x;
   for (uint32_t i = 0; i < t->args.n; i++) check_index(&read, t->args.at[i], index[i], a->dims[i]);
-  return unless_none(x, none, build_load(B(x), a, index));
+  Val v = build_load(B(x), a, index);
+  return unless_none(x, none, t->wide && t->type == TYPE_REAL ? build_convert(B(x), v, IR_WIDE) : v);
 }
 
 /* As eval_input; indices count from where the latent's ranges begin. */

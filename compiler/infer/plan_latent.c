@@ -138,22 +138,25 @@ static void judge(LatentPlan *l, const Statements *all) {
 /* ---- coefficients ------------------------------------------------------------------------------------------------ */
 
 /* What is still a variable is the number it has: for the latents of this line that have made their step, the new one.
- */
-static Term *settle(const Plan *p, Term *t, const Infer *line) {
-  if (!(t->mentions & MENTIONS_LATENT)) return t;
+ * Coefficients of a system are made of f64: its condition is the square of that of what the data say, as in normal
+ * equations, and so is what becomes of a rounding of its elements. */
+static Term *settle(const Plan *p, Term *t, const LatentPlan *of) {
+  bool wide = of->joint != NULL;
+  if (!(t->mentions & (MENTIONS_LATENT | (wide ? MENTIONS_INPUT : 0)))) return t;
   Term *u = NEW(p->arena, Term);
   *u = *t;
   u->args = (TermVec){0};
-  for (uint32_t i = 0; i < t->args.n; i++) vec_push(p->arena, &u->args, settle(p, t->args.at[i], line));
+  for (uint32_t i = 0; i < t->args.n; i++) vec_push(p->arena, &u->args, settle(p, t->args.at[i], of));
   if (t->kind == TERM_LATENT) {
     const LatentPlan *l = &p->latents->of[t->latent->id];
     if (t->moment == MOMENT_VALUE) u->moment = MOMENT_MEAN;
-    u->fresh = l->line == line && !l->gradient;
+    u->fresh = l->line == of->line && !l->gradient;
   }
+  if (t->kind == TERM_INPUT) u->wide = wide;
   return term_finish(u);
 }
 
-static void push(Plan *p, LatentPlan *l, int k, Term *t) { vec_push(p->arena, &l->sum[k], settle(p, t, l->line)); }
+static void push(Plan *p, LatentPlan *l, int k, Term *t) { vec_push(p->arena, &l->sum[k], settle(p, t, l)); }
 
 /* The statistics of members of a joint form in a monomial, at most two. */
 static uint32_t members_in(const Plan *p, const Monomial *x, const Joint *j, int *at) {
@@ -181,7 +184,7 @@ static void add_pair(Plan *p, LatentPlan *l, const Statement *s, const Monomial 
   }
   Target targets[2] = {{i, NULL}, {k, &other->other}};
   Term *t = targets_statistic((Model *)p->model, &s->w->plates, x, targets, 2, rest);
-  vec_push(p->arena, &l->joint->pairs, ((Pair){l, other, settle(p, t, l->line)}));
+  vec_push(p->arena, &l->joint->pairs, ((Pair){l, other, settle(p, t, l)}));
 }
 
 /* Does the statement pull at z without bending it?  Then a component with no other weight has a slope, and no top. */

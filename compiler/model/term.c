@@ -388,7 +388,7 @@ static bool equal_head(const Term *a, const Term *b, const Pairing *p) {
     case TERM_NONE: case TERM_IF: return true;
     case TERM_SIZE: return a->size == b->size;
     case TERM_INDEX: return same_index(a->index, b->index, p);
-    case TERM_INPUT: return a->input == b->input;
+    case TERM_INPUT: return a->input == b->input && a->wide == b->wide;
     case TERM_LET: return a->let == b->let;
     case TERM_EDGE: return a->edge == b->edge;
     case TERM_LATENT: return a->latent == b->latent && a->moment == b->moment && a->fresh == b->fresh;

@@ -5,7 +5,8 @@
  * masks and checks need until a value lacks one of the two indices (demand).
  *
  * On tiles `wide` values have the build's precision.  So a logarithm of something that may leave the range of f32
- * before it is taken, and angles, which grow with the index, keep their stream scalar. */
+ * before it is taken, angles, which grow with the index, and products of numbers that are widened first keep their
+ * stream scalar. */
 #include "ir/build.h"
 #include "ir/walk.h"
 #include "tile/tile.h"
@@ -163,8 +164,27 @@ static void permit_load(Planner *p, const Instr *i) {
     refuse(p, "it reads a temporary that its rows write");
 }
 
+/* Is it made of elements of inputs that are widened before anything is done with them? */
+static bool is_widened(const Planner *p, Val v) {
+  const Instr *i = ir_at(p->k, v);
+  if (i->op == IR_CONVERT) {
+    const Instr *x = ir_at(p->k, i->arg[0]);
+    return x->op == IR_LOAD && x->type == IR_REAL && x->array->kind == ARRAY_IN;
+  }
+  if (i->op == IR_NEG) return is_widened(p, i->arg[0]);
+  if (i->op != IR_ADD && i->op != IR_SUB && i->op != IR_MUL) return false;
+  bool x = is_widened(p, i->arg[0]), y = is_widened(p, i->arg[1]);
+  return (x && y) || (x && !dep_of(p, i->arg[1])) || (y && !dep_of(p, i->arg[0]));
+}
+
+/* Their products are wanted exactly. */
+static bool is_exact_product(const Planner *p, Val v, const Instr *i) {
+  return i->op == IR_MUL && i->type == IR_WIDE && dep_of(p, v) && is_widened(p, i->arg[0]) && is_widened(p, i->arg[1]);
+}
+
 static void permit_op(Planner *p, Val v, const Instr *i) {
   if (i->op == IR_LOAD) permit_load(p, i);
+  if (is_exact_product(p, v, i)) refuse(p, "a product of widened numbers needs f64");
   if (!is_both(p, v)) return;
   if (i->op == IR_SIN || i->op == IR_COS) refuse(p, "an angle of a pair needs f64");
   if (i->op == IR_LOG && leaves_range(p, i->arg[0], 0) && !is_log_power(p, i))
