@@ -147,7 +147,7 @@ static void print_joint(const Text *p, const LatentPlan *l) {
   for (uint32_t i = 0; i < l->joint->pairs.n; i++) {
     const Pair *pair = &l->joint->pairs.at[i];
     if (pair->u == l)
-      say(p, "      A joins %s and %s: -(%s)\n", component(p, l), other_component(p, pair->v),
+      say(p, "      A joins %s and %s, and the other way round: -(%s)\n", component(p, l), other_component(p, pair->v),
           plain_text(p->f, pair->t, NULL));
   }
 }

@@ -33,7 +33,7 @@ typedef struct LatentPlan LatentPlan;
 typedef struct Pair {
   LatentPlan *u, *v;
   Term *t;
-} Pair; /* d^2 / dz_u dz_v over u's own indices and v's `other` ones, u != v */
+} Pair; /* d^2 / dz_u dz_v over u's own indices and v's `other` ones, u != v; d^2 / dz_v dz_u is its transpose */
 
 typedef struct Joint {
   uint32_t outer; /* so many leading indices the members share */

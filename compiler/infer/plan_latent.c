@@ -225,7 +225,7 @@ static void add_closed(Plan *p, LatentPlan *l, const Statement *s) {
       if (x->stats.at[i].ref->latent != l->z) continue;
       int k = coefficient_of(l->form, &x->stats.at[i]), at[2];
       if (l->joint && members_in(p, x, l->joint, at) == 2) {
-        add_pair(p, l, s, x, i, (uint32_t)(at[0] == (int)i ? at[1] : at[0]));
+        if (at[0] == (int)i) add_pair(p, l, s, x, i, (uint32_t)at[1]);
         continue;
       }
       Term *others;

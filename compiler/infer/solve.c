@@ -173,7 +173,7 @@ static void fill_matrix(const System *s, const LatentPlan *u, const LatentPlan *
   at[outer] = place_of(x, s, u, NULL);
   at[outer + 1] = place_of(x, s, v, &v->other);
   Val same = build_2(B(x), IR_EQ, at[outer], at[outer + 1]);
-  Val own = build_select(B(x), same, build_load(B(x), s->diagonal, at), wide(x, 0));
+  Val half = mul(x, wide(x, 0.5), build_load(B(x), s->diagonal, at)), own = build_select(B(x), same, half, wide(x, 0));
   build_store(B(x), s->a, sub(x, own, sum.at[0]), at);
   close_filling(&f);
 }
@@ -196,6 +196,21 @@ static Val load_a(Context *x, const System *s, const Val *at, Val row, Val colum
   place[s->j->outer] = row;
   place[s->j->outer + 1] = column;
   return build_load(B(x), s->a, place);
+}
+
+/* Of each product one of its two derivatives has been summed: the other is the transpose. */
+static void symmetrise(const System *s, Context *x, Val *at) {
+  Builder *b = B(x);
+  uint32_t outer = s->j->outer;
+  Loop *row = build_open(b, LOOP_PAR, number(x, 0), s->n);
+  Loop *column = build_open(b, LOOP_PAR, number(x, 0), build_2(b, IR_ADD, row->index, number(x, 1)));
+  Val sum = add(x, load_a(x, s, at, row->index, column->index), load_a(x, s, at, column->index, row->index));
+  at[outer] = row->index, at[outer + 1] = column->index;
+  build_store(b, s->a, sum, at);
+  at[outer] = column->index, at[outer + 1] = row->index;
+  build_store(b, s->a, sum, at);
+  build_close(b, column);
+  build_close(b, row);
 }
 
 static Val load_v(Context *x, const System *s, Array *v, const Val *at, Val row) {
@@ -320,6 +335,6 @@ void step_joint(Derive *d, const Joint *j) {
   for (uint32_t i = 0; i < j->members.n; i++)
     for (uint32_t k = 0; k < j->members.n; k++) fill_matrix(&s, j->members.at[i], j->members.at[k]);
   for (uint32_t i = 0; i < j->members.n; i++) store_old(&s, j->members.at[i]);
-  for_outer(&s, (const Stage[]){complete_diagonal, eliminate, forwards, backwards}, 4);
+  for_outer(&s, (const Stage[]){symmetrise, complete_diagonal, eliminate, forwards, backwards}, 5);
   for (uint32_t i = 0; i < j->members.n; i++) store_new(&s, j->members.at[i]);
 }
