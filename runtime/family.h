@@ -31,7 +31,7 @@ typedef void attn_family_fn(const int64_t *n, const void *const *in, void *const
  * one tree.  local, log_p: [nodes, nodes + 1]; the diagonal is not read. shares: out[0] p[node, choice], the marginal
  * probabilities themselves; both: out[0] log_p, out[1] p, out[2] z; shares_f32: shares, off by at most 2e-6 where all
  * log weights are numbers of single precision; shares_real_f32: local and p are floats. Time nodes^3 (each draw:
- * nodes^4 / 12).  u: [.., nodes, 2]. work: 9 nodes^2 + 102 nodes + 1200. */
+ * 2 nodes^3, or, in log space, nodes^4 / 12).  u: [.., nodes, 2]. work: 9 nodes^2 + 102 nodes + 1200. */
 attn_family_fn attn_rt_tree_sum, attn_rt_tree_shares, attn_rt_tree_shares_f32, attn_rt_tree_shares_real_f32,
     attn_rt_tree_both, attn_rt_tree_best, attn_rt_tree_draw;
 

@@ -53,8 +53,10 @@ static const char *draws(const Facts *f, const Component *c) {
   if (!c->infer || c->infer->method != INFER_SAMPLE) return "";
   const char *many = plain_text(f, c->infer->n, NULL), *n = plain_text(f, e->n, NULL);
   if (e->domain == DOMAIN_TREE)
-    return arena_printf(f->arena, "    each of %s draws sums anew for every node: (%s)^4 / 12 additions in log space\n",
-                        many, n);
+    return arena_printf(f->arena,
+                        "    each of %s draws takes 2 (%s)^3 multiply-adds, or, where weights lie too far apart for\n"
+                        "    plain numbers, (%s)^4 / 12 additions in log space\n",
+                        many, n, n);
   const char *each = e->domain == DOMAIN_PROJECTIVE_TREE ? arena_printf(f->arena, "no more than (%s)^2", n)
                      : e->m ? arena_printf(f->arena, "(%s) (%s)", plain_text(f, e->m, NULL), n)
                             : arena_printf(f->arena, "(%s)^2", n);

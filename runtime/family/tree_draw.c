@@ -2,7 +2,7 @@
  *
  * What is known of a node's arc makes the node part of the one it leads to: its incoming arcs lead there.  The law of
  * the next node follows from the chain of the nodes still open, all but itself eliminated (tree.c), whose time, a third
- * of the cube of their number, is summed over the nodes. */
+ * of the cube of their number, is summed over the nodes.  Where plain doubles will do, tree_draw_plain.c takes less. */
 #include <string.h>
 
 #include "family.h"
@@ -82,7 +82,8 @@ static void fix(Draw *d, int64_t i, int64_t choice) {
   }
 }
 
-static void draw(Draw *d, const double *u, int64_t *choice) {
+/* In log space; false: no tree has weight. */
+static bool draw(Draw *d, const double *u, int64_t *choice) {
   int64_t roots = 0;
   bool fails = false;
   for (int64_t i = 0; i < d->n; i++) d->to[i] = i;
@@ -96,8 +97,7 @@ static void draw(Draw *d, const double *u, int64_t *choice) {
     roots += choice[i] == d->n;
     fix(d, i, choice[i]);
   }
-  fails |= d->one_root && roots != 1;
-  for (int64_t i = 0; i < d->n; i++) choice[i] = fails ? FAMILY_EMPTY : choice[i] == d->n ? FAMILY_NONE : choice[i];
+  return !fails && (!d->one_root || roots == 1);
 }
 
 void attn_rt_tree_draw(const int64_t *n, const void *const *in, void *const *out, double *work) {
@@ -110,7 +110,12 @@ void attn_rt_tree_draw(const int64_t *n, const void *const *in, void *const *out
   d.to = (int64_t *)(void *)(d.q + width);
   d.rest = d.to + width;
   d.log_p = (double *)(void *)(d.rest + width + 1);
-  bool fails = d.n > 0 && attn_rt_tree_is_spoilt(d.local, d.n);
-  for (int64_t i = 0; i < draws * d.n && fails; i++) choice[i] = FAMILY_EMPTY;
-  for (int64_t k = 0; k < draws && !fails; k++) draw(&d, u + 2 * k * d.n, choice + k * d.n);
+  if (d.n <= 0) return;
+  bool spoilt = attn_rt_tree_is_spoilt(d.local, d.n);
+  for (int64_t k = 0; k < draws; k++, u += 2 * d.n, choice += d.n) {
+    bool there = !spoilt && (attn_rt_tree_draw_plain(d.local, d.n, d.one_root, u, choice, work) || draw(&d, u, choice));
+    for (int64_t i = 0; i < d.n; i++)
+      if (!there) choice[i] = FAMILY_EMPTY;
+      else if (choice[i] == d.n) choice[i] = FAMILY_NONE;
+  }
 }

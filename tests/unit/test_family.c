@@ -605,10 +605,10 @@ Test(family, other_entropies) {
 
 /* Frequencies of all structures: chi squared below its mean plus 6 standard deviations.  A draw of many is the one of
  * its uniform numbers alone. */
-static void check_draws(Kind kind, int64_t nodes, int64_t targets) {
+static void check_draws(Kind kind, int64_t nodes, int64_t targets, uint64_t seed) {
   enum { DRAWS = 20000, MAX = 4096 };
   Problem p = problem(kind, nodes, targets);
-  randomise(&p, 5);
+  randomise(&p, seed);
   p.local[1] = 0.5;
   All a = enumerate(&p);
   Routines r = routines_of(&p);
@@ -645,13 +645,37 @@ static void check_draws(Kind kind, int64_t nodes, int64_t targets) {
 }
 
 Test(family, draws_have_the_law) {
-  check_draws(TREE, 4, 4);
-  check_draws(FOREST, 4, 4);
-  check_draws(PROJECTIVE, 4, 4);
-  check_draws(BIJECTION, 4, 4);
-  check_draws(MATCHING, 3, 5);
-  check_draws(MATCHING_OR_NONE, 4, 3);
-  check_draws(MATCHING_OR_NONE, 3, 4);
+  for (uint64_t seed = 5; seed <= 6; seed++) { /* with and without arcs that have no weight */
+    check_draws(TREE, 4, 4, seed);
+    check_draws(FOREST, 4, 4, seed);
+    check_draws(PROJECTIVE, 4, 4, seed);
+  }
+  check_draws(BIJECTION, 4, 4, 5);
+  check_draws(MATCHING, 3, 5, 5);
+  check_draws(MATCHING_OR_NONE, 4, 3, 5);
+  check_draws(MATCHING_OR_NONE, 3, 4, 5);
+}
+
+/* Draws in plain doubles are those in log space, where an arc of almost no weight sends them. */
+Test(family, draws_of_trees_in_plain_doubles) {
+  for (Kind kind = TREE; kind <= FOREST; kind++)
+    for (int64_t n = 1; n <= 41; n += n < 10 ? 1 : 8)
+      for (int64_t d = 0; d < 6; d++) {
+        Problem p = problem(kind, n, n);
+        double u[82], spread = d < 3 ? 1 : 12;
+        int64_t plain[41], logs[41], last = n * p.choices - 1;
+        for (int64_t k = 0; k <= last; k++)
+          p.local[k] = spread * attn_rt_random_normal(4, 3, (int64_t[]){n, d, k});
+        for (int64_t k = 0; k < 2 * n; k++) u[k] = attn_rt_random_uniform(5, 3, (int64_t[]){n, d, k});
+        if (n > 1) p.local[1] = -200; /* the first node's arc to the second */
+        Routines r = routines_of(&p);
+        r.n[r.draws] = 1;
+        call(r.draw, &r, (const void *[]){p.local, u}, (void *[]){plain});
+        if (n > 1) p.local[1] = -400;
+        call(r.draw, &r, (const void *[]){p.local, u}, (void *[]){logs});
+        cr_assert_arr_eq(plain, logs, (size_t)n * sizeof *plain, "kind %d, %lld nodes", (int)kind, (long long)n);
+        free(p.local);
+      }
 }
 
 /* ---- larger heaviest values: against sums of weights that are far apart ------------------------------------------ */
