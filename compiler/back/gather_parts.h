@@ -34,6 +34,9 @@ static inline V put(Emit *e, V v, V at) { return LLVMBuildStore(e->b, v, at); }
 static inline V slot(Emit *e, LLVMTypeRef t, V base, V at) { return LLVMBuildGEP2(e->b, t, base, &at, 1, ""); }
 static inline LLVMTypeRef kept_type(Emit *e, IrType t) { return t == IR_BOOL ? e->t.i8 : type_of(e, t); }
 
+static inline V vector_add(Emit *e, V x, V y) { return LLVMBuildFAdd(e->b, x, y, ""); }
+static inline uint32_t weight_number(const Reduction *r, const Weight *w) { return (uint32_t)(w - r->weight); }
+
 /* An accumulator of lines, and one that needs the weights of a full block. */
 static inline bool has_line(const State *s) { return s->acc->naxis && s->acc->body.at; }
 static inline bool is_late(const State *s) { return s->weight && !s->acc->naxis; }
@@ -41,17 +44,22 @@ static inline bool is_late(const State *s) { return s->weight && !s->acc->naxis;
 /* Buffers of `room` elements. */
 Gather *gather_make(Emit *e, Reduction *r, int64_t room);
 
-/* ---- gather.c: a full block --------------------------------------------------------------------------- */
+/* Values that are kept of the element at `at` become those of the stream's body. */
+void gather_recall_element(Emit *e, const Gather *g, V at);
+/* States with axes, of a block all of whose lines vectors take. */
+void gather_add_lines(Emit *e, const Reduction *r, V count);
+
+/* ---- gather_weigh.c: a full block ---------------------------------------------------------------------- */
 
 /* By weight, of the `count` elements: the maximum; then, of that, parts and the mass. */
 void gather_raise_max(Emit *e, const Reduction *r, V count);
 void gather_add_mass(Emit *e, const Reduction *r, V count);
-bool gather_has_scalars(const Reduction *r);
 /* States without axes; tops: by weight, cells: the largest log weight that an argument was chosen at. */
 V *gather_tops(Emit *e, const Reduction *r);
+bool gather_has_scalars(const Reduction *r);
 void gather_add_scalars(Emit *e, const Reduction *r, V count, const V *tops);
-/* States with axes, of a block all of whose lines vectors take. */
-void gather_add_lines(Emit *e, const Reduction *r, V count);
+/* The weight of the element at `at`; returns its log weight. */
+V gather_recall_weight(Emit *e, const Reduction *r, Weight *w, V at);
 
 /* ---- gather_fetch.c ---------------------------------------------------------------------------------- */
 
