@@ -113,7 +113,10 @@ static double expect(World *w, const Term *t) {
   w->need = NEED_NOTHING;
   if ((need == NEED_NOTHING && !latent_touched(w)) || w->failed) return x;
   if (expect_by_law(w, t, &x)) return x;
-  return need == NEED_NOTHING ? latent_expect(w, t) : branch(w, (uint32_t)need, t);
+  if (need != NEED_NOTHING) return branch(w, (uint32_t)need, t);
+  latent_touch_begin(w); /* the laws have looked at parts of t */
+  world_real(w, t);
+  return latent_expect(w, t);
 }
 
 static void note_empty(World *w, void *data, uint32_t copy, bool exact) {
