@@ -276,10 +276,39 @@ Test(latent, one_after_the_other) {
   bench_close(&b);
 }
 
+/* F(m, v) = m sum c - N e^(m + v / 2) - (m^2 + v) / 2 + log(v) / 2 + .., from m = 0 and v = 1, N = 2. */
+Test(latent, a_gaussian_along_the_gradient) {
+  Bench b;
+  bench_open(&b, "model m(N) { data c: [N]\n latent a: real\n prior a ~ normal(0, 1)\n"
+                 "for j in N { potential exp(c[j] * a - exp(a)) }\n"
+                 "infer a by collapsed(steps = 1, q = gaussian, rate = 0.1)\n out y = a\n out s = param(a, 2)\n"
+                 "out e = E[exp(a) * sq(a)]\n }");
+  bench_size(&b, "N", 2);
+  BENCH_INPUT(&b, "c", 3, 1);
+  bench_run(&b);
+  double m = 0.1 * (4 - 2 * exp(0.5)), v = exp(0.1 * -exp(0.5));
+  EXPECT_NEAR(&b, "y", 0, m, 1e-10);
+  EXPECT_NEAR(&b, "s", 0, sqrt(v), 1e-10);
+  EXPECT_NEAR(&b, "e", 0, exp(m + v / 2) * ((m + v) * (m + v) + v), 1e-9);
+  bench_close(&b);
+}
+
+/* Of a product whose factors both are open, all latents are. */
+Test(latent, expectations_of_two_latents) {
+  Bench b;
+  bench_open(&b, "model m(N) { data x: [N]\n latent a: real, c: real\n prior a ~ normal(0, 1)\n prior c ~ normal(1, 2)\n"
+                 "infer a, c by collapsed(steps = 0, q = gaussian)\n out y = E[sq(a) * sq(c)]\n }");
+  bench_size(&b, "N", 1);
+  BENCH_INPUT(&b, "x", 3);
+  bench_run(&b);
+  EXPECT_NEAR(&b, "y", 0, 5, 1e-9);
+  bench_close(&b);
+}
+
 Test(latent, what_is_beyond_it_is_not_judged) {
   Bench b;
   bench_open(&b, "model m(N) { data x: [N]\n latent a: real\n prior a ~ normal(0, 1)\n"
-                 "for j in N { observe x[j] ~ normal(tanh(a), 1) }\n infer a by collapsed(steps = 1, q = gaussian)\n "
+                 "for j in N { observe x[j] ~ normal(tanh(a), 1) }\n infer a by collapsed(steps = 1, q = conjugate)\n "
                  "out y = a\n }");
   bench_size(&b, "N", 1);
   BENCH_INPUT(&b, "x", 3);
