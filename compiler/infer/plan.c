@@ -415,7 +415,7 @@ Plan *plan_model(Arena *arena, const Model *m) {
   Plan *p = NEW(arena, Plan);
   p->arena = arena;
   p->model = m;
-  p->whole_bytes = (int64_t)1 << 25;
+  p->whole_bytes = (int64_t)1 << 26;
   p->both_ways = 4096;
   for (uint32_t i = 0; i < m->edges.n; i++)
     if (edge_is_structured(m->edges.at[i])) structure_check(p, m->edges.at[i]);

@@ -458,7 +458,7 @@ enum {
 /* Registers hold a line of the panel, one broadcast, and for the rest sums.  A line of 4 vectors is loaded once for as
  * many multiply-adds as there are rows.  Where registers are too few for its sums, they take half a line of 6 rows: 2 +
  * 6 loads for 12 multiply-adds.  A tile has 4 vectors all the same, which a sweep takes side by side. */
-static TileShape shape_for(const TileTarget *t, uint32_t accs) {
+static TileShape shape_for(const TileTarget *t, uint32_t accs, uint32_t at_most) {
   TileShape s = {.lanes = t->lanes, .vectors = TILE_VECTORS, .at_once = TILE_VECTORS};
   if (s.at_once * 4 + s.at_once + 1 > t->registers) s.at_once = TILE_VECTORS / 2;
   uint32_t room = (t->registers - s.at_once - 1) / s.at_once;
@@ -466,10 +466,18 @@ static TileShape shape_for(const TileTarget *t, uint32_t accs) {
   s.rows = room / (accs > 1 ? accs : 1);
   if (s.rows < 2) s.rows = 2;
   if (s.rows > most) s.rows = most;
+  if (s.rows > at_most) s.rows = at_most;
   s.hosts = s.rows * s.at_once * accs + s.at_once + 1 + SWEEP_REGISTERS <= t->registers;
   s.row_block = s.rows * ((1024 + s.rows - 1) / s.rows);
   s.col_block = s.pair_line = 512;
   return s;
+}
+
+/* Rows of a tile: no more than there are, but for features, of which there is little else to do side by side. */
+static uint32_t rows_at_most(const Planner *p) {
+  const Instr *lo = ir_at(p->k, p->rows->loop->lo), *hi = ir_at(p->k, p->rows->loop->hi);
+  bool few = lo->op == IR_CONST && hi->op == IR_CONST && hi->integer - lo->integer <= 2;
+  return few && !p->s->features.n ? 2 : TILE_ROWS;
 }
 
 static bool stores_or_orders(const Kernel *k, const Region *r) {
@@ -497,7 +505,7 @@ static TileStream *plan_stream(Planner *p, const Loop *l, const TileTarget *targ
   for (uint32_t n = 0; n < l->accs.n; n++) lower_acc(p, l->accs.at[n]);
   if (p->target->dots_bf16) tile_dot_rounding(p->k, p->rows, s);
   if (!s->why) demand_all(p);
-  s->shape = shape_for(target, p->accs);
+  s->shape = shape_for(target, p->accs, rows_at_most(p));
   for (uint32_t n = 0; n < l->accs.n; n++) { /* results belong to the row */
     const Acc *a = l->accs.at[n];
     if (a->result) p->rows->dep[a->result] = DEP_ROW;
