@@ -689,6 +689,18 @@ class Random(Cli):
                 self.assertEqual(got[0], got[1])
                 self.assertEqual(got[0], got[2])
 
+    def test_other_chains_do_not_change_bits(self):
+        """One of few chains, whose messages go both ways at once, and of many."""
+        text = ("model m(B, T, L) {\n  data u: [B, T, L], w: [L, L]\n  for b in B {\n    for t in T { edge c in L\n"
+                "      potential exp(u[b, t, c])\n      out o[b, t, j in L] = P[c == j] }\n"
+                "    for t in 1..T { potential exp(w[c[b, t - 1], c[b, t]]) } }\n}\n")
+        u, got = np.random.default_rng(1).standard_normal((9, 700, 9)).astype("f4"), []
+        for chains in (9, 1):
+            np.save(self.path("u.npy"), u[:chains])
+            self.attn("run", self.file("a.attn", text), f"u={self.path('u.npy')}", "w=random:2", "-o", "o.npy")
+            got.append(np.load(self.path("o.npy"))[0].tobytes())
+        self.assertEqual(*got)
+
 
 class Descriptions(Cli):
     def test_info(self):
