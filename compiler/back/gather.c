@@ -17,6 +17,7 @@
  *   gather_weigh.c   weights, and scalars
  *   gather_fetch.c   rows named by data come from anywhere in memory: the cache is told of them before
  *   gather_beside.c  elements that are straight code, in vectors
+ *   gather_lines.c   what a line of each of several elements comes to, at once
  *   gather_rows.c    rows of one block: weights of many before the sums of many */
 #include <math.h>
 
