@@ -182,8 +182,24 @@ static bool is_exact_product(const Planner *p, Val v, const Instr *i) {
   return i->op == IR_MUL && i->type == IR_WIDE && dep_of(p, v) && is_widened(p, i->arg[0]) && is_widened(p, i->arg[1]);
 }
 
+/* Is a number of f64 that is kept for a column one of its factors, of which the logs are added? */
+static bool has_kept(const Planner *p, Val v) {
+  const Instr *i = ir_at(p->k, v);
+  if (!(dep_of(p, v) & DEP_COL)) return false;
+  if (i->op == IR_LOAD) return i->array->kind == ARRAY_TEMP && i->type == IR_WIDE;
+  if (i->op == IR_SELECT) return has_kept(p, i->arg[1]) || has_kept(p, i->arg[2]);
+  return i->op == IR_LOGMUL && (has_kept(p, i->arg[0]) || has_kept(p, i->arg[1]));
+}
+
+/* Products of messages that came from either side: the log of each may be as large as the sum of all scores, and little
+ * is left of two. */
+static bool is_product_of_kept(const Planner *p, const Instr *i) {
+  return i->op == IR_LOGMUL && has_kept(p, i->arg[0]) && has_kept(p, i->arg[1]);
+}
+
 static void permit_op(Planner *p, Val v, const Instr *i) {
   if (i->op == IR_LOAD) permit_load(p, i);
+  if (is_product_of_kept(p, i)) refuse(p, "a product of messages needs f64");
   if (is_exact_product(p, v, i)) refuse(p, "a product of widened numbers needs f64");
   if (!is_both(p, v)) return;
   if (i->op == IR_SIN || i->op == IR_COS) refuse(p, "an angle of a pair needs f64");

@@ -635,6 +635,33 @@ def trees(precision, rng):
                 dict(p=np.zeros((0, 0)), first=np.zeros(0), best=np.zeros(0), drawn=np.zeros(0), e=np.array(0.0), h=np.array(0.0)))
 
 
+CHOICE = """model m(N, K) {
+  data s: [N]
+  for j in N { edge a in bit
+    potential exp(a * s[j])
+    out p[j] = P[a == 1] }
+  require sum(j in N) a[j] == K
+  out lse = logZ + log(2) * N
+}
+"""
+
+
+@check
+def choices_far_apart(precision, rng):
+    """K of N with scores of +-1e4: messages are as large as the sum of K scores, marginals what is left of two of them."""
+    for n, k in ((300, 20), (2000, 150)):
+        s = typed((1e4 if precision == "f32" else 1e3) * rng.standard_normal(n), precision)
+        s[rng.permutation(n)[:9]] = np.sort(s)[-k] + np.linspace(-2, 2, 9).astype(s.dtype)
+        x = s.astype(float)
+        before, after = np.full((n + 1, k + 1), -INF), np.full((n + 1, k + 1), -INF)
+        before[0, 0] = after[n, 0] = 0
+        for j in range(n):
+            before[j + 1] = np.logaddexp(before[j], np.append(-INF, before[j, :-1] + x[j]))
+            after[n - j - 1] = np.logaddexp(after[n - j], np.append(-INF, after[n - j, :-1] + x[n - j - 1]))
+        p = np.exp([np.logaddexp.reduce(before[j, :k] + x[j] + after[j + 1, k - 1::-1]) - before[n, k] for j in range(n)])
+        yield Trial(f"{k} of {n}", CHOICE, dict(s=s), dict(p=p, lse=before[n, k]), options=(f"K={k}",))
+
+
 @check
 def permutations(precision, rng):
     two = typed([[1, 0], [0, 0.5]], precision)
