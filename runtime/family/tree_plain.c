@@ -296,17 +296,8 @@ ALWAYS bool run(const double *local, int64_t nodes, bool one_root, double *log_p
     return run(local, nodes, one_root, log_p, z, w, descend_##NAME);                                                   \
   }
 
-PROCESSOR(any, )
-#if defined __x86_64__ && defined __GNUC__
-PROCESSOR(avx2, __attribute__((target("avx2"))))
-PROCESSOR(avx512, FOR_512)
-#endif
+EACH_PROCESSOR
 
 bool attn_rt_tree_plain(const double *local, int64_t nodes, bool one_root, double *log_p, double *z, double *work) {
-#if defined __x86_64__ && defined __GNUC__
-  if (has_512())
-    return run_avx512(local, nodes, one_root, log_p, z, work);
-  if (__builtin_cpu_supports("avx2")) return run_avx2(local, nodes, one_root, log_p, z, work);
-#endif
-  return run_any(local, nodes, one_root, log_p, z, work);
+  return ON_PROCESSOR(run, local, nodes, one_root, log_p, z, work);
 }
