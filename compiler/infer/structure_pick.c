@@ -3,8 +3,8 @@
  * Like sums they are stages of their own (structure.c): an array of choices for every copy, made once.  A draw is a
  * function of uniform numbers keyed by (seed, edge, copy, draw, place).
  *
- * One call of a routine leaves many draws, which share its sum: they stand behind the plates.  A tree's draws share
- * nothing, each sums anew for every node: every one is a call of its own, in parallel, in front of the plates. */
+ * One call of a routine leaves many draws, which share its sum: they stand behind the plates.  A tree's draws share no
+ * sum: every one is a call of its own, in parallel, in front of the plates. */
 #include "base/ice.h"
 #include "infer/structure.h"
 #include "model/term.h"

@@ -36,13 +36,13 @@ static inline __attribute__((always_inline)) bool has_512(void) {
 }
 #endif
 
-/* Code of a file for several processors: PROCESSOR(NAME, TARGET) defines functions f_NAME, ON_PROCESSOR(f, ..) calls the
- * one for the processor at hand. */
+/* Code of a file for several processors: PROCESSOR(NAME, TARGET) defines functions f_NAME, ON_PROCESSOR(f, ..) calls that
+ * for the processor at hand. */
 #if defined __x86_64__ && defined __GNUC__
 #define EACH_PROCESSOR \
   PROCESSOR(any, ) PROCESSOR(avx2, __attribute__((target("avx2")))) PROCESSOR(avx512, FOR_512)
-#define ON_PROCESSOR(f, ...)                                                                                          \
-  (has_512() ? f##_avx512(__VA_ARGS__)                                                                                \
+#define ON_PROCESSOR(f, ...) \
+  (has_512() ? f##_avx512(__VA_ARGS__) \
              : __builtin_cpu_supports("avx2") ? f##_avx2(__VA_ARGS__) : f##_any(__VA_ARGS__))
 #else
 #define EACH_PROCESSOR PROCESSOR(any, )

@@ -112,13 +112,8 @@ void attn_rt_tree_draw(const int64_t *n, const void *const *in, void *const *out
   d.log_p = (double *)(void *)(d.rest + width + 1);
   if (d.n <= 0) return;
   bool spoilt = attn_rt_tree_is_spoilt(d.local, d.n);
-  TreeWeights weights = WEIGHTS_WANTED;
   for (int64_t k = 0; k < draws; k++, u += 2 * d.n, choice += d.n) {
-    bool there = !spoilt && attn_rt_tree_draw_plain(d.local, d.n, d.one_root, u, choice, &weights, work);
-    if (!spoilt && !there) {
-      there = draw(&d, u, choice);
-      if (weights == WEIGHTS_THERE) weights = WEIGHTS_WANTED; /* log space has written over them */
-    }
+    bool there = !spoilt && (attn_rt_tree_draw_plain(d.local, d.n, d.one_root, u, choice, work) || draw(&d, u, choice));
     for (int64_t i = 0; i < d.n; i++)
       if (!there) choice[i] = FAMILY_EMPTY;
       else if (choice[i] == d.n) choice[i] = FAMILY_NONE;

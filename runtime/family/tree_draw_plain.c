@@ -161,14 +161,13 @@ ALWAYS bool start(const Draw *d, const double *local, double *weight) {
   return true;
 }
 
-ALWAYS bool run(const double *local, int64_t nodes, bool one_root, const double *u, int64_t *choice, TreeWeights *weights,
-                double *work, void (*descend)(Draw *, const Level *)) {
+ALWAYS bool run(const double *local, int64_t nodes, bool one_root, const double *u, int64_t *choice, double *work,
+                void (*descend)(Draw *, const Level *)) {
   int64_t w = up(nodes + 1);
   work += (EIGHT - (uintptr_t)work / sizeof *work % EIGHT) % EIGHT;
   Draw d = {.descend = descend, .nodes = nodes, .width = w, .one_root = one_root, .rooted = nodes, .u = u,
             .choice = choice, .weight = work, .p = work + nodes * w};
-  if (*weights == WEIGHTS_WANTED) *weights = start(&d, local, work) ? WEIGHTS_THERE : WEIGHTS_UNFIT;
-  if (*weights == WEIGHTS_UNFIT) return false;
+  if (!start(&d, local, work)) return false;
   Level all = level_at(d.p + w, 0, nodes);
   memcpy(all.row, work, (size_t)(nodes * w) * sizeof *work);
   d.free = all.row + nodes * w;
@@ -182,13 +181,13 @@ ALWAYS bool run(const double *local, int64_t nodes, bool one_root, const double 
 #define PROCESSOR(NAME, TARGET)                                                                                        \
   TARGET static void descend_##NAME(Draw *d, const Level *l) { by_halves(d, l); }                                      \
   TARGET static bool run_##NAME(const double *local, int64_t nodes, bool one_root, const double *u, int64_t *choice,   \
-                                TreeWeights *weights, double *work) {                                                  \
-    return run(local, nodes, one_root, u, choice, weights, work, descend_##NAME);                                      \
+                                double *w) {                                                                           \
+    return run(local, nodes, one_root, u, choice, w, descend_##NAME);                                                  \
   }
 
 EACH_PROCESSOR
 
 bool attn_rt_tree_draw_plain(const double *local, int64_t nodes, bool one_root, const double *u, int64_t *choice,
-                             TreeWeights *weights, double *work) {
-  return ON_PROCESSOR(run, local, nodes, one_root, u, choice, weights, work);
+                             double *work) {
+  return ON_PROCESSOR(run, local, nodes, one_root, u, choice, work);
 }

@@ -23,14 +23,11 @@ bool attn_rt_tree_plain(const double *local, int64_t nodes, bool one_root, doubl
 bool attn_rt_tree_inverse(const double *local, int64_t nodes, bool one_root, double *log_p, double *p, double *z,
                           double *work);
 
-/* What `work` has of the weights: nothing, all of them, or they are not fit for plain doubles. */
-typedef enum { WEIGHTS_WANTED, WEIGHTS_THERE, WEIGHTS_UNFIT } TreeWeights;
-
 /* One draw of attn_rt_tree_draw in plain doubles, nodes > 0, choice nodes for the root; weights are not spoilt.  False:
- * an arc has no weight, or something would leave its range, and choices do not matter.  Weights are made where they are
- * wanted, and stay in `work` for the next draw.  tree_draw_plain.c; u and work as attn_rt_tree_draw's. */
+ * an arc has no weight, or something would leave its range, and choices do not matter.  tree_draw_plain.c; u and work
+ * as attn_rt_tree_draw's. */
 bool attn_rt_tree_draw_plain(const double *local, int64_t nodes, bool one_root, const double *u, int64_t *choice,
-                             TreeWeights *weights, double *work);
+                             double *work);
 
 /* Marginals in single precision, and z, nodes > 0, of log weights that are numbers of it.  False: they are not, or the
  * digits that it has would not be known to be right; what is in p and z then does not matter.  tree_single.c; work as
