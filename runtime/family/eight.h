@@ -36,8 +36,8 @@ static inline __attribute__((always_inline)) bool has_512(void) {
 }
 #endif
 
-/* Code of a file for several processors: PROCESSOR(NAME, TARGET) defines functions f_NAME, ON_PROCESSOR(f, ..) calls that
- * for the processor at hand. */
+/* Code of a file for several processors: PROCESSOR(NAME, TARGET) defines functions f_NAME, ON_PROCESSOR(f, ..) calls
+ * that for the processor at hand. */
 #if defined __x86_64__ && defined __GNUC__
 #define EACH_PROCESSOR \
   PROCESSOR(any, ) PROCESSOR(avx2, __attribute__((target("avx2")))) PROCESSOR(avx512, FOR_512)
