@@ -1,6 +1,7 @@
 /* call: see call.h. */
 #include "call.h"
 
+#include <execinfo.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -37,16 +38,21 @@ bool expect(bool ok, const char *format, ...) {
   return false;
 }
 
-static void on_fault(int number) {
-  static const char what[] = "failed: a fault, while doing: ";
-  (void)number;
-  ssize_t n = write(STDOUT_FILENO, what, sizeof what - 1) + write(STDOUT_FILENO, context, strlen(context));
-  _exit(n + write(STDOUT_FILENO, "\n", 1) > 0 ? 1 : 2);
+/* Which fault and where: one that comes once in a thousand runs has to be understood from these lines alone. */
+static void on_fault(int number, siginfo_t *info, void *machine) {
+  char text[TEXT_BYTES + 160];
+  void *frames[32];
+  (void)machine;
+  int n = snprintf(text, sizeof text, "failed: a fault, while doing: %s: signal %d, code %d, at %p\n", context, number,
+                   info->si_code, info->si_addr);
+  bool told = write(STDOUT_FILENO, text, (size_t)n) == n;
+  backtrace_symbols_fd(frames, backtrace(frames, 32), STDOUT_FILENO);
+  _exit(told ? 1 : 2);
 }
 
 void catch_faults(void) {
   static const int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT};
-  struct sigaction action = {.sa_handler = on_fault};
+  struct sigaction action = {.sa_sigaction = on_fault, .sa_flags = SA_SIGINFO};
   for (int k = 0; k < 5; k++) sigaction(faults[k], &action, NULL);
   setvbuf(stdout, NULL, _IOLBF, 0);
 }
@@ -203,6 +209,14 @@ static void finish(Placed *p, const char *name, const char *what) {
   release(&p->g);
 }
 
+/* What a kernel finds on its stack is as full of garbage as what it is given. */
+enum { STACK_BYTES = 64 << 10 };
+static __attribute__((noinline)) void litter_stack(unsigned char garbage) {
+  unsigned char below[STACK_BYTES];
+  memset(below, garbage, sizeof below);
+  __asm__ volatile("" : : "r"(below) : "memory");
+}
+
 Result call(const Kernel *k, const Case *c, const Setup *s) {
   Result r = {0};
   Placed in[ARRAYS_MAX], out[ARRAYS_MAX];
@@ -218,6 +232,7 @@ Result call(const Kernel *k, const Case *c, const Setup *s) {
   r.need = k->workspace(sizes, s->pool ? s->pool->threads : 1);
   size_t bytes = r.need - (size_t)s->short_by;
   Guarded workspace = guarded(bytes, (size_t)s->workspace.shift, s->workspace.at_front, s->garbage);
+  litter_stack(s->garbage);
   r.status = k->run(ins, outs, sizes, workspace.data, bytes, s->pool, s->no_err ? NULL : &r.err);
   release(&workspace);
   for (int n = 0; n < c->nin; n++) finish(&in[n], c->in[n].name, "was changed");

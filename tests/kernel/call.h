@@ -20,7 +20,7 @@ typedef struct Setup {
   attn_pool *pool;
   bool no_err;
   int64_t short_by;     /* bytes that the workspace lacks */
-  unsigned char garbage; /* what outputs and the workspace are full of before */
+  unsigned char garbage; /* what outputs, the workspace and the stack are full of before */
 } Setup;
 
 /* out: in C order, elements as the kernel wrote them; NULL where there was no output. */
