@@ -165,52 +165,50 @@ static void code(Beside *b, const Region *r, const bool *pick, bool want, V on) 
     if (!pick || pick[r->code.at[n]] == want) instruction(b, r->code.at[n], on);
 }
 
-static void body(Beside *b, const Loop *l, LaneReduction *r) {
-  if (r) element(b, r, l, b->active);
-  else code(b, l->body, NULL, false, NULL);
-}
-
-/* One vector of iterations; `left` of them: NULL: all. */
-static void vector(Beside *b, const Loop *l, LaneReduction *r, V first, V left) {
+/* The lanes are the values from `first` on of a loop's or an axis' variable; `left` of them: NULL: all. */
+static void set_lanes(Beside *b, Val index, IndexRange range, V first, V left) {
   Emit *e = b->e;
   V lane = lanes_iota(&b->lanes, e->t.i64);
-  b->base[l->index] = first;
-  e->val[l->index] = LLVMBuildAdd(e->b, beside_splat(b, first), lane, "");
-  e->range[l->index] = (IndexRange){l->lo, l->hi};
+  b->base[index] = first;
+  e->val[index] = LLVMBuildAdd(e->b, beside_splat(b, first), lane, "");
+  e->range[index] = range;
   b->active = left ? LLVMBuildICmp(e->b, LLVMIntSLT, lane, beside_splat(b, left), "") : NULL;
-  body(b, l, r);
 }
 
 /* ---- for blocks ------------------------------------------------------------------------------------ */
 
+static void open_lanes(Beside *b) {
+  b->lanes = lanes_of(b->e, b->n);
+  b->base = NEW_ARRAY(b->e->arena, V, b->e->k->instrs.n);
+}
+
+static Beside beside_of(Emit *e, const Loop *l) {
+  return (Beside){.e = e, .n = e->beside, .loop = l, .varies = NEW_ARRAY(e->arena, bool, e->k->instrs.n)};
+}
+
 bool beside_elements(Emit *e, const Loop *l, Beside *b) {
   if (!e->beside || l->mask || l->kind != LOOP_REDUCE) return false;
-  *b = (Beside){.e = e, .n = e->beside, .loop = l, .varies = NEW_ARRAY(e->arena, bool, e->k->instrs.n)};
+  *b = beside_of(e, l);
   b->varies[l->index] = true;
   if (!fits_region(b, l->body)) return false;
-  b->lanes = lanes_of(e, b->n);
-  b->base = NEW_ARRAY(e->arena, V, e->k->instrs.n);
+  open_lanes(b);
   return true;
 }
 
 void beside_elements_from(Beside *b, V first, V left) {
-  Emit *e = b->e;
-  const Loop *l = b->loop;
-  V lane = lanes_iota(&b->lanes, e->t.i64);
-  b->base[l->index] = first;
-  e->val[l->index] = LLVMBuildAdd(e->b, beside_splat(b, first), lane, "");
-  e->range[l->index] = (IndexRange){l->lo, l->hi};
-  b->active = LLVMBuildICmp(e->b, LLVMIntSLT, lane, beside_splat(b, left), "");
+  set_lanes(b, b->loop->index, (IndexRange){b->loop->lo, b->loop->hi}, first, left);
 }
 
 void beside_instr(Beside *b, Val v) { instruction(b, v, NULL); }
 
-/* ---- whole loops ----------------------------------------------------------------------------------- */
+/* ---- whole ranges ---------------------------------------------------------------------------------- */
+
+typedef void (*VectorFn)(Beside *b, V first, V left, void *arg);
 
 /* Whole vectors, then the rest, whose checks are those of the whole ones. */
-static void run(Beside *b, const Loop *l, LaneReduction *r) {
+static void each_vector(Beside *b, IndexRange range, VectorFn vector, void *arg) {
   Emit *e = b->e;
-  V lo = e->val[l->lo], hi = e->val[l->hi], width = const_int(e, b->n);
+  V lo = e->val[range.lo], hi = e->val[range.hi], width = const_int(e, b->n);
   uint32_t sites = e->sites.n;
   LLVMBasicBlockRef from = LLVMGetInsertBlock(e->b), loop = block_new(e, "beside"), rest = block_new(e, "rest");
   V end = LLVMBuildSub(e->b, hi, const_int(e, b->n - 1), "");
@@ -218,7 +216,7 @@ static void run(Beside *b, const Loop *l, LaneReduction *r) {
   LLVMPositionBuilderAtEnd(e->b, loop);
   V first = LLVMBuildPhi(e->b, e->t.i64, "");
   LLVMAddIncoming(first, &lo, &from, 1);
-  vector(b, l, r, first, NULL);
+  vector(b, first, NULL, arg);
   V next = LLVMBuildNSWAdd(e->b, first, width, "");
   LLVMBasicBlockRef last = LLVMGetInsertBlock(e->b);
   LLVMAddIncoming(first, &next, &last, 1);
@@ -230,19 +228,64 @@ static void run(Beside *b, const Loop *l, LaneReduction *r) {
   V left = LLVMBuildSub(e->b, hi, at, "");
   LLVMBasicBlockRef done = block_when(e, LLVMBuildICmp(e->b, LLVMIntSGT, left, const_int(e, 0), ""), "odd");
   e->sites.n = sites;
-  vector(b, l, r, at, left);
+  vector(b, at, left, arg);
   block_go(e, done);
+}
+
+static void iterations(Beside *b, V first, V left, void *reduction) {
+  const Loop *l = b->loop;
+  set_lanes(b, l->index, (IndexRange){l->lo, l->hi}, first, left);
+  if (reduction) element(b, reduction, l, b->active);
+  else code(b, l->body, NULL, false, NULL);
 }
 
 bool beside_loop(Emit *e, const Loop *l) {
   if (!e->beside) return false;
-  Beside b = {.e = e, .n = e->beside, .loop = l};
-  b.varies = NEW_ARRAY(e->arena, bool, e->k->instrs.n);
+  Beside b = beside_of(e, l);
   if (!fits(&b, l)) return false;
-  b.lanes = lanes_of(e, b.n);
-  b.base = NEW_ARRAY(e->arena, V, e->k->instrs.n);
+  open_lanes(&b);
   LaneReduction *r = l->kind == LOOP_REDUCE ? lane_reduction_begin(&b, l) : NULL;
-  run(&b, l, r);
+  each_vector(&b, (IndexRange){l->lo, l->hi}, iterations, r);
   if (r) lane_reduction_end(&b, r, true);
   return true;
+}
+
+/* ---- axes ------------------------------------------------------------------------------------------ */
+
+static bool has_check(const Kernel *k, const Region *r) {
+  for (uint32_t n = 0; n < r->code.n; n++) {
+    const Instr *i = ir_at(k, r->code.at[n]);
+    if (ir_is_check(i->op) || (i->op == IR_LOOP && has_check(k, i->loop->body))) return true;
+  }
+  return false;
+}
+
+bool beside_axis(Emit *e, const Region *at, Val index, Beside *b) {
+  if (!e->beside || has_check(e->k, at)) return false;
+  *b = beside_of(e, at->loop);
+  b->varies[index] = true;
+  if (!fits_region(b, at)) return false;
+  open_lanes(b);
+  return true;
+}
+
+typedef struct AxisRun {
+  const Region *at;
+  Val index;
+  IndexRange range;
+  void (*body)(Beside *b, V first, void *arg);
+  void *arg;
+} AxisRun;
+
+static void points(Beside *b, V first, V left, void *run) {
+  const AxisRun *a = run;
+  set_lanes(b, a->index, a->range, first, left);
+  code(b, a->at, NULL, false, NULL);
+  a->body(b, first, a->arg);
+}
+
+void beside_axis_run(Beside *b, const Region *at, Val index, IndexRange range,
+                     void (*body)(Beside *b, V first, void *arg), void *arg) {
+  AxisRun run = {at, index, range, body, arg};
+  each_vector(b, range, points, &run);
 }

@@ -42,6 +42,13 @@ void beside_elements_from(Beside *b, LLVMValueRef first, LLVMValueRef left);
 void beside_instr(Beside *b, Val v);
 void beside_check(const Beside *b, const Instr *i, LLVMValueRef on);
 
+/* The points of an accumulator's axis whose variable is `index`, x computed in the region `at`: false where that has
+ * checks, or no such form.  Then `body` for vector after vector of the points lo .. hi, after the code of the region:
+ * `first` is the first lane's point. */
+bool beside_axis(Emit *e, const Region *at, Val index, Beside *b);
+void beside_axis_run(Beside *b, const Region *at, Val index, IndexRange range,
+                     void (*body)(Beside *b, LLVMValueRef first, void *arg), void *arg);
+
 /* ---- beside_op.c ------------------------------------------------------------------------------------ */
 
 LLVMTypeRef beside_type(const Beside *b, IrType t);
@@ -55,6 +62,9 @@ LLVMValueRef beside_op(const Beside *b, const Instr *i); /* pure, not a load */
 
 LLVMValueRef beside_load(const Beside *b, const Instr *i);
 void beside_store(const Beside *b, const Instr *i);
+/* Active lanes of neighbours in memory; others are 0, or stay as they are there. */
+LLVMValueRef beside_line_get(const Beside *b, LLVMTypeRef vector, LLVMValueRef address, unsigned align);
+void beside_line_put(const Beside *b, LLVMValueRef x, LLVMValueRef address, unsigned align);
 
 /* ---- beside_acc.c ----------------------------------------------------------------------------------- */
 

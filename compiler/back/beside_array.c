@@ -84,15 +84,37 @@ static bool is_one(V stride) { return LLVMIsAConstantInt(stride) && LLVMConstInt
 
 static V all_lanes(const Beside *b) { return LLVMConstAllOnes(LLVMVectorType(b->e->t.i1, b->n)); }
 
-static V load_side_by_side(const Beside *b, const Array *a, const Elements *p) {
-  if (!p->there) {
-    V plain = LLVMBuildLoad2(b->e->b, LLVMVectorType(stored(b, a), b->n), first_address(b, a, p), "");
-    LLVMSetAlignment(plain, (unsigned)array_stored_bytes(b->e, a->elem));
+static V line_get(const Beside *b, LLVMTypeRef t, V address, unsigned align, V there) {
+  if (!there) {
+    V plain = LLVMBuildLoad2(b->e->b, t, address, "");
+    LLVMSetAlignment(plain, align);
     return plain;
   }
-  LLVMTypeRef t = LLVMVectorType(stored(b, a), b->n), types[] = {t, b->e->t.ptr};
-  return masked(b, "llvm.masked.load", 2, types, 4,
-                (V[]){first_address(b, a, p), alignment(b, a), p->there, LLVMConstNull(t)});
+  LLVMTypeRef types[] = {t, b->e->t.ptr};
+  V bytes = LLVMConstInt(b->e->t.i32, align, false);
+  return masked(b, "llvm.masked.load", 2, types, 4, (V[]){address, bytes, there, LLVMConstNull(t)});
+}
+
+static void line_put(const Beside *b, V x, V address, unsigned align, V there) {
+  if (!there) {
+    LLVMSetAlignment(LLVMBuildStore(b->e->b, x, address), align);
+    return;
+  }
+  LLVMTypeRef types[] = {LLVMTypeOf(x), b->e->t.ptr};
+  masked(b, "llvm.masked.store", 2, types, 4, (V[]){x, address, LLVMConstInt(b->e->t.i32, align, false), there});
+}
+
+V beside_line_get(const Beside *b, LLVMTypeRef t, V address, unsigned align) {
+  return line_get(b, t, address, align, b->active);
+}
+
+void beside_line_put(const Beside *b, V x, V address, unsigned align) { line_put(b, x, address, align, b->active); }
+
+static unsigned element_bytes(const Beside *b, const Array *a) { return (unsigned)array_stored_bytes(b->e, a->elem); }
+
+static V load_side_by_side(const Beside *b, const Array *a, const Elements *p) {
+  LLVMTypeRef t = LLVMVectorType(stored(b, a), b->n);
+  return line_get(b, t, first_address(b, a, p), element_bytes(b, a), p->there);
 }
 
 static V load_apart(const Beside *b, const Array *a, const Elements *p) {
@@ -103,12 +125,7 @@ static V load_apart(const Beside *b, const Array *a, const Elements *p) {
 }
 
 static void store_side_by_side(const Beside *b, const Array *a, const Elements *p, V x) {
-  if (!p->there) {
-    LLVMSetAlignment(LLVMBuildStore(b->e->b, x, first_address(b, a, p)), (unsigned)array_stored_bytes(b->e, a->elem));
-    return;
-  }
-  LLVMTypeRef types[] = {LLVMTypeOf(x), b->e->t.ptr};
-  masked(b, "llvm.masked.store", 2, types, 4, (V[]){x, first_address(b, a, p), alignment(b, a), p->there});
+  line_put(b, x, first_address(b, a, p), element_bytes(b, a), p->there);
 }
 
 static void store_apart(const Beside *b, const Array *a, const Elements *p, V x) {

@@ -16,6 +16,7 @@
 #include <math.h>
 
 #include "back/acc.h"
+#include "back/beside.h"
 #include "back/gather.h"
 #include "base/ice.h"
 
@@ -286,6 +287,7 @@ static LLVMValueRef choose_argument(Emit *e, const Weight *w, LLVMValueRef old, 
   return LLVMBuildSelect(e->b, w->above, x, tied, "");
 }
 
+/* x: one, or a vector of sums of doubles. */
 static LLVMValueRef combine(Emit *e, const State *s, LLVMValueRef old, LLVMValueRef x) {
   switch (s->acc->kind) {
     case ACC_SUM: return sum_of(e, s->type, old, x);
@@ -294,7 +296,7 @@ static LLVMValueRef combine(Emit *e, const State *s, LLVMValueRef old, LLVMValue
     case ACC_MIN: return op_extreme(e, s->type, false, old, x);
     case ACC_ANY: return LLVMBuildOr(e->b, old, x, "");
     case ACC_ALL: return LLVMBuildAnd(e->b, old, x, "");
-    case ACC_EXPECT: return LLVMBuildFAdd(e->b, old, LLVMBuildFMul(e->b, s->weight->part, x, ""), "");
+    case ACC_EXPECT: return LLVMBuildFAdd(e->b, old, LLVMBuildFMul(e->b, splat(e, s->weight->part, x), x, ""), "");
     case ACC_ARGMAX: return choose_argument(e, s->weight, old, x);
     case ACC_LSE:
     case ACC_MASS:
@@ -353,6 +355,44 @@ static bool in_pass(const Reduction *r, uint32_t first, uint32_t n, bool seed) {
   return s->acc->naxis && contributes(s->acc, seed) && same_pass(&r->state[first], s, seed);
 }
 
+/* The points of one axis in vectors: sums of doubles, in arrays of their own. */
+typedef struct Pass { const Reduction *r; uint32_t first; bool seed; } Pass;
+
+static void add_points(Beside *b, LLVMValueRef point, void *arg) {
+  const Pass *p = arg;
+  Emit *e = b->e;
+  for (uint32_t n = p->first; n < p->r->n; n++) {
+    if (!in_pass(p->r, p->first, n, p->seed)) continue;
+    const State *s = &p->r->state[n];
+    const Contribution *c = contribution(s->acc, p->seed);
+    LLVMBasicBlockRef done = when_alive(e, s->weight);
+    LLVMValueRef at = LLVMBuildSub(e->b, point, e->val[s->acc->axes[0].lo], "");
+    LLVMValueRef address = array_at(e, s->acc->result_at, at), x = beside_get(b, c->x);
+    LLVMValueRef old = beside_line_get(b, beside_type(b, IR_WIDE), address, sizeof(double));
+    x = beside_convert(b, x, ir_at(e->k, c->x)->type, IR_WIDE);
+    beside_line_put(b, combine(e, s, old, x), address, sizeof(double));
+    if (done) block_go(e, done);
+  }
+}
+
+static bool is_line_of_sums(const State *s) {
+  const Acc *a = s->acc;
+  return a->naxis == 1 && (a->kind == ACC_SUM || a->kind == ACC_EXPECT) && s->type == IR_WIDE &&
+         a->result_at->elem == STORE_WIDE;
+}
+
+static bool add_side_by_side(Emit *e, const Reduction *r, uint32_t first, bool seed) {
+  const Acc *a = r->state[first].acc;
+  const Contribution *c = contribution(a, seed);
+  Beside b;
+  for (uint32_t n = first; n < r->n; n++)
+    if (in_pass(r, first, n, seed) && !is_line_of_sums(&r->state[n])) return false;
+  if (!c->at || !beside_axis(e, c->at, c->index[0], &b)) return false;
+  beside_axis_run(&b, c->at, c->index[0], (IndexRange){a->axes[0].lo, a->axes[0].hi}, add_points,
+                  &(Pass){r, first, seed});
+  return true;
+}
+
 static bool may_check(const Kernel *k, const Region *r) {
   for (uint32_t n = 0; n < r->code.n; n++) {
     const Instr *i = ir_at(k, r->code.at[n]);
@@ -381,6 +421,10 @@ void acc_run_axes(Emit *e, const Reduction *r, uint32_t first, bool seed, bool a
   Count *count = NEW_ARRAY(e->arena, Count, a->naxis);
   LLVMValueRef alive = add ? pass_alive(e, r, first, seed) : NULL;
   LLVMBasicBlockRef done = alive ? block_when(e, alive, "axes") : NULL;
+  if (add && add_side_by_side(e, r, first, seed)) {
+    if (done) block_go(e, done);
+    return;
+  }
   for (uint32_t n = 0; n < a->naxis; n++) {
     count[n] = count_enter(e, e->val[a->axes[n].lo], e->val[a->axes[n].hi]);
     e->val[c->index[n]] = count[n].index;

@@ -17,6 +17,10 @@ static Kernel *pair(Arena *arena, const Kernel *k, const PassOptions *options) {
   return options->as_derived ? pass_dce(arena, k) : pass_pair(arena, k);
 }
 
+static Kernel *vector(Arena *arena, const Kernel *k, const PassOptions *options) {
+  return options->as_derived ? pass_dce(arena, k) : pass_vector(arena, k);
+}
+
 static Kernel *fuse(Arena *arena, const Kernel *k, const PassOptions *options) {
   (void)options;
   return pass_fuse(arena, k);
@@ -50,6 +54,7 @@ static Kernel *apart(Arena *arena, const Kernel *k, const PassOptions *options) 
 const Pass ir_passes[] = {
   {"normalise", normalise},
   {"pair", pair},
+  {"vector", vector},
   {"fuse", fuse},
   {"reassociate", reassociate},
   {"order", order},

@@ -164,22 +164,11 @@ static void permit_load(Planner *p, const Instr *i) {
     refuse(p, "it reads a temporary that its rows write");
 }
 
-/* Is it made of elements of inputs that are widened before anything is done with them? */
-static bool is_widened(const Planner *p, Val v) {
-  const Instr *i = ir_at(p->k, v);
-  if (i->op == IR_CONVERT) {
-    const Instr *x = ir_at(p->k, i->arg[0]);
-    return x->op == IR_LOAD && x->type == IR_REAL && x->array->kind == ARRAY_IN;
-  }
-  if (i->op == IR_NEG) return is_widened(p, i->arg[0]);
-  if (i->op != IR_ADD && i->op != IR_SUB && i->op != IR_MUL) return false;
-  bool x = is_widened(p, i->arg[0]), y = is_widened(p, i->arg[1]);
-  return (x && y) || (x && !dep_of(p, i->arg[1])) || (y && !dep_of(p, i->arg[0]));
-}
+static bool is_steady(const void *planner, Val v) { return !dep_of(planner, v); }
 
-/* Their products are wanted exactly. */
-static bool is_exact_product(const Planner *p, Val v, const Instr *i) {
-  return i->op == IR_MUL && i->type == IR_WIDE && dep_of(p, v) && is_widened(p, i->arg[0]) && is_widened(p, i->arg[1]);
+/* Products of widened numbers are wanted exactly. */
+static bool is_exact_product(const Planner *p, Val v) {
+  return dep_of(p, v) && tile_exact_product(p->k, v, is_steady, p);
 }
 
 /* Is a number of f64 that is kept for a column one of its factors, of which the logs are added? */
@@ -200,7 +189,7 @@ static bool is_product_of_kept(const Planner *p, const Instr *i) {
 static void permit_op(Planner *p, Val v, const Instr *i) {
   if (i->op == IR_LOAD) permit_load(p, i);
   if (is_product_of_kept(p, i)) refuse(p, "a product of messages needs f64");
-  if (is_exact_product(p, v, i)) refuse(p, "a product of widened numbers needs f64");
+  if (is_exact_product(p, v)) refuse(p, "a product of widened numbers needs f64");
   if (!is_both(p, v)) return;
   if (i->op == IR_SIN || i->op == IR_COS) refuse(p, "an angle of a pair needs f64");
   if (i->op == IR_LOG && leaves_range(p, i->arg[0], 0) && !is_log_power(p, i))
@@ -339,8 +328,17 @@ static uint32_t weight_at(Planner *p, const Acc *a) {
   return p->s->weights.n - 1;
 }
 
+/* A sum of exact products is as exact with axes as without. */
+static void permit_vector(Planner *p, const Acc *a) {
+  for (uint32_t n = 0; a->kind == ACC_SUM && a->body.at && n < a->body.at->code.n; n++) {
+    Val v = a->body.at->code.at[n];
+    if (is_exact_product(p, v)) refuse(p, "a product of widened numbers needs f64");
+  }
+}
+
 static void lower_axes(Planner *p, TileAcc *t) {
   const Acc *a = t->acc;
+  permit_vector(p, a);
   t->use = USE_CONTRACT;
   if (a->kind != ACC_EXPECT && a->kind != ACC_SUM)
     refuse(p, "an accumulator with axes is neither a sum nor an expectation");

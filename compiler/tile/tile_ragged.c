@@ -163,9 +163,47 @@ static bool reads_local_of(const Kernel *k, const Region *at, const Loop *l) {
   return false;
 }
 
+/* ---- exact products ---------------------------------------------------------------------------- */
+
+typedef struct Widening { const Kernel *k; bool (*steady)(const void *ctx, Val v); const void *ctx; } Widening;
+
+static bool is_widened(const Widening *w, Val v) {
+  const Instr *i = ir_at(w->k, v);
+  if (i->op == IR_CONVERT) {
+    const Instr *x = ir_at(w->k, i->arg[0]);
+    return x->op == IR_LOAD && x->type == IR_REAL && x->array->kind == ARRAY_IN;
+  }
+  if (i->op == IR_NEG) return is_widened(w, i->arg[0]);
+  if (i->op != IR_ADD && i->op != IR_SUB && i->op != IR_MUL) return false;
+  bool x = is_widened(w, i->arg[0]), y = is_widened(w, i->arg[1]);
+  return (x && y) || (x && w->steady(w->ctx, i->arg[1])) || (y && w->steady(w->ctx, i->arg[0]));
+}
+
+bool tile_exact_product(const Kernel *k, Val v, bool (*steady)(const void *ctx, Val v), const void *ctx) {
+  Widening w = {k, steady, ctx};
+  const Instr *i = ir_at(k, v);
+  return i->op == IR_MUL && i->type == IR_WIDE && is_widened(&w, i->arg[0]) && is_widened(&w, i->arg[1]);
+}
+
+typedef struct Stream { const Kernel *k; const Loop *l; } Stream;
+
+static bool is_outside(const void *stream, Val v) {
+  const Stream *s = stream;
+  return !region_contains(s->l->body, ir_at(s->k, v)->home);
+}
+
+/* A sum of exact products has the digits of f64. */
+static bool sums_exactly(const Kernel *k, const Loop *l, const Acc *a) {
+  Stream s = {k, l};
+  for (uint32_t n = 0; a->kind == ACC_SUM && n < a->body.at->code.n; n++)
+    if (tile_exact_product(k, a->body.at->code.at[n], is_outside, &s)) return true;
+  return false;
+}
+
 static bool gathers_line(const Kernel *k, const Loop *l, const Acc *a) {
   const Contribution *c = &a->body;
   if (a->naxis != 1 || (a->kind != ACC_EXPECT && a->kind != ACC_SUM) || a->type != IR_WIDE || !c->x) return false;
+  if (sums_exactly(k, l, a)) return false;
   return is_straight(k, c->at, c->index[0]) && tile_is_line(k, c->x, c->index[0]) && !reads_local_of(k, c->at, l);
 }
 

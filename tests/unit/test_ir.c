@@ -6,7 +6,7 @@
 #include "random.h"
 
 static const char *const files[] = {"attention", "seed", "steps", "fuse", "dead", "factored", "factored_reassociated",
-                                    "pair",      "solve"};
+                                    "pair",      "solve",     "vectors"};
 enum { FILES = sizeof files / sizeof files[0], SHORT = 5 /* the first ones */ };
 
 static const char *read_whole(Arena *arena, const char *name) {

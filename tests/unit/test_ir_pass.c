@@ -3,7 +3,7 @@
 
 #include "ir_testing.h"
 
-static const char *const files[] = {"attention", "seed", "steps", "fuse", "dead", "factored", "solve"};
+static const char *const files[] = {"attention", "seed", "steps", "fuse", "dead", "factored", "solve", "vectors"};
 enum { FILES = sizeof files / sizeof files[0] };
 
 static uint32_t count(const char *text, const char *what) {
@@ -71,6 +71,19 @@ Test(pass, what_leads_nowhere_goes) {
             text);
   cr_assert(strstr(text, "check.index") && strstr(text, "in x"), "%s", text);
   cr_assert_eq(count(text, "sum "), 1, "%s", text);
+  arena_free(&a);
+}
+
+Test(pass, sums_for_every_point_are_one_sum_of_vectors) {
+  Arena a;
+  arena_init(&a, NULL);
+  const char *before = after(&a, "vectors", "pair"), *text = after(&a, "vectors", "vector");
+  cr_assert_eq(count(before, "= sum {"), 0, "%s", before);
+  cr_assert_eq(count(text, "= sum {"), 3, "%s", text);
+  cr_assert_eq(count(text, "reduce "), count(before, "reduce "), "%s", text);
+  cr_assert_lt(strstr(text, "= sum {"), strstr(text, "store o"), "%s", text);
+  const char *rest = strstr(text, "store p");
+  cr_assert_eq(count(rest, "= sum {"), 0, "along a line, of its own store, of its own sum, beside a check: %s", rest);
   arena_free(&a);
 }
 
