@@ -123,7 +123,7 @@ static V and_maybe(const Beside *b, V x, V y) { return x && y ? LLVMBuildAnd(b->
 /* One element of a reduction; on: the lanes that come to it. */
 static void element(Beside *b, LaneReduction *r, const Loop *l, V on) {
   Emit *e = b->e;
-  bool *early = l->mask ? emit_before_mask(e, l->body, l->mask) : NULL;
+  bool *early = l->mask ? need_before_mask(e, l->body, l->mask) : NULL;
   LLVMBasicBlockRef done = NULL;
   if (l->mask) code(b, l->body, early, true, on);
   if (l->mask && b->varies[l->mask]) on = and_maybe(b, on, e->val[l->mask]);

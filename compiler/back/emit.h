@@ -5,13 +5,18 @@
  * reduction IR is one LLVM value; blocks are made in the order of the code, so a value is defined in a block
  * that dominates its uses whenever the kernel verifies.
  *
- *   emit.c      functions, regions, loops, checks
+ *   module.c    the functions of a module
+ *   emit.c      regions, loops, checks
+ *   need.c      which instructions are needed for what is read
  *   emit_op.c   scalar operations
  *   emit_acc.c  accumulators
  *   line.c      runs of neighbouring elements, in vectors
  *   gather.c    streams in blocks of elements, whose values are lines
  *   beside.c    iterations side by side, in vectors
- *   array.c     where arrays lie: views, workspace; loads and stores
+ *   layout.c    where the arrays of the workspace lie
+ *   array.c     views of inputs and outputs; loads and stores
+ *   array_run.c elements side by side, as vectors
+ *   element.c   what is stored of a value
  *   solve.c     calls of routines of the runtime
  *   parallel.c  independent iterations as tasks for threads
  *   share.c     the function that runs tasks
@@ -95,25 +100,13 @@ typedef struct Emit {
   LLVMValueRef pack;                   /* the function that packs a block of columns, likewise */
 } Emit;
 
+/* ---- module.c ------------------------------------------------------------------------------------ */
+
 /* The module of a kernel: verified, not optimised.  `e` is zeroed but for arena, k, cx and what target_choose sets. */
 void emit_module(Emit *e);
 /* Around other functions in a module of their own. */
 void emit_begin(Emit *e);
 void emit_finish(Emit *e);
-
-/* ---- emit.c: blocks and loops ------------------------------------------------------------------- */
-
-LLVMBasicBlockRef block_new(Emit *e, const char *name);
-void block_go(Emit *e, LLVMBasicBlockRef to); /* branch there and go on there */
-/* Goes on in a new block where cond holds; block_go(returned) ends it. */
-LLVMBasicBlockRef block_when(Emit *e, LLVMValueRef cond, const char *name);
-LLVMValueRef cell_new(Emit *e, LLVMTypeRef type, const char *name);
-
-typedef struct Count { LLVMValueRef index, hi; LLVMBasicBlockRef body, exit; } Count;
-/* for (index = lo; index < hi; index++), signed.  Code between enter and leave is the body. */
-Count count_enter(Emit *e, LLVMValueRef lo, LLVMValueRef hi);
-void count_leave(Emit *e, const Count *c);
-Count loop_enter(Emit *e, const Loop *l); /* the same for the iterations of a loop */
 
 void function_begin(Emit *e, const char *name, LLVMTypeRef type);
 void function_end(Emit *e, LLVMValueRef result);   /* NULL: of a function without one */
@@ -128,25 +121,39 @@ void emit_failure(Emit *e, LLVMValueRef status, LLVMValueRef site, LLVMValueRef 
 void begin_error(Emit *e); /* err may be NULL; its status starts at 0 */
 LLVMTypeRef kernel_type(const Emit *e);
 
+/* ---- emit.c: blocks, loops, checks ------------------------------------------------------------------ */
+
+LLVMBasicBlockRef block_new(Emit *e, const char *name);
+void block_go(Emit *e, LLVMBasicBlockRef to); /* branch there and go on there */
+/* Goes on in a new block where cond holds; block_go(returned) ends it. */
+LLVMBasicBlockRef block_when(Emit *e, LLVMValueRef cond, const char *name);
+LLVMValueRef cell_new(Emit *e, LLVMTypeRef type, const char *name);
+
+typedef struct Count { LLVMValueRef index, hi; LLVMBasicBlockRef body, exit; } Count;
+/* for (index = lo; index < hi; index++), signed.  Code between enter and leave is the body. */
+Count count_enter(Emit *e, LLVMValueRef lo, LLVMValueRef hi);
+void count_leave(Emit *e, const Count *c);
+Count loop_enter(Emit *e, const Loop *l); /* the same for the iterations of a loop */
+
 /* All instructions of a region; all those whose `pick` (by Val) is `want`. */
 void emit_code(Emit *e, const Region *r, const bool *pick, bool want);
 
 /* i1: whether someone reads what a loop that stores leaves: a temporary, or an output that the caller wants. */
 LLVMValueRef emit_wanted(Emit *e, const Loop *l);
 void emit_instr(Emit *e, Val v);
-/* By Val: the instructions of r that come before the branch on its mask. */
-bool *emit_before_mask(Emit *e, const Region *r, Val mask);
 /* Records the error of a check where it fails. */
 void emit_check_failure(Emit *e, const Instr *check, LLVMValueRef fails, LLVMValueRef x, LLVMValueRef limit);
+LLVMValueRef check_fails(Emit *e, const Instr *check); /* without its guard */
+
+/* ---- need.c -------------------------------------------------------------------------------------- */
 
 /* What code reads: values and arrays, by number. */
 typedef struct Need { const Kernel *k; bool *val, *array; } Need;
 void need_instr(Need *n, const Instr *i);
 /* By Val: the instructions of a region that yield what is needed; adds what those read. */
 bool *need_slice(Emit *e, Need *n, const Region *r);
-/* Whether an element of a reduction is checked although its mask is false. */
-bool emit_checks_beyond_mask(const Kernel *k, const Loop *l);
-LLVMValueRef check_fails(Emit *e, const Instr *check); /* without its guard */
+/* By Val: the instructions of r that come before the branch on its mask. */
+bool *need_before_mask(Emit *e, const Region *r, Val mask);
 
 /* ---- emit_op.c ---------------------------------------------------------------------------------- */
 
@@ -169,7 +176,7 @@ void reduction_add(Emit *e, Reduction *r, bool seed);
 void reduction_pass_over(Emit *e, Reduction *r, bool seed);
 void reduction_end(Emit *e, Reduction *r);
 
-/* ---- array.c ------------------------------------------------------------------------------------ */
+/* ---- layout.c ----------------------------------------------------------------------------------- */
 
 /* NULL, or why the workspace cannot be laid out: a dimension does not follow from the sizes. */
 const char *layout_refusal(Arena *arena, const Kernel *k);
@@ -186,31 +193,46 @@ LLVMValueRef layout_multiply(Emit *e, LLVMValueRef x, LLVMValueRef y);
 /* Sets the places' data for a thread, after the size of the workspace was checked. */
 void layout_place(Emit *e, const Layout *l, LLVMValueRef thread);
 
+/* ---- element.c ---------------------------------------------------------------------------------- */
+
 LLVMTypeRef array_stored_type(const Emit *e, StoreType s);
 int64_t array_stored_bytes(const Emit *e, StoreType s);
-bool array_within(const Emit *e, Val index, Val dim); /* proved */
-void array_views(Emit *e);                        /* IN and OUT: data and strides */
-void array_declare(Emit *e, const Array *a);      /* dimensions, from the values */
-LLVMValueRef array_load(Emit *e, const Instr *i); /* IR_LOAD */
-void array_store(Emit *e, const Instr *i);        /* IR_STORE */
-void emit_solve(Emit *e, const Instr *i);         /* IR_SOLVE; solve.c */
-/* Elements of a workspace array without test of range. */
-/* A run: consecutive elements along one dimension of a load. */
+LLVMValueRef array_decode(Emit *e, const Array *a, LLVMValueRef raw); /* a stored element as a value of a->type */
+LLVMValueRef array_encode(Emit *e, const Array *a, LLVMValueRef x, IrType type); /* x, of that type, as it is stored */
+
+/* ---- array.c ------------------------------------------------------------------------------------ */
+
+bool array_in_workspace(const Array *a);               /* TEMP and LOCAL */
+ArrayPlace *array_place_in(Emit *e, const Array *a);   /* with room for its dimensions and strides */
+void array_views(Emit *e);                             /* IN and OUT: data and strides */
+void array_declare(Emit *e, const Array *a);           /* dimensions, from the values */
+bool array_within(const Emit *e, Val index, Val dim);  /* proved */
+LLVMValueRef array_load(Emit *e, const Instr *i);      /* IR_LOAD */
+LLVMValueRef array_load_bits(Emit *e, const Instr *i); /* of an input, as it is stored */
+void array_store(Emit *e, const Instr *i);             /* IR_STORE */
+LLVMValueRef array_points(Emit *e, const Array *a);    /* how many */
+LLVMValueRef array_bytes(Emit *e, const Array *a);
+/* Elements without test of range: the address of one, by its offset in elements; its value. */
+LLVMValueRef array_at(Emit *e, const Array *a, LLVMValueRef offset);
+LLVMValueRef array_get(Emit *e, const Array *a, LLVMValueRef address);
+void array_put(Emit *e, const Array *a, LLVMValueRef address, LLVMValueRef value, IrType type);
+
+/* ---- array_run.c: consecutive elements along one dimension of a load ------------------------------ */
+
 bool array_has_runs(const Array *a); /* of floats */
 /* Whether the elements from lo to hi along that dimension are there, side by side. */
 LLVMValueRef array_run_holds(Emit *e, const Instr *i, uint32_t along, LLVMValueRef lo, LLVMValueRef hi);
 /* `count` of them from the indices that are emitted, as floats or doubles. */
 LLVMValueRef array_run(Emit *e, const Instr *i, uint32_t along, unsigned count);
-/* Of a half precision array, the bits alone: an element, as array_load; a run. */
-LLVMValueRef array_load_bits(Emit *e, const Instr *i);
-LLVMValueRef array_run_bits(Emit *e, const Instr *i, uint32_t along, unsigned count);
+/* Under a mask what it leaves out is 0, and not read; NULL: all. */
+LLVMValueRef array_run_part(Emit *e, const Instr *i, uint32_t along, unsigned count, LLVMValueRef mask);
+LLVMValueRef array_run_bits(Emit *e, const Instr *i, uint32_t along, unsigned count); /* as they are stored */
 /* Has the cache fetch the run that lies `ahead` further along another dimension, and no fewer than `least` elements; it
  * need not be there. */
 void array_run_ahead(Emit *e, const Instr *i, uint32_t along, uint32_t across, int64_t ahead, int64_t least);
 /* Where its first element lies, and how many bytes further on the one is with the next index `across`. */
 LLVMValueRef array_run_at(Emit *e, const Instr *i, uint32_t along, uint32_t across, LLVMValueRef *bytes);
 void array_fetch(Emit *e, LLVMValueRef address); /* into the second cache; it need not be there */
-LLVMValueRef array_run_part(Emit *e, const Instr *i, uint32_t along, unsigned count, LLVMValueRef mask); /* NULL: all */
 /* Has a cache, the first or the second, fetch the line `bytes` behind where the run begins; it need not be there. */
 typedef enum { FETCH_FIRST, FETCH_SECOND, FETCH_STORE } Fetch;
 void array_run_fetch(Emit *e, const Instr *load, uint32_t along, LLVMValueRef bytes, Fetch to);
@@ -219,11 +241,10 @@ LLVMValueRef array_run_bytes(Emit *e, const Array *a, LLVMValueRef extent); /* t
 /* A run that is stored along the last index, of elements of the build's precision. */
 LLVMValueRef array_store_holds(Emit *e, const Instr *i, LLVMValueRef lo, LLVMValueRef hi);
 void array_store_run(Emit *e, const Instr *i, LLVMValueRef x, LLVMValueRef mask);
-LLVMValueRef array_points(Emit *e, const Array *a); /* how many */
-LLVMValueRef array_bytes(Emit *e, const Array *a);
-LLVMValueRef array_at(Emit *e, const Array *a, LLVMValueRef offset);
-LLVMValueRef array_get(Emit *e, const Array *a, LLVMValueRef address);
-void array_put(Emit *e, const Array *a, LLVMValueRef address, LLVMValueRef value, IrType type);
+
+/* ---- solve.c ------------------------------------------------------------------------------------ */
+
+void emit_solve(Emit *e, const Instr *i); /* IR_SOLVE */
 
 /* ---- parallel.c --------------------------------------------------------------------------------- */
 

@@ -1,4 +1,4 @@
-/* lanes_half: half precision in vectors, as integers of 16 bits; array.c does the same with scalars.
+/* lanes_half: half precision in vectors, as integers of 16 bits; element.c does the same with scalars.
  *
  * A bf16 is the upper half of an f32.  A product of two has 16 significant bits and is exact in f32; the instruction
  * that adds two of them to a sum rounds after each, as two fused multiply-adds do, but takes denormals for 0, on
@@ -12,7 +12,7 @@ V lanes_from_bf16(const Lanes *l, V bits) {
   return LLVMBuildBitCast(l->e->b, LLVMBuildShl(l->e->b, wide, lanes_bits(l, 16), ""), l->f32, "");
 }
 
-/* See widen_f16 in array.c. */
+/* See widen_f16 in element.c. */
 static V from_f16_by_integers(const Lanes *l, V bits) {
   LLVMBuilderRef b = l->e->b;
   V h = LLVMBuildZExt(b, bits, l->i32, "");

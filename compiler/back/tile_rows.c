@@ -2,6 +2,7 @@
 #include "back/tile.h"
 #include "back/whole.h"
 #include "base/ice.h"
+#include "ir/beyond.h"
 #include "ir/build.h"
 
 typedef LLVMValueRef V;
@@ -53,7 +54,7 @@ static void begin_rows(Emit *e, const TileRows *rows, const Block *b, uint32_t n
 }
 
 /* Whether what the mask leaves out may be passed over. */
-static bool is_skipped(const Tile *t) { return t->s->loop->mask && !emit_checks_beyond_mask(t->e->k, t->s->loop); }
+static bool is_skipped(const Tile *t) { return t->s->loop->mask && !ir_checks_beyond_mask(t->e->k, t->s->loop); }
 
 static V true_(Emit *e) { return LLVMConstInt(e->t.i1, 1, false); }
 
