@@ -18,7 +18,9 @@
  *   array_run.c elements side by side, as vectors
  *   element.c   what is stored of a value
  *   solve.c     calls of routines of the runtime
+ *   nest.c      loops as one space of rows, cut into blocks and items
  *   parallel.c  independent iterations as tasks for threads
+ *   task.c      the functions that compute the rows of an item
  *   share.c     the function that runs tasks
  *   balance.c   rows of uneven cost
  *   dispatch.c  one kernel for several processors
@@ -253,12 +255,15 @@ bool is_alone(const Region *r);
 void emit_share(Emit *e); /* share.c: the function that emit_parallel calls */
 /* A parallel loop of a region that is_alone, its iterations shared among the threads of the pool. */
 void emit_parallel(Emit *e, const Loop *l);
-bool parallel_takes_runs(const Emit *e,
-                         const Loop *l);         /* whether it may be e->run_count iterations from e->run_first */
-void parallel_pack(Emit *e, LLVMValueRef first); /* calls e->pack for the present block and span */
-void parallel_odd_row(Emit *e, LLVMValueRef at); /* calls e->odd_rows for a row of the present block */
-void parallel_column(Emit *e, LLVMValueRef column); /* calls e->column */
+/* Whether it may be e->run_count iterations from e->run_first. */
+bool parallel_takes_runs(const Emit *e, const Loop *l);
 LLVMValueRef parallel_split_bytes(Emit *e); /* of the states of spans that threads share, at e->threads threads */
+
+/* ---- task.c: calls from the code of a block of rows ----------------------------------------------- */
+
+void task_pack(Emit *e, LLVMValueRef first);    /* e->pack, for the present block and span */
+void task_odd_row(Emit *e, LLVMValueRef at);    /* e->odd_rows, for a row of the present block */
+void task_column(Emit *e, LLVMValueRef column); /* e->column */
 
 /* ---- interchange.c ------------------------------------------------------------------------------ */
 

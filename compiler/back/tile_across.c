@@ -71,7 +71,7 @@ void tile_across_late_results(Emit *e, const TileRows *rows, V known) {
   V missing = LLVMBuildNot(e->b, LLVMBuildLoad2(e->b, e->t.i1, known, ""), "");
   LLVMBasicBlockRef done = block_when(e, LLVMBuildAnd(e->b, missing, tile_across_holds(e, rows), ""), "results");
   Count c = count_enter(e, e->val[s->loop->lo], e->val[s->loop->hi]);
-  parallel_column(e, c.index);
+  task_column(e, c.index);
   count_leave(e, &c);
   LLVMBuildStore(e->b, LLVMConstInt(e->t.i1, 1, false), known);
   block_go(e, done);
@@ -194,7 +194,7 @@ static void leave_to_scalar_code(Across *a) {
   Emit *e = t->e;
   V end = op_extreme(e, IR_INT, false, plus(e, a->first, const_int(e, t->l.n)), t->cols_in_block);
   Count c = count_enter(e, a->first, end);
-  parallel_column(e, plus(e, t->first_col, c.index));
+  task_column(e, plus(e, t->first_col, c.index));
   count_leave(e, &c);
   tile_pack_values_between(t, &t->s->across->late, a->first, plus(e, a->first, const_int(e, t->l.n)));
   t->here_column = a->first;

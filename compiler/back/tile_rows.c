@@ -174,7 +174,7 @@ static void pack_here(Tile *t) {
 static void pack_elsewhere(Tile *t) {
   Emit *e = t->e;
   carry_flag(e, t->odd, t->kept_odd);
-  parallel_pack(e, t->first_col);
+  task_pack(e, t->first_col);
   carry_flag(e, t->kept_odd, t->odd);
   carry_flag(e, kept_bad(t), t->some_bad);
 }
@@ -329,7 +329,7 @@ static void end_block(Emit *e, const TileRows *rows, const Block *b) {
   set_row(e, rows, b, around, c.index);
   LLVMBasicBlockRef done = block_new(e, "rows"), usual = block_when(e, is_odd(e, rows, b, c.index), "odd");
   tile_across_late_results(e, rows, known);
-  if (e->shared_rows == rows && e->odd_rows) parallel_odd_row(e, c.index);
+  if (e->shared_rows == rows && e->odd_rows) task_odd_row(e, c.index);
   else scalar_row(e, rows);
   LLVMBuildBr(e->b, done);
   LLVMPositionBuilderAtEnd(e->b, usual);
