@@ -2,7 +2,7 @@
  *
  * Parallel loops that are nested without anything between them are one space of rows, counted in C order; of a loop on
  * tiles a block of rows counts as one.  An item is a run of rows, what a thread fetches at once.  How rows are cut
- * follows from the sizes alone, but for the rows of a block, which the number of threads decides and no result shows. */
+ * follows from the sizes alone; only how many a block has depends on the threads too, and no result shows it. */
 #include "back/nest.h"
 
 #include "back/tile.h"

@@ -263,9 +263,9 @@ LLVMValueRef task_rows(Emit *e, const Nest *nest, const Captured *list, RowsPart
   take_over(e, LLVMGetParam(e->fn, ROW_CONTEXT), list, outer.val);
   rows_arrays(e);
   e->shared_rows = nest->tiled;
-  e->block_rows = load_field(e, e->t.i64, LLVMGetParam(e->fn, ROW_CONTEXT), offsetof(Context, block_rows));
-  e->group =
-      nest_is_grouped(nest) ? load_field(e, e->t.i64, LLVMGetParam(e->fn, ROW_CONTEXT), offsetof(Context, group)) : NULL;
+  LLVMValueRef context = LLVMGetParam(e->fn, ROW_CONTEXT);
+  e->block_rows = load_field(e, e->t.i64, context, offsetof(Context, block_rows));
+  e->group = nest_is_grouped(nest) ? load_field(e, e->t.i64, context, offsetof(Context, group)) : NULL;
   emit_part(e, nest, part, f);
   function_end(e, NULL);
   LLVMValueRef fn = e->fn;

@@ -34,10 +34,9 @@ Val build_1(Builder *b, IrOp op, Val x);          /* type by the op's rule */
 Val build_2(Builder *b, IrOp op, Val x, Val y);   /* real with wide: real is widened first */
 Val build_select(Builder *b, Val cond, Val x, Val y);
 Val build_convert(Builder *b, Val x, IrType to);
-/* and, or that take 0 as `true` resp. drop constants. */
-Val build_and(Builder *b, Val x, Val y);
+Val build_and(Builder *b, Val x, Val y); /* 0 stands for true */
 
-/* `in`: part and external as in Array.  The ARRAY instruction is put in the current region. */
+/* Its ARRAY instruction is put in the current region. */
 Array *build_array(Builder *b, ArrayKind kind, const char *name, StoreType elem, uint32_t rank, const Val *dims);
 Val build_load(Builder *b, Array *a, const Val *index);
 void build_store(Builder *b, Array *a, Val value, const Val *index);

@@ -119,3 +119,9 @@ bool ir_acc_takes_log_w(AccKind a) {
 }
 
 bool ir_acc_takes_x(AccKind a) { return a != ACC_LSE && a != ACC_MASS && a != ACC_ENTROPY; }
+
+uint64_t ir_number_bits(double x) {
+  uint64_t u;
+  memcpy(&u, &x, sizeof u);
+  return u;
+}

@@ -168,6 +168,7 @@ typedef struct Kernel {
 } Kernel;
 
 static inline Instr *ir_at(const Kernel *k, Val v) { return &k->instrs.at[v]; }
+uint64_t ir_number_bits(double x); /* by which constants are the same: NaN is NaN, 0 is not -0 */
 
 /* Whether v is that constant, of either floating type. */
 static inline bool ir_is_number(const Kernel *k, Val v, double number) {
