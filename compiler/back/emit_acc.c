@@ -20,23 +20,6 @@
 #include "back/gather.h"
 #include "base/ice.h"
 
-static bool weighted(AccKind k) {
-  switch (k) {
-    case ACC_SUM:
-    case ACC_PROD:
-    case ACC_MAX:
-    case ACC_MIN:
-    case ACC_ANY:
-    case ACC_ALL: return false;
-    case ACC_LSE:
-    case ACC_MASS:
-    case ACC_EXPECT:
-    case ACC_ENTROPY:
-    case ACC_ARGMAX: return true;
-  }
-  ICE("accumulator %d", (int)k);
-}
-
 static const Contribution *contribution(const Acc *a, bool seed) { return seed ? &a->seed : &a->body; }
 
 static bool contributes(const Acc *a, bool seed) {
@@ -156,7 +139,7 @@ static void state_begin(Emit *e, const State *s) {
 static State state_new(Emit *e, Reduction *r, const Acc *a) {
   State s = {.acc = a, .type = state_type(a)};
   if (!a->naxis) s.cell = cell_new(e, type_of(e, s.type), ir_acc_name(a->kind));
-  if (!weighted(a->kind)) return s;
+  if (!ir_acc_takes_log_w(a->kind)) return s;
   ICE_UNLESS(!a->naxis || a->body.x);
   s.weight = weight_of(e, r, a);
   s.weight->summed |= a->kind != ACC_ARGMAX;

@@ -1,8 +1,8 @@
 /* parallel: independent iterations as tasks for threads.
  *
  * A parallel loop that one thread comes to becomes a function of its own (task.c), which runs the iterations of one
- * item (nest.c).  How rows are cut into items follows from the sizes alone, and iterations share nothing, so the bits of
- * the results do not depend on the number of threads, nor on whether there is a pool.
+ * item (nest.c).  How rows are cut into items follows from the sizes alone, and iterations share nothing, so the bits
+ * of the results do not depend on the number of threads, nor on whether there is a pool.
  *
  * Where a list says what rows cost, items are cut by that instead (balance.c).
  *

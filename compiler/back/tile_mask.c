@@ -10,6 +10,7 @@
 
 #include "back/tile.h"
 #include "back/whole.h"
+#include "tile/tile_map.h"
 
 typedef LLVMValueRef V;
 
@@ -33,28 +34,8 @@ static V greater(Emit *e, bool is_real, V x, V y) { return LLVMBuildSelect(e->b,
 
 /* ---- the parts of a mask --------------------------------------------------------------------------- */
 
-/* Operations through which intervals pass. */
-static bool passes(IrOp op) {
-  switch (op) {
-    case IR_AND:
-    case IR_OR:
-    case IR_NOT:
-    case IR_EQ:
-    case IR_NE:
-    case IR_LT:
-    case IR_LE:
-    case IR_GT:
-    case IR_GE:
-    case IR_ADD:
-    case IR_SUB:
-    case IR_NEG:
-    case IR_ABS:
-    case IR_MIN:
-    case IR_MAX:
-    case IR_MUL:
-    case IR_FLOORDIV: return true;
-    default: return false;
-  }
+static bool is_formula(IrOp op) {
+  return op == IR_AND || op == IR_OR || op == IR_NOT || ir_op_compares(op) || tile_passes_interval(op);
 }
 
 static bool is_index(const Tile *t, Val v) { return v == t->rows->loop->index || v == t->s->loop->index; }
@@ -85,7 +66,7 @@ static void collect(Tile *t, Val v) {
     vec_push(e->arena, &t->leaves, leaf);
     return;
   }
-  for (uint32_t n = 0; passes(i->op) && n < i->narg; n++) collect(t, i->arg[n]);
+  for (uint32_t n = 0; is_formula(i->op) && n < i->narg; n++) collect(t, i->arg[n]);
 }
 
 void tile_mask_begin(Tile *t) {
@@ -249,7 +230,7 @@ static Interval interval(Tile *t, const Reach *w, Val v);
 static Interval of_arithmetic(Tile *t, const Reach *w, const Instr *i) {
   static const char add[] = "llvm.sadd.with.overflow", sub[] = "llvm.ssub.with.overflow";
   Emit *e = t->e;
-  if (i->type != IR_INT || !passes(i->op)) return UNKNOWN;
+  if (i->type != IR_INT || !tile_passes_interval(i->op)) return UNKNOWN;
   Interval x = interval(t, w, i->arg[0]), y = x;
   if (i->narg > 1) y = interval(t, w, i->arg[1]);
   if (!x.lo || !y.lo) return UNKNOWN;

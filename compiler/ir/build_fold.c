@@ -124,9 +124,7 @@ Val build_2(Builder *b, IrOp op, Val x, Val y) {
     y = build_convert(b, y, IR_WIDE);
     tx = IR_WIDE;
   }
-  char rule = ir_op_rule(op);
-  IrType t = rule == 'c' ? IR_BOOL : tx;
-  return build_op(b, op, t, 2, (Val[]){x, y});
+  return build_op(b, op, ir_op_compares(op) ? IR_BOOL : tx, 2, (Val[]){x, y});
 }
 
 Val build_select(Builder *b, Val cond, Val x, Val y) {

@@ -167,7 +167,7 @@ const char *eval_op(EvalArgs *args, const Kernel *k, const Instr *i, const Cell 
   if (i->op == IR_SELECT) *result = values[i->arg[x.i ? 1 : 2]];
   else if (i->op == IR_CONVERT) *result = convert(args, from, i->type, x);
   else if (!cell_is_float(from)) result->i = int_op(i->op, x.i, y.i);
-  else if (ir_op_rule(i->op) == 'c') result->i = float_compare(i->op, x.d, y.d);
+  else if (ir_op_compares(i->op)) result->i = float_compare(i->op, x.d, y.d);
   else result->d = rounded(args, i, float_op(i->op, x.d, y.d));
   return NULL;
 }

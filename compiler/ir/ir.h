@@ -183,6 +183,7 @@ static inline bool ir_is_check(IrOp op) {
 const char *ir_op_name(IrOp op);
 int ir_op_arity(IrOp op);
 char ir_op_rule(IrOp op);
+static inline bool ir_op_compares(IrOp op) { return ir_op_rule(op) == 'c'; }
 const char *ir_type_name(IrType t);
 const char *ir_acc_name(AccKind a);
 const char *ir_store_name(StoreType t);

@@ -103,7 +103,7 @@ typedef struct TileStream {
   VEC(TileAcc) accs;
   VEC(TileWeight) weights;
   ValVec checks;         /* CHECK instructions that depend on both, evaluated on tiles */
-  ValVec exceptions;     /* conditions of pairs that the scalar code decides: see tile_plan.c */
+  ValVec exceptions;     /* conditions of pairs that the scalar code decides: see tile_permit.c */
   TileShape shape;
   bool few;              /* blocks of few rows have code of their own */
   bool ragged;           /* its range depends on the row */

@@ -63,12 +63,7 @@ static bool *leaves_of(Arena *arena, const Kernel *k, const TileRows *rows, cons
   return leaf;
 }
 
-static bool compares(IrOp op) {
-  return op == IR_EQ || op == IR_NE || op == IR_LT || op == IR_LE || op == IR_GT || op == IR_GE;
-}
-
-/* Operations on ints through which intervals pass. */
-static bool passes(IrOp op) {
+bool tile_passes_interval(IrOp op) {
   switch (op) {
   case IR_ADD:
   case IR_SUB:
@@ -97,7 +92,7 @@ static MaskRule rule_of(const Mapper *m, Val v, bool formula) {
   bool uniform = !m->rows->dep[v];
   if (is_index(m->rows, m->s, v)) return MASK_BY_INTERVALS;
   if (uniform || m->leaf[v]) return reads_data(m->k, v) ? MASK_BY_DATA : MASK_BY_INTERVALS;
-  if (!(formula ? compares(i->op) : passes(i->op) && i->type == IR_INT)) return MASK_BY_PAIR;
+  if (!(formula ? ir_op_compares(i->op) : tile_passes_interval(i->op) && i->type == IR_INT)) return MASK_BY_PAIR;
   if (i->op == IR_FLOORDIV && m->rows->dep[i->arg[1]]) return MASK_BY_PAIR;
   MaskRule rule = MASK_BY_INTERVALS;
   for (uint32_t n = 0; n < i->narg; n++) rule = worse(rule, rule_of(m, i->arg[n], false));
@@ -192,7 +187,7 @@ static Interval of_truth(Truth x) { return (Interval){true, x.must, x.may}; }
 
 static Interval of_arithmetic(const Mapper *m, const Instr *i, bool exact) {
   bool more = exact && i->op == IR_MOD;
-  if (i->type != IR_INT || !(passes(i->op) || more)) return UNKNOWN;
+  if (i->type != IR_INT || !(tile_passes_interval(i->op) || more)) return UNKNOWN;
   if (!exact && i->op == IR_FLOORDIV && m->rows->dep[i->arg[1]]) return UNKNOWN;
   Interval x = interval(m, i->arg[0], exact), y = i->narg > 1 ? interval(m, i->arg[1], exact) : x, zero = point(0);
   if (!x.known || !y.known) return UNKNOWN;
@@ -252,7 +247,7 @@ static Truth decide(const Mapper *m, Val v, bool exact) {
   const Instr *i = ir_at(m->k, v);
   Truth x, y;
   exact = is_exact(m, v, exact);
-  if (compares(i->op)) return compare(m, i, exact);
+  if (ir_op_compares(i->op)) return compare(m, i, exact);
   switch (i->op) {
   case IR_CONST: return (Truth){i->integer != 0, i->integer != 0};
   case IR_NOT: return unless(decide(m, i->arg[0], exact));

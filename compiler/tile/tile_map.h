@@ -24,6 +24,9 @@ typedef VEC(MaskPart) MaskParts;
 /* The parts of a stream's mask in the order of the text; none where it has no mask. */
 void tile_mask_parts(Arena *arena, const TilePlan *p, const TileRows *rows, const TileStream *s, MaskParts *parts);
 
+/* Operations on ints through which intervals pass. */
+bool tile_passes_interval(IrOp op);
+
 /* How many parts of one size are empty, are full, or are neither as far as intervals of indices and sizes tell.
  * lines < all_lines: counted in so many lines of parts, spread evenly over the rows. */
 typedef struct TileCount {
