@@ -15,35 +15,6 @@ static Val wide(Context *x, double v) { return build_float(B(x), IR_WIDE, v); }
 
 /* ---- where copies lie to each other -------------------------------------------------------------------------- */
 
-/* v = base + offset; base 0: a constant. */
-static Val base_of(const Kernel *k, Val v, int64_t *offset) {
-  for (*offset = 0;;) {
-    const Instr *i = ir_at(k, v);
-    if (i->op == IR_CONST) {
-      *offset += i->integer;
-      return 0;
-    }
-    if (i->op != IR_ADD && i->op != IR_SUB) return v;
-    const Instr *c = ir_at(k, i->arg[1]), *a = ir_at(k, i->arg[0]);
-    if (c->op == IR_CONST) {
-      *offset += i->op == IR_ADD ? c->integer : -c->integer;
-      v = i->arg[0];
-    } else if (a->op == IR_CONST && i->op == IR_ADD) {
-      *offset += a->integer;
-      v = i->arg[1];
-    } else {
-      return v;
-    }
-  }
-}
-
-bool constant_distance(const Kernel *k, Val a, Val b, int64_t *d) {
-  int64_t p, q;
-  if (base_of(k, a, &p) != base_of(k, b, &q)) return false;
-  *d = p - q;
-  return true;
-}
-
 bool same_chain(Context *x, const Component *c, Val *a, Val *b) {
   a = named_copy(x, c, a);
   b = named_copy(x, c, b);

@@ -101,10 +101,25 @@ typedef struct Context {
 
 #define B(x) (&(x)->d->b)
 
+/* ---- context.c ------------------------------------------------------------------------------------------ */
+
 Val refuse_query(const Context *x, Span span, const char *why);
 /* Evidence that stands in plates which hold only some of the joined copies of c. */
 Val refuse_partly_outside(const Context *x, Span span, const Component *c);
+Context with_index(const Context *x, Index *i, Val v, Val lo, Val hi, bool carryable);
+Context with_guard(const Context *x, Val cond);
+BoundIndex *find_bound(const Context *x, const Index *i);
+/* Is everything that x knows, beside loop variables, known in the outer region r too? */
+bool context_holds_in(const Context *x, const Region *r);
+/* Would computing something that depends on these values here be repeated by a loop around whose
+ * variable none of them depends on? */
+bool is_redundant(const Context *x, uint32_t n, const Val *v);
 
+/* ---- within.c ------------------------------------------------------------------------------------------- */
+
+/* Is `v` known to lie in 0 .. n for all values of the loops around? */
+bool provably_below(const Context *x, Val v, Val n);
+bool provably_within(const Context *x, Val v, Val lo, Val hi); /* in lo .. hi, and not negative */
 /* a - b where that is a constant whatever the rest is. */
 bool constant_distance(const Kernel *k, Val a, Val b, int64_t *d);
 
@@ -114,8 +129,15 @@ bool constant_distance(const Kernel *k, Val a, Val b, int64_t *d);
 Val eval(Context *x, const Term *t);
 /* The value and whether it is none, for those that pass it on. */
 Choice eval_choice(Context *x, const Term *t);
-Context with_index(const Context *x, Index *i, Val v, Val lo, Val hi, bool carryable);
-Context with_guard(const Context *x, Val cond);
+
+/* ---- element.c ------------------------------------------------------------------------------------------ */
+
+Array *stored_let(Derive *d, Let *l);
+/* Bounds made of sizes alone: they do not change while the kernel runs. */
+bool has_fixed_bounds(const Index *i);
+
+/* ---- reduce.c: ranges, and what reduces over them ------------------------------------------------------- */
+
 /* row: RANGE_ROW, values are row[position].  none: bool, a bound is none: the range is then empty, and what reduces
  * over it is 0, not its neutral element; 0: never. */
 typedef struct Bounds { Val lo, hi; Array *row; Val none; } Bounds;
@@ -133,18 +155,6 @@ Val reduce_over(Context *x, Index *i, AccKind kind, IrType type, ContributeFn fn
 Val reduce_term(Context *x, const Term *t, IrType type, ContributeFn fn);
 /* v, the result of a reduction over the range, or 0 where a bound of that is none. */
 Val zero_where_none(Context *x, const Range *r, Val v);
-/* Is `v` known to lie in 0 .. n for all values of the loops around? */
-bool provably_below(const Context *x, Val v, Val n);
-bool provably_within(const Context *x, Val v, Val lo, Val hi); /* in lo .. hi, and not negative */
-/* Would computing something that depends on these values here be repeated by a loop around whose
- * variable none of them depends on? */
-bool is_redundant(const Context *x, uint32_t n, const Val *v);
-BoundIndex *find_bound(const Context *x, const Index *i);
-Array *stored_let(Derive *d, Let *l);
-/* Bounds made of sizes alone: they do not change while the kernel runs. */
-bool has_fixed_bounds(const Index *i);
-/* Is everything that x knows, beside loop variables, known in the outer region r too? */
-bool context_holds_in(const Context *x, const Region *r);
 
 /* ---- home.c: weights that name other copies than the one they stand in ------------------------------------ */
 
@@ -227,8 +237,6 @@ Choice mode_value(Context *x, Copy copy, Edge *e);
 Choice draw_value(Context *x, Copy copy, Edge *e, Val seed, Val draw);
 /* The Gumbel variable of a value in a draw. */
 Val gumbel_variable(Context *x, Copy copy, const Edge *e, Val seed, Val number, Choice value);
-/* fn summed over the indices list[from..]; -inf wins over NaN. */
-typedef Val (*CopyFn)(Context *x, Component *c, void *arg);
 
 /* log evidence of what lies wholly in the plates one stands in (Derive.plates), and with `entropy` H[q]: F */
 Val model_evidence(Context *x, bool entropy, Span span);
