@@ -3,13 +3,13 @@
 #define ATTN_RT_NETWORK_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 enum {
   NETWORK_MAX_SCOPE = 8, /* names in one factor */
   NETWORK_NOBODY = -2,
-  NETWORK_MAX_CLIQUE =
-      24,               /* variables of two or more values in one clique: more have more cells than NETWORK_MAX_CELLS */
+  NETWORK_MAX_CLIQUE = 24, /* variables of two or more values in one clique: more have more cells than MAX_CELLS */
   NETWORK_SEARCHES = 8, /* min-fill orders with ties broken at random, where there are few variables */
 };
 /* Cells of one clique, 32 MiB, and of all tables that are kept, 128 MiB twice: what a machine has beside the arrays. */
@@ -19,7 +19,7 @@ enum {
 /* Memory is taken from the caller's work space; `lacking`: there was not enough. */
 typedef struct NetworkWork { double *next; int64_t left; bool lacking; } NetworkWork;
 
-void *attn_rt_network_take(NetworkWork *w, int64_t count, int64_t bytes);
+void *attn_rt_network_take(NetworkWork *w, int64_t count, size_t bytes);
 
 /* A network as it is given, and how its variables are put in order.  Variables of fewer than two values, and the one
  * that is held, are in no clique. */

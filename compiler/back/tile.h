@@ -22,10 +22,14 @@
  *   tile_space.c   their places in the workspace
  *   tile_state.c   the state of a row, and its results
  *   tile_pack.c    operands of rows and columns, by scalar code
+ *   tile_check.c   checks that are decided there
+ *   tile_panel.c   vectors of columns along an axis
  *   tile_group.c   blocks with rows of several iterations of the loop around
  *   tile_line.c    an operand along its feature, in vectors
  *   tile_half.c    the same of bf16, as bits
  *   tile_value.c   values of a register tile
+ *   tile_load.c    elements that its lanes read each for itself
+ *   tile_feature.c its loops over features
  *   tile_place.c   columns that are read where they lie
  *   tile_narrow.c  the same, lanes being rows
  *   tile_affine.c  log weights, their factors being carried into operands
@@ -205,7 +209,6 @@ void tile_merge_row(Tile *into, Tile *from, LLVMValueRef row);
 void tile_pack_row(Tile *t, LLVMValueRef at);  /* operands of the row e->val[rows->index], local number `at` */
 void tile_pack_columns(Tile *t);               /* panels and operands of the block of columns */
 void tile_pack_columns_bare(Tile *t);         /* the same without what is read in place */
-bool tile_columns_unchecked(const Tile *t);
 void tile_pack_column_values(Tile *t, const ValVec *values); /* some operands of columns alone */
 void tile_pack_values_between(Tile *t, const ValVec *values, LLVMValueRef from,
                               LLVMValueRef to); /* of these columns of the block */
@@ -218,6 +221,10 @@ LLVMValueRef tile_padded(const Tile *t, LLVMValueRef extent);
 void tile_odd(Tile *t, LLVMValueRef cond);
 LLVMValueRef tile_infinite(Emit *e, IrType t, LLVMValueRef x); /* of a scalar */
 
+/* ---- tile_check.c, tile_panel.c ----------------------------------------------------------------- */
+
+/* Whether no check is decided where columns are packed along a feature or an axis. */
+bool tile_columns_unchecked(const Tile *t);
 void tile_mark_bad(Tile *t, LLVMValueRef column, LLVMValueRef cond); /* number in the block; i1 */
 
 /* ---- tile_half.c -------------------------------------------------------------------------------- */
@@ -257,12 +264,8 @@ LLVMValueRef tile_line_infinite(Emit *e, LLVMValueRef x);     /* of a vector */
 /* n vectors of n lanes: rows become columns. */
 void tile_transpose(const Lanes *l, LLVMValueRef *row);
 
-/* ---- tile_value.c ------------------------------------------------------------------------------- */
+/* ---- tile_feature.c ----------------------------------------------------------------------------- */
 
-LLVMValueRef tile_value(Tile *t, Val v, uint32_t row, uint32_t vec);
-LLVMValueRef tile_power_base(Tile *t, const Instr *power,
-                             bool absolute);                       /* z of which log z times the exponent is the log */
-LLVMValueRef tile_pair_place(Tile *t, uint32_t row, uint32_t vec); /* in buffers of pairs */
 /* Evaluates the feature loops of the tile t->column; beside each part of the first of them stands what beside(t, part)
  * emits, for as many parts as a tile has vectors, or `unit` of them; NULL: nothing. */
 void tile_features(Tile *t, void (*beside)(Tile *t, LLVMValueRef part));
@@ -270,6 +273,17 @@ LLVMValueRef tile_feature_step(Tile *t, const TileFeature *f, const Acc *a, LLVM
                                uint32_t vec);
 LLVMValueRef tile_identity(const Tile *t, const Acc *a); /* before the first feature */
 void tile_keep_result(Tile *t, Val v, uint32_t row, uint32_t vec, LLVMValueRef x); /* in its buffer of pairs */
+
+/* ---- tile_load.c -------------------------------------------------------------------------------- */
+
+LLVMValueRef tile_load(Tile *t, const Instr *load, LLVMValueRef *index); /* index: in lanes */
+
+/* ---- tile_value.c ------------------------------------------------------------------------------- */
+
+LLVMValueRef tile_value(Tile *t, Val v, uint32_t row, uint32_t vec);
+LLVMValueRef tile_power_base(Tile *t, const Instr *power,
+                             bool absolute);                       /* z of which log z times the exponent is the log */
+LLVMValueRef tile_pair_place(Tile *t, uint32_t row, uint32_t vec); /* in buffers of pairs */
 void tile_preset(Tile *t, Val v,
                  LLVMValueRef x); /* an operand of columns, of the first vector, until it is forgotten */
 uint32_t tile_mark(const Tile *t);

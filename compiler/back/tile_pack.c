@@ -5,7 +5,7 @@
  * and j being counted in the block.  Lines of d are padded to whole vectors. */
 #include <math.h>
 
-#include "back/tile.h"
+#include "back/tile_pack.h"
 #include "back/whole.h"
 
 LLVMValueRef tile_address(Emit *e, LLVMTypeRef t, LLVMValueRef base, LLVMValueRef at) {
@@ -61,48 +61,6 @@ static void store_all(Tile *t, const ValVec *values, LLVMValueRef at) {
   }
 }
 
-/* ---- checks ------------------------------------------------------------------------------------- */
-
-static bool is_check(const Instr *i) { return ir_is_check(i->op); }
-
-static uint8_t check_dep(const Tile *t, const Instr *i) { return t->rows->dep[i->arg[1]] | t->rows->dep[i->arg[2]]; }
-
-/* Whether a check is decided where rows (or columns) are packed; those of tiles are apart. */
-static bool is_decided(const Tile *t, Val v, bool columns, bool feature) {
-  const Instr *i = ir_at(t->e->k, v);
-  if (!is_check(i)) return false;
-  for (uint32_t n = 0; n < t->s->checks.n; n++)
-    if (t->s->checks.at[n] == v) return false;
-  uint8_t d = check_dep(t, i);
-  return ((d & DEP_COL) != 0) == columns && ((d & DEP_FEATURE) != 0) == feature;
-}
-
-static bool guard_known(const Tile *t, const Instr *i, bool columns, bool feature) {
-  uint8_t other = columns ? DEP_ROW : DEP_COL;
-  return i->arg[0] && !(t->rows->dep[i->arg[0]] & (other | (feature ? 0 : DEP_FEATURE)));
-}
-
-static void need_checks(const Tile *t, const Region *r, bool columns, bool feature, Need *n) {
-  for (uint32_t k = 0; r && k < r->code.n; k++) {
-    const Instr *i = ir_at(t->e->k, r->code.at[k]);
-    if (!is_decided(t, r->code.at[k], columns, feature)) continue;
-    n->val[i->arg[1]] = n->val[i->arg[2]] = true;
-    if (guard_known(t, i, columns, feature)) n->val[i->arg[0]] = true;
-  }
-}
-
-/* A guard that is not known here is taken to hold: the scalar code then decides. */
-static void emit_checks(Tile *t, const Region *r, bool columns, bool feature) {
-  Emit *e = t->e;
-  for (uint32_t k = 0; r && k < r->code.n; k++) {
-    const Instr *i = ir_at(e->k, r->code.at[k]);
-    if (!is_decided(t, r->code.at[k], columns, feature)) continue;
-    LLVMValueRef fails = check_fails(e, i);
-    if (guard_known(t, i, columns, feature)) fails = LLVMBuildAnd(e->b, fails, e->val[i->arg[0]], "");
-    tile_odd(t, fails);
-  }
-}
-
 /* ---- the regions in which operands are computed ------------------------------------------------- */
 
 static Need need_new(const Tile *t) {
@@ -128,23 +86,23 @@ static Packing packing(const Tile *t, bool columns, Need *n) {
     const TileAcc *a = &s->accs.at[k];
     if (a->use != USE_CONTRACT) continue;
     n->val[a->panel] = true;
-    need_checks(t, a->acc->body.at, true, true, n);
-    need_checks(t, a->acc->body.at, true, false, n);
-    need_checks(t, a->acc->body.at, false, true, n);
+    check_need(t, a->acc->body.at, true, true, n);
+    check_need(t, a->acc->body.at, true, false, n);
+    check_need(t, a->acc->body.at, false, true, n);
     p.axis[k] = need_slice(t->e, n, a->acc->body.at);
   }
   for (uint32_t k = 0; k < s->features.n; k++) {
     const TileFeature *f = &s->features.at[k];
     need_values(n, columns ? &f->col : &f->row);
-    need_checks(t, f->loop->body, columns, true, n);
-    need_checks(t, f->loop->body, columns, false, n);
+    check_need(t, f->loop->body, columns, true, n);
+    check_need(t, f->loop->body, columns, false, n);
     p.feature[k] = need_slice(t->e, n, f->loop->body);
   }
   if (columns) p.single = column_runs(t, false);
   need_values(n, columns ? &p.single : &s->row);
-  need_checks(t, s->loop->body, columns, false, n);
+  check_need(t, s->loop->body, columns, false, n);
   for (uint32_t k = 0; !columns && k < s->accs.n; k++)
-    if (s->accs.at[k].use == USE_CONTRACT) need_checks(t, s->accs.at[k].acc->body.at, false, false, n);
+    if (s->accs.at[k].use == USE_CONTRACT) check_need(t, s->accs.at[k].acc->body.at, false, false, n);
   p.body = need_slice(t->e, n, s->loop->body);
   return p;
 }
@@ -152,6 +110,24 @@ static Packing packing(const Tile *t, bool columns, Need *n) {
 void tile_need_row(const Tile *t, Need *n) { packing(t, false, n); }
 
 /* ---- packing ------------------------------------------------------------------------------------ */
+
+void pack_set_feature(Emit *e, Val index, Val lo, Val hi, LLVMValueRef d) {
+  e->val[index] = plus(e, e->val[lo], d);
+  e->range[index] = (IndexRange){lo, hi};
+}
+
+void pack_vectors(Tile *t, LLVMValueRef full, void (*put)(Tile *t, const void *ctx, LLVMValueRef d),
+                        const void *ctx) {
+  Emit *e = t->e;
+  LLVMValueRef groups = LLVMBuildUDiv(e->b, full, const_int(e, t->width), ""), lanes = const_int(e, t->l.n);
+  Count c = count_enter(e, const_int(e, 0), groups);
+  for (uint32_t v = 0; v < t->nvec; v++)
+    put(t, ctx, plus(e, times(e, c.index, t->width), const_int(e, (int64_t)v * t->l.n)));
+  count_leave(e, &c);
+  c = count_enter(e, times(e, groups, t->nvec), LLVMBuildUDiv(e->b, full, lanes, ""));
+  put(t, ctx, times(e, c.index, t->l.n));
+  count_leave(e, &c);
+}
 
 /* A line in the making: the operands of one row, or column, along a feature. */
 typedef struct Line {
@@ -180,45 +156,10 @@ static void store_line(Tile *t, const Line *l, Val v, LLVMValueRef d, LLVMValueR
   }
 }
 
-static void set_feature(Emit *e, Val index, Val lo, Val hi, LLVMValueRef d) {
-  e->val[index] = plus(e, e->val[lo], d);
-  e->range[index] = (IndexRange){lo, hi};
-}
-
-static bool has_decided_checks(const Tile *t, const Region *r, bool columns, bool feature) {
-  for (uint32_t k = 0; k < r->code.n; k++)
-    if (is_decided(t, r->code.at[k], columns, feature)) return true;
-  return false;
-}
-
-/* Checks of an inner loop that are the same for all of its features. */
-static void emit_checks_once(Tile *t, const Region *r, bool columns, LLVMValueRef extent) {
-  Emit *e = t->e;
-  if (!has_decided_checks(t, r, columns, false)) return;
-  LLVMBasicBlockRef none = block_when(e, LLVMBuildICmp(e->b, LLVMIntSGT, extent, const_int(e, 0), ""), "checked");
-  emit_checks(t, r, columns, false);
-  block_go(e, none);
-}
-
-/* Calls put(ctx, d) for d = 0, n, 2n, .. below full, n being the lanes: as many of them in a row as a tile is wide,
- * then the rest. */
-static void for_vectors(Tile *t, LLVMValueRef full, void (*put)(Tile *t, const void *ctx, LLVMValueRef d),
-                        const void *ctx) {
-  Emit *e = t->e;
-  LLVMValueRef groups = LLVMBuildUDiv(e->b, full, const_int(e, t->width), ""), lanes = const_int(e, t->l.n);
-  Count c = count_enter(e, const_int(e, 0), groups);
-  for (uint32_t v = 0; v < t->nvec; v++)
-    put(t, ctx, plus(e, times(e, c.index, t->width), const_int(e, (int64_t)v * t->l.n)));
-  count_leave(e, &c);
-  c = count_enter(e, times(e, groups, t->nvec), LLVMBuildUDiv(e->b, full, lanes, ""));
-  put(t, ctx, times(e, c.index, t->l.n));
-  count_leave(e, &c);
-}
-
 static void put_line(Tile *t, const void *ctx, LLVMValueRef d) {
   const Line *l = ctx;
   const Loop *loop = l->f->loop;
-  set_feature(t->e, loop->index, loop->lo, loop->hi, d);
+  pack_set_feature(t->e, loop->index, loop->lo, loop->hi, d);
   for (uint32_t n = 0; n < l->values->n; n++)
     store_line(t, l, l->values->at[n], d, tile_line_value(t, l->values->at[n], loop->index));
 }
@@ -227,17 +168,17 @@ static void pack_line(Tile *t, const Line *l) {
   Emit *e = t->e;
   const Loop *loop = l->f->loop;
   LLVMValueRef full = const_int(e, 0), extent = t->extent[l->feature];
-  if (!has_decided_checks(t, loop->body, l->columns, true) && l->values->n) {
+  if (!check_any(t, loop->body, l->columns, true) && l->values->n) {
     full = tile_line_full(t, l->values, loop->index, e->val[loop->lo], extent);
-    if (!LLVMIsConstant(full)) for_vectors(t, full, put_line, l);
+    if (!LLVMIsConstant(full)) pack_vectors(t, full, put_line, l);
   }
   Count c = count_enter(e, full, extent);
-  set_feature(e, loop->index, loop->lo, loop->hi, c.index);
+  pack_set_feature(e, loop->index, loop->lo, loop->hi, c.index);
   emit_code(e, loop->body, l->pick, true);
   for (uint32_t n = 0; n < l->values->n; n++) store_line(t, l, l->values->at[n], c.index, element(t, l->values->at[n]));
-  emit_checks(t, loop->body, l->columns, true);
+  check_emit(t, loop->body, l->columns, true);
   count_leave(e, &c);
-  emit_checks_once(t, loop->body, l->columns, extent);
+  check_emit_once(t, loop->body, l->columns, extent);
 }
 
 /* ---- factors of the log of a sum of products ------------------------------------------------------ */
@@ -284,7 +225,7 @@ static void pack_lines(Tile *t, const Packing *p, LLVMValueRef at, LLVMValueRef 
     const TileFeature *f = &t->s->features.at[k];
     if (f->is_dot) {
       tile_half_line(t, k, p->feature[k], at, slot, columns);
-      emit_checks_once(t, f->loop->body, columns, t->extent[k]);
+      check_emit_once(t, f->loop->body, columns, t->extent[k]);
       continue;
     }
     Line l = {f, columns ? &f->col : &f->row, p->feature[k], at, slot, t->padded[k], k, columns};
@@ -315,91 +256,10 @@ void tile_pack_row(Tile *t, LLVMValueRef at) {
   Packing p = packing(t, false, &n);
   emit_code(t->e, t->s->loop->body, p.body, true);
   store_all(t, &t->s->row, at);
-  emit_checks(t, t->s->loop->body, false, false);
+  check_emit(t, t->s->loop->body, false, false);
   for (uint32_t k = 0; k < t->s->accs.n; k++)
-    if (t->s->accs.at[k].use == USE_CONTRACT) emit_checks(t, t->s->accs.at[k].acc->body.at, false, false);
+    if (t->s->accs.at[k].use == USE_CONTRACT) check_emit(t, t->s->accs.at[k].acc->body.at, false, false);
   pack_lines(t, &p, at, NULL, false);
-}
-
-static LLVMValueRef is_no_number(Emit *e, LLVMValueRef x) {
-  LLVMValueRef gap = LLVMBuildFSub(e->b, x, x, "");
-  return LLVMBuildFCmp(e->b, LLVMRealUNO, gap, gap, "");
-}
-
-void tile_mark_bad(Tile *t, LLVMValueRef column, LLVMValueRef cond) {
-  Emit *e = t->e;
-  LLVMValueRef mark =
-      LLVMBuildOr(e->b, tile_get(e, e->t.i32, t->bad, column), LLVMBuildZExt(e->b, cond, e->t.i32, ""), "");
-  tile_put(e, t->bad, column, mark);
-  LLVMBuildStore(e->b, LLVMBuildOr(e->b, LLVMBuildLoad2(e->b, e->t.i1, t->some_bad, ""), cond, ""), t->some_bad);
-}
-
-/* A panel holds numbers: 0 in place of anything else, whose column is marked.  Rows that give it weight are left to the
- * scalar code; to all others it is nothing. */
-static LLVMValueRef number_of(Tile *t, LLVMValueRef x, LLVMValueRef column) {
-  Emit *e = t->e;
-  LLVMValueRef bad = is_no_number(e, x),
-               any = LLVMGetTypeKind(LLVMTypeOf(x)) == LLVMVectorTypeKind ? tile_line_any(t, bad) : bad;
-  tile_mark_bad(t, column, any);
-  return LLVMBuildSelect(e->b, bad, LLVMConstNull(LLVMTypeOf(x)), x, "");
-}
-
-/* panel[axis / panel_width][column][axis % panel_width] */
-static LLVMValueRef panel_address(Tile *t, LLVMValueRef axis, LLVMValueRef column) {
-  Emit *e = t->e;
-  LLVMValueRef w = const_int(e, t->panel_width), block = LLVMBuildUDiv(e->b, axis, w, "");
-  LLVMValueRef line = plus(e, times(e, block, t->s->shape.col_block), column);
-  return plus(e, times(e, line, t->panel_width), LLVMBuildURem(e->b, axis, w, ""));
-}
-
-typedef struct AxisLine { uint32_t acc; LLVMValueRef at; } AxisLine; /* `at`: the column */
-
-/* A panel must be numbers. */
-static void put_axis(Tile *t, const void *ctx, LLVMValueRef d) {
-  Emit *e = t->e;
-  const AxisLine *line = ctx;
-  const TileAcc *a = &t->s->accs.at[line->acc];
-  const Axis *axis = &a->acc->axes[0];
-  set_feature(e, a->acc->body.index[0], axis->lo, axis->hi, d);
-  LLVMValueRef x = number_of(t, tile_line_value(t, a->panel, a->acc->body.index[0]), line->at);
-  tile_put(e, t->acc[line->acc].panel, panel_address(t, d, line->at), x);
-}
-
-/* Values of the axis in lanes: how many. */
-static LLVMValueRef pack_axis_vectors(Tile *t, uint32_t k, LLVMValueRef at) {
-  Emit *e = t->e;
-  const TileAcc *a = &t->s->accs.at[k];
-  const Axis *axis = &a->acc->axes[0];
-  Val index = a->acc->body.index[0], panel[] = {a->panel};
-  ValVec values = {.at = panel, .n = 1};
-  LLVMValueRef full = tile_line_full(t, &values, index, e->val[axis->lo], t->acc[k].extent);
-  AxisLine line = {k, at};
-  if (!LLVMIsConstant(full)) for_vectors(t, full, put_axis, &line);
-  return full;
-}
-
-/* Without x its factor is the whole of it, and the panel is 1. */
-static void pack_axis(Tile *t, uint32_t k, const bool *pick, LLVMValueRef at) {
-  Emit *e = t->e;
-  const TileAcc *a = &t->s->accs.at[k];
-  const Axis *axis = &a->acc->axes[0];
-  LLVMValueRef full = const_int(e, 0), x = LLVMConstReal(e->t.f32, 1);
-  const Region *body = a->acc->body.at;
-  if (a->panel && !has_decided_checks(t, body, true, true) && !has_decided_checks(t, body, false, true))
-    full = pack_axis_vectors(t, k, at);
-  Count c = count_enter(e, full, t->acc[k].extent);
-  set_feature(e, a->acc->body.index[0], axis->lo, axis->hi, c.index);
-  emit_code(e, a->acc->body.at, pick, true);
-  if (a->panel) {
-    IrType type = ir_at(e->k, a->panel)->type;
-    x = lane_from(e, op_convert(e, e->val[a->panel], type, IR_WIDE), IR_WIDE);
-    if (type == IR_REAL || type == IR_WIDE) x = number_of(t, x, at);
-  }
-  tile_put(e, t->acc[k].panel, panel_address(t, c.index, at), x);
-  emit_checks(t, body, true, true);
-  emit_checks(t, body, false, true);
-  count_leave(e, &c);
-  emit_checks_once(t, body, true, t->acc[k].extent);
 }
 
 /* ---- values of columns that lie side by side ------------------------------------------------------- */
@@ -474,14 +334,14 @@ static void pack_column(Tile *t, const Packing *p, LLVMValueRef at, LLVMValueRef
   tile_put(t->e, t->bad, at, LLVMConstNull(t->e->t.i32));
   emit_code(t->e, t->s->loop->body, p->body, true);
   store_all(t, &p->single, at);
-  emit_checks(t, t->s->loop->body, true, false);
+  check_emit(t, t->s->loop->body, true, false);
   pack_lines(t, p, at, slot, true);
   for (uint32_t k = 0; k < t->s->accs.n; k++) {
     const TileAcc *a = &t->s->accs.at[k];
     if (a->use == USE_CONTRACT && !a->rounds) pack_axis(t, k, p->axis[k], at);
     if (!a->rounds) continue;
     tile_half_axis(t, k, p->axis[k], at, slot);
-    emit_checks_once(t, a->acc->body.at, true, t->acc[k].extent);
+    check_emit_once(t, a->acc->body.at, true, t->acc[k].extent);
   }
 }
 
@@ -520,22 +380,6 @@ void tile_pack_columns(Tile *t) {
   count_leave(e, &group);
 }
 
-/* Whether no check is decided where columns are packed along a feature or an axis. */
-bool tile_columns_unchecked(const Tile *t) {
-  for (uint32_t k = 0; k < t->s->features.n; k++) {
-    const Region *r = t->s->features.at[k].loop->body;
-    if (has_decided_checks(t, r, true, true) || has_decided_checks(t, r, true, false)) return false;
-  }
-  for (uint32_t k = 0; k < t->s->accs.n; k++) {
-    const Region *r = t->s->accs.at[k].acc->body.at;
-    if (t->s->accs.at[k].use != USE_CONTRACT) continue;
-    if (has_decided_checks(t, r, true, true) || has_decided_checks(t, r, true, false) ||
-        has_decided_checks(t, r, false, true))
-      return false;
-  }
-  return true;
-}
-
 void tile_pack_columns_bare(Tile *t) {
   Emit *e = t->e;
   Count c =
@@ -544,16 +388,16 @@ void tile_pack_columns_bare(Tile *t) {
   tile_put(e, t->bad, times(e, c.index, t->l.n), LLVMConstNull(t->l.i32));
   count_leave(e, &c);
   LLVMBuildStore(e->b, LLVMConstNull(e->t.i1), t->some_bad);
-  if (!t->s->col.n && !has_decided_checks(t, t->s->loop->body, true, false)) return;
+  if (!t->s->col.n && !check_any(t, t->s->loop->body, true, false)) return;
   Need n = need_new(t);
   need_values(&n, &t->s->col);
-  need_checks(t, t->s->loop->body, true, false, &n);
+  check_need(t, t->s->loop->body, true, false, &n);
   bool *body = need_slice(e, &n, t->s->loop->body);
   c = count_enter(e, const_int(e, 0), times(e, t->tiles, t->width));
   set_column(t, c.index);
   emit_code(e, t->s->loop->body, body, true);
   store_all(t, &t->s->col, c.index);
-  emit_checks(t, t->s->loop->body, true, false);
+  check_emit(t, t->s->loop->body, true, false);
   count_leave(e, &c);
 }
 

@@ -14,8 +14,8 @@
 
 #include "family_network.h"
 
-void *attn_rt_network_take(NetworkWork *w, int64_t count, int64_t bytes) {
-  int64_t n = (count * bytes + 7) / 8;
+void *attn_rt_network_take(NetworkWork *w, int64_t count, size_t bytes) {
+  int64_t n = (count * (int64_t)bytes + 7) / 8;
   if (n < 1) n = 1;
   if (n > w->left) {
     w->lacking = true;
@@ -337,24 +337,22 @@ static void find_separators(Graph *g) {
 
 /* ---- the search ------------------------------------------------------------------------------------------ */
 
-static void *take(NetworkWork *w, int64_t n, size_t bytes) { return attn_rt_network_take(w, n, (int64_t)bytes); }
-
 static bool prepare(Graph *g, NetworkGraph *net, NetworkWork *w) {
   int64_t v = net->vars, e = net->factors + net->vars;
   g->net = net;
-  g->inc = take(w, net->names, sizeof *g->inc);
-  g->of_var = take(w, v, sizeof *g->of_var);
-  g->count = take(w, v, sizeof *g->count);
-  g->of_element = take(w, e, sizeof *g->of_element);
-  g->heap = take(w, v, sizeof *g->heap);
-  g->where = take(w, v, sizeof *g->where);
-  g->key = take(w, v, sizeof *g->key);
-  g->mark = take(w, v, sizeof *g->mark);
-  g->mark2 = take(w, v, sizeof *g->mark2);
+  g->inc = attn_rt_network_take(w, net->names, sizeof *g->inc);
+  g->of_var = attn_rt_network_take(w, v, sizeof *g->of_var);
+  g->count = attn_rt_network_take(w, v, sizeof *g->count);
+  g->of_element = attn_rt_network_take(w, e, sizeof *g->of_element);
+  g->heap = attn_rt_network_take(w, v, sizeof *g->heap);
+  g->where = attn_rt_network_take(w, v, sizeof *g->where);
+  g->key = attn_rt_network_take(w, v, sizeof *g->key);
+  g->mark = attn_rt_network_take(w, v, sizeof *g->mark);
+  g->mark2 = attn_rt_network_take(w, v, sizeof *g->mark2);
   g->widest = net->widest ? (int32_t)net->widest : NETWORK_MAX_CLIQUE;
-  g->near = take(w, g->widest + 1, sizeof *g->near);
-  g->taken = take(w, g->widest + 1, sizeof *g->taken);
-  net->in_clique = take(w, g->widest + 2, sizeof *net->in_clique);
+  g->near = attn_rt_network_take(w, g->widest + 1, sizeof *g->near);
+  g->taken = attn_rt_network_take(w, g->widest + 1, sizeof *g->taken);
+  net->in_clique = attn_rt_network_take(w, g->widest + 2, sizeof *net->in_clique);
   if (w->lacking) return false;
   memset(g->mark, 0, (size_t)v * sizeof *g->mark);
   memset(g->mark2, 0, (size_t)v * sizeof *g->mark2);
@@ -376,16 +374,16 @@ enum { SEARCH_MAX_VARS = 512 };
 bool attn_rt_network_order(NetworkGraph *net, NetworkWork *work) {
   int64_t n = net->vars;
   Graph g = {0};
-  net->size = take(work, n, sizeof *net->size);
-  net->order = take(work, n, sizeof *net->order);
-  net->at = take(work, n, sizeof *net->at);
-  net->first = take(work, n, sizeof *net->first);
-  net->len = take(work, n, sizeof *net->len);
-  net->member = take(work, n * NETWORK_MAX_CLIQUE, sizeof *net->member);
-  int64_t *order = take(work, n, sizeof *order);
+  net->size = attn_rt_network_take(work, n, sizeof *net->size);
+  net->order = attn_rt_network_take(work, n, sizeof *net->order);
+  net->at = attn_rt_network_take(work, n, sizeof *net->at);
+  net->first = attn_rt_network_take(work, n, sizeof *net->first);
+  net->len = attn_rt_network_take(work, n, sizeof *net->len);
+  net->member = attn_rt_network_take(work, n * NETWORK_MAX_CLIQUE, sizeof *net->member);
+  int64_t *order = attn_rt_network_take(work, n, sizeof *order);
   if (work->lacking || !prepare(&g, net, work)) return false;
   for (int64_t v = 0; v < n; v++) net->size[v] = v == net->held ? 1 : net->var[3 * v];
-  int32_t *in_clique = take(work, g.widest + 2, sizeof *in_clique);
+  int32_t *in_clique = attn_rt_network_take(work, g.widest + 2, sizeof *in_clique);
   if (!in_clique) return false;
   Tally best = {.steps = INFINITY, .fits = false, .in_clique = net->in_clique};
   for (Rule rule = BY_FILL; rule <= BY_SECOND_KEY; rule++) {

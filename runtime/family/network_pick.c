@@ -11,8 +11,6 @@
 #include "family.h"
 #include "network_sum.h"
 
-enum { N_VARS = 0, N_HELD = 6, N_WORK = 9, N_DRAWS = 10 };
-
 static void give(const NetworkSums *s, int64_t *choice) {
   for (int64_t v = 0; v < s->net.vars; v++)
     if (!isfinite(s->total[s->component[v]])) choice[v] = FAMILY_EMPTY;

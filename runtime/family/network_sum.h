@@ -4,6 +4,9 @@
 
 #include "family_network.h"
 
+/* The ints of a routine, in order; N_DRAWS: of draws alone. */
+enum { N_VARS, N_GROUPS, N_NAMES, N_CELLS, N_JOINT, N_MARGINALS, N_HELD, N_HELD_VALUE, N_RING, N_WORK, N_DRAWS };
+
 typedef enum { NETWORK_SUM, NETWORK_MAX, NETWORK_COUNT } NetworkRing;
 
 /* What a variable's clique is the product of: a factor, or the table of a variable eliminated before. */
@@ -43,7 +46,7 @@ void attn_rt_network_message(NetworkSums *s, int64_t v);
 double attn_rt_network_part(const NetworkSums *s, int64_t v); /* what v's clique adds to the total of its component */
 void attn_rt_network_enter(NetworkSums *s, int64_t v); /* slots of the clique */
 void attn_rt_network_leave(NetworkSums *s, int64_t v);
-NetworkView attn_rt_network_view(const NetworkSums *s, const NetworkSource *source, int64_t v);
+NetworkView attn_rt_network_view(const NetworkSums *s, const NetworkSource *source); /* from the clique entered */
 /* The clique's product at one value of its separator, for every value of v, into to[size of v]; pick: values by
  * variable. */
 void attn_rt_network_slice(NetworkSums *s, int64_t v, const int64_t *pick, double *to);
@@ -52,6 +55,13 @@ int64_t attn_rt_network_separator(const NetworkSums *s, int64_t v); /* cells */
 
 static inline double network_logmul(double a, double b) {
   return a == -__builtin_inf() || b == -__builtin_inf() ? -__builtin_inf() : a + b;
+}
+
+/* A variable that the factor names; -1: none. */
+static inline int64_t network_some_name(const NetworkFactor *f) {
+  for (int64_t k = 0; k < f->names; k++)
+    if (f->scope[k] >= 0) return f->scope[k];
+  return -1;
 }
 
 #endif
