@@ -10,8 +10,7 @@
 #include <math.h>
 
 #include "base/ice.h"
-
-static Val wide(Context *x, double v) { return build_float(B(x), IR_WIDE, v); }
+#include "infer/arith.h"
 
 /* ---- where copies lie to each other -------------------------------------------------------------------------- */
 

@@ -7,14 +7,13 @@
  * all copies (memo.c) The edges above an edge in the elimination tree come first. */
 #include <math.h>
 
+#include "infer/arith.h"
 #include "infer/chain.h"
 #include "infer/expect.h"
 #include "infer/network.h"
 #include "infer/replace.h"
 #include "infer/structure.h"
 #include "model/term.h"
-
-static Val wide(Context *x, double v) { return build_float(B(x), IR_WIDE, v); }
 
 /* ---- carrying axes -------------------------------------------------------------------------------------------- */
 

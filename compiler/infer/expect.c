@@ -8,10 +8,9 @@
  * in this order, until nothing unknown is left.  An indicator is a 0/1 value, P[c] = E[1(c)].  mention.c tells which
  * copies a bracket mentions; it is 0 if a component among them is empty (exist.c): linearity is used under the
  * condition that all of them exist.  A stream alone gives 0 by itself. */
+#include "infer/arith.h"
 #include "infer/expect.h"
 #include "model/term.h"
-
-static Val wide(Context *x, double v) { return build_float(B(x), IR_WIDE, v); }
 
 /* The first mention of a copy of which some edges are known. */
 static const Mention *find_partly_known(Context *x, const Mentions *m) {

@@ -10,9 +10,8 @@
 #include <math.h>
 
 #include "base/ice.h"
+#include "infer/arith.h"
 #include "model/term.h"
-
-static Val wide(Context *x, double v) { return build_float(B(x), IR_WIDE, v); }
 
 /* ---- nests of loops ---------------------------------------------------------------------------------------------- */
 

@@ -3,10 +3,9 @@
  *   E[a + b] = E[a] + E[b],  E[sum_j e] = sum_j E[e],  E[a / c] = E[a] / c, c known
  *   E[f(if c then a else b)] = if c then E[f(a)] else E[f(b)], c known
  * Under the condition that all that is mentioned exists; a stream alone gives 0 by itself. */
+#include "infer/arith.h"
 #include "infer/expect.h"
 #include "model/term.h"
-
-static Val wide(Context *x, double v) { return build_float(B(x), IR_WIDE, v); }
 
 /* ---- linearity -------------------------------------------------------------------------------------------------- */
 

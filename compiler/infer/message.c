@@ -2,9 +2,8 @@
 #include <math.h>
 
 #include "base/ice.h"
+#include "infer/arith.h"
 #include "infer/chain.h"
-
-static Val wide(Context *x, double v) { return build_float(B(x), IR_WIDE, v); }
 
 /* ---- cliques ----------------------------------------------------------------------------------------------- */
 

@@ -4,6 +4,7 @@
  *   p(any two copies)     p(a) p(b | a), the latter from one more sum for every value of every copy of a's edge
  *   entropy, kl           of all copies from the stage; of some by the chain rule
  *   log Z, count          the stage's total */
+#include "infer/arith.h"
 #include "infer/expect.h"
 #include "infer/network.h"
 
@@ -11,8 +12,6 @@
 
 #include "model/dim.h"
 #include "model/term.h"
-
-static Val wide(Context *x, double v) { return build_float(B(x), IR_WIDE, v); }
 
 /* ---- copies with known values ---------------------------------------------------------------------------- */
 

@@ -10,10 +10,9 @@
  * has no iterations otherwise looks for one. */
 #include <math.h>
 
+#include "infer/arith.h"
 #include "infer/context.h"
 #include "model/term.h"
-
-static Val wide(Context *x, double v) { return build_float(B(x), IR_WIDE, v); }
 
 static Val difference(Context *x, const Weight *w) {
   Val y = build_convert(B(x), eval(x, w->left), IR_WIDE);

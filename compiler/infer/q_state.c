@@ -3,10 +3,9 @@
 #include <math.h>
 
 #include "base/ice.h"
+#include "infer/arith.h"
 #include "infer/iterate.h"
 #include "model/term.h"
-
-static Val wide(Context *x, double v) { return build_float(B(x), IR_WIDE, v); }
 
 /* ---- the numbers of q -------------------------------------------------------------------------------------------- */
 

@@ -6,14 +6,11 @@
  * there is no maximum: an error of the run, unless it comes from NaN, which spreads. */
 #include <math.h>
 
+#include "infer/arith.h"
 #include "infer/iterate.h"
 #include "model/term.h"
 
-static Val wide(Context *x, double v) { return build_float(B(x), IR_WIDE, v); }
 static Val number(Context *x, int64_t v) { return build_int(B(x), v); }
-static Val add(Context *x, Val a, Val b) { return build_2(B(x), IR_ADD, a, b); }
-static Val sub(Context *x, Val a, Val b) { return build_2(B(x), IR_SUB, a, b); }
-static Val mul(Context *x, Val a, Val b) { return build_2(B(x), IR_MUL, a, b); }
 
 /* ---- places in the system ------------------------------------------------------------------------------------- */
 

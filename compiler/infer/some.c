@@ -1,7 +1,6 @@
 /* some: the joint law of some copies of a chain: entropy and kl by the chain rule, copy by copy. */
+#include "infer/arith.h"
 #include "infer/chain.h"
-
-static Val wide(Context *x, double v) { return build_float(B(x), IR_WIDE, v); }
 
 typedef struct Rest { const NamedCopies *n; uint32_t at; } Rest;
 

@@ -13,6 +13,7 @@
  * last value on.  Elsewhere it is summed for each value. */
 #include <math.h>
 
+#include "infer/arith.h"
 #include "infer/context.h"
 #include "infer/stick.h"
 #include "model/term.h"
@@ -25,8 +26,6 @@ typedef struct Stick {
   Val first; /* int: positions from here on are behind; NULL value 0: all */
   bool uses; /* some p may use an edge that is none */
 } Stick;
-
-static Val wide(Context *x, double v) { return build_float(B(x), IR_WIDE, v); }
 
 /* x knows the value; the statement's own indices bound. */
 static Context at_statement(Context *x, const Stick *s) {

@@ -10,10 +10,9 @@
 #include <math.h>
 
 #include "base/ice.h"
+#include "infer/arith.h"
 #include "ir/solve.h"
 #include "model/term.h"
-
-static Val wide(Context *x, double v) { return build_float(B(x), IR_WIDE, v); }
 
 /* Arrays of one component under some of its weights, and who fills the last three: p, probabilities in place of logs,
  * only where the family's routine leaves them. */

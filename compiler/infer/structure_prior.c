@@ -6,15 +6,10 @@
 #include <math.h>
 
 #include "base/ice.h"
+#include "infer/arith.h"
 #include "infer/structure.h"
 
-static Val wide(Context *x, double v) { return build_float(B(x), IR_WIDE, v); }
-
 /* ---- supports ---------------------------------------------------------------------------------------------------- */
-
-static Val add(Context *x, Val p, Val q) { return build_2(B(x), IR_ADD, p, q); }
-static Val sub(Context *x, Val p, Val q) { return build_2(B(x), IR_SUB, p, q); }
-static Val mul(Context *x, Val p, Val q) { return build_2(B(x), IR_MUL, p, q); }
 
 static Val log_factorial(Context *x, Val n) { return build_1(B(x), IR_LGAMMA, add(x, n, wide(x, 1))); }
 

@@ -8,12 +8,11 @@
 #include <math.h>
 
 #include "base/ice.h"
+#include "infer/arith.h"
 #include "infer/chain.h"
 #include "infer/network.h"
 #include "infer/structure.h"
 #include "model/term.h"
-
-static Val wide(Context *x, double v) { return build_float(B(x), IR_WIDE, v); }
 
 /* ---- copies ---------------------------------------------------------------------------------------------- */
 

@@ -11,6 +11,7 @@
 #include <math.h>
 
 #include "base/ice.h"
+#include "infer/arith.h"
 #include "infer/context.h"
 #include "infer/latent.h"
 #include "infer/stick.h"
@@ -23,7 +24,6 @@ typedef struct Signed { Val log_abs, negative, value; } Signed;
 
 static Signed signed_log(Context *x, const Term *t);
 
-static Val wide(Context *x, double v) { return build_float(B(x), IR_WIDE, v); }
 static Val logmul(Context *x, Val a, Val b) { return build_2(B(x), IR_LOGMUL, a, b); }
 static Val negate(Context *x, Val a) { return build_1(B(x), IR_NEG, a); }
 

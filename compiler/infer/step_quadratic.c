@@ -1,0 +1,92 @@
+/* step_quadratic: the top of b z + a z^2, component by component.
+ *
+ * Where it is not known that there is one (a < 0, or both 0) coefficients are stored and looked at first; if a component
+ * has none, all go along the gradient, or it is a run-time error. */
+#include "infer/step.h"
+#include "model/term.h"
+
+/* Its top where it has one; where it is flat the old values stay.  precision = -2 a > 0 or = 0. */
+static Top top_of(Context *x, const LatentPlan *l, Val b, Val precision, Val old, Val old_variance) {
+  Val flat = equal(x, precision, wide(x, 0)), divisor = build_select(B(x), flat, wide(x, 1), precision);
+  Top t = {build_select(B(x), flat, old, divide(x, b, divisor)), 0};
+  if (l->family == Q_FAMILY_NORMAL) t.variance = build_select(B(x), flat, old_variance, divide(x, wide(x, 1), divisor));
+  return t;
+}
+
+void step_quadratic_at_once(Derive *d, const LatentPlan *l) {
+  const LatentState *s = &d->iteration->of[l->z->id];
+  Components n = open_components((Context){.d = d}, l->z);
+  Coefficients c = step_coefficients(&n, l);
+  Val old = step_old_mean(&n.x, s, n.place), old_variance = step_old_variance(&n.x, s, n.place);
+  Val precision = mul(&n.x, wide(&n.x, -2), c.at[1]);
+  Top t = step_damp_top(&n.x, l, top_of(&n.x, l, c.at[0], precision, old, old_variance), old, old_variance);
+  step_store_top(&n.x, s, t, n.place);
+  close_components(&n);
+}
+
+void store_quadratic_top(Context *x, const LatentPlan *l, Val top, Val precision, const Val *place) {
+  const LatentState *s = &x->d->iteration->of[l->z->id];
+  Val old = step_old_mean(x, s, place), old_variance = step_old_variance(x, s, place);
+  Top t = top_of(x, l, wide(x, 0), precision, old, old_variance);
+  t.mean = top;
+  step_store_top(x, s, step_damp_top(x, l, t, old, old_variance), place);
+}
+
+/* ---- where only the run tells whether there is a top ------------------------------------------------------------- */
+
+typedef struct Curved {
+  const LatentPlan *l;
+  Array *b, *precision;
+  uint32_t from;
+  Val *place;
+} Curved;
+
+static void contribute_bent_up(Context *x, void *arg, Contribution *c);
+
+/* bool: some component has no top, nor is it flat.  NaN is no reason: it spreads. */
+static Val bends_up(Context *x, const Curved *c) {
+  if (c->from < latent_rank(c->l->z))
+    return reduce_over(x, latent_index(c->l->z, c->from), ACC_ANY, IR_BOOL, contribute_bent_up, (void *)c);
+  Val p = build_load(B(x), c->precision, c->place), b = build_load(B(x), c->b, c->place), zero = wide(x, 0);
+  Val slope = build_2(B(x), IR_AND, equal(x, p, zero), build_2(B(x), IR_NE, b, zero));
+  return build_2(B(x), IR_OR, build_2(B(x), IR_LT, p, zero), slope);
+}
+
+static void contribute_bent_up(Context *x, void *arg, Contribution *c) {
+  Curved k = *(Curved *)arg;
+  const BoundIndex *i = find_bound(x, latent_index(k.l->z, k.from));
+  k.place = NEW_ARRAY(x->d->arena, Val, latent_rank(k.l->z));
+  for (uint32_t a = 0; a < k.from; a++) k.place[a] = ((Curved *)arg)->place[a];
+  k.place[k.from] = sub(x, i->v, i->lo);
+  k.from++;
+  c->x = bends_up(x, &k);
+}
+
+/* All components at their tops, or, if one has none, all along the gradient. */
+void step_quadratic_if_concave(Derive *d, const LatentPlan *l) {
+  const LatentState *s = &d->iteration->of[l->z->id];
+  Curved k = {.l = l, .b = step_array(d, l, "b"), .precision = step_array(d, l, "precision")};
+  Components n = open_components((Context){.d = d}, l->z);
+  Coefficients c = step_coefficients(&n, l);
+  build_store(&d->b, k.b, c.at[0], n.place);
+  build_store(&d->b, k.precision, mul(&n.x, wide(&n.x, -2), c.at[1]), n.place);
+  close_components(&n);
+  Context x = {.d = d};
+  Val up = bends_up(&x, &k);
+  bool may_slope = l->line->step == STEP_AUTO && l->line->q != Q_CONJUGATE;
+  if (!may_slope) {
+    d->b.span = l->line->span;
+    build_check(&d->b, IR_CHECK_CONCAVE, up, build_int(&d->b, 0), d->iteration->step);
+  }
+  n = open_components(x, l->z);
+  for (uint32_t i = 0; i < latent_rank(l->z); i++) component_loop(&n, l->z);
+  Val old = step_old_mean(&n.x, s, n.place), old_variance = step_old_variance(&n.x, s, n.place);
+  Val b = build_load(&d->b, k.b, n.place), precision = build_load(&d->b, k.precision, n.place);
+  Top t = step_damp_top(&n.x, l, top_of(&n.x, l, b, precision, old, old_variance), old, old_variance);
+  Val slope = sub(&n.x, b, mul(&n.x, precision, old)), by_variance = mul(&n.x, wide(&n.x, -0.5), precision);
+  Top along = step_damp_top(&n.x, l, step_along(&n.x, l, slope, by_variance, old, old_variance), old, old_variance);
+  if (may_slope) t.mean = build_select(B(&n.x), up, along.mean, t.mean);
+  if (may_slope && t.variance) t.variance = build_select(B(&n.x), up, along.variance, t.variance);
+  step_store_top(&n.x, s, t, n.place);
+  close_components(&n);
+}
