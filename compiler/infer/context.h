@@ -7,6 +7,7 @@
  *   decisions  which copies of a component, named by different index values, have been taken to be the
  *              same copy or different ones (both cases of a coincidence are derived); what follows from
  *              them is not decided again: a case that contradicts them is not derived
+ *   unlost     what would say that names of copies have a none in them, in the case that they have not
  *   guard      the condition under which what is evaluated here matters: checks fail only where it holds
  *   used_none  not NULL: evaluation is that of a weight; becomes true where a `none` edge is used
  *
@@ -47,6 +48,12 @@ typedef struct Decision {
   bool same;
   struct Decision *next;
 } Decision;
+
+/* Of a case that is derived for names without a none: what says that there is one. */
+typedef struct Unlost {
+  Val none;
+  const struct Unlost *next;
+} Unlost;
 
 /* Every pair of copies that may coincide doubles the cases of an expectation; a kernel this long takes LLVM some
  * ten seconds. */
@@ -95,6 +102,7 @@ typedef struct Context {
   BoundIndex *bound;
   Known *known;
   Decision *decisions;
+  const Unlost *unlost;
   Val guard;      /* 0: true */
   Val *used_none; /* see above */
 } Context;

@@ -45,6 +45,8 @@ Val expect(Context *x, const Term *t) {
   if (B(x)->k->instrs.n > DERIVE_MAX_INSTRS || x->d->steps > DERIVE_MAX_STEPS)
     return refuse_query(x, t->span, "this expectation has too many cases to be compiled");
   if (!unresolved(x, t)) return as_wide(x, t);
+  const Term *lost = find_lost(x, t);
+  if (lost) return expect_lost(x, t, lost);
   const Term *lone = asks_for_existence(x, t);
   if (lone) return build_convert(B(x), copy_exists(x, copy_of(x, lone)), IR_WIDE);
   const Term *choice = find_choice(x, t);

@@ -90,6 +90,9 @@ bool adds_known(Context *x, const Term *t);
 /* An outermost part of t whose condition is known and decides what is mentioned; NULL: none. */
 const Term *find_choice(Context *x, const Term *t);
 Val expect_choice(Context *x, const Term *t, const Term *choice);
+/* A copy in t whose name is known here and perhaps has a none in it; NULL: none. */
+const Term *find_lost(Context *x, const Term *t);
+Val expect_lost(Context *x, const Term *t, const Term *lost);
 
 /* ---- expect.c --------------------------------------------------------------------------------------------------- */
 

@@ -2,6 +2,7 @@
  *
  *   E[a + b] = E[a] + E[b],  E[sum_j e] = sum_j E[e],  E[a / c] = E[a] / c, c known
  *   E[f(if c then a else b)] = if c then E[f(a)] else E[f(b)], c known
+ *   E[f(phi[a])] = if a is none then E[f(none)] else E[f(phi[a])], a known: a copy that a none names is none
  * Under the condition that all that is mentioned exists; a stream alone gives 0 by itself. */
 #include "infer/arith.h"
 #include "infer/expect.h"
@@ -159,4 +160,54 @@ Val expect_choice(Context *x, const Term *t, const Term *choice) {
   Context y = with_guard(x, cond), z = with_guard(x, build_1(b, IR_NOT, cond));
   Val p = build_convert(b, part(&y, replace(arena, t, choice, yes)), IR_WIDE);
   return build_select(b, cond, p, build_convert(b, part(&z, replace(arena, t, choice, no)), IR_WIDE));
+}
+
+/* ---- copies that a none names -------------------------------------------------------------------------------------
+ *
+ * No copy stands behind such a name, so nothing may be asked of one: neither its probabilities nor whether it exists. */
+
+/* bool: something in the name is none; 0: nothing is, or that is known here. */
+static Val none_in_name(Context *x, const Term *t) {
+  Val none = 0;
+  Context y = with_guard(x, build_bool(B(x), false));
+  for (uint32_t i = 0; i < t->args.n; i++) {
+    Val here = may_be_none(t->args.at[i]) ? eval_choice(&y, t->args.at[i]).none : 0;
+    if (here) none = none ? build_2(B(x), IR_OR, none, here) : here;
+  }
+  for (const Unlost *n = x->unlost; n; n = n->next)
+    if (n->none == none) return 0;
+  return none;
+}
+
+const Term *find_lost(Context *x, const Term *t) {
+  for (uint32_t i = 0; i < t->args.n; i++) {
+    const Term *found = find_lost(x, t->args.at[i]);
+    if (found) return found;
+  }
+  bool named = t->kind == TERM_EDGE && !args_unresolved(x, t) && !args_unbound(x, t);
+  return named && none_in_name(x, t) ? t : NULL;
+}
+
+static const Term *replace_equal(Arena *arena, const Term *t, const Term *from, Term *to) {
+  if (term_equal(t, from)) return to;
+  Term *r = NEW(arena, Term);
+  *r = *t;
+  r->args = (TermVec){0};
+  for (uint32_t i = 0; i < t->args.n; i++)
+    vec_push(arena, &r->args, (Term *)replace_equal(arena, t->args.at[i], from, to));
+  return term_finish(r);
+}
+
+Val expect_lost(Context *x, const Term *t, const Term *lost) {
+  Builder *b = B(x);
+  Val none = none_in_name(x, lost);
+  const Term *without = replace_equal(x->d->arena, t, lost, term_none(x->d->arena, lost->span));
+  const Instr *i = ir_at(b->k, none);
+  if (i->op == IR_CONST && i->integer) return part(x, without);
+  Context y = with_guard(x, none), z = with_guard(x, build_1(b, IR_NOT, none));
+  Unlost *unlost = NEW(x->d->arena, Unlost);
+  *unlost = (Unlost){none, x->unlost};
+  z.unlost = unlost;
+  Val p = part(&y, without);
+  return build_select(b, none, p, part(&z, t));
 }
