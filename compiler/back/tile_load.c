@@ -1,9 +1,10 @@
-/* tile_load: elements that lanes of a tile read each for itself: where the index depends on the column.
+/* tile_load: the elements that the lanes of a vector of pairs name.
  *
- * Elements that lie side by side along the columns are read as a run, where they do; else one by one, with the tests of
- * the scalar code. */
+ * Where they lie side by side along the columns one load takes them; that a run is one is found when the code runs.
+ * Elsewhere they are gathered.  As in the scalar code an element outside the array is 0, and nothing is read there. */
 #include "back/tile.h"
 #include "back/whole.h"
+#include "base/ice.h"
 
 /* The indices of lane k become the ones that scalar code sees. */
 static void set_indices(Emit *e, const Instr *i, LLVMValueRef *index, unsigned k) {
@@ -11,16 +12,44 @@ static void set_indices(Emit *e, const Instr *i, LLVMValueRef *index, unsigned k
     e->val[i->arg[a]] = LLVMBuildExtractElement(e->b, index[a], LLVMConstInt(e->t.i32, k, false), "");
 }
 
-/* Element by element, with the tests of the scalar code. */
-static LLVMValueRef load_each(Tile *t, const Instr *i, LLVMValueRef *index) {
+/* Where each lane's element is; that of a zero in place of what lies outside the array. */
+static LLVMValueRef addresses(Tile *t, const Instr *i, LLVMValueRef *index) {
   Emit *e = t->e;
-  LLVMValueRef result = LLVMGetPoison(lanes_type(&t->l, i->type));
-  for (unsigned k = 0; k < t->l.n; k++) {
-    set_indices(e, i, index, k);
-    result = LLVMBuildInsertElement(e->b, result, lane_from(e, array_load(e, i), i->type),
-                                    LLVMConstInt(e->t.i32, k, false), "");
+  const ArrayPlace *p = &e->place[i->array->id];
+  LLVMValueRef offset = LLVMConstNull(t->l.i64), inside = NULL;
+  for (uint32_t n = 0; n < i->narg; n++) {
+    offset = plus(e, offset, LLVMBuildMul(e->b, index[n], lanes_splat(&t->l, p->stride[n]), ""));
+    if (array_within(e, i->arg[n], i->array->dims[n])) continue;
+    LLVMValueRef in = LLVMBuildICmp(e->b, LLVMIntULT, index[n], lanes_splat(&t->l, p->dim[n]), "");
+    inside = inside ? LLVMBuildAnd(e->b, inside, in, "") : in;
   }
-  return result;
+  LLVMValueRef at = LLVMBuildGEP2(e->b, array_stored_type(e, i->array->elem), p->data, &offset, 1, "");
+  return inside ? LLVMBuildSelect(e->b, inside, at, lanes_splat(&t->l, e->zero), "") : at;
+}
+
+/* Stored elements as lanes. */
+static LLVMValueRef decode(Tile *t, const Array *a, LLVMValueRef raw) {
+  Emit *e = t->e;
+  switch (a->elem) {
+    case STORE_BOOL: return LLVMBuildICmp(e->b, LLVMIntNE, raw, LLVMConstNull(LLVMTypeOf(raw)), "");
+    case STORE_INT: return raw;
+    case STORE_BF16: return lanes_from_bf16(&t->l, raw);
+    case STORE_F16: return lanes_from_f16(&t->l, raw);
+    case STORE_REAL: case STORE_WIDE: case STORE_F32: break;
+  }
+  return LLVMTypeOf(raw) == t->l.f32 ? raw : LLVMBuildFPTrunc(e->b, raw, t->l.f32, "");
+}
+
+/* Elements that lie anywhere, by one operation: code for each lane is most of what a tile would be. */
+static LLVMValueRef load_each(Tile *t, const Instr *i, LLVMValueRef *index) {
+  static const char name[] = "llvm.masked.gather";
+  Emit *e = t->e;
+  LLVMValueRef at = addresses(t, i, index);
+  LLVMTypeRef v = LLVMVectorType(array_stored_type(e, i->array->elem), t->l.n), types[] = {v, LLVMTypeOf(at)};
+  LLVMValueRef f = LLVMGetIntrinsicDeclaration(e->module, LLVMLookupIntrinsicID(name, sizeof name - 1), types, 2);
+  LLVMValueRef align = LLVMConstInt(e->t.i32, (unsigned)array_stored_bytes(e, i->array->elem), false);
+  LLVMValueRef arg[] = {at, align, LLVMConstAllOnes(t->l.i1), LLVMGetPoison(v)};
+  return decode(t, i->array, LLVMBuildCall2(e->b, LLVMGlobalGetValueType(f), f, arg, 4, ""));
 }
 
 /* The column's index, or that more or less what all columns share: it goes up by one from lane to lane. */
