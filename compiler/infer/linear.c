@@ -162,9 +162,9 @@ Val expect_choice(Context *x, const Term *t, const Term *choice) {
   return build_select(b, cond, p, build_convert(b, part(&z, replace(arena, t, choice, no)), IR_WIDE));
 }
 
-/* ---- copies that a none names -------------------------------------------------------------------------------------
+/* ---- copies that a none names -----------------------------------------------------------------------------------
  *
- * No copy stands behind such a name, so nothing may be asked of one: neither its probabilities nor whether it exists. */
+ * No copy stands behind such a name, so nothing may be asked of one: neither its law nor whether it exists. */
 
 /* bool: something in the name is none; 0: nothing is, or that is known here. */
 static Val none_in_name(Context *x, const Term *t) {
