@@ -79,8 +79,16 @@ bool split_product(Context *x, const Term *t, const Term **first, const Term **o
 /* E[t], once for every value of the highest edge above the mentioned one that has none yet. */
 Val condition(Context *x, const Mention *m, const Term *t);
 
+/* ---- distribute.c ------------------------------------------------------------------------------------------------ */
+
+/* The same value, of a product, power or exponential of sums that mention copies, as a sum or product over them; NULL:
+ * it is no such. */
+const Term *distributed(Context *x, const Term *t);
+
 /* ---- linear.c --------------------------------------------------------------------------------------------------- */
 
+/* May t itself be none, as the copy of an edge may?  What uses it is then 0 as a whole, not in parts. */
+bool may_be_none(const Term *t);
 /* E pushed through the outermost operation, or 0 where no law of linearity applies.  A sum whose bounds are not known
  * is left to conditioning if there is something to condition on. */
 Val expect_linear(Context *x, const Term *t, bool conditionable);

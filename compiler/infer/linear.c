@@ -10,8 +10,7 @@
 
 /* ---- linearity -------------------------------------------------------------------------------------------------- */
 
-/* May t itself be none, as the copy of an edge may?  What uses it is then 0 as a whole, not in parts. */
-static bool may_be_none(const Term *t) {
+bool may_be_none(const Term *t) {
   if (t->kind == TERM_NONE) return true;
   if (t->kind == TERM_OP && t->op == OP_TO_REAL) return may_be_none(t->args.at[0]);
   if (t->kind == TERM_IF) return may_be_none(t->args.at[1]) || may_be_none(t->args.at[2]);
