@@ -414,7 +414,7 @@ static void check_replaced(Plan *p, const Component *c) {
 Plan *plan_model(Arena *arena, const Model *m) {
   Plan *p = NEW(arena, Plan);
   p->arena = arena;
-  p->model = m;
+  p->model = m = split_weights(arena, m);
   p->whole_bytes = (int64_t)1 << 26;
   p->both_ways = 4096;
   for (uint32_t i = 0; i < m->edges.n; i++)
