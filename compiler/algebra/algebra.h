@@ -72,6 +72,9 @@ enum { POLY_MAX = 200 }; /* monomials; a log weight with more is not worth a clo
 
 /* t as a sum of monomials, constants left out.  False, and why, where it is none. */
 bool collect_monomials(Model *m, Term *t, Monomials *p, Obstacle *why);
+/* The same in the statistics of as many latents as it is one of, the others being coefficients: (x - z)^2 / exp(s) is
+ * one in z.  obstacles[Latent.id]: why the latent is a coefficient; no text: it is none. */
+bool collect_monomials_of_some(Model *m, Term *t, Monomials *p, Obstacle *obstacles);
 /* The same in the statistics of one latent, all others being coefficients: (x - z)^2 / s^2 stays one square for s. */
 bool collect_monomials_of(Model *m, Term *t, const Latent *only, Monomials *p, Obstacle *why);
 /* A copy of x with bound indices of its own. */

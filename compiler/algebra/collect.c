@@ -12,16 +12,26 @@
 typedef struct Collect {
   Model *m;
   Obstacle *why;
-  const Latent *only; /* all others are coefficients; NULL: none is */
+  const Latent *only;        /* all others are coefficients; NULL: none is, */
+  const Obstacle *obstacles; /* but for those with one here; NULL: none */
+  const Term *part;          /* that `why` is about */
 } Collect;
 
-static bool fail(Collect *c, const Term *t, const char *text) {
-  if (!c->why->text) *c->why = (Obstacle){t->span, text};
+static bool fail_at(Collect *c, const Term *t, const Term *part, const char *text) {
+  if (!c->why->text) *c->why = (Obstacle){t->span, text}, c->part = part;
   return false;
 }
 
+static bool fail(Collect *c, const Term *t, const char *text) { return fail_at(c, t, t, text); }
+
 static bool is_variable(const Collect *c, const Term *t) {
-  return has_variable(t) && (!c->only || term_mentions_latent(t, c->only));
+  if (!(t->mentions & MENTIONS_LATENT)) return false;
+  if (t->kind == TERM_LATENT && t->moment == MOMENT_VALUE && (!c->only || t->latent == c->only) &&
+      (!c->obstacles || !c->obstacles[t->latent->id].text))
+    return true;
+  for (uint32_t i = 0; i < t->args.n; i++)
+    if (is_variable(c, t->args.at[i])) return true;
+  return false;
 }
 
 static Arena *arena_of(const Collect *c) { return c->m->arena; }
@@ -157,12 +167,33 @@ static bool square(Collect *c, const Term *t, Monomials *p, const Monomials *x) 
 
 /* ---- powers of one monomial ----------------------------------------------------------------------------------- */
 
+static bool is_nonnegative(const Latent *z) {
+  for (uint32_t i = 0; i < z->priors.n; i++) {
+    Dist d = z->priors.at[i]->dist;
+    if (d == DIST_BETA || d == DIST_GAMMA || d == DIST_EXPONENTIAL || d == DIST_DIRICHLET) return true;
+  }
+  return false;
+}
+
+/* Does c z^m .. to the power p, or its logarithm, go by factors?  Where some may be negative a broken power of the whole
+ * may be a number (the root of z^2 is |z|), so that it goes only where all others are known not to be, and that is z. */
+static bool goes_by_factors(const Monomial *m) {
+  bool all = !m->coef || m->coef->nonnegative;
+  uint32_t negative = 0;
+  for (uint32_t i = 0; i < m->stats.n; i++)
+    if (!is_nonnegative(m->stats.at[i].ref->latent)) negative++, all &= m->stats.at[i].power == 1;
+  return negative == 0 || (negative == 1 && all);
+}
+
 /* x^power where x is one product of powers. */
 static bool power_of(Collect *c, const Term *t, const Monomials *x, double power, Monomials *p) {
   const Monomial *m = &x->at[0];
-  bool plain = x->n == 1 && !m->sums.n && !m->cond && (m->scale > 0 || power == floor(power));
+  bool plain = x->n == 1 && !m->sums.n && !m->cond;
   for (uint32_t i = 0; plain && i < m->stats.n; i++) plain = m->stats.at[i].kind == STAT_POWER;
-  if (!plain) return fail(c, t, "this function of a latent is not a sum of products of it");
+  if (plain && power != floor(power)) plain = m->scale > 0 && goes_by_factors(m);
+  if (!plain)
+    return fail_at(c, t, t->args.at[power == -1 ? t->args.n - 1 : 0],
+                   "this function of a latent is not a sum of products of it");
   Monomial r = {.scale = pow(m->scale, power), .coef = m->coef ? make_power(arena_of(c), m->coef, power) : NULL};
   for (uint32_t i = 0; i < m->stats.n; i++)
     multiply_stat(arena_of(c), &r, (Stat){STAT_POWER, m->stats.at[i].ref, m->stats.at[i].power * power});
@@ -230,6 +261,7 @@ static bool log_of(Collect *c, Term *t, const Monomials *x, Monomials *p) {
   }
   const Monomial *m = &x->at[0];
   if (x->n != 1 || m->sums.n || m->cond) return fail(c, t, "the logarithm of a sum");
+  if (!goes_by_factors(m)) return fail(c, t, "the logarithm of a product whose factors may be negative");
   double scale = 1;
   Term *coef = m->coef;
   if (m->scale > 0)
@@ -248,9 +280,22 @@ static bool log_of(Collect *c, Term *t, const Monomials *x, Monomials *p) {
   return true;
 }
 
+/* The logarithm of a product where one factor is known not to be negative: then the other is not where there is one. */
+static bool collect_log_of_product(Collect *c, const Term *t, Monomials *p) {
+  Arena *a = arena_of(c);
+  const Term *u = t->args.at[0];
+  Monomials y = {0};
+  return collect_all(c, term_op1(a, OP_LOG, u->args.at[0], t->span), p) &&
+         collect_all(c, term_op1(a, OP_LOG, u->args.at[1], t->span), &y) &&
+         add_scaled(c, t, p, &y, u->op == OP_MUL ? 1 : -1);
+}
+
 static bool collect_log(Collect *c, Term *t, Monomials *p) {
   Term *u = t->args.at[0];
   if (u->kind == TERM_OP && u->op == OP_EXP) return collect_all(c, u->args.at[0], p);
+  if (u->kind == TERM_OP && (u->op == OP_MUL || u->op == OP_DIV) &&
+      (u->args.at[0]->nonnegative || u->args.at[1]->nonnegative))
+    return collect_log_of_product(c, t, p);
   Monomials x = {0};
   return collect_all(c, u, &x) && log_of(c, t, &x, p);
 }
@@ -348,14 +393,36 @@ static bool collect_all(Collect *c, Term *t, Monomials *p) {
   return fail(c, t, "this use of a latent");
 }
 
-bool collect_monomials_of(Model *m, Term *t, const Latent *only, Monomials *p, Obstacle *why) {
-  Collect c = {m, why, only};
+static bool collect(Collect *c, Term *t, Monomials *p) {
   Monomials all = {0};
-  if (!collect_all(&c, t, &all)) return false;
+  if (!collect_all(c, t, &all)) return false;
   *p = (Monomials){0};
   for (uint32_t i = 0; i < all.n; i++)
-    if (all.at[i].stats.n && all.at[i].scale != 0) vec_push(m->arena, p, all.at[i]);
+    if (all.at[i].stats.n && all.at[i].scale != 0) vec_push(c->m->arena, p, all.at[i]);
   return true;
+}
+
+bool collect_monomials_of(Model *m, Term *t, const Latent *only, Monomials *p, Obstacle *why) {
+  return collect(&(Collect){m, why, only, NULL, NULL}, t, p);
+}
+
+/* Latents in t that have no obstacle yet get one. */
+static bool set_aside(const Term *t, Obstacle why, Obstacle *obstacles) {
+  bool some = false;
+  if (t->kind == TERM_LATENT && t->moment == MOMENT_VALUE && !obstacles[t->latent->id].text)
+    obstacles[t->latent->id] = why, some = true;
+  for (uint32_t i = 0; i < t->args.n; i++) some |= set_aside(t->args.at[i], why, obstacles);
+  return some;
+}
+
+bool collect_monomials_of_some(Model *m, Term *t, Monomials *p, Obstacle *obstacles) {
+  for (;;) {
+    Obstacle why = {0};
+    Collect c = {m, &why, NULL, obstacles, NULL};
+    if (collect(&c, t, p)) return true;
+    *p = (Monomials){0};
+    if (!c.part || !set_aside(c.part, why, obstacles)) return false;
+  }
 }
 
 bool collect_monomials(Model *m, Term *t, Monomials *p, Obstacle *why) {

@@ -7,17 +7,20 @@
 /* A statement that latents stand in. */
 typedef struct Statement {
   Weight *w;
-  Term *t;        /* its log weight at a point of its plates; NULL: not as a term */
-  bool collected; /* it is a sum of monomials, */
-  Monomials poly; /* this */
-  Obstacle why;   /* why not, or why it has no mean under q */
-  bool random;    /* it mentions a latent whose q is no point */
+  Term *t;             /* its log weight at a point of its plates; NULL: not as a term */
+  bool collected;      /* it is a sum of monomials in all its latents */
+  Monomials poly;      /* in those that have no obstacle, with the means of coefficients that are random */
+  Obstacle *obstacles; /* by Latent.id: why it is none in this one; NULL: in all */
+  Obstacle why;        /* why not, or why it has no mean under q */
+  bool random;         /* it mentions a latent whose q is no point */
 } Statement;
 
 typedef VEC(Statement) Statements;
 
 Statements collect_statements(Plan *p);
 bool statement_mentions(const Statement *s, const Latent *z);
+/* Why it is no sum of monomials in the latent; NULL: it is. */
+const Obstacle *obstacle_to(const Statement *s, const Latent *z);
 /* Multiplies what no edge stands in by the indicator that the copy of the statement's edges exists. */
 void only_where_it_exists(Plan *p, const Weight *w, Monomials *poly);
 
@@ -57,5 +60,7 @@ Term *normal_power_of(Arena *a, Term *mean, Term *variance, double n, uint32_t f
 bool is_affine(const Plan *p, const Monomials *x);
 /* Its variance; NULL: 0. */
 Term *affine_variance(const Plan *p, const Monomials *x);
+/* t, a term in moments, with the means of z and what else is normal moved by their covariances with the affine a. */
+Term *tilted(const Plan *p, Term *t, const Monomials *a);
 
 #endif

@@ -2,7 +2,8 @@
  *
  *   E[z^n] = sum_k n! / (2^k k! (n - 2 k)!) mean^(n - 2 k) Var^k
  *   E[z f] = mean E[f] + sum_j Cov[z, z_j] E[df / dz_j]           (Stein 1972), Cov[z_a, z_b] = 1(a = b) Var[z_a]
- *   Var[sum_i c_i z_i] = sum_i c_i^2 Var[z_i] */
+ *   Var[sum_i c_i z_i] = sum_i c_i^2 Var[z_i]
+ *   E[f e^a] = E[e^a] E'[f]      a affine; E' is E with Cov[z, a] more in every mean (Cameron, Martin 1944) */
 #include <math.h>
 
 #include "infer/latent_plan.h"
@@ -131,4 +132,30 @@ Term *affine_variance(const Plan *p, const Monomials *x) {
       if (c) sum = make_sum(p->arena, sum, i == k ? c : make_scaled(p->arena, 2, c));
     }
   return sum;
+}
+
+static Term *covariance_with(const Plan *p, Term *ref, const Monomials *a) {
+  Monomial z = {.scale = 1};
+  vec_push(p->arena, &z.stats, ((Stat){STAT_POWER, ref, 1}));
+  Term *sum = NULL;
+  for (uint32_t i = 0; i < a->n; i++) {
+    Monomial own = monomial_renamed((Model *)p->model, &a->at[i]); /* t may stand under these sums itself */
+    Term *c = covariance(p, &z, &own);
+    if (c) sum = make_sum(p->arena, sum, c);
+  }
+  return sum;
+}
+
+Term *tilted(const Plan *p, Term *t, const Monomials *a) {
+  if (!(t->mentions & MENTIONS_LATENT)) return t;
+  if (t->kind == TERM_LATENT && t->moment == MOMENT_MEAN) {
+    Term *more = p->latents->of[t->latent->id].family == Q_FAMILY_NORMAL
+                     ? covariance_with(p, make_moment(p->arena, t, MOMENT_VALUE), a) : NULL;
+    return more ? make_sum(p->arena, t, more) : t;
+  }
+  Term *u = NEW(p->arena, Term);
+  *u = *t;
+  u->args = (TermVec){0};
+  for (uint32_t i = 0; i < t->args.n; i++) vec_push(p->arena, &u->args, tilted(p, t->args.at[i], a));
+  return term_finish(u);
 }

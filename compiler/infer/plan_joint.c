@@ -36,7 +36,7 @@ static bool is_joint(const Plan *p, const Statements *all, const Group *g) {
   for (uint32_t i = 0; i < g->n; i++)
     if (!g->at[i]->closed || g->at[i]->form != FORM_QUADRATIC) return false;
   for (uint32_t i = 0; i < all->n; i++)
-    for (uint32_t k = 0; all->at[i].collected && k < all->at[i].poly.n; k++) {
+    for (uint32_t k = 0; k < all->at[i].poly.n; k++) {
       uint32_t refs;
       const Stat *last[2];
       if (degree_of(p, &all->at[i].poly.at[k], g, &refs, last) > 2) return false;
@@ -58,7 +58,7 @@ static uint32_t shared_indices(const Plan *p, const Statements *all, const Group
       if (latent_index(z, k) != latent_index(first, k)) shared = k;
   }
   for (uint32_t i = 0; i < all->n; i++)
-    for (uint32_t k = 0; all->at[i].collected && k < all->at[i].poly.n; k++) {
+    for (uint32_t k = 0; k < all->at[i].poly.n; k++) {
       uint32_t refs;
       const Stat *last[2];
       degree_of(p, &all->at[i].poly.at[k], g, &refs, last);
@@ -95,7 +95,7 @@ static Group linked(Plan *p, const Statements *all, Group *from) {
   for (uint32_t before = 0; before < g.n;) {
     before = g.n;
     for (uint32_t i = 0; i < all->n; i++)
-      for (uint32_t k = 0; all->at[i].collected && k < all->at[i].poly.n; k++) {
+      for (uint32_t k = 0; k < all->at[i].poly.n; k++) {
         uint32_t refs;
         const Stat *last[2];
         degree_of(p, &all->at[i].poly.at[k], &whole, &refs, last);

@@ -111,7 +111,7 @@ static bool is_spread(const LatentPlan *l, const Statements *all) {
   for (uint32_t i = 0; i < all->n; i++) {
     const Statement *s = &all->at[i];
     if (!statement_mentions(s, l->z)) continue;
-    if (!s->collected) return false;
+    if (obstacle_to(s, l->z)) return false;
     for (uint32_t k = 0; k < s->poly.n; k++)
       for (uint32_t n = 0; n < s->poly.at[k].stats.n; n++) {
         const Stat *t = &s->poly.at[k].stats.at[n];
@@ -128,8 +128,9 @@ static void judge(LatentPlan *l, const Statements *all) {
   for (uint32_t i = 0; i < all->n; i++) {
     const Statement *s = &all->at[i];
     if (!statement_mentions(s, l->z)) continue;
-    if (!s->collected)
-      not_closed(l, s->why.span, s->why.text);
+    const Obstacle *why = obstacle_to(s, l->z);
+    if (why)
+      not_closed(l, why->span, why->text);
     else
       for (uint32_t k = 0; k < s->poly.n; k++) judge_monomial(l, &s->poly.at[k]);
   }

@@ -107,11 +107,31 @@ bool statement_mentions(const Statement *s, const Latent *z) {
   return any;
 }
 
+const Obstacle *obstacle_to(const Statement *s, const Latent *z) {
+  if (!s->t) return &s->why;
+  const Obstacle *o = s->obstacles ? &s->obstacles[z->id] : NULL;
+  return o && o->text ? o : NULL;
+}
+
+/* As a sum of monomials in some latents, of which the others are independent under q. */
+static void collect_in_some(Plan *p, Statement *s) {
+  Model *m = (Model *)p->model;
+  s->obstacles = NEW_ARRAY(p->arena, Obstacle, m->latents.n);
+  collect_monomials_of_some(m, s->t, &s->poly, s->obstacles);
+  for (uint32_t i = 0; i < s->poly.n; i++) {
+    Monomial *x = &s->poly.at[i];
+    Obstacle why = {0};
+    Term *surplus;
+    if (!x->coef || !any_random(p, x->coef)) continue;
+    if (mean_surplus(p, x->coef, &surplus, &why)) x->coef = make_sum(p->arena, at_means(p, x->coef), surplus);
+  }
+}
+
 static void refuse_random(Plan *p, const Statement *s) {
   plan_refuse(p, s->why.span,
               arena_printf(p->arena, "%s has no expectation in closed form under a q that is no point", s->why.text),
-              "means are known of polynomials and of exponentials of what is affine; with 'q = point' the weight may "
-              "be any function of the latent");
+              "means are known of polynomials, of exponentials of what is affine, and of their products; "
+              "with 'q = point' the weight may be any function of the latent");
 }
 
 /* What a statement over edges adds counts only where their copy exists, also where no edge stands in it. */
@@ -138,6 +158,7 @@ static void collect_statement(Plan *p, Statements *all, Weight *w) {
   bool low = s.collected && is_low(p, &s.poly);
   if (low || !s.random) p->latents->correction[w->id] = s.collected ? mean_correction(p, &s.poly, &no_mean) : NULL;
   else if (s.t) mean_surplus(p, s.t, &p->latents->correction[w->id], &no_mean);
+  if (s.t && !s.collected) collect_in_some(p, &s);
   if (no_mean.text) s.why = no_mean;
   if (s.random && (!s.t || no_mean.text)) refuse_random(p, &s);
   only_where_it_exists(p, w, &s.poly);

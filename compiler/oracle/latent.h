@@ -57,9 +57,6 @@ bool latent_start(World *w, bool fine);
 
 /* latent_rule.c */
 typedef struct Rule { uint32_t n; double *nodes /* [n, block places] */, *weights; } Rule;
-/* For log weights (few nodes, exact for the family's own functions), on scratch.  together: how many blocks are
- * integrated over at once. */
-Rule latent_log_weight_rule(World *w, const Block *b, uint32_t together);
 /* For anything smooth, about 1e-12; a dirichlet component alone is its beta marginal. */
 Rule latent_fine_rule(World *w, const Block *b, uint32_t place);
 void latent_block_mean(World *w, const Block *b); /* puts the mean of q into w->z */

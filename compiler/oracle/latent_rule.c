@@ -132,7 +132,7 @@ static Rule gamma_rule(World *w, const double *p) {
   return three_nodes(w, x, f, x, oracle_digamma(p[0]) - log(p[1]), mean);
 }
 
-enum { HERMITE_MOST = 20 };
+enum { HERMITE_MOST = 20, NODES_MOST = 16 };
 
 static Rule normal_rule(World *w, const double *p) {
   Rule r = new_rule(w, 3, 1);
@@ -194,9 +194,9 @@ static Rule dirichlet_rule(World *w, const Block *b) {
   return r;
 }
 
-Rule latent_log_weight_rule(World *w, const Block *b, uint32_t together) {
-  static const uint8_t nodes[] = {16, 16, 8, 5, 4, 4};
-  if (b->family == FAMILY_NORMAL && w->q->fine) return hermite_rule(w, params(w, b), nodes[together]);
+/* nodes: for a normal where rules are for any smooth function. */
+static Rule log_weight_rule(World *w, const Block *b, uint32_t nodes) {
+  if (b->family == FAMILY_NORMAL && w->q->fine) return hermite_rule(w, params(w, b), nodes);
   switch (b->family) {
   case FAMILY_POINT: break;
   case FAMILY_NORMAL: return normal_rule(w, params(w, b));
@@ -207,7 +207,8 @@ Rule latent_log_weight_rule(World *w, const Block *b, uint32_t together) {
   ICE("a point has no rule");
 }
 
-typedef struct Touching { const Factor *f; const Term *t; uint32_t *blocks, *places, n; } Touching;
+/* nodes: how many each block gets, if it is normal and rules are for any smooth function. */
+typedef struct Touching { const Factor *f; const Term *t; uint32_t *blocks, *places, n; uint8_t *nodes; } Touching;
 
 static void set_nodes(World *w, const Block *b, const double *node) {
   for (uint32_t k = 0; k < b->n; k++) w->z[b->first + k] = node[k];
@@ -217,7 +218,7 @@ static double integrate_factor(World *w, const Touching *t, uint32_t depth) {
   if (depth == t->n) return factor_log_w(w, t->f);
   const Block *b = &w->q->blocks.at[t->blocks[depth]];
   ArenaMark mark = arena_mark(w->scratch);
-  Rule r = latent_log_weight_rule(w, b, t->n);
+  Rule r = log_weight_rule(w, b, t->nodes[depth]);
   double total = 0;
   for (uint32_t k = 0; k < r.n; k++) {
     set_nodes(w, b, r.nodes + k * b->n);
@@ -233,13 +234,50 @@ static double integrate_apart(World *w, const Touching *t, double at_mean) {
   double total = at_mean;
   if (w->q->fine) w->q->lost = true;
   for (uint32_t k = 0; k < t->n; k++) {
-    Touching one = {.f = t->f, .blocks = t->blocks + k, .n = 1};
+    Touching one = {.f = t->f, .blocks = t->blocks + k, .n = 1, .nodes = &(uint8_t){NODES_MOST}};
     total += integrate_factor(w, &one, 0) - at_mean;
   }
   return total;
 }
 
-enum { MAX_TENSOR = 5 };
+static void shift_others(World *w, const Touching *t, uint32_t but, double by) {
+  for (uint32_t k = 0; k < t->n; k++) {
+    const Block *b = &w->q->blocks.at[t->blocks[k]];
+    if (k != but && b->family == FAMILY_NORMAL) w->z[b->first] = params(w, b)[0] + by * params(w, b)[1];
+  }
+}
+
+/* The fewest nodes that leave the integral over one block what the most make of it, others not standing at their means.
+ */
+static uint8_t nodes_for(World *w, const Touching *t, uint32_t k) {
+  static const uint8_t few[] = {3, 8, NODES_MOST};
+  const Block *b = &w->q->blocks.at[t->blocks[k]];
+  double x[sizeof few];
+  uint32_t i = sizeof few - 1;
+  shift_others(w, t, k, 0.7);
+  for (uint32_t n = 0; n < sizeof few; n++) {
+    Touching one = {.f = t->f, .blocks = t->blocks + k, .n = 1, .nodes = (uint8_t[]){few[n]}};
+    x[n] = integrate_factor(w, &one, 0);
+  }
+  shift_others(w, t, k, 0);
+  latent_block_mean(w, b);
+  while (i > 0 && fabs(x[i - 1] - x[sizeof few - 1]) <= 1e-13 * (1 + fabs(x[sizeof few - 1]))) i--;
+  return few[i];
+}
+
+enum { MAX_TENSOR = 5, TENSOR_NODES = 5000 };
+
+/* false: there would be too many together. */
+static bool choose_nodes(World *w, Touching *t) {
+  double all = 1;
+  t->nodes = NEW_ARRAY(w->scratch, uint8_t, t->n);
+  for (uint32_t k = 0; k < t->n; k++) {
+    bool any = w->q->fine && w->q->blocks.at[t->blocks[k]].family == FAMILY_NORMAL;
+    t->nodes[k] = any && t->n > 1 ? nodes_for(w, t, k) : NODES_MOST;
+    if (any) all *= t->nodes[k];
+  }
+  return all <= TENSOR_NODES;
+}
 
 double factor_expected_log_w(World *w, const Factor *f) {
   if (!w->q || !w->q->random || !w->q->weight_mentions[f->weight->id]) return factor_log_w(w, f);
@@ -253,7 +291,8 @@ double factor_expected_log_w(World *w, const Factor *f) {
     while (i < t.n && t.blocks[i] != block) i++;
     if (i == t.n) t.blocks[t.n++] = block;
   }
-  double total = t.n <= MAX_TENSOR ? integrate_factor(w, &t, 0) : integrate_apart(w, &t, at_mean);
+  bool together = t.n <= MAX_TENSOR && choose_nodes(w, &t);
+  double total = together ? integrate_factor(w, &t, 0) : integrate_apart(w, &t, at_mean);
   arena_release(w->scratch, mark);
   return total;
 }

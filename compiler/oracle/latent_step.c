@@ -7,6 +7,7 @@
 #include <math.h>
 
 #include "base/ice.h"
+#include "model/term.h"
 #include "oracle/latent.h"
 
 /* ---- conjugate forms --------------------------------------------------------------------------------------------- */
@@ -224,13 +225,50 @@ static bool closed_line(World *w, const Infer *line, double damping) {
   return all.n > 0 && all.n <= MAX_JOINT && latent_take_quadratic(w, &all, damping);
 }
 
+/* Does the latent stand under what bends a quadratic? */
+static bool bends(const Term *t, const Latent *l) {
+  bool straight = t->kind != TERM_OP || t->op == OP_ADD || t->op == OP_SUB || t->op == OP_NEG || t->op == OP_MUL ||
+                  t->op == OP_DIV || t->op == OP_SQ || t->op == OP_TO_REAL;
+  for (uint32_t i = 0; i < t->args.n; i++)
+    if (straight ? bends(t->args.at[i], l) : term_mentions_latent(t->args.at[i], l)) return true;
+  return false;
+}
+
+static bool bends_in(const Weight *x, const Latent *l) {
+  const Term *v = x->value && x->value->kind == TERM_OP && x->value->op == OP_EXP ? x->value->args.at[0] : x->value;
+  if ((v && bends(v, l)) || (x->left && bends(x->left, l))) return true;
+  bool straight = x->dist == DIST_NORMAL || x->dist == DIST_POISSON || x->dist == DIST_EXPONENTIAL ||
+                  x->dist == DIST_GAMMA || x->dist == DIST_BERNOULLI || x->dist == DIST_GEOMETRIC ||
+                  x->dist == DIST_BINOMIAL || x->dist == DIST_WEIGHTS;
+  for (uint32_t i = 0; i < x->params.n; i++)
+    if (straight ? bends(x->params.at[i], l) : term_mentions_latent(x->params.at[i], l)) return true;
+  return false;
+}
+
+/* The steps of a model are the same for all sizes: a form that is closed because a weight has no copies tells nothing. */
+static void doubt_closed(World *w, const Latent *l) {
+  for (uint32_t k = 0; k < w->model->weights.n; k++) {
+    const Weight *x = w->model->weights.at[k];
+    bool here = false;
+    for (uint32_t i = 0; i < w->q->locals.n && !here; i++)
+      here = w->q->locals.at[i].f->weight == x && w->q->locals.at[i].n;
+    if (!here && bends_in(x, l)) w->q->lost = true;
+  }
+}
+
 static void update_line(World *w, const Infer *line) {
   double damping = world_real(w, line->damping), rate = world_real(w, line->rate);
   LatentPlaces left = {NULL, 0};
-  if (line->step != STEP_GRADIENT && closed_line(w, line, damping)) return;
+  if (line->step != STEP_GRADIENT && closed_line(w, line, damping)) {
+    for (uint32_t k = 0; k < line->latents.n; k++) doubt_closed(w, line->latents.at[k]);
+    return;
+  }
   for (uint32_t k = 0; k < line->latents.n; k++) {
     const Latent *l = line->latents.at[k];
-    if (line->step != STEP_GRADIENT && closed_latent(w, l, damping)) continue;
+    if (line->step != STEP_GRADIENT && closed_latent(w, l, damping)) {
+      doubt_closed(w, l);
+      continue;
+    }
     LatentPlaces p = places_of(w, w->q->latent_first[l->id], w->q->latent_first[l->id + 1]);
     left = join_places(w, &left, &p);
     if (line->step == STEP_CLOSED)
