@@ -175,8 +175,9 @@ static bool is_nonnegative(const Latent *z) {
   return false;
 }
 
-/* Does c z^m .. to the power p, or its logarithm, go by factors?  Where some may be negative a broken power of the whole
- * may be a number (the root of z^2 is |z|), so that it goes only where all others are known not to be, and that is z. */
+/* Does c z^m .. to the power p, or its logarithm, go by factors?  Where some may be negative a broken power of the
+ * whole may be a number (the root of z^2 is |z|), so it goes only where all others are known not to be, and that is z.
+ */
 static bool goes_by_factors(const Monomial *m) {
   bool all = !m->coef || m->coef->nonnegative;
   uint32_t negative = 0;

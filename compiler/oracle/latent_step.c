@@ -245,7 +245,7 @@ static bool bends_in(const Weight *x, const Latent *l) {
   return false;
 }
 
-/* The steps of a model are the same for all sizes: a form that is closed because a weight has no copies tells nothing. */
+/* The steps of a model are the same for all sizes: that a form is closed where a weight has no copies tells nothing. */
 static void doubt_closed(World *w, const Latent *l) {
   for (uint32_t k = 0; k < w->model->weights.n; k++) {
     const Weight *x = w->model->weights.at[k];

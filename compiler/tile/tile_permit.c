@@ -42,10 +42,10 @@ static bool is_exact_product(const Planner *p, Val v) {
   return plan_dep(p, v) && tile_exact_product(p->k, v, is_steady, p);
 }
 
-/* Is a number of f64 that is kept for a column one of its factors, of which the logs are added? */
+/* Is a number of f64 that is kept for a row or a column one of its factors, of which the logs are added? */
 static bool has_kept(const Planner *p, Val v) {
   const Instr *i = ir_at(p->k, v);
-  if (!(plan_dep(p, v) & DEP_COL)) return false;
+  if (!plan_dep(p, v)) return false;
   if (i->op == IR_LOAD) return i->array->kind == ARRAY_TEMP && i->type == IR_WIDE;
   if (i->op == IR_SELECT) return has_kept(p, i->arg[1]) || has_kept(p, i->arg[2]);
   return i->op == IR_LOGMUL && (has_kept(p, i->arg[0]) || has_kept(p, i->arg[1]));
@@ -54,7 +54,8 @@ static bool has_kept(const Planner *p, Val v) {
 /* Products of messages that came from either side: the log of each may be as large as the sum of all scores, and little
  * is left of two. */
 static bool is_product_of_kept(const Planner *p, const Instr *i) {
-  return i->op == IR_LOGMUL && has_kept(p, i->arg[0]) && has_kept(p, i->arg[1]);
+  if (i->op != IR_LOGMUL || !((plan_dep(p, i->arg[0]) | plan_dep(p, i->arg[1])) & DEP_COL)) return false;
+  return has_kept(p, i->arg[0]) && has_kept(p, i->arg[1]);
 }
 
 static void permit_op(Planner *p, Val v, const Instr *i) {

@@ -662,6 +662,33 @@ def choices_far_apart(precision, rng):
         yield Trial(f"{k} of {n}", CHOICE, dict(s=s), dict(p=p, lse=before[n, k]), options=(f"K={k}",))
 
 
+PAIRS_ALONG = """model m(T, L) {
+  data u: [T, L], w: [L, L]
+  for t in T { edge c in L
+    potential exp(u[t, c]) }
+  for t in 1..T { potential exp(w[c[t - 1], c[t]])
+    out p[t, k in L, l in L] = P[c[t - 1] == k and c[t] == l] }
+}
+"""
+
+
+@check
+def neighbours_far_apart(precision, rng):
+    """A pair of a chain has a message from either side, here one of a row and one of a column."""
+    for steps, n in ((100, 8), (40, 33), (3, 2)):
+        u, w = (typed(1e4 * rng.standard_normal(s), precision) for s in ((steps, n), (n, n)))
+        u[:, 1] = u[:, 0] + typed(rng.standard_normal(steps), precision)
+        x, y = u.astype(float), w.astype(float)
+        before, after = np.zeros((steps, n)), np.zeros((steps, n))
+        for t in range(1, steps):
+            before[t] = np.logaddexp.reduce((before[t - 1] + x[t - 1])[:, None] + y, axis=0)
+        for t in range(steps - 2, -1, -1):
+            after[t] = np.logaddexp.reduce(y + x[t + 1] + after[t + 1], axis=1)
+        pairs = (before + x)[:-1, :, None] + y + (x + after)[1:, None]
+        total = np.logaddexp.reduce(before[-1] + x[-1])
+        yield Trial(f"{steps} x {n}", PAIRS_ALONG, dict(u=u, w=w), dict(p=np.exp(pairs - total)))
+
+
 @check
 def permutations(precision, rng):
     two = typed([[1, 0], [0, 0.5]], precision)
