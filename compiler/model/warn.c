@@ -224,9 +224,22 @@ static void empty_supports(Checker *c) {
   }
 }
 
+/* A conjugate q starts with the parameters of the prior. */
+static void idle_starts(Checker *c) {
+  for (uint32_t i = 0; i < c->model->infers.n; i++) {
+    const Infer *line = c->model->infers.at[i];
+    const Term *init = line->init.n ? line->init.at[0] : NULL;
+    if (line->method != INFER_COLLAPSED || line->q != Q_CONJUGATE || !init) continue;
+    Diag *d = diag_warning(c->diags, init->span,
+                           "'init' has no effect with 'q = conjugate', which starts with the prior's parameters");
+    diag_hint(c->diags, d, "'q = gaussian' starts there, and 'q = point'");
+  }
+}
+
 void warn_model(Checker *c) {
   unused_params(c);
   idle_weights(c);
   unidentified(c);
   empty_supports(c);
+  idle_starts(c);
 }
