@@ -87,8 +87,16 @@ static bool at_most(const Emit *e, Val x, Val y) {
 static bool not_negative(const Emit *e, Val x) {
   const Instr *i = ir_at(e->k, x);
   int64_t v;
-  return (constant(e, x, &v) && v >= 0) ||
+  if (i->op == IR_SELECT) return not_negative(e, i->arg[1]) && not_negative(e, i->arg[2]);
+  return (constant(e, x, &v) && v >= 0) || i->op == IR_SIZE ||
          (i->op == IR_MAX && (not_negative(e, i->arg[0]) || not_negative(e, i->arg[1])));
+}
+
+/* Whether a range ends at `dim` or before, or is empty. */
+static bool ends_within(const Emit *e, Val lo, Val hi, Val dim) {
+  const Instr *i = ir_at(e->k, hi);
+  if (hi == lo || at_most(e, hi, dim)) return true;
+  return i->op == IR_SELECT && ends_within(e, lo, i->arg[1], dim) && ends_within(e, lo, i->arg[2], dim);
 }
 
 /* Whether an index is proved to lie in its dimension.  (All these ranges hold the index: lo <= index < hi.) */
@@ -97,7 +105,7 @@ bool array_within(const Emit *e, Val index, Val dim) {
   int64_t v, d;
   if (constant(e, index, &v)) return constant(e, dim, &d) && v >= 0 && v < d;
   const IndexRange *r = &e->range[index];
-  return i->op == IR_INDEX && not_negative(e, r->lo) && at_most(e, r->hi, dim);
+  return i->op == IR_INDEX && not_negative(e, r->lo) && ends_within(e, r->lo, r->hi, dim);
 }
 
 /* Whether all indices are inside; NULL: proved. */

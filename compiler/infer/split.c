@@ -56,7 +56,8 @@ static void add_part(Split *s, const IndexVec *plates, Term *value) {
 
 static Term *exp_of(Arena *a, Term *t) { return term_op1(a, OP_EXP, term_to_real(a, t), t->span); }
 
-/* The terms of an exponent, each multiplied by `by` (NULL: 1).  Those without a sum over copies are added up in rest. */
+/* The terms of an exponent, each multiplied by `by` (NULL: 1).  Those without a sum over copies are added up in rest.
+ */
 static void split_exponent(Split *s, const IndexVec *plates, Term *t, Term *by, Term **rest) {
   Arena *a = s->arena;
   if (is_over_copies(t, REDUCE_SUM)) {
@@ -72,14 +73,18 @@ static void split_exponent(Split *s, const IndexVec *plates, Term *t, Term *by, 
     switch ((int)t->op) {
     case OP_TO_REAL: split_exponent(s, plates, x, by, rest); return;
     case OP_NEG: split_exponent(s, plates, x, product(a, by, minus), rest); return;
-    case OP_ADD: case OP_SUB:
+    case OP_ADD:
+    case OP_SUB:
       split_exponent(s, plates, x, by, rest);
       split_exponent(s, plates, y, t->op == OP_SUB ? product(a, by, minus) : by, rest);
       return;
     case OP_MUL:
-      if (!has_edge(x)) split_exponent(s, plates, y, product(a, by, x), rest);
-      else if (!has_edge(y)) split_exponent(s, plates, x, product(a, by, y), rest);
-      else break;
+      if (!has_edge(x))
+        split_exponent(s, plates, y, product(a, by, x), rest);
+      else if (!has_edge(y))
+        split_exponent(s, plates, x, product(a, by, y), rest);
+      else
+        break;
       return;
     case OP_DIV: {
       if (has_edge(y)) break;
@@ -170,7 +175,8 @@ static bool is_reached_across(const Model *m, const Weight *w) {
   return false;
 }
 
-/* ---- the model ---------------------------------------------------------------------------------------------------- */
+/* ---- the model ----------------------------------------------------------------------------------------------------
+ */
 
 static Weight *part_of(Arena *a, const Weight *w, const Part *p, uint32_t id) {
   Weight *r = NEW(a, Weight);

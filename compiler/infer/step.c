@@ -73,7 +73,8 @@ Val step_damped(Context *x, const LatentPlan *l, Val new, Val old) {
 
 Top step_damp_top(Context *x, const LatentPlan *l, Top t, Val old, Val old_variance) {
   if (l->family == Q_FAMILY_POINT) return (Top){step_damped(x, l, t.mean, old), 0};
-  if (l->line->q == Q_GAUSSIAN) return (Top){step_damped(x, l, t.mean, old), step_damped(x, l, t.variance, old_variance)};
+  if (l->line->q == Q_GAUSSIAN)
+    return (Top){step_damped(x, l, t.mean, old), step_damped(x, l, t.variance, old_variance)};
   if (is_zero(l->line->damping)) return t;
   Val one = wide(x, 1); /* natural parameters */
   Val precision = step_damped(x, l, divide(x, one, t.variance), divide(x, one, old_variance));
@@ -81,7 +82,8 @@ Top step_damp_top(Context *x, const LatentPlan *l, Top t, Val old, Val old_varia
   return (Top){divide(x, shift, precision), divide(x, one, precision)};
 }
 
-/* ---- the state of q ------------------------------------------------------------------------------------------------ */
+/* ---- the state of q ------------------------------------------------------------------------------------------------
+ */
 
 Val step_rate(Context *x, const LatentPlan *l) {
   Context top = {.d = x->d};
@@ -111,7 +113,8 @@ Array *step_array(Derive *d, const LatentPlan *l, const char *what) {
   return a;
 }
 
-/* ---- the step ------------------------------------------------------------------------------------------------------ */
+/* ---- the step ------------------------------------------------------------------------------------------------------
+ */
 
 void step_latent(Derive *d, const LatentPlan *l) {
   if (l->joint && !l->gradient) {

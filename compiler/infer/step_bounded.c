@@ -12,7 +12,8 @@ static void store_conjugate(Context *x, const LatentPlan *l, const LatentState *
   build_check(B(x), IR_CHECK_CONCAVE, improper, build_int(B(x), 0), x->d->iteration->step);
   build_store(B(x), s->fresh[PART_FIRST], step_damped(x, l, first, load_part(x, s->now, PART_FIRST, place)), place);
   if (second)
-    build_store(B(x), s->fresh[PART_SECOND], step_damped(x, l, second, load_part(x, s->now, PART_SECOND, place)), place);
+    build_store(B(x), s->fresh[PART_SECOND], step_damped(x, l, second, load_part(x, s->now, PART_SECOND, place)),
+                place);
 }
 
 /* Of z^a (1 - z)^b, clamped to [0, 1]; where both are 0 there is none. */
@@ -75,7 +76,9 @@ typedef struct Row {
 } Row;
 
 /* A NaN stays one. */
-static Val positive_part(Context *x, Val v) { return build_select(B(x), build_2(B(x), IR_LT, v, wide(x, 0)), wide(x, 0), v); }
+static Val positive_part(Context *x, Val v) {
+  return build_select(B(x), build_2(B(x), IR_LT, v, wide(x, 0)), wide(x, 0), v);
+}
 
 static void contribute_positive(Context *x, void *arg, Contribution *c) {
   Row *r = arg;
@@ -102,4 +105,3 @@ void step_simplex_mode(Derive *d, const LatentPlan *l) {
   build_store(&d->b, s->fresh[PART_MEAN], step_damped(&n.x, l, build_select(B(&n.x), none, old, share), old), n.place);
   close_components(&n);
 }
-

@@ -1,7 +1,7 @@
 /* step_quadratic: the top of b z + a z^2, component by component.
  *
- * Where it is not known that there is one (a < 0, or both 0) coefficients are stored and looked at first; if a component
- * has none, all go along the gradient, or it is a run-time error. */
+ * Where it is not known that there is one (a < 0, or both 0) coefficients are stored and looked at first; if a
+ * component has none, all go along the gradient, or it is a run-time error. */
 #include "infer/step.h"
 #include "model/term.h"
 

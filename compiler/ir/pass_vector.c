@@ -8,6 +8,9 @@
  * elements whose last index is c or loops that are common to all c; but not where it has elements that depend on c and
  * have n as their last index: that is a sum along a line, as it is.
  *
+ * A vector is kept for each row of a block (back/tile_space.c), so its length is limited: beyond, the loops stand as
+ * they were.  Both forms are there, and the sizes choose.
+ *
  * Whatever x needs of the parallel loop's own values is computed again where x is: pure operations, and loads of what
  * the loop does not store.  Checks have their order, and a loop that holds one stays.
  *
@@ -15,6 +18,8 @@
 #include "ir/pass.h"
 #include "ir/rebuild.h"
 #include "ir/walk.h"
+
+enum { LONGEST = 4096 };
 
 /* By Val, as numbers of the loops (needed: sums) that it was last said for: no loop needs arrays of its own. */
 typedef struct Marks { uint32_t *varies, *bound, *needed, *along; } Marks;
@@ -34,7 +39,8 @@ typedef struct VectorPass {
   Arena *arena;
   Marks marks;
   uint32_t *stored, loops;
-  const Points *at; /* the loop being copied */
+  const Points *at; /* the loop being copied, */
+  Val fits, hi;     /* whether its vectors are short enough, and where they end */
   bool *moved;      /* by Val, a LOOP: it stands before its points */
   Array **sums;     /* by Val, a RESULT: all of them */
 } VectorPass;
@@ -52,7 +58,7 @@ static bool is_stored(const Points *p, const Array *a) { return p->stored[a->id]
 static void note_effect(void *ctx, Val v) {
   Points *p = ctx;
   const Instr *i = ir_at(p->k, v);
-  p->fixed |= ir_is_check(i->op) || i->op == IR_SOLVE || (i->op == IR_LOOP && i->loop->kind == LOOP_SEQ);
+  p->fixed |= ir_is_check(i->op) || i->op == IR_SOLVE || (i->op == IR_LOOP && i->loop->kind != LOOP_REDUCE);
   if (i->op == IR_STORE) p->stored[i->array->id] = p->number;
 }
 
@@ -214,7 +220,7 @@ static void copy_part(VectorPass *s, const Region *r, bool varying, bool needed)
 static void copy_sum(VectorPass *s, Loop *to, const Loop *l, const Acc *a) {
   Rebuild *r = &s->rebuild;
   const Loop *points = s->at->l;
-  Axis axis = {.lo = r->map[points->lo], .hi = r->map[points->hi]};
+  Axis axis = {.lo = r->map[points->lo], .hi = s->hi};
   Acc *sum = build_acc(&r->b, to, ACC_SUM, a->type, 1, &axis);
   sum->body.index = NEW(s->arena, Val);
   sum->body.at = build_axes(&r->b, to, 1, sum->body.index);
@@ -231,7 +237,8 @@ static void copy_sums(VectorPass *s, Points *p, Val v) {
   find_needed(p, v, ++s->loops);
   copy_part(s, p->l->body, false, true);
   r->b.span = l->span;
-  Loop *to = build_open(&r->b, LOOP_REDUCE, r->map[l->lo], r->map[l->hi]);
+  Val lo = r->map[l->lo], hi = build_select(&r->b, s->fits, r->map[l->hi], lo);
+  Loop *to = build_open(&r->b, LOOP_REDUCE, lo, hi);
   r->map[l->index] = to->index;
   copy_part(s, l->body, false, false);
   to->mask = l->mask ? r->map[l->mask] : 0;
@@ -252,14 +259,31 @@ static void copy_element(VectorPass *s, const Loop *l) {
   }
 }
 
+static bool has_vectors(const Points *p) {
+  for (uint32_t n = 0; !p->fixed && n < p->l->body->code.n; n++)
+    if (is_vector(p, ir_at(p->k, p->l->body->code.at[n]))) return true;
+  return false;
+}
+
+/* With the sums before it, then without. */
+static void copy_both_ways(VectorPass *s, Points *p) {
+  Rebuild *r = &s->rebuild;
+  const Region *body = p->l->body;
+  Val lo = r->map[p->l->lo], hi = r->map[p->l->hi], length = build_2(&r->b, IR_SUB, hi, lo);
+  s->at = p;
+  s->fits = build_2(&r->b, IR_LE, length, build_int(&r->b, LONGEST));
+  s->hi = build_select(&r->b, s->fits, hi, lo);
+  for (uint32_t n = 0; n < body->code.n; n++)
+    if (is_vector(p, ir_at(p->k, body->code.at[n]))) copy_sums(s, p, body->code.at[n]);
+  rebuild_between(r, p->l, lo, s->hi);
+  for (uint32_t n = 0; n < body->code.n; n++) s->moved[body->code.at[n]] = false;
+  rebuild_between(r, p->l, build_select(&r->b, s->fits, hi, lo), hi);
+}
+
 static void copy_points(VectorPass *s, const Loop *l) {
   Points p = points_of(s, l);
-  const Points *around = s->at;
-  s->at = &p;
-  for (uint32_t n = 0; !p.fixed && n < l->body->code.n; n++)
-    if (is_vector(&p, ir_at(p.k, l->body->code.at[n]))) copy_sums(s, &p, l->body->code.at[n]);
-  rebuild_merged(&s->rebuild, 1, &l);
-  s->at = around;
+  if (has_vectors(&p)) copy_both_ways(s, &p);
+  else rebuild_merged(&s->rebuild, 1, &l);
 }
 
 static void code(Rebuild *r, const Region *region) {

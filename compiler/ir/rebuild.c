@@ -177,9 +177,9 @@ static bool is_steady(const Kernel *k, const Region *code) {
   return true;
 }
 
-void rebuild_merged(Rebuild *r, uint32_t n, const Loop *const *from) {
+static void merge(Rebuild *r, uint32_t n, const Loop *const *from, Val lo, Val hi) {
   r->b.span = from[0]->span;
-  Loop *l = build_open(&r->b, from[0]->kind, mapped(r, from[0]->lo), mapped(r, from[0]->hi));
+  Loop *l = build_open(&r->b, from[0]->kind, lo, hi);
   bool steady = !r->stores;
   for (uint32_t i = 0; i < n; i++) steady = steady && is_steady(r->from, from[i]->body);
   if (steady) build_steady(&r->b, l);
@@ -195,6 +195,12 @@ void rebuild_merged(Rebuild *r, uint32_t n, const Loop *const *from) {
   r->b.span = from[0]->span;
   map_results(r, l, build_close(&r->b, l), &copies);
 }
+
+void rebuild_merged(Rebuild *r, uint32_t n, const Loop *const *from) {
+  merge(r, n, from, mapped(r, from[0]->lo), mapped(r, from[0]->hi));
+}
+
+void rebuild_between(Rebuild *r, const Loop *from, Val lo, Val hi) { merge(r, 1, &from, lo, hi); }
 
 void rebuild_apart(Rebuild *r, uint32_t n, const Loop *const *from) {
   Builder *b = &r->b;

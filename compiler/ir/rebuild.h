@@ -30,6 +30,8 @@ void rebuild_instr(Rebuild *r, Val v);
 /* n >= 1 loops of one kind become one: bounds, mask and seed mask of the first, the bodies one after
  * another, all accumulators.  The caller knows that this is right. */
 void rebuild_merged(Rebuild *r, uint32_t n, const Loop *const *loops);
+/* A loop over other bounds, values of the copy. */
+void rebuild_between(Rebuild *r, const Loop *from, Val lo, Val hi);
 /* n parallel loops over 0 .. 1 become one over 0 .. n, each of whose iterations is one of theirs.  Likewise. */
 void rebuild_apart(Rebuild *r, uint32_t n, const Loop *const *loops);
 

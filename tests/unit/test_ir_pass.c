@@ -80,7 +80,7 @@ Test(pass, sums_for_every_point_are_one_sum_of_vectors) {
   const char *before = after(&a, "vectors", "pair"), *text = after(&a, "vectors", "vector");
   cr_assert_eq(count(before, "= sum {"), 0, "%s", before);
   cr_assert_eq(count(text, "= sum {"), 3, "%s", text);
-  cr_assert_eq(count(text, "reduce "), count(before, "reduce "), "%s", text);
+  cr_assert_eq(count(text, "reduce "), count(before, "reduce ") + 3, "as they were, for long vectors: %s", text);
   cr_assert_lt(strstr(text, "= sum {"), strstr(text, "store o"), "%s", text);
   const char *rest = strstr(text, "store p");
   cr_assert_eq(count(rest, "= sum {"), 0, "along a line, of its own store, of its own sum, beside a check: %s", rest);
