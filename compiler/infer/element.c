@@ -31,7 +31,8 @@ Val eval_latent(Context *x, const Term *t) {
     index[i] = build_2(B(x), IR_SUB, index[i], eval_range(&top, &latent_index(t->latent, i)->range).lo);
   Context read = where_some(x, none);
   for (uint32_t i = 0; i < t->args.n; i++) check_index(&read, t->args.at[i], index[i], a->dims[i]);
-  return unless_none(x, none, build_load(B(x), a, index));
+  Val v = build_load(B(x), a, index);
+  return unless_none(x, none, t->wide ? build_convert(B(x), v, IR_WIDE) : v);
 }
 
 static bool contains_reduce(const Term *t) {

@@ -51,8 +51,7 @@ static uint32_t shared_indices(const Plan *p, const Statements *all, const Group
   const Latent *first = g->at[0]->z;
   for (uint32_t i = 0; i < g->n; i++) {
     const Latent *z = g->at[i]->z;
-    bool one_of_several = g->n == 1 && z->infer->latents.n > 1;
-    uint32_t limit = one_of_several ? z->plates.n + z->own.n : z->plates.n;
+    uint32_t limit = g->n == 1 ? z->plates.n + z->own.n : z->plates.n;
     if (limit < shared) shared = limit;
     for (uint32_t k = 0; k < shared; k++)
       if (latent_index(z, k) != latent_index(first, k)) shared = k;

@@ -153,7 +153,7 @@ static Term *settle(const Plan *p, Term *t, const LatentPlan *of) {
     if (t->moment == MOMENT_VALUE) u->moment = MOMENT_MEAN;
     u->fresh = l->line == of->line && !l->gradient;
   }
-  if (t->kind == TERM_INPUT) u->wide = wide;
+  if (t->kind == TERM_INPUT || t->kind == TERM_LATENT) u->wide = wide;
   return term_finish(u);
 }
 
@@ -173,12 +173,10 @@ static uint32_t members_in(const Plan *p, const Monomial *x, const Joint *j, int
 static void add_pair(Plan *p, LatentPlan *l, const Statement *s, const Monomial *x, uint32_t i, uint32_t k) {
   LatentPlan *other = &p->latents->of[x->stats.at[k].ref->latent->id];
   Term *rest;
-  Monomial without = *x;
+  Monomial without = {.scale = 1};
   Obstacle why = {0};
-  without.stats.n = 0;
   for (uint32_t n = 0; n < x->stats.n; n++)
     if (n != i && n != k) vec_push(p->arena, &without.stats, x->stats.at[n]);
-  if (without.stats.n == 0) without.stats.at = NULL;
   if (!expected_stats(p, &without, -1, &rest, &why)) {
     plan_refuse(p, why.span, why.text, NULL);
     return;

@@ -256,7 +256,7 @@ struct Term {
   };
   OpKind op;             /* OP */
   ReduceKind reduce;     /* REDUCE */
-  bool wide;             /* INPUT: its elements are f64 from here on, in every build */
+  bool wide;             /* INPUT, LATENT: its elements are f64 from here on, in every build */
   Moment moment;         /* LATENT; */
   bool fresh;            /* and: as far as the step under way has come, instead of before it */
   TermVec args;          /* indices of INPUT LET EDGE LATENT; arguments of the rest.

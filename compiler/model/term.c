@@ -391,7 +391,8 @@ static bool equal_head(const Term *a, const Term *b, const Pairing *p) {
     case TERM_INPUT: return a->input == b->input && a->wide == b->wide;
     case TERM_LET: return a->let == b->let;
     case TERM_EDGE: return a->edge == b->edge;
-    case TERM_LATENT: return a->latent == b->latent && a->moment == b->moment && a->fresh == b->fresh;
+    case TERM_LATENT:
+      return a->latent == b->latent && a->moment == b->moment && a->fresh == b->fresh && a->wide == b->wide;
     case TERM_OP: return a->op == b->op;
     case TERM_REDUCE: return true;
     case TERM_QUERY: return a->query == b->query && equal_copies(a, b, p);

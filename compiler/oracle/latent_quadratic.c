@@ -155,8 +155,23 @@ static double eigen_scale(const Quadratic *q, uint32_t n, const double *v, uint3
   return sqrt(square);
 }
 
-/* The step, in directions, to the top of a concave quadratic; what has no slope and no curvature keeps its value. */
-static bool step_to_top(World *w, const Quadratic *q, uint32_t n, double *move) {
+/* Is eigenvector e a place's axis, or near one? */
+static bool is_axis(World *w, const Frame *f, const Quadratic *q, const double *v, uint32_t e) {
+  uint32_t n = f->places->n, large = 0;
+  double most = 0, *along = NEW_ARRAY(w->scratch, double, n);
+  for (uint32_t i = 0; i < n; i++) {
+    along[i] = 0;
+    for (uint32_t k = 0; k < n; k++) along[i] += f->basis[i * n + k] * v[k * n + e] / root_scale(q, k);
+    most = fmax(most, fabs(along[i]));
+  }
+  for (uint32_t i = 0; i < n; i++) large += fabs(along[i]) > 1e-8 * most;
+  return large <= 1;
+}
+
+/* The step, in directions, to the top of a concave quadratic; what has no slope and no curvature keeps its value.  Of a
+ * line of tops that no place's axis is, any is right. */
+static bool step_to_top(World *w, const Frame *f, const Quadratic *q, double *move) {
+  uint32_t n = f->places->n;
   double *v, *curvature = eigenvalues(w, q, n, &v);
   for (uint32_t k = 0; k < n; k++) move[k] = 0;
   for (uint32_t e = 0; e < n; e++) {
@@ -164,6 +179,7 @@ static bool step_to_top(World *w, const Quadratic *q, uint32_t n, double *move) 
     for (uint32_t k = 0; k < n; k++) slope += v[k * n + e] * q->gradient[k] / root_scale(q, k);
     if (curvature[e] > FLAT || (curvature[e] > -FLAT && fabs(slope) > FLAT_SLOPE * eigen_scale(q, n, v, e)))
       return false;
+    if (curvature[e] > -FLAT && !is_axis(w, f, q, v, e)) w->q->lost = true;
     if (curvature[e] > -FLAT) continue;
     for (uint32_t k = 0; k < n; k++) move[k] -= slope / curvature[e] * v[k * n + e] / root_scale(q, k);
   }
@@ -255,7 +271,7 @@ bool latent_take_quadratic(World *w, const LatentPlaces *p, double damping) {
   for (uint32_t k = 0; k < n; k++) unit[k] = f.basis[k * n + k];
   ok = ok && fit(w, &f, &q);
   if (ok) use_eigenvectors(w, &f, &q);
-  ok = ok && fit(w, &f, &along_eigenvectors) && step_to_top(w, &along_eigenvectors, n, move);
+  ok = ok && fit(w, &f, &along_eigenvectors) && step_to_top(w, &f, &along_eigenvectors, move);
   pin(w, p, false);
   for (uint32_t k = 0; k < n && ok; k++) {
     double top = origin[k], curvature = q.hessian[k * n + k];

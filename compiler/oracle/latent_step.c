@@ -234,9 +234,18 @@ static bool bends(const Term *t, const Latent *l) {
   return false;
 }
 
+/* Its logarithm goes by factors, powers and sides of an `if`. */
+static bool log_bends(const Term *t, const Latent *l) {
+  bool by_parts = t->kind == TERM_IF || (t->kind == TERM_OP && (t->op == OP_MUL || t->op == OP_DIV || t->op == OP_POW));
+  if (t->kind == TERM_OP && t->op == OP_EXP) return bends(t->args.at[0], l);
+  if (!by_parts) return term_mentions_latent(t, l);
+  for (uint32_t i = 0; i < t->args.n; i++)
+    if (log_bends(t->args.at[i], l)) return true;
+  return false;
+}
+
 static bool bends_in(const Weight *x, const Latent *l) {
-  const Term *v = x->value && x->value->kind == TERM_OP && x->value->op == OP_EXP ? x->value->args.at[0] : x->value;
-  if ((v && bends(v, l)) || (x->left && bends(x->left, l))) return true;
+  if ((x->value && log_bends(x->value, l)) || (x->left && bends(x->left, l))) return true;
   bool straight = x->dist == DIST_NORMAL || x->dist == DIST_POISSON || x->dist == DIST_EXPONENTIAL ||
                   x->dist == DIST_GAMMA || x->dist == DIST_BERNOULLI || x->dist == DIST_GEOMETRIC ||
                   x->dist == DIST_BINOMIAL || x->dist == DIST_WEIGHTS;

@@ -157,7 +157,7 @@ bool tile_sums_line(const TilePlan *p, const Loop *l);   /* a reduction that sum
 bool tile_stores_line(const TilePlan *p, const Loop *l); /* a parallel loop that stores lines */
 bool tile_is_line(const Kernel *k, Val v, Val index);
 /* A product of elements of inputs that are widened before anything is done with them, or of sums and multiples of such
- * by what is steady: exact in f64. */
+ * by what is steady, or of two numbers of latents: exact in f64. */
 bool tile_exact_product(const Kernel *k, Val v, bool (*steady)(const void *ctx, Val v), const void *ctx);
 bool tile_has_vector_form(IrOp op, bool wide); /* wide: also of values that scalar code computes in f64 */
 bool tile_line_depends(const Kernel *k, Val v, Val index);

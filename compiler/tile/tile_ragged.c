@@ -179,10 +179,19 @@ static bool is_widened(const Widening *w, Val v) {
   return (x && y) || (x && w->steady(w->ctx, i->arg[1])) || (y && w->steady(w->ctx, i->arg[0]));
 }
 
+/* A number of a latent, or of an input, that is widened by itself: a difference of the two is not wanted exactly. */
+static bool is_widened_alone(const Kernel *k, Val v) {
+  const Instr *i = ir_at(k, v), *x = i->op == IR_CONVERT ? ir_at(k, i->arg[0]) : i;
+  return i != x && x->op == IR_LOAD && x->type == IR_REAL &&
+         (x->array->kind == ARRAY_IN || x->array->kind == ARRAY_TEMP);
+}
+
 bool tile_exact_product(const Kernel *k, Val v, bool (*steady)(const void *ctx, Val v), const void *ctx) {
   Widening w = {k, steady, ctx};
   const Instr *i = ir_at(k, v);
-  return i->op == IR_MUL && i->type == IR_WIDE && is_widened(&w, i->arg[0]) && is_widened(&w, i->arg[1]);
+  if (i->op != IR_MUL || i->type != IR_WIDE) return false;
+  if (i->arg[0] != i->arg[1] && is_widened_alone(k, i->arg[0]) && is_widened_alone(k, i->arg[1])) return true;
+  return is_widened(&w, i->arg[0]) && is_widened(&w, i->arg[1]);
 }
 
 typedef struct Stream { const Kernel *k; const Loop *l; } Stream;
