@@ -62,12 +62,18 @@ void explain_plan(Arena *arena, const Plan *p, FILE *to) {
   for (uint32_t k = 0; k < p->refusals.n; k++) fprintf(to, "not compiled: %s\n", p->refusals.at[k].text);
 }
 
+static void tell(const Refusal *r, Diags *to) {
+  Diag *d = diag_error(to, r->span, "%s", r->text);
+  if (r->hint) diag_hint(to, d, "%s", r->hint);
+}
+
 void explain_refusals(const Plan *p, Diags *to) {
-  for (uint32_t i = 0; i < p->refusals.n; i++) {
-    const Refusal *r = &p->refusals.at[i];
-    Diag *d = diag_error(to, r->span, "%s", r->text);
-    if (r->hint) diag_hint(to, d, "%s", r->hint);
-  }
+  for (uint32_t i = 0; i < p->refusals.n; i++) tell(&p->refusals.at[i], to);
+}
+
+void explain_errors(const Plan *p, Diags *to) {
+  for (uint32_t i = 0; i < p->refusals.n; i++)
+    if (p->refusals.at[i].wrong) tell(&p->refusals.at[i], to);
 }
 
 static const char *why_scalar(const Options *o) {

@@ -9,5 +9,7 @@
 void explain_plan(Arena *arena, const Plan *p, FILE *to);
 /* What was refused, as errors at their place. */
 void explain_refusals(const Plan *p, Diags *to);
+/* Those that are errors of the model alone. */
+void explain_errors(const Plan *p, Diags *to);
 
 #endif

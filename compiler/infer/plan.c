@@ -55,7 +55,7 @@ bool refers_to_own_copy(const Term *t) {
 void plan_refuse(Plan *p, Span span, const char *text, const char *hint) {
   for (uint32_t i = 0; i < p->refusals.n; i++)
     if (p->refusals.at[i].span.lo == span.lo) return;
-  vec_push(p->arena, &p->refusals, (Refusal){span, text, hint});
+  vec_push(p->arena, &p->refusals, (Refusal){span, text, hint, false});
 }
 
 static const char *name(const Plan *p, Sym s) { return sym_text(p->model->names, s); }

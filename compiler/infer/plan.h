@@ -110,7 +110,8 @@ struct Component {
   Infer *infer; /* NULL: exact */
 };
 
-typedef struct Refusal { Span span; const char *text, *hint; } Refusal;
+/* wrong: the model asks for what there is not, whoever compiles it. */
+typedef struct Refusal { Span span; const char *text, *hint; bool wrong; } Refusal;
 
 struct Plan {
   Arena *arena;

@@ -326,6 +326,7 @@ static void choose_step(Plan *p, LatentPlan *l) {
     const char *text = arena_printf(p->arena, "no closed step for '%s': its log weight is not %s (%s)", name(p, l->z),
                                     form_text(l->form), l->why.text);
     plan_refuse(p, l->line->span, text, "with 'method = gradient' it takes gradient steps");
+    for (uint32_t i = 0; i < p->refusals.n; i++) p->refusals.at[i].wrong |= p->refusals.at[i].text == text;
   } else if (is_random(l) && l->line->q == Q_CONJUGATE) {
     refuse_conjugate(p, l);
   }
