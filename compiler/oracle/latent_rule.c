@@ -317,10 +317,10 @@ static Rule trapezoid(World *w, Family family, const double *p) {
   double peak = 0, step = 0.125;
   if (family == FAMILY_GAMMA) peak = log(p[0] / p[1]), step = fmin(0.25, 0.125 / sqrt(p[0]));
   if (family == FAMILY_BETA) peak = log(p[0] / p[1]), step = fmin(0.25, 0.125 / sqrt(p[0] * p[1] / (p[0] + p[1])));
-  double top = line_density(family, p, peak);
+  double top = line_density(family, p, peak), tail = family == FAMILY_NORMAL ? 80 : 42; /* also times an exponential */
   int64_t lo = 0, hi = 0, limit = 20000;
-  while (lo > -limit && line_density(family, p, peak + (double)lo * step) > top - 42) lo--;
-  while (hi < limit && line_density(family, p, peak + (double)hi * step) > top - 42) hi++;
+  while (lo > -limit && line_density(family, p, peak + (double)lo * step) > top - tail) lo--;
+  while (hi < limit && line_density(family, p, peak + (double)hi * step) > top - tail) hi++;
   Rule r = new_rule(w, (uint32_t)(hi - lo + 1), 1);
   long double sum = 0;
   for (uint32_t k = 0; k < r.n; k++) {
