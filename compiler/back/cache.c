@@ -4,13 +4,13 @@
 #include "back/cache.h"
 
 #include <dirent.h>
-#include <errno.h>
 #include <fcntl.h>
 #include <llvm-c/blake3.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/fd.h"
 #include "base/text.h"
 #include "build_id.h"
 #include "ir/walk.h"
@@ -125,17 +125,6 @@ static void name_of(const CacheKey *key, char *name) {
 
 /* ---- reading -------------------------------------------------------------------------------------------- */
 
-static bool read_all(int fd, char *to, size_t n) {
-  while (n) {
-    ssize_t got = read(fd, to, n);
-    if (got < 0 && errno == EINTR) continue;
-    if (got <= 0) return false;
-    to += got;
-    n -= (size_t)got;
-  }
-  return true;
-}
-
 static bool is_sound(const Head *head, const CacheKey *key, size_t rest) {
   if (memcmp(head->magic, magic, sizeof magic) || memcmp(&head->key, key, sizeof *key)) return false;
   if (head->sites > UINT32_MAX) return false;
@@ -163,9 +152,9 @@ static bool read_entry(Arena *arena, int fd, const CacheKey *key, ObjectFiles *f
   if (fstat(fd, &st) || !S_ISREG(st.st_mode) || st.st_uid != geteuid()) return false;
   if (st.st_size < (off_t)sizeof head || st.st_size > CACHE_BYTES_MAX) return false;
   size_t rest = (size_t)st.st_size - sizeof head;
-  if (!read_all(fd, (char *)&head, sizeof head) || !is_sound(&head, key, rest)) return false;
+  if (!fd_read(fd, &head, sizeof head) || !is_sound(&head, key, rest)) return false;
   char *bytes = arena_alloc(arena, rest);
-  if (!read_all(fd, bytes, rest)) return false;
+  if (!fd_read(fd, bytes, rest)) return false;
   CacheKey sum = sum_of(head, bytes, rest);
   if (memcmp(&sum, &head.sum, sizeof sum)) return false;
   *files = files_in(&head, bytes);
@@ -187,17 +176,6 @@ bool cache_get(Arena *arena, const char *folder, const CacheKey *key, ObjectFile
 
 /* ---- writing -------------------------------------------------------------------------------------------- */
 
-static bool write_all(int fd, const void *bytes, size_t n) {
-  for (const char *p = bytes; n;) {
-    ssize_t done = write(fd, p, n);
-    if (done < 0 && errno == EINTR) continue;
-    if (done <= 0) return false;
-    p += done;
-    n -= (size_t)done;
-  }
-  return true;
-}
-
 static bool write_entry(Arena *arena, int fd, const CacheKey *key, const ObjectFiles *files) {
   Head head = {.key = *key, .sites = files->nsites};
   size_t rest = files->nsites * sizeof(Span), at = rest;
@@ -210,7 +188,7 @@ static bool write_entry(Arena *arena, int fd, const CacheKey *key, const ObjectF
     at += files->at[n].size;
   }
   head.sum = sum_of(head, bytes, rest);
-  return write_all(fd, &head, sizeof head) && write_all(fd, bytes, rest);
+  return fd_write(fd, &head, sizeof head) && fd_write(fd, bytes, rest);
 }
 
 typedef struct Old { char name[NAME_BYTES]; struct timespec used; off_t size; } Old;

@@ -3,18 +3,8 @@
 
 #include <math.h>
 
+#include "driver/output.h"
 #include "oracle/distance.h"
-
-static double element(const AttnArray *a, int64_t at) {
-  switch (a->type) {
-  case ELEMTYPE_F64: return ((const double *)a->data)[at];
-  case ELEMTYPE_F32: return (double)((const float *)a->data)[at];
-  case ELEMTYPE_I64: return (double)((const int64_t *)a->data)[at];
-  case ELEMTYPE_BOOL: return ((const uint8_t *)a->data)[at];
-  case ELEMTYPE_F16: case ELEMTYPE_BF16: case ELEMTYPE_I32: case ELEMTYPE_U8: break;
-  }
-  return NAN;
-}
 
 static bool same_shape(const AttnArray *got, const OutputArray *want) {
   if (got->rank != (int)want->rank) return false;
@@ -28,7 +18,7 @@ double compare_output(const AttnArray *got, const OutputArray *want, int64_t *wo
   *worst = -1;
   if (!same_shape(got, want)) return INFINITY;
   for (int64_t k = 0; k < want->count; k++)
-    distance_add(&d, k, element(got, k), want->real ? want->real[k] : (double)want->integer[k],
+    distance_add(&d, k, output_element(got, k), want->real ? want->real[k] : (double)want->integer[k],
                  got->type == ELEMTYPE_F32);
   *worst = d.worst;
   return want->real ? distance_of_reals(&d) : distance_of_ints(&d);
@@ -37,6 +27,6 @@ double compare_output(const AttnArray *got, const OutputArray *want, int64_t *wo
 double compare_runs(const AttnArray *a, const AttnArray *b) {
   Distance d = {.worst = -1};
   int64_t n = array_count(a);
-  for (int64_t k = 0; k < n; k++) distance_add(&d, k, element(a, k), element(b, k), false);
+  for (int64_t k = 0; k < n; k++) distance_add(&d, k, output_element(a, k), output_element(b, k), false);
   return elem_is_float(a->type) ? distance_of_reals(&d) : distance_of_ints(&d);
 }

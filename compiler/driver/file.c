@@ -6,22 +6,13 @@
 #include <stdio.h>
 #include <unistd.h>
 
-static bool write_all(int fd, const char *p, size_t n) {
-  while (n) {
-    ssize_t done = write(fd, p, n);
-    if (done < 0 && errno == EINTR) continue;
-    if (done <= 0) return false;
-    p += done;
-    n -= (size_t)done;
-  }
-  return true;
-}
+#include "base/fd.h"
 
 bool file_write(Arena *arena, const char *path, const void *bytes, size_t n) {
   const char *aside = arena_printf(arena, "%s.%ld.tmp", path, (long)getpid());
   int fd = open(aside, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
   if (fd < 0) return false;
-  bool ok = write_all(fd, bytes, n);
+  bool ok = fd_write(fd, bytes, n);
   ok = close(fd) == 0 && ok;
   ok = ok && rename(aside, path) == 0;
   if (ok) return true;

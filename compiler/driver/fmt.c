@@ -5,19 +5,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/fd.h"
 #include "driver/load.h"
 #include "front/format.h"
-
-static bool write_whole(int file, const char *text, size_t n) {
-  while (n) {
-    ssize_t done = write(file, text, n);
-    if (done < 0 && errno == EINTR) continue;
-    if (done <= 0) return false;
-    text += done;
-    n -= (size_t)done;
-  }
-  return true;
-}
 
 /* Beside the file, then renamed, so that a reader sees the old text or the new one.  A link stays a link. */
 static bool replace(Arena *arena, const char *path, const char *text, size_t n) {
@@ -28,7 +18,7 @@ static bool replace(Arena *arena, const char *path, const char *text, size_t n) 
   char *beside = arena_printf(arena, "%s.XXXXXX", target);
   int file = mkstemp(beside);
   bool ok = file >= 0 && stat(target, &st) == 0 && fchmod(file, st.st_mode & 07777) == 0 &&
-            write_whole(file, text, n) && fsync(file) == 0;
+            fd_write(file, text, n) && fsync(file) == 0;
   int why = errno;
   if (file >= 0 && close(file) && ok) ok = false, why = errno;
   if (ok && rename(beside, target)) ok = false, why = errno;

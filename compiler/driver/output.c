@@ -2,6 +2,7 @@
 #include "driver/output.h"
 
 #include <errno.h>
+#include <math.h>
 #include <sys/stat.h>
 
 #include "npy.h"
@@ -71,4 +72,15 @@ bool output_results(Arena *arena, const Results *r, const char *path) {
   for (uint32_t i = 0; i < r->model->outs.n; i++)
     show_array(arena, sym_text(r->model->names, r->model->outs.at[i]->name), &r->at[i], stdout);
   return true;
+}
+
+double output_element(const AttnArray *a, int64_t at) {
+  switch (a->type) {
+  case ELEMTYPE_F64: return ((const double *)a->data)[at];
+  case ELEMTYPE_F32: return (double)((const float *)a->data)[at];
+  case ELEMTYPE_I64: return (double)((const int64_t *)a->data)[at];
+  case ELEMTYPE_BOOL: return ((const uint8_t *)a->data)[at];
+  case ELEMTYPE_F16: case ELEMTYPE_BF16: case ELEMTYPE_I32: case ELEMTYPE_U8: break;
+  }
+  return NAN;
 }

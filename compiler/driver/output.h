@@ -9,6 +9,8 @@ bool output_plan(const Model *m, const char *path);
 /* Prints or writes all. */
 bool output_results(Arena *arena, const Results *r, const char *path);
 
+double output_element(const AttnArray *a, int64_t at); /* element number `at` of a result; NAN of types that none has */
+
 /* One array as text: in full where it is small, else shape, min, mean, max. */
 void show_array(Arena *arena, const char *name, const AttnArray *a, FILE *to);
 

@@ -62,22 +62,11 @@ static void show_full(Arena *arena, const AttnArray *a, FILE *to) {
   fputc('\n', to);
 }
 
-static double element_value(const AttnArray *a, int64_t at) {
-  switch (a->type) {
-  case ELEMTYPE_F64: return ((const double *)a->data)[at];
-  case ELEMTYPE_F32: return (double)((const float *)a->data)[at];
-  case ELEMTYPE_I64: return (double)((const int64_t *)a->data)[at];
-  case ELEMTYPE_BOOL: return ((const uint8_t *)a->data)[at];
-  case ELEMTYPE_F16: case ELEMTYPE_BF16: case ELEMTYPE_I32: case ELEMTYPE_U8: break;
-  }
-  return 0;
-}
-
 static void show_summary(const AttnArray *a, FILE *to) {
   int64_t n = array_count(a), nan = 0;
   double min = INFINITY, max = -INFINITY, sum = 0;
   for (int64_t k = 0; k < n; k++) {
-    double x = element_value(a, k);
+    double x = output_element(a, k);
     if (isnan(x)) nan++;
     if (x < min) min = x;
     if (x > max) max = x;

@@ -12,7 +12,7 @@
 #include "infer/context.h"
 #include "model/term.h"
 
-static StoreType store_of(ElemKind k) {
+StoreType derive_stored(ElemKind k) {
   switch (k) {
   case ELEM_REAL: return STORE_REAL;
   case ELEM_F64: return STORE_WIDE;
@@ -57,7 +57,7 @@ static void declare_inputs(Derive *d) {
     }
     Val *dims = NEW_ARRAY(d->arena, Val, in->dims.n);
     for (uint32_t k = 0; k < in->dims.n; k++) dims[k] = eval(&x, in->dims.at[k]);
-    d->inputs[in->id] = input_array(d, in, name, store_of(in->elem), in->dims.n, dims);
+    d->inputs[in->id] = input_array(d, in, name, derive_stored(in->elem), in->dims.n, dims);
   }
 }
 

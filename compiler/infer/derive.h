@@ -10,5 +10,6 @@
 #include "ir/ir.h"
 
 Kernel *derive_kernel(Arena *arena, Plan *plan);
+StoreType derive_stored(ElemKind k); /* how a kernel has the elements of such an input */
 
 #endif

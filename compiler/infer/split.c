@@ -56,8 +56,7 @@ static void add_part(Split *s, const IndexVec *plates, Term *value) {
 
 static Term *exp_of(Arena *a, Term *t) { return term_op1(a, OP_EXP, term_to_real(a, t), t->span); }
 
-/* The terms of an exponent, each multiplied by `by` (NULL: 1).  Those without a sum over copies are added up in rest.
- */
+/* The terms of an exponent, each multiplied by `by` (NULL: 1).  Those without a sum over copies add up in rest. */
 static void split_exponent(Split *s, const IndexVec *plates, Term *t, Term *by, Term **rest) {
   Arena *a = s->arena;
   if (is_over_copies(t, REDUCE_SUM)) {
@@ -175,8 +174,7 @@ static bool is_reached_across(const Model *m, const Weight *w) {
   return false;
 }
 
-/* ---- the model ----------------------------------------------------------------------------------------------------
- */
+/* ---- the model -------------------------------------------------------------------------------------------------- */
 
 static Weight *part_of(Arena *a, const Weight *w, const Part *p, uint32_t id) {
   Weight *r = NEW(a, Weight);

@@ -82,8 +82,7 @@ Top step_damp_top(Context *x, const LatentPlan *l, Top t, Val old, Val old_varia
   return (Top){divide(x, shift, precision), divide(x, one, precision)};
 }
 
-/* ---- the state of q ------------------------------------------------------------------------------------------------
- */
+/* ---- the state of q ---------------------------------------------------------------------------------------------- */
 
 Val step_rate(Context *x, const LatentPlan *l) {
   Context top = {.d = x->d};
@@ -113,8 +112,7 @@ Array *step_array(Derive *d, const LatentPlan *l, const char *what) {
   return a;
 }
 
-/* ---- the step ------------------------------------------------------------------------------------------------------
- */
+/* ---- the step ---------------------------------------------------------------------------------------------------- */
 
 void step_latent(Derive *d, const LatentPlan *l) {
   if (l->joint && !l->gradient) {

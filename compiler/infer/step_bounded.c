@@ -11,9 +11,9 @@ static void store_conjugate(Context *x, const LatentPlan *l, const LatentState *
   B(x)->span = l->line->span;
   build_check(B(x), IR_CHECK_CONCAVE, improper, build_int(B(x), 0), x->d->iteration->step);
   build_store(B(x), s->fresh[PART_FIRST], step_damped(x, l, first, load_part(x, s->now, PART_FIRST, place)), place);
-  if (second)
-    build_store(B(x), s->fresh[PART_SECOND], step_damped(x, l, second, load_part(x, s->now, PART_SECOND, place)),
-                place);
+  if (!second) return;
+  second = step_damped(x, l, second, load_part(x, s->now, PART_SECOND, place));
+  build_store(B(x), s->fresh[PART_SECOND], second, place);
 }
 
 /* Of z^a (1 - z)^b, clamped to [0, 1]; where both are 0 there is none. */

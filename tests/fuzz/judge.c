@@ -228,19 +228,6 @@ static double load_real(const void *data, StoreType t, bool f64, int64_t k) {
   return bytes_of(t, f64) == 8 ? ((const double *)data)[k] : (double)((const float *)data)[k];
 }
 
-static StoreType store_of(const Input *in) {
-  switch (in->elem) {
-  case ELEM_REAL: return STORE_REAL;
-  case ELEM_F64: return STORE_WIDE;
-  case ELEM_F32: return STORE_F32;
-  case ELEM_F16: return STORE_F16;
-  case ELEM_BF16: return STORE_BF16;
-  case ELEM_INT: case ELEM_GRAPH: return STORE_INT;
-  case ELEM_BOOL: return STORE_BOOL;
-  }
-  return STORE_REAL;
-}
-
 /* Memory with bytes of 0xAB around it and in it. */
 static uint8_t *fenced(Case *c, size_t bytes) {
   uint8_t *p = arena_alloc(c->arena, bytes + 2 * CANARY);
@@ -259,7 +246,7 @@ static attn_view *back_inputs(Case *c, bool f64) {
   uint32_t n = 0;
   for (uint32_t i = 0; i < c->m->inputs.n; i++) {
     const BoundInput *b = &c->bound.inputs[i];
-    StoreType t = store_of(c->m->inputs.at[i]);
+    StoreType t = derive_stored(c->m->inputs.at[i]->elem);
     if (c->m->inputs.at[i]->elem == ELEM_GRAPH) {
       in[n++] = (attn_view){b->indptr, {b->dims[0] + 1}, {1}};
       in[n++] = (attn_view){b->indices, {b->nnz}, {1}};
