@@ -58,8 +58,6 @@ bool has_variable(const Term *t);
 
 /* ---- log_term.c ---------------------------------------------------------------------------------------------- */
 
-/* L[value] of a weight in linear space: L[exp a] = a, L[a b] = L[a] + L[b], ...; else log(value). */
-Term *log_of_weight(Model *m, Term *value);
 /* The log weight of a statement at one point of its plates and axes, up to terms without latents where a density has
  * them; NULL: it has none of its own (a require, whose 0/1 no latent moves). */
 Term *log_term(Model *m, const Weight *w);
@@ -79,8 +77,6 @@ bool collect_monomials_of_some(Model *m, Term *t, Monomials *p, Obstacle *obstac
 bool collect_monomials_of(Model *m, Term *t, const Latent *only, Monomials *p, Obstacle *why);
 /* A copy of x with bound indices of its own. */
 Monomial monomial_renamed(Model *m, const Monomial *x);
-/* Replaces bound or free indices in all parts. */
-Monomial monomial_substitute(Model *m, const Monomial *x, const IndexMap *map, uint32_t n);
 
 /* ---- differ.c -------------------------------------------------------------------------------------------------- */
 

@@ -38,7 +38,8 @@ static Arena *arena_of(const Collect *c) { return c->m->arena; }
 
 /* ---- monomials ------------------------------------------------------------------------------------------------ */
 
-Monomial monomial_substitute(Model *m, const Monomial *x, const IndexMap *map, uint32_t n) {
+/* Replaces bound or free indices in all parts. */
+static Monomial monomial_substitute(Model *m, const Monomial *x, const IndexMap *map, uint32_t n) {
   Monomial y = {.scale = x->scale};
   IndexMap *all = NEW_ARRAY(m->arena, IndexMap, n + x->sums.n);
   for (uint32_t i = 0; i < n; i++) all[i] = map[i];

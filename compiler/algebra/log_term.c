@@ -9,6 +9,8 @@ static bool is_op(const Term *t, OpKind op) { return t->kind == TERM_OP && t->op
 
 static Term *zero(Model *m, const Term *like) { return term_real(m->arena, 0, like->span); }
 
+static Term *log_of_weight(Model *m, Term *t);
+
 static Term *log_of_op(Model *m, Term *t) {
   Arena *a = m->arena;
   Term *x = t->args.at[0], *y = t->args.n > 1 ? t->args.at[1] : NULL;
@@ -25,7 +27,8 @@ static Term *log_of_op(Model *m, Term *t) {
   return term_op1(a, OP_LOG, t, t->span);
 }
 
-Term *log_of_weight(Model *m, Term *t) {
+/* L[value] of a weight in linear space: L[exp a] = a, L[a b] = L[a] + L[b], ...; else log(value). */
+static Term *log_of_weight(Model *m, Term *t) {
   if (!has_variable(t)) return zero(m, t);
   if (is_op(t, OP_TO_REAL)) return term_op1(m->arena, OP_LOG, t, t->span);
   if (t->kind == TERM_OP) return log_of_op(m, t);

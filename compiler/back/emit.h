@@ -279,7 +279,6 @@ void emit_dispatch(Emit *e, const char *name, const LLVMValueRef *kernel);
 
 /* ---- target.c ----------------------------------------------------------------------------------- */
 
-void target_init(void);
 /* Sets e->machine, which the arena owns, for BackOptions.triple and cpu; false with *why when they are unknown. */
 bool target_machine(Emit *e, const BackOptions *o, const char **why);
 /* Sets what follows from the options, arena and k being set; false with *why where they cannot be followed. */
@@ -294,7 +293,5 @@ void target_optimise(const Emit *e);
 void target_sanitize(const Emit *e); /* after the passes */
 void target_hurry(const Emit *e);     /* over functions that are brief; the last step before code is made */
 void target_drop_dead(const Emit *e); /* instructions that nobody reads */
-/* Sets e->plan where the options and the processor allow tiles. */
-void target_plan(Emit *e, const BackOptions *options);
 
 #endif

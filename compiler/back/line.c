@@ -36,7 +36,8 @@ V line_holds(Line *n, Val v, V lo, V hi) {
   return all;
 }
 
-V line_value(Line *n, Val v) {
+/* Values from the index at e->val[index] on, as floats. */
+static V line_value(Line *n, Val v) {
   Emit *e = n->e;
   const Instr *i = ir_at(e->k, v);
   if (!tile_line_depends(e->k, v, n->index)) return lanes_splat(&n->l, lane_from(e, e->val[v], i->type));

@@ -14,8 +14,6 @@ typedef struct Line {
 Line line_along(Emit *e, Val index);
 /* Whether lines of v lie side by side for the index from lo to hi, and the other values in it fit f32. */
 LLVMValueRef line_holds(Line *n, Val v, LLVMValueRef lo, LLVMValueRef hi);
-/* Values from the index at e->val[index] on, as floats. */
-LLVMValueRef line_value(Line *n, Val v);
 /* sum + part * v where the mask is; part: NULL, for 1, or a vector. */
 LLVMValueRef line_add(Line *n, Val v, LLVMValueRef part, LLVMValueRef sum);
 

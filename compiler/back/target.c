@@ -43,7 +43,7 @@ static void init_once(void) {
   LLVMInstallFatalErrorHandler(on_fatal);
 }
 
-void target_init(void) {
+static void target_init(void) {
   static pthread_once_t once = PTHREAD_ONCE_INIT; /* LLVM's table of targets is one a process */
   pthread_once(&once, init_once);
 }
@@ -221,7 +221,8 @@ static unsigned beside_for(const char *triple, const char *cpu, const char *feat
   return tile_target(triple, cpu, features, &t) && t.lanes >= 8 ? t.lanes / 2 : 0;
 }
 
-void target_plan(Emit *e, const BackOptions *options) {
+/* Sets e->plan where the options and the processor allow tiles. */
+static void target_plan(Emit *e, const BackOptions *options) {
   e->nlevels = LEVELS - 1;
   if (!options->tile) return;
   LLVMTargetMachineRef m = e->machine;

@@ -257,8 +257,6 @@ void tile_half_check(Tile *t); /* of a block of rows: factors with which the sum
 LLVMValueRef tile_line_full(Tile *t, const ValVec *values, Val feature, LLVMValueRef lo, LLVMValueRef extent);
 LLVMValueRef tile_line_value(Tile *t, Val v, Val feature); /* from the feature at e->val[feature] */
 LLVMValueRef tile_line_bits(Tile *t, Val v, Val feature);  /* of a load of half precision */
-bool tile_line_is_vector(const Tile *t, Val v, Val feature);
-LLVMValueRef tile_line_holds(Tile *t, Val v, Val feature, LLVMValueRef lo, LLVMValueRef hi);
 LLVMValueRef tile_line_any(Tile *t, LLVMValueRef lanes);      /* of i1 */
 LLVMValueRef tile_line_infinite(Emit *e, LLVMValueRef x);     /* of a vector */
 /* n vectors of n lanes: rows become columns. */

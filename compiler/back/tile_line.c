@@ -41,13 +41,13 @@ static bool is_vector(const Tile *t, Val v, Val feature, uint32_t depth) {
   return true;
 }
 
-bool tile_line_is_vector(const Tile *t, Val v, Val feature) {
+static bool tile_line_is_vector(const Tile *t, Val v, Val feature) {
   IrType type = ir_at(t->e->k, v)->type;
   return (type == IR_REAL || type == IR_WIDE) && runs_along(t, v) && is_vector(t, v, feature, 0);
 }
 
 /* Whether the arrays lie so, for features from lo to hi. */
-V tile_line_holds(Tile *t, Val v, Val feature, V lo, V hi) {
+static V tile_line_holds(Tile *t, Val v, Val feature, V lo, V hi) {
   Emit *e = t->e;
   const Instr *i = ir_at(e->k, v);
   V all = LLVMConstInt(e->t.i1, 1, false);

@@ -23,7 +23,7 @@ static int by_value(const void *a, const void *b) {
 static double time_call(Arena *arena, const Call *c) {
   attn_error err;
   double start = seconds_now();
-  if (execute_call(arena, c, &err)) return seconds_now() - start;
+  if (execute_call(c, &err)) return seconds_now() - start;
   execute_report(arena, c->program, &err);
   return -1;
 }

@@ -66,12 +66,12 @@ int bind_inputs(Arena *arena, const Model *m, bool f64, const char *const *words
   bool ok = mode == BIND_GIVEN || complete(in);
   ok = bind_files(arena, in) && ok;
   if (!ok || !bind_sizes(arena, in, mode != BIND_GIVEN)) return STATUS_WRONG;
-  if (mode != BIND_GIVEN && !measure_fits(arena, in)) return STATUS_WRONG;
+  if (mode != BIND_GIVEN && !measure_fits(in)) return STATUS_WRONG;
   return bind_fill(arena, in) && bind_graphs(arena, in) ? STATUS_DONE : STATUS_WRONG;
 }
 
 bool bind_finish(Arena *arena, Inputs *in) {
   settle_missing(in, BIND_ALL);
-  return complete(in) && bind_sizes(arena, in, true) && measure_fits(arena, in) && bind_fill(arena, in) &&
+  return complete(in) && bind_sizes(arena, in, true) && measure_fits(in) && bind_fill(arena, in) &&
          bind_graphs(arena, in);
 }

@@ -26,7 +26,7 @@ static const char *const linkers[][20] = {
 };
 enum { LINKERS = sizeof linkers / sizeof *linkers };
 
-typedef struct Work { Arena *arena; const char *folder, *object, *archive, *result, *log; } Work;
+typedef struct Work { Arena *arena; const char *object, *archive, *result, *log; } Work;
 
 static const char *word(const Work *w, const char *pattern) {
   if (!strcmp(pattern, "%o")) return w->object;
@@ -85,7 +85,7 @@ bool compile_link(Arena *arena, const char *path, const void *object, size_t n) 
     wrong("cannot write '%s': %s", path, strerror(errno));
     return false;
   }
-  Work w = {arena, folder, arena_printf(arena, "%s/kernel.o", folder), arena_printf(arena, "%s/libattn_rt.a", folder),
+  Work w = {arena, arena_printf(arena, "%s/kernel.o", folder), arena_printf(arena, "%s/libattn_rt.a", folder),
             arena_printf(arena, "%s/kernel.so", folder), arena_printf(arena, "%s/log", folder)};
   bool ok = link_in(&w, path, object, n);
   unlink(w.object);

@@ -223,8 +223,7 @@ void execute_report(Arena *arena, const Program *p, const attn_error *err) {
   diag_print(diags, message_stream());
 }
 
-bool execute_call(Arena *arena, const Call *c, attn_error *err) {
-  (void)arena;
+bool execute_call(const Call *c, attn_error *err) {
   *err = (attn_error){0};
   const Program *p = c->program;
   return p->code->run(c->in, c->out, c->sizes, c->workspace, c->workspace_bytes, p->pool, err) == 0;
@@ -235,7 +234,7 @@ bool execute_run(Arena *arena, const Program *p, const Inputs *in, uint64_t seed
   attn_error err;
   if (!execute_prepare(arena, p, in, seed, r, &c)) return false;
   double start = seconds_now();
-  bool ok = execute_call(arena, &c, &err);
+  bool ok = execute_call(&c, &err);
   r->seconds = seconds_now() - start;
   if (!ok) execute_report(arena, p, &err);
   return ok;

@@ -60,8 +60,7 @@ static bool add(double *total, const char *what, const char *name, int rank, con
   return false;
 }
 
-bool measure_fits(Arena *arena, const Inputs *in) {
-  (void)arena;
+bool measure_fits(const Inputs *in) {
   const Model *m = in->model;
   double total = 0;
   int64_t shape[ARRAY_RANK_MAX];

@@ -12,7 +12,7 @@ bool measure_output(const Model *m, const int64_t *sizes, const Out *o, int64_t 
 ElemType measure_output_type(const Out *o, bool f64);
 
 /* That all inputs and outputs together can be held by this machine; a message and false otherwise. */
-bool measure_fits(Arena *arena, const Inputs *in);
+bool measure_fits(const Inputs *in);
 
 /* Puts the scalar inputs among the first n, as far as they have values, into k. */
 void measure_scalars(Arena *arena, const Inputs *in, uint32_t n, Known *k);

@@ -31,7 +31,7 @@ static const OracleLimits LIMITS = {.max_values = 4e5, .max_steps = 2e7},
 
 typedef struct Score {
   double worst, allowed;
-  int judged, excused;
+  int excused;
 } Score; /* allowed: the largest of all trials so far */
 
 typedef struct Verify {
@@ -139,7 +139,6 @@ static bool judge(Verify *v, Arena *arena, const Binding *b, int p, uint32_t out
   double error = compare_output(got, want, &at), real = allowed_error(v, b, p, out), allowed = want->real ? real : 0;
   s->allowed = fmax(s->allowed, real);
   bool ok = error <= allowed;
-  s->judged++;
   if (!ok && (p == 0 || !want->real) && error <= allowed + EXCUSE * sensitivity(v, arena, b, out, p)) {
     s->excused++;
     return true;

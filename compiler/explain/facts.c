@@ -90,7 +90,6 @@ static void look_at_sizes(Facts *f) {
   f->all_sizes = true;
   for (uint32_t i = 0; i < f->m->sizes.n; i++) {
     bool known = f->sizes && f->sizes[i] >= 0;
-    f->any_size |= known;
     f->all_sizes &= known;
     poly_atom(&f->polys, sym_text(f->m->names, f->m->sizes.at[i]->name), known ? (double)f->sizes[i] : NAN);
   }

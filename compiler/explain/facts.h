@@ -68,7 +68,7 @@ typedef struct Facts {
   const int64_t *sizes; /* by Size.id; -1: not known */
   const struct ExplainBuild *build; /* NULL: not asked for */
   const struct Facts *built;        /* of ExplainBuild.k */
-  bool any_size, all_sizes;
+  bool all_sizes;
   PolyTable polys;
   VEC(LoopName) names;
   Poly **int_polys;     /* by Val; NULL: not computed yet */

@@ -32,7 +32,8 @@ static const char *free_letter(const Facts *f, uint32_t skip) {
   return arena_printf(f->arena, "value%u", skip + 1);
 }
 
-const char *letter_of(const Facts *f, const Edge *e) { return free_letter(f, e->id); }
+/* for its values */
+static const char *letter_of(const Facts *f, const Edge *e) { return free_letter(f, e->id); }
 
 /* ---- references to edges ----------------------------------------------------------------------------------------- */
 

@@ -14,7 +14,6 @@ typedef VEC(const char *) TextVec;
 const char *plain_text(const Facts *f, const Term *t, const IndexVec *axes);
 const char *range_text(const Facts *f, const Range *r);
 const char *edge_ref_text(const Facts *f, const Edge *e); /* phi[i] */
-const char *letter_of(const Facts *f, const Edge *e);     /* for its values */
 const char *weight_text(const Facts *f, const Weight *w); /* "weighted by exp(...)" */
 const char *prior_text(const Facts *f, const Edge *e);    /* "uniform", "logits(-slope * (i - phi))" */
 /* "one of M keys j in 0 .. N-1 ..." without the edge's name */

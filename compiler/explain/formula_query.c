@@ -30,12 +30,11 @@ static bool same_copy(const Say *s, const Term *a, const Term *b) {
   return true;
 }
 
-static const Infer *method_of(const Say *s, const RefVec *refs) {
+static const Infer *method_of(const RefVec *refs) {
   for (uint32_t i = 0; i < refs->n; i++) {
     const Infer *by = refs->at[i]->edge->infer;
     if (by && by->method != INFER_EXACT) return by;
   }
-  (void)s;
   return NULL;
 }
 
@@ -73,7 +72,7 @@ static void expect_by_sums(Say *s, const Term *t, const RefVec *refs, FILE *to) 
 static void expect_leaf(Say *s, const Term *t, FILE *to) {
   RefVec refs = {0};
   collect(s->f, t, &refs);
-  const Infer *by = method_of(s, &refs);
+  const Infer *by = method_of(&refs);
   if (by) {
     say_term(s, t, NULL, to);
     fputs(by->method == INFER_MODE     ? " at the most probable value"
@@ -118,7 +117,7 @@ static void expect(Say *s, const Term *t, FILE *to) {
   bool approximate = false;
   RefVec refs = {0};
   collect(s->f, t, &refs);
-  approximate = method_of(s, &refs) != NULL;
+  approximate = method_of(&refs) != NULL;
   if (!has_edge(t)) {
     say_term(s, t, NULL, to);
   } else if (is_bit(t) && !approximate) {

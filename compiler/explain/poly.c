@@ -119,19 +119,6 @@ bool poly_is_constant(const Poly *p, double *value) {
   return p->terms.n == 0 || (p->terms.n == 1 && p->terms.at[0].degree == 0);
 }
 
-static double factor_of(const Poly *p, const PolyTerm *like) {
-  for (uint32_t i = 0; i < p->terms.n; i++)
-    if (same_atoms(&p->terms.at[i], like)) return p->terms.at[i].factor;
-  return 0;
-}
-
-bool poly_equal(const Poly *a, const Poly *b) {
-  if (a->terms.n != b->terms.n) return false;
-  for (uint32_t i = 0; i < a->terms.n; i++)
-    if (factor_of(b, &a->terms.at[i]) != a->terms.at[i].factor) return false;
-  return true;
-}
-
 bool poly_is_positive(const Poly *p) {
   for (uint32_t i = 0; i < p->terms.n; i++)
     if (p->terms.at[i].factor < 0) return false;

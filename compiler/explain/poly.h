@@ -40,7 +40,6 @@ Poly poly_mul(PolyTable *t, const Poly *a, const Poly *b);
 
 bool poly_is_zero(const Poly *p);
 bool poly_is_constant(const Poly *p, double *value);
-bool poly_equal(const Poly *a, const Poly *b);
 /* Every factor is positive: then so is the value, as sizes are not negative. */
 bool poly_is_positive(const Poly *p);
 /* Does any atom differ between iterations? */

@@ -320,7 +320,7 @@ static void write_refusals(Json *j, const Facts *f) {
   json_close(j, ']');
 }
 
-void explain_json(Facts *f, FILE *to) {
+static void explain_json(Facts *f, FILE *to) {
   Json j = {.to = to};
   json_open(&j, NULL, '{');
   json_string(&j, "model", name(f, f->m->name));

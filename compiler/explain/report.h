@@ -6,6 +6,5 @@
 
 void explain_text(Facts *f, FILE *to);
 void latents_text(Facts *f, FILE *to);
-void explain_json(Facts *f, FILE *to);
 
 #endif

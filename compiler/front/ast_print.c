@@ -292,5 +292,3 @@ void ast_print(const File *file, const Interner *names, FILE *to) {
     put(&o, "\n");
   }
 }
-
-void ast_print_expr(const Expr *e, const Interner *names, FILE *to) { put_expr(&(Printer){names, to}, e); }

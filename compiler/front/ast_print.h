@@ -8,6 +8,5 @@
 #include "front/ast.h"
 
 void ast_print(const File *file, const Interner *names, FILE *to);
-void ast_print_expr(const Expr *e, const Interner *names, FILE *to);
 
 #endif

@@ -74,8 +74,6 @@ Val value_count(Context *x, const Component *c, uint32_t at); /* none included; 
 Cell with_counts_after(Step *s, const Cell *cell, Val *ok);
 /* The loop over the values of a variable; *inside is the cell within. */
 Loop *open_values(Context *x, const Component *c, uint32_t var, const Cell *cell, LoopKind kind, Cell *inside);
-/* Values of edges as the context of what is evaluated at a step. */
-Context in_cell(const Step *s, const Cell *cell);
 /* The product of the terms, summed over the variables of `sum`; those of the cell are known. */
 Val clique_sum(Step *s, const Cell *cell, VarSet sum, Terms terms);
 /* As clique_sum, as if `before` had been summed over outside: what has been multiplied in there is left out. */
@@ -192,7 +190,6 @@ Val is_joined(Context *x, Copy copy); /* bool: some weight joins it to the copy 
 typedef struct CountedRange {
   Val first, last, some;
 } CountedRange; /* the copies that a counter's terms mention; some: bool */
-CountedRange counted_range(Context *x, Copy copy, const Counter *k);
 Val is_last_counted(Context *x, Copy copy, const End *e); /* bool */
 Val counts_nothing(Context *x, Copy copy, const End *e);  /* bool */
 

@@ -140,7 +140,6 @@ Choice eval_choice(Context *x, const Term *t);
 
 /* ---- element.c ------------------------------------------------------------------------------------------ */
 
-Array *stored_let(Derive *d, Let *l);
 /* Bounds made of sizes alone: they do not change while the kernel runs. */
 bool has_fixed_bounds(const Index *i);
 
@@ -258,8 +257,6 @@ Array *latent_array(const Derive *d, const Term *t);
 Val latent_entropy(Context *x, const IndexVec *plates);
 Val query_elbo(Context *x, const Term *t);
 Val query_param(Context *x, const Term *t);
-/* A new state of the latents: what was kept for every copy is out of date where it depends on them. */
-void begin_stage(Derive *d, Region *stage);
 
 /* ---- memo.c: results kept for every copy of a component ----------------------------------------------- */
 

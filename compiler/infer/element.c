@@ -59,6 +59,8 @@ static bool let_can_be_stored(const Let *l) {
   return true;
 }
 
+static Array *stored_let(Derive *d, Let *l);
+
 Val eval_let(Context *x, const Term *t) {
   Let *l = t->let;
   uint32_t n = t->args.n;
@@ -85,7 +87,7 @@ Val eval_let(Context *x, const Term *t) {
 }
 
 /* The loops that fill a derived array, at the top of the kernel. */
-Array *stored_let(Derive *d, Let *l) {
+static Array *stored_let(Derive *d, Let *l) {
   if (d->lets[l->id]) return d->lets[l->id];
   Builder *b = &d->b;
   Region *back = b->at;

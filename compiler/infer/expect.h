@@ -16,8 +16,6 @@ typedef struct Mentions {
   VEC(Component *) reached_in; /* the components of the last two */
 } Mentions;
 
-/* Does t use an index that has no value here? */
-bool unbound(const Context *x, const Term *t);
 bool args_unbound(Context *x, const Term *t);
 bool range_unbound(const Context *x, const Range *r);
 /* Does t use an edge that has no value here? */
@@ -34,7 +32,6 @@ Mentions mentions_of(Context *x, const Term *t);
 
 /* The highest node, on the way from the root to the edge, without a value yet. */
 const Node *top_unknown(Context *x, const Mention *m);
-bool same_part(Context *x, const Mention *a, const Mention *b);
 /* Are they perhaps not independent given what is known? */
 bool may_depend(Context *x, const Mention *a, const Mention *b);
 bool single_part(Context *x, const Mentions *m);

@@ -143,7 +143,8 @@ Val query_param(Context *x, const Term *t) {
 
 /* ---- steps ------------------------------------------------------------------------------------------------------- */
 
-void begin_stage(Derive *d, Region *stage) {
+/* A new state of the latents: what was kept for every copy is out of date where it depends on them. */
+static void begin_stage(Derive *d, Region *stage) {
   d->stage = stage;
   forget_stage(d);
 }

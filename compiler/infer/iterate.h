@@ -42,7 +42,6 @@ void close_components(Components *n);
 
 /* q_state.c */
 void declare_state(Derive *d, const LatentPlan *l);
-bool has_part(const LatentPlan *l, QPart part);
 Val load_part(Context *x, Array *const *parts, QPart part, const Val *place);
 /* Stores parameters and what follows from them. */
 void store_moments(Context *x, const LatentPlan *l, Array *const *parts, const Val *place);

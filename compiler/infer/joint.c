@@ -34,7 +34,7 @@ static Val joins(Context *x, Copy copy, const Reach *r) {
   return any;
 }
 
-CountedRange counted_range(Context *x, Copy copy, const Counter *k) {
+static CountedRange counted_range(Context *x, Copy copy, const Counter *k) {
   Builder *b = B(x);
   uint32_t step = copy.c->chain->step;
   Context y = beside_step(x, copy, k->reach);

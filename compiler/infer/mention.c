@@ -11,7 +11,8 @@
 
 /* ---- what a bracket mentions ----------------------------------------------------------------------------- */
 
-bool unbound(const Context *x, const Term *t) {
+/* Does t use an index that has no value here? */
+static bool unbound(const Context *x, const Term *t) {
   if (t->kind == TERM_INDEX) return !find_bound(x, t->index);
   for (uint32_t i = 0; i < t->args.n; i++)
     if (unbound(x, t->args.at[i])) return true;
@@ -107,7 +108,7 @@ const Node *top_unknown(Context *x, const Mention *m) {
   return top;
 }
 
-bool same_part(Context *x, const Mention *a, const Mention *b) {
+static bool same_part(Context *x, const Mention *a, const Mention *b) {
   if (a->copy.c == b->copy.c && a->copy.c->structure) return may_share_structure(x, a->copy.c, a->copy.at, b->copy.at);
   return a->copy.c == b->copy.c && same_copy(x, a->copy.c, a->copy.at, b->copy.at) &&
          (a->copy.c->chain || top_unknown(x, a) == top_unknown(x, b));

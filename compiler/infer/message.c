@@ -139,7 +139,8 @@ Step step_of(Context *x, Copy copy, Ring ring) {
   return s;
 }
 
-Context in_cell(const Step *s, const Cell *cell) {
+/* Values of edges as the context of what is evaluated at a step. */
+static Context in_cell(const Step *s, const Cell *cell) {
   const Component *c = s->copy.c;
   Context y = s->own;
   for (uint32_t k = 0; k < c->chain->clique.n; k++) {

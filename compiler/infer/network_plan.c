@@ -215,7 +215,7 @@ static void check_edges(Plan *p, const Network *net) {
 }
 
 /* Plates that all edges have in common, for each of which every statement has one index. */
-static void find_outer(Plan *p, Network *net) {
+static void find_outer(Network *net) {
   const IndexVec *first = &net->parts.at[0]->plates;
   net->outer = first->n;
   for (uint32_t i = 1; i < net->parts.n; i++) {
@@ -227,7 +227,6 @@ static void find_outer(Plan *p, Network *net) {
   for (uint32_t i = 0; i < net->groups.n; i++)
     for (uint32_t k = 0; k < net->outer; k++)
       if (!stands_for(net, net->groups.at[i], k)) net->outer = k;
-  (void)p;
 }
 
 /* The component's edges, each a part of its own. */
@@ -266,7 +265,7 @@ void plan_networks(Plan *p) {
     check_edges(p, net);
     add_groups(p, net);
     if (p->refusals.n > before) continue;
-    find_outer(p, net);
+    find_outer(net);
     for (uint32_t k = 0; k < net->groups.n; k++) {
       Group *g = net->groups.at[k];
       split_indices(p, net, g);

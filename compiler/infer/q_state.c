@@ -9,7 +9,7 @@
 
 /* ---- the numbers of q -------------------------------------------------------------------------------------------- */
 
-bool has_part(const LatentPlan *l, QPart part) {
+static bool has_part(const LatentPlan *l, QPart part) {
   switch (part) {
   case PART_MEAN: return true;
   case PART_VARIANCE: return l->family != Q_FAMILY_POINT;

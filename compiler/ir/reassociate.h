@@ -60,7 +60,6 @@ typedef VEC(Reassociation *) Reassociations;
 
 /* Of all streams that have weights. */
 Reassociations reassociate_find(Arena *arena, const Kernel *k);
-LogWeight *reassociate_weight(const Reassociation *x, Val log_w);
 /* Whether an accumulator of the stream is taken over; the others stay with the stream as it was. */
 bool reassociate_takes(const Reassociation *x, const Acc *a);
 

@@ -314,6 +314,8 @@ static void take_term(Find *f, Val v) {
 
 /* ---- accumulators -------------------------------------------------------------------------------- */
 
+static LogWeight *reassociate_weight(const Reassociation *x, Val log_w);
+
 static void take_weight(Find *f, Val log_w) {
   f->w = reassociate_weight(f->x, log_w);
   if (f->w) return;
@@ -353,7 +355,7 @@ static void choose(Find *f) {
   x->bound = first->bound;
 }
 
-LogWeight *reassociate_weight(const Reassociation *x, Val log_w) {
+static LogWeight *reassociate_weight(const Reassociation *x, Val log_w) {
   for (uint32_t n = 0; n < x->weights.n; n++)
     if (x->weights.at[n].log_w == log_w) return &x->weights.at[n];
   return NULL;

@@ -53,6 +53,8 @@ static Term *bare_edge(Checker *c, const Stmt *s, const Value *left, const char 
   return NULL;
 }
 
+static void check_prior_clash(Checker *c, Weight *w);
+
 static void add_edge_prior(Checker *c, Weight *w, Term *ref) {
   if (!copy_allowed(c, ref, ref->span)) return;
   w->edge = ref->edge;
@@ -208,7 +210,7 @@ static void tell_clash(Checker *c, const Weight *w, const Weight *old, Sym name)
   diag_hint(c->diags, d, "each copy has one prior; further weights are potentials");
 }
 
-void check_prior_clash(Checker *c, Weight *w) {
+static void check_prior_clash(Checker *c, Weight *w) {
   if (w->edge)
     for (uint32_t i = 0; i < w->edge->priors.n; i++)
       if (overlap(w->edge_ref, w->edge->priors.at[i]->edge_ref)) {

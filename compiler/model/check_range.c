@@ -30,7 +30,7 @@ static bool elab_interval(Checker *c, const Domain *d, const char *what, Range *
   return true;
 }
 
-bool elab_range(Checker *c, const Domain *d, const char *what, Range *to) {
+static bool elab_range(Checker *c, const Domain *d, const char *what, Range *to) {
   Entity *graph;
   if (!d->hi && is_row(c, d->lo, &graph)) return elab_row(c, d->lo, graph, to);
   return elab_interval(c, d, what, to);

@@ -180,7 +180,6 @@ Value *elab_query(Checker *c, const Expr *e);      /* E[..], P[..] */
 Value *elab_query_call(Checker *c, const Expr *e); /* mode(..) and the like */
 
 /* check_range.c */
-bool elab_range(Checker *c, const Domain *d, const char *what, Range *to);
 bool range_is_static(const Range *r); /* of sizes only, so that it can be a dimension */
 /* Declares a binder's index in the scope at hand; NULL after an error (a poison is declared). */
 Index *bind_index(Checker *c, const Binder *b, IndexRole role, const char *what);
@@ -221,7 +220,6 @@ Weight *new_weight(Checker *c, WeightKind kind, const Stmt *s);
 bool find_dist(Checker *c, const Stmt *s, Dist *d);
 bool dist_params(Checker *c, const Stmt *s, Dist d, const Value *left, Weight *w, Span span);
 char dist_place(Dist d);
-void check_prior_clash(Checker *c, Weight *w);
 void check_infer(Checker *c, const Stmt *s);
 void check_infer_complete(Checker *c); /* at the end of a model: every latent is inferred, queries suit the methods */
 void check_queries(Checker *c);

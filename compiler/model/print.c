@@ -251,8 +251,6 @@ static void print(Printer *p, const Term *t, int around) {
 
 void term_print(const Model *m, const Term *t, FILE *to) { print(&(Printer){.m = m, .to = to}, t, LOOSE); }
 
-void range_print(const Model *m, const Range *r, FILE *to) { range(&(Printer){.m = m, .to = to}, r); }
-
 static void print_whole(Printer *p, const Term *t, const IndexVec *axes, uint32_t n) {
   if (n == 0) {
     print(p, t, LOOSE);

@@ -75,7 +75,6 @@ typedef struct TermStyle { bool (*term)(void *ctx, const Term *t, FILE *to); voi
 /* Those of `axes` that can be left off all through t. */
 IndexVec term_trailing_axes(Arena *a, const Term *t, const IndexVec *axes);
 void term_print_styled(const Model *m, const Term *t, const TermStyle *style, const IndexVec *axes, FILE *to);
-void range_print(const Model *m, const Range *r, FILE *to);
 
 /* The whole graph, for `attn dump --after=check`. */
 void model_print(const Model *m, FILE *to);

@@ -50,15 +50,12 @@ struct LatentState {
 };
 
 LatentRange latent_range(const Latent *l);
-Infer *latent_line(const World *w, const Latent *l);
 
 /* latent_start.c: q before the first step. */
 bool latent_start(World *w, bool fine);
 
 /* latent_rule.c */
 typedef struct Rule { uint32_t n; double *nodes /* [n, block places] */, *weights; } Rule;
-/* For anything smooth, about 1e-12; a dirichlet component alone is its beta marginal. */
-Rule latent_fine_rule(World *w, const Block *b, uint32_t place);
 void latent_block_mean(World *w, const Block *b); /* puts the mean of q into w->z */
 double latent_block_entropy(World *w, const Block *b);
 /* Solves a [n, n] x = b in place (b becomes x); false where singular. */

@@ -333,7 +333,8 @@ static Rule trapezoid(World *w, Family family, const double *p) {
   return r;
 }
 
-Rule latent_fine_rule(World *w, const Block *b, uint32_t place) {
+/* For anything smooth, about 1e-12; a dirichlet component alone is its beta marginal. */
+static Rule latent_fine_rule(World *w, const Block *b, uint32_t place) {
   const double *p = w->q->param + 2 * (size_t)place;
   if (b->family != FAMILY_DIRICHLET) return trapezoid(w, b->family, p);
   if (b->n == 1) return dirichlet_rule(w, b);

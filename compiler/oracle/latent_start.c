@@ -11,7 +11,7 @@ LatentRange latent_range(const Latent *l) {
   return l->prior->dist == DIST_DIRICHLET ? RANGE_SIMPLEX : RANGE_REAL;
 }
 
-Infer *latent_line(const World *w, const Latent *l) {
+static Infer *latent_line(const World *w, const Latent *l) {
   for (uint32_t k = 0; k < w->model->infers.n; k++) {
     Infer *line = w->model->infers.at[k];
     for (uint32_t i = 0; line->method == INFER_COLLAPSED && i < line->latents.n; i++)

@@ -155,7 +155,6 @@ enum { TILE_LINE_ACCS = 4, TILE_GATHER_BLOCK = 64 }; /* sums of one loop; elemen
 bool tile_in_blocks(const TilePlan *p, const Loop *l);     /* a stream that is taken in blocks of elements */
 bool tile_sums_line(const TilePlan *p, const Loop *l);   /* a reduction that sums lines along its index */
 bool tile_stores_line(const TilePlan *p, const Loop *l); /* a parallel loop that stores lines */
-bool tile_is_line(const Kernel *k, Val v, Val index);
 /* A product of elements of inputs that are widened before anything is done with them, or of sums and multiples of such
  * by what is steady, or of two numbers of latents: exact in f64. */
 bool tile_exact_product(const Kernel *k, Val v, bool (*steady)(const void *ctx, Val v), const void *ctx);

@@ -105,7 +105,7 @@ static bool is_line_of(const Kernel *k, Val v, Val index, bool wide) {
   return is_float(ir_at(k, v)->type) && tile_line_depends(k, v, index) && is_line(&w, v);
 }
 
-bool tile_is_line(const Kernel *k, Val v, Val index) { return is_line_of(k, v, index, false); }
+static bool tile_is_line(const Kernel *k, Val v, Val index) { return is_line_of(k, v, index, false); }
 
 /* Straight code of pure operations, and of checks that do not depend on the index. */
 static bool is_straight(const Kernel *k, const Region *r, Val index) {

@@ -165,7 +165,7 @@ bool subjects_draw(Subjects *s, int n, int64_t largest, uint64_t seed, Drawn *c)
   bool ok = draw(arena, m, largest, seed, &b);
   if (ok) {
     Inputs in = verify_inputs(arena, m, &b, s->f64, 0, 0);
-    ok = measure_fits(arena, &in) && limit_holds(arena, s->file, &in, MOST_COST) && add_outputs(c, p, &in);
+    ok = measure_fits(&in) && limit_holds(arena, s->file, &in, MOST_COST) && add_outputs(c, p, &in);
     add_inputs(c, m, &b);
     if (c->nsizes < (int)p->kernel->sizes.n) c->size[c->nsizes++] = (int64_t)seed;
   }
