@@ -201,6 +201,12 @@ static uint32_t add_counter(Plan *p, Component *c, const Weight *w, const Term *
   return c->chain->counters.n - 1;
 }
 
+static bool is_beyond(const Reach *r, const Index *i) {
+  for (uint32_t k = 0; k < r->beyond.n; k++)
+    if (r->beyond.at[k] == i) return true;
+  return false;
+}
+
 static const char *count_one(Plan *p, Component *c, const Weight *w, const Term *sum, Reach **reach) {
   const char *why = NULL;
   IndexVec plates = {0};
@@ -212,6 +218,9 @@ static const char *count_one(Plan *p, Component *c, const Weight *w, const Term 
   for (uint32_t k = 0; k < r->n; k++)
     if (r->follows[k] == sum->index) plate = (int)k;
   if (plate < 0) return "sums over copies along no plate of theirs";
+  for (uint32_t i = 0; i < w->plates.n; i++)
+    if (is_beyond(r, w->plates.at[i]) && term_mentions_index(sum, w->plates.at[i]))
+      return "counts another property of the same copies for every value of an index";
   if (!is_bit(sum->args.at[0])) return "sums values of copies that are not 0 or 1";
   if (may_use_none(sum->args.at[0])) return "counts copies that may be none by more than == and !=";
   if (!stands_beside(c, r, (uint32_t)plate)) return "counts copies of other plates than those it stands in";

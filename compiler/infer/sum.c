@@ -212,7 +212,8 @@ static Val hull_bound(Context *x, const Hull *h) {
 static Bounds values_of(Context *x, Copy copy, const Edge *e) {
   Context own = in_copy(x, copy);
   if (support_is_known(x, copy, e) || copy.c->chain || copy.c->network) return domain_of(&own, e);
-  return (Bounds){.lo = hull_bound(x, &(Hull){copy, e, false}), .hi = hull_bound(x, &(Hull){copy, e, true})};
+  Val lo = hull_bound(x, &(Hull){copy, e, false}), hi = hull_bound(x, &(Hull){copy, e, true});
+  return (Bounds){.lo = lo, .hi = build_2(B(x), IR_MAX, lo, hi)}; /* where there is no value: nothing, not hi - lo */
 }
 
 /* ---- streams ---------------------------------------------------------------------------------------------- */

@@ -74,9 +74,16 @@ static bool layout(Checker *c, const Target *t, Out *o) {
   return good;
 }
 
+/* By an inner plate of the same name, which is an error of its own. */
+static bool is_hidden(const Checker *c, uint32_t plate) {
+  for (uint32_t i = plate + 1; i < c->plates.n; i++)
+    if (c->plates.at[i]->name == c->plates.at[plate]->name) return true;
+  return false;
+}
+
 static bool complete(Checker *c, const Target *t, const Out *o) {
   for (uint32_t i = 0; i < c->plates.n; i++) {
-    if (has(&o->slots, c->plates.at[i])) continue;
+    if (has(&o->slots, c->plates.at[i]) || is_hidden(c, i)) continue;
     const char *name = name_text(c, c->plates.at[i]->name);
     Diag *d = diag_error(c->diags, t->span, "output '%s' stands in the plate of '%s'; its layout must name '%s'",
                          name_text(c, t->name.sym), name, name);

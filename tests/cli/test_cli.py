@@ -419,6 +419,14 @@ class Inputs(Cli):
         self.fails(*base, "N=10000000", says=(r"m\.attn:3:", "'a'", "'b'", r"1e\+14", r"1e\+12"))
         self.attn(*base, "N=100", "--max-cost=1e5")
 
+    def test_counts_of_every_value(self):
+        """One count for each value of an index of the weight's own: as many counts at once as there are values."""
+        text = "model m(M, N) {\n  data s: [M, N]\n  for i in M { edge phi in N; potential exp(s[i, phi]) }\n"
+        text += "  for j in N { require sum(i in M) (if phi[i] == j then 1 else 0) <= 1 }\n  out z = logZ\n}\n"
+        self.fails("run", self.file("m.attn", text), "s=random", "M=2", "N=2", says=(r"m\.attn:4:", "as many copies as a sum has terms"))
+        one = text.replace("== j", "== 0").replace("<= 1", "<= 1 + j")
+        self.attn("run", self.file("one.attn", one), "s=random", "M=2", "N=2")
+
     def test_memory_limit(self):
         """What the compiler takes, of every verb; not what arrays take."""
         path = self.file("a.attn", ATTENTION)
