@@ -10,17 +10,17 @@
 
 /* ---- 0/1 terms ------------------------------------------------------------------------------------------- */
 
-static bool is_bit(const Term *t) {
+bool is_zero_or_one(const Term *t) {
   switch ((int)t->kind) {
   case TERM_EDGE: return t->edge->domain == DOMAIN_BIT;
   case TERM_INT: return t->integer == 0 || t->integer == 1;
-  case TERM_IF: return is_bit(t->args.at[1]) && is_bit(t->args.at[2]);
+  case TERM_IF: return is_zero_or_one(t->args.at[1]) && is_zero_or_one(t->args.at[2]);
   case TERM_OP: break;
   default: return false;
   }
-  if (t->op == OP_MUL) return is_bit(t->args.at[0]) && is_bit(t->args.at[1]);
+  if (t->op == OP_MUL) return is_zero_or_one(t->args.at[0]) && is_zero_or_one(t->args.at[1]);
   bool complement = t->op == OP_SUB && t->args.at[0]->kind == TERM_INT && t->args.at[0]->integer == 1;
-  return complement && is_bit(t->args.at[1]);
+  return complement && is_zero_or_one(t->args.at[1]);
 }
 
 /* A none that is used makes the whole weight 1: no count tells that. */
@@ -221,7 +221,7 @@ static const char *count_one(Plan *p, Component *c, const Weight *w, const Term 
   for (uint32_t i = 0; i < w->plates.n; i++)
     if (is_beyond(r, w->plates.at[i]) && term_mentions_index(sum, w->plates.at[i]))
       return "counts another property of the same copies for every value of an index";
-  if (!is_bit(sum->args.at[0])) return "sums values of copies that are not 0 or 1";
+  if (!is_zero_or_one(sum->args.at[0])) return "sums values of copies that are not 0 or 1";
   if (may_use_none(sum->args.at[0])) return "counts copies that may be none by more than == and !=";
   if (!stands_beside(c, r, (uint32_t)plate)) return "counts copies of other plates than those it stands in";
   if (c->plates.at[plate]->range.kind != RANGE_INTERVAL) return "counts along a row of a graph";

@@ -2,6 +2,7 @@
  *
  *   f (a + b) = f a + f b               f sum_j a_j = sum_j f a_j            x^n = x x^(n - 1)
  *   exp(a + b) = exp(a) exp(b)          exp(sum_j a_j) = prod_j exp(a_j)
+ *   1(sum_j b_j = 0) = prod_j (1 - b_j), b_j in {0, 1}
  *
  * Values are rewritten, nothing is expected: linearity, coincidence and independence then apply.  An expression that
  * may itself be none is left alone: what uses it is 0 as a whole, not in parts. */
@@ -128,12 +129,45 @@ static const Term *distributed_exponential(Context *x, const Term *t) {
   return exponential(x, product_of_sum(x, sum, by));
 }
 
+/* ---- is a count 0? ---------------------------------------------------------------------------------------------- */
+
+static Term *complement(Context *x, Term *body, const Term *with) {
+  (void)with;
+  Arena *arena = x->d->arena;
+  return term_op2(arena, OP_SUB, term_real(arena, 1, body->span), term_to_real(arena, body), body->span);
+}
+
+/* Of `count op k`: 1 it holds for 0 alone, -1 for all others alone, 0 neither. */
+static int asks_for_zero(OpKind op, int64_t k) {
+  if ((op == OP_EQ && k == 0) || (op == OP_LE && k == 0) || (op == OP_LT && k == 1)) return 1;
+  return (op == OP_NE && k == 0) || (op == OP_GT && k == 0) || (op == OP_GE && k == 1) ? -1 : 0;
+}
+
+static const Term *distributed_comparison(Context *x, const Term *t) {
+  static const struct { OpKind op, turned; } turns[] = {
+      {OP_LT, OP_GT}, {OP_GT, OP_LT}, {OP_LE, OP_GE}, {OP_GE, OP_LE}, {OP_EQ, OP_EQ}, {OP_NE, OP_NE}};
+  for (uint32_t side = 0; side < 2; side++) {
+    const Term *sum = t->args.at[side], *k = t->args.at[1 - side];
+    if (k->kind != TERM_INT || sum->kind != TERM_REDUCE || sum->reduce != REDUCE_SUM || !is_sum(x, sum)) continue;
+    if (!is_zero_or_one(sum->args.at[0]) || may_be_none(sum->args.at[0])) continue;
+    OpKind op = t->op;
+    for (uint32_t i = 0; side && i < sizeof turns / sizeof *turns; i++)
+      if (turns[i].op == t->op) op = turns[i].turned;
+    int zero = asks_for_zero(op, k->integer);
+    if (!zero) continue;
+    const Term *none = over_copies(x, sum, REDUCE_PROD, complement, NULL);
+    return zero > 0 ? none : complement(x, (Term *)none, NULL);
+  }
+  return NULL;
+}
+
 const Term *distributed(Context *x, const Term *t) {
   if (t->kind != TERM_OP) return NULL;
   switch ((int)t->op) {
   case OP_MUL: return distributed_product(x, t);
   case OP_SQ: case OP_POW: return distributed_power(x, t);
   case OP_EXP: return distributed_exponential(x, t);
+  case OP_EQ: case OP_NE: case OP_LT: case OP_LE: case OP_GT: case OP_GE: return distributed_comparison(x, t);
   case OP_TO_REAL: return distributed(x, t->args.at[0]);
   }
   return NULL;

@@ -155,6 +155,7 @@ const Model *split_weights(Arena *arena, const Model *m);
 void plan_reaches(Plan *p);
 /* ---- count_plan.c: weights on counts ------------------------------------------------------------------ */
 
+bool is_zero_or_one(const Term *t); /* an int that is 0 or 1 */
 bool is_count_weight(Plan *p, const Weight *w);
 /* Makes c a chain with counters.  NULL, or why not. */
 const char *plan_count(Plan *p, Component *c, const Weight *w);
