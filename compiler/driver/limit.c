@@ -79,11 +79,13 @@ static double cost_below(Limit *l, const Component *c, const Node *n, double tim
   return sum;
 }
 
-/* A count is at most its limit, and no more than there are steps. */
+/* A count is at most its limit, and no more than all steps add. */
 static double counts(Limit *l, const Component *c, const Counter *k) {
   int64_t middle;
-  Constant limit;
+  Constant limit, most;
   double steps = extent(l, &c->plates.at[c->chain->step]->range, &middle);
+  l->known.steps = 0;
+  if (k->most && constant_eval(&l->known, k->most, &most) == CONSTANT_KNOWN) steps *= (double)most.i;
   l->known.steps = 0;
   if (!k->limit || constant_eval(&l->known, k->limit, &limit) != CONSTANT_KNOWN) return steps + 1;
   return fmax(fmin((double)limit.i, steps) + 1, 1);

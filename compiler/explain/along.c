@@ -13,6 +13,7 @@ static const char *number_of_values(const Facts *f, const Component *c, Lagged v
   if (is_counter(c, v)) {
     const Counter *k = c->chain->counters.at[v.at - c->edges.n];
     const char *limit = k->limit ? plain_text(f, k->limit, NULL) : range_text(f, &c->plates.at[c->chain->step]->range);
+    if (k->most && !k->limit) limit = arena_printf(f->arena, "%s * (%s)", limit, plain_text(f, k->most, NULL));
     return arena_printf(f->arena, "(%s + 1)", limit);
   }
   const Edge *e = c->edges.at[v.at];

@@ -177,6 +177,7 @@ Val counter_limit(Context *x, const Component *c,
                   uint32_t at); /* the greatest count; x binds the plates beside the chain */
 Val counter_dimension(Context *x, const Component *c, uint32_t at); /* of tables: given by the sizes */
 Val counter_increment(Context *x, Copy home, uint32_t at);          /* x knows the values that it depends on */
+bool counter_is_of_bits(const Component *c, uint32_t at); /* a copy adds at most 1 */
 bool counter_saturates(const Component *c, uint32_t at, Ring ring);
 /* The weights on counts of which this step is the last that is counted, as far as they are complete in `known` and not
  * in `done`. */

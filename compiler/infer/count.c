@@ -1,8 +1,8 @@
 /* count: counters of a chain, from copy to copy and at the end (count_plan.c).
  *
- *   count after = count before + d, d the 0/1 term of the copy
+ *   count after = count before + d, d the term of the copy, at least 0
  * A count is known from the one before it, and all but known from the one after: where counts saturate, the limit has
- * two predecessors.  A weight on counts is a factor of the step that counts the last copy. */
+ * d + 1 predecessors.  A weight on counts is a factor of the step that counts the last copy. */
 #include <math.h>
 
 #include "base/ice.h"
@@ -22,18 +22,28 @@ static Context beside(const Context *x, const Component *c, const Reach *r) {
   return y;
 }
 
+/* That of all steps. */
+static Val whole_count(Context *x, const Component *c, uint32_t at) {
+  const Counter *k = counter(c, at);
+  Context top = {.d = x->d};
+  Val steps = step_count(x, c);
+  return k->most ? build_2(B(x), IR_MUL, steps, eval(&top, k->most)) : steps;
+}
+
+bool counter_is_of_bits(const Component *c, uint32_t at) { return !counter(c, at)->most; }
+
 Val counter_limit(Context *x, const Component *c, uint32_t at) {
   const Counter *k = counter(c, at);
-  Val steps = step_count(x, c);
-  if (!k->limit) return steps;
+  Val whole = whole_count(x, c, at);
+  if (!k->limit) return whole;
   Context y = term_is_of_sizes(k->limit) ? *x : beside(x, c, k->reach);
-  Val limit = build_2(B(x), IR_MIN, eval(&y, k->limit), steps);
+  Val limit = build_2(B(x), IR_MIN, eval(&y, k->limit), whole);
   return build_2(B(x), IR_MAX, limit, build_int(B(x), 0)); /* where no copy is counted yet the count is 0 */
 }
 
 Val counter_dimension(Context *x, const Component *c, uint32_t at) {
   const Counter *k = counter(c, at);
-  Val greatest = k->limit && !term_is_of_sizes(k->limit) ? step_count(x, c) : counter_limit(x, c, at);
+  Val greatest = k->limit && !term_is_of_sizes(k->limit) ? whole_count(x, c, at) : counter_limit(x, c, at);
   return build_2(B(x), IR_MAX, build_2(B(x), IR_ADD, greatest, build_int(B(x), 1)), build_int(B(x), 0));
 }
 

@@ -1,7 +1,7 @@
-/* count_plan: weights on the number of copies that have a property.
+/* count_plan: weights on the number of copies that have a property, or on sums of whole numbers.
  *
  * A weight that mentions copies only inside sums of 0/1 terms over an index that follows a plate, sum(j in N) a[i, j],
- * is a weight on counts.  Each sum becomes a Counter, a value of the chain along that plate that grows from copy to
+ * is a weight on counts; so it is where terms are whole numbers between 0 and what the sizes tell.  Each sum becomes a Counter, a value of the chain along that plate that grows from copy to
  * copy, and the weight an End, a function of the counts once the last copy is counted.  Where all that ends ask is how
  * a count compares with a limit, larger counts are one, or have no weight: the chain then needs O(limit) counts. */
 #include "base/ice.h"
@@ -21,6 +21,30 @@ bool is_zero_or_one(const Term *t) {
   if (t->op == OP_MUL) return is_zero_or_one(t->args.at[0]) && is_zero_or_one(t->args.at[1]);
   bool complement = t->op == OP_SUB && t->args.at[0]->kind == TERM_INT && t->args.at[0]->integer == 1;
   return complement && is_zero_or_one(t->args.at[1]);
+}
+
+/* The greatest value of an int that is at least 0, in terms of sizes; NULL: it is not known. */
+static Term *greatest(Arena *a, const Term *t) {
+  const Range *r = t->kind == TERM_INDEX ? &t->index->range : t->kind == TERM_EDGE ? &t->edge->range : NULL;
+  Term *x, *y;
+  switch ((int)t->kind) {
+  case TERM_INT: return t->integer >= 0 ? (Term *)t : NULL;
+  case TERM_SIZE: return (Term *)t;
+  case TERM_EDGE: case TERM_INDEX:
+    if (t->kind == TERM_EDGE && t->edge->domain == DOMAIN_BIT) return term_int(a, 1, t->span);
+    if (t->kind == TERM_EDGE && t->edge->domain != DOMAIN_RANGE) return NULL;
+    if (r->kind != RANGE_INTERVAL || !greatest(a, r->lo) || !term_is_of_sizes(r->hi)) return NULL;
+    x = term_op2(a, OP_SUB, r->hi, term_int(a, 1, t->span), t->span);
+    return term_op2(a, OP_MAX, x, term_int(a, 0, t->span), t->span);
+  case TERM_IF:
+    x = greatest(a, t->args.at[1]), y = greatest(a, t->args.at[2]);
+    return x && y ? term_op2(a, OP_MAX, x, y, t->span) : NULL;
+  case TERM_OP:
+    if (t->op != OP_ADD && t->op != OP_MUL) return NULL;
+    x = greatest(a, t->args.at[0]), y = greatest(a, t->args.at[1]);
+    return x && y ? term_op2(a, t->op, x, y, t->span) : NULL;
+  }
+  return NULL;
 }
 
 /* A none that is used makes the whole weight 1: no count tells that. */
@@ -191,10 +215,11 @@ static bool stands_beside(const Component *c, const Reach *r, uint32_t plate) {
 }
 
 static uint32_t add_counter(Plan *p, Component *c, const Weight *w, const Term *sum, Reach *r) {
+  Term *body = sum->args.at[0], *most = is_zero_or_one(body) ? NULL : greatest(p->arena, body);
   for (uint32_t i = 0; i < c->chain->counters.n; i++)
     if (term_equal(c->chain->counters.at[i]->sum, sum)) return i;
   Counter *k = NEW(p->arena, Counter);
-  *k = (Counter){.sum = (Term *)sum, .reach = r, .span = w->span};
+  *k = (Counter){.sum = (Term *)sum, .most = most, .reach = r, .span = w->span};
   k->count = NEW(p->arena, Index);
   *k->count = (Index){.id = UINT32_MAX, .name = sum->index->name, .span = sum->span, .role = INDEX_REDUCE};
   vec_push(p->arena, &c->chain->counters, k);
@@ -221,7 +246,8 @@ static const char *count_one(Plan *p, Component *c, const Weight *w, const Term 
   for (uint32_t i = 0; i < w->plates.n; i++)
     if (is_beyond(r, w->plates.at[i]) && term_mentions_index(sum, w->plates.at[i]))
       return "counts another property of the same copies for every value of an index";
-  if (!is_zero_or_one(sum->args.at[0])) return "sums values of copies that are not 0 or 1";
+  if (!is_zero_or_one(sum->args.at[0]) && (sum->type != TYPE_INT || !greatest(p->arena, sum->args.at[0])))
+    return "sums values of copies that are not whole numbers between 0 and a size";
   if (may_use_none(sum->args.at[0])) return "counts copies that may be none by more than == and !=";
   if (!stands_beside(c, r, (uint32_t)plate)) return "counts copies of other plates than those it stands in";
   if (c->plates.at[plate]->range.kind != RANGE_INTERVAL) return "counts along a row of a graph";

@@ -300,6 +300,24 @@ static Val either(Context *x, Ring ring, Val a, Val b) {
   ICE("unknown semiring");
 }
 
+/* At the limit, where counts saturate: all counts before from that less the increment on. */
+static Val sum_counts_before(Step *s, const Cell *inside, uint32_t var, VarSet left, Terms t, const Level *v, Val d) {
+  const Component *c = s->copy.c;
+  Builder *b = B(&s->own);
+  Val limit = inside->code[var], end = build_2(b, IR_ADD, limit, build_int(b, 1));
+  Val first = build_2(b, IR_MAX, build_2(b, IR_SUB, limit, d), build_int(b, 0));
+  Loop *l = open_loop(&s->own, LOOP_REDUCE, c->chain->counters.at[c->chain->clique.at[var].at - c->edges.n]->span, first,
+                      end);
+  AccKind kind = ring_plus(s->ring);
+  Acc *a = build_acc(b, l, kind, IR_WIDE, 0, NULL);
+  Cell one = with_code(&s->own, c, inside, var, l->index);
+  one.settled = inside->settled;
+  Val w = level(s, &one, *v, left, t);
+  if (kind == ACC_LSE) a->body.log_w = w;
+  else a->body.x = w;
+  return build_close(b, l)->accs.at[0]->result;
+}
+
 /* The count after is known: the one before is that less the increment, or, at the limit, the limit too. */
 static Val sum_count_before(Step *s, const Cell *cell, uint32_t var, VarSet left, Terms t) {
   const Component *c = s->copy.c;
@@ -316,6 +334,10 @@ static Val sum_count_before(Step *s, const Cell *cell, uint32_t var, VarSet left
   Val again = build_and(b, build_2(b, IR_EQ, n, limit), build_2(b, IR_NE, d, build_int(b, 0)));
   Cell full = with_code(&s->own, c, cell, var, limit);
   full.settled = inside.settled;
+  if (!counter_is_of_bits(c, at)) {
+    Val all = sum_counts_before(s, &full, var, left, t, &v, d);
+    return build_select(b, build_2(b, IR_EQ, n, limit), all, w);
+  }
   return either(&s->own, s->ring, w, only_where(s, again, level(s, &full, v, left, t)));
 }
 

@@ -63,12 +63,14 @@ typedef struct Structure {
   VEC(Local) locals;
 } Structure;
 
-/* sum over an index of 0/1 terms of copies along a plate: how many of them so far is a value of the chain. */
+/* sum over an index of whole numbers, at least 0, of copies along a plate: that of those so far is a value of the
+ * chain. */
 typedef struct Counter {
   Term *sum;
   Index *count;       /* stands for the sum in the weights at the end */
   const Reach *reach; /* of what is summed; its home is where it is added */
-  Term *limit;        /* the greatest count that is needed; NULL: the number of steps */
+  Term *most;         /* the greatest term, of sizes; NULL: 1 */
+  Term *limit;        /* the greatest count that is needed; NULL: that of all steps */
   bool saturates;     /* greater counts are as good as the limit; otherwise they have no weight */
   VEC(Lagged) vars;   /* what is summed mentions */
   Span span;
