@@ -1,9 +1,10 @@
 /* count_plan: weights on the number of copies that have a property, or on sums of whole numbers.
  *
  * A weight that mentions copies only inside sums of 0/1 terms over an index that follows a plate, sum(j in N) a[i, j],
- * is a weight on counts; so it is where terms are whole numbers between 0 and what the sizes tell.  Each sum becomes a Counter, a value of the chain along that plate that grows from copy to
- * copy, and the weight an End, a function of the counts once the last copy is counted.  Where all that ends ask is how
- * a count compares with a limit, larger counts are one, or have no weight: the chain then needs O(limit) counts. */
+ * is a weight on counts; so it is where terms are whole numbers between 0 and what the sizes tell.  Each sum becomes a
+ * Counter, a value of the chain along that plate that grows from copy to copy, and the weight an End, a function of the
+ * counts once the last copy is counted.  Where all that ends ask is how a count compares with a limit, larger counts
+ * are one, or have no weight: the chain then needs O(limit) counts. */
 #include "base/ice.h"
 #include "infer/plan.h"
 #include "model/term.h"

@@ -306,8 +306,8 @@ static Val sum_counts_before(Step *s, const Cell *inside, uint32_t var, VarSet l
   Builder *b = B(&s->own);
   Val limit = inside->code[var], end = build_2(b, IR_ADD, limit, build_int(b, 1));
   Val first = build_2(b, IR_MAX, build_2(b, IR_SUB, limit, d), build_int(b, 0));
-  Loop *l = open_loop(&s->own, LOOP_REDUCE, c->chain->counters.at[c->chain->clique.at[var].at - c->edges.n]->span, first,
-                      end);
+  const Counter *k = c->chain->counters.at[c->chain->clique.at[var].at - c->edges.n];
+  Loop *l = open_loop(&s->own, LOOP_REDUCE, k->span, first, end);
   AccKind kind = ring_plus(s->ring);
   Acc *a = build_acc(b, l, kind, IR_WIDE, 0, NULL);
   Cell one = with_code(&s->own, c, inside, var, l->index);
