@@ -1,4 +1,4 @@
-/* network: what the order, the sums and the picks of a network share; see family.h for what a network is. */
+/* family_network: what the order, the sums and the picks of a network share; see family.h for what a network is. */
 #ifndef ATTN_RT_NETWORK_H
 #define ATTN_RT_NETWORK_H
 

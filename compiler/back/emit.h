@@ -10,9 +10,11 @@
  *   need.c      which instructions are needed for what is read
  *   emit_op.c   scalar operations
  *   emit_acc.c  accumulators
+ *   lanes*.c    operations on vectors of elements (lanes.h); doubles.c: exponentials and logarithms of doubles
  *   line.c      runs of neighbouring elements, in vectors
- *   gather.c    streams in blocks of elements, whose values are lines
- *   beside.c    iterations side by side, in vectors
+ *   gather*.c   streams in blocks of elements, whose values are lines (gather_parts.h)
+ *   beside*.c   iterations side by side, in vectors (beside.h)
+ *   tile_*.c    register tiles (tile.h)
  *   layout.c    where the arrays of the workspace lie
  *   array.c     views of inputs and outputs; loads and stores
  *   array_run.c elements side by side, as vectors
@@ -23,6 +25,8 @@
  *   task.c      the functions that compute the rows of an item
  *   share.c     the function that runs tasks
  *   balance.c   rows of uneven cost
+ *   interchange.c  a sequence of steps over parallel iterations, run by run
+ *   workspace.c how large the workspace is, told without a kernel
  *   dispatch.c  one kernel for several processors
  *   target.c    machines, passes, text
  *   object.c    object files, made side by side

@@ -1,7 +1,7 @@
 /* interchange: a sequence of steps over many parallel iterations, taken a few iterations at a time.
  *
- *     seq s { par b { A } ; par b { B } }      for every run of b:  seq s { par b of the run { A } ; par b of it { B }
- * }
+ *     seq s { par b { A } ; par b { B } }
+ *     ->  for every run of b:  seq s { par b of the run { A } ; par b of it { B } }
  *
  * What iterations read again in each step then is still in the cache.  Iterations of a sequence's loops commute with
  * those of other b where they meet in no element.  So it is if the sequence holds parallel loops over one range and

@@ -1,4 +1,4 @@
-/* attn: the command line.  Verbs are functions of the driver; this file finds the one that is meant. */
+/* main: the command line.  Verbs are functions of the driver; this file finds the one that is meant. */
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>

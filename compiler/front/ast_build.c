@@ -1,4 +1,4 @@
-/* build: see build.h. */
+/* ast_build: see ast_build.h. */
 #include "front/ast_build.h"
 
 #include "front/parse.h"

@@ -1,4 +1,4 @@
-/* build: constructors of the tree, called by the grammar's actions.
+/* ast_build: constructors of the tree, called by the grammar's actions.
  *
  * They bound the depth of the tree: an operator chain may be longer than any nesting (x + x + x ...), and every
  * later pass is recursive.  An expression deeper than PARSE_MAX_TREE becomes an EXPR_ERROR with a message;

@@ -2,9 +2,10 @@
  *
  *   sifting     E[1(phi = t) f] = P(phi = t) E[f | phi = t]: no stream at all
  *   carrying    asked for under loops over the components of its value (o[i, c] = E[v[phi, c]]), it is one stream
- * outside those loops that carries them as axes methods     at the mode, or over draws, the copy has one value after
- * the other in place of its posterior keeping     a function of one copy alone, asked for again and again, is kept for
- * all copies (memo.c) The edges above an edge in the elimination tree come first. */
+ *               outside those loops that carries them as axes
+ *   methods     at the mode, or over draws, the copy has one value after the other in place of its posterior
+ *   keeping     a function of one copy alone, asked for again and again, is kept for all copies (memo.c)
+ * The edges above an edge in the elimination tree come first. */
 #include <math.h>
 
 #include "infer/arith.h"

@@ -1,11 +1,15 @@
 /* network_work: how much the routines of a network need, from the sizes alone.
  *
  * Beside what is linear in the network there are tables: messages, marginals of separators, and one clique
- * (runtime/family/network.c). any order           the separators have at most values^copies cells in all a lattice
- * where the copies of an instance lie constants apart along the plates, the order line by line has cliques of at most
- * reach + 1 copies, reach being the greatest distance in that order; the order taken has no more cells named by data as
- * many as UNKNOWN; what needs more is an error when it runs The limits of runtime/family_network.h bound all of them.
- */
+ * (runtime/family/network.c).
+ *
+ *   any order       the separators have at most values^copies cells in all
+ *   a lattice       where the copies of an instance lie constants apart along the plates, the order line by line has
+ *                   cliques of at most reach + 1 copies, reach being the greatest distance in that order; the order
+ *                   taken has no more cells
+ *   named by data   as many as UNKNOWN; what needs more is an error when it runs
+ *
+ * The limits of runtime/family_network.h bound all of them. */
 #include "infer/network_parts.h"
 #include "model/dim.h"
 

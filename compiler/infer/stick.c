@@ -1,7 +1,7 @@
 /* stick: a stick is broken from the last value of an edge's support to the first.
  *
- *     log D(v) = log p(v) + sum over the values u behind v of log(1 - p(u))       D(none) = prod over all u of (1 -
- * p(u))
+ *     log D(v) = log p(v) + sum over the values u behind v of log(1 - p(u))
+ *     D(none)  = prod over all u of (1 - p(u))
  *
  * Where the edge may be none these add up to 1; elsewhere what is left of the stick is renormalised away.  Behind means
  * later in the domain, for a graph's row later in the list.  A p that is 1 takes all that is left, and then nothing

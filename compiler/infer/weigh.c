@@ -1,4 +1,4 @@
-/* weigh: weights in log space (LANGUAGE, fine print 6).
+/* weigh: weights in log space.
  *
  *   L[exp a] = a           L[a b] = L[a] + L[b]      L[a / b] = L[a] - L[b]     L[a ^ b] = b L[a]
  *   L[if c then a else b] = if c then L[a] else L[b]                            L[prod e] = sum L[e]

@@ -1,14 +1,18 @@
 /* tree_inverse: the sums of tree.c from one inverse of the chain's matrix, n^3, where that is known to keep the digits.
  *
  * With L = diag(sum of row i) - A, A the arcs and r the arcs to the root, and G = L^-1, the chain from j comes to the
- * root before it comes to i with probability 1 - G_ji / G_ii, and so (Koo et al. 2007) P(i -> j) = a_ij (G_ii - G_ji),
- * P(i -> root) = r_i G_ii. G is the closure of a matrix without a negative number, and comes without a subtraction.
- * Taking in node k: d = sum over j > k of a_kj, + r_k;   row k: a_kj / d, r_k / d, and 1 / d at k;   other rows: a_i +=
- * a_ik row_k, with 0 for a_ik One root: r is of first order.  The last node l is left out; then H is the inverse
- * without l, h = H r what the chain pays at the root before it comes to l, H_jl = 1, g_i = sum over k of a_lk H_ki in
- * l's row, R = r_l + sum over k of a_lk h_k; before it comes to i the chain from j pays V_ji = h_j - h_i + R / g_i
- * (H_ii - H_ji),  V_jl = h_j,  with h_l = H_li = 0;     P(i -> j) ~ a_ij V_ji,  P(i -> root) ~ r_i. Z is the product of
- * the pivots, and of R.
+ * root before it comes to i with probability 1 - G_ji / G_ii, and so (Koo et al. 2007)
+ *     P(i -> j) = a_ij (G_ii - G_ji),     P(i -> root) = r_i G_ii.
+ * G is the closure of a matrix without a negative number, and comes without a subtraction.  Taking in node k:
+ *     d = sum over j > k of a_kj, + r_k;   row k: a_kj / d, r_k / d, and 1 / d at k;
+ *     other rows: a_i += a_ik row_k, with 0 for a_ik
+ *
+ * One root: r is of first order.  The last node l is left out; then H is the inverse without l, h = H r what the chain
+ * pays at the root before it comes to l, H_jl = 1, g_i = sum over k of a_lk H_ki in l's row, R = r_l + sum over k of
+ * a_lk h_k; before it comes to i the chain from j pays
+ *     V_ji = h_j - h_i + R / g_i (H_ii - H_ji),     V_jl = h_j,     with h_l = H_li = 0;
+ *     P(i -> j) ~ a_ij V_ji,     P(i -> root) ~ r_i.
+ * Z is the product of the pivots, and of R.
  *
  * The one subtraction is V's.  Where what is left is below SHARE of what it is taken from, the tree goes to
  * tree_plain.c; so does one whose log weights differ by more than RANGE in a row.  Hence at most log2 1 / SHARE bits

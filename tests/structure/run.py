@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""The shape of the source tree: dependencies go one way, no rule of the compiler names a variant, lines fit.
+"""The shape of the source tree: dependencies go one way, no rule of the compiler names a variant, lines fit, and
+comments and documents name the files that are there.
 
 A folder of compiler/ may include its own headers and those of the folders listed for it; runtime/ includes
 nothing of the compiler.  Examples are the only place where known attention variants have names.
@@ -62,7 +63,7 @@ def variant_names():
         for path in sources(folder):
             for number, line in enumerate(path.read_text().splitlines(), 1):
                 m = word.search(line)
-                # `slot` is also a place in a written layout (LANGUAGE: target = NAME "[" slot "]")
+                # `slot` is also a place in a written layout (grammar/README.md: target = NAME "[" slot "]")
                 if m and m.group(1).lower() not in {"slot", "slots"}:
                     yield f"{path.relative_to(ROOT)}:{number}: names the variant '{m.group(1)}'"
 
@@ -75,8 +76,26 @@ def long_lines():
                     yield f"{path.relative_to(ROOT)}:{number}: {len(line)} columns, of {COLUMNS} (clang-format wraps them)"
 
 
+def wrong_heads():
+    """A file's first comment begins with its name; a file that a document of the code names is there."""
+    for folder in ("compiler", "runtime"):
+        for path in sources(folder):
+            m = re.match(r"/\* ([a-z_0-9]+):", path.read_text())
+            if m and m.group(1) != path.stem:
+                yield f"{path.relative_to(ROOT)}:1: its comment is that of '{m.group(1)}'"
+    there = {p.name for folder in ("compiler", "runtime", "tests") for p in (ROOT / folder).rglob("*")}
+    for path in (ROOT / "compiler/README.md", ROOT / "CONTRIBUTING.md"):
+        for name in re.findall(r"`(?:[a-z]+/)*([a-z_0-9]+\.(?:c|h|def|py|ini))`", path.read_text()):
+            if name not in there:
+                yield f"{path.relative_to(ROOT)}: there is no file {name}"
+    chapters = (ROOT / "compiler/README.md").read_text()
+    for path in sorted((ROOT / "compiler/infer").glob("*.c")):
+        if f"`{path.name}`" not in chapters:
+            yield f"{path.relative_to(ROOT)}: not among the chapters in compiler/README.md"
+
+
 def main():
-    found = [*wrong_includes(), *variant_names(), *long_lines()]
+    found = [*wrong_includes(), *variant_names(), *long_lines(), *wrong_heads()]
     for line in found:
         print(line)
     print(f"{0 if found else 1} passed, {len(found)} failed")
