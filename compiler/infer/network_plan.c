@@ -143,10 +143,11 @@ static void add_group(Plan *p, Network *net, Group g) {
   if (g.edge && (!g.weight || is_own_line(g.edge, g.weight))) visit_support(g.edge, note_name, &n);
   if (own->names.n > NETWORK_MAX_NAMES) n.why = "names more copies than one table is made for";
   if (n.why) {
+    bool counted = g.weight && is_count_weight(p, g.weight) && g.weight->span.lo == net->span.lo;
     plan_refuse(
         p, n.span,
         arena_printf(p->arena, "a weight that %s, of copies that are joined in a network, is not compiled", n.why),
-        NULL);
+        counted ? arena_printf(p->arena, "sums along one plate are counted, but this weight %s", net->why) : NULL);
     return;
   }
   vec_push(p->arena, &net->groups, own);
@@ -233,6 +234,7 @@ static void find_outer(Network *net) {
 static Network *take_apart(Plan *p, Component *c) {
   Network *net = NEW(p->arena, Network);
   net->span = c->beyond_span;
+  net->why = c->beyond;
   Infer *infer = c->infer;
   for (uint32_t i = 0; i < c->edges.n; i++) {
     Component *part = i ? NEW(p->arena, Component) : c;

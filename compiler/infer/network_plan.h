@@ -27,7 +27,8 @@ struct Network {
   VEC(Component *) parts; /* one an edge, in order of declaration */
   VEC(Group *) groups;
   uint32_t outer; /* how many plates */
-  Span span;      /* of the weight that makes it more than a chain */
+  Span span;      /* of the weight that makes it more than a chain, */
+  const char *why; /* and what that does */
 };
 
 /* Components that are more than chains (Component.beyond) become networks, or refusals. */

@@ -423,7 +423,7 @@ class Inputs(Cli):
         """One count for each value of an index of the weight's own: as many counts at once as there are values."""
         text = "model m(M, N) {\n  data s: [M, N]\n  for i in M { edge phi in N; potential exp(s[i, phi]) }\n"
         text += "  for j in N { require sum(i in M) (if phi[i] == j then 1 else 0) <= 1 }\n  out z = logZ\n}\n"
-        self.fails("run", self.file("m.attn", text), "s=random", "M=2", "N=2", says=(r"m\.attn:4:", "as many copies as a sum has terms"))
+        self.fails("run", self.file("m.attn", text), "s=random", "M=2", "N=2", says=(r"m\.attn:4:", "as many copies as a sum has terms", "hint: .* another property"))
         one = text.replace("== j", "== 0").replace("<= 1", "<= 1 + j")
         self.attn("run", self.file("one.attn", one), "s=random", "M=2", "N=2")
 
