@@ -20,11 +20,12 @@ static void by_mode(Component *c) {
   for (uint64_t k = 0; k < c->table->n; k++) c->p[k] = k == mode;
 }
 
-/* Rank by weight, then by place. */
+/* Rank by weight, then by place; equal is what differs by rounding, as above. */
 static bool among_largest(const Table *t, uint64_t k, int64_t count) {
   int64_t before = 0;
+  double at = t->log_w[k], near = isfinite(at) ? 1e-12 * (1 + fabs(at)) : 0;
   for (uint64_t j = 0; j < t->n && before < count; j++)
-    before += t->log_w[j] > t->log_w[k] || (t->log_w[j] == t->log_w[k] && j < k);
+    before += t->log_w[j] > at + near || (t->log_w[j] >= at - near && j < k);
   return before < count;
 }
 
