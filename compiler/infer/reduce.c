@@ -6,10 +6,14 @@
 #include "infer/eval.h"
 #include "model/term.h"
 
+/* From data any two numbers may come, also such that their difference is none. */
+static bool is_from_data(const Term *t) { return t->mentions & (MENTIONS_INPUT | MENTIONS_LET); }
+
 static Bounds eval_interval(Context *x, const Range *r) {
   Choice lo = eval_choice(x, r->lo), hi = eval_choice(x, r->hi);
   Val none = or_none(x, lo.none, hi.none);
   note_none(x, none);
+  if (is_from_data(r->lo) && is_from_data(r->hi)) hi.v = build_2(B(x), IR_MAX, lo.v, hi.v);
   return (Bounds){lo.v, none ? build_select(B(x), none, lo.v, hi.v) : hi.v, NULL, none};
 }
 

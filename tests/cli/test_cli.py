@@ -761,6 +761,20 @@ class Descriptions(Cli):
         self.fails("compile", path, "Z=3", "-o", "stem", says="Z")
 
 
+class Ranges(Cli):
+    def test_bounds_of_any_size(self):
+        """What lies between two bounds is nothing where the upper one is not above, however far apart they are."""
+        text = ("model m(M, N) {\n  data lo: int[M], hi: int[M], s: [N]\n  for i in M {\n    edge p in lo[i]..hi[i]\n"
+                "    potential exp(s[p])\n    out n[i] = count(p)\n    out z[i] = sum(j in lo[i]..hi[i]) s[j]\n    out m[i] = mode(p)\n  }\n}\n")
+        least, most = -2 ** 63, 2 ** 63 - 1
+        bounds = dict(lo=[most, 0, most, 2 ** 62, most], hi=[least, 2, most, -2 ** 62, 0])
+        words = [self.save(n, np.array(b, "i8")) for n, b in bounds.items()] + [self.save("s", np.arange(1.0, 7))]
+        for option in ("--precision=f32", "--precision=f64", "--no-tiles"):
+            self.attn("run", self.file("m.attn", text), *words, option, "-o", "o/")
+            for name, want in dict(n=[0, 2, 0, 0, 0], z=[0, 3, 0, 0, 0], m=[-1, 1, -1, -1, -1]).items():
+                self.assertEqual(np.load(self.path("o") / f"{name}.npy").tolist(), want, (name, option))
+
+
 class Latents(Cli):
     """Steps that have no answer are errors with their place; golden numbers of the rest."""
     HEAD = "model m(N) {\n  data x: [N], g: real\n  latent a: real, b: real\n  prior a ~ normal(0, 1)\n  prior b ~ normal(0, 1)\n"
