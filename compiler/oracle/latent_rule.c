@@ -240,10 +240,11 @@ static double integrate_apart(World *w, const Touching *t, double at_mean) {
   return total;
 }
 
+/* Each by another part of its sd, so that a difference of two is not what it was. */
 static void shift_others(World *w, const Touching *t, uint32_t but, double by) {
   for (uint32_t k = 0; k < t->n; k++) {
     const Block *b = &w->q->blocks.at[t->blocks[k]];
-    if (k != but && b->family == FAMILY_NORMAL) w->z[b->first] = params(w, b)[0] + by * params(w, b)[1];
+    if (k != but && b->family == FAMILY_NORMAL) w->z[b->first] = params(w, b)[0] + by * (1 + 0.7 * k) * params(w, b)[1];
   }
 }
 
