@@ -79,6 +79,9 @@ static Exponential as_exponential(const Mean *c, Term *t) {
 
 static bool surplus_of(Mean *c, Term *t, Term **surplus);
 
+/* A mean with more parts is not written: each tilt copies it, and in nested ones they would be copied at every level. */
+enum { MEAN_NODES = 5000 };
+
 /* What it adds to f e^a at the means: where f is not random, f e^a (e^(Var[a] / 2) - 1).  False, with no obstacle: t is
  * none. */
 static bool exponential_surplus(Mean *c, Term *t, Term **surplus) {
@@ -97,6 +100,10 @@ static bool exponential_surplus(Mean *c, Term *t, Term **surplus) {
     return true;
   }
   if (!surplus_of(c, e.factor, &more)) return false;
+  if (e.factor->nodes + (more ? more->nodes : 0) > MEAN_NODES) {
+    *c->why = (Obstacle){t->span, "an exponential times an expectation of so many terms"};
+    return false;
+  }
   Term *mean = tilted(c->p, make_sum(a, at_means(c->p, e.factor), more), &x);
   Term *grown = term_op1(a, OP_EXP, make_sum(a, at_means(c->p, e.exponent), half), t->span);
   *surplus = term_op2(a, OP_SUB, make_product(a, mean, grown), at_means(c->p, t), t->span);

@@ -315,7 +315,7 @@ static double from_line(Family family, const double *p, double t) {
 
 /* The trapezoidal rule, which converges faster than any power for such densities. */
 static Rule trapezoid(World *w, Family family, const double *p) {
-  double peak = 0, step = 0.125;
+  double peak = 0, step = 0.25;
   if (family == FAMILY_GAMMA) peak = log(p[0] / p[1]), step = fmin(0.25, 0.125 / sqrt(p[0]));
   if (family == FAMILY_BETA) peak = log(p[0] / p[1]), step = fmin(0.25, 0.125 / sqrt(p[0] * p[1] / (p[0] + p[1])));
   double top = line_density(family, p, peak), tail = family == FAMILY_NORMAL ? 80 : 42; /* also times an exponential */
