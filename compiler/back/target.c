@@ -276,16 +276,19 @@ static void add_attribute(const Emit *e, LLVMValueRef f, const char *name) {
 }
 
 /* Every access is checked against the shadow memory of the process.  What the pass would run when the module is loaded
- * is left out: the process has done it. */
+ * is left out: the process has done it.  The lists that name it go first: a function is not deleted while it is used. */
 void target_sanitize(const Emit *e) {
-  static const char *const loading[] = {"llvm.global_ctors", "llvm.global_dtors"};
+  static const char *const lists[] = {"llvm.global_ctors", "llvm.global_dtors", "llvm.used", "llvm.compiler.used"};
   static const char *const functions[] = {"asan.module_ctor", "asan.module_dtor"};
   for (LLVMValueRef f = LLVMGetFirstFunction(e->module); f; f = LLVMGetNextFunction(f))
     if (!LLVMIsDeclaration(f)) add_attribute(e, f, "sanitize_address");
   run_passes(e, "asan");
-  for (int n = 0; n < 2; n++) {
-    LLVMValueRef list = LLVMGetNamedGlobal(e->module, loading[n]), f = LLVMGetNamedFunction(e->module, functions[n]);
+  for (size_t n = 0; n < sizeof lists / sizeof *lists; n++) {
+    LLVMValueRef list = LLVMGetNamedGlobal(e->module, lists[n]);
     if (list) LLVMDeleteGlobal(list);
+  }
+  for (size_t n = 0; n < sizeof functions / sizeof *functions; n++) {
+    LLVMValueRef f = LLVMGetNamedFunction(e->module, functions[n]);
     if (f) LLVMDeleteFunction(f);
   }
 }
