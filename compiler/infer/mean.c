@@ -79,7 +79,7 @@ static Exponential as_exponential(const Mean *c, Term *t) {
 
 static bool surplus_of(Mean *c, Term *t, Term **surplus);
 
-/* A mean with more parts is not written: each tilt copies it, and in nested ones they would be copied at every level. */
+/* A mean with more parts is not written: a tilt copies it, and in nested ones they would be copied at every level. */
 enum { MEAN_NODES = 5000 };
 
 /* What it adds to f e^a at the means: where f is not random, f e^a (e^(Var[a] / 2) - 1).  False, with no obstacle: t is
