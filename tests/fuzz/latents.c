@@ -113,7 +113,9 @@ static const char *for_vector(Gen *g, const Unknown *z) {
 static const char *for_scalar(Gen *g, const Unknown *z, const Unknown *scale) {
   const char *v = copy(g, z, g->edge), *x = own(g, "x", "j", "", "", "");
   if (scale) return TEXT(g, "observe %s ~ normal(%s, 1 / sqrt(%s))", x, v, copy(g, scale, g->edge));
-  switch (below(g, 9)) {
+  switch (below(g, 11)) {
+  case 7: g->closed = false; return TEXT(g, "observe %s ~ normal(%s, exp(0.3 * %s))", x, v, v);
+  case 8: g->closed = false; return TEXT(g, "potential exp(-0.2 * sq(%s - %s) * (1 + exp(0.4 * %s)))", v, x, v);
   case 0: return TEXT(g, "observe %s ~ normal(2 * %s - 0.3, 1.1)", x, v);
   case 1: g->closed = false, g->opaque = true; return TEXT(g, "potential sigmoid(%s * %s)", x, v);
   case 2: g->closed = false, g->opaque = true; return TEXT(g, "observe %s ~ normal(sin(%s), 1)", x, v);
@@ -154,6 +156,13 @@ static const char *weight(Gen *g, const Unknown *z, const Unknown *scale) {
   case KINDS: break;
   }
   return "";
+}
+
+/* Of two on the line: closed in the first, of which the second is the log of the spread. */
+static const char *for_both(Gen *g, const Unknown *z) {
+  g->closed = false;
+  return TEXT(g, "    observe %s ~ normal(%s, exp(0.3 * %s))\n", own(g, "x", "j", "", "", ""), copy(g, &z[0], g->edge),
+              copy(g, &z[1], g->edge));
 }
 
 /* Weights without edges. */
@@ -278,6 +287,8 @@ const char *generate_latents(Arena *arena, uint64_t seed) {
     priors = TEXT(g, "%s%s%s", priors, prior(g, &z[i]), free_weight(g, &z[i]));
     if (!(scale && i == 1)) copies = TEXT(g, "%s    %s\n", copies, weight(g, &z[i], scale && i == 0 ? &z[1] : NULL));
   }
+  if (n == 2 && z[0].kind == LINE_SCALAR && z[1].kind == LINE_SCALAR && chance(g, 60))
+    copies = TEXT(g, "%s%s", copies, for_both(g, z));
   if (chance(g, 40))
     copies = TEXT(g, "%s    potential exp(%s)\n", copies, own(g, "x", "e", "", ", K", TEXT(g, ", %s", g->edge)));
   if (!strcmp(support, " or none"))
