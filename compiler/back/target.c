@@ -276,7 +276,7 @@ static void add_attribute(const Emit *e, LLVMValueRef f, const char *name) {
 }
 
 /* Every access is checked against the shadow memory of the process.  What the pass would run when the module is loaded
- * is left out: the process has done it.  The lists that name it go first: a function is not deleted while it is used. */
+ * is left out: the process has done it.  The lists that name it go first: what is used is not deleted. */
 void target_sanitize(const Emit *e) {
   static const char *const lists[] = {"llvm.global_ctors", "llvm.global_dtors", "llvm.used", "llvm.compiler.used"};
   static const char *const functions[] = {"asan.module_ctor", "asan.module_dtor"};

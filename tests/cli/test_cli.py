@@ -804,8 +804,8 @@ class Latents(Cli):
                      says=("m.attn:7:3", "no closed step for 'a'", "'tanh' of a latent", "method = gradient"))
         self.refused("potential exp(tanh(a))", "infer a by collapsed(steps = 1, q = gaussian)", "infer b by collapsed(steps = 1)",
                      says=("m.attn:6:17", "'tanh' of a latent has no expectation in closed form", "q = point"))
-        self.refused("potential exp(-exp(a) * b)", "infer a, b by collapsed(steps = 1, q = gaussian)",
-                     says=("m.attn:6:18", "'exp' of a latent has no expectation in closed form", "affine"))
+        self.refused("potential exp(-exp(sq(a)) * b)", "infer a, b by collapsed(steps = 1, q = gaussian)",
+                     says=("m.attn:6:17", "what is not affine in a latent has no expectation in closed form", "q = point"))
         lines = ("infer a by collapsed(steps = 1, q = conjugate{})", "infer b by collapsed(steps = 1)")
         self.refused(lines[0].format(", method = gradient"), lines[1], says=("m.attn:6:3", r"'q = conjugate' \('a'\)", "damping = 1 - r"))
         self.refused("potential exp(-a ^ 4)", lines[0].format(""), lines[1], says=("m.attn:7:3", "no closed step for 'a'", "q = gaussian"))
