@@ -802,6 +802,8 @@ class Latents(Cli):
     def test_no_closed_form(self):
         self.refused("potential exp(tanh(a))", "infer a by collapsed(steps = 1, method = closed)", "infer b by collapsed(steps = 1)",
                      says=("m.attn:7:3", "no closed step for 'a'", "'tanh' of a latent", "method = gradient"))
+        path = self.model("potential exp(tanh(a))", "infer a by collapsed(steps = 1, method = closed)", "infer b by collapsed(steps = 1)")
+        self.fails("check", path, says=("m.attn:7:3: error: no closed step for 'a'", "hint: with 'method = gradient'"))
         self.refused("potential exp(tanh(a))", "infer a by collapsed(steps = 1, q = gaussian)", "infer b by collapsed(steps = 1)",
                      says=("m.attn:6:17", "'tanh' of a latent has no expectation in closed form", "q = point"))
         self.refused("potential exp(-exp(sq(a)) * b)", "infer a, b by collapsed(steps = 1, q = gaussian)",
