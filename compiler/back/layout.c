@@ -35,7 +35,7 @@ const char *layout_refusal(Arena *arena, const Kernel *k) {
   for (uint32_t n = 0; n < k->arrays.n; n++) {
     const Array *a = k->arrays.at[n];
     for (uint32_t d = 0; laid_out(a) && d < a->rank; d++)
-      if (!tile_follows_from_sizes(k, a->dims[d]))
+      if (!ir_follows_from_sizes(k, a->dims[d]))
         return arena_printf(arena,
                             "the extent of dimension %u of '%s' depends on data, so the workspace of kernel '%s' "
                             "cannot be told from the sizes",

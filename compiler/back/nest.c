@@ -177,7 +177,7 @@ LLVMValueRef nest_item_rows(Emit *e, const Nest *nest, LLVMValueRef rows) {
 
 static bool follows_from_sizes(const Kernel *k, const Nest *nest) {
   for (uint32_t n = 0; n < nest->n; n++)
-    if (!tile_follows_from_sizes(k, nest->loop[n]->lo) || !tile_follows_from_sizes(k, nest->loop[n]->hi)) return false;
+    if (!ir_follows_from_sizes(k, nest->loop[n]->lo) || !ir_follows_from_sizes(k, nest->loop[n]->hi)) return false;
   return true;
 }
 

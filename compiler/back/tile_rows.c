@@ -374,8 +374,8 @@ static const TileStream *only_stream(const TileRows *rows) { return rows->stream
 bool tile_has_spans(const Kernel *k, const TileRows *rows) {
   if (rows->streams.n != 1 || rows->tiled != 1) return false;
   const Loop *l = only_stream(rows)->loop;
-  return tile_follows_from_sizes(k, l->lo) && tile_follows_from_sizes(k, l->hi) &&
-         tile_follows_from_sizes(k, rows->loop->lo) && tile_follows_from_sizes(k, rows->loop->hi);
+  return ir_follows_from_sizes(k, l->lo) && ir_follows_from_sizes(k, l->hi) &&
+         ir_follows_from_sizes(k, rows->loop->lo) && ir_follows_from_sizes(k, rows->loop->hi);
 }
 
 static uint64_t span_columns(const TileRows *rows) {

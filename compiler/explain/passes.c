@@ -140,7 +140,7 @@ static uint32_t span_columns(const Pass *p) {
   Val bound[] = {row->lo, row->hi, col->lo, col->hi};
   if (p->rows->streams.n != 1) return 0;
   for (uint32_t n = 0; n < 4; n++)
-    if (!tile_follows_from_sizes(p->f->k, bound[n])) return 0;
+    if (!ir_follows_from_sizes(p->f->k, bound[n])) return 0;
   return p->tile->shape.col_block * TILE_SPAN_BLOCKS;
 }
 

@@ -125,3 +125,11 @@ uint64_t ir_number_bits(double x) {
   memcpy(&u, &x, sizeof u);
   return u;
 }
+
+bool ir_follows_from_sizes(const Kernel *k, Val v) {
+  const Instr *i = ir_at(k, v);
+  if (i->op == IR_LOAD || i->op == IR_INDEX || i->op == IR_RESULT) return false;
+  for (uint32_t n = 0; n < i->narg; n++)
+    if (!ir_follows_from_sizes(k, i->arg[n])) return false;
+  return true;
+}

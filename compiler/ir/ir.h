@@ -180,6 +180,9 @@ static inline bool ir_is_check(IrOp op) {
   return op == IR_CHECK_INDEX || op == IR_CHECK_NONZERO || op == IR_CHECK_CONCAVE || op == IR_CHECK_CLIQUE;
 }
 
+/* Sizes and constants alone decide it: it is known before any input is read. */
+bool ir_follows_from_sizes(const Kernel *k, Val v);
+
 const char *ir_op_name(IrOp op);
 int ir_op_arity(IrOp op);
 char ir_op_rule(IrOp op);

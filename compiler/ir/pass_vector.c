@@ -9,7 +9,7 @@
  * have n as their last index: that is a sum along a line, as it is.
  *
  * A vector is kept for each row of a block (back/tile_space.c), so its length is limited: beyond, the loops stand as
- * they were.  Both forms are there, and the sizes choose.
+ * they were.  Both forms are there, and the sizes choose; a range that inputs decide has no place in the workspace.
  *
  * Whatever x needs of the parallel loop's own values is computed again where x is: pure operations, and loads of what
  * the loop does not store.  Checks have their order, and a loop that holds one stays.
@@ -282,7 +282,8 @@ static void copy_both_ways(VectorPass *s, Points *p) {
 
 static void copy_points(VectorPass *s, const Loop *l) {
   Points p = points_of(s, l);
-  if (has_vectors(&p)) copy_both_ways(s, &p);
+  bool sized = ir_follows_from_sizes(p.k, l->lo) && ir_follows_from_sizes(p.k, l->hi);
+  if (sized && has_vectors(&p)) copy_both_ways(s, &p);
   else rebuild_merged(&s->rebuild, 1, &l);
 }
 

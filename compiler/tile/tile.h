@@ -167,6 +167,5 @@ int tile_line_place(const Kernel *k, const Instr *load,
 bool tile_repeats(const Kernel *k, const Loop *l);
 
 /* Whether a value depends on sizes and constants alone. */
-bool tile_follows_from_sizes(const Kernel *k, Val v);
 
 #endif

@@ -406,7 +406,7 @@ static bool find_nest(Finder *f) {
   const Loop *l = f->rows->loop, *found[TILE_NEST];
   uint32_t n = 0;
   for (; l && l->kind == LOOP_PAR; l = l->body->parent->loop) {
-    if (n == TILE_NEST || !tile_follows_from_sizes(f->k, l->lo) || !tile_follows_from_sizes(f->k, l->hi)) return false;
+    if (n == TILE_NEST || !ir_follows_from_sizes(f->k, l->lo) || !ir_follows_from_sizes(f->k, l->hi)) return false;
     if (n && only_loop(f->k, l->body, false) != found[n - 1]) return false;
     found[n++] = l;
   }
@@ -437,8 +437,8 @@ static void find_in(TilePlan *p, Arena *arena, TileRows *rows) {
   if (rows->streams.n != 1 || rows->tiled != 1) return;
   Finder f = {.arena = arena, .k = p->k, .rows = rows, .s = rows->streams.at[0]};
   const Loop *columns = f.s->loop;
-  if (columns->mask || columns->seed || !tile_follows_from_sizes(p->k, columns->lo) ||
-      !tile_follows_from_sizes(p->k, columns->hi))
+  if (columns->mask || columns->seed || !ir_follows_from_sizes(p->k, columns->lo) ||
+      !ir_follows_from_sizes(p->k, columns->hi))
     return;
   if (!f.s->features.n || !find_nest(&f)) return;
   const Region *r = f.nest[0]->body->parent;

@@ -26,7 +26,7 @@ static bool is_effect(const Instr *i) {
 
 /* h // G, G the same throughout. */
 static bool is_group(Gather *g, const Instr *i) {
-  if (i->op != IR_FLOORDIV || i->arg[0] != g->around->index || !tile_follows_from_sizes(g->k, i->arg[1])) return false;
+  if (i->op != IR_FLOORDIV || i->arg[0] != g->around->index || !ir_follows_from_sizes(g->k, i->arg[1])) return false;
   if (!g->share) g->share = i->arg[1];
   return g->share == i->arg[1];
 }
@@ -95,7 +95,7 @@ static const Loop *loop_around(const Kernel *k, const Loop *rows) {
     if (is_effect(i) || (i->op == IR_LOOP && i->loop != rows)) return NULL;
   }
   bool known =
-      tile_follows_from_sizes(k, l->hi) && tile_follows_from_sizes(k, rows->lo) && tile_follows_from_sizes(k, rows->hi);
+      ir_follows_from_sizes(k, l->hi) && ir_follows_from_sizes(k, rows->lo) && ir_follows_from_sizes(k, rows->hi);
   return known ? l : NULL;
 }
 

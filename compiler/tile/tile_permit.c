@@ -121,7 +121,7 @@ static void permit_feature(Planner *p, const Loop *l, uint32_t depth) {
   }
   if (depth || l->kind != LOOP_REDUCE) plan_refuse(p, "it holds nested loops over each pair");
   if (l->mask || l->seed) plan_refuse(p, "an inner loop over each pair has a mask or a seed");
-  if (!tile_follows_from_sizes(p->k, l->lo) || !tile_follows_from_sizes(p->k, l->hi))
+  if (!ir_follows_from_sizes(p->k, l->lo) || !ir_follows_from_sizes(p->k, l->hi))
     plan_refuse(p, "the bounds of an inner loop do not follow from the sizes");
   for (uint32_t n = 0; n < l->accs.n; n++)
     if (plan_is_float_product(l->accs.at[n])) plan_refuse(p, "a product needs the range of f64");

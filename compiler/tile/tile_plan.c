@@ -8,14 +8,6 @@
 #include "ir/walk.h"
 #include "tile/tile_dot.h"
 
-bool tile_follows_from_sizes(const Kernel *k, Val v) {
-  const Instr *i = ir_at(k, v);
-  if (i->op == IR_LOAD || i->op == IR_INDEX || i->op == IR_RESULT) return false;
-  for (uint32_t n = 0; n < i->narg; n++)
-    if (!tile_follows_from_sizes(k, i->arg[n])) return false;
-  return true;
-}
-
 /* ---- accumulators ------------------------------------------------------------------------------- */
 
 /* Splits x(i, j, c) = factor(i, j) * panel(j, c). */
@@ -61,7 +53,7 @@ static void lower_axes(Planner *p, TileAcc *t) {
     plan_refuse(p, "an accumulator with axes is neither a sum nor an expectation");
   if (a->type != IR_WIDE) plan_refuse(p, "a vector of ints is accumulated");
   if (a->naxis != 1) plan_refuse(p, "an accumulator has several axes");
-  if (!tile_follows_from_sizes(p->k, a->axes[0].lo) || !tile_follows_from_sizes(p->k, a->axes[0].hi))
+  if (!ir_follows_from_sizes(p->k, a->axes[0].lo) || !ir_follows_from_sizes(p->k, a->axes[0].hi))
     plan_refuse(p, "the bounds of an axis do not follow from the sizes");
   if (!a->body.x || !split_factor(p, a->body.x, t))
     plan_refuse(p, "a vector is no product of a weight and a column's vector");
