@@ -90,12 +90,6 @@ static Array *declare_output(Derive *d, const Out *o) {
   return a;
 }
 
-static bool is_plate(const Out *o, const Index *i) {
-  for (uint32_t k = 0; k < o->plates.n; k++)
-    if (o->plates.at[k] == i) return true;
-  return false;
-}
-
 /* Inside the loops of its plates: the loops over its own indices and the store. */
 static void derive_output(Derive *d, Context x, const Out *o, Array *a) {
   Builder *b = &d->b;
@@ -106,7 +100,7 @@ static void derive_output(Derive *d, Context x, const Out *o, Array *a) {
   b->span = o->span;
   for (uint32_t i = 0; i < n; i++) {
     Index *index = out_index(o, i);
-    if (is_plate(o, index)) continue;
+    if (indices_hold(&o->plates, index)) continue;
     Bounds r = eval_range(&x, &index->range);
     loops[opened] = open_loop(&x, LOOP_PAR, index->span, r.lo, r.hi);
     x = with_index(&x, index, loops[opened++]->index, r.lo, r.hi, true);

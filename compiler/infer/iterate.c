@@ -43,12 +43,6 @@ static Components open_all(Derive *d, const Latent *z) {
 
 /* ---- F after every step ------------------------------------------------------------------------------------------ */
 
-static bool same_plates(const IndexVec *a, const IndexVec *b) {
-  bool same = a->n == b->n;
-  for (uint32_t i = 0; same && i < a->n; i++) same = a->at[i] == b->at[i];
-  return same;
-}
-
 static bool asks_for_history(const Term *t) {
   if (t->kind == TERM_QUERY && t->query == QUERY_ELBO && t->args.n) return true;
   if (t->kind == TERM_LET && t->let->has_query) return asks_for_history(t->let->value);
@@ -63,7 +57,7 @@ static void declare_histories(Derive *d) {
   for (uint32_t i = 0; i < d->m->outs.n; i++) {
     const Out *o = d->m->outs.at[i];
     bool new = asks_for_history(o->value);
-    for (uint32_t k = 0; new &&k < it->histories.n; k++) new = !same_plates(&it->histories.at[k].plates, &o->plates);
+    for (uint32_t k = 0; new &&k < it->histories.n; k++) new = !indices_equal(&it->histories.at[k].plates, &o->plates);
     for (uint32_t k = 0; new &&k < o->plates.n; k++)
       if (!has_fixed_bounds(o->plates.at[k])) {
         refuse_query(&x, o->span, "elbo(s) in plates whose bounds are data is not compiled yet");
@@ -112,7 +106,7 @@ Val query_elbo(Context *x, const Term *t) {
   if (!t->args.n || !x->d->iteration) return bound(x, t->span);
   for (uint32_t i = 0; i < x->d->iteration->histories.n; i++) {
     const History *h = &x->d->iteration->histories.at[i];
-    if (!same_plates(&h->plates, x->d->plates)) continue;
+    if (!indices_equal(&h->plates, x->d->plates)) continue;
     Val *place = NEW_ARRAY(x->d->arena, Val, h->plates.n + 1);
     Val s = build_2(B(x), IR_MAX, eval(x, t->args.at[0]), build_int(B(x), 0));
     place[0] = build_2(B(x), IR_MIN, s, x->d->iteration->steps);

@@ -95,13 +95,6 @@ static uint32_t find(uint32_t *leader, uint32_t e) {
   return e;
 }
 
-static bool same_plates(const IndexVec *a, const IndexVec *b) {
-  if (a->n != b->n) return false;
-  for (uint32_t i = 0; i < a->n; i++)
-    if (a->at[i] != b->at[i]) return false;
-  return true;
-}
-
 static void join_edge(void *arg, const Term *t) {
   Join *j = arg;
   Plan *p = j->p;
@@ -115,7 +108,7 @@ static void join_edge(void *arg, const Term *t) {
     j->first = e;
     return;
   }
-  if (!same_plates(&j->first->plates, &e->plates) && !j->joins->mixed[e->id]) {
+  if (!indices_equal(&j->first->plates, &e->plates) && !j->joins->mixed[e->id]) {
     j->joins->mixed[e->id] = true;
     j->joins->span[e->id] = j->span;
   }

@@ -160,17 +160,13 @@ static bool asks_for_evidence(const Term *t) {
   return false;
 }
 
-static bool stands_in(const Weight *w, const Index *plate) {
-  for (uint32_t i = 0; i < w->plates.n; i++)
-    if (w->plates.at[i] == plate) return true;
-  return false;
-}
-
 /* Is evidence asked for in a plate that the statement reaches across? */
 static bool is_reached_across(const Model *m, const Weight *w) {
-  for (uint32_t i = 0; i < m->outs.n; i++)
-    for (uint32_t k = 0; k < m->outs.at[i]->plates.n; k++)
-      if (!stands_in(w, m->outs.at[i]->plates.at[k]) && asks_for_evidence(m->outs.at[i]->value)) return true;
+  for (uint32_t i = 0; i < m->outs.n; i++) {
+    const Out *o = m->outs.at[i];
+    for (uint32_t k = 0; k < o->plates.n; k++)
+      if (!indices_hold(&w->plates, o->plates.at[k]) && asks_for_evidence(o->value)) return true;
+  }
   return false;
 }
 

@@ -90,15 +90,9 @@ static void check_one_line(Joining *j, const Edge *e, const Edge **lined) {
   diag_note(j->c->diags, d, other->infer->span, "'%s' is inferred here", name_text(j->c, other->name));
 }
 
-static bool has_plate(const Edge *e, const Index *plate) {
-  for (uint32_t i = 0; i < e->plates.n; i++)
-    if (e->plates.at[i] == plate) return true;
-  return false;
-}
-
 static bool stands_around(const Out *o, const Edge *e) {
   for (uint32_t i = 0; i < o->plates.n; i++)
-    if (!has_plate(e, o->plates.at[i])) return false;
+    if (!indices_hold(&e->plates, o->plates.at[i])) return false;
   return true;
 }
 

@@ -18,12 +18,6 @@ static Index *plate_named(const Checker *c, Sym name) {
   return NULL;
 }
 
-static bool has(const IndexVec *v, const Index *i) {
-  for (uint32_t k = 0; k < v->n; k++)
-    if (v->at[k] == i) return true;
-  return false;
-}
-
 static bool plate_slot(Checker *c, Name name, Out *o) {
   const char *text = name_text(c, name.sym);
   Index *i = plate_named(c, name.sym);
@@ -32,7 +26,7 @@ static bool plate_slot(Checker *c, Name name, Out *o) {
     diag_hint(c->diags, d, "an index of the output's own is written with its range: '%s in N'", text);
     return false;
   }
-  if (has(&o->slots, i)) {
+  if (indices_hold(&o->slots, i)) {
     diag_error(c->diags, name.span, "index '%s' stands twice in the layout", text);
     return false;
   }
@@ -83,7 +77,7 @@ static bool is_hidden(const Checker *c, uint32_t plate) {
 
 static bool complete(Checker *c, const Target *t, const Out *o) {
   for (uint32_t i = 0; i < c->plates.n; i++) {
-    if (has(&o->slots, c->plates.at[i]) || is_hidden(c, i)) continue;
+    if (indices_hold(&o->slots, c->plates.at[i]) || is_hidden(c, i)) continue;
     const char *name = name_text(c, c->plates.at[i]->name);
     Diag *d = diag_error(c->diags, t->span, "output '%s' stands in the plate of '%s'; its layout must name '%s'",
                          name_text(c, t->name.sym), name, name);

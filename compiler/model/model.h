@@ -35,6 +35,19 @@ typedef enum {
 typedef struct Index Index;
 typedef VEC(Index *) IndexVec;
 
+static inline bool indices_hold(const IndexVec *v, const Index *i) {
+  for (uint32_t k = 0; k < v->n; k++)
+    if (v->at[k] == i) return true;
+  return false;
+}
+
+static inline bool indices_equal(const IndexVec *x, const IndexVec *y) {
+  if (x->n != y->n) return false;
+  for (uint32_t k = 0; k < x->n; k++)
+    if (x->at[k] != y->at[k]) return false;
+  return true;
+}
+
 /* data or param.  `init` (NULL: none) is the default, a scalar term over `init_at`, one index a dimension. */
 typedef struct Input {
   uint32_t id;

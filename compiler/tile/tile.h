@@ -166,6 +166,5 @@ int tile_line_place(const Kernel *k, const Instr *load,
 /* Whether all iterations of a reduction are the same: a multiple of one, in which there is nothing for a tile. */
 bool tile_repeats(const Kernel *k, const Loop *l);
 
-/* Whether a value depends on sizes and constants alone. */
 
 #endif

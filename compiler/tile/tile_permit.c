@@ -32,7 +32,7 @@ static bool stored_in(const Kernel *k, const Region *r, const Array *a) {
 
 static void permit_load(Planner *p, const Instr *i) {
   if (i->array->kind == ARRAY_TEMP && stored_in(p->k, p->rows->loop->body, i->array))
-    plan_refuse(p, "it reads a temporary that its rows write");
+    stream_refuse(p, "it reads a temporary that its rows write");
 }
 
 static bool is_steady(const void *planner, Val v) { return !plan_dep(planner, v); }
@@ -60,13 +60,13 @@ static bool is_product_of_kept(const Planner *p, const Instr *i) {
 
 static void permit_op(Planner *p, Val v, const Instr *i) {
   if (i->op == IR_LOAD) permit_load(p, i);
-  if (is_product_of_kept(p, i)) plan_refuse(p, "a product of messages needs f64");
-  if (is_exact_product(p, v)) plan_refuse(p, "a product of widened numbers needs f64");
+  if (is_product_of_kept(p, i)) stream_refuse(p, "a product of messages needs f64");
+  if (is_exact_product(p, v)) stream_refuse(p, "a product of widened numbers needs f64");
   if (!plan_is_both(p, v)) return;
-  if (i->op == IR_SIN || i->op == IR_COS) plan_refuse(p, "an angle of a pair needs f64");
+  if (i->op == IR_SIN || i->op == IR_COS) stream_refuse(p, "an angle of a pair needs f64");
   if (i->op == IR_LOG && leaves_range(p, i->arg[0], 0) && !is_log_power(p, i))
-    plan_refuse(p, "a logarithm needs the range of f64");
-  if (i->op == IR_LOAD && i->array->kind == ARRAY_LOCAL) plan_refuse(p, "it reads a vector of each pair");
+    stream_refuse(p, "a logarithm needs the range of f64");
+  if (i->op == IR_LOAD && i->array->kind == ARRAY_LOCAL) stream_refuse(p, "it reads a vector of each pair");
 }
 
 bool plan_is_float_product(const Acc *a) { return a->kind == ACC_PROD && a->type != IR_INT; }
@@ -119,18 +119,18 @@ static void permit_feature(Planner *p, const Loop *l, uint32_t depth) {
     vec_push(p->arena, &p->s->exceptions, exception);
     return;
   }
-  if (depth || l->kind != LOOP_REDUCE) plan_refuse(p, "it holds nested loops over each pair");
-  if (l->mask || l->seed) plan_refuse(p, "an inner loop over each pair has a mask or a seed");
+  if (depth || l->kind != LOOP_REDUCE) stream_refuse(p, "it holds nested loops over each pair");
+  if (l->mask || l->seed) stream_refuse(p, "an inner loop over each pair has a mask or a seed");
   if (!ir_follows_from_sizes(p->k, l->lo) || !ir_follows_from_sizes(p->k, l->hi))
-    plan_refuse(p, "the bounds of an inner loop do not follow from the sizes");
+    stream_refuse(p, "the bounds of an inner loop do not follow from the sizes");
   for (uint32_t n = 0; n < l->accs.n; n++)
-    if (plan_is_float_product(l->accs.at[n])) plan_refuse(p, "a product needs the range of f64");
+    if (plan_is_float_product(l->accs.at[n])) stream_refuse(p, "a product needs the range of f64");
   for (uint32_t n = 0; n < l->accs.n && !plan_log_contraction(p, l, &row, &col); n++)
     if (l->accs.at[n]->naxis || ir_acc_takes_log_w(l->accs.at[n]->kind))
-      plan_refuse(p, "an inner loop over each pair is weighted or has axes");
+      stream_refuse(p, "an inner loop over each pair is weighted or has axes");
   for (uint32_t n = 0; n < l->accs.n; n++)
     if (follows_from_loop(p, l->accs.at[n]->body.x, 0))
-      plan_refuse(p, "an inner loop over each pair reads what another leaves");
+      stream_refuse(p, "an inner loop over each pair reads what another leaves");
   if (l->accs.n > p->accs) p->accs = l->accs.n;
   permit_region(p, l->body, depth + 1);
 }
@@ -141,7 +141,7 @@ static void permit_region(Planner *p, const Region *r, uint32_t depth) {
     const Instr *i = ir_at(p->k, v);
     if (i->op != IR_LOOP) permit_op(p, v, i);
     else if ((plan_dep(p, v) & DEP_BOTH) == DEP_BOTH) permit_feature(p, i->loop, depth);
-    else if (plan_dep(p, v) != DEP_COL) plan_refuse(p, "an inner loop does not depend on the column");
+    else if (plan_dep(p, v) != DEP_COL) stream_refuse(p, "an inner loop does not depend on the column");
     else permit_region(p, i->loop->body, depth + 1);
   }
 }
@@ -151,7 +151,7 @@ void plan_permit_checks(Planner *p, const Region *r) {
     const Instr *i = ir_at(p->k, r->code.at[n]);
     if (!ir_is_check(i->op)) continue;
     uint8_t d = plan_dep(p, i->arg[1]) | plan_dep(p, i->arg[2]);
-    if ((d & DEP_BOTH) == DEP_BOTH) plan_refuse(p, "an index that is checked depends on the pair and a feature");
+    if ((d & DEP_BOTH) == DEP_BOTH) stream_refuse(p, "an index that is checked depends on the pair and a feature");
   }
 }
 
@@ -159,5 +159,5 @@ void plan_permit(Planner *p, const Loop *stream) { permit_region(p, stream->body
 
 void plan_permit_vector(Planner *p, const Acc *a) {
   for (uint32_t n = 0; a->kind == ACC_SUM && a->body.at && n < a->body.at->code.n; n++)
-    if (is_exact_product(p, a->body.at->code.at[n])) plan_refuse(p, "a product of widened numbers needs f64");
+    if (is_exact_product(p, a->body.at->code.at[n])) stream_refuse(p, "a product of widened numbers needs f64");
 }

@@ -50,20 +50,20 @@ static void lower_axes(Planner *p, TileAcc *t) {
   plan_permit_vector(p, a);
   t->use = USE_CONTRACT;
   if (a->kind != ACC_EXPECT && a->kind != ACC_SUM)
-    plan_refuse(p, "an accumulator with axes is neither a sum nor an expectation");
-  if (a->type != IR_WIDE) plan_refuse(p, "a vector of ints is accumulated");
-  if (a->naxis != 1) plan_refuse(p, "an accumulator has several axes");
+    stream_refuse(p, "an accumulator with axes is neither a sum nor an expectation");
+  if (a->type != IR_WIDE) stream_refuse(p, "a vector of ints is accumulated");
+  if (a->naxis != 1) stream_refuse(p, "an accumulator has several axes");
   if (!ir_follows_from_sizes(p->k, a->axes[0].lo) || !ir_follows_from_sizes(p->k, a->axes[0].hi))
-    plan_refuse(p, "the bounds of an axis do not follow from the sizes");
+    stream_refuse(p, "the bounds of an axis do not follow from the sizes");
   if (!a->body.x || !split_factor(p, a->body.x, t))
-    plan_refuse(p, "a vector is no product of a weight and a column's vector");
+    stream_refuse(p, "a vector is no product of a weight and a column's vector");
   else peel_factors(p, t);
 }
 
 static void lower_acc(Planner *p, const Acc *a) {
   TileAcc t = {.acc = a, .use = !ir_acc_takes_log_w(a->kind) ? USE_REDUCE : USE_WEIGHTED};
-  if (!a->body.x && !a->body.log_w) plan_refuse(p, "an accumulator takes the seed alone");
-  if (plan_is_float_product(a)) plan_refuse(p, "a product needs the range of f64");
+  if (!a->body.x && !a->body.log_w) stream_refuse(p, "an accumulator takes the seed alone");
+  if (plan_is_float_product(a)) stream_refuse(p, "a product needs the range of f64");
   if (ir_acc_takes_log_w(a->kind)) t.weight = weight_at(p, a);
   if (a->naxis) lower_axes(p, &t);
   vec_push(p->arena, &p->s->accs, t);
@@ -225,10 +225,10 @@ static TileStream *plan_stream(Planner *p, const Loop *l) {
   p->seen = NEW_ARRAY(p->arena, bool, p->k->instrs.n);
   p->accs = 1;
   uint8_t d = plan_depend_stream(p, l);
-  if (!(d & DEP_ROW)) plan_refuse(p, "it does not depend on the row");
+  if (!(d & DEP_ROW)) stream_refuse(p, "it does not depend on the row");
   s->ragged = plan_dep(p, l->lo) & DEP_BOTH || plan_dep(p, l->hi) & DEP_BOTH;
-  if (s->ragged) plan_refuse(p, "its range depends on the row");
-  if (stores_or_orders(p->k, l->body)) plan_refuse(p, "it holds an ordered loop");
+  if (s->ragged) stream_refuse(p, "its range depends on the row");
+  if (stores_or_orders(p->k, l->body)) stream_refuse(p, "it holds an ordered loop");
   plan_permit(p, l);
   for (uint32_t n = 0; n < l->accs.n; n++) lower_acc(p, l->accs.at[n]);
   if (p->target->dots_bf16) tile_dot_rounding(p->k, p->rows, s);

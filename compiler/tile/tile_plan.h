@@ -17,7 +17,7 @@ typedef struct Planner {
   const TileTarget *target;
 } Planner;
 
-static inline void plan_refuse(Planner *p, const char *why) { /* the first reason is kept */
+static inline void stream_refuse(Planner *p, const char *why) { /* the first reason is kept */
   if (!p->s->why) p->s->why = why;
 }
 
