@@ -689,6 +689,23 @@ def neighbours_far_apart(precision, rng):
         yield Trial(f"{steps} x {n}", PAIRS_ALONG, dict(u=u, w=w), dict(p=np.exp(pairs - total)))
 
 
+SUMS = """model m(N, I, J) {
+  data a: [N, I], b: [N, J], w: [N]
+  out g[i in I, j in J] = sum(n in N) a[n, i] * b[n, j]
+  out v[j in J] = sum(n in N) w[n] * b[n, j]
+}
+"""
+
+
+@check
+def long_vectors_of_sums(precision, rng):
+    """Sums for as many points as are summed as one vector, for one more, and for none."""
+    for points in (4096, 4097, 1, 0):
+        a, b, w = (typed(rng.standard_normal(s), precision) for s in ((37, 5), (37, points), (37,)))
+        x, y, z = a.astype(float), b.astype(float), w.astype(float)
+        yield Trial(f"{points} points", SUMS, dict(a=a, b=b, w=w), dict(g=x.T @ y, v=z @ y))
+
+
 @check
 def permutations(precision, rng):
     two = typed([[1, 0], [0, 0.5]], precision)
