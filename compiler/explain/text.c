@@ -409,6 +409,8 @@ static const char *kept_along(const char *name) {
   static const char *const kinds[][2] = {
     {"forward", "messages along the chain, of the copies so far"},
     {"backward", "messages along the chain, of the copies to come"},
+    {"before", "the same, times all that depends on the state before alone"},
+    {"after", "the same, times all that depends on the state after alone"},
     {"scale", "what the messages are relative to"},
     {"moved", "by how much that changes from step to step"},
     {"total", "the log of the sum over each chain"},

@@ -160,6 +160,7 @@ static void fill_marginal(Derive *d, Component *c, ChainTables *t, uint32_t at_e
   Context y = with_index(&x, step, l->index, range.lo, range.hi, false);
   copy.at[c->chain->step] = l->index;
   Step s = step_of(&y, copy, RING_SUM);
+  see_after(&s, t);
   marginal_step(&s, t, at_edge);
   close_nest(b, &nest);
   b->at = back;
@@ -227,9 +228,9 @@ Val chain_log_in(Context *x, Copy copy, Ring ring) {
   if (ring == RING_SUM) use_of(x->d, c)->whole = true;
   Step s = step_of(x, home, ring);
   forward_table(x->d, c, ring);
-  const ChainTables *t = tables_of(x->d, c);
-  if (!(ring == RING_SUM && t->forward_ring))
-    s.folded = t->folded[ring], s.folded_row = build_2(B(x), IR_SUB, s.row, build_int(B(x), 1));
+  backward_table(x->d, c, ring);
+  see_before(&s, tables_of(x->d, c));
+  see_after(&s, tables_of(x->d, c));
   return cell_log(&s, &cell);
 }
 
@@ -265,6 +266,7 @@ Val over_steps(Context *x, Copy copy, StepFn fn) {
   for (uint32_t k = 0; k < c->plates.n; k++) home.at[k] = copy.at[k];
   home.at[c->chain->step] = l->index;
   Step s = step_of(&y, home, RING_SUM);
+  see_after(&s, tables_of(x->d, c));
   a->body.x = each ? build_load(b, each, chain_place(&y, home, build_2(b, IR_SUB, l->index, r.lo))) : fn(&s);
   return build_close(b, l)->accs.at[0]->result;
 }

@@ -35,6 +35,13 @@ typedef struct Cell {
   Val code[CLIQUE_MAX]; /* their numbers */
 } Cell;
 
+/* A row of an array over states. */
+typedef struct Fold {
+  Array *a; /* NULL: there is none */
+  Val row;
+  VarSet summed; /* summed out in it, besides */
+} Fold;
+
 /* One step of one chain: the context of its factors. */
 typedef struct Step {
   Context own;   /* the plates stand for the copy */
@@ -45,9 +52,7 @@ typedef struct Step {
   Array *gamma;    /* not NULL: stands for the forward messages before; see pair.c */
   Val gamma_at[2];
   Val held_mass;   /* of gamma before, where the chain starts afresh */
-  Array *folded;   /* not NULL: the messages before, times all that depends on the state before alone, in a row; see
-                      fold_before */
-  Val folded_row;
+  Fold before, after; /* the messages, times all that depends on their state alone; see fold.c */
 } Step;
 
 /* What is multiplied into a sum over a clique. */
@@ -56,6 +61,8 @@ typedef struct Terms {
   bool before;    /* forward[row - 1] of the state before */
   bool here;      /* forward[row] of the state after */
   bool after;     /* backward[row] of the state after */
+  bool alone;     /* of the factors those that Step.after has */
+  bool folded;    /* Step.after stands for backward[row] and for those */
 } Terms;
 
 /* ---- message.c ------------------------------------------------------------------------------------------------ */
@@ -79,14 +86,27 @@ Val clique_sum(Step *s, const Cell *cell, VarSet sum, Terms terms);
 /* As clique_sum, as if `before` had been summed over outside: what has been multiplied in there is left out. */
 Val clique_rest(Step *s, const Cell *cell, VarSet before, VarSet sum, Terms terms);
 
-/* Is a sum among what depends on the state before alone?  (The normaliser of a prior given the copy before.) */
-bool folds_before(const Step *s);
+VarSet factor_scope(const Chain *ch, const Factor *f);
+bool ring_counts(Ring ring, const Factor *f); /* is it a factor in this semiring? */
 
 AccKind ring_plus(Ring ring);
 Val ring_times(Context *x, Ring ring, Val a, Val b);
 Val ring_one(Context *x, Ring ring);
 Val ring_zero(Context *x, Ring ring);
 Val edge_count(Context *x, const Edge *e); /* its values, none included */
+
+/* ---- fold.c ---------------------------------------------------------------------------------------------------- */
+
+struct ChainTables;
+/* Is the factor one of those that Step.before, Step.after has? */
+bool is_folded_before(const Step *s, const Factor *f);
+bool is_folded_after(const Step *s, const Factor *f);
+/* Fills Step.before, or .after, where the chain has any. */
+void fold_before(Step *s, struct ChainTables *t);
+void fold_after(Step *s, struct ChainTables *t);
+/* The same where the arrays have the rows of all steps, filled before. */
+void see_before(Step *s, const struct ChainTables *t);
+void see_after(Step *s, const struct ChainTables *t);
 
 /* ---- table.c --------------------------------------------------------------------------------------------------- */
 
@@ -101,9 +121,11 @@ typedef struct ChainTables {
   Array *forward[RING_COUNT_], *backward[RING_COUNT_], *total[RING_COUNT_];
   Array *scale[RING_COUNT_]; /* what was taken out of the rows of `forward` up to this one: a log, or a factor */
   Array *moved[RING_COUNT_]; /* the log of what this row was divided by */
-  Array *folded[RING_COUNT_]; /* see Step.folded: of all steps, or, where messages are swept, of one */
+  Array *before[RING_COUNT_], *after[RING_COUNT_]; /* Step.before, .after: of all steps, or, in a sweep, of one, and of
+                                                      `after_ring` */
   Array *status;             /* of every copy, where the chain may break: see chain_status */
   Val forward_ring, backward_ring; /* of RING_SUM: rows lie at their number modulo this; 0: at their number */
+  Val after_ring;
   bool sweeping;                   /* inside the pass that these rings serve */
   Array *each[2];                  /* of every step: see step_sum; NULL: there is no sweep */
   struct ChainPair *pairs;

@@ -142,6 +142,7 @@ Choice eval_choice(Context *x, const Term *t);
 
 /* Bounds made of sizes alone: they do not change while the kernel runs. */
 bool has_fixed_bounds(const Index *i);
+bool contains_reduce(const Term *t); /* perhaps in an array that it reads */
 
 /* ---- reduce.c: ranges, and what reduces over them ------------------------------------------------------- */
 
@@ -213,6 +214,7 @@ Val copy_log_sum(Context *x, Copy copy); /* over all edges, without the constant
 Val copy_log_constant(Context *x, Copy copy);           /* factors that mention no edge: normalisers, as a log */
 Val copy_exists(Context *x, Copy copy);                 /* bool: some value has weight (or NaN) */
 bool factor_may_fail(const Factor *f); /* is evaluating it perhaps an error? */
+bool factor_fails_by_edges(const Factor *f); /* does that depend on the values of edges? */
 Context with_known(const Context *x, Copy copy, Edge *e, Choice value);
 const Known *find_known(const Context *x, const Component *c, const Edge *e, Val *copy);
 /* Of all index values that name the same copy, those that stand for it: decisions are an equivalence, and each joins

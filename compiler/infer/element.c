@@ -35,7 +35,7 @@ Val eval_latent(Context *x, const Term *t) {
   return unless_none(x, none, t->wide ? build_convert(B(x), v, IR_WIDE) : v);
 }
 
-static bool contains_reduce(const Term *t) {
+bool contains_reduce(const Term *t) {
   if (t->kind == TERM_REDUCE || t->kind == TERM_QUERY) return true;
   if (t->kind == TERM_LET && contains_reduce(t->let->value)) return true;
   for (uint32_t i = 0; i < t->args.n; i++)

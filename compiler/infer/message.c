@@ -35,6 +35,8 @@ static VarSet scope_of(const Chain *ch, uint32_t n, const Lagged *vars) {
   return set;
 }
 
+VarSet factor_scope(const Chain *ch, const Factor *f) { return scope_of(ch, f->vars.n, f->vars.at); }
+
 VarSet counters_in(const Chain *ch, const Component *c) {
   VarSet set = 0;
   for (uint32_t k = 0; k < ch->clique.n; k++)
@@ -169,7 +171,7 @@ Val ring_times(Context *x, Ring ring, Val a, Val b) {
 Val ring_one(Context *x, Ring ring) { return wide(x, ring == RING_COUNT ? 1 : 0); }
 Val ring_zero(Context *x, Ring ring) { return wide(x, ring == RING_COUNT ? 0 : -INFINITY); }
 
-static bool counts_in(Ring ring, const Factor *f) {
+bool ring_counts(Ring ring, const Factor *f) {
   bool is_require = f->kind == FACTOR_SUPPORT || (f->kind == FACTOR_WEIGHT && f->weight->kind == WEIGHT_REQUIRE);
   return ring == RING_PRIOR ? f->is_prior : ring == RING_COUNT ? is_require : true;
 }
@@ -231,10 +233,14 @@ Val ring_row(Context *x, const Component *c, const Array *a, Val row) {
   return ring ? build_2(B(x), IR_MOD, row, ring) : row;
 }
 
+static Val load_fold(Step *s, const Fold *f, uint32_t lag, const Cell *cell) {
+  return build_load(B(&s->own), f->a,
+                    table_place(&s->own, s->copy, f->row, state_after(s->copy.c->chain), lag, cell));
+}
+
 static Val load_message(Step *s, Array *a, bool before, const Cell *cell) {
   Context *x = &s->own;
-  if (before && s->folded)
-    return build_load(B(x), s->folded, table_place(x, s->copy, s->folded_row, state_after(s->copy.c->chain), 1, cell));
+  if (before && s->before.a) return load_fold(s, &s->before, 1, cell);
   Val row = before ? build_2(B(x), IR_SUB, s->row, build_int(B(x), 1)) : s->row, v;
   if (before && s->gamma)
     v = build_load(B(x), s->gamma, held_place(s, s->gamma, s->gamma_at[0], s->gamma_at[1], row, 1, cell));
@@ -391,32 +397,25 @@ static Val tables_at(Step *s, const Cell *cell, Level v, Terms t, Val w) {
   if (t.here && completes(&v, cell->known, after))
     w = ring_times(x, s->ring, w, load_message(s, forward_table(d, c, s->ring), false, cell));
   if (t.after && completes(&v, cell->known, after))
-    w = ring_times(x, s->ring, w, load_message(s, backward_table(d, c, s->ring), false, cell));
+    w = ring_times(x, s->ring, w, t.folded ? load_fold(s, &s->after, 0, cell)
+                                           : load_message(s, backward_table(d, c, s->ring), false, cell));
   return w;
 }
 
-static bool is_folded(const Chain *ch, VarSet scope) { return scope && !(scope & ~state_before(ch)); }
-
-bool folds_before(const Step *s) {
-  const Component *c = s->copy.c;
-  bool sums = false;
-  for (uint32_t i = 0; i < c->factors.n; i++) {
-    const Factor *f = c->factors.at[i];
-    sums |= f->kind == FACTOR_NORMALISER && f->weight && counts_in(s->ring, f) &&
-            is_folded(c->chain, scope_of(c->chain, f->vars.n, f->vars.at));
-  }
-  return sums && !c->chain->counters.n;
+/* Is it in a message already, or not to be in this one? */
+static bool is_elsewhere(const Step *s, const Factor *f, Terms t) {
+  return (t.before && s->before.a && is_folded_before(s, f)) || (t.folded && is_folded_after(s, f)) ||
+         (t.alone && !is_folded_after(s, f));
 }
 
 /* Factors that may fail come last: where others remove the value they are not looked at. */
-static Val factors_at(Step *s, const Cell *cell, Level v, bool fallible, Val w) {
+static Val factors_at(Step *s, const Cell *cell, Level v, Terms t, bool fallible, Val w) {
   const Component *c = s->copy.c;
   Context y = in_cell(s, cell);
   for (uint32_t i = 0; i < c->factors.n; i++) {
     const Factor *f = c->factors.at[i];
-    VarSet scope = scope_of(c->chain, f->vars.n, f->vars.at);
-    if (!counts_in(s->ring, f) || factor_may_fail(f) != fallible || !completes(&v, cell->known, scope)) continue;
-    if (s->folded && is_folded(c->chain, scope)) continue;
+    if (!ring_counts(s->ring, f) || factor_may_fail(f) != fallible || is_elsewhere(s, f, t)) continue;
+    if (!completes(&v, cell->known, factor_scope(c->chain, f))) continue;
     Context z = fallible ? with_guard(&y, build_2(B(&y), IR_NE, w, ring_zero(&y, s->ring))) : y;
     w = ring_times(&y, s->ring, w, factor_in(&z, s, f));
   }
@@ -425,13 +424,16 @@ static Val factors_at(Step *s, const Cell *cell, Level v, bool fallible, Val w) 
 
 static Val level(Step *s, const Cell *cell, Level v, VarSet sum, Terms t) {
   Val w = tables_at(s, cell, v, t, ring_one(&s->own, s->ring));
-  if (t.factors) w = counts_at(s, cell, v, factors_at(s, cell, v, false, w));
+  if (t.factors) w = counts_at(s, cell, v, factors_at(s, cell, v, t, false, w));
   if (t.factors && s->copy.c->chain->ends.n) w = ring_times(&s->own, s->ring, w, ends_in(s, cell, v.done, v.first));
   if (sum) w = ring_times(&s->own, s->ring, w, sum_values(s, cell, sum, t));
-  return t.factors ? factors_at(s, cell, v, true, w) : w;
+  return t.factors ? factors_at(s, cell, v, t, true, w) : w;
 }
 
-Val clique_sum(Step *s, const Cell *cell, VarSet sum, Terms t) { return level(s, cell, (Level){0, true}, sum, t); }
+Val clique_sum(Step *s, const Cell *cell, VarSet sum, Terms t) {
+  t.folded = s->after.a && t.factors && t.after && !(s->after.summed & ~sum);
+  return level(s, cell, (Level){0, true}, t.folded ? sum & ~s->after.summed : sum, t);
+}
 
 Val clique_rest(Step *s, const Cell *cell, VarSet before, VarSet sum, Terms t) {
   return level(s, cell, (Level){before, false}, sum, t);

@@ -121,6 +121,7 @@ static Step held_step(Context *x, Component *c, Copy copy, Val t, const ChainPai
   s.gamma = h->gamma;
   s.gamma_at[0] = h->i;
   s.gamma_at[1] = h->a;
+  see_after(&s, tables_of(x->d, c));
   if (s.joined && h->gamma) s.held_mass = held_mass(&s, h, tables_of(x->d, c)->forward[p->ring]);
   return s;
 }

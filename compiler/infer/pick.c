@@ -125,6 +125,7 @@ static void fill_picks(Derive *d, Component *c, ChainPick *p) {
   Context y = with_index(&x, step, l->index, range.lo, range.hi, false);
   copy.at[c->chain->step] = l->index;
   Step s = step_of(&y, copy, ring);
+  see_after(&s, tables_of(d, c));
   pick_step(&(Picking){p, &s, draws->index, build_2(b, IR_SUB, l->index, range.lo)});
   close_nest(b, &nest);
   b->at = back;

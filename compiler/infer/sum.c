@@ -247,24 +247,29 @@ Acc *stream_edge(Context *x, Copy copy, Edge *e, AccKind kind, IrType type, uint
 }
 
 /* Does evaluating it perhaps fail (an index from data, an integer division)? */
-static bool may_fail(const Term *t) {
+static bool may_fail(const Term *t, bool by_edges) {
   if (!t) return false;
-  if (t->kind == TERM_OP && (t->op == OP_FLOORDIV || t->op == OP_MOD) && t->args.at[1]->kind != TERM_INT) return true;
+  bool divides = t->kind == TERM_OP && (t->op == OP_FLOORDIV || t->op == OP_MOD) && t->args.at[1]->kind != TERM_INT;
+  if (divides && (!by_edges || term_mentions_edge(t->args.at[1], NULL))) return true;
   for (uint32_t i = 0; i < t->args.n; i++) {
     const Term *a = t->args.at[i];
     bool plain = a->kind == TERM_INDEX || a->kind == TERM_EDGE || a->kind == TERM_INT;
-    if ((t->kind == TERM_INPUT || t->kind == TERM_LET) && !plain) return true;
-    if (may_fail(a)) return true;
+    bool reads = (t->kind == TERM_INPUT || t->kind == TERM_LET) && !plain;
+    if (reads && (!by_edges || term_mentions_edge(a, NULL))) return true;
+    if (may_fail(a, by_edges)) return true;
   }
   return false;
 }
 
-bool factor_may_fail(const Factor *f) {
-  if (!f->weight) return false;
-  for (uint32_t i = 0; i < f->weight->params.n; i++)
-    if (may_fail(f->weight->params.at[i])) return true;
-  return may_fail(f->weight->value) || may_fail(f->weight->left);
+static bool weight_may_fail(const Weight *w, bool by_edges) {
+  if (!w) return false;
+  for (uint32_t i = 0; i < w->params.n; i++)
+    if (may_fail(w->params.at[i], by_edges)) return true;
+  return may_fail(w->value, by_edges) || may_fail(w->left, by_edges);
 }
+
+bool factor_may_fail(const Factor *f) { return weight_may_fail(f->weight, false); }
+bool factor_fails_by_edges(const Factor *f) { return weight_may_fail(f->weight, true); }
 
 static Val live(Context *x, Val log_w) { return build_2(B(x), IR_NE, log_w, wide(x, -INFINITY)); }
 

@@ -127,6 +127,7 @@ static void store_asked(Step *s, const Sweep *w) {
 /* What is asked of the step, then the backward messages before it. */
 static void visit(Context *x, const Sweep *w, Val step) {
   Step s = step_at(x, w, step);
+  fold_after(&s, w->t);
   store_asked(&s, w);
   backward_step(&s, w->t);
 }
@@ -150,6 +151,7 @@ static void visit_after(Context *x, Sweep *w) {
   Val hi = if_both(x, w, range.hi, range.lo);
   Loop *l = open_loop(x, LOOP_PAR, w->c->plates.at[w->c->chain->step]->span, range.lo, hi);
   Step s = step_at(x, w, l->index);
+  see_after(&s, w->t);
   store_asked(&s, w);
   build_close(b, l);
   close_nest(b, &nest);
@@ -180,6 +182,7 @@ static void declare(Context *x, Sweep *w) {
   VarSet state = state_after(c->chain);
   t->forward_ring = build_2(b, IR_ADD, w->length, one);
   t->backward_ring = if_both(x, w, rows, build_int(b, 2));
+  t->after_ring = if_both(x, w, build_2(b, IR_MAX, w->n, one), one);
   t->forward[RING_SUM] = chain_array(d, c, "forward", STORE_WIDE, t->forward_ring, state);
   t->backward[RING_SUM] = chain_array(d, c, "backward", STORE_WIDE, t->backward_ring, state);
   w->kept = chain_array(d, c, "kept", STORE_WIDE, build_2(b, IR_ADD, floor_by(x, w->n, w->length), one), state);

@@ -158,29 +158,6 @@ static Val taken_before(Step *s, Array *a, Array *scale) {
   return ring_times(x, s->ring, taken, build_select(B(x), s->joined, ring_one(x, s->ring), all));
 }
 
-/* A sum that depends on the state before alone is taken once for each such state, not again for each state after. */
-static void fold_before(Step *s, ChainTables *t) {
-  Context *x = &s->own;
-  Builder *b = B(x);
-  const Chain *ch = s->copy.c->chain;
-  bool swept = s->ring == RING_SUM && t->forward_ring;
-  if (!t->folded[s->ring]) {
-    Region *back = b->at;
-    b->at = b->k->top;
-    Context top = {.d = x->d};
-    Val rows = swept ? build_int(b, 1) : step_count(&top, s->copy.c);
-    t->folded[s->ring] = chain_array(x->d, s->copy.c, "folded", STORE_WIDE, rows, state_after(ch));
-    b->at = back;
-  }
-  Nest nest = {0};
-  Cell cell = open_state(x, s->copy.c, state_before(ch), LOOP_PAR, &nest);
-  Val w = clique_rest(s, &cell, 0, 0, (Terms){.factors = true, .before = true});
-  Val row = swept ? build_int(b, 0) : build_2(b, IR_SUB, s->row, build_int(b, 1));
-  build_store(b, t->folded[s->ring], w, table_place(x, s->copy, row, state_after(ch), 1, &cell));
-  close_nest(b, &nest);
-  s->folded = t->folded[s->ring], s->folded_row = row;
-}
-
 /* forward[row] of the step s, from forward[row - 1]; what is taken out of the rows is added up in `scale`. */
 void forward_step(Step *s, ChainTables *t) {
   Array *a = t->forward[s->ring], *scale = t->scale[s->ring], *moved = t->moved[s->ring];
@@ -189,13 +166,13 @@ void forward_step(Step *s, ChainTables *t) {
   const Chain *ch = s->copy.c->chain;
   Row r = {a, s->copy, s->row};
   Val taken = taken_before(s, a, scale);
-  if (folds_before(s)) fold_before(s, t);
+  fold_before(s, t);
   Nest nest = {0};
   Cell cell = open_state(x, s->copy.c, state_after(ch), LOOP_PAR, &nest);
   Val w = clique_sum(s, &cell, whole_clique(ch) & ~state_after(ch), (Terms){.factors = true, .before = true});
   build_store(b, a, w, state_place(x, &r, &cell));
   close_nest(b, &nest);
-  s->folded = NULL;
+  s->before.a = NULL;
   if (s->ring != RING_COUNT) {
     Val max = make_relative(x, &r);
     build_store(b, moved, max, chain_place(x, s->copy, s->row));
@@ -277,6 +254,7 @@ void backward_step(Step *s, ChainTables *t) {
   Builder *b = B(x);
   const Chain *ch = s->copy.c->chain;
   Row r = {a, s->copy, build_2(b, IR_SUB, s->row, build_int(b, 1))};
+  if (!s->after.a) fold_after(s, t);
   Nest nest = {0};
   Cell cell = open_state(x, s->copy.c, state_before(ch), LOOP_PAR, &nest);
   Val w = clique_sum(s, &cell, whole_clique(ch) & ~state_before(ch), (Terms){.factors = true, .after = true});

@@ -178,6 +178,13 @@ def test_sums_of_columns_are_taken_beside_sums_of_rows(command):
     expect(not only_pass(command, "attention", *TILES)[0]["beside_sums"], "nothing reads the sums of attention beside others")
 
 
+def test_emissions_are_of_states_not_of_pairs(command):
+    status, text, err = explain(command, HERE / "emissions.attn", "--json", *TILES)
+    expect(status == 0, err)
+    sums = [one["flops"]["formula"] for one in json.loads(text)["cost"]["contractions"]]
+    expect(sums and all("T*K*D" in one and "K^2" not in one for one in sums), sums)
+
+
 def test_text_says_the_same(command):
     _, text, _ = explain(command, EXAMPLES / "documents.attn", "N=4096", *TILES)
     for line in ("on register tiles of ", "decided by intervals: phi <= i", "depends on data: decided at run time", " live, as data decide",
@@ -189,7 +196,8 @@ def test_text_says_the_same(command):
 
 TESTS = [test_a_prefix_is_half_empty, test_offsets_count, test_a_window_is_mostly_empty, test_no_condition_leaves_all_full,
          test_data_decide_later, test_without_sizes_conditions_are_told, test_scalar_code_says_why, test_ragged_passes_run_in_blocks,
-         test_sums_of_columns_are_taken_beside_sums_of_rows, test_text_says_the_same]
+         test_sums_of_columns_are_taken_beside_sums_of_rows,
+         test_emissions_are_of_states_not_of_pairs, test_text_says_the_same]
 
 
 def check_tiles(command, test):
