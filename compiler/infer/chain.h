@@ -204,7 +204,7 @@ bool counter_saturates(const Component *c, uint32_t at, Ring ring);
 /* The weights on counts of which this step is the last that is counted, as far as they are complete in `known` and not
  * in `done`. */
 Val ends_in(Step *s, const Cell *cell, VarSet done, bool first);
-Val ends_of_nothing(Context *x, Copy copy); /* log: the weights on counts of no copies */
+Val ends_of_nothing(Context *x, Copy copy, Ring ring); /* the weights on counts of no copies */
 
 /* ---- joint.c: where a chain falls apart ----------------------------------------------------------------------- */
 

@@ -66,23 +66,25 @@ static Val end_at(Context *x, const Component *c, const End *e, const Val *count
   return build_convert(B(x), weight_over(&y, e->weight, &e->beyond), IR_WIDE);
 }
 
-static Val end_in(Step *s, const End *e, const Val *counts) {
-  Builder *b = B(&s->own);
-  bool counting = s->ring == RING_COUNT;
-  Val one = build_float(b, IR_WIDE, counting), last = is_last_counted(&s->own, s->copy, e);
-  Context y = with_guard(&s->own, last);
-  Val l = end_at(&y, s->copy.c, e, counts);
+/* The weight on counts as a number of the semiring where `when` holds, else one. */
+static Val end_where(Context *x, const Component *c, const End *e, Ring ring, const Val *counts, Val when) {
+  Builder *b = B(x);
+  bool counting = ring == RING_COUNT;
+  Context y = with_guard(x, when);
+  Val l = end_at(&y, c, e, counts), one = build_float(b, IR_WIDE, counting);
   if (counting)
     l = build_select(b, build_2(b, IR_EQ, l, build_float(b, IR_WIDE, -INFINITY)), build_float(b, IR_WIDE, 0), one);
-  return build_select(b, last, l, one);
+  return build_select(b, when, l, one);
+}
+
+static bool end_counts_in(Ring ring, const End *e) {
+  return ring != RING_PRIOR && (ring != RING_COUNT || e->weight->kind == WEIGHT_REQUIRE);
 }
 
 Val ends_in(Step *s, const Cell *cell, VarSet done, bool first) {
   const Component *c = s->copy.c;
   const Chain *ch = c->chain;
-  Builder *b = B(&s->own);
-  bool counting = s->ring == RING_COUNT;
-  Val w = build_float(b, IR_WIDE, counting), *counts = NEW_ARRAY(s->own.d->arena, Val, ch->counters.n);
+  Val w = ring_one(&s->own, s->ring), *counts = NEW_ARRAY(s->own.d->arena, Val, ch->counters.n);
   for (uint32_t i = 0; i < ch->ends.n; i++) {
     const End *e = ch->ends.at[i];
     VarSet scope = 0;
@@ -92,21 +94,21 @@ Val ends_in(Step *s, const Cell *cell, VarSet done, bool first) {
       if (e->counters >> k & 1) scope |= (VarSet)1 << var;
     }
     bool complete = !(scope & ~cell->known) && (first || (scope & ~done));
-    if (!complete || s->ring == RING_PRIOR || (counting && e->weight->kind != WEIGHT_REQUIRE)) continue;
-    w = build_2(b, counting ? IR_MUL : IR_LOGMUL, w, end_in(s, e, counts));
+    if (!complete || !end_counts_in(s->ring, e)) continue;
+    Val last = is_last_counted(&s->own, s->copy, e);
+    w = ring_times(&s->own, s->ring, w, end_where(&s->own, c, e, s->ring, counts, last));
   }
   return w;
 }
 
-Val ends_of_nothing(Context *x, Copy copy) {
+Val ends_of_nothing(Context *x, Copy copy, Ring ring) {
   const Chain *ch = copy.c->chain;
-  Val w = build_float(B(x), IR_WIDE, 0), *counts = NEW_ARRAY(x->d->arena, Val, ch->counters.n);
+  Val w = ring_one(x, ring), *counts = NEW_ARRAY(x->d->arena, Val, ch->counters.n);
   for (uint32_t k = 0; k < ch->counters.n; k++) counts[k] = build_int(B(x), 0);
   for (uint32_t i = 0; i < ch->ends.n; i++) {
-    Val none = counts_nothing(x, copy, ch->ends.at[i]);
-    Context y = with_guard(x, none);
-    w = build_2(B(x), IR_LOGMUL, w,
-                build_select(B(x), none, end_at(&y, copy.c, ch->ends.at[i], counts), build_float(B(x), IR_WIDE, 0)));
+    const End *e = ch->ends.at[i];
+    if (!end_counts_in(ring, e)) continue;
+    w = ring_times(x, ring, w, end_where(x, copy.c, e, ring, counts, counts_nothing(x, copy, e)));
   }
   return w;
 }

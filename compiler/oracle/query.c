@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "base/ice.h"
+#include "model/term.h"
 #include "oracle/world.h"
 
 static Component *component_of(World *w, uint32_t copy) {
@@ -150,11 +151,50 @@ static double count_support(World *w, const CopySet *set) {
   return count;
 }
 
+/* Does it name no copies but those of the set?  Of two indices one that runs over copies is no difference. */
+static bool names_those_of(World *w, const Term *t, const CopySet *set, const int64_t *fixed, IndexVec *inside) {
+  bool same = true;
+  for (uint32_t k = 0; t->kind == TERM_EDGE && t->edge == set->edge && k < set->fixed.n; k++) {
+    bool runs = false;
+    for (uint32_t i = 0; i < inside->n; i++) runs |= term_mentions_index(t->args.at[k], inside->at[i]);
+    same &= runs || world_int(w, t->args.at[k]) == fixed[k];
+  }
+  uint32_t n = inside->n;
+  if (t->kind == TERM_REDUCE) vec_push(w->scratch, inside, t->index);
+  for (uint32_t k = 0; k < t->args.n; k++) same &= names_those_of(w, t->args.at[k], set, fixed, inside);
+  inside->n = n;
+  return same;
+}
+
+/* Do all requires hold that are about copies of the set, and name none since there are none of those? */
+static bool admits_none_of(World *w, const CopySet *set) {
+  int64_t fixed[MAX_RANK];
+  for (uint32_t k = 0; k < set->fixed.n; k++) fixed[k] = world_int(w, set->fixed.at[k]);
+  for (uint32_t k = 0; k < w->factors.n; k++) {
+    const Factor *f = &w->factors.at[k];
+    if (f->component != NO_COMPONENT || f->weight->kind != WEIGHT_REQUIRE) continue;
+    if (!term_mentions_edge(f->weight->value, set->edge)) continue;
+    IndexVec inside = {NULL, 0, 0};
+    world_bind(w, &f->weight->plates, f->at);
+    if (names_those_of(w, f->weight->value, set, fixed, &inside) && factor_expected_log_w(w, f) == -INFINITY)
+      return false;
+  }
+  return true;
+}
+
 static double query_count(World *w, const Term *t) {
   const CopySet *first = &t->copies.at[0];
   if (t->copies.n == 1 && !edge_is_structured(first->edge) && first->fixed.n == first->edge->plates.n)
     return count_support(w, first);
-  return for_components(w, t, count_part, true);
+  int64_t *index = w->index; /* of the query; those of weights are bound beside it */
+  double count = for_components(w, t, count_part, true);
+  w->index = NEW_ARRAY(w->scratch, int64_t, w->model->index_count);
+  for (uint32_t k = 0; k < t->copies.n && count; k++) {
+    memcpy(w->index, index, w->model->index_count * sizeof *index);
+    if (!admits_none_of(w, &t->copies.at[k])) count = 0;
+  }
+  w->index = index;
+  return count;
 }
 
 /* ---- mode -------------------------------------------------------------------------------------------------------- */

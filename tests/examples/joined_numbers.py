@@ -89,6 +89,26 @@ def counts(precision, rng):
 
 
 @check
+def requires_of_no_copies(precision, rng):
+    """What is required of a sum without terms holds or not: logZ, and how many joint values there are, say the same."""
+    text = """model m(M, N) {
+  data s: [N], j: int, k: int[M]
+  for i in M {
+    for n in N { edge a in bit }
+    require sum(n in 0..j) a[i, n] == k[i]
+    out n[i] = count(a)
+    out z[i] = logZ
+  }
+  out all = count(a)
+}
+"""
+    for N, k in ((0, [0, 1, 0]), (0, [0, 0]), (3, [0, 2]), (3, [0, 0])):
+        each = [2.0 ** N if need == 0 else 0.0 for need in k]
+        want = dict(n=each, z=[0.0 if n else -INF for n in each], all=float(np.prod(each)))
+        yield Trial(f"{N} bits, {k} of the first 0", text, dict(s=np.zeros(N, np.float32), j=0, k=np.array(k)), want)
+
+
+@check
 def long_chains(precision, rng):
     yield chain_trial("500 steps", rng.standard_normal((500, 20)), rng.standard_normal((20, 20)), precision, log_w=500)
     yield chain_trial("2000 steps", rng.standard_normal((2000, 3)), rng.standard_normal((3, 3)), precision, log_w=2000)

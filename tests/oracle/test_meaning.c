@@ -343,6 +343,24 @@ Test(meaning, none_frees_whole_statements) {
   bench_close(&b);
 }
 
+Test(meaning, requires_of_no_copies) {
+  Bench b;
+  bench_open(&b, "model m(M, N) { data k: int[M], j: int\n for i in M { for n in N { edge a in bit }\n"
+                 "require sum(n in 0..j) a[i, n] == k[i]\n out n[i] = count(a)\n out z[i] = logZ }\n"
+                 "out all = count(a)\n }");
+  bench_size(&b, "M", 2);
+  bench_size(&b, "N", 3);
+  BENCH_INPUT(&b, "k", 0, 1);
+  BENCH_INPUT(&b, "j", 0);
+  bench_run(&b);
+  EXPECT(&b, "n", 0, 8);
+  EXPECT(&b, "n", 1, 0); /* 0 is not 1 */
+  EXPECT(&b, "z", 0, 0);
+  EXPECT(&b, "z", 1, -INFINITY);
+  EXPECT(&b, "all", 0, 0);
+  bench_close(&b);
+}
+
 Test(evidence, partly_outside_is_an_error) {
   Bench b;
   bench_open(&b,
