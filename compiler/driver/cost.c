@@ -4,33 +4,55 @@
 #include "driver/pairs.h"
 #include "model/term.h"
 
-static double axis_extent(Pairs *c, const Index *index) {
+typedef struct Cost {
+  Pairs pairs;
+  Arena *arena;
+  bool *needed; /* by Let.id: an array that weights or outputs read */
+} Cost;
+
+static double axis_extent(Cost *c, const Index *index) {
   int64_t lo;
-  return (double)pairs_extent(c, &index->range, &lo);
+  return (double)pairs_extent(&c->pairs, &index->range, &lo);
+}
+
+static bool is_sum_of_products(const Term *t) {
+  if (t->kind != TERM_REDUCE || t->reduce != REDUCE_SUM || t->type != TYPE_REAL) return false;
+  const Term *body = t->args.at[0];
+  return body->kind == TERM_OP && (body->op == OP_MUL || body->op == OP_SQ);
 }
 
 /* Multiply-adds of one evaluation of t. */
-static double multiply_adds(Pairs *c, const Term *t) {
+static double multiply_adds(Cost *c, const Term *t) {
   double sum = 0;
   for (uint32_t i = 0; i < t->args.n; i++) sum += multiply_adds(c, t->args.at[i]);
-  if (t->kind != TERM_REDUCE) return sum;
-  const Term *body = t->args.at[0];
-  bool product = body->kind == TERM_OP && (body->op == OP_MUL || body->op == OP_SQ);
-  bool counts = t->reduce == REDUCE_SUM && product && t->type == TYPE_REAL;
-  return (sum + counts) * axis_extent(c, t->index);
+  return t->kind == TERM_REDUCE ? (sum + is_sum_of_products(t)) * axis_extent(c, t->index) : sum;
 }
 
-static double weight_cost(Pairs *c, const Weight *w) {
+/* ---- weights ------------------------------------------------------------------------------------------------- */
+
+/* The density of a vector of normals is that of its squared distance. */
+static const Term *squared(const Weight *w) {
+  return w->dist == DIST_NORMAL && w->axes.n && (w->kind == WEIGHT_OBSERVE || w->kind == WEIGHT_PRIOR) ? w->left : NULL;
+}
+
+static double weight_cost(Cost *c, const Weight *w) {
   double sum = 0;
-  const Term *parts[] = {w->value, w->left};
+  const Term *parts[] = {w->value, w->left}, *of_edges = NULL;
   for (uint32_t i = 0; i < 2 + w->params.n; i++) {
     const Term *t = i < 2 ? parts[i] : w->params.at[i - 2];
-    double each = t ? multiply_adds(c, t) : 0;
+    if (!t || !term_mentions_edge(t, NULL)) continue;
+    of_edges = t;
+    double each = multiply_adds(c, t);
     for (uint32_t k = 0; k < w->axes.n; k++) each *= axis_extent(c, w->axes.at[k]);
-    if (each > 0 && term_mentions_edge(t, NULL)) sum += each * pairs_count(c, &w->plates, t);
+    if (each > 0) sum += each * pairs_count(&c->pairs, &w->plates, t);
   }
-  return sum;
+  if (!of_edges || !squared(w)) return sum;
+  double each = 1;
+  for (uint32_t k = 0; k < w->axes.n; k++) each *= axis_extent(c, w->axes.at[k]);
+  return sum + each * pairs_count(&c->pairs, &w->plates, of_edges);
 }
+
+/* ---- outputs, and arrays that are derived --------------------------------------------------------------------- */
 
 static void find_copy(const Term *t, void *context) {
   const Term **found = context;
@@ -45,24 +67,110 @@ static bool sums_copies(const Term *t) {
   return copy && term_mentions_index(copy, t->index);
 }
 
-/* Expectations carry a feature for each point of the output's axes. */
-static double query_cost(Pairs *c, const Out *o, const Term *t) {
-  double sum = 0;
-  if (t->kind != TERM_QUERY) {
-    for (uint32_t i = 0; i < t->args.n; i++) sum += query_cost(c, o, t->args.at[i]);
-    return sum;
-  }
+typedef struct Carried { const Index *index; bool sums, reads, is_of_copies; } Carried;
+
+static void find_carried(const Term *t, void *context) {
+  Carried *x = context;
+  bool element = t->kind == TERM_INPUT || t->kind == TERM_LET || t->kind == TERM_LATENT;
+  x->reads |= element && (x->sums || term_mentions_edge(t, NULL)) && term_mentions_index(t, x->index);
+  x->is_of_copies |= t->kind == TERM_EDGE && term_mentions_index(t, x->index);
+}
+
+/* An index of elements that an edge reads, or a sum over its copies, and not of the copies: the expectation carries
+ * them side by side. */
+static bool is_carried(const Term *value, const Index *index) {
+  Carried x = {index, sums_copies(value), false, false};
+  term_walk(value, find_carried, &x);
+  return x.reads && !x.is_of_copies;
+}
+
+/* `around`: what the query is evaluated for: plates, indices and axes of the output, sums that it stands in. */
+static double expectation_cost(Cost *c, const IndexVec *around, const Term *t) {
   const Term *value = t->args.n ? t->args.at[0] : NULL;
-  if (t->query != QUERY_E || !o->axes.n || !term_mentions_edge(value, NULL)) return 0;
+  if (t->query != QUERY_E || !term_mentions_edge(value, NULL)) return 0;
   double features = multiply_adds(c, value) + !sums_copies(value);
-  for (uint32_t k = 0; k < o->axes.n; k++) features *= axis_extent(c, o->axes.at[k]);
-  return features * pairs_count(c, &o->plates, value);
+  bool carries = false;
+  IndexVec copies = {NULL, 0, 0};
+  for (uint32_t k = 0; k < around->n; k++) {
+    if (is_carried(value, around->at[k])) features *= axis_extent(c, around->at[k]), carries = true;
+    else if (term_mentions_index(value, around->at[k])) vec_push(c->arena, &copies, around->at[k]);
+  }
+  return carries ? features * pairs_count(&c->pairs, &copies, value) : 0;
+}
+
+static bool range_needs(const Range *r, const Index *i) {
+  return (r->lo && term_mentions_index(r->lo, i)) || (r->hi && term_mentions_index(r->hi, i)) ||
+         (r->row && term_mentions_index(r->row, i));
+}
+
+/* How often t has another value: for each value of the indices around that it, or a range of these, mentions. */
+static double evaluations(Cost *c, const IndexVec *around, const Term *t) {
+  IndexVec some = {NULL, 0, 0}, all = {NULL, 0, 0};
+  for (uint32_t k = around->n; k-- > 0;) {
+    bool needed = term_mentions_index(t, around->at[k]);
+    for (uint32_t i = 0; i < some.n; i++) needed |= range_needs(&some.at[i]->range, around->at[k]);
+    if (needed) vec_push(c->arena, &some, around->at[k]);
+  }
+  for (uint32_t k = some.n; k-- > 0;) vec_push(c->arena, &all, some.at[k]);
+  return pairs_count(&c->pairs, &all, NULL);
+}
+
+static double value_cost(Cost *c, IndexVec *around, const Term *t) {
+  if (t->kind == TERM_QUERY) return expectation_cost(c, around, t);
+  double sum = 0;
+  uint32_t n = around->n;
+  if (t->kind == TERM_REDUCE) vec_push(c->arena, around, t->index);
+  if (is_sum_of_products(t)) sum += evaluations(c, around, t->args.at[0]);
+  for (uint32_t i = 0; i < t->args.n; i++) sum += value_cost(c, around, t->args.at[i]);
+  around->n = n;
+  return sum;
+}
+
+static void add_indices(Cost *c, IndexVec *around, const IndexVec *more) {
+  for (uint32_t k = 0; k < more->n; k++)
+    if (!indices_hold(around, more->at[k])) vec_push(c->arena, around, more->at[k]);
+}
+
+static double out_cost(Cost *c, const Out *o) {
+  IndexVec around = {NULL, 0, 0};
+  add_indices(c, &around, &o->plates);
+  add_indices(c, &around, &o->slots);
+  add_indices(c, &around, &o->axes);
+  return value_cost(c, &around, o->value);
+}
+
+static double let_cost(Cost *c, const Let *l) {
+  IndexVec around = {NULL, 0, 0};
+  add_indices(c, &around, &l->plates);
+  add_indices(c, &around, &l->own);
+  add_indices(c, &around, &l->axes);
+  return value_cost(c, &around, l->value);
+}
+
+static void need_lets(const Term *t, void *context) {
+  Cost *c = context;
+  if (t->kind != TERM_LET || c->needed[t->let->id]) return;
+  c->needed[t->let->id] = true;
+  term_walk(t->let->value, need_lets, c);
+}
+
+static void find_lets(Cost *c, const Model *m) {
+  for (uint32_t k = 0; k < m->weights.n; k++) {
+    const Weight *w = m->weights.at[k];
+    if (w->value) term_walk(w->value, need_lets, c);
+    if (w->left) term_walk(w->left, need_lets, c);
+    for (uint32_t i = 0; i < w->params.n; i++) term_walk(w->params.at[i], need_lets, c);
+  }
+  for (uint32_t k = 0; k < m->outs.n; k++) term_walk(m->outs.at[k]->value, need_lets, c);
 }
 
 double cost_operations(Arena *arena, const Model *m, const int64_t *sizes, const Inputs *in) {
-  Pairs c = pairs_of(arena, m, sizes, in);
+  Cost c = {pairs_of(arena, m, sizes, in), arena, NEW_ARRAY(arena, bool, m->lets.n)};
   double sum = 0;
+  find_lets(&c, m);
   for (uint32_t k = 0; k < m->weights.n; k++) sum += weight_cost(&c, m->weights.at[k]);
-  for (uint32_t k = 0; k < m->outs.n; k++) sum += query_cost(&c, m->outs.at[k], m->outs.at[k]->value);
+  for (uint32_t k = 0; k < m->lets.n; k++)
+    if (c.needed[m->lets.at[k]->id]) sum += let_cost(&c, m->lets.at[k]);
+  for (uint32_t k = 0; k < m->outs.n; k++) sum += out_cost(&c, m->outs.at[k]);
   return 2 * sum;
 }

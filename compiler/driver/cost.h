@@ -2,7 +2,9 @@
  *
  * Two for each multiply-add over a feature axis on every live (copy, edge) pair: dot products and squared
  * distances in weights, and the features that an expectation carries.  What is live, and how exactly it is
- * counted: see pairs.h. */
+ * counted: see pairs.h.  Sums of products elsewhere, in outputs and in arrays that are derived, count once for each
+ * value that they have.  Inference of latents counts as one step: how often weights are evaluated again, and what an
+ * update sums, is no matter of the model alone. */
 #ifndef ATTN_DRIVER_COST_H
 #define ATTN_DRIVER_COST_H
 

@@ -250,7 +250,7 @@ double pairs_count(Pairs *p, const IndexVec *plates, const Term *t) {
   double sum = 0;
   for (uint32_t i = 0; i < plates->n && vars.n < VARS; i++) vars.at[vars.n++].index = plates->at[i];
   for (uint32_t i = 0; i < p->known.model->edges.n && vars.n < VARS; i++)
-    if (term_mentions_edge(t, p->known.model->edges.at[i])) vars.at[vars.n++].edge = p->known.model->edges.at[i];
+    if (t && term_mentions_edge(t, p->known.model->edges.at[i])) vars.at[vars.n++].edge = p->known.model->edges.at[i];
   p->exact = false;
   for (p->runs = RUNS_FIRST, p->steps = 0; !p->exact && p->steps < PAIRS_STEPS / 5; p->runs *= 4) {
     p->exact = true;

@@ -24,8 +24,8 @@ typedef struct Pairs {
 } Pairs;
 
 Pairs pairs_of(Arena *arena, const Model *m, const int64_t *sizes, const Inputs *in);
-/* Joint values of the copies in these plates of the edges that t mentions.  A bit is one pair: its edge, there or not.
- */
+/* Joint values of the copies in these plates of the edges that t mentions; NULL: none.  A bit is one pair: its edge,
+ * there or not. */
 double pairs_count(Pairs *p, const IndexVec *plates, const Term *t);
 /* lo .. hi at what is known, 0 where that is nothing. */
 int64_t pairs_extent(Pairs *p, const Range *r, int64_t *lo);

@@ -749,6 +749,36 @@ class Descriptions(Cli):
         self.assertAlmostEqual(told["gflops"] * told["seconds"] * 1e9, 2 * 64 * 64 * (16 + 16), places=3)
         self.assertIn("bound by", self.attn(*words[:-1]).stdout)
 
+    def operations(self, text, *sizes):
+        told = json.loads(self.attn("bench", self.file("m.attn", text), *sizes, "--threads=1", "--json").stdout)
+        return told["gflops"] * told["seconds"] * 1e9
+
+    def test_useful_operations(self):
+        """Two for each product that is added, wherever the model asks for one: of M by N pairs, of D terms, of C results."""
+        M, N, D, C = 8, 16, 4, 3
+        head = "model m(M, N, D, C) {\n  data x: [M, D], w: [C, D], y: [N, D], v: [N, C], r: [N]\n"
+        edge = "  for i in M {\n    edge j in N\n    potential exp(r[j])\n    %s\n  }\n"
+        cases = [("  out o[i in M, c in C] = sum(d in D) x[i, d] * w[c, d]\n", M * C * D),
+                 ("  out o[c in C, i in M] = dot(w[c], x[i]) + 1\n", M * C * D),
+                 ("  out o[i in M, k in M] = sum(d in 0..i) x[k, d % 2] * 3.0\n", M * M * (M - 1) // 2),
+                 ("  latent z[i in M]: [D]\n  for i in M { prior z[i] ~ normal(0, 1) }\n"
+                  "  infer z by collapsed(steps = 1)\n  out o[i in M, c in C] = sum(d in D) w[c, d] * z[i, d]\n", M * C * D),
+                 ("  let l[i in M, c in C] = dot(x[i], w[c])\n  let unused[i in M] = dot(x[i], x[0])\n"
+                  "  out o[i in M, c in C] = l[i, c] + l[i, 0]\n", M * C * D),
+                 (edge % "out o[i, c in C] = E[v[j, c]]", M * N * C),
+                 (edge % "out o[c in C, i] = E[v[j, c]]", M * N * C),
+                 (edge % "out o[i] = E[v[j]]", M * N * C),
+                 (edge % "out o[i] = E[r[j]]", 0),
+                 (edge % "out o[i, k in N] = P[j == k]", 0),
+                 (edge % "" + "  out o[c in C, i in M] = E[v[j[i], c]]\n", M * N * C),
+                 (edge % "" + "  out o[c in C] = sum(i in M) E[v[j[i], c]]\n", M * N * C),
+                 (edge % "out o[i] = sum(c in C) E[v[j, c]] * w[c, 0]", M * N * C + M * C),
+                 (edge % "observe x[i] ~ normal(y[j], 1)\n    out e[i] = logZ", M * N * D),
+                 (edge % "out o[i] = dot(x[i], x[0]) * E[r[j]]", M * D)]
+        for body, want in cases:
+            with self.subTest(body):
+                self.assertAlmostEqual(self.operations(head + body + "}\n", "M=8", "N=16", "D=4", "C=3"), 2 * want, places=3)
+
     def test_compile(self):
         path = self.file("a.attn", ATTENTION)
         self.attn("compile", path, "-o", "stem")
