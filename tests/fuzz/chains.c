@@ -83,8 +83,22 @@ static const char *own_prior(Gen *g, const Made *e) {
   return TEXT(g, "prior %s ~ logits(%s)\n", e->name, of_one(g, e, e->name, "t"));
 }
 
+/* A sum of terms for each value of an edge, or of two. */
+static const char *emission(Gen *g, const Made *e) {
+  char letter = g->nasty && chance(g, 15) ? "nbh"[below(g, 3)] : 'x';
+  if (g->n == 2 && chance(g, 40))
+    return TEXT(g, "potential exp(sum(q in K) x_nK[t, q] * (%c_K%c[q, c] - v_K%c[q, m]))\n", letter, g->edges[0].size,
+                g->edges[1].size);
+  switch (below(g, 3)) {
+  case 0: return TEXT(g, "potential exp(-sum(q in K) sq(x_nK[t, q] - %c_K%c[q, %s]))\n", letter, e->size, e->name);
+  case 1: return TEXT(g, "potential sum(q in K) sq(x_nK[t, q] * %c_K%c[q, %s])\n", letter, e->size, e->name);
+  default: return TEXT(g, "potential exp(sum(q in K) x_nK[t, q] * %c_K%c[q, %s])\n", letter, e->size, e->name);
+  }
+}
+
 static const char *own_weight(Gen *g) {
   const Made *e = some_edge(g);
+  if (chance(g, 25)) return emission(g, e);
   if (g->n == 2 && chance(g, 40)) {
     const char *w = of_two(g, &g->edges[0], "c", &g->edges[1], "m");
     return TEXT(g, "potential exp(%s)\n", w);
