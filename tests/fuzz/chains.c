@@ -85,7 +85,7 @@ static const char *own_prior(Gen *g, const Made *e) {
 
 /* A sum of terms for each value of an edge, or of two. */
 static const char *emission(Gen *g, const Made *e) {
-  char letter = g->nasty && chance(g, 15) ? "nbh"[below(g, 3)] : 'x';
+  char letter = g->nasty && chance(g, 15) ? "nb"[below(g, 2)] : 'x';
   if (g->n == 2 && chance(g, 40))
     return TEXT(g, "potential exp(sum(q in K) x_nK[t, q] * (%c_K%c[q, c] - v_K%c[q, m]))\n", letter, g->edges[0].size,
                 g->edges[1].size);
