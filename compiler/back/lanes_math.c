@@ -63,17 +63,17 @@ static Shifted shifted(const Lanes *l, V x) { return (Shifted){add(l, x, number(
 /* What is left of x beyond the integer of steps; the order of the terms lets both use one register for the shift. */
 static V beyond_steps(const Lanes *l, V x, const Shifted *s) { return add(l, sub(l, number(l, s->shift), s->sum), x); }
 
-/* Entry k of n = 2^bits: 2^(k/n), less what k << (23 - bits) adds to its bits. */
-static V power_entry(const Lanes *l, unsigned k, unsigned bits) {
-  float power = (float)exp2(k / (double)(1u << bits));
+/* Entry k of n = 2^bits: 2^(k/n - lift), less what k << (23 - bits) adds to its bits. */
+static V power_entry(const Lanes *l, unsigned k, unsigned bits, int lift) {
+  float power = (float)exp2(k / (double)(1u << bits) - lift);
   uint32_t word;
   memcpy(&word, &power, sizeof word);
   return LLVMConstInt(l->e->t.i32, word - (k << (23 - bits)), false);
 }
 
-static V power_table(const Lanes *l, unsigned first, unsigned count, unsigned bits) {
+static V power_table(const Lanes *l, unsigned first, unsigned count, unsigned bits, int lift) {
   V entry[16];
-  for (unsigned k = 0; k < count; k++) entry[k] = power_entry(l, first + k, bits);
+  for (unsigned k = 0; k < count; k++) entry[k] = power_entry(l, first + k, bits, lift);
   return LLVMConstBitCast(LLVMConstVector(entry, count), LLVMVectorType(l->e->t.f32, count));
 }
 
@@ -93,20 +93,25 @@ static V look_up(const Lanes *l, const char *name, const V *table, V index) {
  * them; its integer part is added to their exponents, and what k << (23 - bits) adds beyond it is taken off the table.
  * n = 32: |f| <= 1/64 leaves a polynomial of degree 2, the best one for the cubic term left out, three operations of
  * multiply-add units, which are what such a loop waits for.  n = 8: |f| <= 1/16 leaves degree 3, the best for the
- * quartic term left out, four of them. */
-static V exp2_by_table(const Lanes *l, V shifted_x, V f) {
-  const double ln2 = log(2.0), square = ln2 * ln2 / 2, cubic = square * ln2 / 3, quartic = cubic * ln2 / 4;
+ * quartic term left out, four of them.
+ *
+ * lift: the powers are 2^-lift of what they are, and the factor 2^f makes up for it, 0.5 ulp less exact but with as many
+ * operations: where the bits of a power's exponent are 0, at lift - 127, the product is 0, and next to it normal. */
+static V exp2_by_table(const Lanes *l, V shifted_x, V f, int lift) {
+  const double one = ldexp(1, lift), ln2 = log(2.0), square = ln2 * ln2 / 2, cubic = square * ln2 / 3,
+               quartic = cubic * ln2 / 4;
   bool wide = l->step == 16;
   unsigned bits = wide ? 5 : 3;
   double h = wide ? 1.0 / 64 : 1.0 / 16;
-  V k = as_bits(l, shifted_x), table[2] = {power_table(l, 0, l->step, bits)};
-  if (wide) table[1] = power_table(l, 16, 16, bits);
+  V k = as_bits(l, shifted_x), table[2] = {power_table(l, 0, l->step, bits, lift)};
+  if (wide) table[1] = power_table(l, 16, 16, bits, lift);
   V power = look_up(l, wide ? "llvm.x86.avx512.vpermi2var.ps.512" : "llvm.x86.avx2.permps", table, k);
   V whole = LLVMBuildShl(l->e->b, k, lanes_bits(l, 23 - bits), "");
   power = as_float(l, LLVMBuildAdd(l->e->b, as_bits(l, power), whole, ""));
-  V slope = wide ? lanes_fma(l, f, number(l, square), number(l, ln2 + 0.75 * h * h * cubic))
-                 : polynomial(l, f, (double[]){cubic, square + 2 * (sqrt(2.0) - 1) * h * h * quartic, ln2}, 3);
-  return lanes_fma(l, mul(l, f, slope), power, power);
+  double flat = one * (ln2 + 0.75 * h * h * cubic), steep = one * (square + 2 * (sqrt(2.0) - 1) * h * h * quartic);
+  V slope = wide ? lanes_fma(l, f, number(l, one * square), number(l, flat))
+                 : polynomial(l, f, (double[]){one * cubic, steep, one * ln2}, 3);
+  return lift ? mul(l, power, lanes_fma(l, f, slope, number(l, one))) : lanes_fma(l, mul(l, f, slope), power, power);
 }
 
 /* 2^x = 2^n 2^f, |f| <= 1/2; coefficients by least squares at Chebyshev's points, relative error 1.3e-7. */
@@ -117,20 +122,26 @@ static V exp2_by_polynomial(const Lanes *l, V shifted_x, V f) {
   return as_float(l, LLVMBuildAdd(l->e->b, as_bits(l, polynomial(l, f, c, 6)), whole, ""));
 }
 
-/* 2 to the integer of steps, times 2^f. */
+/* 2 to the integer of steps, times 2^f; 0 at -127. */
 static V exp2_of(const Lanes *l, const Shifted *s, V f) {
-  return l->step >= 8 ? exp2_by_table(l, s->sum, f) : exp2_by_polynomial(l, s->sum, f);
+  return l->step >= 8 ? exp2_by_table(l, s->sum, f, 0) : exp2_by_polynomial(l, s->sum, f);
 }
 
-V lanes_weight_exponent(const Lanes *l, V x) {
-  return choose(l, compare(l, LLVMRealOLT, x, number(l, -127)), number(l, -127), x);
+static V at_least(const Lanes *l, V x, double least) {
+  return choose(l, compare(l, LLVMRealOLT, x, number(l, least)), number(l, least), x);
 }
 
-/* -127 is where the exponent's bits are 0, and 2^0 has no other: so it becomes 0. */
+V lanes_weight_exponent(const Lanes *l, V x) { return at_least(l, x, LANES_NO_WEIGHT); }
+
+/* Some processors take a hundred cycles for a product that is denormal, or of one that is, and where weights fall off
+ * with the distance they all pass there: so they become 0 above, where their products with values of common sizes are
+ * normal. */
 V lanes_exp2_weight(const Lanes *l, V x, V *steps) {
   Shifted s = shifted(l, x);
   if (steps) *steps = as_bits(l, s.sum);
-  return exp2_of(l, &s, beyond_steps(l, x, &s));
+  V f = beyond_steps(l, x, &s);
+  if (l->step >= 8) return exp2_by_table(l, s.sum, f, LANES_NO_WEIGHT + 127);
+  return choose(l, compare(l, LLVMRealUGT, x, number(l, LANES_NO_WEIGHT)), exp2_of(l, &s, f), number(l, 0));
 }
 
 V lanes_steps_above(const Lanes *l, V steps, double limit) {
@@ -185,7 +196,9 @@ V lanes_reciprocal(const Lanes *l, V x) {
 /* The quotient is taken times the reciprocal, and once more what that misses. */
 V lanes_logistic2(const Lanes *l, V x) {
   x = choose(l, compare(l, LLVMRealOGT, x, number(l, 119)), number(l, 119), x);
-  V e = lanes_exp2_weight(l, lanes_weight_exponent(l, x), NULL);
+  x = at_least(l, x, -127);
+  Shifted s = shifted(l, x);
+  V e = exp2_of(l, &s, beyond_steps(l, x, &s));
   return mul(l, e, lanes_reciprocal(l, add(l, e, number(l, 1))));
 }
 
