@@ -362,7 +362,7 @@ static Val constant_of(Step *s, bool priors_alone) {
   Val sum = wide(x, 0);
   for (uint32_t i = 0; i < c->constants.n; i++)
     if (c->constants.at[i]->is_prior || !priors_alone)
-      sum = build_2(B(x), IR_LOGMUL, sum, factor_log(x, s->copy.c, c->constants.at[i]));
+      sum = build_2(B(x), IR_LOGMUL, sum, unless_idle(s, wide(x, 0), factor_log(x, s->copy.c, c->constants.at[i])));
   return sum;
 }
 

@@ -49,6 +49,7 @@ typedef struct Step {
   Val row;       /* steps done, this one included */
   Ring ring;
   Val joined;      /* bool: to the copy before; 0: yes */
+  Val there;       /* bool: the copy exists; 0: yes.  See idle.c */
   Array *gamma;    /* not NULL: stands for the forward messages before; see pair.c */
   Val gamma_at[2];
   Val held_mass;   /* of gamma before, where the chain starts afresh */
@@ -95,6 +96,18 @@ Val ring_one(Context *x, Ring ring);
 Val ring_zero(Context *x, Ring ring);
 Val edge_count(Context *x, const Edge *e); /* its values, none included */
 
+/* ---- idle.c: plates that data end -------------------------------------------------------------------------------- */
+
+Bounds step_range(Context *x, const Component *c); /* of the steps, idle ones among them */
+Val step_count(Context *x, const Component *c);
+Val has_no_copy(Context *x, const Component *c); /* bool; x binds the plates beside the chain's */
+void check_room(Context *x, const Component *c); /* x binds the plates beside the chain's */
+void see_idle(Step *s);
+/* one of the semiring where the copy does not exist */
+Val unless_idle(Step *s, Val one, Val v);
+/* 0 in the semiring where it does not, and the variable has another number than 0. */
+Val idle_value(Step *s, const Cell *cell, uint32_t var, Val w);
+
 /* ---- fold.c ---------------------------------------------------------------------------------------------------- */
 
 struct ChainTables;
@@ -136,8 +149,6 @@ typedef struct ChainTables {
 typedef struct Nest { Loop *loops[CLIQUE_MAX + 16]; uint32_t n; } Nest;
 
 ChainTables *tables_of(Derive *d, const Component *c);
-Bounds step_range(Context *x, const Component *c);
-Val step_count(Context *x, const Component *c);
 /* An array over the parallel plates, `rows` (0: none) and the states. */
 Array *chain_array(Derive *d, const Component *c, const char *what, StoreType elem, Val rows, VarSet state);
 /* The same with `n` dimensions between rows and states. */

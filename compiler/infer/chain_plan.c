@@ -122,15 +122,48 @@ static bool fixed_range(const Range *r) {
   return r->kind == RANGE_INTERVAL && term_is_of_sizes(r->lo) && term_is_of_sizes(r->hi);
 }
 
+static void add_room(Plan *p, Chain *ch, Term *size) {
+  for (uint32_t i = 0; i < ch->room.n; i++)
+    if (term_equal(ch->room.at[i], size)) return;
+  vec_push(p->arena, &ch->room, size);
+}
+
+/* Dimensions of the arrays that the plate's index reads at every copy: a copy beyond them is an error already. */
+static void find_room(Plan *p, const Component *c, const Term *t) {
+  if (!t) return;
+  const Index *plate = c->plates.at[c->chain->step];
+  for (uint32_t i = 0; t->kind == TERM_INPUT && i < t->args.n; i++)
+    if (t->args.at[i]->kind == TERM_INDEX && t->args.at[i]->index == plate)
+      add_room(p, c->chain, t->input->dims.at[i]);
+  bool chooses = t->kind == TERM_IF || (t->kind == TERM_OP && (t->op == OP_AND || t->op == OP_OR));
+  for (uint32_t i = 0; i < (chooses ? 1 : t->args.n); i++) find_room(p, c, t->args.at[i]);
+}
+
+/* From sizes to data. */
+static bool has_room(Plan *p, const Component *c) {
+  const Range *r = &c->plates.at[c->chain->step]->range;
+  if (r->kind != RANGE_INTERVAL || !term_is_of_sizes(r->lo)) return false;
+  for (uint32_t i = 0; i < c->factors.n; i++) {
+    const Weight *w = c->factors.at[i]->weight;
+    if (!w) continue;
+    find_room(p, c, w->value);
+    find_room(p, c, w->left);
+    for (uint32_t k = 0; k < w->params.n; k++) find_room(p, c, w->params.at[k]);
+  }
+  return c->chain->room.n > 0;
+}
+
 static void check_tables(Plan *p, const Component *c) {
   for (uint32_t k = 0; k < c->plates.n; k++)
-    if (!fixed_range(&c->plates.at[k]->range))
+    if (!fixed_range(&c->plates.at[k]->range) && !(k == c->chain->step && has_room(p, c)))
       plan_refuse(p, c->edges.at[0]->span,
                   arena_printf(p->arena,
                                "the copies of '%s' are joined along a plate, and the range of '%s' is not given by the "
                                "sizes: not compiled yet",
                                edge_name(p, c), sym_text(p->model->names, c->plates.at[k]->name)),
-                  NULL);
+                  k == c->chain->step
+                      ? "it may go from sizes to data where a weight of every copy reads an array at its index"
+                      : NULL);
   for (uint32_t k = 0; k < c->edges.n; k++) {
     const Edge *e = c->edges.at[k];
     if (e->domain == DOMAIN_BIT || fixed_range(&e->range)) continue;

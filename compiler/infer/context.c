@@ -21,8 +21,10 @@ Val refuse_partly_outside(const Context *x, Span span, const Component *c) {
 
 /* ---- contexts ------------------------------------------------------------------------------------------ */
 
+/* The array of a sum that carries an axis lies in the workspace. */
 Context with_index(const Context *x, Index *i, Val v, Val lo, Val hi, bool carryable) {
   BoundIndex *n = NEW(x->d->arena, BoundIndex);
+  carryable = carryable && ir_follows_from_sizes(B(x)->k, lo) && ir_follows_from_sizes(B(x)->k, hi);
   *n = (BoundIndex){i, v, ir_at(B(x)->k, v)->home, lo, hi, carryable, x->bound};
   Context y = *x;
   y.bound = n;

@@ -120,16 +120,6 @@ Loop *open_values(Context *x, const Component *c, uint32_t var, const Cell *cell
 
 /* ---- one step ---------------------------------------------------------------------------------------------------- */
 
-Bounds step_range(Context *x, const Component *c) {
-  Context top = {.d = x->d};
-  return eval_range(&top, &c->plates.at[c->chain->step]->range);
-}
-
-Val step_count(Context *x, const Component *c) {
-  Bounds r = step_range(x, c);
-  return build_2(B(x), IR_MAX, build_2(B(x), IR_SUB, r.hi, r.lo), build_int(B(x), 0));
-}
-
 Step step_of(Context *x, Copy copy, Ring ring) {
   Step s = {.own = in_copy(x, copy), .copy = copy, .ring = ring};
   s.own.known = NULL;
@@ -138,6 +128,7 @@ Step step_of(Context *x, Copy copy, Ring ring) {
   Val t = copy.at[copy.c->chain->step];
   if (copy.c->chain->may_break) s.joined = is_joined(&s.own, copy);
   s.row = build_2(B(x), IR_ADD, build_2(B(x), IR_SUB, t, step_range(x, copy.c).lo), build_int(B(x), 1));
+  see_idle(&s);
   return s;
 }
 
@@ -263,12 +254,16 @@ static Val level(Step *s, const Cell *cell, Level v, VarSet sum, Terms t);
 
 /* ---- counts ---- */
 
+static Val increment(Step *s, Context *y, uint32_t at) {
+  return unless_idle(s, build_int(B(y), 0), counter_increment(y, s->copy, at));
+}
+
 /* What the count before, and the edges, make of a count. */
 static Val count_after(Step *s, const Cell *cell, uint32_t at, Val before, Val *ok) {
   const Component *c = s->copy.c;
   Builder *b = B(&s->own);
   Context y = in_cell(s, cell);
-  Val n = build_2(b, IR_ADD, before, counter_increment(&y, s->copy, at)), limit = counter_limit(&s->own, c, at);
+  Val n = build_2(b, IR_ADD, before, increment(s, &y, at)), limit = counter_limit(&s->own, c, at);
   if (counter_saturates(c, at, s->ring)) return build_2(b, IR_MIN, n, limit);
   if (c->chain->counters.at[at - c->edges.n]->limit) *ok = build_and(b, *ok, build_2(b, IR_LE, n, limit));
   return n;
@@ -330,7 +325,7 @@ static Val sum_count_before(Step *s, const Cell *cell, uint32_t var, VarSet left
   Builder *b = B(&s->own);
   uint32_t at = c->chain->clique.at[var].at, after = (uint32_t)clique_place(c->chain, at, 0);
   Context y = in_cell(s, cell);
-  Val d = counter_increment(&y, s->copy, at), n = cell->code[after];
+  Val d = increment(s, &y, at), n = cell->code[after];
   Cell inside = with_code(&s->own, c, cell, var, build_2(b, IR_SUB, n, d));
   inside.settled |= (VarSet)1 << after;
   Level v = {cell->known, false};
@@ -417,7 +412,11 @@ static Val factors_at(Step *s, const Cell *cell, Level v, Terms t, bool fallible
     if (!ring_counts(s->ring, f) || factor_may_fail(f) != fallible || is_elsewhere(s, f, t)) continue;
     if (!completes(&v, cell->known, factor_scope(c->chain, f))) continue;
     Context z = fallible ? with_guard(&y, build_2(B(&y), IR_NE, w, ring_zero(&y, s->ring))) : y;
-    w = ring_times(&y, s->ring, w, factor_in(&z, s, f));
+    w = ring_times(&y, s->ring, w, unless_idle(s, ring_one(&y, s->ring), factor_in(&z, s, f)));
+  }
+  for (uint32_t k = 0; k < c->edges.n && !fallible; k++) {
+    uint32_t var = (uint32_t)clique_place(c->chain, k, 0);
+    if (completes(&v, cell->known, (VarSet)1 << var)) w = idle_value(s, cell, var, w);
   }
   return w;
 }

@@ -87,6 +87,7 @@ typedef struct End {
 /* Copies along one plate, each joined to those up to `reach` steps before it. */
 typedef struct Chain {
   uint32_t step;      /* place of the plate */
+  TermVec room;       /* where data end the plate: dimensions of sizes, one of which its copies lie below; see idle.c */
   VEC(Counter *) counters; /* their places come behind those of the edges */
   VEC(End *) ends;
   bool may_break;     /* perhaps not all copies along the plate are joined */

@@ -64,6 +64,7 @@ Copy open_chains(Context *x, Component *c, Nest *nest) {
     *x = with_index(x, c->plates.at[k], l->index, r.lo, r.hi, false);
     copy.at[k] = l->index;
   }
+  check_room(x, c);
   return copy;
 }
 
@@ -205,8 +206,7 @@ void end_forward(Context *x, Copy copy, ChainTables *t, Ring ring) {
   Row last = {t->forward[ring], copy, n};
   Val sum = sum_of_row(x, &last, ring, state_after(copy.c->chain), &(Cell){0});
   sum = ring_times(x, ring, build_load(B(x), t->scale[ring], chain_place(x, copy, n)), sum);
-  sum = build_select(B(x), build_2(B(x), IR_EQ, n, build_int(B(x), 0)), ring_one(x, ring),
-                     sum); /* copies of no values have no row */
+  sum = build_select(B(x), has_no_copy(x, copy.c), ring_one(x, ring), sum); /* copies of no values have no row */
   build_store(B(x), t->total[ring], sum, chain_place(x, copy, build_int(B(x), 0)));
 }
 
