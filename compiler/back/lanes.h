@@ -53,11 +53,10 @@ LLVMValueRef lanes_fold_all(const Lanes *l, const LLVMValueRef *x, unsigned coun
                             LLVMValueRef (*combine)(Emit *, LLVMValueRef, LLVMValueRef));
 
 LLVMValueRef lanes_exp(const Lanes *l, LLVMValueRef x);
-/* x, and LANES_NO_WEIGHT in place of less. */
 enum { LANES_NO_WEIGHT = -112 };
-LLVMValueRef lanes_weight_exponent(const Lanes *l, LLVMValueRef x);
-/* 2^x of LANES_NO_WEIGHT <= x < 120, or NaN; 0 at LANES_NO_WEIGHT; relative error 2^-22.  steps: NULL, or for integers (i32) that rise with
- * x. */
+LLVMValueRef lanes_weight_exponent(const Lanes *l, LLVMValueRef x); /* x, and LANES_NO_WEIGHT in place of less */
+/* 2^x of LANES_NO_WEIGHT <= x < 120, or NaN; 0 at LANES_NO_WEIGHT; relative error 2^-22.  steps: NULL, or for integers
+ * (i32) that rise with x. */
 LLVMValueRef lanes_exp2_weight(const Lanes *l, LLVMValueRef x, LLVMValueRef *steps);
 /* Of these, or the largest of some: i1, whether x is above limit, an integer; of NaN either. */
 LLVMValueRef lanes_steps_above(const Lanes *l, LLVMValueRef steps, double limit);

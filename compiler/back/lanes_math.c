@@ -95,8 +95,9 @@ static V look_up(const Lanes *l, const char *name, const V *table, V index) {
  * multiply-add units, which are what such a loop waits for.  n = 8: |f| <= 1/16 leaves degree 3, the best for the
  * quartic term left out, four of them.
  *
- * lift: the powers are 2^-lift of what they are, and the factor 2^f makes up for it, 0.5 ulp less exact but with as many
- * operations: where the bits of a power's exponent are 0, at lift - 127, the product is 0, and next to it normal. */
+ * lift: the powers are 2^-lift of what they are, and the factor 2^f makes up for it, 0.5 ulp less exact but with as
+ * many operations: where the bits of a power's exponent are 0, at lift - 127, the product is 0, and next to it normal.
+ */
 static V exp2_by_table(const Lanes *l, V shifted_x, V f, int lift) {
   const double one = ldexp(1, lift), ln2 = log(2.0), square = ln2 * ln2 / 2, cubic = square * ln2 / 3,
                quartic = cubic * ln2 / 4;

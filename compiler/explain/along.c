@@ -39,9 +39,11 @@ static const char *copy_text(const Facts *f, const Component *c, Lagged v) {
 static const char *room_text(const Facts *f, const Component *c) {
   const TermVec *room = &c->chain->room;
   const char *text = plain_text(f, room->at[0], NULL);
-  for (uint32_t i = 1; i < room->n; i++) text = arena_printf(f->arena, "max(%s, %s)", text, plain_text(f, room->at[i], NULL));
+  for (uint32_t i = 1; i < room->n; i++)
+    text = arena_printf(f->arena, "max(%s, %s)", text, plain_text(f, room->at[i], NULL));
   const Term *lo = c->plates.at[c->chain->step]->range.lo;
-  return lo->kind == TERM_INT && lo->integer == 0 ? text : arena_printf(f->arena, "(%s - %s)", text, plain_text(f, lo, NULL));
+  bool from_zero = lo->kind == TERM_INT && lo->integer == 0;
+  return from_zero ? text : arena_printf(f->arena, "(%s - %s)", text, plain_text(f, lo, NULL));
 }
 
 static const char *steps_text(const Facts *f, const Component *c) {

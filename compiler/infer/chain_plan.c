@@ -143,9 +143,8 @@ static void find_room(Plan *p, const Component *c, const Term *t) {
 static bool has_room(Plan *p, const Component *c) {
   const Range *r = &c->plates.at[c->chain->step]->range;
   if (r->kind != RANGE_INTERVAL || !term_is_of_sizes(r->lo)) return false;
-  for (uint32_t i = 0; i < c->factors.n; i++) {
-    const Weight *w = c->factors.at[i]->weight;
-    if (!w) continue;
+  for (uint32_t i = 0; i < p->model->weights.n; i++) {
+    const Weight *w = p->model->weights.at[i];
     find_room(p, c, w->value);
     find_room(p, c, w->left);
     for (uint32_t k = 0; k < w->params.n; k++) find_room(p, c, w->params.at[k]);
@@ -162,7 +161,7 @@ static void check_tables(Plan *p, const Component *c) {
                                "sizes: not compiled yet",
                                edge_name(p, c), sym_text(p->model->names, c->plates.at[k]->name)),
                   k == c->chain->step
-                      ? "it may go from sizes to data where a weight of every copy reads an array at its index"
+                      ? "it may go from sizes to data where a weight in the plate reads an array at its index"
                       : NULL);
   for (uint32_t k = 0; k < c->edges.n; k++) {
     const Edge *e = c->edges.at[k];

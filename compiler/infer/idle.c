@@ -1,7 +1,7 @@
 /* idle: chains whose plate data end, `for t in 0..length[b]`.
  *
  * Tables have as many rows as sizes allow.  An array that a weight of every copy reads at the plate's index says how
- * many: a copy beyond its dimension would be an error anyway, and is one here.  The steps behind the last copy are idle:
+ * many: a copy beyond its dimension would be an error anyway, and is one here.  Steps behind the last copy are idle:
  * their factors are one, and their variables have number 0 alone.  A variable of one value with weight one changes no
  * sum, no maximum, no entropy and no count, and a count goes on with increments of 0. */
 #include "infer/arith.h"
@@ -41,9 +41,9 @@ void check_room(Context *x, const Component *c) {
   Builder *b = B(x);
   Span back = b->span;
   Bounds r = eval_range(x, &plate_of(c)->range);
+  Val some = build_2(b, IR_LT, r.lo, r.hi), last = build_2(b, IR_SUB, r.hi, build_int(b, 1)), room = room_of(x, c);
   b->span = plate_of(c)->range.hi->span;
-  build_check(b, IR_CHECK_INDEX, build_2(b, IR_LT, r.lo, r.hi), build_2(b, IR_SUB, r.hi, build_int(b, 1)),
-              room_of(x, c));
+  build_check(b, IR_CHECK_INDEX, some, last, room);
   b->span = back;
 }
 

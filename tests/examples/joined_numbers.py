@@ -53,6 +53,39 @@ def chain_trial(label, u, w, precision, log_w=0.0):
     return Trial(label, CHAIN, dict(u=u, w=w), want, log_w=log_w)
 
 
+RAGGED = """model m(B, T, L) {
+  data u: [B, T, L], w: [L, L], length: int[B]
+  for b in B {
+    for t in 0..length[b] {
+      edge c in L
+      potential exp(u[b, t, c])
+    }
+    for t in 1..length[b] { potential exp(w[c[t - 1], c[t]]) }
+    out p[b, t in T, l in L] = if t < length[b] then P[c[t] == l] else 0
+    out z[b] = logZ
+    out h[b] = entropy(c)
+    out k[b] = kl(c)
+    out n[b] = count(c)
+  }
+}
+"""
+
+
+@check
+def sequences_of_a_batch(precision, rng):
+    """Each by itself is a chain of its own length; behind its end there is nothing."""
+    for T, L, lengths in [(7, 3, [0, 1, 7, 4]), (120, 2, [120, 119, 2, 0, 70]), (1, 1, [1, 0])]:
+        u, w = rng.normal(size=(len(lengths), T, L)), rng.normal(size=(L, L))
+        want = dict(p=np.zeros(u.shape), z=[], h=[], k=[], n=[])
+        for b, n in enumerate(lengths):
+            one = chain_trial("", u[b, :n], w, precision).want if n else dict(z=0, h=0, k=0, n=1)
+            want["p"][b, :n] = one.pop("p", 0)
+            for name, value in one.items():
+                want[name].append(value)
+        inputs = dict(u=typed(u, precision), w=typed(w, precision), length=np.array(lengths))
+        yield Trial(f"T = {T}, L = {L}", RAGGED, inputs, {name: np.array(v) for name, v in want.items()})
+
+
 @check
 def published_values(precision, rng):
     t = chain_trial("chain", [[0, 1], [.5, 0], [0, -1]], np.eye(2), precision)

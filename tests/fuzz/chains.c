@@ -18,6 +18,7 @@ typedef struct Gen {
   Made edges[2];
   uint32_t n;
   bool two_back; /* distances 1 and 2 */
+  bool ragged;   /* data end the steps */
   bool nasty;
   uint32_t outs;
   const char *data;
@@ -32,6 +33,10 @@ static const char *copy(Gen *g, const Made *e, const char *step) {
   if (!g->plate) return TEXT(g, "%s[%s]", e->name, step);
   return g->inner ? TEXT(g, "%s[%s, b]", e->name, step) : TEXT(g, "%s[b, %s]", e->name, step);
 }
+
+/* Where the steps end. */
+static const char *last(Gen *g) { return !g->ragged ? "N" : g->plate && !g->inner ? "tN_M[b]" : "tN_0"; }
+static const char *all_steps(Gen *g) { return g->ragged ? TEXT(g, "0..%s", last(g)) : "N"; }
 
 static const Made *some_edge(Gen *g) { return &g->edges[below(g, g->n)]; }
 
@@ -125,7 +130,8 @@ static const char *transition(Gen *g, const Made *e) {
 
 static const char *count(Gen *g) {
   const Made *e = some_edge(g);
-  const char *range = chance(g, 80) ? "N" : chance(g, 50) ? "1..N" : "0..tN_0", *a = copy(g, e, "s"), *body = a;
+  const char *part = g->ragged ? TEXT(g, "1..%s", last(g)) : chance(g, 50) ? "1..N" : "0..tN_0";
+  const char *range = chance(g, 80) ? all_steps(g) : part, *a = copy(g, e, "s"), *body = a;
   if (!e->bit || chance(g, 20))
     body = TEXT(g, "(if %s then 1 else 0)", chance(g, 50) ? TEXT(g, "%s == 0", a) : TEXT(g, "%s > s", a));
   const char *sum = TEXT(g, "sum(s in %s) %s", range, body), *limit = chance(g, 50)   ? "K"
@@ -188,12 +194,27 @@ static const char *whole(Gen *g) {
   const Made *e = some_edge(g);
   switch (below(g, 6)) {
   case 0:
-    return TEXT(g, "%s = %s\n", o, g->inner ? TEXT(g, "E[sum(s in N) x_%c[%s]]", e->size, copy(g, e, "s")) : "logZ");
+    return TEXT(g, "%s = %s\n", o, g->inner ? TEXT(g, "E[sum(s in %s) x_%c[%s]]", all_steps(g), e->size, copy(g, e, "s")) : "logZ");
   case 1: if (!g->inner) return TEXT(g, "%s = entropy(%s)\n", o, all); /* fallthrough */
   case 2: if (!g->inner) return TEXT(g, "%s = kl(%s)\n", o, all);      /* fallthrough */
   case 3: if (!g->inner) return TEXT(g, "%s = count(%s)\n", o, all);   /* fallthrough */
-  default: return TEXT(g, "%s = E[sum(s in N) x_n[s] * x_%c[%s]]\n", o, e->size, copy(g, e, "s"));
+  default: return TEXT(g, "%s = E[sum(s in %s) x_n[s] * x_%c[%s]]\n", o, all_steps(g), e->size, copy(g, e, "s"));
   }
+}
+
+/* Of copies that perhaps exist. */
+static const char *where_there(Gen *g) {
+  const Made *e = some_edge(g);
+  const char *a = copy(g, e, "t"), *query;
+  switch (below(g, 4)) {
+  case 0: query = TEXT(g, "P[%s == %u]", a, below(g, 3)); break;
+  case 1: query = TEXT(g, "mode(%s)", a); break;
+  case 2: query = TEXT(g, "entropy(%s)", a); break;
+  default: query = TEXT(g, "E[x_%c[%s] * x_n[t]]", e->size, a); break;
+  }
+  const char *o = g->inner ? TEXT(g, "out o%u[t in N, b in M]", g->outs++)
+                           : TEXT(g, g->plate ? "out o%u[b in M, t in N]" : "out o%u[t in N]", g->outs++);
+  return TEXT(g, "%s = if t < %s then %s else 0\n", o, last(g), query);
 }
 
 static const char *outside(Gen *g) {
@@ -223,6 +244,7 @@ static const char *priors(Gen *g, const char **body) {
   for (uint32_t k = 0; k < g->n; k++) {
     const Made *e = &g->edges[k];
     if (chance(g, 35)) *body = TEXT(g, "%s%s", *body, own_prior(g, e));
+    else if (g->ragged) later = TEXT(g, "%s%s", later, in_steps(g, TEXT(g, "1..%s", last(g)), transition(g, e)));
     else if (chance(g, 50)) {
       const char *first = TEXT(g, "prior %s ~ logits(x_%c[%s])\n", copy(g, e, "0"), e->size, copy(g, e, "0"));
       if (g->plate) first = TEXT(g, "for b in M {\n%s}\n", first);
@@ -236,8 +258,9 @@ static const char *priors(Gen *g, const char **body) {
 static const char *steps(Gen *g) {
   const char *body = first_step(g), *later = priors(g, &body);
   for (uint32_t n = 1 + below(g, 2); n; n--) body = TEXT(g, "%s%s", body, own_weight(g));
-  for (uint32_t n = 1 + below(g, 3); n; n--) body = TEXT(g, "%s%s", body, single(g));
-  return TEXT(g, "%s%s", in_steps(g, "N", body), later);
+  if (g->ragged) body = TEXT(g, "%spotential exp(x_n%c[t, c])\n", body, g->edges[0].size);
+  for (uint32_t n = 1 + below(g, 3); n && !g->ragged; n--) body = TEXT(g, "%s%s", body, single(g));
+  return TEXT(g, "%s%s", in_steps(g, all_steps(g), body), later);
 }
 
 static const char *between(Gen *g) {
@@ -245,12 +268,13 @@ static const char *between(Gen *g) {
   for (uint32_t n = 1 + chance(g, 30); n; n--) {
     bool ahead = chance(g, 20), two = g->two_back && chance(g, 50);
     const char *now = ahead ? two ? "t + 2" : "t + 1" : "t", *then = ahead ? "t" : two ? "t - 2" : "t - 1";
-    const char *range = ahead           ? two ? "0..N - 2" : "0..N - 1"
-                        : two           ? "2..N"
-                        : chance(g, 15) ? "1..max(1, tN_0)"
-                                        : "1..N";
+    bool part = !ahead && !two && !g->ragged && chance(g, 15);
+    const char *range = ahead ? TEXT(g, "0..%s - %d", last(g), two ? 2 : 1)
+                        : two ? TEXT(g, "2..%s", last(g))
+                        : part ? "1..max(1, tN_0)"
+                               : TEXT(g, "1..%s", last(g));
     const char *body = joint(g, now, then);
-    if (range[3] != 'm' && chance(g, 60) && !ahead) body = TEXT(g, "%s%s", body, pair(g, now, then));
+    if (!part && !g->ragged && chance(g, 60) && !ahead) body = TEXT(g, "%s%s", body, pair(g, now, then));
     text = TEXT(g, "%s%s", text, in_steps(g, range, body));
   }
   return text;
@@ -286,6 +310,7 @@ const char *generate_chains(Arena *arena, uint64_t seed) {
   g->inner = g->plate && chance(g, 25);
   g->two_back = chance(g, 20);
   g->nasty = chance(g, 20);
+  g->ragged = chance(g, 20);
   const char *body = steps(g);
   bool counted = chance(g, 40);
   if (!counted || chance(g, 40)) body = TEXT(g, "%s%s", body, between(g));
@@ -293,6 +318,7 @@ const char *generate_chains(Arena *arena, uint64_t seed) {
     const char *statement = count(g);
     body = TEXT(g, "%s%s", body, g->plate ? TEXT(g, "for b in M {\n%s}\n", statement) : statement);
   }
+  for (uint32_t n = 1 + below(g, 3); n && g->ragged; n--) body = TEXT(g, "%s%s", body, where_there(g));
   if (chance(g, 70)) {
     const char *o = whole(g);
     body = TEXT(g, "%s%s", body, g->plate ? TEXT(g, "for b in M {\n%s}\n", o) : o);
