@@ -1,9 +1,9 @@
 /* limit: see limit.h.
  *
  * A component is summed along its elimination tree (infer/plan.h): once for every copy, an edge once for every value of
- * those above it.  A chain is summed step by step, each over the values that it joins.  A range that depends on indices
- * or edges around it is taken at their middle, a row of a graph at its mean length, what depends on other data as one
- * value: an estimate, and never of what costs nothing. */
+ * those above it.  A chain is summed step by step, each over the values that it joins.  A draw goes through the values of
+ * all copies.  A range that depends on indices or edges around it is taken at their middle, a row of a graph at its
+ * mean length, what depends on other data as one value: an estimate, and never of what costs nothing. */
 #include "driver/limit.h"
 
 #include <math.h>
@@ -79,11 +79,25 @@ static double cost_below(Limit *l, const Component *c, const Node *n, double tim
   return sum;
 }
 
+static double size_of(Limit *l, const Term *t) {
+  Constant n;
+  l->known.steps = 0;
+  return constant_eval(&l->known, t, &n) == CONSTANT_KNOWN ? (double)n.i : 1;
+}
+
+/* Of a chain: those that tables have rows for, where data end its plate. */
+static double steps_of(Limit *l, const Component *c) {
+  int64_t middle;
+  double n = 0;
+  if (!c->chain->room.n) return extent(l, &c->plates.at[c->chain->step]->range, &middle);
+  for (uint32_t i = 0; i < c->chain->room.n; i++) n = fmax(n, size_of(l, c->chain->room.at[i]));
+  return n;
+}
+
 /* A count is at most its limit, and no more than all steps add. */
 static double counts(Limit *l, const Component *c, const Counter *k) {
-  int64_t middle;
   Constant limit, most;
-  double steps = extent(l, &c->plates.at[c->chain->step]->range, &middle);
+  double steps = steps_of(l, c);
   l->known.steps = 0;
   if (k->most && constant_eval(&l->known, k->most, &most) == CONSTANT_KNOWN) steps *= (double)most.i;
   l->known.steps = 0;
@@ -93,6 +107,7 @@ static double counts(Limit *l, const Component *c, const Counter *k) {
 
 static double cost_along(Limit *l, const Component *c) {
   double cost = copies(l, &c->plates, 0);
+  if (c->chain->room.n) cost *= steps_of(l, c);
   for (uint32_t k = 0; k < c->chain->clique.n; k++) {
     Lagged v = c->chain->clique.at[k];
     if (v.at < c->edges.n) cost *= values(l, c->edges.at[v.at]);
@@ -100,12 +115,6 @@ static double cost_along(Limit *l, const Component *c) {
       cost *= counts(l, c, c->chain->counters.at[v.at - c->edges.n]); /* one count follows from the other */
   }
   return cost;
-}
-
-static double size_of(Limit *l, const Term *t) {
-  Constant n;
-  l->known.steps = 0;
-  return constant_eval(&l->known, t, &n) == CONSTANT_KNOWN ? (double)n.i : 1;
 }
 
 /* Is something asked that takes the sum over all matchings: more than the heaviest one, or an approximation of it? */
@@ -184,7 +193,20 @@ static double component_cost(Limit *l, const Component *c) {
   return c->root ? cost_below(l, c, c->root, copies(l, &c->plates, 0)) : 0;
 }
 
-static void refuse(Arena *arena, Diags *to, const Inputs *in, const Component *c, double cost, double max) {
+/* Of an average over draws: the values that all of them go through. */
+static double cost_of_draws(Limit *l, const Component *c) {
+  if (!c->infer || c->infer->method != INFER_SAMPLE) return 0;
+  double each = 0;
+  for (uint32_t i = 0; i < c->edges.n; i++) {
+    const Edge *e = c->edges.at[i];
+    double nodes = edge_is_structured(e) ? size_of(l, e->m ? e->m : e->n) : 1, times = copies(l, &e->plates, 0);
+    each += times * nodes * (edge_is_structured(e) ? size_of(l, e->n) : values(l, e));
+  }
+  return each * size_of(l, c->infer->n);
+}
+
+static void refuse(Arena *arena, Diags *to, const Inputs *in, const Component *c, const char *what, double cost,
+                   double max) {
   const char *names = "";
   for (uint32_t i = 0; i < c->edges.n; i++)
     names = arena_printf(arena, "%s%s'%s'", names,
@@ -194,7 +216,7 @@ static void refuse(Arena *arena, Diags *to, const Inputs *in, const Component *c
                          sym_text(in->model->names, c->edges.at[i]->name));
   Diag *d =
       diag_error(to, c->edges.at[0]->span,
-                 "the exact sum over %s takes about %.2g weight evaluations; the limit is %.2g", names, cost, max);
+                 "%s %s takes about %.2g weight evaluations; the limit is %.2g", what, names, cost, max);
   for (uint32_t i = 1; i < c->edges.n; i++) diag_note(to, d, c->edges.at[i]->span, "joined to it");
   diag_hint(to, d, "%s; --max-cost=%.0e allows it", precheck_sizes(arena, in->model, in->sizes),
             pow(10, ceil(log10(cost))));
@@ -252,7 +274,9 @@ bool limit_holds(Arena *arena, const Loaded *file, const Inputs *in, double max)
     if (!c->network) cost = component_cost(&l, c);
     if (c->structure && !pairs_fit(to, &l, c)) continue;
     if (c->structure && is_default && !subsets_fit(arena, to, &l, c, cost)) continue;
-    if (cost > max) refuse(arena, to, in, c, cost, max);
+    double draws = cost_of_draws(&l, c);
+    if (cost > max) refuse(arena, to, in, c, "the exact sum over", cost, max);
+    else if (draws > max) refuse(arena, to, in, c, "the average over draws of", draws, max);
   }
   diag_print(to, message_stream());
   return to->errors == 0;

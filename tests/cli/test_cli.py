@@ -419,6 +419,33 @@ class Inputs(Cli):
         self.fails(*base, "N=10000000", says=(r"m\.attn:3:", "'a'", "'b'", r"1e\+14", r"1e\+12"))
         self.attn(*base, "N=100", "--max-cost=1e5")
 
+    def test_cost_limit_of_draws(self):
+        text = "model m(N) {\n  data s: [N]\n  param n: int = 8\n  edge a in N\n  potential exp(s[a])\n  infer a by sample(n = DRAWS)\n"
+        text += "  out o = E[s[a]]\n}\n"
+        many = self.file("many.attn", text.replace("DRAWS", "1000000000000000"))
+        self.fails("run", many, "s=random", "N=5", says=(r"many\.attn:4:", "draws of 'a'", r"5e\+15", r"1e\+12", r"hint: .*--max-cost"))
+        few = self.file("few.attn", text.replace("DRAWS", "1000"))
+        self.attn("run", few, "s=random", "N=5")
+        self.fails("run", few, "s=random", "N=5", "--max-cost=100", says=("draws of 'a'", r"5e\+03"))
+
+    def test_cost_limit_of_sequences(self):
+        """Rows of tables count, however long the sequences are."""
+        text = "model m(B, T, L) {\n  data s: [B, T, L], w: [L, L], length: int[B]\n  for b in B {\n"
+        text += "    for t in 0..length[b] { edge c in L; potential exp(s[b, t, c]) }\n"
+        text += "    for t in 1..length[b] { potential exp(w[c[t - 1], c[t]]) }\n    out z[b] = logZ\n  }\n}\n"
+        base = ["run", self.file("m.attn", text), "s=random", "w=random", "length=random", "B=2", "T=10", "L=3"]
+        self.attn(*base)
+        self.fails(*base, "--max-cost=100", says=(r"m\.attn:4:", "'c'", r"1\.8e\+02"))
+
+    def test_sequences_beyond_their_array(self):
+        text = "model m(T) {\n  data s: [T]\n  param length: int = 4\n  for t in 0..length { edge c in bit; potential exp(s[t] * c) }\n"
+        text += "  require sum(t in 0..length) c[t] == 1\n  out z = logZ\n}\n"
+        path = self.file("m.attn", text)
+        self.fails("run", path, "s=random", "T=3", says=(r"m\.attn:4:15", "index 3", "less than 3"))
+        self.attn("run", path, "s=random", "T=4")
+        gone = self.file("gone.attn", text.replace("s[t] * c", "0.5 * c"))
+        self.fails("run", gone, "s=random", "T=4", says=("range of 't'", "hint: .*reads an array"))
+
     def test_counts_of_every_value(self):
         """One count for each value of an index of the weight's own: as many counts at once as there are values."""
         text = "model m(M, N) {\n  data s: [M, N]\n  for i in M { edge phi in N; potential exp(s[i, phi]) }\n"
