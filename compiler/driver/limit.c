@@ -1,8 +1,8 @@
 /* limit: see limit.h.
  *
  * A component is summed along its elimination tree (infer/plan.h): once for every copy, an edge once for every value of
- * those above it.  A chain is summed step by step, each over the values that it joins.  A draw goes through the values of
- * all copies.  A range that depends on indices or edges around it is taken at their middle, a row of a graph at its
+ * those above it.  A chain is summed step by step, each over the values that it joins.  A draw goes through the values
+ * of all copies.  A range that depends on indices or edges around it is taken at their middle, a row of a graph at its
  * mean length, what depends on other data as one value: an estimate, and never of what costs nothing. */
 #include "driver/limit.h"
 

@@ -65,6 +65,21 @@ def crf_segmentation(u, w, x):
     return Answer(dict(p=p, starts=starts, context=context, e=e, h=h), T * (largest(u) + largest(w)))
 
 
+def sentences(rng, B, T, L):
+    return dict(draw(rng, u=(B, T, L), w=(L, L)), length=rng.integers(0, T + 1, B))
+
+
+@example(cases(sentences, [(1, 1, 1), (5, 4, 3), (6, 40, 5)]))
+def tagging(u, w, length):
+    B, T, L = u.shape
+    p, through, z = np.zeros((B, T, L)), np.full((B, T, L), NEVER), np.zeros(B)
+    for b, n in enumerate(length):
+        if n:
+            z[b], p[b, :n], _, through[b, :n] = chain(u[b, :n], along(w, n))
+    best = np.where(np.arange(T) < length[:, None], through.argmax(2), -1)
+    return Answer(dict(p=p, best=best, log_partition=z), T * (largest(u) + largest(w)), modes=dict(best=through))
+
+
 def hidden(rng, T, L, V):
     return dict(draw(rng, start=(L,), move=(L, L), show=(L, V)), seen=rng.integers(0, V, T))
 
