@@ -122,33 +122,11 @@ static bool fixed_range(const Range *r) {
   return r->kind == RANGE_INTERVAL && term_is_of_sizes(r->lo) && term_is_of_sizes(r->hi);
 }
 
-static void add_room(Plan *p, Chain *ch, Term *size) {
-  for (uint32_t i = 0; i < ch->room.n; i++)
-    if (term_equal(ch->room.at[i], size)) return;
-  vec_push(p->arena, &ch->room, size);
-}
-
-/* Dimensions of the arrays that the plate's index reads at every copy: a copy beyond them is an error already. */
-static void find_room(Plan *p, const Component *c, const Term *t) {
-  if (!t) return;
-  const Index *plate = c->plates.at[c->chain->step];
-  for (uint32_t i = 0; t->kind == TERM_INPUT && i < t->args.n; i++)
-    if (t->args.at[i]->kind == TERM_INDEX && t->args.at[i]->index == plate)
-      add_room(p, c->chain, t->input->dims.at[i]);
-  bool chooses = t->kind == TERM_IF || (t->kind == TERM_OP && (t->op == OP_AND || t->op == OP_OR));
-  for (uint32_t i = 0; i < (chooses ? 1 : t->args.n); i++) find_room(p, c, t->args.at[i]);
-}
-
 /* From sizes to data. */
 static bool has_room(Plan *p, const Component *c) {
-  const Range *r = &c->plates.at[c->chain->step]->range;
-  if (r->kind != RANGE_INTERVAL || !term_is_of_sizes(r->lo)) return false;
-  for (uint32_t i = 0; i < p->model->weights.n; i++) {
-    const Weight *w = p->model->weights.at[i];
-    find_room(p, c, w->value);
-    find_room(p, c, w->left);
-    for (uint32_t k = 0; k < w->params.n; k++) find_room(p, c, w->params.at[k]);
-  }
+  const Index *plate = c->plates.at[c->chain->step];
+  if (plate->range.kind != RANGE_INTERVAL || !term_is_of_sizes(plate->range.lo)) return false;
+  c->chain->room = plan_room(p, (RoomOf){.index = plate});
   return c->chain->room.n > 0;
 }
 

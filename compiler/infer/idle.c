@@ -9,20 +9,29 @@
 
 static const Index *plate_of(const Component *c) { return c->plates.at[c->chain->step]; }
 
-static Val room_of(Context *x, const Component *c) {
+Val eval_room(Context *x, const TermVec *room) {
   Context top = {.d = x->d};
   Val most = 0;
-  for (uint32_t i = 0; i < c->chain->room.n; i++) {
-    Val n = eval(&top, c->chain->room.at[i]);
+  for (uint32_t i = 0; i < room->n; i++) {
+    Val n = eval(&top, room->at[i]);
     most = most ? build_2(B(x), IR_MAX, most, n) : n;
   }
   return most;
 }
 
+void check_room_for(Context *x, const TermVec *room, const Term *of, Val lo, Val hi) {
+  Builder *b = B(x);
+  Span back = b->span;
+  Val some = build_2(b, IR_LT, lo, hi), last = build_2(b, IR_SUB, hi, build_int(b, 1)), most = eval_room(x, room);
+  b->span = of->span;
+  build_check(b, IR_CHECK_INDEX, some, last, most);
+  b->span = back;
+}
+
 Bounds step_range(Context *x, const Component *c) {
   Context top = {.d = x->d};
   if (!c->chain->room.n) return eval_range(&top, &plate_of(c)->range);
-  return (Bounds){eval(&top, plate_of(c)->range.lo), room_of(x, c), NULL, 0};
+  return (Bounds){eval(&top, plate_of(c)->range.lo), eval_room(x, &c->chain->room), NULL, 0};
 }
 
 Val step_count(Context *x, const Component *c) {
@@ -38,13 +47,8 @@ Val has_no_copy(Context *x, const Component *c) {
 
 void check_room(Context *x, const Component *c) {
   if (!c->chain->room.n) return;
-  Builder *b = B(x);
-  Span back = b->span;
   Bounds r = eval_range(x, &plate_of(c)->range);
-  Val some = build_2(b, IR_LT, r.lo, r.hi), last = build_2(b, IR_SUB, r.hi, build_int(b, 1)), room = room_of(x, c);
-  b->span = plate_of(c)->range.hi->span;
-  build_check(b, IR_CHECK_INDEX, some, last, room);
-  b->span = back;
+  check_room_for(x, &c->chain->room, plate_of(c)->range.hi, r.lo, r.hi);
 }
 
 void see_idle(Step *s) {

@@ -59,7 +59,8 @@ typedef struct Local { Weight *weight; const Term *node; uint32_t plate; } Local
 /* A structured edge, alone in its component. */
 typedef struct Structure {
   Edge *edge;
-  Index *node; /* the component's last plate */
+  Index *node;  /* the component's last plate */
+  TermVec room; /* where data say how many nodes there are: as Chain.room */
   VEC(Local) locals;
 } Structure;
 
@@ -87,7 +88,7 @@ typedef struct End {
 /* Copies along one plate, each joined to those up to `reach` steps before it. */
 typedef struct Chain {
   uint32_t step;      /* place of the plate */
-  TermVec room;       /* where data end the plate: dimensions of sizes, one of which its copies lie below; see idle.c */
+  TermVec room;       /* where data end the plate: what plan_room found; see idle.c */
   VEC(Counter *) counters; /* their places come behind those of the edges */
   VEC(End *) ends;
   bool may_break;     /* perhaps not all copies along the plate are joined */
@@ -151,6 +152,13 @@ void plan_beyond(Component *c, Span span, const char *why); /* the first reason 
 
 /* ---- split.c: the model with a weight of each copy in place of products over copies; m itself where there are none */
 const Model *split_weights(Arena *arena, const Model *m);
+
+/* ---- room.c ------------------------------------------------------------------------------------------- */
+
+/* index: a plate; nodes: of an edge that is structured. */
+typedef struct RoomOf { const Index *index; const Edge *nodes; } RoomOf;
+/* Dimensions of arrays that weights read there, at least one of which is no less than how many there are. */
+TermVec plan_room(Plan *p, RoomOf of);
 
 /* ---- chain_plan.c: what joins copies to each other ---------------------------------------------------- */
 

@@ -95,7 +95,8 @@ Val structure_local_log(Context *x, Copy copy, WeightSet set) {
 
 Shape structure_shape(Context *x, const Edge *e) {
   Context top = {.d = x->d};
-  Val n = eval(&top, e->n), m = e->m ? eval(&top, e->m) : n;
+  const TermVec *room = structure_room(x, e);
+  Val n = room->n ? eval_room(x, room) : eval(&top, e->n), m = e->m ? eval(&top, e->m) : n;
   bool none = edge_has_none(e);
   return (Shape){m, n, none ? build_2(B(x), IR_ADD, n, build_int(B(x), 1)) : n, build_2(B(x), IR_MAX, m, n), none};
 }
@@ -151,7 +152,10 @@ static void fill_local(Derive *d, Component *c, WeightSet set, Array *to, const 
   if (e->domain == DOMAIN_TREE || e->domain == DOMAIN_PROJECTIVE_TREE)
     y = with_guard(&y, build_2(b, IR_NE, l->index, copy.at[n - 1])); /* no node is its own parent */
   nest.place[n] = l->index;
-  build_store(b, to, tempered(&y, c, set, structure_local_log(&y, copy, set)), nest.place);
+  Val there = structure_target_exists(&y, e, l->index);
+  if (there) y = with_guard(&y, there);
+  Val log_w = tempered(&y, c, set, structure_local_log(&y, copy, set));
+  build_store(b, to, there ? build_select(b, there, log_w, wide(&y, -INFINITY)) : log_w, nest.place);
   build_close(b, l);
   if (s->none) {
     Context none = with_known(&nest.x, copy, e, (Choice){build_int(b, -1), build_bool(b, true)});
@@ -242,8 +246,9 @@ static void check_nodes(Derive *d, Component *c, WeightSet set, const Shape *s) 
       x = with_index(&x, plates->at[i], range_value(&x, &r, loops[i]->index), r.lo, r.hi, !r.row);
     }
     Val node = eval(&x, l->node);
+    Val nodes = structure_room(&x, c->structure->edge)->n ? structure_nodes(&x, c->structure->edge) : s->nodes;
     d->b.span = l->node->span;
-    if (!provably_below(&x, node, s->nodes)) build_check(&d->b, IR_CHECK_INDEX, 0, node, s->nodes);
+    if (!provably_below(&x, node, nodes)) build_check(&d->b, IR_CHECK_INDEX, 0, node, nodes);
     for (uint32_t i = plates->n; i-- > 0;) build_close(&d->b, loops[i]);
   }
 }
@@ -258,6 +263,7 @@ static Array *local_array(Derive *d, Component *c, WeightSet set) {
   check_nodes(d, c, set, &s);
   v->local = structure_array(d, c, "local", STORE_WIDE, c->structure->edge->plates.n, 2, (Val[]){s.nodes, s.choices});
   d->b.at = stage_of(d, c);
+  if (c->structure->room.n) fill_idle(d, c, v->local, &s);
   fill_local(d, c, set, v->local, &s);
   d->b.at = back;
   return v->local;
@@ -324,7 +330,7 @@ Val *structure_place(Context *x, Copy copy, uint32_t n) {
   Context top = {.d = x->d};
   Val *place = NEW_ARRAY(x->d->arena, Val, n + 2);
   for (uint32_t i = 0; i < n; i++)
-    place[i] = build_2(B(x), IR_SUB, copy.at[i], eval_range(&top, &copy.c->plates.at[i]->range).lo);
+    place[i] = build_2(B(x), IR_SUB, copy.at[i], eval(&top, copy.c->plates.at[i]->range.lo));
   return place;
 }
 

@@ -49,7 +49,7 @@ bool structure_is_approximate(const Component *c); /* marginals that need not su
 typedef struct Shape { Val nodes, targets, choices, line; bool none; } Shape;
 typedef struct Routine { Family family; Val ints[5], work; } Routine;
 typedef struct Plates { uint32_t n; Loop **loops; Val *place; Context x; } Plates;
-Shape structure_shape(Context *x, const Edge *e);
+Shape structure_shape(Context *x, const Edge *e); /* of its arrays */
 Array *structure_local(Context *x, const Component *c); /* log weights [.., node, choice] under all weights */
 Routine structure_sum_routine(Context *x, const Component *c, const Shape *s, WeightSet set);
 Val structure_column(Context *x, const Shape *s, Choice value); /* the place of a choice */
@@ -61,6 +61,13 @@ Array *structure_array(Derive *d, const Component *c, const char *what, StoreTyp
                        const Val *more);
 /* Place of a copy in an array over its first n plates, with room for 2 more. */
 Val *structure_place(Context *x, Copy copy, uint32_t n);
+
+/* ---- structure_idle.c: where data say how many nodes there are ---------------------------------------------------- */
+
+const TermVec *structure_room(const Context *x, const Edge *e);
+Val structure_nodes(Context *x, const Edge *e); /* at least 0; x binds the plates */
+Val structure_target_exists(Context *x, const Edge *e, Val target); /* bool; 0: always */
+void fill_idle(Derive *d, Component *c, Array *local, const Shape *s); /* the rows of nodes that do not exist */
 
 /* The log weight of the choice known in x; its log marginal; 0: log sum of all, 1: entropy: under some of the weights.
  */

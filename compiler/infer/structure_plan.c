@@ -96,6 +96,12 @@ void structure_add_weight(Plan *p, Structure *s, Weight *w) {
   }
 }
 
+/* Nodes that do not exist then have one choice, which leaves the others theirs: see structure_idle.c. */
+static bool may_be_idle(const Edge *e) {
+  bool approximate = e->infer && (e->infer->method == INFER_SINKHORN || e->infer->method == INFER_BETHE);
+  return e->domain != DOMAIN_MATCHING && !approximate && !term_mentions_edge(e->n, NULL);
+}
+
 void structure_check(Plan *p, const Edge *e) {
   for (uint32_t i = 0; i < e->plates.n; i++)
     if (!has_fixed_bounds(e->plates.at[i]))
@@ -103,10 +109,15 @@ void structure_check(Plan *p, const Edge *e) {
           p, e->span,
           arena_printf(p->arena, "'%s' stands in plates whose bounds are not sizes: not compiled yet", name(p, e)),
           NULL);
-  if (!term_is_of_sizes(e->n) || (e->m && !term_is_of_sizes(e->m)))
+  bool fixed = term_is_of_sizes(e->n) && (!e->m || term_is_of_sizes(e->m));
+  if (!fixed && !may_be_idle(e))
     plan_refuse(p, e->span,
                 arena_printf(p->arena, "the number of nodes of '%s' is not a size: not compiled yet", name(p, e)),
                 NULL);
+  else if (!fixed && !plan_room(p, (RoomOf){.nodes = e}).n)
+    plan_refuse(p, e->span,
+                arena_printf(p->arena, "nothing says how many nodes '%s' has at most: not compiled", name(p, e)),
+                "a size does, or an array that a weight reads at a node");
 }
 
 void structure_check_infer(Plan *p, const Infer *f) {
@@ -129,5 +140,6 @@ Structure *structure_new(Plan *p, Edge *e) {
               .role = INDEX_PLATE,
               .range = {.kind = RANGE_INTERVAL, .span = e->span, .lo = term_int(p->arena, 0, e->span), .hi = nodes}};
   *s = (Structure){.edge = e, .node = node};
+  if (!term_is_of_sizes(nodes)) s->room = plan_room(p, (RoomOf){.nodes = e});
   return s;
 }

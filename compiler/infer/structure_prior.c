@@ -41,6 +41,7 @@ static Val log_partial_matchings(Context *x, const Shape *shape, const Sides *s)
 Val structure_log_support(Context *x, const Edge *e) {
   Builder *b = B(x);
   Shape s = structure_shape(x, e);
+  if (structure_room(x, e)->n) s.nodes = s.targets = structure_nodes(x, e);
   Val n = build_convert(b, s.targets, IR_WIDE), m = build_convert(b, s.nodes, IR_WIDE), one = wide(x, 1);
   Val some = build_2(b, IR_GT, n, wide(x, 0));
   switch (e->domain) {
@@ -111,7 +112,10 @@ static void contribute_node_prior(Context *x, void *arg, Contribution *c) {
 Val structure_kl(Context *x, Copy copy) {
   Val minus_h = build_1(B(x), IR_NEG, structure_entropy(x, copy));
   if (is_uniform(copy.c))
-    return where_exists(x, copy, add(x, minus_h, structure_log_support(x, copy.c->structure->edge)));
+  {
+    Context y = in_copy(x, copy);
+    return where_exists(x, copy, add(x, minus_h, structure_log_support(&y, copy.c->structure->edge)));
+  }
   OfNode o = {copy, WEIGHTS_PRIOR};
   Val cross = reduce_over(x, copy.c->structure->node, ACC_SUM, IR_WIDE, contribute_node_prior, &o);
   return where_exists(x, copy, sub(x, minus_h, cross));

@@ -326,7 +326,10 @@ Val range_count(Context *x, const Edge *e) {
 }
 
 static Val normaliser_log(Context *x, const At *a, Copy owner) {
-  if (owner.c->structure) return negate(x, structure_log_support(x, a->f->edge));
+  if (owner.c->structure) {
+    Context y = in_copy(x, owner);
+    return negate(x, structure_log_support(&y, a->f->edge));
+  }
   const Factor *f = a->f;
   Val sum;
   if (is_stick(f) && edge_has_none(f->edge)) return wide(x, 0);

@@ -1,0 +1,46 @@
+/* room: how many there can be, where data say how many there are.
+ *
+ * Tables lie in the workspace, which is as large as sizes say.  An array that a weight reads at an index gives a bound:
+ * its dimension, beyond which reading it would be an error. */
+#include "infer/plan.h"
+#include "model/term.h"
+
+static void add(Plan *p, TermVec *room, Term *size) {
+  for (uint32_t i = 0; i < room->n; i++)
+    if (term_equal(room->at[i], size)) return;
+  vec_push(p->arena, room, size);
+}
+
+static bool is_node(const RoomOf *of, const Term *t) {
+  if (!of->nodes) return false;
+  if (t->kind == TERM_EDGE) return t->edge == of->nodes;
+  return t->kind == TERM_INDEX && t->index->range.kind == RANGE_INTERVAL &&
+         term_equal(t->index->range.hi, of->nodes->n);
+}
+
+static bool is_place(const RoomOf *of, const Term *t) {
+  return (t->kind == TERM_INDEX && t->index == of->index) || is_node(of, t);
+}
+
+/* What is read under a condition of data perhaps is not there for every copy. */
+static bool decides(const RoomOf *of, const Term *t) {
+  return !of->nodes && (t->kind == TERM_IF || (t->kind == TERM_OP && (t->op == OP_AND || t->op == OP_OR)));
+}
+
+static void look(Plan *p, const RoomOf *of, const Term *t, TermVec *room) {
+  if (!t) return;
+  for (uint32_t i = 0; t->kind == TERM_INPUT && i < t->args.n; i++)
+    if (is_place(of, t->args.at[i])) add(p, room, t->input->dims.at[i]);
+  for (uint32_t i = 0; i < (decides(of, t) ? 1 : t->args.n); i++) look(p, of, t->args.at[i], room);
+}
+
+TermVec plan_room(Plan *p, RoomOf of) {
+  TermVec room = {0};
+  for (uint32_t i = 0; i < p->model->weights.n; i++) {
+    const Weight *w = p->model->weights.at[i];
+    look(p, &of, w->value, &room);
+    look(p, &of, w->left, &room);
+    for (uint32_t k = 0; k < w->params.n; k++) look(p, &of, w->params.at[k], &room);
+  }
+  return room;
+}
