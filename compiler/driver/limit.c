@@ -85,13 +85,21 @@ static double size_of(Limit *l, const Term *t) {
   return constant_eval(&l->known, t, &n) == CONSTANT_KNOWN ? (double)n.i : 1;
 }
 
+static double largest_of(Limit *l, const TermVec *room) {
+  double n = 0;
+  for (uint32_t i = 0; i < room->n; i++) n = fmax(n, size_of(l, room->at[i]));
+  return n;
+}
+
 /* Of a chain: those that tables have rows for, where data end its plate. */
 static double steps_of(Limit *l, const Component *c) {
   int64_t middle;
-  double n = 0;
-  if (!c->chain->room.n) return extent(l, &c->plates.at[c->chain->step]->range, &middle);
-  for (uint32_t i = 0; i < c->chain->room.n; i++) n = fmax(n, size_of(l, c->chain->room.at[i]));
-  return n;
+  if (c->chain->room.n) return largest_of(l, &c->chain->room);
+  return extent(l, &c->plates.at[c->chain->step]->range, &middle);
+}
+
+static double nodes_of(Limit *l, const Component *c) {
+  return c->structure->room.n ? largest_of(l, &c->structure->room) : size_of(l, c->structure->edge->n);
 }
 
 /* A count is at most its limit, and no more than all steps add. */
@@ -159,8 +167,9 @@ static Asked asked_of(const Model *m, const Edge *e) {
 static double matching_cost(double m, double n) { return 2 * m * n * pow(2, fmin(m, n)); }
 
 /* What the family's algorithm takes, for every copy. */
-static double structure_cost(Limit *l, const Edge *e) {
-  double n = size_of(l, e->n), m = e->m ? size_of(l, e->m) : n, times = copies(l, &e->plates, 0);
+static double structure_cost(Limit *l, const Component *c) {
+  const Edge *e = c->structure->edge;
+  double n = nodes_of(l, c), m = e->m ? size_of(l, e->m) : n, times = copies(l, &e->plates, 0);
   Asked asked = asked_of(l->in->model, e);
   if (asked.pairs) times *= m * (n + edge_has_none(e)); /* once for every choice of every node */
   switch (e->domain) {
@@ -188,7 +197,7 @@ static bool network_fits(Arena *arena, Diags *to, Limit *l, const Plan *p, const
 }
 
 static double component_cost(Limit *l, const Component *c) {
-  if (c->structure) return structure_cost(l, c->structure->edge);
+  if (c->structure) return structure_cost(l, c);
   if (c->chain) return cost_along(l, c);
   return c->root ? cost_below(l, c, c->root, copies(l, &c->plates, 0)) : 0;
 }
@@ -199,8 +208,8 @@ static double cost_of_draws(Limit *l, const Component *c) {
   double each = 0;
   for (uint32_t i = 0; i < c->edges.n; i++) {
     const Edge *e = c->edges.at[i];
-    double nodes = edge_is_structured(e) ? size_of(l, e->m ? e->m : e->n) : 1, times = copies(l, &e->plates, 0);
-    each += times * nodes * (edge_is_structured(e) ? size_of(l, e->n) : values(l, e));
+    double n = c->structure ? nodes_of(l, c) : values(l, e), nodes = !c->structure ? 1 : e->m ? size_of(l, e->m) : n;
+    each += copies(l, &e->plates, 0) * nodes * n;
   }
   return each * size_of(l, c->infer->n);
 }
@@ -225,7 +234,7 @@ static void refuse(Arena *arena, Diags *to, const Inputs *in, const Component *c
 /* The joint law of two nodes has a number for every choice of both. */
 static bool pairs_fit(Diags *to, Limit *l, const Component *c) {
   const Edge *e = c->structure->edge;
-  double n = size_of(l, e->n), choices = (e->m ? size_of(l, e->m) : n) * (n + edge_has_none(e)),
+  double n = nodes_of(l, c), choices = (e->m ? size_of(l, e->m) : n) * (n + edge_has_none(e)),
          all = choices * choices * copies(l, &e->plates, 0);
   if (!asked_of(l->in->model, e).pairs || all <= MOST_PAIRS) return true;
   Diag *d = diag_error(to, e->span, "queries about two nodes of '%s' at once keep %.2g numbers; the limit is %.1g",
@@ -239,7 +248,7 @@ static bool pairs_fit(Diags *to, Limit *l, const Component *c) {
 static bool subsets_fit(Arena *arena, Diags *to, Limit *l, const Component *c, double cost) {
   const Edge *e = c->structure->edge;
   if ((e->domain != DOMAIN_PERMUTATION && e->domain != DOMAIN_MATCHING) || !cost) return true;
-  double n = size_of(l, e->n), bits = e->m ? fmin(size_of(l, e->m), n) : n;
+  double n = nodes_of(l, c), bits = e->m ? fmin(size_of(l, e->m), n) : n;
   if (bits <= MOST_BITS) return true;
   const char *name = sym_text(l->in->model->names, e->name);
   Diag *d = diag_error(

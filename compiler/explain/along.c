@@ -36,11 +36,8 @@ static const char *copy_text(const Facts *f, const Component *c, Lagged v) {
 }
 
 /* The rows of tables where data end the plate. */
-static const char *room_text(const Facts *f, const Component *c) {
-  const TermVec *room = &c->chain->room;
-  const char *text = plain_text(f, room->at[0], NULL);
-  for (uint32_t i = 1; i < room->n; i++)
-    text = arena_printf(f->arena, "max(%s, %s)", text, plain_text(f, room->at[i], NULL));
+static const char *rows_text(const Facts *f, const Component *c) {
+  const char *text = room_text(f, &c->chain->room);
   const Term *lo = c->plates.at[c->chain->step]->range.lo;
   bool from_zero = lo->kind == TERM_INT && lo->integer == 0;
   return from_zero ? text : arena_printf(f->arena, "(%s - %s)", text, plain_text(f, lo, NULL));
@@ -49,7 +46,7 @@ static const char *room_text(const Facts *f, const Component *c) {
 static const char *steps_text(const Facts *f, const Component *c) {
   const Range *r = &c->plates.at[c->chain->step]->range;
   const char *text = range_text(f, r);
-  if (c->chain->room.n) return room_text(f, c);
+  if (c->chain->room.n) return rows_text(f, c);
   return r->lo->kind == TERM_INT && r->lo->integer == 0 ? text : arena_printf(f->arena, "|%s|", text);
 }
 

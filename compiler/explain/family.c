@@ -17,8 +17,15 @@ static const char *how(const Edge *e) {
   return "";
 }
 
-static const char *cost(const Facts *f, const Edge *e) {
-  const char *n = plain_text(f, e->n, NULL);
+/* How many nodes arrays have. */
+static const char *nodes(const Facts *f, const Component *c) {
+  const Structure *s = c->structure;
+  return s->room.n ? room_text(f, &s->room) : plain_text(f, s->edge->n, NULL);
+}
+
+static const char *cost(const Facts *f, const Component *c) {
+  const Edge *e = c->structure->edge;
+  const char *n = nodes(f, c);
   switch (e->domain) {
   case DOMAIN_TREE: return arena_printf(f->arena, "1.5 (%s)^3 additions in log space", n);
   case DOMAIN_PROJECTIVE_TREE: return arena_printf(f->arena, "4 (%s)^3 additions in log space", n);
@@ -51,7 +58,7 @@ static const char *approximation(const Facts *f, const Component *c) {
 static const char *draws(const Facts *f, const Component *c) {
   const Edge *e = c->structure->edge;
   if (!c->infer || c->infer->method != INFER_SAMPLE) return "";
-  const char *many = plain_text(f, c->infer->n, NULL), *n = plain_text(f, e->n, NULL);
+  const char *many = plain_text(f, c->infer->n, NULL), *n = nodes(f, c);
   if (e->domain == DOMAIN_TREE)
     return arena_printf(f->arena,
                         "    each of %s draws takes 2 (%s)^3 multiply-adds, or, where weights lie too far apart for\n"
@@ -69,5 +76,5 @@ const char *family_text(const Facts *f, const Component *c) {
   const Edge *e = c->structure->edge;
   if (c->infer && (c->infer->method == INFER_SINKHORN || c->infer->method == INFER_BETHE)) return approximation(f, c);
   return arena_printf(f->arena, "    %s;\n    it costs %s for every copy, and leaves the marginal of every choice\n%s",
-                      how(e), cost(f, e), draws(f, c));
+                      how(e), cost(f, c), draws(f, c));
 }

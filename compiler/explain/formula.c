@@ -113,6 +113,13 @@ void say_term(Say *s, const Term *t, const IndexVec *axes, FILE *to) {
   term_print_styled(s->f->m, t, &style, axes ? axes : s->axes, to);
 }
 
+const char *room_text(const Facts *f, const TermVec *room) {
+  const char *text = plain_text(f, room->at[0], NULL);
+  for (uint32_t i = 1; i < room->n; i++)
+    text = arena_printf(f->arena, "max(%s, %s)", text, plain_text(f, room->at[i], NULL));
+  return text;
+}
+
 const char *plain_text(const Facts *f, const Term *t, const IndexVec *axes) {
   Text *text = text_open(f->arena);
   say_term(&(Say){.f = f}, t, axes, text->to);

@@ -12,6 +12,7 @@ typedef VEC(const char *) TextVec;
 
 /* A term as one would write it in the model: the copy one stands in is bare.  axes: left off; NULL: none. */
 const char *plain_text(const Facts *f, const Term *t, const IndexVec *axes);
+const char *room_text(const Facts *f, const TermVec *room); /* the largest of these sizes */
 const char *range_text(const Facts *f, const Range *r);
 const char *edge_ref_text(const Facts *f, const Edge *e); /* phi[i] */
 const char *weight_text(const Facts *f, const Weight *w); /* "weighted by exp(...)" */

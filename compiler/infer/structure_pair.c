@@ -49,14 +49,17 @@ static Array *given_array(Derive *d, const Component *c, const char *what, uint3
 /* The local weights with one node's choice made: its others are gone. */
 static void fill_given(Derive *d, Component *c, Array *from, Array *to, const Shape *s) {
   Builder *b = &d->b;
-  uint32_t n = c->plates.n;
-  Given g = open_given(d, c, n, s, 1);
+  uint32_t n = c->structure->edge->plates.n;
+  Given g = open_given(d, c, n, s, 2);
+  Loop *node = build_open(b, LOOP_PAR, build_int(b, 0), s->nodes); /* idle ones among them: structure_idle.c */
   Loop *l = build_open(b, LOOP_PAR, build_int(b, 0), s->choices);
-  Val *place = g.nest.place, node = place[n + 1];
-  place[n + 2] = l->index;
-  Val gone = build_2(b, IR_AND, build_2(b, IR_EQ, node, place[0]), build_2(b, IR_NE, l->index, place[1]));
+  Val *place = g.nest.place;
+  place[n + 2] = node->index;
+  place[n + 3] = l->index;
+  Val gone = build_2(b, IR_AND, build_2(b, IR_EQ, node->index, place[0]), build_2(b, IR_NE, l->index, place[1]));
   build_store(b, to, build_select(b, gone, build_float(b, IR_WIDE, -INFINITY), build_load(b, from, place + 2)), place);
   build_close(b, l);
+  build_close(b, node);
   close_given(d, &g);
 }
 

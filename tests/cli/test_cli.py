@@ -446,6 +446,18 @@ class Inputs(Cli):
         gone = self.file("gone.attn", text.replace("s[t] * c", "0.5 * c"))
         self.fails("run", gone, "s=random", "T=4", says=("range of 't'", "hint: .*reads an array"))
 
+    def test_trees_beyond_their_array(self):
+        text = "model m(N) {\n  data s: [N, N]\n  param length: int = 4\n  edge up in tree(length)\n"
+        text += "  for n in 0..length { potential exp(s[up[n], n]) }\n  out z = logZ\n}\n"
+        path = self.file("m.attn", text)
+        self.fails("run", path, "s=random", "N=3", says=(r"m\.attn:4:19", "index 3", "less than 3"))
+        self.attn("run", path, "s=random", "N=4")
+        self.attn("run", path, "s=random", "N=4", "length=-1")
+        endless = self.file("endless.attn", text.replace("s[up[n], n]", "0.1 * n"))
+        self.fails("run", endless, "s=random", "N=4", says=(r"endless\.attn:4:", "how many nodes 'up' has", "hint: .*reads at a node"))
+        pairs = self.file("pairs.attn", text.replace("tree(length)", "matching(length, length)"))
+        self.fails("run", pairs, "s=random", "N=4", says=(r"pairs\.attn:4:", "number of nodes of 'up' is not a size"))
+
     def test_counts_of_every_value(self):
         """One count for each value of an index of the weight's own: as many counts at once as there are values."""
         text = "model m(M, N) {\n  data s: [M, N]\n  for i in M { edge phi in N; potential exp(s[i, phi]) }\n"

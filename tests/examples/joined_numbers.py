@@ -86,6 +86,43 @@ def sequences_of_a_batch(precision, rng):
         yield Trial(f"T = {T}, L = {L}", RAGGED, inputs, {name: np.array(v) for name, v in want.items()})
 
 
+TREES = """model m(B, N) {
+  data s: [B, N, N], r: [B, N], length: int[B]
+  for b in B {
+    edge up in tree(length[b])
+    for n in 0..length[b] { potential if up[n] == none then exp(r[b, n]) else exp(s[b, up[n], n]) }
+    out p[b, n in N, m in N] = if n < length[b] then P[up[n] == m] else 0
+    out root[b, n in N] = if n < length[b] then P[up[n] == none] else 0
+    out z[b] = logZ
+    out c[b] = count(up)
+  }
+}
+"""
+
+
+def tree_by_determinant(s, r):
+    """log Z, p[n, m] that m is n's parent, p[n] that n is the root (Koo, Globerson, Carreras & Collins 2007, sections 3.2, 3.3)."""
+    n = len(r)
+    a = np.exp(s) * (1 - np.eye(n))
+    laplacian = np.diag(a.sum(0)) - a
+    laplacian[0] = np.exp(r)
+    back, later = np.linalg.inv(laplacian), np.arange(n) > 0
+    p = a * (later * np.diag(back)) - a * later[:, None] * back.T
+    return np.linalg.slogdet(laplacian)[1], p.T, np.exp(r) * back[:, 0]
+
+
+@check
+def trees_of_a_batch(precision, rng):
+    for N, lengths in [(6, [6, 0, 1, 3]), (30, [17, 30, 2])]:
+        s, r = typed(rng.normal(size=(len(lengths), N, N)), precision), typed(rng.normal(size=(len(lengths), N)), precision)
+        want = dict(p=np.zeros(s.shape), root=np.zeros(r.shape), z=np.zeros(len(lengths)), c=np.ones(len(lengths)))
+        for b, n in enumerate(lengths):
+            if n:
+                z, want["p"][b, :n, :n], want["root"][b, :n] = tree_by_determinant(s[b, :n, :n].astype(float), r[b, :n].astype(float))
+                want["z"][b], want["c"][b] = z - (n - 1) * np.log(n), float(n) ** (n - 1)
+        yield Trial(f"N = {N}", TREES, dict(s=s, r=r, length=np.array(lengths)), want, log_w=N)
+
+
 @check
 def published_values(precision, rng):
     t = chain_trial("chain", [[0, 1], [.5, 0], [0, -1]], np.eye(2), precision)

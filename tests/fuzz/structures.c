@@ -11,9 +11,9 @@ typedef struct Gen {
   Arena *arena;
   Random r;
   const char *h;             /* index of the plate around, with its comma; "" without one */
-  const char *nodes;         /* how many */
+  const char *rows, *nodes;  /* how many arrays have, and there are: a range */
   const char *e;             /* the choice of node n: e[n] */
-  bool none, trees, bijection, nasty, single, scaled;
+  bool none, trees, bijection, nasty, single, scaled, ragged;
 } Gen;
 
 #define TEXT(g, ...) arena_printf((g)->arena, __VA_ARGS__)
@@ -91,16 +91,18 @@ static const char *prior(Gen *g) {
   }
 }
 
+static const char *count(Gen *g) { return !g->ragged ? g->rows : g->h[0] ? "tN_K[h]" : "tN_0"; }
+
 /* A statement for all nodes, some, or one: then the node is an expression. */
 static const char *weights(Gen *g, const char *indent) {
   switch (below(g, 8)) {
-  case 0: return TEXT(g, "%sfor n in 1..%s { %s }\n", indent, g->nodes, statement(g));
+  case 0: return TEXT(g, "%sfor n in 1..%s { %s }\n", indent, count(g), statement(g));
   case 1:
     return TEXT(g, "%sfor n in %s, c in C { potential exp(0.5 * v_c[c] * %s) }\n", indent, g->nodes, at(g, "x", "nt"));
   case 2: {
     if (!g->single) break;
     const char *back = g->e;
-    g->e = TEXT(g, "e[%s%s - 1]", g->h, g->nodes);
+    g->e = TEXT(g, "e[%s%s - 1]", g->h, count(g));
     const char *text = TEXT(g, "%spotential exp(x_t[%s])\n", indent, g->e);
     if (g->none) text = TEXT(g, "%spotential if %s == none then 2 else 0.5\n", indent, g->e);
     g->e = back;
@@ -108,7 +110,7 @@ static const char *weights(Gen *g, const char *indent) {
   }
   case 3: {
     const char *back = g->e;
-    g->e = TEXT(g, "e[%s%s - 1 - n]", g->h, g->nodes);
+    g->e = TEXT(g, "e[%s%s - 1 - n]", g->h, count(g));
     const char *text = TEXT(g, "%sfor n in %s { potential %s }\n", indent, g->nodes, weight(g));
     g->e = back;
     return text;
@@ -154,6 +156,11 @@ static const char *whole_output(Gen *g, bool exact) {
   }
 }
 
+/* Of node n, which perhaps does not exist. */
+static const char *of_node(Gen *g, const char *query) {
+  return g->ragged ? TEXT(g, "if n < %s then %s else 0", count(g), query) : query;
+}
+
 static const char *outputs(Gen *g, const char *indent, bool exact, bool joint) {
   const char *text = "";
   for (uint32_t k = 0, many = 1 + below(g, 4); k < many; k++) {
@@ -161,12 +168,16 @@ static const char *outputs(Gen *g, const char *indent, bool exact, bool joint) {
       const char *other = TEXT(g, "e[%s0 + n // 2]", g->h);
       const char *v = chance(g, 50) ? TEXT(g, "E[v_t[%s] * v_n[n] + v_t[%s] * v_t[%s]]", g->e, other, g->e)
                                     : TEXT(g, "P[%s == %s or %s < n]", g->e, other, other);
-      if (g->nodes[0] == 'N' && chance(g, 40)) v = TEXT(g, "E[v_t[e[%s%s]]]", g->h, g->e);
-      text = TEXT(g, "%s%sout o%u[%sn in %s] = %s\n", text, indent, k, g->h, g->nodes, v);
+      if (g->rows[0] == 'N' && chance(g, 40)) v = TEXT(g, "E[v_t[e[%s%s]]]", g->h, g->e);
+      text = TEXT(g, "%s%sout o%u[%sn in %s] = %s\n", text, indent, k, g->h, g->rows, of_node(g, v));
     } else if (chance(g, 25)) {
-      text = TEXT(g, "%s%sout p%u[%sn in %s, j in N] = P[%s == j]\n", text, indent, k, g->h, g->nodes, g->e);
+      const char *v = of_node(g, TEXT(g, "P[%s == j]", g->e));
+      text = TEXT(g, "%s%sout p%u[%sn in %s, j in N] = %s\n", text, indent, k, g->h, g->rows, v);
     } else if (chance(g, 60)) {
-      text = TEXT(g, "%s%sout o%u[%sn in %s] = %s\n", text, indent, k, g->h, g->nodes, node_output(g, exact));
+      const char *q = node_output(g, exact);
+      if (g->ragged && !__builtin_strncmp(q, "E[q_t", 5)) q = TEXT(g, "E[%s]", value(g));
+      if (g->ragged && __builtin_strstr(q, "* q_t")) q = TEXT(g, "E[%s]", value(g));
+      text = TEXT(g, "%s%sout o%u[%sn in %s] = %s\n", text, indent, k, g->h, g->rows, of_node(g, q));
     } else {
       const char *slots = g->h[0] ? "[h]" : "";
       text = TEXT(g, "%s%sout w%u%s = %s\n", text, indent, k, slots, whole_output(g, exact));
@@ -175,20 +186,32 @@ static const char *outputs(Gen *g, const char *indent, bool exact, bool joint) {
   return text;
 }
 
+static const char *ragged_domain(Gen *g) {
+  g->ragged = true;
+  g->single = false;
+  g->rows = "N";
+  g->nodes = TEXT(g, "0 .. %s", count(g));
+  g->none = g->trees = chance(g, 80);
+  g->bijection = !g->none;
+  const char *family = g->bijection ? "permutation" : chance(g, 50) ? "projective_tree" : "tree";
+  return TEXT(g, "%s(%s%s)", family, count(g), family[0] == 't' && chance(g, 40) ? ", roots = any" : "");
+}
+
 static const char *domain(Gen *g) {
-  g->nodes = "N";
+  if (chance(g, 20)) return ragged_domain(g);
+  g->nodes = g->rows = "N";
   switch (below(g, 7)) {
   case 0: case 1: g->none = g->trees = true; return chance(g, 50) ? "tree(N)" : "tree(N, roots = any)";
   case 2: case 3: g->none = g->trees = true; return "projective_tree(N)";
   case 4: g->bijection = true; return "permutation(N)";
-  case 5: g->nodes = "M"; return "matching(M, N)";
-  default: g->nodes = "M"; g->none = true; return "matching(M, N) or none";
+  case 5: g->nodes = g->rows = "M"; return "matching(M, N)";
+  default: g->nodes = g->rows = "M"; g->none = true; return "matching(M, N) or none";
   }
 }
 
 static const char *infer(Gen *g, const char *indent, bool *exact, bool *joint) {
   *exact = *joint = true;
-  if (g->bijection && chance(g, 20)) {
+  if (g->bijection && !g->ragged && chance(g, 20)) {
     *exact = *joint = false;
     g->scaled = true;
     return TEXT(g, "%sinfer e by sinkhorn(steps = %u, tau = %s)\n", indent, below(g, 6), chance(g, 50) ? "1" : "0.7");
@@ -205,7 +228,8 @@ const char *generate_structures(Arena *arena, uint64_t seed) {
   g->single = chance(g, 60);
   const char *K = plate ? "K, " : "", *indent = plate ? "    " : "  ", *body, *data = "";
   if (plate) g->h = "h, ", g->e = "e[h, n]";
-  body = TEXT(g, "%sedge e in %s\n", indent, domain(g));
+  const char *edge = domain(g);
+  body = TEXT(g, "%sedge e in %s\n", indent, edge);
   body = TEXT(g, "%s%s", body, infer(g, indent, &exact, &joint));
   if (chance(g, 20)) body = TEXT(g, "%s%sfor n in %s { %s }\n", body, indent, g->nodes, prior(g));
   for (uint32_t k = 0, many = 1 + below(g, 3); k < many; k++) body = TEXT(g, "%s%s", body, weights(g, indent));
@@ -218,8 +242,9 @@ const char *generate_structures(Arena *arena, uint64_t seed) {
   static const char letters[] = "xvpzhb";
   for (const char *l = letters; *l; l++)
     data = TEXT(g, "%s  data %c_n: [%s], %c_t: [N], %c_nt: [%s, N], %c_nh: [%s%s], %c_th: [%sN], %c_nth: [%s%s, N]\n",
-                data, *l, g->nodes, *l, *l, g->nodes, *l, K, g->nodes, *l, K, *l, K, g->nodes);
-  data = TEXT(g, "%s  data q_n: [%s, D], q_t: [N, D], v_c: [C], u_0: real\n", data, g->nodes);
-  if (g->single) data = TEXT(g, "%s  require %s > 0\n", data, g->nodes);
+                data, *l, g->rows, *l, *l, g->rows, *l, K, g->rows, *l, K, *l, K, g->rows);
+  data = TEXT(g, "%s  data q_n: [%s, D], q_t: [N, D], v_c: [C], u_0: real\n", data, g->rows);
+  if (g->ragged) data = TEXT(g, "%s  data %s\n", data, plate ? "tN_K: int[K]" : "tN_0: int");
+  if (g->single) data = TEXT(g, "%s  require %s > 0\n", data, g->rows);
   return TEXT(g, "model m(M, N, K, D, C) {\n%s%s}\n", data, body);
 }
