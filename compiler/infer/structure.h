@@ -62,7 +62,7 @@ Array *structure_array(Derive *d, const Component *c, const char *what, StoreTyp
 /* Place of a copy in an array over its first n plates, with room for 2 more. */
 Val *structure_place(Context *x, Copy copy, uint32_t n);
 
-/* ---------------------------------------------- structure_idle.c: where data say how many nodes there are ---------------------------------------------------- */
+/* ---- structure_idle.c: where data say how many nodes there are -------------------------------------------------- */
 
 const TermVec *structure_room(const Context *x, const Edge *e);
 Val structure_nodes(Context *x, const Edge *e); /* at least 0; x binds the plates */
