@@ -200,7 +200,8 @@ static void check_edges(Plan *p, const Network *net) {
                                  "the copies of '%s' are joined to each other, and the range of '%s' is not given by "
                                  "the sizes: not compiled yet",
                                  name(p, e), sym_text(p->model->names, e->plates.at[k]->name)),
-                    NULL);
+                    e->domain == DOMAIN_BIT ? "let it range over a size: a bit is 0 where its 'where' does not hold"
+                                            : "let it range over a size: 'where' can leave one value beyond the end");
     if (!edge_is_structured(e) && e->domain != DOMAIN_BIT && !fixed_interval(&e->range))
       plan_refuse(
           p, e->span,

@@ -27,10 +27,20 @@ static bool decides(const RoomOf *of, const Term *t) {
   return !of->nodes && (t->kind == TERM_IF || (t->kind == TERM_OP && (t->op == OP_AND || t->op == OP_OR)));
 }
 
+/* The size of an array there; NULL: data say what it is. */
+static Term *dimension(const Term *t, uint32_t i) {
+  if (t->kind == TERM_INPUT) return t->input->dims.at[i];
+  const Let *l = t->let;
+  const Index *at = i < l->plates.n                ? l->plates.at[i]
+                    : i < l->plates.n + l->own.n ? l->own.at[i - l->plates.n]
+                                                   : l->axes.at[i - l->plates.n - l->own.n];
+  return at->range.kind == RANGE_INTERVAL && term_is_of_sizes(at->range.hi) ? at->range.hi : NULL;
+}
+
 static void look(Plan *p, const RoomOf *of, const Term *t, TermVec *room) {
   if (!t) return;
-  for (uint32_t i = 0; t->kind == TERM_INPUT && i < t->args.n; i++)
-    if (is_place(of, t->args.at[i])) add(p, room, t->input->dims.at[i]);
+  for (uint32_t i = 0; (t->kind == TERM_INPUT || t->kind == TERM_LET) && i < t->args.n; i++)
+    if (is_place(of, t->args.at[i]) && dimension(t, i)) add(p, room, dimension(t, i));
   for (uint32_t i = 0; i < (decides(of, t) ? 1 : t->args.n); i++) look(p, of, t->args.at[i], room);
 }
 
