@@ -1,7 +1,7 @@
 /* room: how many there can be, where data say how many there are.
  *
- * Tables lie in the workspace, which is as large as sizes say.  An array that a weight reads at an index gives a bound:
- * its dimension, beyond which reading it would be an error. */
+ * Tables lie in the workspace, which is as large as sizes say.  `min(length[b], T)` is at most T.  Else an array that a
+ * weight reads at an index gives a bound: its dimension, beyond which reading it would be an error. */
 #include "infer/plan.h"
 #include "model/term.h"
 
@@ -44,8 +44,15 @@ static void look(Plan *p, const RoomOf *of, const Term *t, TermVec *room) {
   for (uint32_t i = 0; i < (decides(of, t) ? 1 : t->args.n); i++) look(p, of, t->args.at[i], room);
 }
 
+static void add_least(Plan *p, TermVec *room, Term *t) {
+  if (term_is_of_sizes(t)) add(p, room, t);
+  for (uint32_t i = 0; t->kind == TERM_OP && t->op == OP_MIN && i < t->args.n; i++) add_least(p, room, t->args.at[i]);
+}
+
 TermVec plan_room(Plan *p, RoomOf of) {
   TermVec room = {0};
+  add_least(p, &room, of.nodes ? of.nodes->n : of.index->range.hi);
+  if (room.n) return room;
   for (uint32_t i = 0; i < p->model->weights.n; i++) {
     const Weight *w = p->model->weights.at[i];
     look(p, &of, w->value, &room);

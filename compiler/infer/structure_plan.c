@@ -117,7 +117,7 @@ void structure_check(Plan *p, const Edge *e) {
   else if (!fixed && !plan_room(p, (RoomOf){.nodes = e}).n)
     plan_refuse(p, e->span,
                 arena_printf(p->arena, "nothing says how many nodes '%s' has at most: not compiled", name(p, e)),
-                "a size does, or an array that a weight reads at a node");
+                "a size does, 'min(.., SIZE)', or an array that a weight reads at a node");
 }
 
 void structure_check_infer(Plan *p, const Infer *f) {

@@ -444,7 +444,7 @@ class Inputs(Cli):
         self.fails("run", path, "s=random", "T=3", says=(r"m\.attn:4:15", "index 3", "less than 3"))
         self.attn("run", path, "s=random", "T=4")
         gone = self.file("gone.attn", text.replace("s[t] * c", "0.5 * c"))
-        self.fails("run", gone, "s=random", "T=4", says=("range of 't'", "hint: .*reads an array"))
+        self.fails("run", gone, "s=random", "T=4", says=("range of 't'", "hint: .*min\\(.., SIZE\\).*array"))
 
     def test_trees_beyond_their_array(self):
         text = "model m(N) {\n  data s: [N, N]\n  param length: int = 4\n  edge up in tree(length)\n"
