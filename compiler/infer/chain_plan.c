@@ -139,7 +139,7 @@ static void check_tables(Plan *p, const Component *c) {
                                "sizes: not compiled yet",
                                edge_name(p, c), sym_text(p->model->names, c->plates.at[k]->name)),
                   k == c->chain->step
-                      ? "it may go from sizes to data which 'min(.., SIZE)' bounds, or an array that a weight reads at it"
+                      ? "it may end at data that 'min(.., SIZE)' bounds, or an array which a weight reads at it"
                       : NULL);
   for (uint32_t k = 0; k < c->edges.n; k++) {
     const Edge *e = c->edges.at[k];
