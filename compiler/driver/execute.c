@@ -46,6 +46,14 @@ static const int64_t *fixed_lengths(Arena *arena, const Kernel *k, const Model *
   return fixed;
 }
 
+/* NULL: one thread does it all. */
+static attn_pool *pool_of(int threads) {
+  attn_pool *pool = threads != 1 ? pool_create(threads) : NULL;
+  if (!pool || pool->threads > 1) return pool;
+  pool_destroy(pool);
+  return NULL;
+}
+
 static bool compile(Arena *arena, const Loaded *l, const Model *m, const Options *o, const int64_t *sizes, Program *p) {
   double start = seconds_now();
   Diags *refusals;
@@ -62,7 +70,7 @@ static bool compile(Arena *arena, const Loaded *l, const Model *m, const Options
   bool ok = back_compile(arena, p->kernel, &options, &p->code, &why);
   if (!ok) wrong("%s", why);
   p->compile_seconds = l->seconds + seconds_now() - start;
-  p->pool = ok && o->threads != 1 ? pool_create(o->threads) : NULL; /* without one, one thread does it all */
+  p->pool = ok ? pool_of(o->threads) : NULL;
   return ok;
 }
 
