@@ -223,9 +223,8 @@ static void refuse(Arena *arena, Diags *to, const Inputs *in, const Component *c
                          : i + 1 == c->edges.n ? " and "
                                                : ", ",
                          sym_text(in->model->names, c->edges.at[i]->name));
-  Diag *d =
-      diag_error(to, c->edges.at[0]->span,
-                 "%s %s takes about %.2g weight evaluations; the limit is %.2g", what, names, cost, max);
+  Diag *d = diag_error(to, c->edges.at[0]->span, "%s %s takes about %.2g weight evaluations; the limit is %.2g", what,
+                       names, cost, max);
   for (uint32_t i = 1; i < c->edges.n; i++) diag_note(to, d, c->edges.at[i]->span, "joined to it");
   diag_hint(to, d, "%s; --max-cost=%.0e allows it", precheck_sizes(arena, in->model, in->sizes),
             pow(10, ceil(log10(cost))));

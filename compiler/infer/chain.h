@@ -102,9 +102,8 @@ Bounds step_range(Context *x, const Component *c); /* of the steps, idle ones am
 Val step_count(Context *x, const Component *c);
 Val has_no_copy(Context *x, const Component *c); /* bool; x binds the plates beside the chain's */
 void check_room(Context *x, const Component *c); /* x binds the plates beside the chain's */
-void see_idle(Step *s);
-/* one of the semiring where the copy does not exist */
-Val unless_idle(Step *s, Val one, Val v);
+void see_idle(Step *s); /* sets Step.there, and the guard of what is evaluated at the step */
+Val unless_idle(Step *s, Val one, Val v); /* `one` in place of v where the copy does not exist */
 /* 0 in the semiring where it does not, and the variable has another number than 0. */
 Val idle_value(Step *s, const Cell *cell, uint32_t var, Val w);
 

@@ -144,6 +144,12 @@ Choice eval_choice(Context *x, const Term *t);
 bool has_fixed_bounds(const Index *i);
 bool contains_reduce(const Term *t); /* perhaps in an array that it reads */
 
+/* ---- idle.c: room, where data say how many copies there are (plan_room) ---------------------------------- */
+
+Val eval_room(Context *x, const TermVec *room); /* int: the largest of these sizes */
+/* An index error at `of`, the term that ends lo .. hi, where that is not empty and hi is above the room. */
+void check_room_for(Context *x, const TermVec *room, const Term *of, Val lo, Val hi);
+
 /* ---- reduce.c: ranges, and what reduces over them ------------------------------------------------------- */
 
 /* row: RANGE_ROW, values are row[position].  none: bool, a bound is none: the range is then empty, and what reduces
@@ -212,9 +218,6 @@ Split node_split(Context *x, Copy copy, const Node *n); /* of node_sum */
 Val copy_log_sum(Context *x, Copy copy); /* over all edges, without the constants; stored if worth it; of a
                                             chain: 0 if it is finite */
 Val copy_log_constant(Context *x, Copy copy);           /* factors that mention no edge: normalisers, as a log */
-/* idle.c: the room that plan_room found; a check that lo .. hi, which `of` ends, lies below it. */
-Val eval_room(Context *x, const TermVec *room);
-void check_room_for(Context *x, const TermVec *room, const Term *of, Val lo, Val hi);
 Val copy_exists(Context *x, Copy copy);                 /* bool: some value has weight (or NaN) */
 bool factor_may_fail(const Factor *f); /* is evaluating it perhaps an error? */
 bool factor_fails_by_edges(const Factor *f); /* does that depend on the values of edges? */

@@ -1,9 +1,8 @@
 /* idle: chains whose plate data end, `for t in 0..length[b]`.
  *
- * Tables have as many rows as sizes allow.  An array that a weight of every copy reads at the plate's index says how
- * many: a copy beyond its dimension would be an error anyway, and is one here.  Steps behind the last copy are idle:
- * their factors are one, and their variables have number 0 alone.  A variable of one value with weight one changes no
- * sum, no maximum, no entropy and no count, and a count goes on with increments of 0. */
+ * Tables have as many rows as sizes allow (room.c); a chain of more copies is an index error.  Steps behind the last
+ * copy are idle: their factors are one, and their variables have number 0 alone.  A variable of one value with weight
+ * one changes no sum, no maximum, no entropy and no count, and a count goes on with increments of 0. */
 #include "infer/arith.h"
 #include "infer/chain.h"
 

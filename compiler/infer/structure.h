@@ -38,7 +38,7 @@ Val structure_kl(Context *x, Copy copy);
 Val structure_node_kl(Context *x, Copy copy);
 Val structure_count(Context *x, Copy copy);      /* values that require statements admit */
 Val structure_node_count(Context *x, Copy copy); /* of one node, likewise */
-Val structure_log_support(Context *x, const Edge *e); /* log of the number of all values */
+Val structure_log_support(Context *x, const Edge *e); /* log of the number of all values; x binds the plates */
 /* structure_pick.c: the value of the copy's node in the heaviest structure; in a draw; -1 where empty. */
 Choice structure_mode(Context *x, Copy copy);
 Choice structure_draw(Context *x, Copy copy, Val seed, Val number);

@@ -111,11 +111,9 @@ static void contribute_node_prior(Context *x, void *arg, Contribution *c) {
 /* Of the prior, as far as it is not uniform: summed over the nodes. */
 Val structure_kl(Context *x, Copy copy) {
   Val minus_h = build_1(B(x), IR_NEG, structure_entropy(x, copy));
+  Context y = in_copy(x, copy);
   if (is_uniform(copy.c))
-  {
-    Context y = in_copy(x, copy);
     return where_exists(x, copy, add(x, minus_h, structure_log_support(&y, copy.c->structure->edge)));
-  }
   OfNode o = {copy, WEIGHTS_PRIOR};
   Val cross = reduce_over(x, copy.c->structure->node, ACC_SUM, IR_WIDE, contribute_node_prior, &o);
   return where_exists(x, copy, sub(x, minus_h, cross));
