@@ -69,7 +69,6 @@ static bool derive(Build *b) {
   const Options *o = &b->d->options;
   Diags *refusals;
   Options plain = *o; /* sums are reassociated once, when the sizes that are known have their place */
-  PassOptions passes = {.reassociate = o->reassociate};
   for (uint32_t n = 0; n < b->chosen.model->sizes.n; n++)
     if (b->in.sizes[n] >= 0) plain.reassociate = REASSOCIATE_NEVER;
   Kernel *k = execute_derive(b->d->arena, b->chosen.file, b->chosen.model, &plain, &refusals);
@@ -82,9 +81,7 @@ static bool derive(Build *b) {
                              .triple = o->target,
                              .sizes = fixed_sizes(b, k)};
   b->options.levels = !o->cpu && back_has_levels(o->target);
-  if (b->options.sizes)
-    k = ir_run_passes_with(b->d->arena, pass_specialise(b->d->arena, k, b->options.sizes), &passes, NULL);
-  b->kernel = k;
+  b->kernel = b->options.sizes ? execute_specialise(b->d->arena, k, o, b->options.sizes) : k;
   return true;
 }
 

@@ -46,6 +46,10 @@ static const int64_t *fixed_lengths(Arena *arena, const Kernel *k, const Model *
   return fixed;
 }
 
+Kernel *execute_specialise(Arena *arena, const Kernel *k, const Options *o, const int64_t *sizes) {
+  return ir_run_passes_with(arena, pass_specialise(arena, k, sizes), &(PassOptions){.reassociate = o->reassociate}, NULL);
+}
+
 /* NULL: one thread does it all. */
 static attn_pool *pool_of(int threads) {
   attn_pool *pool = threads != 1 ? pool_create(threads) : NULL;
@@ -57,14 +61,17 @@ static attn_pool *pool_of(int threads) {
 static bool compile(Arena *arena, const Loaded *l, const Model *m, const Options *o, const int64_t *sizes, Program *p) {
   double start = seconds_now();
   Diags *refusals;
+  Options open = *o; /* sums are reassociated once, when the sizes that are known have their place */
+  if (sizes) open.reassociate = REASSOCIATE_NEVER;
   *p = (Program){.file = l, .model = m, .f64 = o->f64};
-  p->kernel = execute_derive(arena, l, m, o, &refusals);
+  p->kernel = execute_derive(arena, l, m, &open, &refusals);
   diag_print(refusals, message_stream());
   if (!p->kernel) return false;
   BackOptions options = execute_back_options(o);
   if (sizes) {
     options.expected = expected_sizes(arena, p->kernel, m, sizes);
     options.sizes = fixed_lengths(arena, p->kernel, m, sizes);
+    p->kernel = execute_specialise(arena, p->kernel, o, options.sizes);
   }
   const char *why = "";
   bool ok = back_compile(arena, p->kernel, &options, &p->code, &why);

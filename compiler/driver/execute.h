@@ -20,6 +20,9 @@ typedef struct Program {
  * refused, as errors at their place. */
 Kernel *execute_derive(Arena *arena, const Loaded *l, const Model *m, const Options *o, Diags **refusals);
 
+/* One derived with REASSOCIATE_NEVER, after all passes, for sizes by place in Kernel.sizes; -1: any. */
+Kernel *execute_specialise(Arena *arena, const Kernel *k, const Options *o, const int64_t *sizes);
+
 /* How a kernel is made under these options. */
 BackOptions execute_back_options(const Options *o);
 
