@@ -5,10 +5,9 @@
 #include "back/tile_pack.h"
 #include "back/whole.h"
 
-static LLVMValueRef is_no_number(Emit *e, LLVMValueRef x) {
-  LLVMValueRef gap = LLVMBuildFSub(e->b, x, x, "");
-  return LLVMBuildFCmp(e->b, LLVMRealUNO, gap, gap, "");
-}
+/* 0 of a number, NaN of anything else; so is the sum of such. */
+static LLVMValueRef gap_of(Emit *e, LLVMValueRef x) { return LLVMBuildFSub(e->b, x, x, ""); }
+static LLVMValueRef is_nan(Emit *e, LLVMValueRef x) { return LLVMBuildFCmp(e->b, LLVMRealUNO, x, x, ""); }
 
 void tile_mark_bad(Tile *t, LLVMValueRef column, LLVMValueRef cond) {
   Emit *e = t->e;
@@ -18,12 +17,9 @@ void tile_mark_bad(Tile *t, LLVMValueRef column, LLVMValueRef cond) {
   LLVMBuildStore(e->b, LLVMBuildOr(e->b, LLVMBuildLoad2(e->b, e->t.i1, t->some_bad, ""), cond, ""), t->some_bad);
 }
 
-static LLVMValueRef number_of(Tile *t, LLVMValueRef x, LLVMValueRef column) {
-  Emit *e = t->e;
-  LLVMValueRef bad = is_no_number(e, x),
-               any = LLVMGetTypeKind(LLVMTypeOf(x)) == LLVMVectorTypeKind ? tile_line_any(t, bad) : bad;
-  tile_mark_bad(t, column, any);
-  return LLVMBuildSelect(e->b, bad, LLVMConstNull(LLVMTypeOf(x)), x, "");
+/* x, or 0 where it is no number. */
+static LLVMValueRef number_of(Emit *e, LLVMValueRef x, LLVMValueRef gap) {
+  return LLVMBuildSelect(e->b, is_nan(e, gap), LLVMConstNull(LLVMTypeOf(x)), x, "");
 }
 
 /* panel[axis / panel_width][column][axis % panel_width] */
@@ -34,7 +30,7 @@ static LLVMValueRef panel_address(Tile *t, LLVMValueRef axis, LLVMValueRef colum
   return plus(e, times(e, line, t->panel_width), LLVMBuildURem(e->b, axis, w, ""));
 }
 
-typedef struct AxisLine { uint32_t acc; LLVMValueRef at; } AxisLine; /* `at`: the column */
+typedef struct AxisLine { uint32_t acc; LLVMValueRef at, gaps; } AxisLine; /* `at`: the column; gaps: cell, their sum */
 
 /* A panel must be numbers. */
 static void put_axis(Tile *t, const void *ctx, LLVMValueRef d) {
@@ -43,8 +39,10 @@ static void put_axis(Tile *t, const void *ctx, LLVMValueRef d) {
   const TileAcc *a = &t->s->accs.at[line->acc];
   const Axis *axis = &a->acc->axes[0];
   pack_set_feature(e, a->acc->body.index[0], axis->lo, axis->hi, d);
-  LLVMValueRef x = number_of(t, tile_line_value(t, a->panel, a->acc->body.index[0]), line->at);
-  tile_put(e, t->acc[line->acc].panel, panel_address(t, d, line->at), x);
+  LLVMValueRef x = tile_line_value(t, a->panel, a->acc->body.index[0]), gap = gap_of(e, x);
+  LLVMValueRef gaps = LLVMBuildLoad2(e->b, t->l.f32, line->gaps, "");
+  LLVMBuildStore(e->b, LLVMBuildFAdd(e->b, gaps, gap, ""), line->gaps);
+  tile_put(e, t->acc[line->acc].panel, panel_address(t, d, line->at), number_of(e, x, gap));
 }
 
 /* Values of the axis in lanes: how many. */
@@ -55,8 +53,11 @@ static LLVMValueRef pack_axis_vectors(Tile *t, uint32_t k, LLVMValueRef at) {
   Val index = a->acc->body.index[0], panel[] = {a->panel};
   ValVec values = {.at = panel, .n = 1};
   LLVMValueRef full = tile_line_full(t, &values, index, e->val[axis->lo], t->acc[k].extent);
-  AxisLine line = {k, at};
-  if (!LLVMIsConstant(full)) pack_vectors(t, full, put_axis, &line);
+  if (LLVMIsConstant(full)) return full;
+  AxisLine line = {k, at, cell_new(e, t->l.f32, "gaps")};
+  LLVMBuildStore(e->b, lanes_float(&t->l, 0), line.gaps);
+  pack_vectors(t, full, put_axis, &line);
+  tile_mark_bad(t, at, tile_line_any(t, is_nan(e, LLVMBuildLoad2(e->b, t->l.f32, line.gaps, ""))));
   return full;
 }
 
@@ -75,7 +76,11 @@ void pack_axis(Tile *t, uint32_t k, const bool *pick, LLVMValueRef at) {
   if (a->panel) {
     IrType type = ir_at(e->k, a->panel)->type;
     x = lane_from(e, op_convert(e, e->val[a->panel], type, IR_WIDE), IR_WIDE);
-    if (type == IR_REAL || type == IR_WIDE) x = number_of(t, x, at);
+    if (type == IR_REAL || type == IR_WIDE) {
+      LLVMValueRef gap = gap_of(e, x);
+      tile_mark_bad(t, at, is_nan(e, gap));
+      x = number_of(e, x, gap);
+    }
   }
   tile_put(e, t->acc[k].panel, panel_address(t, c.index, at), x);
   check_emit(t, body, true, true);
