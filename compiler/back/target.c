@@ -115,19 +115,20 @@ bool back_has_levels(const char *triple) {
   return has;
 }
 
-static LLVMTargetMachineRef create(const char *triple, const char *cpu, const char *features) {
+static LLVMTargetMachineRef create(const BackOptions *o, const char *triple, const char *cpu, const char *features) {
   LLVMTargetRef target;
   char *message = NULL, *normal = LLVMNormalizeTargetTriple(triple);
   if (LLVMGetTargetFromTriple(normal, &target, &message)) ICE("LLVM: %s", message);
-  LLVMTargetMachineRef m = LLVMCreateTargetMachine(target, normal, cpu, features, LLVMCodeGenLevelDefault, LLVMRelocPIC,
-                                                   LLVMCodeModelDefault);
+  LLVMCodeGenOptLevel level = o->optimise ? LLVMCodeGenLevelDefault : LLVMCodeGenLevelNone;
+  LLVMTargetMachineRef m =
+      LLVMCreateTargetMachine(target, normal, cpu, features, level, LLVMRelocPIC, LLVMCodeModelDefault);
   LLVMDisposeMessage(normal);
   return m;
 }
 
-static LLVMTargetMachineRef create_native(const char *triple) {
+static LLVMTargetMachineRef create_native(const BackOptions *o, const char *triple) {
   char *cpu = LLVMGetHostCPUName(), *features = LLVMGetHostCPUFeatures();
-  LLVMTargetMachineRef m = create(triple, cpu, features);
+  LLVMTargetMachineRef m = create(o, triple, cpu, features);
   LLVMDisposeMessage(cpu);
   LLVMDisposeMessage(features);
   return m;
@@ -143,8 +144,8 @@ static LLVMTargetMachineRef machine_for(Arena *arena, const BackOptions *o, cons
     return *why = arena_printf(arena, "unknown CPU '%s'", o->cpu), NULL;
   if (o->cpu && is_native(o->cpu) && !here) return *why = "the CPU of this machine is none of the target's", NULL;
   if (o->levels && arch != ARCH_X86_64) return *why = "only x86-64 has levels to choose from", NULL;
-  if (o->levels || (!o->cpu && !here)) return create(triple, arch_cpu[arch], "");
-  return is_native(o->cpu) ? create_native(triple) : create(triple, o->cpu, "");
+  if (o->levels || (!o->cpu && !here)) return create(o, triple, arch_cpu[arch], "");
+  return is_native(o->cpu) ? create_native(o, triple) : create(o, triple, o->cpu, "");
 }
 
 static void dispose_machine(void *m) { LLVMDisposeTargetMachine(m); }
@@ -196,13 +197,17 @@ static bool tile_target(const char *triple, const char *cpu, const char *feature
                                       "znver1",    "znver2",     "znver3",     "bdver4",    NULL};
   static const char *const halves[] = {"cooperlake",      "sapphirerapids", "emeraldrapids", "graniterapids",
                                        "graniterapids-d", "znver4",         "znver5",        NULL};
+  static const char *const undivided[] = {"skylake-avx512", "skx",           "cascadelake",   "cooperlake",
+                                          "icelake-server", "sapphirerapids", "emeraldrapids", "graniterapids",
+                                          "graniterapids-d", "znver5",        NULL};
   bool told = strstr(features, "avx512f") != NULL; /* a machine's list names what it lacks, too */
   bool avx512 = told ? strstr(features, "+avx512f") && strstr(features, "+avx512dq") : is_one_of(cpu, wide);
   bool avx2 = told ? strstr(features, "+avx2") && strstr(features, "+fma,") : is_one_of(cpu, usual);
   bool neon = !strncmp(triple, "aarch64", 7);
   bool dots = avx512 && (strstr(features, "+avx512bf16") || (!told && is_one_of(cpu, halves)));
   bool widens = neon || (told ? strstr(features, "+f16c") != NULL : avx512 || avx2);
-  *t = (TileTarget){avx512 ? 16 : avx2 ? 8 : 4, avx512 || neon ? 32 : 16, dots, widens};
+  *t = (TileTarget){avx512 ? 16 : avx2 ? 8 : 4, avx512 || neon ? 32 : 16, dots, widens,
+                    avx512 && is_one_of(cpu, undivided)};
   return avx512 || avx2 || neon;
 }
 

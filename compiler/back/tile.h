@@ -287,6 +287,9 @@ void tile_preset(Tile *t, Val v,
 uint32_t tile_mark(const Tile *t);
 void tile_forget(Tile *t, uint32_t mark);
 
+/* LLVM moves no load past this, nor takes from a register what was stored before. */
+void tile_hold_loads(const Tile *t);
+
 /* ---- tile_place.c ------------------------------------------------------------------------------- */
 
 bool tile_place_can(const Tile *t); /* whether the stream's columns may be read in place */

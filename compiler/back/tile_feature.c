@@ -202,9 +202,7 @@ static Points feature_part(Tile *t, uint32_t k, LLVMValueRef n, uint64_t count, 
 
 enum { PIECES = 4 };
 
-/* Loads do not pass here.  Else LLVM loads what all features of a part need before the first of them, more than there
- * are registers, and stores half of it again: a fifth of the time of the features. */
-static void hold_loads(const Tile *t) {
+void tile_hold_loads(const Tile *t) {
   static const char memory[] = "~{memory}";
   LLVMTypeRef type = LLVMFunctionType(LLVMVoidTypeInContext(t->e->cx), NULL, 0, false);
   LLVMValueRef nothing =
@@ -225,7 +223,7 @@ static Points features_beside(Tile *t, uint32_t k, void (*beside)(Tile *t, LLVMV
   Pieces work = pieces_of(t, beside, c.index);
   for (uint32_t n = 0; n < pieces; n++) {
     LLVMValueRef at = plus(e, times(e, c.index, pieces), const_int(e, n));
-    hold_loads(t);
+    tile_hold_loads(t); /* of all features at once: half of them would be stored again, a fifth of the time */
     put_piece(t, &work, n, pieces);
     next = each ? feature_once(t, k, at, &next) : feature_part(t, k, at, (uint64_t)count * pieces, next);
   }

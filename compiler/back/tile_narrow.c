@@ -5,9 +5,11 @@
  *
  * As many columns are summed together as hide the latency of multiply-adds; then squares of sums, rows by columns, are
  * transposed: one shuffle for each vector of eight columns and bit of the rows, where squares of columns and features
- * take that for every vector of features.  Vectors are half those of the processor, if those have 16 lanes: an
- * operation on these takes as long as two, and a broadcast into them a unit of its own.  Rows that are not there repeat
- * the last.
+ * take that for every vector of features.  Rows that are not there repeat the last.
+ *
+ * Of 16 lanes, rows take 8.  Where an operation on 16 takes as long as two on 8, vectors have 8.  Elsewhere they are of
+ * two columns, lanes 2 r and 2 r + 1 being of row r: lines of two columns are interleaved in a buffer, from which an
+ * element of each is broadcast as one of twice its size.
  *
  * Every sum has the terms, and the order, that it has from panels, so the bits are the same. */
 #include "back/tile.h"
@@ -16,10 +18,13 @@
 typedef LLVMValueRef V;
 
 enum {
-  LINES = TILE_FEW,   /* rows, and lanes, and columns that are summed together */
-  OPERANDS = 4,       /* of rows or of columns */
-  RUN = 16,           /* features: a line of the cache */
-  FEATURES_AHEAD = 32 /* columns that are fetched before they are needed */
+  LINES = TILE_FEW,    /* rows, and lanes, and columns that are summed together */
+  WIDE = 2 * LINES,    /* columns that are, if registers hold so many sums */
+  STEM = 4,
+  OPERANDS = 4,        /* of rows or of columns */
+  RUN = 16,            /* features: a line of the cache */
+  PAIRS = WIDE * RUN,  /* floats of that many lines */
+  FEATURES_AHEAD = 32  /* columns that are fetched before they are needed */
 };
 
 /* ---- which streams ---------------------------------------------------------------------------------- */
@@ -52,17 +57,45 @@ V tile_narrow_holds(const Tile *t) {
   return LLVMBuildICmp(t->e->b, LLVMIntSGT, t->rows_in_block, const_int(t->e, LINES / 2), "");
 }
 
-V tile_narrow_floats(const Tile *t, uint32_t k) { return layout_multiply(t->e, t->padded[k], const_int(t->e, LINES)); }
+/* Operands of rows once, and twice each; lines of columns, interleaved. */
+V tile_narrow_floats(const Tile *t, uint32_t k) {
+  V rows = layout_multiply(t->e, t->padded[k], const_int(t->e, 3 * LINES));
+  return layout_add(t->e, rows, const_int(t->e, PAIRS));
+}
+
+static V pairs_at(const Tile *t, uint32_t k) {
+  const TileOperand *o = &t->operand[t->s->features.at[k].row.at[0]];
+  return tile_address(t->e, t->e->t.f32, o->scratch, times(t->e, t->padded[k], 3 * LINES));
+}
+
+static V twice_at(const Tile *t, uint32_t k, V feature) {
+  return times(t->e, plus(t->e, t->padded[k], times(t->e, feature, 2)), LINES);
+}
+
+/* Whether registers hold WIDE sums, and columns are found as these want. */
+static bool takes_wide(const Tile *t) {
+  for (uint32_t k = 0; k < t->s->features.n; k++) {
+    const TileFeature *f = &t->s->features.at[k];
+    StoreType elem = f->col.n == 1 && f->row.n ? ir_at(t->e->k, f->col.at[0])->array->elem : STORE_BOOL;
+    if (elem != STORE_REAL && elem != STORE_F32) return false;
+  }
+  return t->l.n >= WIDE;
+}
+
+static bool takes_pairs(const Tile *t) { return t->e->plan->target.undivided && takes_wide(t); }
 
 /* ---- the rows ---------------------------------------------------------------------------------------- */
 
 static void place_rows(Tile *t, uint32_t k, Val v, V feature) {
   Emit *e = t->e;
   const TileOperand *o = &t->operand[v];
-  V last = minus(e, t->rows_in_block, const_int(e, 1)), to = times(e, feature, LINES);
+  V last = minus(e, t->rows_in_block, const_int(e, 1)), to = times(e, feature, LINES), twice = twice_at(t, k, feature);
   for (uint32_t r = 0; r < LINES; r++) {
     V from = plus(e, LLVMBuildMul(e->b, least(e, const_int(e, r), last), t->padded[k], ""), feature);
-    tile_put(e, o->scratch, plus(e, to, const_int(e, r)), tile_get(e, e->t.f32, o->at, from));
+    V x = tile_get(e, e->t.f32, o->at, from);
+    tile_put(e, o->scratch, plus(e, to, const_int(e, r)), x);
+    for (uint32_t n = 0; n < 2 && takes_pairs(t); n++)
+      tile_put(e, o->scratch, plus(e, twice, const_int(e, 2 * r + n)), x);
   }
 }
 
@@ -78,12 +111,13 @@ void tile_narrow_begin(Tile *t) {
 
 /* ---- sums -------------------------------------------------------------------------------------------- */
 
-enum { WIDE = 2 * LINES, STEM = 4 };
-
-/* n columns with those indices, LINES, or WIDE of them.  bytes: NULL, or from any column to the next; elements then are
+/* n columns with those indices, LINES, or WIDE of them, and sums of `each` in a vector: 1, or 2.  pairs: where each is
+ * 2, the buffer of their lines.  bytes: NULL, or from any column to the next; elements then are
  * found from those of every STEM-th column, `stem`, by what instructions add to an address of themselves: that takes
  * fewer registers.  stem: of the present run's first feature. */
-typedef struct Columns { uint32_t n; V *index, *sum, stem[WIDE / STEM], bytes; } Columns;
+typedef struct Columns { uint32_t n, each; V *index, *sum, pairs, stem[WIDE / STEM], bytes; } Columns;
+
+static uint32_t sums_in(const Columns *at) { return at->n / at->each; }
 
 static void set_place(Tile *t, const TileFeature *f, V column, V d) {
   Emit *e = t->e;
@@ -118,6 +152,47 @@ static void fetch(Tile *t, const TileFeature *f, const Columns *at, V d) {
   }
 }
 
+/* ---- two columns in a vector */
+
+static V alternate(Tile *t, V x, V y) {
+  V from[WIDE];
+  for (unsigned k = 0; k < t->l.n; k++) from[k] = LLVMConstInt(t->l.e->t.i32, k & 1 ? t->l.n + k : k, false);
+  return LLVMBuildShuffleVector(t->e->b, x, y, LLVMConstVector(from, t->l.n), "");
+}
+
+/* Where the pairs of a run's features are: in a vector's quarters of four lanes features stay together, of which the
+ * first two go into one vector of pairs and the others into the next. */
+static uint32_t place_in_pairs(uint32_t v, uint32_t run) {
+  return v * 2 * RUN + (run % 4 / 2) * RUN + run / 4 * 4 + run % 2 * 2;
+}
+
+static V pair_in_buffer(Tile *t, const Columns *at, uint32_t v, uint32_t run) {
+  Emit *e = t->e;
+  V both = tile_get(e, e->t.f64, tile_address(e, e->t.f32, at->pairs, const_int(e, place_in_pairs(v, run))),
+                    const_int(e, 0));
+  Lanes half = lanes_of(e, t->l.n / 2);
+  return LLVMBuildBitCast(e->b, lanes_splat(&half, both), t->l.f32, "");
+}
+
+/* The lines of two columns, from the run's first feature on, feature by feature. */
+static void interleave(Tile *t, const Columns *at) {
+  Emit *e = t->e;
+  for (uint32_t v = 0; v < sums_in(at); v++) {
+    V line[2], from[RUN];
+    for (uint32_t n = 0; n < 2; n++)
+      line[n] = tile_get(e, t->l.f32, column_at(t, at, 2 * v + n, const_int(e, 0)), const_int(e, 0));
+    for (uint32_t part = 0; part < 2; part++) {
+      for (uint32_t k = 0; k < RUN; k++)
+        from[k] = LLVMConstInt(e->t.i32, (k & 1) * RUN + k / 4 * 4 + part * 2 + k % 4 / 2, false);
+      V pairs = LLVMBuildShuffleVector(e->b, line[0], line[1], LLVMConstVector(from, RUN), "");
+      tile_put(e, at->pairs, const_int(e, (v * 2 + part) * RUN), pairs);
+    }
+  }
+  tile_hold_loads(t); /* else they come from the registers, one shuffle each */
+}
+
+/* ---- adding up */
+
 /* (a - b)^2 = (b - a)^2: instructions that read memory take off what they read. */
 static void turn_square(Tile *t, const TileFeature *f) {
   Emit *e = t->e;
@@ -135,21 +210,33 @@ static V element(Tile *t, const Instr *i, const TileFeature *f) {
   return LLVMBuildExtractElement(t->e->b, x, LLVMConstInt(t->e->t.i32, 0, false), "");
 }
 
+static V element_of(Tile *t, const TileFeature *f, const Columns *at, uint32_t c, uint32_t operand, uint32_t run) {
+  V own = at->bytes ? column_at(t, at, c, const_int(t->e, 0)) : NULL;
+  if (own) return tile_get(t->e, t->e->t.f32, own, const_int(t->e, run));
+  return element(t, ir_at(t->e->k, f->col.at[operand]), f);
+}
+
+/* Elements for all lanes of vector `v` of sums. */
+static V elements(Tile *t, const TileFeature *f, const Columns *at, uint32_t v, uint32_t operand, V d, uint32_t run) {
+  if (at->each == 2 && at->bytes) return pair_in_buffer(t, at, v, run);
+  V x[2];
+  for (uint32_t n = 0; n < at->each; n++) {
+    set_place(t, f, at->index[v * at->each + n], d);
+    x[n] = lanes_splat(&t->l, element_of(t, f, at, v * at->each + n, operand, run));
+  }
+  return at->each == 2 ? alternate(t, x[0], x[1]) : x[0];
+}
+
 /* Feature d of a run whose lines of rows, one for each operand, begin there; run: how far from its first. */
 static void add_feature(Tile *t, const TileFeature *f, const Columns *at, V d, const V *lines, uint32_t run) {
   Emit *e = t->e;
   V rows[OPERANDS];
-  for (uint32_t n = 0; n < f->row.n; n++) rows[n] = tile_get(e, t->l.f32, lines[n], const_int(e, (int64_t)run * LINES));
-  for (uint32_t c = 0; c < at->n; c++) {
+  for (uint32_t n = 0; n < f->row.n; n++)
+    rows[n] = tile_get(e, t->l.f32, lines[n], const_int(e, (int64_t)run * LINES * at->each));
+  for (uint32_t c = 0; c < sums_in(at); c++) {
     uint32_t mark = tile_mark(t);
-    set_place(t, f, at->index[c], d);
     for (uint32_t n = 0; n < f->row.n; n++) tile_preset(t, f->row.at[n], rows[n]);
-    for (uint32_t n = 0; n < f->col.n; n++) {
-      const Instr *i = ir_at(e->k, f->col.at[n]);
-      V own = at->bytes ? column_at(t, at, c, const_int(e, 0)) : NULL;
-      V x = own ? tile_get(e, e->t.f32, own, const_int(e, run)) : element(t, i, f);
-      tile_preset(t, f->col.at[n], lanes_splat(&t->l, x));
-    }
+    for (uint32_t n = 0; n < f->col.n; n++) tile_preset(t, f->col.at[n], elements(t, f, at, c, n, d, run));
     turn_square(t, f);
     at->sum[c] = tile_feature_step(t, f, f->loop->accs.at[0], at->sum[c], 0, 0);
     tile_forget(t, mark);
@@ -157,12 +244,13 @@ static void add_feature(Tile *t, const TileFeature *f, const Columns *at, V d, c
 }
 
 /* Features in runs of `run`, from run lo to hi. */
-static void add_runs(Tile *t, const TileFeature *f, Columns *at, V lo, V hi, uint32_t run) {
+static void add_runs(Tile *t, uint32_t k, Columns *at, V lo, V hi, uint32_t run) {
   Emit *e = t->e;
+  const TileFeature *f = &t->s->features.at[k];
   V phi[WIDE], first[WIDE], stem[WIDE / STEM], lines[OPERANDS];
   LLVMBasicBlockRef from = LLVMGetInsertBlock(e->b);
   Count c = count_enter(e, lo, hi);
-  for (uint32_t n = 0; n < at->n; n++) {
+  for (uint32_t n = 0; n < sums_in(at); n++) {
     first[n] = at->sum[n];
     at->sum[n] = phi[n] = LLVMBuildPhi(e->b, t->l.f32, "");
     LLVMAddIncoming(phi[n], &first[n], &from, 1);
@@ -173,18 +261,20 @@ static void add_runs(Tile *t, const TileFeature *f, Columns *at, V lo, V hi, uin
     LLVMAddIncoming(at->stem[n], &stem[n], &from, 1);
   }
   V d = times(e, c.index, run);
-  if (run > 1) fetch(t, f, at, d);
+  if (run > 1 && at->each == 1) fetch(t, f, at, d); /* where it was tried with pairs they took a tenth more time */
+  if (run > 1 && at->each == 2) interleave(t, at);
+  V line = at->each == 2 ? twice_at(t, k, d) : times(e, d, LINES);
   for (uint32_t n = 0; n < f->row.n; n++)
-    lines[n] = tile_address(e, e->t.f32, t->operand[f->row.at[n]].scratch, times(e, d, LINES));
+    lines[n] = tile_address(e, e->t.f32, t->operand[f->row.at[n]].scratch, line);
   for (uint32_t n = 0; n < run; n++) add_feature(t, f, at, plus(e, d, const_int(e, n)), lines, n);
   LLVMBasicBlockRef body = LLVMGetInsertBlock(e->b);
-  for (uint32_t n = 0; n < at->n; n++) LLVMAddIncoming(phi[n], &at->sum[n], &body, 1);
+  for (uint32_t n = 0; n < sums_in(at); n++) LLVMAddIncoming(phi[n], &at->sum[n], &body, 1);
   for (uint32_t n = 0; at->bytes && n < at->n / STEM; n++) {
     V next = tile_address(e, e->t.f32, at->stem[n], const_int(e, run));
     LLVMAddIncoming(at->stem[n], &next, &body, 1);
   }
   count_leave(e, &c);
-  for (uint32_t n = 0; n < at->n; n++) {
+  for (uint32_t n = 0; n < sums_in(at); n++) {
     V out = LLVMBuildPhi(e->b, t->l.f32, "");
     LLVMAddIncoming(out, (V[]){first[n], at->sum[n]}, (LLVMBasicBlockRef[]){from, body}, 2);
     at->sum[n] = out;
@@ -203,8 +293,15 @@ static void set_stems(Tile *t, const TileFeature *f, Columns *at) {
   }
 }
 
+/* sum: of LINES vectors.  Pairs of columns are numbers of twice the size. */
 static void keep_rows(Tile *t, const TileFeature *f, V *sum) {
-  tile_transpose(&t->l, sum);
+  Emit *e = t->e;
+  Lanes lines = lanes_of(e, LINES);
+  bool pairs = t->l.n > LINES;
+  for (uint32_t n = 0; pairs && n < LINES; n++)
+    sum[n] = LLVMBuildBitCast(e->b, sum[n], LLVMVectorType(e->t.f64, LINES), "");
+  tile_transpose(&lines, sum);
+  for (uint32_t n = 0; pairs && n < LINES; n++) sum[n] = LLVMBuildBitCast(e->b, sum[n], t->l.f32, "");
   for (uint32_t r = 0; r < LINES; r++) {
     t->strip = const_int(t->e, r / t->nrow), t->pair_row = times(t->e, t->strip, t->nrow);
     tile_keep_result(t, f->loop->accs.at[0]->result, r % t->nrow, 0, sum[r]);
@@ -215,12 +312,13 @@ static void sums_of(Tile *t, uint32_t k, Columns *at) {
   Emit *e = t->e;
   const TileFeature *f = &t->s->features.at[k];
   V runs = LLVMBuildUDiv(e->b, t->extent[k], const_int(e, RUN), ""), first = t->here_column;
-  for (uint32_t n = 0; n < at->n; n++) at->sum[n] = tile_identity(t, f->loop->accs.at[0]);
+  for (uint32_t n = 0; n < sums_in(at); n++) at->sum[n] = tile_identity(t, f->loop->accs.at[0]);
   set_stems(t, f, at);
-  add_runs(t, f, at, const_int(e, 0), runs, RUN);
+  if (at->each == 2) at->pairs = pairs_at(t, k);
+  add_runs(t, k, at, const_int(e, 0), runs, RUN);
   at->bytes = NULL;
-  add_runs(t, f, at, times(e, runs, RUN), t->extent[k], 1);
-  for (uint32_t n = 0; n < at->n; n += LINES) {
+  add_runs(t, k, at, times(e, runs, RUN), t->extent[k], 1);
+  for (uint32_t n = 0; n < sums_in(at); n += LINES) {
     t->here_column = plus(e, first, const_int(e, n));
     keep_rows(t, f, at->sum + n);
   }
@@ -230,7 +328,7 @@ static void sums_of(Tile *t, uint32_t k, Columns *at) {
 static void columns_from(Tile *t, V first, uint32_t n) {
   Emit *e = t->e;
   V index[WIDE], sum[WIDE], last = minus(e, t->cols_in_block, const_int(e, 1));
-  Columns at = {.n = n, .index = index, .sum = sum};
+  Columns at = {.n = n, .each = t->l.n / LINES, .index = index, .sum = sum};
   for (uint32_t r = 0; r < n; r++) {
     V own = plus(e, first, const_int(e, r));
     index[r] = plus(e, t->first_col, n == WIDE ? own : least(e, own, last));
@@ -238,16 +336,6 @@ static void columns_from(Tile *t, V first, uint32_t n) {
   t->here_column = first;
   for (uint32_t k = 0; k < t->s->features.n; k++) sums_of(t, k, &at);
   t->here_column = NULL;
-}
-
-/* Whether registers hold WIDE sums, and columns are found as these want. */
-static bool takes_wide(const Tile *t) {
-  for (uint32_t k = 0; k < t->s->features.n; k++) {
-    const TileFeature *f = &t->s->features.at[k];
-    StoreType elem = f->col.n == 1 ? ir_at(t->e->k, f->col.at[0])->array->elem : STORE_BOOL;
-    if (elem != STORE_REAL && elem != STORE_F32) return false;
-  }
-  return t->l.n >= WIDE;
 }
 
 /* Columns behind the last one repeat it, up to a whole vector of the sweep. */
@@ -258,12 +346,13 @@ void tile_narrow_features(Tile *t) {
   V wide = takes ? LLVMBuildUDiv(e->b, t->cols_in_block, const_int(e, WIDE), "") : const_int(e, 0);
   V all = times(e, ceil_div(e, t->cols_in_block, single.n), single.n / LINES);
   e->range[t->s->loop->index] = (IndexRange){t->s->loop->lo, t->s->loop->hi};
-  t->l = lanes_of(e, LINES);
+  t->l = lanes_of(e, takes_pairs(t) ? WIDE : LINES);
   if (takes) {
     Count w = count_enter(e, const_int(e, 0), wide);
     columns_from(t, times(e, w.index, WIDE), WIDE);
     count_leave(e, &w);
   }
+  t->l = lanes_of(e, LINES);
   Count c = count_enter(e, times(e, wide, WIDE / LINES), all);
   columns_from(t, times(e, c.index, LINES), LINES);
   count_leave(e, &c);

@@ -47,7 +47,8 @@ static const int64_t *fixed_lengths(Arena *arena, const Kernel *k, const Model *
 }
 
 Kernel *execute_specialise(Arena *arena, const Kernel *k, const Options *o, const int64_t *sizes) {
-  return ir_run_passes_with(arena, pass_specialise(arena, k, sizes), &(PassOptions){.reassociate = o->reassociate}, NULL);
+  PassOptions passes = {.reassociate = o->reassociate};
+  return ir_run_passes_with(arena, pass_specialise(arena, k, sizes), &passes, NULL);
 }
 
 /* NULL: one thread does it all. */

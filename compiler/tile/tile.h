@@ -18,6 +18,7 @@
 typedef struct TileTarget {
   uint32_t lanes, registers;
   bool dots_bf16, widens_f16;
+  bool undivided; /* a vector of 16 lanes is one operation, not two of 8 */
 } TileTarget;
 
 /* A tile: rows x (vectors * lanes) points, of which registers hold rows x (at_once * lanes); at_once divides vectors.
