@@ -11,7 +11,7 @@
 typedef struct BackOptions {
   bool f64;        /* IR_REAL is double; else float */
   const char *cpu; /* "native" or NULL: this machine; else a CPU name LLVM knows */
-  bool optimise;   /* run the IR passes; off only to debug */
+  bool optimise;   /* off: code that is made in half the time and is slow, to debug and for tests */
   bool tile;       /* compute streams in register tiles where their form allows it; f32 only */
   const char *triple;   /* NULL: this machine; else as back_target_known, and cpu NULL is the oldest of its kind */
   bool sanitize; /* LLVM's AddressSanitizer on the code; for kernels in memory, of a build that has it (base/asan.h), no

@@ -84,7 +84,7 @@ double rig_real(const Rig *r, uint32_t out, int64_t at) {
 void rig_compile(Rig *r) {
   const char *why = ir_verify(r->b.k);
   if (why) die(why);
-  BackOptions options = {.f64 = r->f64, .cpu = r->cpu, .optimise = true, .sizes = r->fixed};
+  BackOptions options = {.f64 = r->f64, .cpu = r->cpu, .optimise = !r->f64, .sizes = r->fixed};
   if (!back_compile(&r->arena, r->b.k, &options, &r->c, &why)) die(why);
 }
 
