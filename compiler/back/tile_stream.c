@@ -162,10 +162,6 @@ static void sweep_whole(Tile *t, V tile) {
 
 static void sweep_tile(Tile *t, V tile) {
   Emit *e = t->e;
-  if (t->s->shape.hosts) {
-    sweep_cut(t, tile);
-    return;
-  }
   LLVMBasicBlockRef done = block_new(e, "swept"),
                     cut = block_when(e, both(e, is_full(t, tile), negate(e, some_are_bad(t))), "whole");
   sweep_whole(t, tile);
