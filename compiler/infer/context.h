@@ -277,6 +277,9 @@ bool component_depends_on_latents(const Component *c);
 /* Where arrays of a component are filled: the top, or the stage if it depends on latents.  The arrays are the kernel's.
  */
 Region *stage_of(const Derive *d, const Component *c);
+/* An array that was made for a term: NULL if there is none yet; staged: it depends on latents. */
+Array *kept_array(const Derive *d, const Term *of);
+void keep_array(Derive *d, const Term *of, Array *a, bool staged);
 /* What is kept of a component holds at this number: of the state of the latents if it depends on them, else 0. */
 uint32_t stage_number(const Derive *d, const Component *c);
 void forget_stage(Derive *d); /* a new state of the latents: the next number; what is kept without one is dropped */

@@ -48,12 +48,11 @@ static Term *greatest(Arena *a, const Term *t) {
   return NULL;
 }
 
-/* A none that is used makes the whole weight 1: no count tells that. */
-static bool may_use_none(const Term *t) {
+bool may_count_none(const Term *t) {
   if (t->kind == TERM_EDGE) return t->edge->or_none;
   bool looks = t->kind == TERM_OP && (t->op == OP_EQ || t->op == OP_NE);
   for (uint32_t i = 0; i < t->args.n; i++)
-    if (!(looks && t->args.at[i]->kind == TERM_EDGE) && may_use_none(t->args.at[i])) return true;
+    if (!(looks && t->args.at[i]->kind == TERM_EDGE) && may_count_none(t->args.at[i])) return true;
   return false;
 }
 
@@ -249,7 +248,7 @@ static const char *count_one(Plan *p, Component *c, const Weight *w, const Term 
       return "counts another property of the same copies for every value of an index";
   if (!is_zero_or_one(sum->args.at[0]) && (sum->type != TYPE_INT || !greatest(p->arena, sum->args.at[0])))
     return "sums values of copies that are not whole numbers between 0 and a size";
-  if (may_use_none(sum->args.at[0])) return "counts copies that may be none by more than == and !=";
+  if (may_count_none(sum->args.at[0])) return "counts copies that may be none by more than == and !=";
   if (!stands_beside(c, r, (uint32_t)plate)) return "counts copies of other plates than those it stands in";
   if (c->plates.at[plate]->range.kind != RANGE_INTERVAL) return "counts along a row of a graph";
   if (c->chain && c->chain->step != (uint32_t)plate) return "joins copies along a second plate";

@@ -5,6 +5,7 @@
  *   independence           product.c
  *   linearity              linear.c
  *   distributivity         distribute.c
+ *   convolution            convolve.c
  *   conditioning, sifting  condition.c
  * in this order, until nothing unknown is left.  An indicator is a 0/1 value, P[c] = E[1(c)].  mention.c tells which
  * copies a bracket mentions; it is 0 if a component among them is empty (exist.c): linearity is used under the
@@ -66,6 +67,8 @@ Val expect(Context *x, const Term *t) {
   }
   const Term *parts = m.under_binder ? distributed(x, t) : NULL;
   if (parts) return expect(x, parts);
+  Val counted = m.list.n ? 0 : expect_convolved(x, t);
+  if (counted) return counted;
   if (!m.list.n)
     return refuse_query(x, t->span, "the expectation of this function of many copies has no streaming form yet");
   const Mention *next = is_choice_pending(x, t) ? find_partly_known(x, &m) : NULL;

@@ -82,10 +82,19 @@ Val condition(Context *x, const Mention *m, const Term *t);
  * it is no such. */
 const Term *distributed(Context *x, const Term *t);
 
+/* ---- convolve.c -------------------------------------------------------------------------------------------------- */
+
+/* E of a function of a sum of 0/1 terms of independent copies; 0: t is no such. */
+Val expect_convolved(Context *x, const Term *t);
+
 /* ---- linear.c --------------------------------------------------------------------------------------------------- */
 
 /* May t itself be none, as the copy of an edge may?  What uses it is then 0 as a whole, not in parts. */
 bool may_be_none(const Term *t);
+/* Are copies that t names different for different values of j? */
+bool names_copies_apart(const Term *t, const Index *j);
+/* Does t name copies by variables of sums and products alone, and none that weights join to others? */
+bool all_under_binder(Context *x, const Term *t);
 /* E pushed through the outermost operation, or 0 where no law of linearity applies.  A sum whose bounds are not known
  * is left to conditioning if there is something to condition on. */
 Val expect_linear(Context *x, const Term *t, bool conditionable);

@@ -26,7 +26,7 @@ static void contribute_expectation(Context *x, void *arg, Contribution *c) {
 
 /* Copies named by the variable of a product are different for different values of it if it is itself one of
  * their indices. */
-static bool names_copies_apart(const Term *t, const Index *j) {
+bool names_copies_apart(const Term *t, const Index *j) {
   if (t->kind == TERM_EDGE && term_mentions_index(t, j)) {
     for (uint32_t i = 0; i < t->args.n; i++)
       if (t->args.at[i]->kind == TERM_INDEX && t->args.at[i]->index == j) return true;
@@ -37,7 +37,7 @@ static bool names_copies_apart(const Term *t, const Index *j) {
   return true;
 }
 
-static bool all_under_binder(Context *x, const Term *t) {
+bool all_under_binder(Context *x, const Term *t) {
   Mentions m = mentions_of(x, t);
   for (uint32_t i = 0; i < m.reached_in.n; i++)
     if (m.reached_in.at[i]->structure || m.reached_in.at[i]->network || m.reached_in.at[i]->chain)

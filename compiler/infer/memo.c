@@ -118,6 +118,18 @@ Array *memo(Context *x, Component *c, const void *key, const Term *term, const I
   return a;
 }
 
+Array *kept_array(const Derive *d, const Term *of) {
+  for (const Memo *m = d->memos; m; m = m->next)
+    if (!m->c && term_equal(m->term, of)) return m->array;
+  return NULL;
+}
+
+void keep_array(Derive *d, const Term *of, Array *a, bool staged) {
+  Memo *m = NEW(d->arena, Memo);
+  *m = (Memo){.term = of, .array = a, .staged = staged, .next = d->memos};
+  d->memos = m;
+}
+
 Val memo_load(Context *x, Array *a, Copy copy, const IndexVec *axes) {
   Context top = {.d = x->d};
   Val *place = NEW_ARRAY(x->d->arena, Val, a->rank);

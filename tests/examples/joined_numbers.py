@@ -53,6 +53,34 @@ def chain_trial(label, u, w, precision, log_w=0.0):
     return Trial(label, CHAIN, dict(u=u, w=w), want, log_w=log_w)
 
 
+TALLY = """model m(N) {
+  data s: [N]
+  for j in N { edge a in bit
+    potential exp(s[j] * a) }
+  out law[k in 0..N + 1] = P[sum(j in N) a[j] == k]
+  out most = P[sum(j in N) a[j] >= N - 1]
+  out share = E[1 / (1 + sum(j in N) a[j])]
+}
+"""
+
+
+@check
+def how_many_of_independent_bits(precision, rng):
+    """Binomial where all are alike, far into its tail; of a few by convolution."""
+    for n, logit in [(1000, 0.0), (300, -3.0), (1, 0.4)]:
+        s = typed(np.full(n, logit), precision)
+        p = 1 / (1 + np.exp(-float(s[0])))
+        law = np.array([float(comb(n, k)) * p**k * (1 - p)**(n - k) if p else 0 for k in range(n + 1)])
+        want = dict(law=law, most=law[n - 1:].sum(), share=(1 - (1 - p)**(n + 1)) / ((n + 1) * p))
+        yield Trial(f"{n} of logit {logit}", TALLY, dict(s=s), want)
+    s = typed(rng.normal(size=50) * 3, precision)
+    law = np.ones(1)
+    for q in 1 / (1 + np.exp(-s.astype(float))):
+        law = np.convolve(law, [1 - q, q])
+    want = dict(law=law, most=law[49:].sum(), share=(law / (1 + np.arange(51))).sum())
+    yield Trial("50 of several", TALLY, dict(s=s), want)
+
+
 RAGGED = """model m(B, T, L) {
   data u: [B, T, L], w: [L, L], length: int[B]
   for b in B {
