@@ -53,6 +53,12 @@ static Val expect_reduce(Context *x, const Term *t) {
   return refuse_query(x, t->span, "the expectation of this function of many copies has no streaming form yet");
 }
 
+/* 1 - E[c] where all that c mentions exists; it is 0 elsewhere, as E[c] is. */
+static Val expect_not(Context *x, const Term *c) {
+  Val v = build_2(B(x), IR_SUB, wide(x, 1), build_convert(B(x), expect(x, c), IR_WIDE)), exists = exists_all(x, c);
+  return exists ? build_select(B(x), exists, v, wide(x, 0)) : v;
+}
+
 Val expect_linear(Context *x, const Term *t, bool conditionable) {
   Builder *b = B(x);
   if (t->kind == TERM_REDUCE) return conditionable && range_unresolved(x, &t->index->range) ? 0 : expect_reduce(x, t);
@@ -65,7 +71,7 @@ Val expect_linear(Context *x, const Term *t, bool conditionable) {
     return build_2(b, t->op == OP_ADD ? IR_ADD : IR_SUB, p, q);
   }
   case OP_NEG: return build_1(b, IR_NEG, build_convert(b, expect(x, t->args.at[0]), IR_WIDE));
-  case OP_NOT: return build_2(b, IR_SUB, wide(x, 1), build_convert(b, expect(x, t->args.at[0]), IR_WIDE));
+  case OP_NOT: return conditionable && mentions_of(x, t).reached ? 0 : expect_not(x, t->args.at[0]);
   case OP_TO_REAL: return t->args.at[0]->kind == TERM_EDGE ? 0 : expect(x, t->args.at[0]);
   case OP_DIV:
     if (unresolved(x, t->args.at[1]) || may_be_none(t->args.at[1])) return 0;
