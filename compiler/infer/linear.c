@@ -102,9 +102,27 @@ static bool is_choice(Context *x, const Term *t) {
   return (t->kind == TERM_IF && is_known_here(x, t->args.at[0])) || left_is_known(x, t);
 }
 
+/* How what is known may decide a condition, whatever the rest of it is (exist.c). */
+enum { MAY_HOLD = 1, MAY_FAIL = 2 };
+
+static unsigned may_decide(Context *x, const Term *t) {
+  if (is_known_here(x, t)) return MAY_HOLD | MAY_FAIL;
+  if (t->kind != TERM_OP || (t->op != OP_NOT && !is_logic(t))) return 0;
+  unsigned left = may_decide(x, t->args.at[0]);
+  if (t->op == OP_NOT) return (left & MAY_HOLD ? MAY_FAIL : 0) | (left & MAY_FAIL ? MAY_HOLD : 0);
+  return left & (t->op == OP_OR ? MAY_HOLD : MAY_FAIL);
+}
+
 /* What t mentions whatever its conditions choose. */
 static void collect_certain(Context *x, Mentions *m, const Term *t) {
   if (is_choice(x, t)) return;
+  if (t->kind == TERM_IF) {
+    unsigned decides = may_decide(x, t->args.at[0]);
+    collect_certain(x, m, t->args.at[0]);
+    if (!(decides & MAY_FAIL)) collect_certain(x, m, t->args.at[1]);
+    if (!(decides & MAY_HOLD)) collect_certain(x, m, t->args.at[2]);
+    return;
+  }
   if (t->kind == TERM_EDGE || t->kind == TERM_REDUCE) {
     collect(x, m, t);
     return;
