@@ -15,44 +15,40 @@ enum { FOUR = 4 };
 
 ALWAYS int64_t at_most_four(int64_t n) { return n < FOUR ? n : FOUR; }
 
-/* close_KIND(row, k): the k-th of them is taken in; its pivot.  V is a vector of eight of REAL, B of as many whole
- * numbers WHOLE. */
-#define CLOSE(KIND, REAL, V, B, WHOLE)                                          \
-  ALWAYS REAL close_##KIND(V *row, int64_t k) {                                 \
-    V r = row[k];                                                               \
-    REAL d = r[FOUR];                                                           \
-    UNROLLED(4) for (int64_t j = k + 1; j < FOUR; j++) d += r[j];               \
-    B others = (B)((B){0, 1, 2, 3, 4, 5, 6, 7} != (B){0} + (WHOLE)k);           \
-    V one = (V){0} + 1;                                                         \
-    r = (V)((others & (B)r) | (~others & (B)one)) * (1 / d);                    \
-    UNROLLED(4) for (int64_t i = 0; i < FOUR; i++) {                            \
-      V x = row[i];                                                             \
-      V to = (V)(others & (B)x) + x[k] * r;                                     \
-      row[i] = to;                                                              \
-    }                                                                           \
-    row[k] = r;                                                                 \
-    return d;                                                                   \
+/* The k-th of them is taken in; its pivot. */
+ALWAYS double close_double(Vec *row, int64_t k) {
+  Vec r = row[k];
+  double d = r[FOUR];
+  UNROLLED(4) for (int64_t j = k + 1; j < FOUR; j++) d += r[j];
+  Bits others = (Bits)((Bits){0, 1, 2, 3, 4, 5, 6, 7} != (Bits){0} + (uint64_t)k);
+  Vec one = (Vec){0} + 1;
+  r = (Vec)((others & (Bits)r) | (~others & (Bits)one)) * (1 / d);
+  UNROLLED(4) for (int64_t i = 0; i < FOUR; i++) {
+    Vec x = row[i];
+    Vec to = (Vec)(others & (Bits)x) + x[k] * r;
+    row[i] = to;
   }
-CLOSE(double, double, Vec, Bits, uint64_t)
+  row[k] = r;
+  return d;
+}
 
-/* transpose_KIND(x): eight by eight, V a vector of eight, MIX its lanes of two. */
-#define TRANSPOSE(KIND, V, MIX)                              \
-  ALWAYS void transpose_##KIND(V *x) {                       \
-    for (int l = 0; l < EIGHT; l += 2) {                     \
-      V a = x[l], b = x[l + 1];                              \
-      x[l] = MIX(a, b, 0, 8, 2, 10, 4, 12, 6, 14);           \
-      x[l + 1] = MIX(a, b, 1, 9, 3, 11, 5, 13, 7, 15);       \
-    }                                                        \
-    for (int l = 0; l < EIGHT; l += l % 4 == 1 ? 3 : 1) {    \
-      V a = x[l], b = x[l + 2];                              \
-      x[l] = MIX(a, b, 0, 1, 8, 9, 4, 5, 12, 13);            \
-      x[l + 2] = MIX(a, b, 2, 3, 10, 11, 6, 7, 14, 15);      \
-    }                                                        \
-    for (int l = 0; l < 4; l++) {                            \
-      V a = x[l], b = x[l + 4];                              \
-      x[l] = MIX(a, b, 0, 1, 2, 3, 8, 9, 10, 11);            \
-      x[l + 4] = MIX(a, b, 4, 5, 6, 7, 12, 13, 14, 15);      \
-    }                                                        \
+/* Eight by eight. */
+ALWAYS void transpose_double(Vec *x) {
+  for (int l = 0; l < EIGHT; l += 2) {
+    Vec a = x[l], b = x[l + 1];
+    x[l] = LANES(a, b, 0, 8, 2, 10, 4, 12, 6, 14);
+    x[l + 1] = LANES(a, b, 1, 9, 3, 11, 5, 13, 7, 15);
   }
+  for (int l = 0; l < EIGHT; l += l % 4 == 1 ? 3 : 1) {
+    Vec a = x[l], b = x[l + 2];
+    x[l] = LANES(a, b, 0, 1, 8, 9, 4, 5, 12, 13);
+    x[l + 2] = LANES(a, b, 2, 3, 10, 11, 6, 7, 14, 15);
+  }
+  for (int l = 0; l < 4; l++) {
+    Vec a = x[l], b = x[l + 4];
+    x[l] = LANES(a, b, 0, 1, 2, 3, 8, 9, 10, 11);
+    x[l + 4] = LANES(a, b, 4, 5, 6, 7, 12, 13, 14, 15);
+  }
+}
 
 #endif

@@ -249,8 +249,6 @@ ALWAYS void what_is_left(const Inverse *t, int64_t i, int64_t j, const Vec *own,
   }
 }
 
-TRANSPOSE(double, Vec, LANES)
-
 /* Of rows i .. i + rows, at most EIGHT, arc becomes the weights of choices, sum and mean of the log weight their sums.
  * False: too little left. */
 ALWAYS bool choices_of_rows(Inverse *t, int64_t i, int64_t rows) {

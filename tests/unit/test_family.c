@@ -369,8 +369,10 @@ Test(family, trees_in_single_precision) {
   static const double width[] = {0.5, 1, 2, 3, 5};
   int kept = 0;
   double worst = 0;
-  for (int64_t n = 1; n <= 64; n += n < 20 ? 1 : 11)
+  static const int64_t larger[] = {31, 32, 33, 40, 47, 48, 49, 64, 65, 79, 80, 96, 97};
+  for (int64_t at = 1; at <= 20 + 13; at++)
     for (int64_t seed = 0; seed < 40; seed++) {
+      int64_t n = at <= 20 ? at : larger[at - 21];
       Problem p = problem(seed % 2 ? FOREST : TREE, n, n);
       uint64_t state = (uint64_t)(1000 * n + seed);
       size_t cells = (size_t)(n * (n + 1));
