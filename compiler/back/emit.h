@@ -87,6 +87,7 @@ typedef struct Emit {
   LLVMValueRef *val;        /* by Val; NULL: not emitted in this function */
   IndexRange *range;        /* by Val: what the variable of an emitted loop or axis runs over */
   ArrayPlace *place;        /* by Array.id */
+  uint32_t *own;            /* by Array.id: how many leading dimensions an iteration has to itself, see own.c */
   VEC(Span) sites;
   unsigned beside;          /* how many iterations of a loop outside tiles are computed side by side; 0: one */
   unsigned level_beside[LEVELS];
@@ -181,6 +182,10 @@ void reduction_add(Emit *e, Reduction *r, bool seed);
 /* Runs the axis regions of an element that is not added, for their checks. */
 void reduction_pass_over(Emit *e, Reduction *r, bool seed);
 void reduction_end(Emit *e, Reduction *r);
+
+/* ---- own.c -------------------------------------------------------------------------------------- */
+
+void own_find(Emit *e); /* sets own */
 
 /* ---- layout.c ----------------------------------------------------------------------------------- */
 

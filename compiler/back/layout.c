@@ -3,7 +3,7 @@
  * TEMP and LOCAL arrays are laid out one after another, C order, in the order of Kernel.arrays; their dimensions
  * follow from the sizes alone, so that the workspace function computes the same layout from the same code.  What one
  * thread writes before others read it comes first and exists once: TEMP arrays, and LOCAL arrays outside parallel
- * loops.  LOCAL arrays that are an iteration's own exist once a thread. */
+ * loops.  LOCAL arrays that are an iteration's own exist once a thread, and so do parts of TEMP arrays (own.c). */
 #include "back/emit.h"
 #include "back/tile.h"
 
@@ -52,14 +52,15 @@ LLVMValueRef layout_size(Emit *e, Val v) {
   return e->val[v] = emit_op(e, i);
 }
 
-/* Dimensions and strides, C order; returns the bytes, 0 where a dimension is not positive. */
+/* Dimensions and strides, C order, those of an iteration's own part; its bytes, 0 where a dimension is not positive. */
 static LLVMValueRef layout_array(Emit *e, const Array *a) {
   ArrayPlace *p = array_place_in(e, a);
   LLVMValueRef bytes = const_int(e, array_stored_bytes(e, a->elem)), stride = const_int(e, 1);
   for (uint32_t n = a->rank; n-- > 0;) {
     LLVMValueRef dim = layout_size(e, a->dims[n]);
     p->dim[n] = op_extreme(e, IR_INT, true, dim, const_int(e, 0));
-    p->stride[n] = stride;
+    p->stride[n] = n < e->own[a->id] ? const_int(e, 0) : stride;
+    if (n < e->own[a->id]) continue;
     stride = LLVMBuildMul(e->b, stride, p->dim[n], "");
     bytes = layout_multiply(e, bytes, p->dim[n]);
   }
@@ -67,14 +68,16 @@ static LLVMValueRef layout_array(Emit *e, const Array *a) {
   return LLVMBuildAnd(e->b, padded, const_int(e, -LINE), "");
 }
 
-static bool is_shared(const Array *a) { return a->kind == ARRAY_TEMP || is_alone(a->home); }
+static bool is_shared(const Emit *e, const Array *a) {
+  return !e->own[a->id] && (a->kind == ARRAY_TEMP || is_alone(a->home));
+}
 
 /* data holds the offset until layout_place. */
 static LLVMValueRef layout_part(Emit *e, bool shared) {
   LLVMValueRef total = const_int(e, 0);
   for (uint32_t n = 0; n < e->k->arrays.n; n++) {
     const Array *a = e->k->arrays.at[n];
-    if (!laid_out(a) || is_shared(a) != shared) continue;
+    if (!laid_out(a) || is_shared(e, a) != shared) continue;
     LLVMValueRef bytes = layout_array(e, a);
     array_place_in(e, a)->data = total;
     total = layout_add(e, total, bytes);
@@ -107,7 +110,7 @@ void layout_place(Emit *e, const Layout *l, LLVMValueRef thread) {
     const Array *a = e->k->arrays.at[n];
     if (!laid_out(a)) continue;
     LLVMValueRef offset = LLVMBuildAdd(e->b, skip, e->place[a->id].data, "");
-    if (!is_shared(a)) offset = LLVMBuildAdd(e->b, offset, own, "");
+    if (!is_shared(e, a)) offset = LLVMBuildAdd(e->b, offset, own, "");
     e->place[a->id].data = LLVMBuildGEP2(e->b, e->t.i8, e->workspace, &offset, 1, a->name);
   }
   LLVMValueRef tiles = LLVMBuildAdd(e->b, LLVMBuildAdd(e->b, skip, own, ""), l->local, "");

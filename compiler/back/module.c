@@ -255,6 +255,7 @@ void emit_begin(Emit *e) {
   e->val = NEW_ARRAY(e->arena, LLVMValueRef, e->k->instrs.n);
   e->range = NEW_ARRAY(e->arena, IndexRange, e->k->instrs.n);
   e->place = NEW_ARRAY(e->arena, ArrayPlace, e->k->arrays.n);
+  own_find(e);
   open_module(e);
   machine_names(e);
   create_builders(e);

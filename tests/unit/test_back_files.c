@@ -53,10 +53,32 @@ static bool agrees(const char *name, uint64_t seed) {
 }
 
 Test(back_files, agree_with_the_evaluator, .timeout = 300) {
-  static const char *const names[] = {"attention", "dead", "fuse", "seed", "steps", "solve"};
-  for (int n = 0; n < 6; n++) {
+  static const char *const names[] = {"attention", "dead", "fuse", "seed", "steps", "solve", "own"};
+  for (int n = 0; n < 7; n++) {
     int done = 0;
     for (uint64_t seed = 1; seed <= 16; seed++) done += agrees(names[n], seed);
     cr_expect(done > 0, "%s never ran", names[n]);
   }
+}
+
+/* Bytes of the workspace of a kernel of B trees of N nodes, for `threads`. */
+static size_t bytes_of_trees(const char *name, int64_t trees, int64_t nodes, int threads) {
+  Arena arena;
+  arena_init(&arena, NULL);
+  Compiled *c = NULL;
+  const char *why = NULL;
+  cr_assert(back_compile(&arena, read_file(&arena, name), &(BackOptions){0}, &c, &why), "%s", why);
+  size_t bytes = c->workspace((int64_t[]){trees, nodes}, threads);
+  back_dispose(c);
+  arena_free(&arena);
+  return bytes;
+}
+
+/* Of own.air three arrays are an iteration's own, two with N (N + 1) numbers and two with 2; one is kept of all. */
+Test(back_files, what_is_an_iterations_own_lies_once_a_thread) {
+  size_t one = bytes_of_trees("own", 1, 8, 1), more = bytes_of_trees("own", 65, 8, 1);
+  cr_expect_eq(more - one, 64 * 8 * 9 * sizeof(double));
+  size_t each = bytes_of_trees("own", 65, 8, 2) - more, work = 2 * (2400 + 38 * 64) * sizeof(double);
+  cr_expect_eq(each, 2 * 8 * 9 * sizeof(double) + 2 * 64 + work, "%zu", each);
+  cr_expect_gt(bytes_of_trees("solve", 65, 8, 1) - bytes_of_trees("solve", 1, 8, 1), 64 * 2 * 8 * 9 * sizeof(double));
 }
