@@ -75,11 +75,21 @@ static bool constant(const Emit *e, Val v, int64_t *value) {
   return i->op == IR_CONST && i->type == IR_INT;
 }
 
-/* Whether x <= y is plain: equal, constants, or one argument of a minimum or maximum decides. */
+/* Whether y = x + c, c at least `least`.  (Sums of sizes: arrays so long that these overflow do not exist.) */
+static bool is_more(const Emit *e, Val x, Val y, int64_t least) {
+  const Instr *i = ir_at(e->k, y);
+  int64_t c;
+  if (i->op != IR_ADD) return false;
+  return (i->arg[0] == x && constant(e, i->arg[1], &c) && c >= least) ||
+         (i->arg[1] == x && constant(e, i->arg[0], &c) && c >= least);
+}
+
+/* Whether x <= y is plain: equal, constants, more, or one argument of a minimum or maximum decides. */
 static bool at_most(const Emit *e, Val x, Val y) {
   const Instr *i = ir_at(e->k, x), *j = ir_at(e->k, y);
   int64_t a, b;
   if (x == y || (constant(e, x, &a) && constant(e, y, &b) && a <= b)) return true;
+  if (i->op == IR_SIZE && is_more(e, x, y, 0)) return true;
   if (i->op == IR_MIN && (at_most(e, i->arg[0], y) || at_most(e, i->arg[1], y))) return true;
   return j->op == IR_MAX && (at_most(e, x, j->arg[0]) || at_most(e, x, j->arg[1]));
 }
@@ -104,6 +114,7 @@ bool array_within(const Emit *e, Val index, Val dim) {
   const Instr *i = ir_at(e->k, index);
   int64_t v, d;
   if (constant(e, index, &v)) return constant(e, dim, &d) && v >= 0 && v < d;
+  if (i->op == IR_SIZE) return is_more(e, index, dim, 1);
   const IndexRange *r = &e->range[index];
   return i->op == IR_INDEX && not_negative(e, r->lo) && ends_within(e, r->lo, r->hi, dim);
 }

@@ -13,6 +13,7 @@ LLVMValueRef array_run_holds(Emit *e, const Instr *i, uint32_t along, LLVMValueR
   const ArrayPlace *p = &e->place[i->array->id];
   LLVMValueRef all = LLVMBuildICmp(e->b, LLVMIntEQ, p->stride[along], const_int(e, 1), "");
   for (uint32_t n = 0; n < i->narg; n++) {
+    if (n != along && array_within(e, i->arg[n], i->array->dims[n])) continue;
     LLVMValueRef first = n == along ? lo : e->val[i->arg[n]],
                  last = n == along ? hi : LLVMBuildAdd(e->b, first, const_int(e, 1), "");
     all = LLVMBuildAnd(e->b, all, LLVMBuildICmp(e->b, LLVMIntSGE, first, const_int(e, 0), ""), "");

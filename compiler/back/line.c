@@ -75,12 +75,10 @@ static void one_step(Line *n, V at, uint32_t vectors, LineFn step, void *arg) {
   step(n, vectors, arg);
 }
 
-/* Lanes of the vector at `at` that lie before hi. */
+/* Lanes of the vector at `at` that lie before hi, which is less than a step away. */
 static V lanes_before(Line *n, V at, V hi) {
   Emit *e = n->e;
-  V left = LLVMBuildSub(e->b, hi, at, "");
-  V few = op_extreme(e, IR_INT, false, left, const_int(e, (int64_t)n->l.n));
-  V narrow = lanes_splat(&n->l, LLVMBuildTrunc(e->b, few, e->t.i32, ""));
+  V narrow = lanes_splat(&n->l, LLVMBuildTrunc(e->b, LLVMBuildSub(e->b, hi, at, ""), e->t.i32, ""));
   return LLVMBuildICmp(e->b, LLVMIntSLT, lanes_iota(&n->l, e->t.i32), narrow, "");
 }
 

@@ -64,16 +64,34 @@ static Val fold_wide_consts(Builder *b, IrOp op, double x, double y) {
   return 0;
 }
 
+/* Variables of loops lie in their ranges: 1: x < y, 0: x >= y, -1: not known. */
+static int is_below(const Builder *b, Val x, Val y) {
+  const Loop *l = ir_at(b->k, x)->op == IR_INDEX ? ir_at(b->k, x)->loop : NULL;
+  if (!l) return -1;
+  const Instr *lo = ir_at(b->k, l->lo), *bound = ir_at(b->k, y);
+  if (l->hi == y) return 1;
+  return l->lo == y || (lo->op == IR_CONST && bound->op == IR_CONST && lo->integer >= bound->integer) ? 0 : -1;
+}
+
+static Val fold_range(Builder *b, IrOp op, Val x, Val y) {
+  bool mirrored = op == IR_GT || op == IR_LE;
+  if (!mirrored && op != IR_LT && op != IR_GE) return 0;
+  int below = mirrored ? is_below(b, y, x) : is_below(b, x, y);
+  return below < 0 ? 0 : build_bool(b, below == (op == IR_LT || op == IR_GT));
+}
+
 static Val fold_2(Builder *b, IrOp op, Val x, Val y) {
   if ((op == IR_EQ || op == IR_NE) && (differ_by_constant(b, x, y) || differ_by_constant(b, y, x)))
     return build_bool(b, op == IR_NE);
   if (is_const(b, x, IR_INT) && is_const(b, y, IR_INT))
     return fold_int_consts(b, op, ir_at(b->k, x)->integer, ir_at(b->k, y)->integer);
   if (is_const(b, x, IR_WIDE) && is_const(b, y, IR_WIDE)) {
-    Val folded = fold_wide_consts(b, op, ir_at(b->k, x)->number, ir_at(b->k, y)->number);
-    if (folded) return folded;
+    Val folded_wide = fold_wide_consts(b, op, ir_at(b->k, x)->number, ir_at(b->k, y)->number);
+    if (folded_wide) return folded_wide;
   }
   bool ints = ir_at(b->k, x)->type == IR_INT;
+  Val folded = fold_range(b, op, x, y);
+  if (folded) return folded;
   switch ((int)op) {
   case IR_ADD: return is_int(b, x, 0) ? y : is_int(b, y, 0) ? x : 0;
   case IR_SUB: return is_int(b, y, 0) ? x : ints && x == y ? build_int(b, 0) : 0;

@@ -91,6 +91,33 @@ Test(ir, what_the_builder_makes_comes_back) {
   arena_free(&a);
 }
 
+Test(ir, variables_of_loops_lie_in_their_ranges) {
+  Arena a;
+  arena_init(&a, NULL);
+  Builder b;
+  build_init(&b, &a, "ranges");
+  vec_push(&a, &b.k->sizes, "N");
+  vec_push(&a, &b.k->sizes, "M");
+  Val n = build_size(&b, 0), m = build_size(&b, 1), one = build_int(&b, 1), two = build_int(&b, 2);
+  Array *o = build_array(&b, ARRAY_OUT, "o", STORE_REAL, 1, &n);
+  Loop *l = build_open(&b, LOOP_PAR, one, n);
+  Val i = l->index, yes = build_bool(&b, true), no = build_bool(&b, false), zero = build_int(&b, 0);
+  cr_expect_eq(build_2(&b, IR_LT, i, n), yes);
+  cr_expect_eq(build_2(&b, IR_GT, n, i), yes);
+  cr_expect_eq(build_2(&b, IR_GE, i, n), no);
+  cr_expect_eq(build_2(&b, IR_LE, n, i), no);
+  cr_expect_eq(build_2(&b, IR_GE, i, one), yes);
+  cr_expect_eq(build_2(&b, IR_GE, i, zero), yes);
+  cr_expect_eq(build_2(&b, IR_LT, i, zero), no);
+  cr_expect_eq(build_2(&b, IR_LE, zero, i), yes);
+  Val not_known[] = {build_2(&b, IR_LT, i, m), build_2(&b, IR_GE, i, two), build_2(&b, IR_LE, i, one),
+                     build_2(&b, IR_GT, i, one), build_2(&b, IR_LT, i, two)};
+  for (int k = 0; k < 5; k++) cr_expect(not_known[k] != yes && not_known[k] != no, "%d", k);
+  build_store(&b, o, build_float(&b, IR_REAL, 0), &i);
+  build_close(&b, l);
+  arena_free(&a);
+}
+
 Test(ir, broken_text_is_an_error_with_a_place) {
   static const struct { const char *text, *message;
   } bad[] = {
