@@ -5,7 +5,7 @@
 #include "driver/constant.h"
 #include "infer/network_plan.h"
 
-/* Of one of its outer copies. */
+/* Of one of its outer copies: where data end plates, the one with most copies. */
 typedef struct NetworkOrder {
   int64_t vars;
   double cells, kept,

@@ -25,13 +25,15 @@ typedef struct NetworkLayout {
 } NetworkLayout;
 
 NetworkLayout network_layout(Derive *d, const Network *net);
+/* The values of a plate beside the outer ones that tables have places for: those it has, or its room. */
+Bounds network_range(Context *x, const Network *net, const Index *plate);
 uint32_t network_part(const Network *net, const Component *c);
 Val network_flat(Context *x, Copy copy); /* the copy's number among those of its edge, outer plates apart */
 Val network_number(Context *x, const Component *c, Choice value); /* a value's place among the edge's */
 Choice network_choice(Context *x, const Component *c, Val number);
 /* The number of the instance at which x binds the loops of the group; *ok: bool, they are in their ranges (0: always).
  */
-Val network_instance(Context *x, const Group *g, Val *ok);
+Val network_instance(Context *x, const Network *net, const Group *g, Val *ok);
 /* Are instances numbered by the values of the loops alone?  Else by a place in a row. */
 bool network_is_countable(const Group *g);
 

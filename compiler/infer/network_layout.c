@@ -55,20 +55,18 @@ uint32_t network_part(const Network *net, const Component *c) {
 /* ---- copies ---------------------------------------------------------------------------------------------- */
 
 static Val copy_count(Context *x, const Network *net, const Component *c) {
-  Context top = {.d = x->d};
   Val n = net_whole(x, 1);
   for (uint32_t k = net->outer; k < c->plates.n; k++) {
-    Bounds r = eval_range(&top, &c->plates.at[k]->range);
+    Bounds r = network_range(x, net, c->plates.at[k]);
     n = net_times(x, n, net_length(x, r.lo, r.hi));
   }
   return n;
 }
 
 Val network_flat(Context *x, Copy copy) {
-  Context top = {.d = x->d};
   Val at = net_whole(x, 0);
   for (uint32_t k = copy.c->network->outer; k < copy.c->plates.n; k++) {
-    Bounds r = eval_range(&top, &copy.c->plates.at[k]->range);
+    Bounds r = network_range(x, copy.c->network, copy.c->plates.at[k]);
     at = net_add(x, net_mul(x, at, net_length(x, r.lo, r.hi)), net_sub(x, copy.at[k], r.lo));
   }
   return at;
@@ -100,12 +98,18 @@ static Hull hull_of(Context *x, const Group *g, const Hull *of, const Term *t) {
   }
 }
 
-static Hull *hulls(Context *x, const Group *g) {
+static Val hull_end(Context *x, const Network *net, const Group *g, const Hull *h, const Index *i) {
+  const TermVec *room = network_room(net, i);
+  return room ? eval_room(x, room) : hull_of(x, g, h, i->range.hi).hi;
+}
+
+static Hull *hulls(Context *x, const Network *net, const Group *g) {
   Hull *h = NEW_ARRAY(x->d->arena, Hull, g->loops.n + 1);
   for (uint32_t k = 0; k < g->loops.n; k++) {
     const Range *r = &g->loops.at[k]->range;
     if (r->kind == RANGE_ROW) continue;
-    h[k] = (Hull){hull_of(x, g, h, r->lo).lo, net_sub(x, hull_of(x, g, h, r->hi).hi, net_whole(x, 1))};
+    Val end = hull_end(x, net, g, h, g->loops.at[k]);
+    h[k] = (Hull){hull_of(x, g, h, r->lo).lo, net_sub(x, end, net_whole(x, 1))};
   }
   return h;
 }
@@ -120,17 +124,17 @@ static Val stored_neighbours(Context *x, const Group *g) {
   return x->d->neighbours[g->loops.at[1]->range.graph->id]->dims[0];
 }
 
-static Val instance_count(Context *x, const Group *g) {
+static Val instance_count(Context *x, const Network *net, const Group *g) {
   if (!network_is_countable(g)) return stored_neighbours(x, g);
-  Hull *h = hulls(x, g);
+  Hull *h = hulls(x, net, g);
   Val n = net_whole(x, 1);
   for (uint32_t k = 0; k < g->loops.n; k++)
     n = net_times(x, n, net_length(x, h[k].lo, net_add(x, h[k].hi, net_whole(x, 1))));
   return n;
 }
 
-Val network_number_of_loops(Context *x, const Group *g) {
-  Hull *h = hulls(x, g);
+Val network_number_of_loops(Context *x, const Network *net, const Group *g) {
+  Hull *h = hulls(x, net, g);
   Val at = net_whole(x, 0);
   for (uint32_t k = 0; k < g->loops.n; k++) {
     Val v = find_bound(x, g->loops.at[k])->v;
@@ -140,7 +144,7 @@ Val network_number_of_loops(Context *x, const Group *g) {
   return at;
 }
 
-Val network_instance(Context *x, const Group *g, Val *ok) {
+Val network_instance(Context *x, const Network *net, const Group *g, Val *ok) {
   *ok = 0;
   for (uint32_t k = 0; k < g->loops.n; k++) {
     Val v = find_bound(x, g->loops.at[k])->v;
@@ -148,7 +152,7 @@ Val network_instance(Context *x, const Group *g, Val *ok) {
     if (provably_within(x, v, r.lo, r.hi)) continue;
     *ok = build_and(B(x), *ok, build_and(B(x), build_2(B(x), IR_GE, v, r.lo), build_2(B(x), IR_LT, v, r.hi)));
   }
-  return network_number_of_loops(x, g);
+  return network_number_of_loops(x, net, g);
 }
 
 /* ---- the layout ------------------------------------------------------------------------------------------ */
@@ -177,7 +181,7 @@ NetworkLayout network_layout(Derive *d, const Network *net) {
   }
   for (uint32_t i = 0; i < groups; i++) {
     const Group *g = net->groups.at[i];
-    l.instances[i] = instance_count(x, g);
+    l.instances[i] = instance_count(x, net, g);
     l.names[i] = l.all_names;
     l.table[i] = l.all_cells;
     l.cells[i] = net_whole(x, 1);

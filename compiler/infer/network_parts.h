@@ -44,7 +44,19 @@ struct NetworkStages *network_stages(Derive *d);
 Array *network_array(Derive *d, const Network *net, const char *what, StoreType elem, uint32_t rank,
                      const Val *more); /* outer plates first */
 Component *network_part_of(const Derive *d, const Term *ref);
-Val network_number_of_loops(Context *x, const Group *g); /* of an instance */
+Val network_number_of_loops(Context *x, const Network *net, const Group *g); /* of an instance */
+
+/* ---- network_idle.c ---------------------------------------------------------------------------------------- */
+
+/* The loop of an index of a group, given those before it.  checked: an error where data have more than there is room. */
+Bounds network_loop(Context *x, const Network *net, const Group *g, Index *i, bool checked);
+/* bool, the index value lies in the copy's plate k, whose range the indices before it may decide; 0: always. */
+Val network_in_plate(Context *x, Copy copy, uint32_t k);
+Val network_idle_log(Context *x, Copy copy); /* of GROUP_IDLE, at the value known in x */
+Val network_is_there(Context *x, Copy copy); /* bool: data do not end before it; 0: always */
+
+/* ---- others ------------------------------------------------------------------------------------------------ */
+
 Val network_work(Context *x, const Network *net,
                  const NetworkLayout *l);                   /* network_work.c: doubles that the routines take */
 NetworkShape *network_shape(Derive *d, const Network *net); /* network_table.c: at the top of the kernel */

@@ -106,13 +106,50 @@ static bool is_own_row(const Group *g, uint32_t k) {
          r->row->index == g->loops.at[0];
 }
 
-static const char *check_loops(Plan *p, const Group *g) {
+/* ---- room: where data end an index -------------------------------------------------------------------------- */
+
+const TermVec *network_room(const Network *net, const Index *i) {
+  for (uint32_t k = 0; k < net->rooms.n; k++)
+    if (net->rooms.at[k].index == i) return &net->rooms.at[k].room;
+  return NULL;
+}
+
+static bool add_room(Plan *p, Network *net, const Index *i, TermVec room) {
+  if (room.n) vec_push(p->arena, &net->rooms, ((IndexRoom){i, room}));
+  return room.n > 0;
+}
+
+/* An index alone in a name, or displaced by d, has no more values than the plate has, and d more where d < 0: beyond is
+ * no copy. */
+static void room_of_name(Plan *p, const Network *net, const Index *i, const Term *name, TermVec *room) {
+  Term *own = term_index(p->arena, (Index *)i, i->span);
+  for (uint32_t k = 0; k < name->args.n; k++) {
+    const Index *plate = name->edge->plates.at[k];
+    const TermVec *most = network_room(net, plate);
+    int64_t d;
+    if (!dim_difference(p->arena, name->args.at[k], own, &d)) continue;
+    for (uint32_t r = 0; r < (most ? most->n : 1); r++) {
+      Term *size = most ? most->at[r] : plate->range.hi, *more = term_int(p->arena, d < 0 ? -d : 0, i->span);
+      vec_push(p->arena, room, term_op2(p->arena, OP_ADD, size, more, i->span));
+    }
+  }
+}
+
+static bool has_room(Plan *p, Network *net, const Group *g, const Index *i) {
+  if (network_room(net, i)) return true;
+  TermVec room = plan_room(p, (RoomOf){.index = i});
+  for (uint32_t k = 0; k < g->names.n; k++) room_of_name(p, net, i, g->names.at[k], &room);
+  return add_room(p, net, i, room);
+}
+
+static const char *check_loops(Plan *p, Network *net, const Group *g) {
   IndexVec before = {0};
   for (uint32_t i = 0; i < g->outer.n; i++) vec_push(p->arena, &before, g->outer.at[i]);
   for (uint32_t k = 0; k < g->loops.n; k++) {
     const Range *r = &g->loops.at[k]->range;
     if (r->kind == RANGE_ROW && !is_own_row(g, k)) return "names copies by an index that runs over a row of a graph";
-    if (r->kind == RANGE_INTERVAL && !(has_hull(&before, r->lo) && has_hull(&before, r->hi)))
+    if (r->kind == RANGE_INTERVAL &&
+        !(has_hull(&before, r->lo) && (has_hull(&before, r->hi) || has_room(p, net, g, g->loops.at[k]))))
       return "names copies by an index whose range depends on data";
     vec_push(p->arena, &before, g->loops.at[k]);
   }
@@ -164,6 +201,11 @@ static void add_edge_groups(Plan *p, Network *net, Edge *e) {
   }
   if (!all) add_group(p, net, (Group){.kind = GROUP_UNIFORM, .edge = e});
   if (e->where) add_group(p, net, (Group){.kind = GROUP_SUPPORT, .edge = e});
+  for (uint32_t k = 0; k < e->plates.n; k++)
+    if (network_room(net, e->plates.at[k])) {
+      add_group(p, net, (Group){.kind = GROUP_IDLE, .edge = e});
+      return;
+    }
 }
 
 typedef struct InNetwork { const Network *net; bool found; } InNetwork;
@@ -190,18 +232,23 @@ static bool fixed_interval(const Range *r) {
   return r->kind == RANGE_INTERVAL && term_is_of_sizes(r->lo) && term_is_of_sizes(r->hi);
 }
 
-static void check_edges(Plan *p, const Network *net) {
+static bool is_ended(Plan *p, Network *net, const Index *plate) {
+  if (network_room(net, plate)) return true;
+  return plate->range.kind == RANGE_INTERVAL && term_is_of_sizes(plate->range.lo) &&
+         add_room(p, net, plate, plan_room(p, (RoomOf){.index = plate}));
+}
+
+static void check_edges(Plan *p, Network *net) {
   for (uint32_t i = 0; i < net->parts.n; i++) {
     const Edge *e = net->parts.at[i]->edges.at[0];
     for (uint32_t k = 0; k < e->plates.n; k++)
-      if (!fixed_interval(&e->plates.at[k]->range))
+      if (!fixed_interval(&e->plates.at[k]->range) && !is_ended(p, net, e->plates.at[k]))
         plan_refuse(p, e->span,
                     arena_printf(p->arena,
                                  "the copies of '%s' are joined to each other, and the range of '%s' is not given by "
                                  "the sizes: not compiled yet",
                                  name(p, e), sym_text(p->model->names, e->plates.at[k]->name)),
-                    e->domain == DOMAIN_BIT ? "let it range over a size: a bit is 0 where its 'where' does not hold"
-                                            : "let it range over a size: 'where' can leave one value beyond the end");
+                    "it may end at data that 'min(.., SIZE)' bounds, or an array which a weight reads at it");
     if (!edge_is_structured(e) && e->domain != DOMAIN_BIT && !fixed_interval(&e->range))
       plan_refuse(
           p, e->span,
@@ -219,7 +266,7 @@ static void check_edges(Plan *p, const Network *net) {
 /* Plates that all edges have in common, for each of which every statement has one index. */
 static void find_outer(Network *net) {
   const IndexVec *first = &net->parts.at[0]->plates;
-  net->outer = first->n;
+  while (net->outer < first->n && fixed_interval(&first->at[net->outer]->range)) net->outer++;
   for (uint32_t i = 1; i < net->parts.n; i++) {
     const IndexVec *other = &net->parts.at[i]->plates;
     uint32_t k = 0;
@@ -272,7 +319,7 @@ void plan_networks(Plan *p) {
     for (uint32_t k = 0; k < net->groups.n; k++) {
       Group *g = net->groups.at[k];
       split_indices(p, net, g);
-      const char *why = check_loops(p, g);
+      const char *why = check_loops(p, net, g);
       if (why)
         plan_refuse(
             p, g->weight ? g->weight->span : g->edge->span,

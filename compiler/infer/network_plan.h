@@ -11,6 +11,7 @@ typedef enum {
   GROUP_PRIOR,   /* a prior line, with its normaliser */
   GROUP_UNIFORM, /* of the copies that no prior line names: one over the size of the support */
   GROUP_SUPPORT, /* 0 where `where` does not hold */
+  GROUP_IDLE,    /* of copies behind those that there are: one value, of weight one (network_idle.c) */
 } GroupKind;
 
 typedef struct Group {
@@ -23,13 +24,19 @@ typedef struct Group {
   IndexVec beyond; /* a product over these */
 } Group;
 
+/* Of an index that data end: how many values it has at most (room.c). */
+typedef struct IndexRoom { const Index *index; TermVec room; } IndexRoom;
+
 struct Network {
   VEC(Component *) parts; /* one an edge, in order of declaration */
   VEC(Group *) groups;
+  VEC(IndexRoom) rooms;
   uint32_t outer; /* how many plates */
   Span span;      /* of the weight that makes it more than a chain, */
   const char *why; /* and what that does */
 };
+
+const TermVec *network_room(const Network *net, const Index *i); /* NULL: sizes, or indices before it, bound it */
 
 /* Components that are more than chains (Component.beyond) become networks, or refusals. */
 void plan_networks(Plan *p);

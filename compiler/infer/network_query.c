@@ -182,7 +182,7 @@ static Val named_together(Context *x, Copy copy, const Evidence *v, Val *ok) {
     take_bounds(x, g, &m.x);
     Val numbers[NETWORK_MAX_NAMES] = {0};
     Rest r = {.copy = copy, .group = i, .numbers = numbers, .left = ((uint32_t)1 << g->names.n) - 1};
-    r.instance = network_instance(&m.x, g, ok);
+    r.instance = network_instance(&m.x, net, g, ok);
     if (*ok) r.instance = build_select(B(x), *ok, r.instance, build_int(B(x), 0));
     for (uint32_t k = 0; k < v->n; k++) {
       numbers[m.name[k]] = network_number(x, v->list[k].c, v->list[k].value);

@@ -19,17 +19,18 @@ static Context bind_outer(const Network *net, const Group *g, const Context *x) 
   return y;
 }
 
-static Instance open_instances(Derive *d, const Network *net, const Group *g) {
+/* checked: an error where there is no room for all. */
+static Instance open_instances(Derive *d, const Network *net, const Group *g, bool checked) {
   Instance i = {.nest = structure_open(d, net->parts.at[0], net->outer, 2)};
   i.x = bind_outer(net, g, &i.nest.x);
   for (uint32_t k = 0; k < g->loops.n; k++) {
     Index *index = g->loops.at[k];
-    Bounds r = eval_range(&i.x, &index->range);
+    Bounds r = network_loop(&i.x, net, g, index, checked);
     Loop *l = i.loops[i.n++] = open_loop(&i.x, LOOP_PAR, index->span, r.lo, r.hi);
     i.x = with_index(&i.x, index, range_value(&i.x, &r, l->index), r.lo, r.hi, !r.row);
     if (r.row) i.number = l->index;
   }
-  if (!i.number) i.number = network_number_of_loops(&i.x, g);
+  if (!i.number) i.number = network_number_of_loops(&i.x, net, g);
   return i;
 }
 
@@ -41,14 +42,12 @@ static void close_instances(Derive *d, Instance *i) {
 /* The copy that a name means here; *there: bool, it exists (0: always).  Where it does not, the weight may do without.
  */
 static Copy name_copy(Context *x, const Term *ref, Val *there) {
-  Context top = {.d = x->d}, y = with_guard(x, build_bool(B(x), false));
+  Context y = with_guard(x, build_bool(B(x), false));
   Copy copy = copy_of(&y, ref);
   *there = 0;
   for (uint32_t k = 0; k < copy.c->plates.n; k++) {
-    Bounds r = eval_range(&top, &copy.c->plates.at[k]->range);
-    if (provably_within(x, copy.at[k], r.lo, r.hi)) continue;
-    *there = build_and(B(x), *there,
-                       build_and(B(x), build_2(B(x), IR_GE, copy.at[k], r.lo), build_2(B(x), IR_LT, copy.at[k], r.hi)));
+    Val in = network_in_plate(x, copy, k);
+    if (in) *there = build_and(B(x), *there, in);
   }
   return copy;
 }
@@ -58,7 +57,8 @@ static bool counts_in(const Group *g, NetworkSet set) {
   case NETWORK_ALL: return true;
   case NETWORK_PRIORS: return g->kind != GROUP_WEIGHT;
   case NETWORK_REQUIRES:
-    return g->kind == GROUP_SUPPORT || (g->kind == GROUP_WEIGHT && g->weight->kind == WEIGHT_REQUIRE);
+    return g->kind == GROUP_SUPPORT || g->kind == GROUP_IDLE ||
+           (g->kind == GROUP_WEIGHT && g->weight->kind == WEIGHT_REQUIRE);
   case NETWORK_SET_COUNT_: break;
   }
   return false;
@@ -94,6 +94,7 @@ static Val is_lost(Context *x, Val normaliser) { return build_2(B(x), IR_NE, nor
 static Val group_log(Context *x, const Network *net, uint32_t at, NetworkSet set, Copy owner) {
   const Group *g = net->groups.at[at];
   if (g->kind == GROUP_WEIGHT) return weight_over(x, g->weight, &g->beyond);
+  if (g->kind == GROUP_IDLE) return network_idle_log(x, owner);
   Context y = at_owner(x, g, owner);
   Reach over = {.beyond = g->beyond};
   Factor f = {.edge = g->edge, .weight = g->weight};
@@ -110,7 +111,7 @@ static Val group_log(Context *x, const Network *net, uint32_t at, NetworkSet set
     if (set == NETWORK_ALL && is_apart(g)) n = build_select(B(x), is_lost(x, n), net_wide(x, 0), n);
     return build_2(B(x), IR_LOGMUL, l, n);
   }
-  case GROUP_WEIGHT: break;
+  case GROUP_WEIGHT: case GROUP_IDLE: break;
   }
   return net_wide(x, 0);
 }
@@ -202,7 +203,7 @@ void network_fill_table(Derive *d, const Network *net, NetworkShape *shape, cons
                      ? named_array(d, net, shape, l, network_part(net, network_part_of(d, g->names.at[0])))
                      : NULL;
   b->span = g->weight ? g->weight->span : g->edge->span;
-  Instance i = open_instances(d, net, g);
+  Instance i = open_instances(d, net, g, false);
   Context y = i.x;
   Copy copies[NETWORK_MAX_NAMES];
   Val numbers[NETWORK_MAX_NAMES], there[NETWORK_MAX_NAMES], cell = net_whole(&y, 0);
@@ -247,7 +248,7 @@ static void check_earlier(Context *x, const Term *ref, Val there, Copy copy, Cop
 static void fill_names(Derive *d, const Network *net, const NetworkLayout *l, uint32_t at, Array *to) {
   Builder *b = &d->b;
   const Group *g = net->groups.at[at];
-  Instance i = open_instances(d, net, g);
+  Instance i = open_instances(d, net, g, true);
   Copy own = {0};
   for (uint32_t k = 0; k < g->names.n; k++) {
     Val there;
@@ -255,7 +256,9 @@ static void fill_names(Derive *d, const Network *net, const NetworkLayout *l, ui
     Val var = net_add(&i.x, l->var[network_part(net, copy.c)], network_flat(&i.x, copy));
     if (k && g->kind == GROUP_SUPPORT && copy.c == own.c) check_earlier(&i.x, g->names.at[k], there, copy, own);
     if (!k) own = copy;
-    if (there) var = build_select(b, there, var, net_whole(&i.x, -2));
+    if (g->kind == GROUP_IDLE) there = network_is_there(&i.x, copy);
+    if (there && g->kind == GROUP_IDLE) var = build_select(b, there, net_whole(&i.x, -1), var);
+    else if (there) var = build_select(b, there, var, net_whole(&i.x, -2));
     i.nest.place[net->outer] = net_add(
         &i.x, l->names[at], net_add(&i.x, net_mul(&i.x, i.number, net_whole(&i.x, g->names.n)), net_whole(&i.x, k)));
     build_store(b, to, var, i.nest.place);
@@ -278,7 +281,7 @@ static Array *named_array(Derive *d, const Network *net, NetworkShape *s, const 
   for (uint32_t k = 0; k < net->groups.n; k++) {
     const Group *g = net->groups.at[k];
     if (g->kind != GROUP_PRIOR || g->edge != net->parts.at[part]->edges.at[0]) continue;
-    Instance i = open_instances(d, net, g);
+    Instance i = open_instances(d, net, g, false);
     i.nest.place[net->outer] = network_flat(&i.x, copy_of(&i.x, g->names.at[0]));
     build_store(b, a, net_whole(&i.x, 1), i.nest.place);
     close_instances(d, &i);
@@ -322,7 +325,7 @@ static void fill_vars(Derive *d, const Network *net, const NetworkLayout *l, Arr
     Loop *all = build_open(b, LOOP_PAR, net_whole(x, 0), l->copies[p]);
     Val rest = all->index, column = net_whole(x, 0), var = net_add(x, l->var[p], all->index);
     for (uint32_t k = n; k-- > 0;) {
-      Bounds r = eval_range(x, &c->plates.at[net->outer + k]->range);
+      Bounds r = network_range(x, net, c->plates.at[net->outer + k]);
       Val size = build_2(b, IR_MAX, net_length(x, r.lo, r.hi), net_whole(x, 1));
       column = net_add(x, net_mul(x, column, size), build_2(b, IR_MOD, rest, size));
       rest = build_2(b, IR_FLOORDIV, rest, size);

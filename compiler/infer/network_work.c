@@ -63,11 +63,10 @@ static bool distance(Context *x, const Network *net, const Term *a, const Term *
 /* Copies, less one, that an order line by line has in a clique; 0: it is no lattice. */
 static Val reach_of_lattice(Context *x, const Network *net, bool last_fastest) {
   if (!same_inner_plates(net)) return 0;
-  Context top = {.d = x->d};
   Component *c = net->parts.at[0];
   Val size[16], reach = net_whole(x, 0);
   for (uint32_t k = net->outer; k < c->plates.n; k++) {
-    Bounds r = eval_range(&top, &c->plates.at[k]->range);
+    Bounds r = network_range(x, net, c->plates.at[k]);
     size[k - net->outer] = net_length(x, r.lo, r.hi);
   }
   for (uint32_t i = 0; i < net->groups.n; i++) {
