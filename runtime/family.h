@@ -77,7 +77,8 @@ attn_family_fn attn_rt_top, attn_rt_entmax;
  *          variable twice: its diagonal
  *   in[2]  groups [groups, 4]: factors, names of each, is it a prior, cells of each
  *   in[3]  [groups, 8]: values of each name
- *   in[4]  variables [variables, 3]: values, and two numbers by which orders of elimination are tried
+ *   in[4]  variables [variables, 3]: values, and two numbers by which orders of elimination are tried; values ~n: a
+ *          place for n of them that no variable has, which no factor names
  *   sum    out[0] log_p [marginals], variable after variable; out[1] [J] logs of the marginal probabilities of factors'
  *          names; out[2] z[4]: log of the sum of all weights, entropy, - E[log of the factors that are priors], and,
  *          where above the limits of family_network.h, how many cells are needed (else 0; the rest is NaN then);

@@ -28,7 +28,7 @@ typedef struct NetworkGraph {
   const int64_t *group;  /* [groups, 4]: factors, names of each, is it a prior, cells of each */
   const int64_t *dims;   /* [groups, NETWORK_MAX_SCOPE]: values of each name */
   const int64_t *scope;  /* names of all factors, -1: the factor is absent, NETWORK_NOBODY: a name without variable */
-  const int64_t *var;    /* [vars, 3]: values, two keys */
+  const int64_t *var;    /* [vars, 3]: values, two keys; values below 0: see family.h */
   const double *table;   /* of all factors */
   int64_t held, held_value; /* held -1: none */
   /* order.c */
@@ -43,6 +43,13 @@ typedef struct NetworkGraph {
   int32_t *in_clique;    /* and who they are */
   int64_t widest; /* variables that a clique may have; 0: NETWORK_MAX_CLIQUE, as all but a look at the order needs */
 } NetworkGraph;
+
+static inline bool network_is_place(const NetworkGraph *net, int64_t v) { return net->var[3 * v] < 0; }
+
+/* How many marginals there is room for. */
+static inline int64_t network_marginals(const NetworkGraph *net, int64_t v) {
+  return network_is_place(net, v) ? ~net->var[3 * v] : net->var[3 * v];
+}
 
 /* One factor: its place among scopes and tables. */
 typedef struct NetworkFactor { const int64_t *scope, *dims; int64_t names, table, cells; bool is_prior; } NetworkFactor;

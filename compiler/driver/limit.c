@@ -24,6 +24,7 @@ enum { MOST_BITS = 20 };
 typedef struct Limit {
   const Inputs *in;
   Known known;
+  AttnArray *array; /* by Input.id: which copies a network joins, and how many there are, perhaps follows from them */
   int64_t *edge;
   bool *has_edge;
 } Limit;
@@ -184,8 +185,10 @@ static double structure_cost(Limit *l, const Component *c) {
 /* The tables of a network: memory is what ends first. */
 static bool network_fits(Arena *arena, Diags *to, Limit *l, const Plan *p, const Component *c, double *cost) {
   NetworkOrder o;
+  Known data = l->known;
+  data.array = l->array;
   *cost = 0;
-  if (c->network->parts.at[0] != c || !network_order_at(arena, p, c->network, &l->known, &o)) return true;
+  if (c->network->parts.at[0] != c || !network_order_at(arena, p, c->network, &data, &o)) return true;
   *cost = o.steps * network_outer_copies(c->network, &l->known);
   if (o.fits) return true;
   Diag *d = diag_error(to, c->network->span,
@@ -271,8 +274,9 @@ bool limit_holds(Arena *arena, const Loaded *file, const Inputs *in, double max)
   bool is_default = max == 0;
   if (is_default) max = DEFAULT_LIMIT;
   Diags *to = load_messages(arena, file);
-  Limit l = {.in = in, .known = constant_known(arena, m, in->sizes), .edge = NEW_ARRAY(arena, int64_t, m->edges.n + 1),
-             .has_edge = NEW_ARRAY(arena, bool, m->edges.n + 1)};
+  Limit l = {.in = in, .known = constant_known(arena, m, in->sizes), .array = NEW_ARRAY(arena, AttnArray, m->inputs.n),
+             .edge = NEW_ARRAY(arena, int64_t, m->edges.n + 1), .has_edge = NEW_ARRAY(arena, bool, m->edges.n + 1)};
+  for (uint32_t i = 0; i < m->inputs.n; i++) l.array[i] = in->at[i].data;
   l.known.edge = l.edge;
   l.known.has_edge = l.has_edge;
   for (uint32_t i = 0; i < p->components.n; i++) {

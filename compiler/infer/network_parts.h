@@ -48,12 +48,14 @@ Val network_number_of_loops(Context *x, const Network *net, const Group *g); /* 
 
 /* ---- network_idle.c ---------------------------------------------------------------------------------------- */
 
-/* The loop of an index of a group, given those before it.  checked: an error where data have more than there is room. */
-Bounds network_loop(Context *x, const Network *net, const Group *g, Index *i, bool checked);
+/* The loop of an index, given those before it.  checked: an error where data have more than there is room for. */
+Bounds network_loop(Context *x, const Network *net, const Index *i, bool checked);
 /* bool, the index value lies in the copy's plate k, whose range the indices before it may decide; 0: always. */
 Val network_in_plate(Context *x, Copy copy, uint32_t k);
-Val network_idle_log(Context *x, Copy copy); /* of GROUP_IDLE, at the value known in x */
-Val network_is_there(Context *x, Copy copy); /* bool: data do not end before it; 0: always */
+bool network_is_ended(const Network *net); /* do data end a plate of its copies? */
+/* How the routine is told the number of values of a copy, or of a place without one; x binds the outer plates. */
+Val network_values(Context *x, Copy copy, Val values);
+void network_check_room(Derive *d, const Network *net); /* an error where there are more copies than places */
 
 /* ---- others ------------------------------------------------------------------------------------------------ */
 

@@ -201,11 +201,6 @@ static void add_edge_groups(Plan *p, Network *net, Edge *e) {
   }
   if (!all) add_group(p, net, (Group){.kind = GROUP_UNIFORM, .edge = e});
   if (e->where) add_group(p, net, (Group){.kind = GROUP_SUPPORT, .edge = e});
-  for (uint32_t k = 0; k < e->plates.n; k++)
-    if (network_room(net, e->plates.at[k])) {
-      add_group(p, net, (Group){.kind = GROUP_IDLE, .edge = e});
-      return;
-    }
 }
 
 typedef struct InNetwork { const Network *net; bool found; } InNetwork;

@@ -11,7 +11,6 @@ typedef enum {
   GROUP_PRIOR,   /* a prior line, with its normaliser */
   GROUP_UNIFORM, /* of the copies that no prior line names: one over the size of the support */
   GROUP_SUPPORT, /* 0 where `where` does not hold */
-  GROUP_IDLE,    /* of copies behind those that there are: one value, of weight one (network_idle.c) */
 } GroupKind;
 
 typedef struct Group {

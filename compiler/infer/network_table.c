@@ -25,7 +25,7 @@ static Instance open_instances(Derive *d, const Network *net, const Group *g, bo
   i.x = bind_outer(net, g, &i.nest.x);
   for (uint32_t k = 0; k < g->loops.n; k++) {
     Index *index = g->loops.at[k];
-    Bounds r = network_loop(&i.x, net, g, index, checked);
+    Bounds r = network_loop(&i.x, net, index, checked);
     Loop *l = i.loops[i.n++] = open_loop(&i.x, LOOP_PAR, index->span, r.lo, r.hi);
     i.x = with_index(&i.x, index, range_value(&i.x, &r, l->index), r.lo, r.hi, !r.row);
     if (r.row) i.number = l->index;
@@ -57,8 +57,7 @@ static bool counts_in(const Group *g, NetworkSet set) {
   case NETWORK_ALL: return true;
   case NETWORK_PRIORS: return g->kind != GROUP_WEIGHT;
   case NETWORK_REQUIRES:
-    return g->kind == GROUP_SUPPORT || g->kind == GROUP_IDLE ||
-           (g->kind == GROUP_WEIGHT && g->weight->kind == WEIGHT_REQUIRE);
+    return g->kind == GROUP_SUPPORT || (g->kind == GROUP_WEIGHT && g->weight->kind == WEIGHT_REQUIRE);
   case NETWORK_SET_COUNT_: break;
   }
   return false;
@@ -94,7 +93,6 @@ static Val is_lost(Context *x, Val normaliser) { return build_2(B(x), IR_NE, nor
 static Val group_log(Context *x, const Network *net, uint32_t at, NetworkSet set, Copy owner) {
   const Group *g = net->groups.at[at];
   if (g->kind == GROUP_WEIGHT) return weight_over(x, g->weight, &g->beyond);
-  if (g->kind == GROUP_IDLE) return network_idle_log(x, owner);
   Context y = at_owner(x, g, owner);
   Reach over = {.beyond = g->beyond};
   Factor f = {.edge = g->edge, .weight = g->weight};
@@ -111,7 +109,7 @@ static Val group_log(Context *x, const Network *net, uint32_t at, NetworkSet set
     if (set == NETWORK_ALL && is_apart(g)) n = build_select(B(x), is_lost(x, n), net_wide(x, 0), n);
     return build_2(B(x), IR_LOGMUL, l, n);
   }
-  case GROUP_WEIGHT: case GROUP_IDLE: break;
+  case GROUP_WEIGHT: break;
   }
   return net_wide(x, 0);
 }
@@ -256,9 +254,7 @@ static void fill_names(Derive *d, const Network *net, const NetworkLayout *l, ui
     Val var = net_add(&i.x, l->var[network_part(net, copy.c)], network_flat(&i.x, copy));
     if (k && g->kind == GROUP_SUPPORT && copy.c == own.c) check_earlier(&i.x, g->names.at[k], there, copy, own);
     if (!k) own = copy;
-    if (g->kind == GROUP_IDLE) there = network_is_there(&i.x, copy);
-    if (there && g->kind == GROUP_IDLE) var = build_select(b, there, net_whole(&i.x, -1), var);
-    else if (there) var = build_select(b, there, var, net_whole(&i.x, -2));
+    if (there) var = build_select(b, there, var, net_whole(&i.x, -2));
     i.nest.place[net->outer] = net_add(
         &i.x, l->names[at], net_add(&i.x, net_mul(&i.x, i.number, net_whole(&i.x, g->names.n)), net_whole(&i.x, k)));
     build_store(b, to, var, i.nest.place);
@@ -316,24 +312,32 @@ static void fill_groups(Derive *d, const Network *net, const NetworkLayout *l, A
 }
 
 /* Its number of values, and its place when copies are counted line by line, and column by column. */
-static void fill_vars(Derive *d, const Network *net, const NetworkLayout *l, Array *to) {
-  Context top = {.d = d}, *x = &top;
+static void fill_vars(Derive *d, const Network *net, const NetworkLayout *l, uint32_t outer, Array *to) {
   Builder *b = &d->b;
   for (uint32_t p = 0; p < net->parts.n; p++) {
-    const Component *c = net->parts.at[p];
+    Plates nest = structure_open(d, net->parts.at[0], outer, 2);
+    Context *x = &nest.x;
+    Component *c = net->parts.at[p];
+    Copy copy = {c, NEW_ARRAY(d->arena, Val, c->plates.n + 1)};
     uint32_t n = c->plates.n - net->outer;
     Loop *all = build_open(b, LOOP_PAR, net_whole(x, 0), l->copies[p]);
-    Val rest = all->index, column = net_whole(x, 0), var = net_add(x, l->var[p], all->index);
-    for (uint32_t k = n; k-- > 0;) {
-      Bounds r = network_range(x, net, c->plates.at[net->outer + k]);
-      Val size = build_2(b, IR_MAX, net_length(x, r.lo, r.hi), net_whole(x, 1));
-      column = net_add(x, net_mul(x, column, size), build_2(b, IR_MOD, rest, size));
+    Val rest = all->index, column = net_whole(x, 0);
+    for (uint32_t k = c->plates.n; k-- > net->outer;) {
+      Bounds r = network_range(x, net, c->plates.at[k]);
+      Val size = build_2(b, IR_MAX, net_length(x, r.lo, r.hi), net_whole(x, 1)), at = build_2(b, IR_MOD, rest, size);
+      copy.at[k] = net_add(x, r.lo, at);
+      column = net_add(x, net_mul(x, column, size), at);
       rest = build_2(b, IR_FLOORDIV, rest, size);
     }
     Val last = net_whole(x, NETWORK_ENOUGH); /* what has no plates of its own joins many */
-    Val row[] = {l->values[p], n ? all->index : last, n ? column : last};
-    for (uint32_t i = 0; i < 3; i++) build_store(b, to, row[i], (Val[]){var, net_whole(x, i)});
+    Val row[] = {network_values(x, copy, l->values[p]), n ? all->index : last, n ? column : last};
+    nest.place[outer] = net_add(x, l->var[p], all->index);
+    for (uint32_t i = 0; i < 3; i++) {
+      nest.place[outer + 1] = net_whole(x, i);
+      build_store(b, to, row[i], nest.place);
+    }
     build_close(b, all);
+    structure_close(d, &nest);
   }
 }
 
@@ -354,12 +358,13 @@ NetworkShape *network_shape(Derive *d, const Network *net) {
                           (Val[]){net_whole(&top, net->groups.n), net_whole(&top, 4)});
   s->dims = build_array(&d->b, ARRAY_TEMP, arena_printf(d->arena, "dims%u", d->b.k->arrays.n), STORE_INT, 2,
                         (Val[]){net_whole(&top, net->groups.n), net_whole(&top, NETWORK_MAX_NAMES)});
-  s->vars = build_array(&d->b, ARRAY_TEMP, arena_printf(d->arena, "vars%u", d->b.k->arrays.n), STORE_INT, 2,
-                        (Val[]){l.vars, net_whole(&top, 3)});
+  uint32_t outer = network_is_ended(net) ? net->outer : 0; /* else they all have the same */
+  s->vars = structure_array(d, net->parts.at[0], "vars", STORE_INT, outer, 2, (Val[]){l.vars, net_whole(&top, 3)});
+  network_check_room(d, net);
   fill_absent(d, net, &l, s->names);
   for (uint32_t k = 0; k < net->groups.n; k++) fill_names(d, net, &l, k, s->names);
   fill_groups(d, net, &l, s->groups, s->dims);
-  fill_vars(d, net, &l, s->vars);
+  fill_vars(d, net, &l, outer, s->vars);
   return s;
 }
 

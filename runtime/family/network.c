@@ -134,6 +134,7 @@ static void own_marginal(Down *d, int64_t v) {
   NetworkSums *s = d->s;
   int64_t rows = attn_rt_network_separator(s, v), own = s->net.size[v];
   double *to = d->log_p + d->place[v];
+  if (network_is_place(&s->net, v)) return;
   if (v == s->net.held) {
     to[s->net.held_value] = 1;
     return;
@@ -235,14 +236,14 @@ void attn_rt_network_sum(const int64_t *n, const void *const *in, void *const *o
       z[3] = INFINITY;
       return;
     }
-    for (int64_t v = 0; v < s.net.vars; v++) place[v] = used, used += s.net.var[3 * v];
+    for (int64_t v = 0; v < s.net.vars; v++) place[v] = used, used += network_marginals(&s.net, v);
     Down d = {&s, log_p, n[N_JOINT] ? joint : NULL, place, 0, 0};
     downward(&d);
     put_back(&s);
     for (int64_t v = 0; v < s.net.vars; v++) {
       double total = s.total[s.component[v]], status = status_of(total);
       state[v] = status == 0 ? total : status;
-      logs(log_p + place[v], s.net.var[3 * v], status);
+      logs(log_p + place[v], network_marginals(&s.net, v), status);
     }
     if (n[N_JOINT]) joint_logs(&s, joint);
     z[1] = fmax(d.entropy, 0);

@@ -329,6 +329,7 @@ static Verdict interpret_like_oracle(Case *c, const Kernel *k, const char *stage
   const char *error;
   bool ok = interpret(c, k, &c->bound, f64, 0, got, &error);
   if (!ok && !strcmp(error, "too many steps")) return say(c, VERDICT_COSTLY, "the interpreter takes too many steps");
+  if (!ok && !c->fault && strstr(error, "a clique of too many values")) return say(c, VERDICT_COSTLY, error);
   if (ok && c->fault) return VERDICT_LAZY;
   if (!ok && !c->fault) return disparity(c, stage, arena_printf(c->arena, "%s, the oracle runs", error));
   return VERDICT_AGREE;

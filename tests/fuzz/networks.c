@@ -1,8 +1,8 @@
 /* networks: random models whose copies are joined in no chain; see generate.h.
  *
  * Grids with neighbours along two plates, labels whose neighbour is named by data, an edge outside the plate of others,
- * two plates joined copy by copy, all pairs of a plate; perhaps in a plate around it all; with all that supports and
- * priors may be, and questions about one copy, two copies and all of them. */
+ * two plates joined copy by copy, all pairs of a plate; perhaps in a plate around it all, perhaps of as many copies as
+ * data say; with all that supports and priors may be, and questions about one copy, two copies and all of them. */
 #include <stdbool.h>
 #include <stdio.h>
 
@@ -13,11 +13,19 @@ typedef enum { GRID, PARENTS, SHARED, BIPARTITE, PAIRS, KINDS } Kind;
 
 typedef struct Made { const char *name; char size; bool bit, none; const char *plates[3]; const char *sizes; } Made;
 
+/* A loop of a statement, lo .. the plate's end - less, or .. hi. */
+typedef struct Over { char index; const char *lo; char size; uint32_t less; const char *hi; } Over;
+
+static Over over(char index, const char *lo, char size) { return (Over){index, lo, size, 0, NULL}; }
+
+#define OVER(...) ((const Over[]){__VA_ARGS__, over(0, NULL, 0)})
+
 typedef struct Gen {
   Arena *arena;
   Random r;
   Kind kind;
   bool outer, nasty;
+  bool ragged, by_line; /* data end the plates; the second one at every index of the first */
   Made edges[3];
   uint32_t n, outs;
 } Gen;
@@ -26,6 +34,42 @@ typedef struct Gen {
 
 static uint32_t below(Gen *g, uint32_t n) { return random_below(&g->r, n); }
 static bool chance(Gen *g, uint32_t percent) { return below(g, 100) < percent; }
+
+/* ---- where plates end ------------------------------------------------------------------------------------ */
+
+static const char *end_of(Gen *g, char size, const char *line) {
+  if (!g->ragged) return TEXT(g, "%c", size);
+  if (size == 'M' && g->by_line) return TEXT(g, g->outer ? "tM_CN[b, %s]" : "tM_N[%s]", line);
+  return TEXT(g, g->outer ? "t%c_C[b]" : "t%c_0", size);
+}
+
+/* With copies one line before, both must be there. */
+static const char *end_over(Gen *g, const Over *o, bool back) {
+  const char *end = end_of(g, o->size, "i");
+  if (o->hi) return o->hi;
+  if (back && g->ragged && g->by_line && o->size == 'M') end = TEXT(g, "min(%s, %s)", end, end_of(g, 'M', "i - 1"));
+  return o->less ? TEXT(g, "%s - %u", end, o->less) : end;
+}
+
+static const char *loops_of(Gen *g, const Over *o, bool back) {
+  const char *text = "";
+  for (; o->index; o++) {
+    const char *end = end_over(g, o, back), *lo = g->ragged || o->less || o->hi ? o->lo ? o->lo : "0" : o->lo;
+    text = TEXT(g, "%s%s%c in %s%s%s", text, *text ? ", " : "", o->index, lo ? lo : "", lo ? ".." : "", end);
+  }
+  return text;
+}
+
+/* An output over all that sizes allow, of what data say is there. */
+static const char *where_there(Gen *g, const Over *o, bool back, const char *query) {
+  const char *at = g->outer ? "b" : "", *cond = "";
+  for (; o->index; o++) {
+    at = TEXT(g, "%s%s%c in %c", at, *at ? ", " : "", o->index, o->size);
+    if (o->lo) cond = TEXT(g, "%s%s%c >= %s", cond, *cond ? " and " : "", o->index, o->lo);
+    cond = TEXT(g, "%s%s%c < %s", cond, *cond ? " and " : "", o->index, end_over(g, o, back));
+  }
+  return TEXT(g, "out o%u[%s] = if %s then %s else 0\n", g->outs++, at, cond, query);
+}
 
 static const char *copy_at(Gen *g, const Made *e, const char *first, const char *second) {
   const char *at[] = {first, second};
@@ -68,7 +112,7 @@ static const char *edge(Gen *g, Made *e, const char *name, const char *p, const 
   const char *where = "";
   if (chance(g, 15))
     where = p ? TEXT(g, " where (%s + %s) %% 3 != 1", name, p) : TEXT(g, " where z_%c[%s] > 0", e->size, name);
-  if (g->kind == GRID && p && q && !e->none && chance(g, 10))
+  if (g->kind == GRID && p && q && !e->none && !(g->ragged && g->by_line) && chance(g, 10))
     where = TEXT(g, " where i == 0 or %s != %s", name, copy_at(g, e, "i - 1", NULL));
   const char *text = TEXT(g, "edge %s in %s%s%s\n", name, domain, e->none ? " or none" : "", where);
   if (e->bit && chance(g, 30)) return TEXT(g, "%sprior %s ~ bernoulli(u_0)\n", text, name);
@@ -88,27 +132,46 @@ static const char *target(Gen *g, const Made *e) {
   return TEXT(g, "out o%u%s", g->outs++, *text ? TEXT(g, "[%s]", text) : "");
 }
 
-static const char *single(Gen *g, const Made *e) {
-  const char *o = target(g, e);
+static const char *of_copy(Gen *g, const Made *e, const char *copy) {
   switch (below(g, 8)) {
-  case 0: return TEXT(g, "%s = P[%s == %u]\n", o, e->name, below(g, 3));
-  case 1: return TEXT(g, "%s = mode(%s)\n", o, e->name);
-  case 2: return TEXT(g, "%s = entropy(%s)\n", o, e->name);
-  case 3: return TEXT(g, "%s = kl(%s)\n", o, e->name);
-  case 4: return TEXT(g, "%s = sample(%s)\n", o, e->name);
-  default: return TEXT(g, "%s = E[v_%cC[%s]]\n", o, e->size, e->name);
+  case 0: return TEXT(g, "P[%s == %u]", copy, below(g, 3));
+  case 1: return TEXT(g, "mode(%s)", copy);
+  case 2: return TEXT(g, "entropy(%s)", copy);
+  case 3: return TEXT(g, "kl(%s)", copy);
+  case 4: return TEXT(g, "sample(%s)", copy);
+  default: return g->ragged ? TEXT(g, "E[x_%c[%s]]", e->size, copy) : TEXT(g, "E[v_%cC[%s]]", e->size, copy);
   }
+}
+
+static const char *single(Gen *g, const Made *e) {
+  if (!g->ragged || !e->plates[0]) {
+    const char *o = target(g, e);
+    return TEXT(g, "%s = %s\n", o, of_copy(g, e, e->name));
+  }
+  char second = e->plates[1] ? e->plates[1][0] : 0;
+  const Over *all = OVER(over(e->plates[0][0], NULL, e->sizes[0]), over(second, NULL, e->sizes[1]));
+  return where_there(g, all, false, of_copy(g, e, own(g, e)));
+}
+
+/* Arrays as long as there may be copies. */
+static const char *room(Gen *g, const Made *e) {
+  const char *text = "";
+  for (uint32_t k = 0; g->ragged && e->plates[k]; k++)
+    text = TEXT(g, "%spotential exp(x_%c%c[%s, %s])\n", text, e->sizes[k] + 'a' - 'A', e->size, e->plates[k], e->name);
+  return text;
 }
 
 /* In its plates: the edge, weights, questions. */
 static const char *in_plates(Gen *g, Made *e, const char *name, const char *p, const char *q, const char *sizes) {
   const char *body = edge(g, e, name, p, q, sizes);
   for (uint32_t n = chance(g, 70); n; n--) body = TEXT(g, "%s%s", body, weight(g, e));
-  for (uint32_t n = 1 + chance(g, 40); n; n--) body = TEXT(g, "%s%s", body, single(g, e));
+  body = TEXT(g, "%s%s", body, room(g, e));
+  const char *asked = "";
+  for (uint32_t n = 1 + chance(g, 40); n; n--) asked = TEXT(g, "%s%s", asked, single(g, e));
   g->n++;
-  if (!p) return body;
-  const char *first = TEXT(g, "%s in %c", p, sizes[0]);
-  return q ? TEXT(g, "for %s, %s in %c {\n%s}\n", first, q, sizes[1], body) : TEXT(g, "for %s {\n%s}\n", first, body);
+  if (!p) return TEXT(g, "%s%s", body, asked);
+  const char *loops = loops_of(g, OVER(over(p[0], NULL, sizes[0]), over(q ? q[0] : 0, NULL, sizes[1])), false);
+  return TEXT(g, g->ragged ? "for %s {\n%s}\n%s" : "for %s {\n%s%s}\n", loops, body, asked);
 }
 
 /* ---- what joins them ------------------------------------------------------------------------------------- */
@@ -119,22 +182,31 @@ static const char *joint(Gen *g, const Made *e, const char *a, const Made *f, co
   return TEXT(g, "potential exp(%s)\n", of_two(g, e, a, f, b));
 }
 
-static const char *pair(Gen *g, const Made *e, const char *a, const Made *f, const char *b, const char *at) {
-  const char *o = TEXT(g, "out o%u[%s%s]", g->outs++, g->outer ? "b, " : "", at);
+static const char *of_pair(Gen *g, const Made *e, const char *a, const Made *f, const char *b) {
   switch (below(g, 4)) {
-  case 0: return TEXT(g, "%s = P[%s]\n", o, relation(g, a, b));
-  case 1: return TEXT(g, "%s = entropy(%s, %s)\n", o, a, b);
-  case 2: return TEXT(g, "%s = E[x_%c[%s] + x_%c[%s]]\n", o, e->size, a, f->size, b);
-  default: return TEXT(g, "%s = E[%s * x_%c[%s]]\n", o, of_two(g, e, a, f, b), e->size, a);
+  case 0: return TEXT(g, "P[%s]", relation(g, a, b));
+  case 1: return TEXT(g, "entropy(%s, %s)", a, b);
+  case 2: return TEXT(g, "E[x_%c[%s] + x_%c[%s]]", e->size, a, f->size, b);
+  default: return TEXT(g, "E[%s * x_%c[%s]]", of_two(g, e, a, f, b), e->size, a);
   }
 }
 
-static const char *joined(Gen *g, const char *loops, const char *at, const Made *e, const char *a, const Made *f,
-                          const char *b) {
-  const char *body = joint(g, e, a, f, b);
-  if (at && chance(g, 50)) body = TEXT(g, "%s%s", body, pair(g, e, a, f, b, at));
-  return TEXT(g, "for %s {\n%s}\n", loops, body);
+/* In a loop of its own. */
+static const char *pair(Gen *g, const Over *o, bool back, const Made *e, const char *a, const Made *f, const char *b) {
+  if (g->ragged) return where_there(g, o, back, of_pair(g, e, a, f, b));
+  const char *at = g->outer ? "b" : "", *loops = loops_of(g, o, back);
+  for (; o->index; o++) at = TEXT(g, "%s%s%c", at, *at ? ", " : "", o->index);
+  const char *out = TEXT(g, "out o%u[%s]", g->outs++, at);
+  return TEXT(g, "for %s {\n%s = %s\n}\n", loops, out, of_pair(g, e, a, f, b));
 }
+
+/* back: it names a copy one line before. */
+static const char *joined(Gen *g, const Over *o, bool back, bool asked, const Made *e, const char *a, const Made *f,
+                          const char *b) {
+  const char *text = TEXT(g, "for %s {\n%s}\n", loops_of(g, o, back), joint(g, e, a, f, b));
+  return asked && chance(g, 50) ? TEXT(g, "%s%s", text, pair(g, o, back, e, a, f, b)) : text;
+}
+
 
 static const char *grid(Gen *g) {
   Made *e = &g->edges[0], *f = &g->edges[1];
@@ -142,23 +214,26 @@ static const char *grid(Gen *g) {
   if (chance(g, 20)) text = TEXT(g, "%s%s", text, in_plates(g, f, "m", "i", "j", "NM"));
   else f = e;
   const char *here = own(g, e);
-  text = TEXT(g, "%s%s", text, joined(g, "i in 1..N, j in M", "i, j", e, here, f, copy_at(g, f, "i - 1", NULL)));
-  if (f != e) text = TEXT(g, "%s%s", text, joined(g, "i in N, j in M", "i, j", e, here, f, own(g, f)));
+  const Over *all = OVER(over('i', NULL, 'N'), over('j', NULL, 'M')), *later = OVER(over('i', "1", 'N'), all[1]),
+             *right = OVER(all[0], over('j', "1", 'M')), *across = OVER(later[0], (Over){'j', NULL, 'M', 1, NULL});
+  text = TEXT(g, "%s%s", text, joined(g, later, true, true, e, here, f, copy_at(g, f, "i - 1", NULL)));
+  if (f != e) text = TEXT(g, "%s%s", text, joined(g, all, false, true, e, here, f, own(g, f)));
   if (chance(g, 80))
-    text = TEXT(g, "%s%s", text, joined(g, "i in N, j in 1..M", "i, j", e, here, e, copy_at(g, e, NULL, "j - 1")));
+    text = TEXT(g, "%s%s", text, joined(g, right, false, true, e, here, e, copy_at(g, e, NULL, "j - 1")));
   if (chance(g, 20))
-    text = TEXT(g, "%s%s", text,
-                joined(g, "i in 1..N, j in 0..M - 1", "i, j", e, here, f, copy_at(g, f, "i - 1", "j + 1")));
+    text = TEXT(g, "%s%s", text, joined(g, across, true, true, e, here, f, copy_at(g, f, "i - 1", "j + 1")));
   return text;
 }
 
 static const char *parents(Gen *g) {
   Made *e = &g->edges[0];
-  const char *text = in_plates(g, e, "c", "t", NULL, "N"), *parent = copy_at(g, e, "tN_n[t]", NULL);
-  text = TEXT(g, "%s%s", text, joined(g, chance(g, 50) ? "t in N" : "t in 1..N", NULL, e, own(g, e), e, parent));
-  if (chance(g, 40)) text = TEXT(g, "%sfor t in N {\n%s}\n", text, pair(g, e, own(g, e), e, parent, "t"));
+  const char *text = in_plates(g, e, "c", "t", NULL, "N");
+  const char *parent = copy_at(g, e, g->ragged ? "min(tN_n[t], t)" : "tN_n[t]", NULL);
+  const Over *all = OVER(over('t', NULL, 'N')), *later = OVER(over('t', "1", 'N'));
+  text = TEXT(g, "%s%s", text, joined(g, chance(g, 50) ? all : later, false, false, e, own(g, e), e, parent));
+  if (chance(g, 40)) text = TEXT(g, "%s%s", text, pair(g, all, false, e, own(g, e), e, parent));
   if (chance(g, 30))
-    text = TEXT(g, "%s%s", text, joined(g, "t in 1..N", "t", e, own(g, e), e, copy_at(g, e, "t - 1", NULL)));
+    text = TEXT(g, "%s%s", text, joined(g, later, false, true, e, own(g, e), e, copy_at(g, e, "t - 1", NULL)));
   return text;
 }
 
@@ -166,10 +241,11 @@ static const char *shared(Gen *g) {
   Made *top = &g->edges[0], *e = &g->edges[1], *f = &g->edges[2];
   const char *text = in_plates(g, top, "m", NULL, NULL, ""), *more = "";
   text = TEXT(g, "%s%s", text, in_plates(g, e, "c", "i", NULL, "N"));
-  text = TEXT(g, "%s%s", text, joined(g, "i in N", "i", e, own(g, e), top, own(g, top)));
+  text = TEXT(g, "%s%s", text, joined(g, OVER(over('i', NULL, 'N')), false, true, e, own(g, e), top, own(g, top)));
   if (chance(g, 40)) {
     more = in_plates(g, f, "d", "i", "j", "NM");
-    more = TEXT(g, "%s%s", more, joined(g, "i in N, j in M", "i, j", f, own(g, f), e, own(g, e)));
+    const Over *all = OVER(over('i', NULL, 'N'), over('j', NULL, 'M'));
+    more = TEXT(g, "%s%s", more, joined(g, all, false, true, f, own(g, f), e, own(g, e)));
   }
   return TEXT(g, "%s%s", text, more);
 }
@@ -178,16 +254,18 @@ static const char *bipartite(Gen *g) {
   Made *e = &g->edges[0], *f = &g->edges[1];
   const char *text = in_plates(g, e, "c", "i", NULL, "N");
   text = TEXT(g, "%s%s", text, in_plates(g, f, "m", "j", NULL, "M"));
-  return TEXT(g, "%s%s", text,
-              joined(g, chance(g, 70) ? "i in N, j in M" : "j in M, i in 1..N", "i, j", e, own(g, e), f, own(g, f)));
+  const Over *all = OVER(over('i', chance(g, 30) ? "1" : NULL, 'N'), over('j', NULL, 'M'));
+  return TEXT(g, "%s%s", text, joined(g, all, false, true, e, own(g, e), f, own(g, f)));
 }
 
 static const char *all_pairs(Gen *g) {
   Made *e = &g->edges[0];
   const char *text = in_plates(g, e, "c", "i", NULL, "N");
   return TEXT(g, "%s%s", text,
-              joined(g, chance(g, 60) ? "i in N, j in i + 1..N" : "i in N, j in 0..i", NULL, e, own(g, e), e,
-                     copy_at(g, e, "j", NULL)));
+              joined(g,
+                     chance(g, 60) ? OVER(over('i', NULL, 'N'), over('j', "i + 1", 'N'))
+                                   : OVER(over('i', NULL, 'N'), (Over){'j', NULL, 'N', 0, "i"}),
+                     false, false, e, own(g, e), e, copy_at(g, e, "j", NULL)));
 }
 
 /* ---- all of them ----------------------------------------------------------------------------------------- */
@@ -209,6 +287,8 @@ static const char *two_copies(Gen *g) {
   const Made *e = &g->edges[below(g, g->n)];
   if (!e->plates[0] || e->plates[1]) return "";
   const char *a = copy_at(g, e, "s", NULL), *b = copy_at(g, e, "q", NULL);
+  const Over *both = OVER(over('s', NULL, e->sizes[0]), over('q', NULL, e->sizes[0]));
+  if (g->ragged) return where_there(g, both, false, TEXT(g, "P[%s]", relation(g, a, b)));
   return TEXT(g, "out o%u[%ss in %c, q in %c] = P[%s]\n", g->outs++, g->outer ? "b, " : "", e->sizes[0], e->sizes[0],
               relation(g, a, b));
 }
@@ -220,7 +300,7 @@ static const char *declarations(Gen *g, const char *body) {
   const char *text = "";
   VEC(const char *) seen = {0};
   for (const char *p = body; *p; p++) {
-    bool parent = p[0] == 't' && p[1] == 'N' && p[2] == '_';
+    bool parent = p[0] == 't' && (p[1] == 'N' || p[1] == 'M') && p[2] == '_';
     uint32_t n = parent ? 3 : 2;
     if (p[n - 1] != '_' || (p > body && (p[-1] == '_' || (p[-1] >= 'a' && p[-1] <= 'z')))) continue;
     uint32_t from = n;
@@ -248,6 +328,8 @@ const char *generate_networks(Arena *arena, uint64_t seed) {
   g->kind = (Kind)below(g, KINDS);
   g->outer = chance(g, 25);
   g->nasty = chance(g, 15);
+  g->ragged = chance(g, 30);
+  g->by_line = (g->kind == GRID || g->kind == SHARED) && chance(g, 40);
   switch (g->kind) {
   case GRID: body = grid(g); break;
   case PARENTS: body = parents(g); break;
