@@ -421,7 +421,6 @@ static const char *kept_along(const char *name) {
     {"held", "messages with one copy held at each of its values"},
     {"groups", "how many instances the weights of a network have"},
     {"dims", "how many values their copies have"},
-    {"vars", "the copies of a network, and in which orders they are tried"},
   };
   const char *dot = strchr(name, '.');
   static const char *const of_edge[][2] = {
@@ -430,6 +429,7 @@ static const char *kept_along(const char *name) {
     {"joint", "log probabilities of the same"},
     {"state", "the log of the sum over the component of each copy"},
     {"named", "the copies that have a prior of their own"},
+    {"vars", "the copies of a network, and in which orders they are tried"},
   };
   for (uint32_t i = 0; dot && i < sizeof of_edge / sizeof *of_edge; i++) {
     size_t n = strlen(of_edge[i][0]);

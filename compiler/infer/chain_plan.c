@@ -60,6 +60,17 @@ static void reach_support(Plan *p, Component *c, Edge *e) {
   if (!own) plan_beyond(c, e->span, "gives a support that depends on other copies");
 }
 
+/* Do data end a plate beside the steps? */
+static bool has_ended_plate(Plan *p, const Component *c) {
+  for (uint32_t k = 0; k < c->plates.n; k++) {
+    const Range *r = &c->plates.at[k]->range;
+    bool fixed = r->kind != RANGE_INTERVAL || (term_is_of_sizes(r->lo) && term_is_of_sizes(r->hi));
+    if (k != c->chain->step && !fixed && term_is_of_sizes(r->lo) && plan_room(p, (RoomOf){.index = c->plates.at[k]}).n)
+      return true;
+  }
+  return false;
+}
+
 void plan_reaches(Plan *p) {
   const Model *m = p->model;
   p->reach_of_weight = NEW_ARRAY(p->arena, Reach *, m->weights.n);
@@ -83,6 +94,11 @@ void plan_reaches(Plan *p) {
     for (uint32_t k = 0; k < r->n && !c->beyond; k++)
       if (!r->proved[k] && !(c->chain && c->chain->step == k))
         plan_beyond(c, r->span, "names copies of which it is not known that they exist");
+  }
+  for (uint32_t i = 0; i < p->components.n; i++) {
+    Component *c = p->components.at[i];
+    if (c->chain && !c->beyond && !c->chain->counters.n && has_ended_plate(p, c))
+      plan_beyond(c, c->edges.at[0]->span, "joins copies beside which data end another plate");
   }
 }
 

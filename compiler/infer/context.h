@@ -39,6 +39,7 @@ typedef struct Known {
   Val *copy; /* index values of the copy, one a plate */
   Choice value;
   Val draw; /* of which draw that is its value; 0: of none */
+  bool unsure; /* perhaps there is no such copy: to use its value is then an error */
   struct Known *next;
 } Known;
 

@@ -115,6 +115,10 @@ static Choice eval_edge(Context *x, const Term *t) {
     refuse_query(x, t->span, "this use of an edge is not compiled yet");
     return (Choice){build_int(B(x), 0), 0};
   }
+  if (k->unsure) {
+    Context y = where_some(x, none);
+    copy_of(&y, t);
+  }
   return (Choice){k->value.v, or_none(x, none, k->value.none)};
 }
 

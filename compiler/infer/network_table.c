@@ -39,8 +39,8 @@ static void close_instances(Derive *d, Instance *i) {
   structure_close(d, &i->nest);
 }
 
-/* The copy that a name means here; *there: bool, it exists (0: always).  Where it does not, the weight may do without.
- */
+/* The copy that a name means here; *there: bool, it exists (0: always).  Where it does not, a weight that does without
+ * is no error. */
 static Copy name_copy(Context *x, const Term *ref, Val *there) {
   Context y = with_guard(x, build_bool(B(x), false));
   Copy copy = copy_of(&y, ref);
@@ -213,6 +213,7 @@ void network_fill_table(Derive *d, const Network *net, NetworkShape *shape, cons
     values[k] = open_loop(&y, LOOP_PAR, c->edges.at[0]->span, net_whole(&y, 0), n);
     numbers[k] = values[k]->index;
     y = with_known(&y, copies[k], c->edges.at[0], network_choice(&y, c, numbers[k]));
+    y.known->unsure = there[k] != 0;
     cell = net_add(&y, net_mul(&y, cell, n), numbers[k]);
   }
   Val same = agree(&y, g, copies, there, numbers);

@@ -22,9 +22,17 @@ static bool is_place(const RoomOf *of, const Term *t) {
   return (t->kind == TERM_INDEX && t->index == of->index) || is_node(of, t);
 }
 
+static bool is_logic(const Term *t) { return t->kind == TERM_OP && (t->op == OP_AND || t->op == OP_OR); }
+
+/* A condition that some values of edges fulfil, others not: every copy is weighed at all of them. */
+static bool is_of_edges(const Term *t) {
+  if (is_logic(t)) return is_of_edges(t->args.at[0]) && is_of_edges(t->args.at[1]);
+  return term_mentions_edge(t, NULL) && !(t->mentions & (MENTIONS_INPUT | MENTIONS_LET));
+}
+
 /* What is read under a condition of data perhaps is not there for every copy. */
 static bool decides(const RoomOf *of, const Term *t) {
-  return !of->nodes && (t->kind == TERM_IF || (t->kind == TERM_OP && (t->op == OP_AND || t->op == OP_OR)));
+  return !of->nodes && (t->kind == TERM_IF || is_logic(t)) && !is_of_edges(t->args.at[0]);
 }
 
 /* The size of an array there; NULL: data say what it is. */

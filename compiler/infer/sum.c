@@ -43,7 +43,7 @@ const Known *find_known(const Context *x, const Component *c, const Edge *e, Val
 
 Context with_known(const Context *x, Copy copy, Edge *e, Choice value) {
   Known *k = NEW(x->d->arena, Known);
-  *k = (Known){copy.c, e, copy.at, value, 0, x->known};
+  *k = (Known){.c = copy.c, .edge = e, .copy = copy.at, .value = value, .next = x->known};
   Context y = *x;
   y.known = k;
   return y;

@@ -468,6 +468,52 @@ class Inputs(Cli):
         again = self.file("again.attn", text.replace("a[j] ==", "a[j // 2] =="))
         self.fails("run", again, "s=random", "N=4", says=(r"again\.attn:4:13", "function of many copies"))
 
+    def test_images_beyond_their_array(self):
+        """Of copies joined along two plates, wherever the array ends; names, and indices of weights, in loops of their own."""
+        text = "model m(B, H, W) {\n  data s: [B, H, W], h: int[B], w: int[B, H]\n  for b in B {\n"
+        text += "    for y in 0..h[b], x in 0..w[b, y] { edge c in bit; potential exp(s[b, y, x] * c) }\n"
+        text += "    for y in 1..h[b], x in 0..min(w[b, y], w[b, y - 1]) { require c[y, x] + c[y - 1, x] < 2 }\n"
+        text += "    out z[b] = logZ\n    out n[b] = count(c)\n  }\n}\n"
+        path = self.file("m.attn", text)
+
+        def ends(h, w):
+            return [self.save("s", np.zeros((2, 3, 2))), self.save("h", np.array(h)), self.save("w", np.array(w))]
+        self.attn("run", path, *ends([3, 0], [[2, 1, 2], [9, 9, 9]]))        # of lines that there are not nothing is asked
+        self.attn("run", path, *ends([-1, 1], [[9, 9, 9], [0, 9, 9]]))
+        self.fails("run", path, *ends([3, 4], [[2, 1, 2], [0, 0, 0]]), says=(r"m\.attn:4:17", "index 3", "less than 3"))
+        self.fails("run", path, *ends([3, 2], [[2, 1, 2], [0, 3, 0]]), says=(r"m\.attn:4:31", "index 2", "less than 2"))
+        gone = self.file("gone.attn", text.replace("s[b, y, x] * c", "s[b, y, 0] * c"))
+        self.fails("run", gone, "s=random", "h=random", "w=random", "B=1", "H=2", "W=2", says=("range of 'x'", "hint: .*min\\(.., SIZE\\).*array"))
+        far = self.file("far.attn", text.replace("for y in 1..h[b]", "for y in 1..2 * h[b]").replace("w[b, y - 1]", "w[b, 0]").replace("w[b, y]", "w[b, 0]"))
+        self.fails("run", far, *ends([2, 0], [[1, 1, 1], [1, 1, 1]]), says=(r"far\.attn:5:", "index"))
+
+    def test_names_of_no_copy(self):
+        """Of copies joined by data: an error where the weight needs what there is not, and none where it does without."""
+        text = "model m(T) {\n  data s: [T], up: int[T]\n  for t in T { edge c in bit; potential exp(s[t] * c) }\n"
+        text += "  for t in T { require c[t] + c[up[t]] < 2 }\n  out z = logZ\n}\n"
+        s, beyond = self.save("s", np.zeros(3)), self.save("up", np.array([1, 0, 3]))
+        self.fails("run", self.file("m.attn", text), s, beyond, says=(r"m\.attn:4:33", "index 3", "less than 3"))
+        spared = text.replace("c[t] + c[up[t]] < 2", "if up[t] < T then c[t] + c[up[t]] < 2 else c[t] == 1")
+        self.attn("run", self.file("spared.attn", spared), s, beyond, "-o", "out/")
+        np.testing.assert_allclose(np.load(self.path("out/z.npy")), np.log(3 / 8), rtol=1e-6)
+        self.fails("run", self.file("below.attn", spared.replace("up[t] < T", "up[t] > 0")), s, beyond, says=(r"below\.attn:4:51", "index 3"))
+        behind = self.save("up", np.array([1, 0, -1]))
+        self.fails("run", self.path("m.attn"), s, behind, says=(r"m\.attn:4:33", "index -1"))
+
+    def test_limits_of_images(self):
+        """The order of the largest one is asked for before anything runs."""
+        text = "model m(B, H, W) {\n  data s: [B, H, W], h: int[B], w: int[B]\n  for b in B {\n"
+        text += "    for y in 0..h[b], x in 0..w[b] { edge c in bit; potential exp(s[b, y, x] * c) }\n"
+        text += "    for y in 1..h[b], x in 0..w[b] { potential exp(c[y, x] * c[y - 1, x]) }\n"
+        text += "    for y in 0..h[b], x in 1..w[b] { potential exp(c[y, x] * c[y, x - 1]) }\n    out z[b] = logZ\n  }\n}\n"
+        base, small, large = ["run", self.file("m.attn", text), "s=random", "H=40", "W=40"], np.array([2, 3, 3]), np.array([2, 40, 3])
+        self.attn(*base, self.save("h", small), self.save("w", small))
+        self.attn(*base, self.save("h", small), self.save("w", large))
+        self.fails(*base, self.save("h", large), self.save("w", large), says=(r"m\.attn:", "in one clique \\(c\\["))
+        told = self.attn("explain", base[1]).stdout
+        for end in ("data end 'y', at h[b]; tables have places for H", "data end 'x', at w[b]; tables have places for W"):
+            self.assertIn(end, told)
+
     def test_counts_of_every_value(self):
         """One count for each value of an index of the weight's own: as many counts at once as there are values."""
         text = "model m(M, N) {\n  data s: [M, N]\n  for i in M { edge phi in N; potential exp(s[i, phi]) }\n"

@@ -9,7 +9,8 @@ import subprocess
 import numpy as np
 
 import numerics
-from networks import lines, transfer
+from joined import chain_entropy
+from networks import lines, transfer, tree_messages
 from numerics import INF, NAN, Trial, check, typed
 
 numerics.CHECKS.clear()
@@ -83,6 +84,76 @@ def grids(precision, rng):
     yield t
 
 
+IMAGES = """model m(B, H, W) {
+  data h: [B, H, W], height: int[B], width: int[B], J: real
+  for b in B {
+    for i in 0..height[b], j in 0..width[b] {
+      edge x in bit
+      potential if x == 1 then exp(h[b, i, j]) else 1
+    }
+    for i in 1..height[b], j in 0..width[b] { potential if x[i, j] == x[i - 1, j] then exp(J) else 1 }
+    for i in 0..height[b], j in 1..width[b] { potential if x[i, j] == x[i, j - 1] then exp(J) else 1 }
+    out z[b] = logZ
+    out n[b] = count(x)
+    out s[b] = entropy(x)
+    out k[b] = kl(x)
+    out p[b, i in H, j in W] = if i < height[b] and j < width[b] then P[x[i, j] == 1] else 0
+    out best[b, i in H, j in W] = if i < height[b] and j < width[b] then mode(x[i, j]) else -5
+    out down[b, i in H, j in W] = if i + 1 < height[b] and j < width[b] then P[x[i, j] == x[i + 1, j]] else 0
+  }
+}
+"""
+SENTENCES = """model m(B, T, L) {
+  data u: [B, T, L], w: [L, L], parent: int[B, T], length: int[B]
+  for b in B {
+    for t in 0..length[b] { edge c in L; potential exp(u[b, t, c]) }
+    for t in 1..length[b] { potential exp(w[c[parent[b, t]], c[t]]) }
+    out z[b] = logZ
+    out p[b, t in T, l in L] = if t < length[b] then P[c[t] == l] else 0
+    out same[b, t in T] = if t > 0 and t < length[b] then P[c[t] == c[parent[b, t]]] else 0
+  }
+}
+"""
+
+
+@check
+def images_of_a_batch(precision, rng):
+    """Each by itself is a grid of its own height and width; behind its end there is nothing."""
+    for sizes in ([(3, 4), (0, 2), (2, 1), (5, 2), (1, 0), (5, 6)], [(40, 3)], [(1, 1), (0, 0)]):
+        H, W, J = max(s[0] for s in sizes), max(s[1] for s in sizes), float(typed(.6, precision))
+        h = typed(rng.standard_normal((len(sizes), H, W)), precision)
+        want = dict(z=[], n=[], s=[], k=[], p=np.zeros(h.shape), best=np.full(h.shape, -5), down=np.zeros(h.shape))
+        for b, (M, N) in enumerate(sizes):
+            z, s = 0.0, 0.0
+            if M * N:
+                x = lines(N)
+                z, p, pair, best = transfer(h[b, :M, :N].astype(float), J)
+                s = chain_entropy(p, pair)
+                want["p"][b, :M, :N] = p @ x
+                want["best"][b, :M, :N] = x[best.argmax(1)]
+                want["down"][b, :M - 1, :N] = np.einsum("iab,abj->ij", pair, (x[:, None] == x[None]).astype(float))
+            for name, value in dict(z=z - M * N * np.log(2), n=2.0 ** (M * N), s=s, k=M * N * np.log(2) - s).items():
+                want[name].append(value)
+        inputs = dict(h=h, J=J, height=np.array([s[0] for s in sizes]), width=np.array([s[1] for s in sizes]))
+        want = {name: np.array(v) for name, v in want.items()}
+        yield Trial(f"{len(sizes)} up to {H} x {W}", IMAGES, inputs, want, log_w=H * W)
+
+
+@check
+def sentences_of_a_batch(precision, rng):
+    for T, L, lengths in ((6, 3, [6, 0, 1, 4]), (200, 2, [200, 73])):
+        B = len(lengths)
+        u, w = typed(rng.standard_normal((B, T, L)), precision), typed(rng.standard_normal((L, L)), precision)
+        parent = np.array([[int(rng.integers(0, t)) if t else 0 for t in range(T)] for _ in lengths])
+        want = dict(z=np.zeros(B), p=np.zeros(u.shape), same=np.zeros((B, T)))
+        for b, n in enumerate(lengths):
+            if n:
+                z, want["p"][b, :n], pair, _ = tree_messages(parent[b, :n], u[b, :n].astype(float), w.astype(float))
+                want["z"][b] = z - n * np.log(L)
+                want["same"][b, 1:n] = np.trace(pair[1:], axis1=1, axis2=2)
+        yield Trial(f"T = {T}", SENTENCES, dict(u=u, w=w, parent=parent, length=np.array(lengths)), want, log_w=T)
+
+
 class Drawn(Trial):
     pass
 
@@ -97,6 +168,15 @@ def draws(precision, rng):
     each = [rng.standard_normal((2, 3)) for _ in range(2)]    # networks side by side: every one has its own draws
     t = Drawn("in plates", GRIDS, dict(h=typed(each, precision), J=.6), {})
     t.p = np.array([transfer(h, .6)[1] @ lines(3) for h in each])
+    yield t
+    text = IMAGES[:IMAGES.index("    out")] + "    out s[b, i in H, j in W] = if i < height[b] and j < width[b] then E[x[i, j]] else 0\n  }\n"
+    text += "  infer x by sample(n = 20000, seed = 13)\n}\n"
+    h, sizes = rng.standard_normal((3, 2, 3)), [(2, 1), (1, 3), (0, 3)]
+    inputs = dict(h=typed(h, precision), J=.6, height=np.array([s[0] for s in sizes]), width=np.array([s[1] for s in sizes]))
+    t = Drawn("of a batch", text, inputs, {})
+    t.p = np.zeros(h.shape)
+    for b, (M, N) in enumerate(sizes):
+        t.p[b, :M, :N] = transfer(h[b, :M, :N], .6)[1] @ lines(N) if M * N else 0
     yield t
 
 

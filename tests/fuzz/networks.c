@@ -228,7 +228,7 @@ static const char *grid(Gen *g) {
 static const char *parents(Gen *g) {
   Made *e = &g->edges[0];
   const char *text = in_plates(g, e, "c", "t", NULL, "N");
-  const char *parent = copy_at(g, e, g->ragged ? "min(tN_n[t], t)" : "tN_n[t]", NULL);
+  const char *parent = copy_at(g, e, g->ragged && !chance(g, 25) ? "min(tN_n[t], t)" : "tN_n[t]", NULL);
   const Over *all = OVER(over('t', NULL, 'N')), *later = OVER(over('t', "1", 'N'));
   text = TEXT(g, "%s%s", text, joined(g, chance(g, 50) ? all : later, false, false, e, own(g, e), e, parent));
   if (chance(g, 40)) text = TEXT(g, "%s%s", text, pair(g, all, false, e, own(g, e), e, parent));
