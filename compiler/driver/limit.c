@@ -99,8 +99,13 @@ static double steps_of(Limit *l, const Component *c) {
   return extent(l, &c->plates.at[c->chain->step]->range, &middle);
 }
 
-static double nodes_of(Limit *l, const Component *c) {
+/* What arrays have. */
+static double targets_of(Limit *l, const Component *c) {
   return c->structure->room.n ? largest_of(l, &c->structure->room) : size_of(l, c->structure->edge->n);
+}
+
+static double nodes_of(Limit *l, const Component *c) {
+  return c->structure->rows.n ? largest_of(l, &c->structure->rows) : size_of(l, edge_nodes(c->structure->edge));
 }
 
 /* A count is at most its limit, and no more than all steps add. */
@@ -170,7 +175,7 @@ static double matching_cost(double m, double n) { return 2 * m * n * pow(2, fmin
 /* What the family's algorithm takes, for every copy. */
 static double structure_cost(Limit *l, const Component *c) {
   const Edge *e = c->structure->edge;
-  double n = nodes_of(l, c), m = e->m ? size_of(l, e->m) : n, times = copies(l, &e->plates, 0);
+  double n = targets_of(l, c), m = nodes_of(l, c), times = copies(l, &e->plates, 0);
   Asked asked = asked_of(l->in->model, e);
   if (asked.pairs) times *= m * (n + edge_has_none(e)); /* once for every choice of every node */
   switch (e->domain) {
@@ -211,7 +216,7 @@ static double cost_of_draws(Limit *l, const Component *c) {
   double each = 0;
   for (uint32_t i = 0; i < c->edges.n; i++) {
     const Edge *e = c->edges.at[i];
-    double n = c->structure ? nodes_of(l, c) : values(l, e), nodes = !c->structure ? 1 : e->m ? size_of(l, e->m) : n;
+    double n = c->structure ? targets_of(l, c) : values(l, e), nodes = c->structure ? nodes_of(l, c) : 1;
     each += copies(l, &e->plates, 0) * nodes * n;
   }
   return each * size_of(l, c->infer->n);
@@ -236,7 +241,7 @@ static void refuse(Arena *arena, Diags *to, const Inputs *in, const Component *c
 /* The joint law of two nodes has a number for every choice of both. */
 static bool pairs_fit(Diags *to, Limit *l, const Component *c) {
   const Edge *e = c->structure->edge;
-  double n = nodes_of(l, c), choices = (e->m ? size_of(l, e->m) : n) * (n + edge_has_none(e)),
+  double choices = nodes_of(l, c) * (targets_of(l, c) + edge_has_none(e)),
          all = choices * choices * copies(l, &e->plates, 0);
   if (!asked_of(l->in->model, e).pairs || all <= MOST_PAIRS) return true;
   Diag *d = diag_error(to, e->span, "queries about two nodes of '%s' at once keep %.2g numbers; the limit is %.1g",
@@ -250,7 +255,7 @@ static bool pairs_fit(Diags *to, Limit *l, const Component *c) {
 static bool subsets_fit(Arena *arena, Diags *to, Limit *l, const Component *c, double cost) {
   const Edge *e = c->structure->edge;
   if ((e->domain != DOMAIN_PERMUTATION && e->domain != DOMAIN_MATCHING) || !cost) return true;
-  double n = nodes_of(l, c), bits = e->m ? fmin(size_of(l, e->m), n) : n;
+  double bits = fmin(nodes_of(l, c), targets_of(l, c));
   if (bits <= MOST_BITS) return true;
   const char *name = sym_text(l->in->model->names, e->name);
   Diag *d = diag_error(

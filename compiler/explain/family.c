@@ -17,21 +17,26 @@ static const char *how(const Edge *e) {
   return "";
 }
 
-/* How many nodes arrays have. */
-static const char *nodes(const Facts *f, const Component *c) {
+/* How many targets, and nodes, arrays have. */
+static const char *targets(const Facts *f, const Component *c) {
   const Structure *s = c->structure;
   return s->room.n ? room_text(f, &s->room) : plain_text(f, s->edge->n, NULL);
 }
 
+static const char *nodes(const Facts *f, const Component *c) {
+  const Structure *s = c->structure;
+  return s->rows.n ? room_text(f, &s->rows) : plain_text(f, edge_nodes(s->edge), NULL);
+}
+
 static const char *cost(const Facts *f, const Component *c) {
   const Edge *e = c->structure->edge;
-  const char *n = nodes(f, c);
+  const char *n = targets(f, c);
   switch (e->domain) {
   case DOMAIN_TREE: return arena_printf(f->arena, "1.5 (%s)^3 additions in log space", n);
   case DOMAIN_PROJECTIVE_TREE: return arena_printf(f->arena, "4 (%s)^3 additions in log space", n);
   case DOMAIN_PERMUTATION: return arena_printf(f->arena, "2 %s 2^(%s) multiply-adds", n, n);
   case DOMAIN_MATCHING: {
-    const char *m = plain_text(f, e->m, NULL);
+    const char *m = nodes(f, c);
     return arena_printf(f->arena, "about 2 (%s) (%s) 2^min(%s, %s) multiply-adds", m, n, m, n);
   }
   case DOMAIN_RANGE: case DOMAIN_BIT: break;
@@ -58,14 +63,14 @@ static const char *approximation(const Facts *f, const Component *c) {
 static const char *draws(const Facts *f, const Component *c) {
   const Edge *e = c->structure->edge;
   if (!c->infer || c->infer->method != INFER_SAMPLE) return "";
-  const char *many = plain_text(f, c->infer->n, NULL), *n = nodes(f, c);
+  const char *many = plain_text(f, c->infer->n, NULL), *n = targets(f, c);
   if (e->domain == DOMAIN_TREE)
     return arena_printf(f->arena,
                         "    each of %s draws takes 2 (%s)^3 multiply-adds, or, where weights lie too far apart for\n"
                         "    plain numbers, (%s)^4 / 12 additions in log space\n",
                         many, n, n);
   const char *each = e->domain == DOMAIN_PROJECTIVE_TREE ? arena_printf(f->arena, "no more than (%s)^2", n)
-                     : e->m ? arena_printf(f->arena, "(%s) (%s)", plain_text(f, e->m, NULL), n)
+                     : e->m ? arena_printf(f->arena, "(%s) (%s)", nodes(f, c), n)
                             : arena_printf(f->arena, "(%s)^2", n);
   return arena_printf(f->arena,
                       "    all %s draws take one more such sum, without the way back; each looks at %s values\n", many,

@@ -60,7 +60,8 @@ typedef struct Local { Weight *weight; const Term *node; uint32_t plate; } Local
 typedef struct Structure {
   Edge *edge;
   Index *node;  /* the component's last plate */
-  TermVec room; /* where data say how many nodes there are: as Chain.room */
+  TermVec room; /* where data say how many targets a node may have (of all but matchings: nodes): as Chain.room */
+  TermVec rows; /* the same of nodes */
   VEC(Local) locals;
 } Structure;
 
@@ -155,8 +156,8 @@ const Model *split_weights(Arena *arena, const Model *m);
 
 /* ---- room.c ------------------------------------------------------------------------------------------- */
 
-/* index: a plate; nodes: of an edge that is structured. */
-typedef struct RoomOf { const Index *index; const Edge *nodes; } RoomOf;
+/* index: a plate; targets, nodes: of an edge that is structured. */
+typedef struct RoomOf { const Index *index; const Edge *targets, *nodes; } RoomOf;
 /* Dimensions of arrays that weights read there, at least one of which is no less than how many there are. */
 TermVec plan_room(Plan *p, RoomOf of);
 

@@ -11,15 +11,18 @@ static void add(Plan *p, TermVec *room, Term *size) {
   vec_push(p->arena, room, size);
 }
 
-static bool is_node(const RoomOf *of, const Term *t) {
-  if (!of->nodes) return false;
-  if (t->kind == TERM_EDGE) return t->edge == of->nodes;
-  return t->kind == TERM_INDEX && t->index->range.kind == RANGE_INTERVAL &&
-         term_equal(t->index->range.hi, of->nodes->n);
+/* How many there are. */
+static Term *number_of(const RoomOf *of) {
+  if (of->index) return of->index->range.hi;
+  return of->targets ? of->targets->n : edge_nodes(of->nodes);
 }
 
+/* An index that runs up to their number, or a choice: of a target. */
 static bool is_place(const RoomOf *of, const Term *t) {
-  return (t->kind == TERM_INDEX && t->index == of->index) || is_node(of, t);
+  if (of->index) return t->kind == TERM_INDEX && t->index == of->index;
+  if (t->kind == TERM_EDGE) return t->edge == of->targets;
+  return t->kind == TERM_INDEX && t->index->range.kind == RANGE_INTERVAL &&
+         term_equal(t->index->range.hi, number_of(of));
 }
 
 static bool is_logic(const Term *t) { return t->kind == TERM_OP && (t->op == OP_AND || t->op == OP_OR); }
@@ -32,7 +35,7 @@ static bool is_of_edges(const Term *t) {
 
 /* What is read under a condition of data perhaps is not there for every copy. */
 static bool decides(const RoomOf *of, const Term *t) {
-  return !of->nodes && (t->kind == TERM_IF || is_logic(t)) && !is_of_edges(t->args.at[0]);
+  return of->index && (t->kind == TERM_IF || is_logic(t)) && !is_of_edges(t->args.at[0]);
 }
 
 /* The size of an array there; NULL: data say what it is. */
@@ -59,7 +62,7 @@ static void add_least(Plan *p, TermVec *room, Term *t) {
 
 TermVec plan_room(Plan *p, RoomOf of) {
   TermVec room = {0};
-  add_least(p, &room, of.nodes ? of.nodes->n : of.index->range.hi);
+  add_least(p, &room, number_of(&of));
   if (room.n) return room;
   for (uint32_t i = 0; i < p->model->weights.n; i++) {
     const Weight *w = p->model->weights.at[i];

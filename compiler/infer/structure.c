@@ -94,10 +94,9 @@ Val structure_local_log(Context *x, Copy copy, WeightSet set) {
 /* ---- the stage that solves --------------------------------------------------------------------------------------- */
 
 Shape structure_shape(Context *x, const Edge *e) {
-  Context top = {.d = x->d};
-  const TermVec *room = structure_room(x, e);
-  Val n = room->n ? eval_room(x, room) : eval(&top, e->n), m = e->m ? eval(&top, e->m) : n;
-  bool none = edge_has_none(e);
+  const Structure *s = x->d->plan->of_edge[e->id]->structure;
+  Val n = structure_most(x, &s->room, e->n), m = e->m ? structure_most(x, &s->rows, e->m) : n;
+  bool none = edge_has_none(e) || structure_has_idle_none(x, e);
   return (Shape){m, n, none ? build_2(B(x), IR_ADD, n, build_int(B(x), 1)) : n, build_2(B(x), IR_MAX, m, n), none};
 }
 
@@ -160,7 +159,9 @@ static void fill_local(Derive *d, Component *c, WeightSet set, Array *to, const 
   if (s->none) {
     Context none = with_known(&nest.x, copy, e, (Choice){build_int(b, -1), build_bool(b, true)});
     nest.place[n] = s->targets;
-    build_store(b, to, tempered(&none, c, set, structure_local_log(&none, copy, set)), nest.place);
+    Val of_none = wide(&none, -INFINITY);
+    if (edge_has_none(e)) of_none = tempered(&none, c, set, structure_local_log(&none, copy, set));
+    build_store(b, to, of_none, nest.place);
   }
   structure_close(d, &nest);
 }
@@ -246,7 +247,7 @@ static void check_nodes(Derive *d, Component *c, WeightSet set, const Shape *s) 
       x = with_index(&x, plates->at[i], range_value(&x, &r, loops[i]->index), r.lo, r.hi, !r.row);
     }
     Val node = eval(&x, l->node);
-    Val nodes = structure_room(&x, c->structure->edge)->n ? structure_nodes(&x, c->structure->edge) : s->nodes;
+    Val nodes = c->structure->rows.n ? structure_nodes(&x, c->structure->edge) : s->nodes;
     d->b.span = l->node->span;
     if (!provably_below(&x, node, nodes)) build_check(&d->b, IR_CHECK_INDEX, 0, node, nodes);
     for (uint32_t i = plates->n; i-- > 0;) build_close(&d->b, loops[i]);
@@ -263,7 +264,7 @@ static Array *local_array(Derive *d, Component *c, WeightSet set) {
   check_nodes(d, c, set, &s);
   v->local = structure_array(d, c, "local", STORE_WIDE, c->structure->edge->plates.n, 2, (Val[]){s.nodes, s.choices});
   d->b.at = stage_of(d, c);
-  if (c->structure->room.n) fill_idle(d, c, v->local, &s);
+  if (structure_is_ended(&x, c->structure->edge)) fill_idle(d, c, v->local, &s);
   fill_local(d, c, set, v->local, &s);
   d->b.at = back;
   return v->local;

@@ -64,10 +64,14 @@ Val *structure_place(Context *x, Copy copy, uint32_t n);
 
 /* ---- structure_idle.c: where data say how many nodes there are -------------------------------------------------- */
 
-const TermVec *structure_room(const Context *x, const Edge *e);
+bool structure_is_ended(const Context *x, const Edge *e); /* do data say how many nodes, or targets, it has? */
 Val structure_nodes(Context *x, const Edge *e); /* at least 0; x binds the plates */
+Val structure_targets(Context *x, const Edge *e);
+Val structure_most(Context *x, const TermVec *room, const Term *of_sizes); /* as many as arrays have */
 Val structure_target_exists(Context *x, const Edge *e, Val target); /* bool; 0: always */
-void fill_idle(Derive *d, Component *c, Array *local, const Shape *s); /* the rows of nodes that do not exist */
+/* The rows of nodes that do not exist; an error where there are more than arrays have. */
+void fill_idle(Derive *d, Component *c, Array *local, const Shape *s);
+bool structure_has_idle_none(const Context *x, const Edge *e); /* of nodes that have a target else */
 
 /* The log weight of the choice known in x; its log marginal; 0: log sum of all, 1: entropy: under some of the weights.
  */

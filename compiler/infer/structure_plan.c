@@ -99,7 +99,12 @@ void structure_add_weight(Plan *p, Structure *s, Weight *w) {
 /* Nodes that do not exist then have one choice, which leaves the others theirs: see structure_idle.c. */
 static bool may_be_idle(const Edge *e) {
   bool approximate = e->infer && (e->infer->method == INFER_SINKHORN || e->infer->method == INFER_BETHE);
-  return e->domain != DOMAIN_MATCHING && !approximate && !term_mentions_edge(e->n, NULL);
+  return !approximate && !term_mentions_edge(e->n, NULL) && !(e->m && term_mentions_edge(e->m, NULL));
+}
+
+static bool has_room(Plan *p, const Edge *e) {
+  bool targets = term_is_of_sizes(e->n) || plan_room(p, (RoomOf){.targets = e}).n;
+  return targets && (!e->m || term_is_of_sizes(e->m) || plan_room(p, (RoomOf){.nodes = e}).n);
 }
 
 void structure_check(Plan *p, const Edge *e) {
@@ -114,7 +119,7 @@ void structure_check(Plan *p, const Edge *e) {
     plan_refuse(p, e->span,
                 arena_printf(p->arena, "the number of nodes of '%s' is not a size: not compiled yet", name(p, e)),
                 NULL);
-  else if (!fixed && !plan_room(p, (RoomOf){.nodes = e}).n)
+  else if (!fixed && !has_room(p, e))
     plan_refuse(p, e->span,
                 arena_printf(p->arena, "nothing says how many nodes '%s' has at most: not compiled", name(p, e)),
                 "a size does, 'min(.., SIZE)', or an array that a weight reads at a node");
@@ -132,7 +137,7 @@ void structure_check_infer(Plan *p, const Infer *f) {
 Structure *structure_new(Plan *p, Edge *e) {
   Structure *s = NEW(p->arena, Structure);
   Index *node = NEW(p->arena, Index);
-  Term *nodes = e->domain == DOMAIN_MATCHING ? e->m : e->n;
+  Term *nodes = edge_nodes(e);
   *node =
       (Index){.id = UINT32_MAX,
               .name = e->name,
@@ -140,6 +145,7 @@ Structure *structure_new(Plan *p, Edge *e) {
               .role = INDEX_PLATE,
               .range = {.kind = RANGE_INTERVAL, .span = e->span, .lo = term_int(p->arena, 0, e->span), .hi = nodes}};
   *s = (Structure){.edge = e, .node = node};
-  if (!term_is_of_sizes(nodes)) s->room = plan_room(p, (RoomOf){.nodes = e});
+  if (!term_is_of_sizes(e->n)) s->room = plan_room(p, (RoomOf){.targets = e});
+  if (!term_is_of_sizes(nodes)) s->rows = e->m ? plan_room(p, (RoomOf){.nodes = e}) : s->room;
   return s;
 }

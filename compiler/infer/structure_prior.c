@@ -41,7 +41,7 @@ static Val log_partial_matchings(Context *x, const Shape *shape, const Sides *s)
 Val structure_log_support(Context *x, const Edge *e) {
   Builder *b = B(x);
   Shape s = structure_shape(x, e);
-  if (structure_room(x, e)->n) s.nodes = s.targets = structure_nodes(x, e);
+  if (structure_is_ended(x, e)) s.nodes = structure_nodes(x, e), s.targets = structure_targets(x, e);
   Val n = build_convert(b, s.targets, IR_WIDE), m = build_convert(b, s.nodes, IR_WIDE), one = wide(x, 1);
   Val some = build_2(b, IR_GT, n, wide(x, 0));
   switch (e->domain) {

@@ -130,6 +130,8 @@ static inline bool edge_is_structured(const Edge *e) {
 static inline bool edge_has_none(const Edge *e) {
   return e->or_none || e->domain == DOMAIN_TREE || e->domain == DOMAIN_PROJECTIVE_TREE;
 }
+/* How many nodes a structure has. */
+static inline Term *edge_nodes(const Edge *e) { return e->domain == DOMAIN_MATCHING ? e->m : e->n; }
 static inline uint32_t edge_rank(const Edge *e) { return e->plates.n + (edge_is_structured(e) ? 1 : 0); }
 
 typedef struct Latent {
