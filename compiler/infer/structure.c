@@ -183,7 +183,7 @@ static Val subset_tables(Context *x, const Edge *e, const Shape *s) {
 
 static Val matching_work(Context *x, const Edge *e, const Shape *s, bool tables) {
   Builder *b = B(x);
-  Val sides = build_2(b, IR_MUL, build_int(b, 8), build_2(b, IR_ADD, s->nodes, s->targets));
+  Val sides = build_2(b, IR_MUL, build_int(b, 9), build_2(b, IR_ADD, s->nodes, s->targets));
   Val plain = build_2(b, IR_ADD, build_2(b, IR_ADD, build_2(b, IR_MUL, s->nodes, s->targets), sides), build_int(b, 32));
   return tables ? build_2(b, IR_ADD, plain, subset_tables(x, e, s)) : plain;
 }

@@ -12,7 +12,8 @@
  *
  * All weights are divided by the prices of the best matching (assign.c): then every partial product is at most 1 and
  * the best matching is 1, so that linear arithmetic neither overflows nor loses what could matter: what underflows has
- * a probability below 1e-300.  Time: line 2^bits bits / 2, twice where somebody may pass for every l. */
+ * a probability below 1e-300.  Rows that no column takes, and columns that no row takes, stand aside: they multiply
+ * nothing by more than one number.  Time: line 2^bits bits / 2, twice where somebody may pass for every l. */
 #include <math.h>
 #include <string.h>
 
@@ -23,6 +24,7 @@ typedef struct Sums {
   Assign a;
   bool rows_are_line, may_pass;
   int64_t line, bits, subsets, step; /* step: from the table of l to that of l + 1 */
+  int64_t *line_at, *bit_at; /* which rows, or columns, they are */
   double *w;    /* [line, bits] */
   double *pass; /* [line] */
   double *end;  /* [bits]: of a bit that remains */
@@ -31,7 +33,42 @@ typedef struct Sums {
 
 static double local(const Assign *a, int64_t i, int64_t c) { return a->local[i * (a->n + a->none) + c]; }
 
+/* Where column j of row i, or none, has weight. */
+static bool has(const Assign *a, int64_t i, int64_t j) { return local(a, i, j) > -INFINITY; }
+
+static int64_t rows_with_columns(const Assign *a, int64_t *at) {
+  int64_t many = 0;
+  for (int64_t i = 0; i < a->m; i++) {
+    int64_t j = 0;
+    while (j < a->n && !has(a, i, j)) j++;
+    if (j < a->n) at[many++] = i;
+  }
+  return many;
+}
+
+static int64_t columns_with_rows(const Assign *a, int64_t *at) {
+  int64_t many = 0;
+  for (int64_t j = 0; j < a->n; j++) {
+    int64_t i = 0;
+    while (i < a->m && !has(a, i, j)) i++;
+    if (i < a->m) at[many++] = j;
+  }
+  return many;
+}
+
+static int64_t row_of(const Sums *s, int64_t l, int64_t k) { return s->rows_are_line ? s->line_at[l] : s->bit_at[k]; }
+
+static int64_t column_of(const Sums *s, int64_t l, int64_t k) {
+  return s->rows_are_line ? s->bit_at[k] : s->line_at[l];
+}
+
 static int64_t table_size(const Sums *s) { return s->subsets * (s->may_pass ? s->line + 1 : 1); }
+
+/* The weight of a row of none, of a column that nobody has. */
+static double alone(const Assign *a, bool row, int64_t at) {
+  if (!row) return exp(a->v[at]);
+  return a->none ? exp(local(a, at, a->n) + a->u[at]) : 0;
+}
 
 /* false: no matching has weight.  *log_best: log weight taken out. */
 static bool prepare(Sums *s, const int64_t *n, const double *weights, double *work, int64_t *choice, double *log_best) {
@@ -42,29 +79,29 @@ static bool prepare(Sums *s, const int64_t *n, const double *weights, double *wo
   *log_best = 0;
   for (int64_t i = 0; i < a->m; i++) *log_best -= a->u[i];
   for (int64_t j = 0; j < a->n; j++) *log_best -= a->v[j];
-  s->rows_are_line = a->n <= a->m;
-  s->line = s->rows_are_line ? a->m : a->n;
-  s->bits = s->rows_are_line ? a->n : a->m;
-  s->may_pass = a->none || a->m != a->n;
+  int64_t *rows = (int64_t *)(void *)work, *columns = rows + a->m;
+  int64_t m = rows_with_columns(a, rows), many = columns_with_rows(a, columns);
+  s->rows_are_line = many <= m;
+  s->line = s->rows_are_line ? m : many;
+  s->bits = s->rows_are_line ? many : m;
+  s->line_at = s->rows_are_line ? rows : columns;
+  s->bit_at = s->rows_are_line ? columns : rows;
+  s->may_pass = a->none || m != many;
   s->subsets = (int64_t)1 << s->bits;
   s->step = s->may_pass ? s->subsets : 0;
-  s->w = work;
+  s->w = work + a->m + a->n;
   s->pass = s->w + s->line * s->bits;
   s->end = s->pass + s->line;
   s->before = s->end + s->bits;
   s->after = s->before + table_size(s);
   for (int64_t l = 0; l < s->line; l++) {
     for (int64_t k = 0; k < s->bits; k++) {
-      int64_t i = s->rows_are_line ? l : k, j = s->rows_are_line ? k : l;
+      int64_t i = row_of(s, l, k), j = column_of(s, l, k);
       s->w[l * s->bits + k] = exp(local(a, i, j) + a->u[i] + a->v[j]);
     }
-    if (!s->rows_are_line) s->pass[l] = exp(a->v[l]);
-    else s->pass[l] = a->none ? exp(local(a, l, a->n) + a->u[l]) : 0;
+    s->pass[l] = alone(a, s->rows_are_line, s->line_at[l]);
   }
-  for (int64_t k = 0; k < s->bits; k++) {
-    if (s->rows_are_line) s->end[k] = exp(a->v[k]);
-    else s->end[k] = a->none ? exp(local(a, k, a->n) + a->u[k]) : 0;
-  }
+  for (int64_t k = 0; k < s->bits; k++) s->end[k] = alone(a, !s->rows_are_line, s->bit_at[k]);
   return true;
 }
 
@@ -151,21 +188,25 @@ static void marginals(const Sums *s, double z, double *log_p) {
   int64_t choices = a->n + a->none;
   for (int64_t l = 0; l < s->line; l++)
     for (int64_t k = 0; k < s->bits; k++) {
-      int64_t i = s->rows_are_line ? l : k, j = s->rows_are_line ? k : l;
       double w = s->w[l * s->bits + k];
-      log_p[i * choices + j] = w > 0 ? log(took(s, l, (int64_t)1 << k) * w / z) : -INFINITY;
+      if (w > 0) log_p[row_of(s, l, k) * choices + column_of(s, l, k)] = log(took(s, l, (int64_t)1 << k) * w / z);
     }
-  for (int64_t i = 0; i < a->m && a->none; i++)
-    log_p[i * choices + a->n] = log((s->rows_are_line ? passed(s, i) : remained(s, (int64_t)1 << i)) / z);
+  if (!a->none) return;
+  for (int64_t i = 0; i < a->m; i++) log_p[i * choices + a->n] = 0; /* of rows that stand aside */
+  for (int64_t l = 0; l < s->line && s->rows_are_line; l++)
+    log_p[s->line_at[l] * choices + a->n] = log(passed(s, l) / z);
+  for (int64_t k = 0; k < s->bits && !s->rows_are_line; k++)
+    log_p[s->bit_at[k] * choices + a->n] = log(remained(s, (int64_t)1 << k) / z);
 }
 
 /* Prices of columns that nobody has, with how likely that is. */
 static double prices_left(const Sums *s, double z) {
   const Assign *a = &s->a;
   double mean = 0;
-  for (int64_t j = 0; j < a->n && (a->none || a->m < a->n); j++) {
-    double p = (s->rows_are_line ? remained(s, (int64_t)1 << j) : passed(s, j)) / z;
-    if (p > 0) mean += p * a->v[j];
+  if (!s->may_pass) return 0;
+  for (int64_t k = 0; k < (s->rows_are_line ? s->bits : s->line); k++) {
+    double p = (s->rows_are_line ? remained(s, (int64_t)1 << k) : passed(s, k)) / z;
+    if (p > 0) mean += p * a->v[s->rows_are_line ? s->bit_at[k] : s->line_at[k]];
   }
   return mean;
 }
@@ -221,12 +262,11 @@ static void draw(const Sums *s, const double *u, int64_t *choice) {
       double p = (k < 0 ? after[set] * s->pass[l] : after[set + ((int64_t)1 << k)] * s->w[l * s->bits + k]) / all;
       if (p > 0) taken = k;
       sum += p;
-      if (u[2 * l] < sum) break;
+      if (u[2 * s->line_at[l]] < sum) break;
     }
     if (taken < 0) continue;
     set += (int64_t)1 << taken;
-    if (s->rows_are_line) choice[l] = taken;
-    else choice[taken] = l;
+    choice[row_of(s, l, taken)] = column_of(s, l, taken);
   }
 }
 

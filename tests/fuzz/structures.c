@@ -12,6 +12,7 @@ typedef struct Gen {
   Random r;
   const char *h;             /* index of the plate around, with its comma; "" without one */
   const char *rows, *nodes;  /* how many arrays have, and there are: a range */
+  const char *ended;         /* how many nodes data say there are; NULL: all of them */
   const char *e;             /* the choice of node n: e[n] */
   bool none, trees, bijection, nasty, single, scaled, ragged;
 } Gen;
@@ -91,7 +92,8 @@ static const char *prior(Gen *g) {
   }
 }
 
-static const char *count(Gen *g) { return !g->ragged ? g->rows : g->h[0] ? "tN_K[h]" : "tN_0"; }
+static const char *length(Gen *g, char size) { return TEXT(g, g->h[0] ? "t%c_K[h]" : "t%c_0", size); }
+static const char *count(Gen *g) { return g->ended ? g->ended : g->rows; }
 
 /* A statement for all nodes, some, or one: then the node is an expression. */
 static const char *weights(Gen *g, const char *indent) {
@@ -158,7 +160,7 @@ static const char *whole_output(Gen *g, bool exact) {
 
 /* Of node n, which perhaps does not exist. */
 static const char *of_node(Gen *g, const char *query) {
-  return g->ragged ? TEXT(g, "if n < %s then %s else 0", count(g), query) : query;
+  return g->ended ? TEXT(g, "if n < %s then %s else 0", count(g), query) : query;
 }
 
 static const char *outputs(Gen *g, const char *indent, bool exact, bool joint) {
@@ -189,8 +191,15 @@ static const char *outputs(Gen *g, const char *indent, bool exact, bool joint) {
 static const char *ragged_domain(Gen *g) {
   g->ragged = true;
   g->single = false;
-  g->rows = "N";
-  g->nodes = TEXT(g, "0 .. %s", count(g));
+  bool matching = chance(g, 40), rows = !matching || chance(g, 75);
+  g->rows = matching ? "M" : "N";
+  if (rows) g->ended = length(g, g->rows[0]);
+  g->nodes = rows ? TEXT(g, "0 .. %s", count(g)) : g->rows;
+  if (matching) {
+    g->none = chance(g, 50);
+    const char *columns = !rows || chance(g, 70) ? length(g, 'N') : "N";
+    return TEXT(g, "matching(%s, %s)%s", count(g), columns, g->none ? " or none" : "");
+  }
   g->none = g->trees = chance(g, 80);
   g->bijection = !g->none;
   const char *family = g->bijection ? "permutation" : chance(g, 50) ? "projective_tree" : "tree";
@@ -198,7 +207,7 @@ static const char *ragged_domain(Gen *g) {
 }
 
 static const char *domain(Gen *g) {
-  if (chance(g, 20)) return ragged_domain(g);
+  if (chance(g, 25)) return ragged_domain(g);
   g->nodes = g->rows = "N";
   switch (below(g, 7)) {
   case 0: case 1: g->none = g->trees = true; return chance(g, 50) ? "tree(N)" : "tree(N, roots = any)";
@@ -233,6 +242,7 @@ const char *generate_structures(Arena *arena, uint64_t seed) {
   body = TEXT(g, "%s%s", body, infer(g, indent, &exact, &joint));
   if (chance(g, 20)) body = TEXT(g, "%s%sfor n in %s { %s }\n", body, indent, g->nodes, prior(g));
   for (uint32_t k = 0, many = 1 + below(g, 3); k < many; k++) body = TEXT(g, "%s%s", body, weights(g, indent));
+  if (g->ragged) body = TEXT(g, "%s%sfor n in %s { potential exp(x_nt[n, %s]) }\n", body, indent, g->nodes, g->e);
   body = TEXT(g, "%s%s", body, outputs(g, indent, exact, joint));
   if (plate) body = TEXT(g, "  for h in K {\n%s  }\n", body);
   if (plate && exact && chance(g, 30)) body = TEXT(g, "%s  out all = logZ\n", body);
@@ -244,7 +254,7 @@ const char *generate_structures(Arena *arena, uint64_t seed) {
     data = TEXT(g, "%s  data %c_n: [%s], %c_t: [N], %c_nt: [%s, N], %c_nh: [%s%s], %c_th: [%sN], %c_nth: [%s%s, N]\n",
                 data, *l, g->rows, *l, *l, g->rows, *l, K, g->rows, *l, K, *l, K, g->rows);
   data = TEXT(g, "%s  data q_n: [%s, D], q_t: [N, D], v_c: [C], u_0: real\n", data, g->rows);
-  if (g->ragged) data = TEXT(g, "%s  data %s\n", data, plate ? "tN_K: int[K]" : "tN_0: int");
+  if (g->ragged) data = TEXT(g, "%s  data %s\n", data, plate ? "tM_K: int[K], tN_K: int[K]" : "tM_0: int, tN_0: int");
   if (g->single) data = TEXT(g, "%s  require %s > 0\n", data, g->rows);
   return TEXT(g, "model m(M, N, K, D, C) {\n%s%s}\n", data, body);
 }
