@@ -48,10 +48,10 @@ attn_family_fn attn_rt_projective_sum, attn_rt_projective_best, attn_rt_projecti
  * n: rows, columns, choices, line.  Row i takes a column, no column is taken twice; choices is columns + 1 where a row
  * may have none (the last choice), else columns; line = max(rows, columns) is looked at by draw alone.
  * local, log_p: [rows, choices]; log_p is -inf also for
- * what has a probability below 1e-300.  u: [.., line, 2]. With bits = min(rows, columns), of those that have a choice
- * of weight beside none, time line 2^bits bits (best: rows^2 (rows + columns)), and line bits a draw. work: rows columns
- * + 9 rows + 9 columns + 32, and, but for best, 2 T 2^bits of all rows and columns, T = 1 for bijections, else
- * line + 1; nothing beside the first where rows > columns and no row may have none. */
+ * what has a probability below 1e-300.  u: [.., line, 2].  With bits = min(rows, columns), of those that somebody may
+ * take, time line 2^bits bits (best: rows^2 (rows + columns)), and line bits a draw.  work: rows columns + 9 rows +
+ * 9 columns + 32, and, but for best, 2 T 2^min(rows, columns), T = 1 for bijections, else max(rows, columns) + 1;
+ * nothing beside the first where rows > columns and no row may have none. */
 attn_family_fn attn_rt_matching_sum, attn_rt_matching_best, attn_rt_matching_draw;
 
 /* ---- approximations of the marginals of bijections: scale.c ---------------------------------------------------------

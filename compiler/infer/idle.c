@@ -21,7 +21,8 @@ Val eval_room(Context *x, const TermVec *room) {
 void check_room_for(Context *x, const TermVec *room, const Term *of, Val lo, Val hi) {
   Builder *b = B(x);
   Span back = b->span;
-  Val some = build_and(b, x->guard, build_2(b, IR_LT, lo, hi)), last = build_2(b, IR_SUB, hi, build_int(b, 1)), most = eval_room(x, room);
+  Val some = build_and(b, x->guard, build_2(b, IR_LT, lo, hi)), last = build_2(b, IR_SUB, hi, build_int(b, 1));
+  Val most = eval_room(x, room);
   b->span = of->span;
   build_check(b, IR_CHECK_INDEX, some, last, most);
   b->span = back;

@@ -43,6 +43,14 @@ static Val only_choice(Context *x, const Edge *e, Val node, const Shape *s) {
   return build_select(b, first, s->targets, build_2(b, IR_SUB, node, build_int(b, 1)));
 }
 
+/* Is every target that of a node in some structure?  Where there is no structure nothing reads what belongs to it. */
+static Context where_read(Context *x, const Edge *e, Val nodes, Val targets) {
+  Builder *b = B(x);
+  if (e->domain != DOMAIN_MATCHING) return *x;
+  Context y = with_guard(x, build_2(b, IR_GT, nodes, build_int(b, 0)));
+  return e->or_none ? y : with_guard(&y, build_2(b, IR_LE, nodes, targets));
+}
+
 void fill_idle(Derive *d, Component *c, Array *local, const Shape *s) {
   Builder *b = &d->b;
   const Structure *of = c->structure;
@@ -50,8 +58,9 @@ void fill_idle(Derive *d, Component *c, Array *local, const Shape *s) {
   uint32_t n = e->plates.n;
   Plates nest = structure_open(d, c, n, 2);
   Context *x = &nest.x;
-  Val none = build_int(b, 0), nodes = structure_nodes(x, e);
-  if (of->room.n) check_room_for(x, &of->room, e->n, none, structure_targets(x, e));
+  Val none = build_int(b, 0), nodes = structure_nodes(x, e), targets = structure_targets(x, e);
+  Context read = where_read(x, e, nodes, targets);
+  if (of->room.n) check_room_for(&read, &of->room, e->n, none, targets);
   if (of->rows.n && e->m) check_room_for(x, &of->rows, e->m, none, nodes);
   if (of->rows.n) {
     Loop *node = open_loop(x, LOOP_PAR, e->span, nodes, s->nodes);

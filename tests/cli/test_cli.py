@@ -455,8 +455,24 @@ class Inputs(Cli):
         self.attn("run", path, "s=random", "N=4", "length=-1")
         endless = self.file("endless.attn", text.replace("s[up[n], n]", "0.1 * n"))
         self.fails("run", endless, "s=random", "N=4", says=(r"endless\.attn:4:", "how many nodes 'up' has", "hint: .*reads at a node"))
-        pairs = self.file("pairs.attn", text.replace("tree(length)", "matching(length, length)"))
-        self.fails("run", pairs, "s=random", "N=4", says=(r"pairs\.attn:4:", "number of nodes of 'up' is not a size"))
+
+    def test_matchings_beyond_their_array(self):
+        text = "model m(M, N) {\n  data s: [M, N]\n  param rows: int = 2\n  param columns: int = 3\n"
+        text += "  edge to in matching(rows, columns) or none\n  for i in 0..rows { potential exp(s[i, to[i]]) }\n  out z = logZ\n}\n"
+        path = self.file("m.attn", text)
+        for more in ("", " or none"):
+            path.write_text(text.replace(" or none", more))
+            self.attn("run", path, "s=random", "M=2", "N=3")
+            self.attn("run", path, "s=random", "M=2", "N=3", "rows=-4", "columns=-1")
+            self.fails("run", path, "s=random", "M=1", "N=3", says=(r"m\.attn:5:23", "index 1", "less than 1"))
+            self.fails("run", path, "s=random", "M=2", "N=2", says=(r"m\.attn:5:29", "index 2", "less than 2"))
+        for gone in ("0.3 * to[i]", "s[0, to[i]]", "s[i, 0]"):
+            path.write_text(text.replace("s[i, to[i]]", gone))
+            self.fails("run", path, "s=random", "M=2", "N=3", says=(r"m\.attn:5:", "how many nodes 'to' has", "hint: .*reads at a node"))
+        path.write_text(text.replace("matching(rows, columns)", "matching(min(rows, M), N)").replace("s[i, to[i]]", "0.3 * to[i]").replace("0..rows", "0..min(rows, M)"))
+        self.attn("run", path, "M=1", "N=4", "s=random")
+        many = self.file("many.attn", text.replace("rows: int = 2", "rows: int = 30").replace("columns: int = 3", "columns: int = 30"))
+        self.fails("run", many, "s=random", "M=30", "N=30", says=(r"many\.attn:5:", "subsets of 30 targets"))
 
     def test_counts_of_copies_that_depend(self):
         """A law of independent copies: not of those that a weight joins, nor of one copy counted again and again."""

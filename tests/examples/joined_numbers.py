@@ -4,6 +4,7 @@ closed form, long chains, scores of 1e4 and 1e30, NaN, and draws by their laws.
 
     joined_numbers.py --attn PATH [--only NAME] [--precision f32|f64]
 """
+from itertools import product
 from math import comb
 
 import numpy as np
@@ -149,6 +150,60 @@ def trees_of_a_batch(precision, rng):
                 z, want["p"][b, :n, :n], want["root"][b, :n] = tree_by_determinant(s[b, :n, :n].astype(float), r[b, :n].astype(float))
                 want["z"][b], want["c"][b] = z - (n - 1) * np.log(n), float(n) ** (n - 1)
         yield Trial(f"N = {N}", TREES, dict(s=s, r=r, length=np.array(lengths)), want, log_w=N)
+
+
+MATCHINGS = """model m(B, M, N) {
+  data s: [B, M, N], r: [M], rows: int[B], columns: int[B]
+  for b in B {
+    edge to in matching(rows[b], columns[b])OR_NONE
+    for i in 0..rows[b] { potential WEIGHT }
+    out z[b] = logZ
+    out h[b] = entropy(to)
+    out k[b] = kl(to)
+    out c[b] = count(to)
+    out p[b, i in M, j in N] = if i < rows[b] and j < columns[b] then P[to[i] == j] else 0
+    out best[b, i in M] = if i < rows[b] then mode(to[i]) else -7
+    out two[b] = if rows[b] > 1 then P[to[0] < to[1]] else 0
+  }
+}
+"""
+
+
+def all_matchings(m, n, none):
+    """Columns of m rows, no column twice; n: none."""
+    for choice in product(range(n + none), repeat=m):
+        taken = [c for c in choice if c < n]
+        if len(set(taken)) == len(taken):
+            yield choice
+
+
+@check
+def matchings_of_a_batch(precision, rng):
+    """Each by itself, one after another: of rows without columns, more rows than columns, none of either."""
+    sides = [(3, 4), (0, 2), (4, 5), (2, 2), (1, 0), (0, 0), (3, 2), (1, 5)]
+    M, N, B = 4, 5, len(sides)
+    for none in (False, True):
+        s, r = typed(rng.normal(size=(B, M, N)), precision), typed(rng.normal(size=M), precision)
+        want = dict(z=[], h=[], k=[], c=[], p=np.zeros((B, M, N)), best=np.full((B, M), -7), two=np.zeros(B))
+        for b, (m, n) in enumerate(sides):
+            every = list(all_matchings(m, n, none))
+            score = np.hstack([s[b].astype(float)[:, :n], r.astype(float)[:, None]])
+            w = np.array([sum(score[i, c] for i, c in enumerate(choice)) for choice in every])
+            p = np.exp(w - w.max()) / np.exp(w - w.max()).sum() if every else w
+            for choice, q in zip(every, p):
+                for i, c in enumerate(choice):
+                    if c < n:
+                        want["p"][b, i, c] += q
+                if m > 1 and choice[0] < choice[1] < n:
+                    want["two"][b] += q
+            want["best"][b, :m] = [c if c < n else -1 for c in every[w.argmax()]] if every else -1
+            z, h = (np.log(np.exp(w).sum()), -(p * np.log(p)).sum()) if every else (-INF, 0)
+            for name, value in dict(z=z - np.log(len(every)) if every else z, h=h, k=np.log(len(every)) - h if every else 0, c=len(every)).items():
+                want[name].append(float(value))
+        text = MATCHINGS.replace("OR_NONE", " or none" if none else "")
+        text = text.replace("WEIGHT", "if to[i] == none then exp(r[i]) else exp(s[b, i, to[i]])" if none else "exp(s[b, i, to[i]])")
+        inputs = dict(s=s, rows=np.array([x[0] for x in sides]), columns=np.array([x[1] for x in sides]), r=r)
+        yield Trial("or none" if none else "all rows", text, inputs, {name: np.array(v) for name, v in want.items()}, log_w=M)
 
 
 @check
