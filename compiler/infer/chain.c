@@ -118,8 +118,8 @@ void declare_marginal(Derive *d, Component *c, ChainTables *t, uint32_t at_edge)
   Context x = {.d = d};
   if (!t->marginal) t->marginal = NEW_ARRAY(d->arena, Array *, c->edges.n);
   VarSet var = (VarSet)1 << clique_place(c->chain, at_edge, 0);
-  t->marginal[at_edge] = chain_array(d, c, "marginal", STORE_WIDE, step_count(&x, c), var);
-  if (c->chain->may_break && !t->status) t->status = chain_array(d, c, "status", STORE_WIDE, step_count(&x, c), 0);
+  t->marginal[at_edge] = chain_array(d, c, "marginal", STORE_WIDE, step_rows(&x, c), var);
+  if (c->chain->may_break && !t->status) t->status = chain_array(d, c, "status", STORE_WIDE, step_rows(&x, c), 0);
 }
 
 void marginal_step(Step *s, ChainTables *t, uint32_t at_edge) {
@@ -152,10 +152,10 @@ static void fill_marginal(Derive *d, Component *c, ChainTables *t, uint32_t at_e
   b->at = b->k->top;
   Context x = {.d = d};
   Index *step = c->plates.at[c->chain->step];
-  Bounds range = step_range(&x, c);
   declare_marginal(d, c, t, at_edge);
   Nest nest = {0};
   Copy copy = open_chains(&x, c, &nest);
+  Bounds range = step_range(&x, c);
   Loop *l = nest.loops[nest.n++] = open_loop(&x, LOOP_PAR, step->span, range.lo, range.hi);
   Context y = with_index(&x, step, l->index, range.lo, range.hi, false);
   copy.at[c->chain->step] = l->index;
@@ -179,9 +179,8 @@ static Val single_log(Context *x, Component *c, const Found *f) {
   ChainTables *t = with_marginal(x->d, c, f->at);
   Copy copy = {c, f->copy};
   Cell cell = with_value(x, c, &(Cell){0}, (uint32_t)clique_place(c->chain, f->at, 0), f->value);
-  Val row = build_2(B(x), IR_SUB, f->copy[c->chain->step], step_range(x, c).lo);
   return build_load(B(x), t->marginal[f->at],
-                    marginal_place(x, copy, row, cell.code[clique_place(c->chain, f->at, 0)]));
+                    marginal_place(x, copy, row_of_step(x, copy), cell.code[clique_place(c->chain, f->at, 0)]));
 }
 
 Val chain_log(Context *x, Copy copy) {
@@ -238,8 +237,7 @@ Val chain_status(Context *x, Copy copy) {
   Component *c = copy.c;
   if (c->chain->may_break) {
     Array *a = with_marginal(x->d, c, 0)->status;
-    return build_load(B(x), a,
-                      chain_place(x, copy, build_2(B(x), IR_SUB, copy.at[c->chain->step], step_range(x, c).lo)));
+    return build_load(B(x), a, chain_place(x, copy, row_of_step(x, copy)));
   }
   Val z = chain_total(x, copy, RING_SUM), finite = build_2(B(x), IR_LT, build_1(B(x), IR_ABS, z), wide(x, INFINITY));
   Val nothing = build_2(B(x), IR_EQ, z, wide(x, -INFINITY));
@@ -258,7 +256,8 @@ Val over_steps(Context *x, Copy copy, StepFn fn) {
   forward_table(x->d, c, RING_SUM);
   backward_table(x->d, c, RING_SUM);
   Array *each = known < STEP_SUMS ? tables_of(x->d, c)->each[known] : NULL;
-  Bounds r = step_range(x, c);
+  Context own = in_copy(x, copy);
+  Bounds r = step_range(&own, c);
   Loop *l = open_loop(x, LOOP_REDUCE, step->span, r.lo, r.hi);
   Acc *a = build_acc(b, l, ACC_SUM, IR_WIDE, 0, NULL);
   Context y = with_index(x, step, l->index, r.lo, r.hi, false);
@@ -362,7 +361,7 @@ static Val constant_of(Step *s, bool priors_alone) {
   Val sum = wide(x, 0);
   for (uint32_t i = 0; i < c->constants.n; i++)
     if (c->constants.at[i]->is_prior || !priors_alone)
-      sum = build_2(B(x), IR_LOGMUL, sum, unless_idle(s, wide(x, 0), factor_log(x, s->copy.c, c->constants.at[i])));
+      sum = build_2(B(x), IR_LOGMUL, sum, factor_log(x, s->copy.c, c->constants.at[i]));
   return sum;
 }
 

@@ -49,7 +49,6 @@ typedef struct Step {
   Val row;       /* steps done, this one included */
   Ring ring;
   Val joined;      /* bool: to the copy before; 0: yes */
-  Val there;       /* bool: the copy exists; 0: yes.  See idle.c */
   Array *gamma;    /* not NULL: stands for the forward messages before; see pair.c */
   Val gamma_at[2];
   Val held_mass;   /* of gamma before, where the chain starts afresh */
@@ -96,16 +95,14 @@ Val ring_one(Context *x, Ring ring);
 Val ring_zero(Context *x, Ring ring);
 Val edge_count(Context *x, const Edge *e); /* its values, none included */
 
-/* ---- idle.c: plates that data end -------------------------------------------------------------------------------- */
+/* ---- steps.c: plates that data end, or begin ---------------------------------------------------------------------- */
 
-Bounds step_range(Context *x, const Component *c); /* of the steps, idle ones among them */
+Val step_rows(Context *x, const Component *c); /* as many steps as tables have rows for, from the sizes */
+/* Of the others x binds the plates beside the chain. */
+Bounds step_range(Context *x, const Component *c);
 Val step_count(Context *x, const Component *c);
-Val has_no_copy(Context *x, const Component *c); /* bool; x binds the plates beside the chain's */
-void check_room(Context *x, const Component *c); /* x binds the plates beside the chain's */
-void see_idle(Step *s); /* sets Step.there, and the guard of what is evaluated at the step */
-Val unless_idle(Step *s, Val one, Val v); /* `one` in place of v where the copy does not exist */
-/* 0 in the semiring where it does not, and the variable has another number than 0. */
-Val idle_value(Step *s, const Cell *cell, uint32_t var, Val w);
+void check_room(Context *x, const Component *c); /* an error where there are more steps than rows */
+Val row_of_step(Context *x, Copy copy);          /* steps before it */
 
 /* ---- fold.c ---------------------------------------------------------------------------------------------------- */
 

@@ -145,7 +145,7 @@ Choice eval_choice(Context *x, const Term *t);
 bool has_fixed_bounds(const Index *i);
 bool contains_reduce(const Term *t); /* perhaps in an array that it reads */
 
-/* ---- idle.c: room, where data say how many copies there are (plan_room) ---------------------------------- */
+/* ---- steps.c: room, where data say how many copies there are (plan_room) --------------------------------- */
 
 Val eval_room(Context *x, const TermVec *room); /* int: the largest of these sizes */
 /* An index error at `of`, the term that ends lo .. hi, where that is not empty and hi is above the room. */

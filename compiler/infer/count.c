@@ -26,7 +26,7 @@ static Context beside(const Context *x, const Component *c, const Reach *r) {
 static Val whole_count(Context *x, const Component *c, uint32_t at) {
   const Counter *k = counter(c, at);
   Context top = {.d = x->d};
-  Val steps = step_count(x, c);
+  Val steps = step_rows(x, c);
   return k->most ? build_2(B(x), IR_MUL, steps, eval(&top, k->most)) : steps;
 }
 

@@ -125,10 +125,8 @@ Step step_of(Context *x, Copy copy, Ring ring) {
   s.own.known = NULL;
   s.own.decisions = NULL;
   s.own.used_none = NULL;
-  Val t = copy.at[copy.c->chain->step];
   if (copy.c->chain->may_break) s.joined = is_joined(&s.own, copy);
-  s.row = build_2(B(x), IR_ADD, build_2(B(x), IR_SUB, t, step_range(x, copy.c).lo), build_int(B(x), 1));
-  see_idle(&s);
+  s.row = build_2(B(x), IR_ADD, row_of_step(&s.own, copy), build_int(B(x), 1));
   return s;
 }
 
@@ -255,7 +253,7 @@ static Val level(Step *s, const Cell *cell, Level v, VarSet sum, Terms t);
 /* ---- counts ---- */
 
 static Val increment(Step *s, Context *y, uint32_t at) {
-  return unless_idle(s, build_int(B(y), 0), counter_increment(y, s->copy, at));
+  return counter_increment(y, s->copy, at);
 }
 
 /* What the count before, and the edges, make of a count. */
@@ -412,11 +410,7 @@ static Val factors_at(Step *s, const Cell *cell, Level v, Terms t, bool fallible
     if (!ring_counts(s->ring, f) || factor_may_fail(f) != fallible || is_elsewhere(s, f, t)) continue;
     if (!completes(&v, cell->known, factor_scope(c->chain, f))) continue;
     Context z = fallible ? with_guard(&y, build_2(B(&y), IR_NE, w, ring_zero(&y, s->ring))) : y;
-    w = ring_times(&y, s->ring, w, unless_idle(s, ring_one(&y, s->ring), factor_in(&z, s, f)));
-  }
-  for (uint32_t k = 0; k < c->edges.n && !fallible; k++) {
-    uint32_t var = (uint32_t)clique_place(c->chain, k, 0);
-    if (completes(&v, cell->known, (VarSet)1 << var)) w = idle_value(s, cell, var, w);
+    w = ring_times(&y, s->ring, w, factor_in(&z, s, f));
   }
   return w;
 }

@@ -23,7 +23,7 @@ Val over_copies(Context *x, AccKind kind, const Over *o, uint32_t from) {
     Over chain = *o;
     chain.at = NEW_ARRAY(x->d->arena, Val, o->c->plates.n);
     for (uint32_t i = 0; i < from; i++) chain.at[i] = o->at[i];
-    chain.at[from] = step_range(x, o->c).lo;
+    chain.at[from] = build_int(B(x), 0);
     return over_copies(x, kind, &chain, from + 1);
   }
   if (o->c->structure && from + 1 == o->c->plates.n) return o->fn(x, whole_structure(x, (Copy){o->c, o->at}), o);

@@ -31,9 +31,9 @@ static Array *pair_array(Derive *d, const Component *c, const ChainPair *p) {
   Val tail[3];
   uint32_t n = 0;
   tail[n++] = chain_dimension(&x, c, p->first);
-  if (!p->distance) tail[n++] = step_count(&x, c);
+  if (!p->distance) tail[n++] = step_rows(&x, c);
   tail[n++] = chain_dimension(&x, c, p->second);
-  return chain_array_and(d, c, "pair", step_count(&x, c), n, tail, 0);
+  return chain_array_and(d, c, "pair", step_rows(&x, c), n, tail, 0);
 }
 
 typedef struct Held { Array *gamma, *moved; Val i, a; } Held; /* messages with the copy at i held at number a */
@@ -153,14 +153,14 @@ static void fill_pairs(Derive *d, Component *c, ChainPair *p) {
   Region *back = b->at;
   b->at = b->k->top;
   Context x = {.d = d};
-  Bounds r = step_range(&x, c);
   uint32_t var = (uint32_t)clique_place(c->chain, p->first, 0);
   Held h = {.moved = tables_of(d, c)->moved[p->ring]};
   p->table = pair_array(d, c, p);
   Val tail[2] = {chain_dimension(&x, c, p->first), build_int(b, 2)};
-  h.gamma = chain_array_and(d, c, "held", step_count(&x, c), 2, tail, state_after(c->chain));
+  h.gamma = chain_array_and(d, c, "held", step_rows(&x, c), 2, tail, state_after(c->chain));
   Nest nest = {0};
   Copy copy = open_chains(&x, c, &nest);
+  Bounds r = step_range(&x, c);
   Loop *l = nest.loops[nest.n++] = open_loop(&x, LOOP_PAR, c->plates.at[c->chain->step]->span, r.lo, r.hi);
   Cell cell;
   nest.loops[nest.n++] = open_values(&x, c, var, &(Cell){0}, LOOP_PAR, &cell);
@@ -185,20 +185,16 @@ static const ChainPair *pairs_of(Derive *d, Component *c, Ring ring, uint32_t fi
   return p;
 }
 
-static Val row_of(Context *x, const PairEnd *e) {
-  const Component *c = e->copy.c;
-  return build_2(B(x), IR_SUB, e->copy.at[c->chain->step], step_range(x, c).lo);
-}
-
 static Val load_pair(Context *x, Ring ring, const PairEnd *first, const PairEnd *second, int64_t distance) {
   const ChainPair *p = pairs_of(x->d, first->copy.c, ring, first->at, second->at, distance);
   return build_load(B(x), p->table,
-                    pair_place(x, first->copy, p, row_of(x, first), first->code, row_of(x, second), second->code));
+                    pair_place(x, first->copy, p, row_of_step(x, first->copy), first->code,
+                               row_of_step(x, second->copy), second->code));
 }
 
 Val pair_log(Context *x, Ring ring, const PairEnd *a, const PairEnd *b, int64_t distance) {
   if (distance > 0) return load_pair(x, ring, a, b, distance);
   if (distance < 0) return load_pair(x, ring, b, a, -distance);
   Val forward = load_pair(x, ring, a, b, 0), backward = load_pair(x, ring, b, a, 0);
-  return build_select(B(x), build_2(B(x), IR_LT, row_of(x, a), row_of(x, b)), forward, backward);
+  return build_select(B(x), build_2(B(x), IR_LT, row_of_step(x, a->copy), row_of_step(x, b->copy)), forward, backward);
 }

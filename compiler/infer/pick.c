@@ -20,7 +20,7 @@ typedef struct ChainPick {
 static uint32_t longest_reach(const Chain *ch) { return ch->clique.at[ch->clique.n - 1].lag; }
 
 static Val rows_of_draw(Context *x, const Component *c) {
-  return build_2(B(x), IR_ADD, step_count(x, c), build_int(B(x), longest_reach(c->chain)));
+  return build_2(B(x), IR_ADD, step_rows(x, c), build_int(B(x), longest_reach(c->chain)));
 }
 
 /* row: of the step, less its lag. */
@@ -112,13 +112,13 @@ static void fill_picks(Derive *d, Component *c, ChainPick *p) {
   b->at = b->k->top;
   Context x = {.d = d};
   Index *step = c->plates.at[c->chain->step];
-  Bounds range = step_range(&x, c);
   Val rows = build_2(b, IR_MUL, p->n, rows_of_draw(&x, c));
   uint32_t places = c->edges.n + c->chain->counters.n;
   p->codes = NEW_ARRAY(d->arena, Array *, places);
   for (uint32_t k = 0; k < places; k++) p->codes[k] = chain_array(d, c, "pick", STORE_INT, rows, 0);
   Nest nest = {0};
   Copy copy = open_chains(&x, c, &nest);
+  Bounds range = step_range(&x, c);
   Loop *draws = nest.loops[nest.n++] = open_loop(&x, LOOP_PAR, step->span, build_int(b, 0), p->n);
   store_before_first(&x, p, copy, draws->index);
   Loop *l = nest.loops[nest.n++] = open_loop(&x, LOOP_SEQ, step->span, range.lo, range.hi);
@@ -144,8 +144,7 @@ static ChainPick *picks_of(Derive *d, Component *c, bool draw, Val seed, Val n) 
 
 static Choice picked(Context *x, const ChainPick *p, Copy copy, Edge *e, Val number) {
   Builder *b = B(x);
-  Val row = build_2(b, IR_SUB, copy.at[copy.c->chain->step], step_range(x, copy.c).lo);
-  Val code = build_load(b, p->codes[component_place(copy.c, e)], code_place(x, copy, number, row));
+  Val code = build_load(b, p->codes[component_place(copy.c, e)], code_place(x, copy, number, row_of_step(x, copy)));
   Choice v = numbered(x, copy.c, (uint32_t)component_place(copy.c, e), code);
   v.v = build_select(b, build_2(b, IR_LT, code, build_int(b, 0)), build_int(b, -1), v.v);
   return v;

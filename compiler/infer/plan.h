@@ -89,7 +89,7 @@ typedef struct End {
 /* Copies along one plate, each joined to those up to `reach` steps before it. */
 typedef struct Chain {
   uint32_t step;      /* place of the plate */
-  TermVec room;       /* where data end the plate: what plan_room found; see idle.c */
+  TermVec room;       /* where data end the plate: what plan_room found; see steps.c */
   VEC(Counter *) counters; /* their places come behind those of the edges */
   VEC(End *) ends;
   bool may_break;     /* perhaps not all copies along the plate are joined */

@@ -45,6 +45,7 @@ typedef struct Sweep {
   Array *kept;
   Copy copy; /* the step is left open */
   Val n, length;
+  Val steps; /* of the chain at hand; n: of the longest that there may be */
   Val both; /* bool: both ways at once; 0: never */
 } Sweep;
 
@@ -136,7 +137,7 @@ static void visit(Context *x, const Sweep *w, Val step) {
 static void backward_steps(Context *x, const Sweep *w) {
   Builder *b = B(x);
   Val zero = build_int(b, 0), last = build_2(b, IR_SUB, step_range(x, w->c).hi, build_int(b, 1));
-  Loop *l = open_loop(x, LOOP_SEQ, w->c->plates.at[w->c->chain->step]->span, zero, if_both(x, w, w->n, zero));
+  Loop *l = open_loop(x, LOOP_SEQ, w->c->plates.at[w->c->chain->step]->span, zero, if_both(x, w, w->steps, zero));
   Step s = step_at(x, w, build_2(b, IR_SUB, last, l->index));
   backward_step(&s, w->t);
   build_close(b, l);
@@ -162,8 +163,8 @@ static void visit_after(Context *x, Sweep *w) {
 static void pass_back(Context *x, const Sweep *w) {
   Builder *b = B(x);
   Val zero = build_int(b, 0), one = build_int(b, 1);
-  Loop *l = open_loop(x, LOOP_SEQ, w->c->plates.at[w->c->chain->step]->span, zero, if_both(x, w, zero, w->n));
-  Val at = build_2(b, IR_SUB, build_2(b, IR_SUB, w->n, one), l->index), row = build_2(b, IR_ADD, at, one);
+  Loop *l = open_loop(x, LOOP_SEQ, w->c->plates.at[w->c->chain->step]->span, zero, if_both(x, w, zero, w->steps));
+  Val at = build_2(b, IR_SUB, build_2(b, IR_SUB, w->steps, one), l->index), row = build_2(b, IR_ADD, at, one);
   Val is_end = build_2(b, IR_EQ, build_2(b, IR_MOD, row, w->length), zero);
   Val again = build_2(b, IR_AND, is_end, build_2(b, IR_GT, l->index, zero));
   Val first = build_2(b, IR_MAX, build_2(b, IR_SUB, row, w->length), zero);
@@ -199,7 +200,7 @@ static void go_forward(Context *x, const Sweep *w) {
   Val zero = build_int(B(x), 0);
   start_forward(x, w->copy, w->t, RING_SUM);
   move_row(x, w, zero, build_bool(B(x), true), true);
-  forward_steps(x, w, zero, w->n, true);
+  forward_steps(x, w, zero, w->steps, true);
   end_forward(x, w->copy, w->t, RING_SUM);
 }
 
@@ -218,6 +219,7 @@ static void go(Context x, Sweep *w) {
   if (w->both)
     way = open_loop(&x, LOOP_PAR, w->c->plates.at[w->c->chain->step]->span, zero, if_both(&x, w, build_int(b, 2), one));
   w->copy = open_chains(&x, w->c, &nest);
+  w->steps = step_count(&x, w->c);
   Val first = way ? build_2(b, IR_EQ, way->index, zero) : 0;
   Loop *l = way ? open_if(&x, w, first) : NULL;
   go_forward(&x, w);
@@ -234,7 +236,7 @@ void sweep_chain(Derive *d, Component *c, ChainTables *t) {
   Region *back = b->at;
   b->at = b->k->top;
   Context x = {.d = d};
-  Sweep w = {.d = d, .c = c, .t = t, .n = step_count(&x, c)};
+  Sweep w = {.d = d, .c = c, .t = t, .n = step_rows(&x, c)};
   plan_pass(&x, &w);
   declare(&x, &w);
   t->sweeping = true;

@@ -206,7 +206,8 @@ void end_forward(Context *x, Copy copy, ChainTables *t, Ring ring) {
   Row last = {t->forward[ring], copy, n};
   Val sum = sum_of_row(x, &last, ring, state_after(copy.c->chain), &(Cell){0});
   sum = ring_times(x, ring, build_load(B(x), t->scale[ring], chain_place(x, copy, n)), sum);
-  sum = build_select(B(x), has_no_copy(x, copy.c), ring_one(x, ring), sum); /* copies of no values have no row */
+  Val no_copy = build_2(B(x), IR_EQ, n, build_int(B(x), 0)); /* copies of no values have no row */
+  sum = build_select(B(x), no_copy, ring_one(x, ring), sum);
   build_store(B(x), t->total[ring], sum, chain_place(x, copy, build_int(B(x), 0)));
 }
 
@@ -216,8 +217,7 @@ static void fill_forward(Derive *d, Component *c, Ring ring, ChainTables *t) {
   b->at = b->k->top;
   Context x = {.d = d};
   Index *step = c->plates.at[c->chain->step];
-  Bounds range = step_range(&x, c);
-  Val n = step_count(&x, c), rows = build_2(b, IR_ADD, n, build_int(b, 1));
+  Val rows = build_2(b, IR_ADD, step_rows(&x, c), build_int(b, 1));
   t->forward[ring] = chain_array(d, c, "forward", STORE_WIDE, rows, state_after(c->chain));
   t->scale[ring] = chain_array(d, c, "scale", STORE_WIDE, rows, 0);
   t->moved[ring] = chain_array(d, c, "moved", STORE_WIDE, rows, 0);
@@ -225,6 +225,7 @@ static void fill_forward(Derive *d, Component *c, Ring ring, ChainTables *t) {
   Nest nest = {0};
   Copy copy = open_chains(&x, c, &nest);
   start_forward(&x, copy, t, ring);
+  Bounds range = step_range(&x, c);
   Loop *l = nest.loops[nest.n++] = open_loop(&x, LOOP_SEQ, step->span, range.lo, range.hi);
   Context y = with_index(&x, step, l->index, range.lo, range.hi, false);
   copy.at[c->chain->step] = l->index;
@@ -270,14 +271,14 @@ static void fill_backward(Derive *d, Component *c, Ring ring, ChainTables *t) {
   b->at = b->k->top;
   Context x = {.d = d};
   Index *step = c->plates.at[c->chain->step];
-  Bounds range = step_range(&x, c);
-  Val n = step_count(&x, c);
   t->backward[ring] =
-      chain_array(d, c, "backward", STORE_WIDE, build_2(b, IR_ADD, n, build_int(b, 1)), state_after(c->chain));
+      chain_array(d, c, "backward", STORE_WIDE, build_2(b, IR_ADD, step_rows(&x, c), build_int(b, 1)),
+                  state_after(c->chain));
   Nest nest = {0};
   Copy copy = open_chains(&x, c, &nest);
   start_backward(&x, copy, t, ring);
-  Loop *l = nest.loops[nest.n++] = open_loop(&x, LOOP_SEQ, step->span, build_int(b, 0), n);
+  Bounds range = step_range(&x, c);
+  Loop *l = nest.loops[nest.n++] = open_loop(&x, LOOP_SEQ, step->span, build_int(b, 0), step_count(&x, c));
   Val at = build_2(b, IR_SUB, build_2(b, IR_SUB, range.hi, build_int(b, 1)), l->index);
   Context y = with_index(&x, step, at, range.lo, range.hi, false);
   copy.at[c->chain->step] = at;

@@ -23,10 +23,16 @@ static bool provably_nonnegative(const Context *x, Val v) {
   return false;
 }
 
-/* At n, or in a loop that may be left out, lo .. (c ? n : lo). */
+/* Is it at most n? */
+static bool at_most(const Kernel *k, Val hi, Val n) {
+  const Instr *i = ir_at(k, hi);
+  return hi == n || (i->op == IR_MIN && (i->arg[0] == n || i->arg[1] == n));
+}
+
+/* Below n, or in a loop that may be left out, lo .. (c ? n : lo). */
 static bool ends_at(const Kernel *k, const Loop *l, Val n) {
   const Instr *hi = ir_at(k, l->hi);
-  return l->hi == n || (hi->op == IR_SELECT && hi->arg[1] == n && hi->arg[2] == l->lo);
+  return at_most(k, l->hi, n) || (hi->op == IR_SELECT && at_most(k, hi->arg[1], n) && hi->arg[2] == l->lo);
 }
 
 bool provably_below(const Context *x, Val v, Val n) {
@@ -37,7 +43,7 @@ bool provably_below(const Context *x, Val v, Val n) {
   if (i->op == IR_INDEX) {
     if (i->loop) return ends_at(k, i->loop, n);
     for (const BoundIndex *b = x->bound; b; b = b->next)
-      if (b->v == v) return b->hi == n;
+      if (b->v == v) return b->hi && at_most(k, b->hi, n);
   }
   return false;
 }
