@@ -141,7 +141,7 @@ static bool fixed_range(const Range *r) {
 /* From sizes to data. */
 static bool has_room(Plan *p, const Component *c) {
   const Index *plate = c->plates.at[c->chain->step];
-  if (plate->range.kind != RANGE_INTERVAL || !term_is_of_sizes(plate->range.lo)) return false;
+  if (plate->range.kind != RANGE_INTERVAL) return false;
   c->chain->room = plan_room(p, (RoomOf){.index = plate});
   return c->chain->room.n > 0;
 }

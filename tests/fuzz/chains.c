@@ -18,7 +18,7 @@ typedef struct Gen {
   Made edges[2];
   uint32_t n;
   bool two_back; /* distances 1 and 2 */
-  bool ragged;   /* data end the steps */
+  bool ragged, begun; /* data end the steps, and begin them */
   bool nasty;
   uint32_t outs;
   const char *data;
@@ -36,7 +36,13 @@ static const char *copy(Gen *g, const Made *e, const char *step) {
 
 /* Where the steps end. */
 static const char *last(Gen *g) { return !g->ragged ? "N" : g->plate && !g->inner ? "tN_M[b]" : "tN_0"; }
-static const char *all_steps(Gen *g) { return g->ragged ? TEXT(g, "0..%s", last(g)) : "N"; }
+static const char *begin(Gen *g) { return !g->begun ? "0" : g->plate && !g->inner ? "tN_B[b]" : "tN_00"; }
+/* From the one of this number on. */
+static const char *from(Gen *g, int k) {
+  if (!g->begun) return TEXT(g, "%d", k);
+  return k ? TEXT(g, "%s + %d", begin(g), k) : begin(g);
+}
+static const char *all_steps(Gen *g) { return g->ragged ? TEXT(g, "%s..%s", from(g, 0), last(g)) : "N"; }
 
 static const Made *some_edge(Gen *g) { return &g->edges[below(g, g->n)]; }
 
@@ -130,7 +136,7 @@ static const char *transition(Gen *g, const Made *e) {
 
 static const char *count(Gen *g) {
   const Made *e = some_edge(g);
-  const char *part = g->ragged ? TEXT(g, "1..%s", last(g)) : chance(g, 50) ? "1..N" : "0..tN_0";
+  const char *part = g->ragged ? TEXT(g, "%s..%s", from(g, 1), last(g)) : chance(g, 50) ? "1..N" : "0..tN_0";
   const char *range = chance(g, 80) ? all_steps(g) : part, *a = copy(g, e, "s"), *body = a;
   if (!e->bit || chance(g, 20))
     body = TEXT(g, "(if %s then 1 else 0)", chance(g, 50) ? TEXT(g, "%s == 0", a) : TEXT(g, "%s > s", a));
@@ -214,7 +220,7 @@ static const char *where_there(Gen *g) {
   }
   const char *o = g->inner ? TEXT(g, "out o%u[t in N, b in M]", g->outs++)
                            : TEXT(g, g->plate ? "out o%u[b in M, t in N]" : "out o%u[t in N]", g->outs++);
-  return TEXT(g, "%s = if t < %s then %s else 0\n", o, last(g), query);
+  return TEXT(g, "%s = if t >= %s and t < %s then %s else 0\n", o, begin(g), last(g), query);
 }
 
 static const char *outside(Gen *g) {
@@ -244,7 +250,7 @@ static const char *priors(Gen *g, const char **body) {
   for (uint32_t k = 0; k < g->n; k++) {
     const Made *e = &g->edges[k];
     if (chance(g, 35)) *body = TEXT(g, "%s%s", *body, own_prior(g, e));
-    else if (g->ragged) later = TEXT(g, "%s%s", later, in_steps(g, TEXT(g, "1..%s", last(g)), transition(g, e)));
+    else if (g->ragged) later = TEXT(g, "%s%s", later, in_steps(g, TEXT(g, "%s..%s", from(g, 1), last(g)), transition(g, e)));
     else if (chance(g, 50)) {
       const char *first = TEXT(g, "prior %s ~ logits(x_%c[%s])\n", copy(g, e, "0"), e->size, copy(g, e, "0"));
       if (g->plate) first = TEXT(g, "for b in M {\n%s}\n", first);
@@ -269,10 +275,9 @@ static const char *between(Gen *g) {
     bool ahead = chance(g, 20), two = g->two_back && chance(g, 50);
     const char *now = ahead ? two ? "t + 2" : "t + 1" : "t", *then = ahead ? "t" : two ? "t - 2" : "t - 1";
     bool part = !ahead && !two && !g->ragged && chance(g, 15);
-    const char *range = ahead ? TEXT(g, "0..%s - %d", last(g), two ? 2 : 1)
-                        : two ? TEXT(g, "2..%s", last(g))
+    const char *range = ahead ? TEXT(g, "%s..%s - %d", from(g, 0), last(g), two ? 2 : 1)
                         : part ? "1..max(1, tN_0)"
-                               : TEXT(g, "1..%s", last(g));
+                               : TEXT(g, "%s..%s", from(g, two ? 2 : 1), last(g));
     const char *body = joint(g, now, then);
     if (!part && !g->ragged && chance(g, 60) && !ahead) body = TEXT(g, "%s%s", body, pair(g, now, then));
     text = TEXT(g, "%s%s", text, in_steps(g, range, body));
@@ -301,7 +306,7 @@ static const char *declarations(Gen *g, const char *body) {
       dims = TEXT(g, "%s%s%s", dims, *dims ? ", " : "", dimension(g, name[k]));
     text = TEXT(g, "%s  data %s: %s\n", text, name, *dims ? TEXT(g, "[%s]", dims) : "real");
   }
-  return TEXT(g, "%s  data tN_0: int, tN_M: int[M]\n", text);
+  return TEXT(g, "%s  data tN_0: int, tN_M: int[M], tN_00: int, tN_B: int[M]\n", text);
 }
 
 const char *generate_chains(Arena *arena, uint64_t seed) {
@@ -310,7 +315,8 @@ const char *generate_chains(Arena *arena, uint64_t seed) {
   g->inner = g->plate && chance(g, 25);
   g->two_back = chance(g, 20);
   g->nasty = chance(g, 20);
-  g->ragged = chance(g, 20);
+  g->ragged = chance(g, 30);
+  g->begun = g->ragged && chance(g, 50);
   const char *body = steps(g);
   bool counted = chance(g, 40);
   if (!counted || chance(g, 40)) body = TEXT(g, "%s%s", body, between(g));
