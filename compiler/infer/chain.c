@@ -87,8 +87,8 @@ static Val cell_log(Step *s, const Cell *cell) {
 
 static Val *marginal_place(Context *x, Copy copy, Val step, Val code) {
   Val *at = NEW_ARRAY(x->d->arena, Val, copy.c->plates.n + 1), *row = chain_place(x, copy, step);
-  for (uint32_t k = 0; k < copy.c->plates.n; k++) at[k] = row[k];
-  at[copy.c->plates.n] = code;
+  for (uint32_t k = 0; k < row_rank(copy.c); k++) at[k] = row[k];
+  at[row_rank(copy.c)] = code;
   return at;
 }
 
@@ -118,8 +118,8 @@ void declare_marginal(Derive *d, Component *c, ChainTables *t, uint32_t at_edge)
   Context x = {.d = d};
   if (!t->marginal) t->marginal = NEW_ARRAY(d->arena, Array *, c->edges.n);
   VarSet var = (VarSet)1 << clique_place(c->chain, at_edge, 0);
-  t->marginal[at_edge] = chain_array(d, c, "marginal", STORE_WIDE, step_rows(&x, c), var);
-  if (c->chain->may_break && !t->status) t->status = chain_array(d, c, "status", STORE_WIDE, step_rows(&x, c), 0);
+  t->marginal[at_edge] = chain_array(d, c, "marginal", STORE_WIDE, table_rows(&x, c, 0), var);
+  if (c->chain->may_break && !t->status) t->status = chain_array(d, c, "status", STORE_WIDE, table_rows(&x, c, 0), 0);
 }
 
 void marginal_step(Step *s, ChainTables *t, uint32_t at_edge) {

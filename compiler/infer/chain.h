@@ -97,7 +97,14 @@ Val edge_count(Context *x, const Edge *e); /* its values, none included */
 
 /* ---- steps.c: plates that data end, or begin ---------------------------------------------------------------------- */
 
-Val step_rows(Context *x, const Component *c); /* as many steps as tables have rows for, from the sizes */
+/* From the sizes: as many steps as a chain may have; rows of a table with as many a chain, and `more`. */
+Val step_rows(Context *x, const Component *c);
+Val table_rows(Context *x, const Component *c, int64_t more);
+/* Row `row` of the copy's chain, where rows of several chains lie in one dimension. */
+Val packed_row(Context *x, Copy copy, Val row);
+bool is_row_plate(const Component *c, uint32_t k); /* has an array with rows no dimension of its own for the plate? */
+uint32_t row_rank(const Component *c);             /* dimensions up to the rows, these included */
+uint32_t longest_reach(const Chain *ch);           /* how far back a step looks */
 /* Of the others x binds the plates beside the chain. */
 Bounds step_range(Context *x, const Component *c);
 Val step_count(Context *x, const Component *c);
@@ -130,6 +137,7 @@ typedef struct ChainTables {
   Array *forward[RING_COUNT_], *backward[RING_COUNT_], *total[RING_COUNT_];
   Array *scale[RING_COUNT_]; /* what was taken out of the rows of `forward` up to this one: a log, or a factor */
   Array *moved[RING_COUNT_]; /* the log of what this row was divided by */
+  Array *starts; /* first rows of chains whose rows lie one after another; see steps.c */
   Array *before[RING_COUNT_], *after[RING_COUNT_]; /* Step.before, .after: of all steps, or, in a sweep, of one, and of
                                                       `after_ring` */
   Array *status;             /* of every copy, where the chain may break: see chain_status */
@@ -159,6 +167,7 @@ Val *held_place(Step *s, Array *gamma, Val i, Val a, Val row, uint32_t lag, cons
  * for it. */
 Val *table_place(Context *x, Copy copy, Val row, VarSet state, uint32_t lag, const Cell *cell);
 Val *message_place(Step *s, Val row, const Cell *cell); /* of a table of messages */
+Val *total_place(Context *x, Copy copy); /* of an array without rows */
 /* Its element at a row; the numbers of a state are appended by the caller where it has some. */
 Val *chain_place(Context *x, Copy copy, Val row);
 /* Loops over all chains; x binds their plates, the copy's step is left open. */

@@ -146,6 +146,22 @@ static bool has_room(Plan *p, const Component *c) {
   return c->chain->room.n > 0;
 }
 
+static bool begins_where_ends(Plan *p, const Range *steps, Index *plate) {
+  if (term_is_of_sizes(steps->lo) || !term_mentions_index(steps->lo, plate)) return false;
+  Model scratch = *p->model; /* for its arena and its count of indices */
+  scratch.arena = p->arena;
+  Term *i = term_index(p->arena, plate, plate->span);
+  IndexMap next = {plate, term_op2(p->arena, OP_ADD, i, term_int(p->arena, 1, plate->span), plate->span)};
+  return dim_equal(p->arena, steps->hi, term_substitute(&scratch, steps->lo, &next, 1));
+}
+
+static void find_packed(Plan *p, const Component *c) {
+  c->chain->packed = NO_PLATE;
+  for (uint32_t k = 0; k < c->plates.n && c->chain->room.n; k++)
+    if (k != c->chain->step && begins_where_ends(p, &c->plates.at[c->chain->step]->range, c->plates.at[k]))
+      c->chain->packed = k;
+}
+
 static void check_tables(Plan *p, const Component *c) {
   for (uint32_t k = 0; k < c->plates.n; k++)
     if (!fixed_range(&c->plates.at[k]->range) && !(k == c->chain->step && has_room(p, c)))
@@ -274,6 +290,7 @@ static void see_var(Chain *ch, Lagged v, uint32_t *longest) {
 static void make_chain(Plan *p, Component *c) {
   Chain *ch = c->chain;
   check_tables(p, c);
+  find_packed(p, c);
   for (uint32_t k = 0; k < c->edges.n; k++) add_support(p, c, k);
   ch->reach = NEW_ARRAY(p->arena, uint32_t, places(c));
   uint32_t longest = ch->counters.n > 0;

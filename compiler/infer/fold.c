@@ -78,7 +78,7 @@ static Array *rows_of_states(Step *s, const char *what, Val swept_rows) {
   Region *back = b->at;
   b->at = b->k->top;
   Context top = {.d = s->own.d};
-  Val rows = swept_rows ? swept_rows : step_rows(&top, s->copy.c);
+  Val rows = swept_rows ? swept_rows : table_rows(&top, s->copy.c, 0);
   Array *a = chain_array(s->own.d, s->copy.c, what, STORE_WIDE, rows, state_after(s->copy.c->chain));
   b->at = back;
   return a;

@@ -181,8 +181,8 @@ Val *table_place(Context *x, Copy copy, Val row, VarSet state, uint32_t lag, con
   Context top = {.d = x->d};
   uint32_t n = 0;
   for (uint32_t k = 0; k < c->plates.n; k++)
-    if (k != ch->step) at[n++] = build_2(B(x), IR_SUB, copy.at[k], eval_range(&top, &c->plates.at[k]->range).lo);
-  at[n++] = row;
+    if (!is_row_plate(c, k)) at[n++] = build_2(B(x), IR_SUB, copy.at[k], eval_range(&top, &c->plates.at[k]->range).lo);
+  at[n++] = packed_row(x, copy, row);
   for (uint32_t k = 0; k < ch->clique.n; k++)
     if (state >> k & 1) at[n++] = cell->code[clique_place(ch, ch->clique.at[k].at, ch->clique.at[k].lag + lag)];
   return at;
@@ -194,7 +194,7 @@ Val *held_place(Step *s, Array *gamma, Val i, Val a, Val row, uint32_t lag, cons
   Val *at = NEW_ARRAY(x->d->arena, Val, gamma->rank),
       *codes = table_place(x, s->copy, i, state_after(c->chain), lag, cell);
   uint32_t n = 0;
-  for (; n < c->plates.n; n++) at[n] = codes[n];
+  for (; n < row_rank(c); n++) at[n] = codes[n];
   at[n] = a;
   at[n + 1] = build_2(B(x), IR_MOD, row, build_int(B(x), 2));
   for (; n + 2 < gamma->rank; n++) at[n + 2] = codes[n];

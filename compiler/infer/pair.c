@@ -19,7 +19,7 @@ struct ChainPair {
 static Val *pair_place(Context *x, Copy copy, const ChainPair *p, Val i, Val a, Val j, Val b) {
   Val *at = NEW_ARRAY(x->d->arena, Val, copy.c->plates.n + 4), *row = chain_place(x, copy, i);
   uint32_t n = 0;
-  for (; n < copy.c->plates.n; n++) at[n] = row[n];
+  for (; n < row_rank(copy.c); n++) at[n] = row[n];
   at[n++] = a;
   if (!p->distance) at[n++] = j;
   at[n++] = b;
@@ -33,7 +33,7 @@ static Array *pair_array(Derive *d, const Component *c, const ChainPair *p) {
   tail[n++] = chain_dimension(&x, c, p->first);
   if (!p->distance) tail[n++] = step_rows(&x, c);
   tail[n++] = chain_dimension(&x, c, p->second);
-  return chain_array_and(d, c, "pair", step_rows(&x, c), n, tail, 0);
+  return chain_array_and(d, c, "pair", table_rows(&x, c, 0), n, tail, 0);
 }
 
 typedef struct Held { Array *gamma, *moved; Val i, a; } Held; /* messages with the copy at i held at number a */
@@ -157,7 +157,7 @@ static void fill_pairs(Derive *d, Component *c, ChainPair *p) {
   Held h = {.moved = tables_of(d, c)->moved[p->ring]};
   p->table = pair_array(d, c, p);
   Val tail[2] = {chain_dimension(&x, c, p->first), build_int(b, 2)};
-  h.gamma = chain_array_and(d, c, "held", step_rows(&x, c), 2, tail, state_after(c->chain));
+  h.gamma = chain_array_and(d, c, "held", table_rows(&x, c, 0), 2, tail, state_after(c->chain));
   Nest nest = {0};
   Copy copy = open_chains(&x, c, &nest);
   Bounds r = step_range(&x, c);

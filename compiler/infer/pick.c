@@ -16,12 +16,8 @@ typedef struct ChainPick {
   struct ChainPick *next;
 } ChainPick;
 
-/* How far back a step looks: so many rows of number 0 stand before the first step of every draw. */
-static uint32_t longest_reach(const Chain *ch) { return ch->clique.at[ch->clique.n - 1].lag; }
-
-static Val rows_of_draw(Context *x, const Component *c) {
-  return build_2(B(x), IR_ADD, step_rows(x, c), build_int(B(x), longest_reach(c->chain)));
-}
+/* As many rows of number 0 as a step looks back stand before the first one of every draw. */
+static Val rows_of_draw(Context *x, const Component *c) { return table_rows(x, c, longest_reach(c->chain)); }
 
 /* row: of the step, less its lag. */
 static Val *code_place(Context *x, Copy copy, Val number, Val row) {

@@ -1,7 +1,11 @@
 /* steps: the steps of a chain where data say which there are, `for t in 0..length[b]`, `for e in ptr[i]..ptr[i + 1]`.
  *
  * Loops over steps run from the first copy to the last.  Tables have as many rows as sizes allow (room.c), the first of
- * them for the first copy; data that ask for more are an index error. */
+ * them for the first copy; data that ask for more are an index error.
+ *
+ * Where one chain begins as the one before it ends, all of them together have no more steps than there is room for one:
+ * their rows lie one after another, each chain's from the sum of the lengths before it on (and some to spare, a row
+ * before the first step and what a draw needs). */
 #include "infer/arith.h"
 #include "infer/chain.h"
 #include "model/term.h"
@@ -43,6 +47,29 @@ Val step_rows(Context *x, const Component *c) {
   return build_2(b, IR_MAX, n, build_int(b, 0));
 }
 
+uint32_t longest_reach(const Chain *ch) { return ch->clique.at[ch->clique.n - 1].lag; }
+
+static bool is_packed(const Component *c) { return c->chain->packed != NO_PLATE; }
+
+static Val spare_rows(Context *x, const Component *c) { return build_int(B(x), 1 + (int64_t)longest_reach(c->chain)); }
+
+static Val chains_in_row(Context *x, const Component *c) {
+  Context top = {.d = x->d};
+  Bounds r = eval_range(&top, &c->plates.at[c->chain->packed]->range);
+  return build_2(B(x), IR_MAX, build_2(B(x), IR_SUB, r.hi, r.lo), build_int(B(x), 0));
+}
+
+Val table_rows(Context *x, const Component *c, int64_t more) {
+  Builder *b = B(x);
+  Val rows = step_rows(x, c), others = build_int(b, more);
+  if (is_packed(c)) others = build_2(b, IR_MUL, chains_in_row(x, c), spare_rows(x, c));
+  return build_2(b, IR_ADD, rows, others);
+}
+
+bool is_row_plate(const Component *c, uint32_t k) { return k == c->chain->step || k == c->chain->packed; }
+
+uint32_t row_rank(const Component *c) { return c->plates.n - is_packed(c); }
+
 Bounds step_range(Context *x, const Component *c) {
   Builder *b = B(x);
   Context top = {.d = x->d};
@@ -69,4 +96,76 @@ void check_room(Context *x, const Component *c) {
   Bounds all = eval_range(x, r);
   check_room_for(x, &c->chain->room, r->hi, all.lo, all.hi);
   if (data_begin(c)) check_bound(x, r->lo, build_2(B(x), IR_LT, all.lo, all.hi), all.lo, all.hi);
+}
+
+/* ---- rows one after another -------------------------------------------------------------------------------------- */
+
+static Val *start_place(Context *x, Copy copy, Val row) {
+  Val *at = NEW_ARRAY(x->d->arena, Val, copy.c->plates.n);
+  Context top = {.d = x->d};
+  uint32_t n = 0;
+  for (uint32_t k = 0; k < copy.c->plates.n; k++)
+    if (!is_row_plate(copy.c, k))
+      at[n++] = build_2(B(x), IR_SUB, copy.at[k], eval_range(&top, &copy.c->plates.at[k]->range).lo);
+  at[n] = row;
+  return at;
+}
+
+/* Inside the loops over the other plates. */
+static void fill_starts(Context *x, Copy copy, Array *starts) {
+  Builder *b = B(x);
+  const Component *c = copy.c;
+  Index *plate = c->plates.at[c->chain->packed];
+  Bounds r = eval_range(x, &plate->range);
+  Val one = build_int(b, 1), end = build_2(b, IR_ADD, table_rows(x, c, 0), one);
+  build_store(b, starts, build_int(b, 0), start_place(x, copy, build_int(b, 0)));
+  Loop *l = open_loop(x, LOOP_SEQ, plate->span, r.lo, r.hi);
+  Context y = with_index(x, plate, l->index, r.lo, r.hi, false);
+  Val i = build_2(b, IR_SUB, l->index, r.lo), length = build_2(b, IR_ADD, step_count(&y, c), spare_rows(x, c));
+  Val next = build_2(b, IR_ADD, build_load(b, starts, start_place(x, copy, i)), length);
+  build_store(b, starts, next, start_place(x, copy, build_2(b, IR_ADD, i, one)));
+  check_bound(&y, plate_of(c)->range.hi, build_bool(b, true), next, end);
+  build_close(b, l);
+}
+
+static Array *starts_of(Derive *d, Component *c) {
+  ChainTables *t = tables_of(d, c);
+  if (t->starts) return t->starts;
+  Builder *b = &d->b;
+  Region *back = b->at;
+  Span span = b->span;
+  b->at = b->k->top;
+  Context x = {.d = d};
+  Val *dims = NEW_ARRAY(d->arena, Val, c->plates.n);
+  Copy copy = {c, NEW_ARRAY(d->arena, Val, c->plates.n)};
+  Bounds *r = NEW_ARRAY(d->arena, Bounds, c->plates.n);
+  uint32_t n = 0;
+  for (uint32_t k = 0; k < c->plates.n; k++) {
+    if (is_row_plate(c, k)) continue;
+    r[k] = eval_range(&x, &c->plates.at[k]->range);
+    dims[n++] = build_2(b, IR_MAX, build_2(b, IR_SUB, r[k].hi, r[k].lo), build_int(b, 0));
+  }
+  dims[n++] = build_2(b, IR_ADD, chains_in_row(&x, c), build_int(b, 1));
+  t->starts = build_array(b, ARRAY_TEMP, arena_printf(d->arena, "starts%u", b->k->arrays.n), STORE_INT, n, dims);
+  Nest nest = {0};
+  for (uint32_t k = 0; k < c->plates.n; k++) {
+    if (is_row_plate(c, k)) continue;
+    Loop *l = nest.loops[nest.n++] = open_loop(&x, LOOP_PAR, c->plates.at[k]->span, r[k].lo, r[k].hi);
+    x = with_index(&x, c->plates.at[k], l->index, r[k].lo, r[k].hi, false);
+    copy.at[k] = l->index;
+  }
+  fill_starts(&x, copy, t->starts);
+  close_nest(b, &nest);
+  b->at = back;
+  b->span = span;
+  return t->starts;
+}
+
+Val packed_row(Context *x, Copy copy, Val row) {
+  if (!is_packed(copy.c)) return row;
+  Context top = {.d = x->d};
+  uint32_t k = copy.c->chain->packed;
+  Array *starts = starts_of(x->d, copy.c);
+  Val i = build_2(B(x), IR_SUB, copy.at[k], eval_range(&top, &copy.c->plates.at[k]->range).lo);
+  return build_2(B(x), IR_ADD, build_load(B(x), starts, start_place(x, copy, i)), row);
 }

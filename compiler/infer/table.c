@@ -27,7 +27,7 @@ static Array *array_of(Derive *d, const Component *c, const char *what, StoreTyp
   Val *dims = NEW_ARRAY(d->arena, Val, c->plates.n + c->chain->clique.n + 1 + between);
   uint32_t n = 0;
   for (uint32_t k = 0; k < c->plates.n; k++) {
-    if (k == c->chain->step) continue;
+    if (k == c->chain->step || (rows && is_row_plate(c, k))) continue;
     Bounds r = eval_range(&x, &c->plates.at[k]->range);
     dims[n++] = build_2(b, IR_MAX, build_2(b, IR_SUB, r.hi, r.lo), build_int(b, 0));
   }
@@ -148,6 +148,16 @@ Val *message_place(Step *s, Val row, const Cell *cell) {
 
 Val *chain_place(Context *x, Copy copy, Val row) { return table_place(x, copy, row, 0, 0, NULL); }
 
+Val *total_place(Context *x, Copy copy) {
+  Val *at = NEW_ARRAY(x->d->arena, Val, copy.c->plates.n);
+  Context top = {.d = x->d};
+  uint32_t n = 0;
+  for (uint32_t k = 0; k < copy.c->plates.n; k++)
+    if (k != copy.c->chain->step)
+      at[n++] = build_2(B(x), IR_SUB, copy.at[k], eval_range(&top, &copy.c->plates.at[k]->range).lo);
+  return at;
+}
+
 /* What is taken out before the step: where it starts afresh, all that came before. */
 static Val taken_before(Step *s, Array *a, Array *scale) {
   Context *x = &s->own;
@@ -208,7 +218,7 @@ void end_forward(Context *x, Copy copy, ChainTables *t, Ring ring) {
   sum = ring_times(x, ring, build_load(B(x), t->scale[ring], chain_place(x, copy, n)), sum);
   Val no_copy = build_2(B(x), IR_EQ, n, build_int(B(x), 0)); /* copies of no values have no row */
   sum = build_select(B(x), no_copy, ring_one(x, ring), sum);
-  build_store(B(x), t->total[ring], sum, chain_place(x, copy, build_int(B(x), 0)));
+  build_store(B(x), t->total[ring], sum, total_place(x, copy));
 }
 
 static void fill_forward(Derive *d, Component *c, Ring ring, ChainTables *t) {
@@ -217,7 +227,7 @@ static void fill_forward(Derive *d, Component *c, Ring ring, ChainTables *t) {
   b->at = b->k->top;
   Context x = {.d = d};
   Index *step = c->plates.at[c->chain->step];
-  Val rows = build_2(b, IR_ADD, step_rows(&x, c), build_int(b, 1));
+  Val rows = table_rows(&x, c, 1);
   t->forward[ring] = chain_array(d, c, "forward", STORE_WIDE, rows, state_after(c->chain));
   t->scale[ring] = chain_array(d, c, "scale", STORE_WIDE, rows, 0);
   t->moved[ring] = chain_array(d, c, "moved", STORE_WIDE, rows, 0);
@@ -272,8 +282,7 @@ static void fill_backward(Derive *d, Component *c, Ring ring, ChainTables *t) {
   Context x = {.d = d};
   Index *step = c->plates.at[c->chain->step];
   t->backward[ring] =
-      chain_array(d, c, "backward", STORE_WIDE, build_2(b, IR_ADD, step_rows(&x, c), build_int(b, 1)),
-                  state_after(c->chain));
+      chain_array(d, c, "backward", STORE_WIDE, table_rows(&x, c, 1), state_after(c->chain));
   Nest nest = {0};
   Copy copy = open_chains(&x, c, &nest);
   start_backward(&x, copy, t, ring);
@@ -305,5 +314,5 @@ Array *backward_table(Derive *d, Component *c, Ring ring) {
 Val chain_total(Context *x, Copy copy, Ring ring) {
   forward_table(x->d, copy.c, ring);
   Array *a = tables_of(x->d, copy.c)->total[ring];
-  return build_load(B(x), a, chain_place(x, copy, 0));
+  return build_load(B(x), a, total_place(x, copy));
 }
