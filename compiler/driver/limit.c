@@ -119,8 +119,11 @@ static double counts(Limit *l, const Component *c, const Counter *k) {
   return fmax(fmin((double)limit.i, steps) + 1, 1);
 }
 
+/* Chains that begin where others end have no more steps together than one may have. */
 static double cost_along(Limit *l, const Component *c) {
   double cost = copies(l, &c->plates, 0);
+  int64_t middle;
+  if (c->chain->packed != NO_PLATE) cost /= fmax(extent(l, &c->plates.at[c->chain->packed]->range, &middle), 1);
   if (c->chain->room.n) cost *= steps_of(l, c);
   for (uint32_t k = 0; k < c->chain->clique.n; k++) {
     Lagged v = c->chain->clique.at[k];

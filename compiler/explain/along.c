@@ -1,6 +1,8 @@
 /* along: see along.h. */
 #include "explain/along.h"
 
+#include "model/term.h"
+
 static const char *name(const Facts *f, Sym s) { return sym_text(f->m->names, s); }
 
 static const char *times(const Facts *f, const char *a, const char *b) {
@@ -39,7 +41,7 @@ static const char *copy_text(const Facts *f, const Component *c, Lagged v) {
 static const char *rows_text(const Facts *f, const Component *c) {
   const char *text = room_text(f, &c->chain->room);
   const Term *lo = c->plates.at[c->chain->step]->range.lo;
-  bool from_zero = lo->kind == TERM_INT && lo->integer == 0;
+  bool from_zero = (lo->kind == TERM_INT && lo->integer == 0) || !term_is_of_sizes(lo); /* at least 0 */
   return from_zero ? text : arena_printf(f->arena, "(%s - %s)", text, plain_text(f, lo, NULL));
 }
 

@@ -230,7 +230,9 @@ static void print_chain(const Text *p, const Component *c) {
   print_list(p, "a step joins ", &a.joined);
   if (a.counts.n) print_list(p, "it counts ", &a.counts);
   print_list(p, "messages forward and backward along it are functions of ", &a.state);
-  say(p, "    one pass looks at %s values and keeps %s numbers of 8 bytes\n", a.work, a.kept);
+  say(p, "    one pass looks at %s values and keeps %s numbers of 8 bytes%s\n", a.work, a.kept,
+      c->chain->packed == NO_PLATE ? "" : arena_printf(p->f->arena, ", of all %s together",
+                                                       name(p, c->plates.at[c->chain->packed]->name)));
   if (c->infer && c->infer->method == INFER_SAMPLE)
     say(p, "    all %s draws follow one pass back; each looks at the values of every copy given those before it\n",
         plain_text(p->f, c->infer->n, NULL));
@@ -412,6 +414,7 @@ static const char *kept_along(const char *name) {
     {"before", "the same, times all that depends on the state before alone"},
     {"after", "the same, times all that depends on the state after alone"},
     {"scale", "what the messages are relative to"},
+    {"starts", "where the rows of each chain begin"},
     {"moved", "by how much that changes from step to step"},
     {"total", "the log of the sum over each chain"},
     {"marginal", "log probabilities of every value of every copy"},

@@ -446,6 +446,30 @@ class Inputs(Cli):
         gone = self.file("gone.attn", text.replace("s[t] * c", "0.5 * c"))
         self.fails("run", gone, "s=random", "T=4", says=("range of 't'", "hint: .*min\\(.., SIZE\\).*array"))
 
+    def test_pieces_beyond_their_array(self):
+        text = "model m(T) {\n  data s: [T]\n  param lo: int = 1\n  param hi: int = 4\n  for t in lo..hi { edge c in bit; potential exp(s[t] * c) }\n"
+        text += "  require sum(t in lo..hi) c[t] == 1\n  out z = logZ\n}\n"
+        path = self.file("m.attn", text)
+        self.attn("run", path, "s=random", "T=4")
+        self.attn("run", path, "s=random", "T=4", "lo=9", "hi=-3")
+        self.fails("run", path, "s=random", "T=3", says=(r"m\.attn:5:16", "index 3", "less than 3"))
+        self.fails("run", path, "s=random", "T=4", "lo=-1", says=(r"m\.attn:5:12", "index -1"))
+
+    def test_edges_of_nodes_beyond_their_array(self):
+        """Rows of all nodes lie one after another, wherever they begin; more than there are edges are an error."""
+        text = "model m(N, F) {\n  data s: [F], ptr: int[N + 1]\n  for i in N {\n"
+        text += "    for e in ptr[i]..ptr[i + 1] { edge c in 3; potential exp(s[e] * c) }\n"
+        text += "    for e in ptr[i] + 1..ptr[i + 1] { require c[e] != c[e - 1] }\n    out n[i] = count(c)\n  }\n}\n"
+        path, s = self.file("m.attn", text), self.save("s", np.zeros(4))
+        self.attn("run", path, s, self.save("ptr", np.array([1, 1, 3, 4])), "N=3", "-o", "out/")
+        np.testing.assert_array_equal(np.load(self.path("out/n.npy")), [1, 6, 3])
+        self.attn("run", path, s, self.save("ptr", np.array([3, 1, 4, 2, 3])), "N=4", "-o", "out/")
+        np.testing.assert_array_equal(np.load(self.path("out/n.npy")), [1, 12, 1, 3])
+        self.fails("run", path, s, self.save("ptr", np.array([0, 4, 0, 4])), "N=3", says=(r"m\.attn:4:22", "index"))
+        self.fails("run", path, s, self.save("ptr", np.array([0, 4, 5])), "N=2", says=(r"m\.attn:4:22", "index 4", "less than 4"))
+        told = self.attn("explain", path).stdout
+        self.assertIn("one pass looks at F * 3 * 3 values and keeps (F + 1) * 3 numbers of 8 bytes, of all i together", told)
+
     def test_trees_beyond_their_array(self):
         text = "model m(N) {\n  data s: [N, N]\n  param length: int = 4\n  edge up in tree(length)\n"
         text += "  for n in 0..length { potential exp(s[up[n], n]) }\n  out z = logZ\n}\n"

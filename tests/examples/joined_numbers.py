@@ -115,6 +115,89 @@ def sequences_of_a_batch(precision, rng):
         yield Trial(f"T = {T}, L = {L}", RAGGED, inputs, {name: np.array(v) for name, v in want.items()})
 
 
+PIECES = """model m(N, F, L) {
+  data u: [F, L], w: [L, L], first: int[N], end: int[N]
+  for i in N {
+    for t in first[i]..end[i] {
+      edge c in L
+      potential exp(u[t, c])
+    }
+    for t in first[i] + 1..end[i] { potential exp(w[c[t - 1], c[t]]) }
+    out p[i, t in F, l in L] = if first[i] <= t and t < end[i] then P[c[t] == l] else 0
+    out z[i] = logZ
+    out h[i] = entropy(c)
+    out k[i] = kl(c)
+    out n[i] = count(c)
+  }
+}
+"""
+NODES = """model m(N, F, K) {
+  data s: [F], ptr: int[N + 1], node: int[F]
+  for i in N {
+    for e in ptr[i]..ptr[i + 1] {
+      edge a in bit
+      potential if a == 1 then exp(s[e]) else 1
+    }
+    require sum(e in ptr[i]..ptr[i + 1]) a[e] == K
+    out z[i] = logZ
+    out n[i] = count(a)
+  }
+  out p[e in F] = P[a[node[e], e] == 1]
+}
+"""
+
+
+@check
+def pieces_of_a_sequence(precision, rng):
+    """Any of them, also such that overlap, each a chain by itself."""
+    for F, L, ends in [(9, 3, [(0, 9), (3, 3), (2, 7), (5, 4), (8, 9)]), (150, 2, [(20, 150), (0, 149), (149, 150)])]:
+        u, w = typed(rng.normal(size=(F, L)), precision), typed(rng.normal(size=(L, L)), precision)
+        want = dict(p=np.zeros((len(ends), F, L)), z=[], h=[], k=[], n=[])
+        for i, (lo, hi) in enumerate(ends):
+            one = chain_trial("", u[lo:hi], w, precision).want if lo < hi else dict(z=0, h=0, k=0, n=1)
+            want["p"][i, lo:max(lo, hi)] = one.pop("p", 0)
+            for name, value in one.items():
+                want[name].append(value)
+        inputs = dict(u=u, w=w, first=np.array([lo for lo, _ in ends]), end=np.array([hi for _, hi in ends]))
+        yield Trial(f"F = {F}, L = {L}", PIECES, inputs, {name: np.array(v) for name, v in want.items()})
+
+
+def symmetric(w, K):
+    """The elementary symmetric polynomials of w, up to K factors."""
+    e = np.eye(K + 1)[0]
+    for x in w:
+        e[1:] = e[1:] + x * e[:-1]
+    return e
+
+
+def has_count(s, node, degrees, K):
+    got = np.array([s[node == i].sum() for i in range(len(degrees))])
+    want = np.where(np.array(degrees) >= K, K, -np.array(degrees))
+    if (got != want).any():
+        raise numerics.Failure(f"a draw has {got} of {degrees}, not {K} where it can")
+
+
+@check
+def edges_of_nodes(precision, rng):
+    """K of the stored edges of every node: their sums are elementary symmetric polynomials."""
+    for degrees, K in [([3, 0, 2, 5, 1, 2], 2), (list(rng.integers(0, 9, 400)), 3), ([60, 2], 4)]:
+        ptr = np.concatenate([[0], np.cumsum(degrees)])
+        s = typed(rng.normal(size=ptr[-1]), precision)
+        want = dict(z=[], n=[], p=np.zeros(ptr[-1]))
+        for lo, hi in zip(ptr, ptr[1:]):
+            w = np.exp(s[lo:hi].astype(float))
+            e = symmetric(w, K)[K]
+            want["z"].append(np.log(e) - (hi - lo) * np.log(2) if e else -INF)
+            want["n"].append(float(comb(int(hi - lo), K)))
+            for j in range(hi - lo if e else 0):
+                want["p"][lo + j] = w[j] * symmetric(np.delete(w, j), K - 1)[K - 1] / e
+        node = np.repeat(np.arange(len(degrees)), degrees)
+        inputs = dict(s=s, ptr=ptr, node=node, K=K, N=len(degrees))
+        yield Trial(f"{len(degrees)} nodes, K = {K}", NODES, inputs, {name: np.array(v) for name, v in want.items()}, log_w=max(degrees))
+        text = NODES[:NODES.index("    out z")] + "  }\n  out s[e in F] = sample(a[node[e], e])\n}\n"
+        yield Drawn("a draw", text, inputs, lambda s, node=node, degrees=degrees, K=K: has_count(s, node, degrees, K))
+
+
 TREES = """model m(B, N) {
   data s: [B, N, N], r: [B, N], length: int[B]
   for b in B {

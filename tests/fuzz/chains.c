@@ -18,7 +18,8 @@ typedef struct Gen {
   Made edges[2];
   uint32_t n;
   bool two_back; /* distances 1 and 2 */
-  bool ragged, begun; /* data end the steps, and begin them */
+  bool ragged, begun; /* data end the steps, and begin them, */
+  bool row;           /* each chain's where those of the one before end */
   bool nasty;
   uint32_t outs;
   const char *data;
@@ -34,9 +35,15 @@ static const char *copy(Gen *g, const Made *e, const char *step) {
   return g->inner ? TEXT(g, "%s[%s, b]", e->name, step) : TEXT(g, "%s[b, %s]", e->name, step);
 }
 
-/* Where the steps end. */
-static const char *last(Gen *g) { return !g->ragged ? "N" : g->plate && !g->inner ? "tN_M[b]" : "tN_0"; }
-static const char *begin(Gen *g) { return !g->begun ? "0" : g->plate && !g->inner ? "tN_B[b]" : "tN_00"; }
+/* Where the steps end, and begin. */
+static const char *last(Gen *g) {
+  if (g->row) return "min(N, (b + 1) * tN_0)";
+  return !g->ragged ? "N" : g->plate && !g->inner ? "tN_M[b]" : "tN_0";
+}
+static const char *begin(Gen *g) {
+  if (g->row) return "min(N, b * tN_0)";
+  return !g->begun ? "0" : g->plate && !g->inner ? "tN_B[b]" : "tN_00";
+}
 /* From the one of this number on. */
 static const char *from(Gen *g, int k) {
   if (!g->begun) return TEXT(g, "%d", k);
@@ -317,6 +324,7 @@ const char *generate_chains(Arena *arena, uint64_t seed) {
   g->nasty = chance(g, 20);
   g->ragged = chance(g, 30);
   g->begun = g->ragged && chance(g, 50);
+  g->row = g->begun && g->plate && !g->inner && chance(g, 50);
   const char *body = steps(g);
   bool counted = chance(g, 40);
   if (!counted || chance(g, 40)) body = TEXT(g, "%s%s", body, between(g));
