@@ -95,7 +95,7 @@ Val ring_one(Context *x, Ring ring);
 Val ring_zero(Context *x, Ring ring);
 Val edge_count(Context *x, const Edge *e); /* its values, none included */
 
-/* ---- steps.c: plates that data end, or begin ---------------------------------------------------------------------- */
+/* ---- steps.c: plates that data end, or begin --------------------------------------------------------------------- */
 
 /* From the sizes: as many steps as a chain may have; rows of a table with as many a chain, and `more`. */
 Val step_rows(Context *x, const Component *c);

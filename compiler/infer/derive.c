@@ -151,8 +151,8 @@ static Kernel *derive_once(Arena *arena, Plan *plan, ChainUse *uses) {
   return d.failed ? NULL : d.b.k;
 }
 
-/* Messages of a stage are filled at every stage: what is asked of them is not known at the first.  A sweep's rings are a
- * chain's own, more than the rows of chains that lie one after another. */
+/* Messages of a stage are filled at every stage: what is asked of them is not known at the first.  Rings are a chain's
+ * own, which would be more than all rows of chains that lie one after another. */
 static bool may_sweep(const Component *c, const ChainUse *use) {
   return c->chain && c->chain->packed == NO_PLATE && !use->whole && (use->marginals || use->sums) &&
          !component_depends_on_latents(c);

@@ -92,7 +92,7 @@ enum { NO_PLATE = UINT32_MAX >> 1 };
 typedef struct Chain {
   uint32_t step;      /* place of the plate */
   TermVec room;       /* where data end the plate: what plan_room found; see steps.c */
-  uint32_t packed;    /* place of a plate whose next chain begins where this one ends, `ptr[i]..ptr[i + 1]`; or NO_PLATE */
+  uint32_t packed;    /* place of a plate whose next chain begins where one ends, `ptr[i]..ptr[i + 1]`; or NO_PLATE */
   VEC(Counter *) counters; /* their places come behind those of the edges */
   VEC(End *) ends;
   bool may_break;     /* perhaps not all copies along the plate are joined */
