@@ -29,16 +29,10 @@ Val network_in_plate(Context *x, Copy copy, uint32_t k) {
   return build_2(B(x), IR_AND, build_2(B(x), IR_GE, copy.at[k], r.lo), build_2(B(x), IR_LT, copy.at[k], r.hi));
 }
 
-/* How many of its plates there are up to the last one that data end. */
-static uint32_t ended_plates(const Network *net, const Component *c) {
-  uint32_t n = c->plates.n;
-  while (n > net->outer && !network_room(net, c->plates.at[n - 1])) n--;
-  return n;
-}
-
 bool network_is_ended(const Network *net) {
   for (uint32_t i = 0; i < net->parts.n; i++)
-    if (ended_plates(net, net->parts.at[i]) > net->outer) return true;
+    for (uint32_t k = net->outer; k < net->parts.at[i]->plates.n; k++)
+      if (network_room(net, net->parts.at[i]->plates.at[k])) return true;
   return false;
 }
 
@@ -50,26 +44,4 @@ Val network_values(Context *x, Copy copy, Val values) {
   for (uint32_t k = net->outer; k < copy.c->plates.n; k++)
     if (network_room(net, copy.c->plates.at[k])) there = build_and(B(x), there, network_in_plate(x, copy, k));
   return there ? build_select(B(x), there, values, net_sub(x, net_whole(x, -1), values)) : values;
-}
-
-static void check_places(Derive *d, const Network *net, const Component *c, uint32_t ended) {
-  Plates nest = structure_open(d, c, net->outer, 0);
-  Loop *loops[16];
-  uint32_t n = 0;
-  for (uint32_t k = net->outer; k < ended; k++) {
-    Index *plate = c->plates.at[k];
-    Bounds r = network_loop(&nest.x, net, plate, true);
-    if (k + 1 == ended) break;
-    Loop *l = loops[n++] = open_loop(&nest.x, LOOP_PAR, plate->span, r.lo, r.hi);
-    nest.x = with_index(&nest.x, plate, l->index, r.lo, r.hi, true);
-  }
-  while (n) build_close(&d->b, loops[--n]);
-  structure_close(d, &nest);
-}
-
-void network_check_room(Derive *d, const Network *net) {
-  for (uint32_t i = 0; i < net->parts.n; i++) {
-    uint32_t ended = ended_plates(net, net->parts.at[i]);
-    if (ended > net->outer) check_places(d, net, net->parts.at[i], ended);
-  }
 }

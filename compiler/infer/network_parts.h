@@ -55,7 +55,6 @@ Val network_in_plate(Context *x, Copy copy, uint32_t k);
 bool network_is_ended(const Network *net); /* do data end a plate of its copies? */
 /* How the routine is told the number of values of a copy, or of a place without one; x binds the outer plates. */
 Val network_values(Context *x, Copy copy, Val values);
-void network_check_room(Derive *d, const Network *net); /* an error where there are more copies than places */
 
 /* ---- others ------------------------------------------------------------------------------------------------ */
 

@@ -361,7 +361,6 @@ NetworkShape *network_shape(Derive *d, const Network *net) {
                         (Val[]){net_whole(&top, net->groups.n), net_whole(&top, NETWORK_MAX_NAMES)});
   uint32_t outer = network_is_ended(net) ? net->outer : 0; /* else they all have the same */
   s->vars = structure_array(d, net->parts.at[0], "vars", STORE_INT, outer, 2, (Val[]){l.vars, net_whole(&top, 3)});
-  network_check_room(d, net);
   fill_absent(d, net, &l, s->names);
   for (uint32_t k = 0; k < net->groups.n; k++) fill_names(d, net, &l, k, s->names);
   fill_groups(d, net, &l, s->groups, s->dims);
