@@ -255,6 +255,7 @@ void tile_half_check(Tile *t); /* of a block of rows: factors with which the sum
 
 /* A line's values for features lo..lo + extent: how many of them are computed in lanes, a multiple of these. */
 LLVMValueRef tile_line_full(Tile *t, const ValVec *values, Val feature, LLVMValueRef lo, LLVMValueRef extent);
+bool tile_line_may(LLVMValueRef full); /* whether it may be more than none; a number where sizes are known */
 LLVMValueRef tile_line_value(Tile *t, Val v, Val feature); /* from the feature at e->val[feature] */
 LLVMValueRef tile_line_bits(Tile *t, Val v, Val feature);  /* of a load of half precision */
 LLVMValueRef tile_line_any(Tile *t, LLVMValueRef lanes);      /* of i1 */

@@ -61,7 +61,7 @@ static V write_line(Tile *t, Half *h, const Region *body, const bool *pick, V ex
   h->bad = cell_new(e, e->t.i1, "bad");
   LLVMBuildStore(e->b, LLVMConstNull(e->t.i1), h->bad);
   V full = tile_line_full(t, &values, h->index, e->val[h->lo], extent);
-  if (!LLVMIsConstant(full)) {
+  if (tile_line_may(full)) {
     Count c = count_enter(e, const_int(e, 0), LLVMBuildUDiv(e->b, full, const_int(e, t->l.n), ""));
     V d = times(e, c.index, t->l.n);
     set_index(e, h, d);

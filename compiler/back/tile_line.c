@@ -140,6 +140,8 @@ void tile_transpose(const Lanes *l, V *row) {
 
 /* ---- lines ---------------------------------------------------------------------------------------------- */
 
+bool tile_line_may(V full) { return !LLVMIsConstant(full) || !LLVMIsNull(full); }
+
 V tile_line_full(Tile *t, const ValVec *values, Val feature, V lo, V extent) {
   Emit *e = t->e;
   V whole = both(e, extent, const_int(e, -(int64_t)t->l.n)), holds = LLVMConstInt(e->t.i1, 1, false);

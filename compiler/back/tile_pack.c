@@ -170,7 +170,7 @@ static void pack_line(Tile *t, const Line *l) {
   LLVMValueRef full = const_int(e, 0), extent = t->extent[l->feature];
   if (!check_any(t, loop->body, l->columns, true) && l->values->n) {
     full = tile_line_full(t, l->values, loop->index, e->val[loop->lo], extent);
-    if (!LLVMIsConstant(full)) pack_vectors(t, full, put_line, l);
+    if (tile_line_may(full)) pack_vectors(t, full, put_line, l);
   }
   Count c = count_enter(e, full, extent);
   pack_set_feature(e, loop->index, loop->lo, loop->hi, c.index);

@@ -53,7 +53,7 @@ static LLVMValueRef pack_axis_vectors(Tile *t, uint32_t k, LLVMValueRef at) {
   Val index = a->acc->body.index[0], panel[] = {a->panel};
   ValVec values = {.at = panel, .n = 1};
   LLVMValueRef full = tile_line_full(t, &values, index, e->val[axis->lo], t->acc[k].extent);
-  if (LLVMIsConstant(full)) return full;
+  if (!tile_line_may(full)) return full;
   AxisLine line = {k, at, cell_new(e, t->l.f32, "gaps")};
   LLVMBuildStore(e->b, lanes_float(&t->l, 0), line.gaps);
   pack_vectors(t, full, put_axis, &line);
