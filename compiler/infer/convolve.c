@@ -155,16 +155,6 @@ static bool law_of(Context *x, const Term *sum, Law *l) {
 
 /* ---- its functions ----------------------------------------------------------------------------------------------- */
 
-static Term *with_count(Context *x, const Term *t, const Term *sum, Index *count) {
-  if (term_equal(t, sum)) return term_index(x->d->arena, count, t->span);
-  if (!t->args.n) return (Term *)t;
-  Term *r = NEW(x->d->arena, Term);
-  *r = *t;
-  r->args = (TermVec){0};
-  for (uint32_t i = 0; i < t->args.n; i++) vec_push(x->d->arena, &r->args, with_count(x, t->args.at[i], sum, count));
-  return term_finish(r);
-}
-
 Val expect_convolved(Context *x, const Term *t) {
   Builder *b = B(x);
   const Term *sum = find_sum(x, t);
@@ -172,7 +162,7 @@ Val expect_convolved(Context *x, const Term *t) {
   if (!sum || sum->type != TYPE_INT || !can_count(x, sum)) return 0;
   Index *count = NEW(x->d->arena, Index);
   *count = (Index){.id = UINT32_MAX, .name = sum->index->name, .span = sum->span, .role = INDEX_REDUCE};
-  Term *f = with_count(x, t, sum, count);
+  const Term *f = replace_equal(x->d->arena, t, sum, term_index(x->d->arena, count, sum->span));
   if (unresolved(x, f) || !law_of(x, sum, &law)) return 0;
   Context top = {.d = x->d};
   Bounds r = eval_range(&top, &sum->index->range);

@@ -95,6 +95,8 @@ bool may_be_none(const Term *t);
 bool names_copies_apart(const Term *t, const Index *j);
 /* Does t name copies by variables of sums and products alone, and none that weights join to others? */
 bool all_under_binder(Context *x, const Term *t);
+/* t with `to` in place of every term that equals `from`. */
+const Term *replace_equal(Arena *arena, const Term *t, const Term *from, Term *to);
 /* E pushed through the outermost operation, or 0 where no law of linearity applies.  A sum whose bounds are not known
  * is left to conditioning if there is something to condition on. */
 Val expect_linear(Context *x, const Term *t, bool conditionable);

@@ -211,7 +211,7 @@ const Term *find_lost(Context *x, const Term *t) {
   return named && none_in_name(x, t) ? t : NULL;
 }
 
-static const Term *replace_equal(Arena *arena, const Term *t, const Term *from, Term *to) {
+const Term *replace_equal(Arena *arena, const Term *t, const Term *from, Term *to) {
   if (term_equal(t, from)) return to;
   Term *r = NEW(arena, Term);
   *r = *t;
