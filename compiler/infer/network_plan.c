@@ -144,6 +144,7 @@ static bool has_room(Plan *p, Network *net, const Group *g, const Index *i) {
 
 static const char *check_loops(Plan *p, Network *net, const Group *g) {
   IndexVec before = {0};
+  if (g->loops.n > JOINED_MAX_PLATES) return "names copies by more indices than are compiled";
   for (uint32_t i = 0; i < g->outer.n; i++) vec_push(p->arena, &before, g->outer.at[i]);
   for (uint32_t k = 0; k < g->loops.n; k++) {
     const Range *r = &g->loops.at[k]->range;

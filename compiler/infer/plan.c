@@ -404,6 +404,18 @@ static void check_replaced(Plan *p, const Component *c) {
 
 /* ---- the plan ------------------------------------------------------------------------------------------ */
 
+static void refuse_deep(Plan *p) {
+  for (uint32_t i = 0; i < p->components.n; i++) {
+    const Component *c = p->components.at[i];
+    bool joined = c->chain || c->structure || c->beyond;
+    if (joined && c->plates.n > JOINED_MAX_PLATES)
+      plan_refuse(p, c->edges.at[0]->span,
+                  arena_printf(p->arena, "copies in %u plates that are summed together: more than %d are not compiled",
+                               c->plates.n, JOINED_MAX_PLATES),
+                  "count along one plate what several count");
+  }
+}
+
 Plan *plan_model(Arena *arena, const Model *m) {
   Plan *p = NEW(arena, Plan);
   p->arena = arena;
@@ -416,6 +428,7 @@ Plan *plan_model(Arena *arena, const Model *m) {
   for (uint32_t i = 0; i < m->weights.n; i++) refuse_prior(p, m->weights.at[i]);
   make_components(p);
   if (!p->refusals.n) plan_reaches(p);
+  if (!p->refusals.n) refuse_deep(p);
   if (!p->refusals.n) plan_networks(p);
   if (p->refusals.n) return p;
   make_factors(p);

@@ -498,6 +498,20 @@ class Inputs(Cli):
         many = self.file("many.attn", text.replace("rows: int = 2", "rows: int = 30").replace("columns: int = 3", "columns: int = 30"))
         self.fails("run", many, "s=random", "M=30", "N=30", says=(r"many\.attn:5:", "subsets of 30 targets"))
 
+    def test_plates_of_joined_copies(self):
+        """Twelve at most of what is summed together: a grid, a chain, trees."""
+        def grid(n):
+            plates, names = "".join(f"i{k} in 1, " for k in range(n - 2)), "".join(f"i{k}, " for k in range(n - 2))
+            text = f"model m(N) {{\n  data s: [N]\n  for {plates}y in N, x in N {{\n    edge c in bit\n    potential exp(s[y] * c)\n  }}\n"
+            text += f"  for {plates}y in 1..N, x in N {{ potential exp(c[{names}y, x] * c[{names}y - 1, x]) }}\n"
+            chain = self.file("chain.attn", text + "  out z = logZ\n}\n")
+            text += f"  for {plates}y in N, x in 1..N {{ potential exp(c[{names}y, x] * c[{names}y, x - 1]) }}\n"
+            return chain, self.file("grid.attn", text + "  out z = logZ\n}\n")
+        for path in grid(12):
+            self.attn("run", path, "s=random", "N=2")
+        for path in grid(13):
+            self.fails("run", path, "s=random", "N=2", says=(r"\.attn:4:10", "copies in 13 plates", "more than 12"))
+
     def test_counts_of_copies_that_depend(self):
         """A law of independent copies: not of those that a weight joins, nor of one copy counted again and again."""
         text = "model m(N) {\n  data s: [N]\n  for j in N { edge a in bit; potential exp(s[j] * a) }\n"
