@@ -16,8 +16,8 @@
 
 enum { COMPONENT_MAX_EDGES = 20 }; /* edges are kept in a 32-bit set and orders searched; no real model is near it */
 
-/* Of copies that are summed together: loops over these, and over the indices of a statement that joins them, are kept in
- * arrays of fixed length. */
+/* Of copies that are summed together: loops over these, and over the indices of a statement that joins them, are kept
+ * in arrays of fixed length. */
 enum { JOINED_MAX_PLATES = 12 };
 
 typedef uint32_t EdgeSet; /* bit k: Component.edges.at[k] */

@@ -36,22 +36,13 @@ static double local(const Assign *a, int64_t i, int64_t c) { return a->local[i *
 /* Where column j of row i, or none, has weight. */
 static bool has(const Assign *a, int64_t i, int64_t j) { return local(a, i, j) > -INFINITY; }
 
-static int64_t rows_with_columns(const Assign *a, int64_t *at) {
-  int64_t many = 0;
-  for (int64_t i = 0; i < a->m; i++) {
+/* Rows, or columns, that have weight with some of the others; how many. */
+static int64_t with_others(const Assign *a, bool rows, int64_t *at) {
+  int64_t many = 0, all = rows ? a->m : a->n, others = rows ? a->n : a->m;
+  for (int64_t i = 0; i < all; i++) {
     int64_t j = 0;
-    while (j < a->n && !has(a, i, j)) j++;
-    if (j < a->n) at[many++] = i;
-  }
-  return many;
-}
-
-static int64_t columns_with_rows(const Assign *a, int64_t *at) {
-  int64_t many = 0;
-  for (int64_t j = 0; j < a->n; j++) {
-    int64_t i = 0;
-    while (i < a->m && !has(a, i, j)) i++;
-    if (i < a->m) at[many++] = j;
+    while (j < others && !(rows ? has(a, i, j) : has(a, j, i))) j++;
+    if (j < others) at[many++] = i;
   }
   return many;
 }
@@ -80,7 +71,7 @@ static bool prepare(Sums *s, const int64_t *n, const double *weights, double *wo
   for (int64_t i = 0; i < a->m; i++) *log_best -= a->u[i];
   for (int64_t j = 0; j < a->n; j++) *log_best -= a->v[j];
   int64_t *rows = (int64_t *)(void *)work, *columns = rows + a->m;
-  int64_t m = rows_with_columns(a, rows), many = columns_with_rows(a, columns);
+  int64_t m = with_others(a, true, rows), many = with_others(a, false, columns);
   s->rows_are_line = many <= m;
   s->line = s->rows_are_line ? m : many;
   s->bits = s->rows_are_line ? many : m;
