@@ -265,6 +265,9 @@ void tile_transpose(const Lanes *l, LLVMValueRef *row);
 
 /* ---- tile_feature.c ----------------------------------------------------------------------------- */
 
+/* LLVM moves no load past this, nor takes from a register what was stored before. */
+void tile_hold_loads(const Tile *t);
+
 /* Evaluates the feature loops of the tile t->column; beside each part of the first of them stands what beside(t, part)
  * emits, for as many parts as a tile has vectors, or `unit` of them; NULL: nothing. */
 void tile_features(Tile *t, void (*beside)(Tile *t, LLVMValueRef part));
@@ -287,9 +290,6 @@ void tile_preset(Tile *t, Val v,
                  LLVMValueRef x); /* an operand of columns, of the first vector, until it is forgotten */
 uint32_t tile_mark(const Tile *t);
 void tile_forget(Tile *t, uint32_t mark);
-
-/* LLVM moves no load past this, nor takes from a register what was stored before. */
-void tile_hold_loads(const Tile *t);
 
 /* ---- tile_place.c ------------------------------------------------------------------------------- */
 
