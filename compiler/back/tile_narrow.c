@@ -20,7 +20,7 @@ typedef LLVMValueRef V;
 enum {
   LINES = TILE_FEW,    /* rows, and lanes, and columns that are summed together */
   WIDE = 2 * LINES,    /* columns that are, if registers hold so many sums */
-  STEM = 4,
+  STEM = 4,            /* columns found from the address of one of them */
   OPERANDS = 4,        /* of rows or of columns */
   RUN = 16,            /* features: a line of the cache */
   PAIRS = WIDE * RUN,  /* floats of that many lines */
