@@ -44,6 +44,14 @@ static const char *cost(const Facts *f, const Component *c) {
   return "";
 }
 
+static bool asks_for_bound(const Model *m) {
+  for (uint32_t i = 0; i < m->outs.n; i++) {
+    const Term *t = m->outs.at[i]->value;
+    if (t->kind == TERM_QUERY && t->query == QUERY_ELBO) return true;
+  }
+  return false;
+}
+
 static const char *approximation(const Facts *f, const Component *c) {
   const char *n = plain_text(f, c->structure->edge->n, NULL), *steps = plain_text(f, c->infer->steps, NULL);
   const char *what =
@@ -53,10 +61,12 @@ static const char *approximation(const Facts *f, const Component *c) {
             "place of s(D)"
           : "E and P use beliefs, exact where rows and columns met in no circle.\n"
             "    These are not the marginals of permutations: of two nodes all weight goes to the better permutation";
+  const char *bound =
+      asks_for_bound(f->m) ? arena_printf(f->arena, "    elbo takes the exact sum: %s\n", cost(f, c)) : "";
   return arena_printf(f->arena,
                       "    %s;\n    no log Z, entropy or joint law follows from them.  They cost %s times (%s)^2 "
-                      "operations for every copy\n",
-                      what, steps, n);
+                      "operations for every copy\n%s",
+                      what, steps, n, bound);
 }
 
 /* What draws take beside the marginals. */

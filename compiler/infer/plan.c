@@ -396,10 +396,6 @@ Node *plan_tree(Plan *p, Component *c, EdgeSet first, bool hull) {
 /* Marginals that need not sum to 1 leave no constant of a log weight constant. */
 static void check_replaced(Plan *p, const Component *c) {
   if (c->chain || c->edges.n > 1) plan_refuse(p, c->infer->span, "this method is for edges joined to nothing", NULL);
-  bool sums = c->infer->method != INFER_SINKHORN && c->infer->method != INFER_BETHE;
-  if (!sums && component_depends_on_latents(c))
-    plan_refuse(p, c->infer->span, "this approximation of edges whose weights mention a latent is not compiled",
-                "attn verify evaluates small sizes of it by enumeration");
 }
 
 /* ---- the plan ------------------------------------------------------------------------------------------ */

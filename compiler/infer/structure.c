@@ -29,7 +29,7 @@ struct Solved {
 /* ---- local weights ----------------------------------------------------------------------------------------------- */
 
 static bool counts(const Weight *w, WeightSet set) {
-  return set == WEIGHTS_ALL || (w->kind == WEIGHT_PRIOR && set == WEIGHTS_PRIOR) ||
+  return set == WEIGHTS_ALL || set == WEIGHTS_REPLACED || (w->kind == WEIGHT_PRIOR && set == WEIGHTS_PRIOR) ||
          (w->kind == WEIGHT_REQUIRE && set == WEIGHTS_REQUIRE);
 }
 
@@ -136,7 +136,7 @@ Array *structure_array(Derive *d, const Component *c, const char *what, StoreTyp
 /* The scores that are scaled are divided by its temperature first. */
 static Val tempered(Context *x, const Component *c, WeightSet set, Val log_w) {
   Context top = {.d = x->d};
-  if (set != WEIGHTS_ALL || !c->infer || c->infer->method != INFER_SINKHORN) return log_w;
+  if (set != WEIGHTS_REPLACED || c->infer->method != INFER_SINKHORN) return log_w;
   return build_2(B(x), IR_DIV, log_w, build_convert(B(x), eval(&top, c->infer->tau), IR_WIDE));
 }
 
@@ -206,9 +206,14 @@ bool structure_is_approximate(const Component *c) {
   return c->infer && (c->infer->method == INFER_SINKHORN || c->infer->method == INFER_BETHE);
 }
 
+/* The weights that E, P and the steps of latents are under. */
+static WeightSet posterior_weights(const Component *c) {
+  return structure_is_approximate(c) ? WEIGHTS_REPLACED : WEIGHTS_ALL;
+}
+
 Routine structure_sum_routine(Context *x, const Component *c, const Shape *s, WeightSet set) {
   Context top = {.d = x->d};
-  if (set != WEIGHTS_ALL || !structure_is_approximate(c))
+  if (set != WEIGHTS_REPLACED)
     return routine_for(x, c->structure->edge, s, FAMILY_TREE_SUM, FAMILY_PROJECTIVE_SUM, FAMILY_MATCHING_SUM, true);
   Family f = c->infer->method == INFER_SINKHORN ? FAMILY_SCALED : FAMILY_BETHE;
   return (Routine){f, {s->nodes, eval(&top, c->infer->steps)}, quadratic(B(x), s->nodes, 3, 16, 32)};
@@ -352,7 +357,7 @@ Val structure_marginal_under(Context *x, Copy copy, WeightSet set, Choice value)
 
 Val structure_share(Context *x, Copy copy, Choice value) {
   if (!copy.c->structure || copy.c->structure->edge->domain != DOMAIN_TREE) return 0;
-  Solved *s = solved(x, copy.c, WEIGHTS_ALL);
+  Solved *s = solved(x, copy.c, posterior_weights(copy.c));
   ask_for_shares(x->d, s);
   return at_choice(x, copy, s->p, value);
 }
@@ -373,10 +378,12 @@ Copy whole_structure(Context *x, Copy copy) {
 }
 
 Val structure_log_marginal(Context *x, Copy copy, Choice value) {
-  return structure_marginal_under(x, copy, WEIGHTS_ALL, value);
+  return structure_marginal_under(x, copy, posterior_weights(copy.c), value);
 }
 
 Val structure_log_sum(Context *x, Copy copy) { return structure_sum_under(x, copy, WEIGHTS_ALL, 0); }
+
+Val structure_status(Context *x, Copy copy) { return structure_sum_under(x, copy, posterior_weights(copy.c), 0); }
 
 Val structure_entropy(Context *x, Copy copy) { return structure_sum_under(x, copy, WEIGHTS_ALL, 1); }
 

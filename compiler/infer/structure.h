@@ -20,7 +20,9 @@ void structure_check(Plan *p, const Edge *e);
 void structure_check_infer(Plan *p, const Infer *f); /* sinkhorn, bethe */
 Structure *structure_new(Plan *p, Edge *e);
 
-typedef enum { WEIGHTS_ALL, WEIGHTS_PRIOR, WEIGHTS_REQUIRE } WeightSet;
+/* WEIGHTS_REPLACED: all of them, as a method takes them that replaces the posterior; its sum tells only whether there
+ * is anything to sum. */
+typedef enum { WEIGHTS_ALL, WEIGHTS_REPLACED, WEIGHTS_PRIOR, WEIGHTS_REQUIRE } WeightSet;
 
 /* ---- structure.c: sums ------------------------------------------------------------------------------------------- */
 
@@ -33,6 +35,8 @@ Val structure_share(Context *x, Copy copy, Choice value);
 /* The log, given the value of another node of the same structure. */
 Val structure_log_conditional(Context *x, Copy copy, Choice value, const Known *given);
 Val structure_log_sum(Context *x, Copy copy); /* of all weights, priors not normalised */
+/* 0 or a number where E and P are those of something, -inf where nothing has weight, NaN where log weights are none. */
+Val structure_status(Context *x, Copy copy);
 Val structure_entropy(Context *x, Copy copy);
 Val structure_kl(Context *x, Copy copy);
 Val structure_node_kl(Context *x, Copy copy);

@@ -352,7 +352,7 @@ static Val of_copy(Context *x, Copy copy, NodeFn fn, const void *key) {
 Split node_split(Context *x, Copy copy, const Node *n) {
   static const char greatest, mass;
   if (copy.c->structure) { /* marginals sum to 1 */
-    Val sum = structure_log_sum(x, copy);
+    Val sum = structure_status(x, copy);
     return (Split){wide(x, 0), build_select(B(x), build_2(B(x), IR_NE, sum, sum), sum, wide(x, 0))};
   }
   if (copy.c->chain && !chain_known(x, copy)) return (Split){wide(x, 0), chain_status(x, copy)};
@@ -381,4 +381,6 @@ Val copy_log_constant(Context *x, Copy copy) {
   return sum;
 }
 
-Val copy_exists(Context *x, Copy copy) { return live(x, copy_log_sum(x, copy)); }
+Val copy_exists(Context *x, Copy copy) {
+  return live(x, copy.c->structure ? structure_status(x, copy) : copy_log_sum(x, copy));
+}

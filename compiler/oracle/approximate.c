@@ -64,7 +64,7 @@ static void by_entmax(World *w, Component *c) {
   for (uint64_t k = 0; k < t->n; k++) c->p[k] /= total;
 }
 
-/* ---- sinkhorn ------------------------------------------------------------------------------------------ */
+/* ---- of a bijection: marginals of single nodes --------------------------------------------------------- */
 
 /* Log weight of node i pointing at j, from the factors that mention node i alone. */
 static double node_score(World *w, const Component *c, uint32_t i, int64_t j) {
@@ -79,8 +79,12 @@ static double node_score(World *w, const Component *c, uint32_t i, int64_t j) {
   return score;
 }
 
+static bool is_bijection(const World *w, const Component *c) {
+  return c->n_units == 1 && w->units.at[c->units[0]].edge->domain == DOMAIN_PERMUTATION;
+}
+
 static void by_sinkhorn(World *w, Component *c) {
-  if (c->n_units != 1 || w->units.at[c->units[0]].edge->domain != DOMAIN_PERMUTATION) return;
+  if (!is_bijection(w, c)) return;
   uint32_t n = c->n_copies;
   int64_t steps = world_int(w, c->infer->steps);
   double tau = world_real(w, c->infer->tau);
@@ -103,12 +107,46 @@ static void by_sinkhorn(World *w, Component *c) {
   c->marginal = s;
 }
 
+/* Minus the log of the sum of all but one of n terms. */
+static double message(const double *line, uint32_t n, uint32_t without, double *others) {
+  uint32_t m = 0;
+  for (uint32_t k = 0; k < n; k++)
+    if (k != without) others[m++] = line[k];
+  return -oracle_log_sum_exp(others, m);
+}
+
+/* P = w r c / (1 + w r c), r and c the reciprocals of sums over the others of a row of w c and of a column of w r. */
+static void by_bethe(World *w, Component *c) {
+  if (!is_bijection(w, c)) return;
+  uint32_t n = c->n_copies;
+  int64_t steps = world_int(w, c->infer->steps);
+  size_t cells = (size_t)n * n;
+  double *s = NEW_ARRAY(w->arena, double, cells), *from_row = NEW_ARRAY(w->arena, double, cells);
+  double *from_column = NEW_ARRAY(w->arena, double, cells), *line = NEW_ARRAY(w->arena, double, 2 * (size_t)n);
+  for (uint32_t i = 0; i < n; i++)
+    for (uint32_t j = 0; j < n; j++) s[i * n + j] = node_score(w, c, i, j);
+  for (size_t k = 0; k < cells; k++) from_row[k] = from_column[k] = 0;
+  for (int64_t k = 0; k < steps && world_step(w, c->infer->span); k++) {
+    for (uint32_t i = 0; i < n; i++) {
+      for (uint32_t j = 0; j < n; j++) line[j] = oracle_add_log(s[i * n + j], from_column[i * n + j]);
+      for (uint32_t j = 0; j < n; j++) from_row[i * n + j] = message(line, n, j, line + n);
+    }
+    for (uint32_t j = 0; j < n; j++) {
+      for (uint32_t i = 0; i < n; i++) line[i] = oracle_add_log(s[i * n + j], from_row[i * n + j]);
+      for (uint32_t i = 0; i < n; i++) from_column[i * n + j] = message(line, n, i, line + n);
+    }
+  }
+  for (uint32_t k = 0; k < cells; k++) s[k] = 1 / (1 + exp(-oracle_add_log(s[k], from_row[k] + from_column[k])));
+  c->marginal = s;
+}
+
 void component_replace_posterior(World *w, Component *c) {
   switch (c->infer->method) {
-  case INFER_EXACT: case INFER_SAMPLE: case INFER_BETHE: case INFER_COLLAPSED: return;
+  case INFER_EXACT: case INFER_SAMPLE: case INFER_COLLAPSED: return;
   case INFER_MODE: by_mode(c); return;
   case INFER_TOP: by_top(w, c); return;
   case INFER_ENTMAX: by_entmax(w, c); return;
   case INFER_SINKHORN: by_sinkhorn(w, c); return;
+  case INFER_BETHE: by_bethe(w, c); return;
   }
 }

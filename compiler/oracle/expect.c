@@ -29,7 +29,8 @@ static double branch_on_marginal(World *w, const Component *c, uint32_t copy, co
 static double branch(World *w, uint32_t copy, const Term *t) {
   const Component *c = &w->components[w->units.at[w->copies.at[copy].unit].component];
   InferMethod method = c->infer ? c->infer->method : INFER_EXACT;
-  if (method == INFER_SAMPLE || method == INFER_BETHE || (method == INFER_SINKHORN && !c->marginal)) w->unjudged = true;
+  bool approximate = method == INFER_SINKHORN || method == INFER_BETHE;
+  if (method == INFER_SAMPLE || (approximate && !c->marginal)) w->unjudged = true;
   if (c->marginal) return branch_on_marginal(w, c, copy, t);
   if (isnan(c->table->log_z)) return NAN;
   double total = 0;

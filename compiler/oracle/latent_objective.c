@@ -42,8 +42,19 @@ static uint32_t column_of(const Component *c, uint32_t copy) {
   return 0; /* not reached: the scope of a component's factor lies in the component */
 }
 
+/* Of a method that knows the marginals of single copies alone. */
+static void gather_marginal(World *w, Gather *g, const Component *c) {
+  if (g->l->f->n_scope != 1) {
+    w->unjudged = true; /* no joint law */
+    return;
+  }
+  const double *p = c->marginal + (size_t)g->column[0] * c->n_copies;
+  g->column[0] = 0;
+  for (int64_t j = 0; j < c->n_copies; j++) gather_row(g, &j, p[j]);
+}
+
 static LocalWeight gather(World *w, const Component *c, const Factor *f) {
-  uint64_t rows = c->table->n, size = 4;
+  uint64_t rows = c->marginal && c->table->n < c->n_copies ? c->n_copies : c->table->n, size = 4;
   while (size < 2 * rows) size *= 2;
   LocalWeight l = {.f = f,
                    .values = NEW_ARRAY(w->scratch, int64_t, (rows + 1) * f->n_scope + 1),
@@ -52,7 +63,8 @@ static LocalWeight gather(World *w, const Component *c, const Factor *f) {
   Gather g = {&l, NEW_ARRAY(w->scratch, uint32_t, f->n_scope + 1), NEW_ARRAY(w->scratch, uint64_t, size), size - 1};
   memset(g.slot, 0, size * sizeof *g.slot);
   for (uint32_t k = 0; k < f->n_scope; k++) g.column[k] = column_of(c, f->scope[k]);
-  for (uint64_t row = 0; row < rows; row++)
+  if (c->marginal && c->table->n) gather_marginal(w, &g, c);
+  for (uint64_t row = 0; !c->marginal && row < rows; row++)
     if (c->p[row] != 0) gather_row(&g, c->table->values + row * c->n_copies, c->p[row]);
   return l;
 }

@@ -79,7 +79,7 @@ typedef struct Component {
   double *p;           /* what E and P use: the posterior or what `infer` puts in its place */
   Table *prior, *free; /* prior lines alone; supports and requires alone; made when asked for */
   Infer *infer;
-  double *marginal;    /* SINKHORN: [copy, value] */
+  double *marginal;    /* SINKHORN, BETHE: [copy, value] */
 } Component;
 
 /* One scalar component of a latent. */

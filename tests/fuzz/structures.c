@@ -223,6 +223,7 @@ static const char *infer(Gen *g, const char *indent, bool *exact, bool *joint) {
   if (g->bijection && !g->ragged && chance(g, 20)) {
     *exact = *joint = false;
     g->scaled = true;
+    if (chance(g, 40)) return TEXT(g, "%sinfer e by bethe(steps = %u)\n", indent, below(g, 6));
     return TEXT(g, "%sinfer e by sinkhorn(steps = %u, tau = %s)\n", indent, below(g, 6), chance(g, 50) ? "1" : "0.7");
   }
   if (chance(g, 12)) return TEXT(g, "%sinfer e by mode\n", indent);
