@@ -1,6 +1,6 @@
 /* make: constructors of real terms that keep results short.
  *
- *   1 x = x    x + 0 = x    x x = x^2    a (-x) = -(a x)     numbers fold
+ *   1 x = x    x + 0 = x    x x = x^2    a (-x) = -(a x)     numbers fold     what is no edge is not none
  * A square is written as one so that its sign shows (model/nonneg.c). */
 #include <math.h>
 
@@ -60,13 +60,31 @@ Term *make_moment(Arena *a, const Term *ref, Moment moment) {
   return term_finish(t);
 }
 
+static bool is_index_against_none(const Term *t) {
+  const Term *x = t->args.at[0], *y = t->args.at[1];
+  return (x->kind == TERM_INDEX && y->kind == TERM_NONE) || (x->kind == TERM_NONE && y->kind == TERM_INDEX);
+}
+
+/* A condition or choice that its parts decide. */
+static Term *decided(Arena *a, Term *t) {
+  if (t->kind == TERM_IF && t->args.at[0]->kind == TERM_BOOL) return t->args.at[t->args.at[0]->truth ? 1 : 2];
+  if (t->kind != TERM_OP) return t;
+  if ((t->op == OP_EQ || t->op == OP_NE) && is_index_against_none(t)) return term_bool(a, t->op == OP_NE, t->span);
+  if (t->op == OP_NOT && t->args.at[0]->kind == TERM_BOOL) return term_bool(a, !t->args.at[0]->truth, t->span);
+  for (uint32_t i = 0; (t->op == OP_AND || t->op == OP_OR) && i < 2; i++) {
+    const Term *x = t->args.at[i];
+    if (x->kind == TERM_BOOL) return x->truth == (t->op == OP_AND) ? t->args.at[1 - i] : t->args.at[i];
+  }
+  return t;
+}
+
 Term *replace_term(Arena *a, Term *t, const Term *from, Term *to) {
   if (term_equal(t, from)) return to;
   Term *u = NEW(a, Term);
   *u = *t;
   u->args = (TermVec){0};
   for (uint32_t i = 0; i < t->args.n; i++) vec_push(a, &u->args, replace_term(a, t->args.at[i], from, to));
-  return term_finish(u);
+  return decided(a, term_finish(u));
 }
 
 Term *open_reduce(Model *m, const Term *t, Index **index) {

@@ -68,12 +68,6 @@ static void check_infer(Plan *p, const Infer *f) {
   }
 }
 
-static void refuse_prior(Plan *p, const Weight *w) {
-  if (w->kind == WEIGHT_PRIOR && w->edge && w->dist == DIST_STICK_BREAKING &&
-      (w->params.at[0]->mentions & MENTIONS_LATENT))
-    plan_refuse(p, w->span, "a stick that is broken as a latent says is not compiled yet", NULL);
-}
-
 void plan_beyond(Component *c, Span span, const char *why) {
   if (c->beyond) return;
   c->beyond = why;
@@ -421,7 +415,6 @@ Plan *plan_model(Arena *arena, const Model *m) {
   for (uint32_t i = 0; i < m->edges.n; i++)
     if (edge_is_structured(m->edges.at[i])) structure_check(p, m->edges.at[i]);
   for (uint32_t i = 0; i < m->infers.n; i++) check_infer(p, m->infers.at[i]);
-  for (uint32_t i = 0; i < m->weights.n; i++) refuse_prior(p, m->weights.at[i]);
   make_components(p);
   if (!p->refusals.n) plan_reaches(p);
   if (!p->refusals.n) refuse_deep(p);

@@ -69,9 +69,49 @@ static Term *log_normaliser(Plan *p, const Weight *w) {
   return term_op1(a, OP_LOG, term_reduce(a, REDUCE_SUM, j, value, w->span), w->span);
 }
 
+/* sum over the values j of the support, those behind the edge's own value or all, of log(1 - p(j)). */
+static Term *log_left(Plan *p, const Weight *w, bool behind) {
+  Model *m = (Model *)p->model;
+  Arena *a = p->arena;
+  Index *j = NEW(a, Index);
+  *j = (Index){m->index_count++, w->edge->name, w->span, INDEX_REDUCE, w->edge->range};
+  Term *at = term_index(a, j, w->span), *zero = term_real(a, 0, w->span);
+  Replace r = {p, w->edge, at};
+  Term *share = term_to_real(a, replace_edge(&r, w->params.at[0]));
+  Term *value = term_op1(a, OP_LOG1P, term_op1(a, OP_NEG, share, w->span), w->span);
+  if (w->edge->where) value = term_if(a, replace_edge(&r, w->edge->where), value, zero, w->span);
+  if (behind) value = term_if(a, term_op2(a, OP_GT, at, w->edge_ref, w->span), value, zero, w->span);
+  return term_reduce(a, REDUCE_SUM, j, value, w->span);
+}
+
+/* A stick broken from the last value of a range to the first (stick.c).  What is left goes to `none`; without one the
+ * parts add up to 1 - prod (1 - p). */
+static Term *stick_term(Plan *p, const Weight *w, Obstacle *why) {
+  Arena *a = p->arena;
+  bool others = false;
+  for (uint32_t i = 0; i < p->model->edges.n; i++)
+    others |= p->model->edges.at[i] != w->edge && term_mentions_edge(w->params.at[0], p->model->edges.at[i]);
+  if (others || w->edge->domain != DOMAIN_RANGE || w->edge->range.kind != RANGE_INTERVAL) {
+    why->text = "a stick that is broken as a latent says, of bits, over a row of a graph, or given other edges";
+    return NULL;
+  }
+  Term *share = term_op1(a, OP_LOG, term_to_real(a, w->params.at[0]), w->span);
+  Term *log_p = term_op2(a, OP_ADD, share, log_left(p, w, true), w->span);
+  if (w->edge->or_none)
+    return term_if(a, term_op2(a, OP_EQ, w->edge_ref, term_none(a, w->span), w->span), log_left(p, w, false), log_p,
+                   w->span);
+  Term *unbroken = term_op1(a, OP_EXP, log_left(p, w, false), w->span);
+  return term_op2(a, OP_SUB, log_p, term_op1(a, OP_LOG1P, term_op1(a, OP_NEG, unbroken, w->span), w->span), w->span);
+}
+
 /* The log weight at a point of the statement's plates; NULL, and why. */
 static Term *statement_term(Plan *p, const Weight *w, Obstacle *why) {
   Arena *a = p->arena;
+  if (w->kind == WEIGHT_PRIOR && w->edge && w->dist == DIST_STICK_BREAKING) {
+    Term *stick = stick_term(p, w, why);
+    why->span = w->span;
+    return stick;
+  }
   bool normalised = w->kind == WEIGHT_PRIOR && w->edge && (w->dist == DIST_WEIGHTS || w->dist == DIST_LOGITS);
   Term *t = log_term((Model *)p->model, w);
   if (t && normalised && !is_normalised_already(w)) {

@@ -98,7 +98,7 @@ static Val position_behind(Context *x, const Stick *s, Choice value) {
 
 /* ---- the table -------------------------------------------------------------------------------------------- */
 
-struct Sticks { const Weight *w; const Component *c; Array *left; struct Sticks *next; };
+struct Sticks { const Weight *w; const Component *c; uint32_t stage; Array *left; struct Sticks *next; };
 
 static bool is_fixed(const Stick *s) {
   const Component *c = s->owner.c;
@@ -131,6 +131,7 @@ static Array *fill_left(Derive *d, const Stick *s) {
   Val zero = build_int(b, 0), one = build_int(b, 1), many = build_2(b, IR_MAX, build_2(b, IR_SUB, r.hi, r.lo), zero);
   dims[n] = build_2(b, IR_ADD, many, one);
   Array *left = build_array(b, ARRAY_TEMP, arena_printf(d->arena, "left%u", b->k->arrays.n), STORE_WIDE, n + 1, dims);
+  b->at = stage_of(d, c);
   for (uint32_t k = 0; k < n; k++) {
     loops[k] = open_loop(&x, LOOP_PAR, c->plates.at[k]->span, plate[k].lo, plate[k].hi);
     x = with_index(&x, c->plates.at[k], loops[k]->index, plate[k].lo, plate[k].hi, true);
@@ -154,10 +155,11 @@ static Array *fill_left(Derive *d, const Stick *s) {
 }
 
 static Array *table_of(Derive *d, const Stick *s) {
+  uint32_t stage = stage_number(d, s->owner.c);
   for (struct Sticks *t = d->sticks; t; t = t->next)
-    if (t->w == s->f->weight && t->c == s->owner.c) return t->left;
+    if (t->w == s->f->weight && t->c == s->owner.c && t->stage == stage) return t->left;
   struct Sticks *t = NEW(d->arena, struct Sticks);
-  *t = (struct Sticks){s->f->weight, s->owner.c, fill_left(d, s), d->sticks};
+  *t = (struct Sticks){s->f->weight, s->owner.c, stage, fill_left(d, s), d->sticks};
   d->sticks = t;
   return t->left;
 }

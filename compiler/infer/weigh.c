@@ -199,14 +199,18 @@ Val log_weight(Context *x, const Term *t) {
 /* A statement of which fn computes the log weight is 1 as a whole where it uses a none. */
 typedef Val (*LogFn)(Context *x, const Weight *w);
 
+/* E_q[log w], of log w at q's means. */
+static Val with_correction(Context *x, const Weight *w, Val log_w) {
+  const Latents *q = x->d->plan->latents;
+  if (!q || !q->correction[w->id]) return log_w;
+  return build_2(B(x), IR_LOGMUL, log_w, build_convert(B(x), eval(x, q->correction[w->id]), IR_WIDE));
+}
+
 static Val whole_statement(Context *x, const Weight *w, LogFn fn) {
   Val used = 0;
   Context y = *x;
   y.used_none = &used;
-  Val l = build_convert(B(x), fn(&y, w), IR_WIDE);
-  const Latents *q = x->d->plan->latents;
-  if (q && q->correction[w->id])
-    l = build_2(B(x), IR_LOGMUL, l, build_convert(B(x), eval(&y, q->correction[w->id]), IR_WIDE));
+  Val l = with_correction(&y, w, build_convert(B(x), fn(&y, w), IR_WIDE));
   return used ? build_select(B(x), used, wide(x, 0), l) : l;
 }
 
@@ -303,7 +307,7 @@ static bool is_stick(const Factor *f) { return f->weight && f->weight->dist == D
 
 static Val prior_log(Context *x, const At *a, Copy owner) {
   if (!a->f->weight) return wide(x, 0);
-  if (is_stick(a->f)) return stick_log(x, a->home, owner, a->f);
+  if (is_stick(a->f)) return with_correction(x, a->f->weight, stick_log(x, a->home, owner, a->f));
   return whole_statement(x, a->f->weight, unnormalised_prior);
 }
 

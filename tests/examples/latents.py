@@ -192,6 +192,45 @@ def bayesian_gmm(x, mu0, t, a, b0, c0):
     return Answer(dict(outputs, r=softmax(last, 1)), np.abs(last).max(), floors=dict(bound=1.0))
 
 
+def processed(rng, K, N, D):
+    return dict(draw(rng, x=(N, D), mu0=(K, D)), alpha=1.7, s=0.8, t=2.5)
+
+
+@example(cases(processed, [(1, 1, 1), (3, 12, 2), (6, 40, 5)]))
+def dirichlet_process(x, mu0, alpha, s, t):
+    """Blei & Jordan 2006, equations 18 to 22, with the components in reverse and the rest of the stick kept."""
+    (K, D), N = mu0.shape, len(x)
+    m, var, a, b, bound = mu0.copy(), t ** 2, np.ones(K), np.full(K, alpha), []
+    fresh = log_normal(x, 0, np.hypot(s, t)).sum(1)
+
+    def log_w():
+        taken, rest = digamma(a) - digamma(a + b), digamma(b) - digamma(a + b)
+        behind = np.concatenate([np.cumsum(rest[::-1])[::-1][1:], [0]])
+        square = ((x[:, None] - m) ** 2 + var).sum(2)
+        of_each = taken + behind - 0.5 * square / s ** 2 - D * (np.log(s) + HALF_LOG_TAU)
+        return np.concatenate([of_each, (rest.sum() + fresh)[:, None]], axis=1)
+
+    def free_energy():
+        taken, rest = digamma(a) - digamma(a + b), digamma(b) - digamma(a + b)
+        f = lse(log_w(), 1).sum()
+        f += (-0.5 * (m ** 2 + var) / t ** 2 - np.log(t) + 0.5 + 0.5 * np.log(var) * np.ones((K, D))).sum()
+        f += (np.log(alpha) + (alpha - 1) * rest).sum() # log beta(v; 1, alpha) = log alpha + (alpha - 1) log(1 - v)
+        return f + (lgamma(a) + lgamma(b) - lgamma(a + b) - (a - 1) * taken - (b - 1) * rest).sum()
+
+    for step in range(5):
+        bound.append(free_energy())
+        if step < 4: # the means first, then the sticks, each after fresh responsibilities
+            r = softmax(log_w(), 1)[:, :K]
+            var = np.repeat(1 / (1 / t ** 2 + r.sum(0) / s ** 2)[:, None], D, 1)
+            m = var * (r.T @ x) / s ** 2
+            r = softmax(log_w(), 1)
+            a = 1 + r[:, :K].sum(0)
+            b = alpha + r[:, K].sum() + np.concatenate([[0], np.cumsum(r[:, :K].sum(0))[:-1]])
+    last = softmax(log_w(), 1)
+    outputs = dict(means=m, a=a, b=b, bound=np.array(bound), r=last[:, :K], fresh=last[:, K])
+    return Answer(outputs, np.abs(log_w()).max(), floors=dict(bound=1.0))
+
+
 def batch(rng, B, K, N, D):
     return draw(rng, x=(B, N, D), z0=(B, K, D))
 
@@ -413,7 +452,7 @@ def check_rate():
 
 
 def check_bounds():
-    for name in ("gaussian_slots", "dot_slots", "gmm", "bayesian_gmm", "expanding", "hmm_em"):
+    for name in ("gaussian_slots", "dot_slots", "gmm", "bayesian_gmm", "dirichlet_process", "expanding", "hmm_em"):
         for case in reference.EXAMPLES[name].cases:
             bound = reference.EXAMPLES[name].solve(**case).outputs["bound"]
             assert (np.diff(bound) > -1e-9 * (1 + np.abs(bound[1:]))).all(), (name, bound)
