@@ -11,20 +11,6 @@ static const char *times(const Facts *f, const char *a, const char *b) {
 
 static bool is_counter(const Component *c, Lagged v) { return v.at >= c->edges.n; }
 
-static const char *number_of_values(const Facts *f, const Component *c, Lagged v) {
-  if (is_counter(c, v)) {
-    const Counter *k = c->chain->counters.at[v.at - c->edges.n];
-    const char *limit = k->limit ? plain_text(f, k->limit, NULL) : range_text(f, &c->plates.at[c->chain->step]->range);
-    if (k->most && !k->limit) limit = arena_printf(f->arena, "%s * (%s)", limit, plain_text(f, k->most, NULL));
-    return arena_printf(f->arena, "(%s + 1)", limit);
-  }
-  const Edge *e = c->edges.at[v.at];
-  const char *n = e->domain == DOMAIN_BIT ? "2" : range_text(f, &e->range);
-  bool interval = e->domain == DOMAIN_RANGE && e->range.lo->kind != TERM_INT;
-  if (interval || (e->domain == DOMAIN_RANGE && e->range.lo->integer)) n = arena_printf(f->arena, "|%s|", n);
-  return e->or_none ? arena_printf(f->arena, "(%s + 1)", n) : n;
-}
-
 static const char *copy_text(const Facts *f, const Component *c, Lagged v) {
   const char *step = name(f, c->plates.at[c->chain->step]->name);
   if (is_counter(c, v)) return arena_printf(f->arena, "the count %s", v.lag ? "before" : "after");
@@ -49,7 +35,22 @@ static const char *steps_text(const Facts *f, const Component *c) {
   const Range *r = &c->plates.at[c->chain->step]->range;
   const char *text = range_text(f, r);
   if (c->chain->room.n) return rows_text(f, c);
+  if (r->kind == RANGE_ROW) return arena_printf(f->arena, "|%s|", text);
   return r->lo->kind == TERM_INT && r->lo->integer == 0 ? text : arena_printf(f->arena, "|%s|", text);
+}
+
+static const char *number_of_values(const Facts *f, const Component *c, Lagged v) {
+  if (is_counter(c, v)) {
+    const Counter *k = c->chain->counters.at[v.at - c->edges.n];
+    const char *limit = k->limit ? plain_text(f, k->limit, NULL) : steps_text(f, c);
+    if (k->most && !k->limit) limit = arena_printf(f->arena, "%s * (%s)", limit, plain_text(f, k->most, NULL));
+    return arena_printf(f->arena, "(%s + 1)", limit);
+  }
+  const Edge *e = c->edges.at[v.at];
+  const char *n = e->domain == DOMAIN_BIT ? "2" : range_text(f, &e->range);
+  bool interval = e->domain == DOMAIN_RANGE && e->range.lo->kind != TERM_INT;
+  if (interval || (e->domain == DOMAIN_RANGE && e->range.lo->integer)) n = arena_printf(f->arena, "|%s|", n);
+  return e->or_none ? arena_printf(f->arena, "(%s + 1)", n) : n;
 }
 
 Along along_of(const Facts *f, const Component *c) {

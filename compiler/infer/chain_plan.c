@@ -141,12 +141,13 @@ static bool fixed_range(const Range *r) {
 /* From sizes to data. */
 static bool has_room(Plan *p, const Component *c) {
   const Index *plate = c->plates.at[c->chain->step];
-  if (plate->range.kind != RANGE_INTERVAL) return false;
+  if (plate->range.kind == RANGE_ROW) return true; /* as many as the graph has edges */
   c->chain->room = plan_room(p, (RoomOf){.index = plate});
   return c->chain->room.n > 0;
 }
 
 static bool begins_where_ends(Plan *p, const Range *steps, Index *plate) {
+  if (steps->kind == RANGE_ROW) return steps->row->kind == TERM_INDEX && steps->row->index == plate;
   if (term_is_of_sizes(steps->lo) || !term_mentions_index(steps->lo, plate)) return false;
   Model scratch = *p->model; /* for its arena and its count of indices */
   scratch.arena = p->arena;
@@ -157,7 +158,8 @@ static bool begins_where_ends(Plan *p, const Range *steps, Index *plate) {
 
 static void find_packed(Plan *p, const Component *c) {
   c->chain->packed = NO_PLATE;
-  for (uint32_t k = 0; k < c->plates.n && c->chain->room.n; k++)
+  bool ended = c->chain->room.n || c->plates.at[c->chain->step]->range.kind == RANGE_ROW;
+  for (uint32_t k = 0; k < c->plates.n && ended; k++)
     if (k != c->chain->step && begins_where_ends(p, &c->plates.at[c->chain->step]->range, c->plates.at[k]))
       c->chain->packed = k;
 }
@@ -216,7 +218,8 @@ static bool joins_neighbours(const Reach *r) {
 static bool joins_all(Plan *p, const Component *c, const Reach *r, bool all_at_once) {
   uint32_t step = c->chain->step;
   const Range *plate = &c->plates.at[step]->range, *q = r->follows[step] ? &r->follows[step]->range : NULL;
-  if (!q || q->kind != RANGE_INTERVAL) return false;
+  if (!q) return false;
+  if (q->kind == RANGE_ROW) return all_at_once && r->proved[step];
   for (uint32_t k = 0; k < r->n; k++)
     if (k != step && (r->follows[k] != c->plates.at[k] || r->shift[k]) &&
         !(r->follows[k] && r->proved[k] && term_equal(r->follows[k]->range.lo, c->plates.at[k]->range.lo) &&

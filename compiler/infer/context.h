@@ -237,6 +237,12 @@ Val index_of_copy(Context *x, Choice named);
 void copy_indices(Context *x, const Edge *e, const TermVec *args, Val *at);
 /* The copy an edge reference names; its index values are checked. */
 Copy copy_of(Context *x, const Term *edge_ref);
+/* Is the plate a chain's along the neighbours of a node?  Copy.at there is the place in the graph's list. */
+bool is_along_row(const Component *c, uint32_t plate);
+/* Copy.at of the value v of the plate's index; the plates before it are bound in x. */
+Val place_along(Context *x, const Component *c, uint32_t plate, Val v);
+/* The value of the plate's index. */
+Val index_along(Context *x, Copy copy, uint32_t plate);
 Context in_copy(const Context *x, Copy copy); /* the plates stand for the copy's index values, nothing else is bound */
 /* Is `value` in the edge's support? bool */
 Val in_support(Context *x, Copy copy, Edge *e, Choice value);

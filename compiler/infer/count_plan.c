@@ -250,7 +250,8 @@ static const char *count_one(Plan *p, Component *c, const Weight *w, const Term 
     return "sums values of copies that are not whole numbers between 0 and a size";
   if (may_count_none(sum->args.at[0])) return "counts copies that may be none by more than == and !=";
   if (!stands_beside(c, r, (uint32_t)plate)) return "counts copies of other plates than those it stands in";
-  if (c->plates.at[plate]->range.kind != RANGE_INTERVAL) return "counts along a row of a graph";
+  if (r->shift[plate] != r->lowest[plate] && c->plates.at[plate]->range.kind != RANGE_INTERVAL)
+    return "joins copies along a row of a graph";
   if (c->chain && c->chain->step != (uint32_t)plate) return "joins copies along a second plate";
   if (!c->chain) c->chain = NEW(p->arena, Chain);
   c->chain->step = (uint32_t)plate;

@@ -105,9 +105,12 @@ static Choice eval_if(Context *x, const Term *t) {
 static Choice eval_edge(Context *x, const Term *t) {
   Component *c = x->d->plan->of_edge[t->edge->id];
   Val *copy = NEW_ARRAY(x->d->arena, Val, t->args.n), none = 0;
+  Context y = *x;
   for (uint32_t i = 0; i < t->args.n; i++) {
     Choice a = eval_choice(x, t->args.at[i]);
-    copy[i] = index_of_copy(x, a);
+    Val v = index_of_copy(x, a);
+    copy[i] = place_along(&y, c, i, v);
+    y = with_index(&y, c->plates.at[i], v, v, 0, false);
     none = or_none(x, none, a.none);
   }
   const Known *k = find_known(x, c, t->edge, copy);
@@ -116,8 +119,8 @@ static Choice eval_edge(Context *x, const Term *t) {
     return (Choice){build_int(B(x), 0), 0};
   }
   if (k->unsure) {
-    Context y = where_some(x, none);
-    copy_of(&y, t);
+    Context some = where_some(x, none);
+    copy_of(&some, t);
   }
   return (Choice){k->value.v, or_none(x, none, k->value.none)};
 }

@@ -23,7 +23,7 @@ static Context bind_indices(const Context *x, Copy home, const Reach *r) {
   Context y = *x;
   for (uint32_t k = 0; k < r->n; k++) {
     if (!r->follows[k] || (r->follows[k] == home.c->plates.at[k] && r->shift[k] == 0)) continue;
-    Val v = displaced(&y, home.at[k], -r->shift[k]);
+    Val v = is_along_row(home.c, k) ? index_along(&y, home, k) : displaced(&y, home.at[k], -r->shift[k]);
     y = with_index(&y, r->follows[k], v, v, 0, false);
   }
   return y;
@@ -39,7 +39,7 @@ static Val is_home(Context *y, Copy home, const Reach *r) {
       active = build_and(b, active, build_2(b, IR_EQ, home.at[k], pin));
       continue;
     }
-    if (r->follows[k] == home.c->plates.at[k] && r->shift[k] == 0) continue;
+    if ((r->follows[k] == home.c->plates.at[k] && r->shift[k] == 0) || is_along_row(home.c, k)) continue;
     Bounds q = eval_range(y, &r->follows[k]->range);
     Val v = find_bound(y, r->follows[k])->v;
     const Index *plate = home.c->plates.at[k];
@@ -66,7 +66,8 @@ Context at_home(const Context *x, Copy home, const Reach *r, Val *active) {
     const Known *k = find_known(x, home.c, e, lagged_copy(&y, home, ref->lag).at);
     if (!k) continue;
     Copy named = {home.c, NEW_ARRAY(x->d->arena, Val, r->n)};
-    for (uint32_t p = 0; p < r->n; p++) named.at[p] = eval(&y, ref->ref->args.at[p]);
+    for (uint32_t p = 0; p < r->n; p++)
+      named.at[p] = is_along_row(home.c, p) ? home.at[p] : eval(&y, ref->ref->args.at[p]);
     if (find_known(&y, home.c, e, named.at) != k) y = with_known(&y, named, e, k->value);
   }
   return y;

@@ -61,6 +61,16 @@ static bool mentions_any(const Range *r, const IndexVec *list) {
   return false;
 }
 
+/* Is the index one that runs over the neighbours of the very node whose neighbours the plate runs over? */
+static bool runs_over_own_row(const Reach *r, const Component *c, uint32_t k) {
+  const Range *p = &c->plates.at[k]->range, *q = &r->follows[k]->range;
+  if (p->kind != RANGE_ROW || q->kind != RANGE_ROW || p->graph != q->graph) return false;
+  if (p->row->kind != TERM_INDEX || q->row->kind != TERM_INDEX) return false;
+  for (uint32_t j = 0; j < k; j++)
+    if (c->plates.at[j] == p->row->index) return r->follows[j] == q->row->index;
+  return false;
+}
+
 /* Indices that follow no plate; the ranges of the others may not depend on them. */
 static bool split_indices(Gather *g) {
   Reach *r = g->r;
@@ -74,7 +84,8 @@ static bool split_indices(Gather *g) {
       if (r->follows[k] && r->follows[k] == r->follows[j]) g->why = "names a copy by one index along two plates";
   for (uint32_t k = 0; k < r->n; k++) {
     if (!r->follows[k] || r->follows[k] == g->c->plates.at[k]) continue;
-    if (r->follows[k]->range.kind == RANGE_ROW) g->why = "names copies by an index that runs over a row of a graph";
+    if (r->follows[k]->range.kind == RANGE_ROW && !runs_over_own_row(r, g->c, k))
+      g->why = "names copies by an index that runs over a row of a graph";
     if (mentions_any(&r->follows[k]->range, &r->beyond))
       g->why = "names copies by an index whose range depends on an index that names none";
   }
@@ -87,9 +98,12 @@ static bool at_least(Arena *a, const Term *x, int64_t c, const Term *y) {
   return dim_difference(a, x, y, &d) && d + c >= 0;
 }
 
-static bool along_plate_exists(Arena *a, const Reach *r, uint32_t k, const Index *plate) {
-  const Range *p = &plate->range;
-  if (p->kind == RANGE_ROW) return r->follows[k] == plate && r->shift[k] == 0 && r->lowest[k] == 0;
+static bool along_plate_exists(Arena *a, const Reach *r, uint32_t k, const Component *c) {
+  const Range *p = &c->plates.at[k]->range;
+  if (p->kind == RANGE_ROW) {
+    bool same = r->follows[k] && (r->follows[k] == c->plates.at[k] || runs_over_own_row(r, c, k));
+    return same && r->shift[k] == 0 && r->lowest[k] == 0;
+  }
   if (r->follows[k]) {
     const Range *q = &r->follows[k]->range;
     return at_least(a, q->lo, r->lowest[k], p->lo) && at_least(a, p->hi, -r->shift[k], q->hi);
@@ -124,7 +138,7 @@ Reach *reach_of(Arena *arena, const Component *c, const IndexVec *plates, const 
       r->refs.at[i].lag += (uint32_t)lag;
     }
     r->own = r->own && r->follows[k] == c->plates.at[k] && r->shift[k] == 0 && r->lowest[k] == 0;
-    r->proved[k] = along_plate_exists(arena, r, k, c->plates.at[k]);
+    r->proved[k] = along_plate_exists(arena, r, k, c);
   }
   return *why ? NULL : r;
 }

@@ -12,6 +12,12 @@
 
 static const Index *plate_of(const Component *c) { return c->plates.at[c->chain->step]; }
 
+/* The list of all neighbours in the graph along whose rows the steps are; NULL: a range. */
+static Array *list_of(const Context *x, const Component *c) {
+  const Range *r = &plate_of(c)->range;
+  return r->kind == RANGE_ROW ? x->d->neighbours[r->graph->id] : NULL;
+}
+
 Val eval_room(Context *x, const TermVec *room) {
   Context top = {.d = x->d};
   Val most = 0;
@@ -22,10 +28,10 @@ Val eval_room(Context *x, const TermVec *room) {
   return most;
 }
 
-static void check_bound(Context *x, const Term *of, Val some, Val v, Val most) {
+static void check_bound(Context *x, Span of, Val some, Val v, Val most) {
   Builder *b = B(x);
   Span back = b->span;
-  b->span = of->span;
+  b->span = of;
   build_check(b, IR_CHECK_INDEX, build_and(b, x->guard, some), v, most);
   b->span = back;
 }
@@ -33,15 +39,24 @@ static void check_bound(Context *x, const Term *of, Val some, Val v, Val most) {
 void check_room_for(Context *x, const TermVec *room, const Term *of, Val lo, Val hi) {
   Builder *b = B(x);
   Val some = build_2(b, IR_LT, lo, hi);
-  check_bound(x, of, some, build_2(b, IR_SUB, hi, build_int(b, 1)), eval_room(x, room));
+  check_bound(x, of->span, some, build_2(b, IR_SUB, hi, build_int(b, 1)), eval_room(x, room));
 }
 
-static bool data_begin(const Component *c) { return !term_is_of_sizes(plate_of(c)->range.lo); }
+static bool data_begin(const Component *c) {
+  const Range *r = &plate_of(c)->range;
+  return r->kind == RANGE_ROW || !term_is_of_sizes(r->lo);
+}
+
+static Span end_span(const Component *c) {
+  const Range *r = &plate_of(c)->range;
+  return r->kind == RANGE_ROW ? r->span : r->hi->span;
+}
 
 Val step_rows(Context *x, const Component *c) {
   Builder *b = B(x);
   Context top = {.d = x->d};
   const Range *r = &plate_of(c)->range;
+  if (list_of(x, c)) return list_of(x, c)->dims[0];
   Val hi = c->chain->room.n ? eval_room(x, &c->chain->room) : eval(&top, r->hi);
   Val n = data_begin(c) ? hi : build_2(b, IR_SUB, hi, eval(&top, r->lo));
   return build_2(b, IR_MAX, n, build_int(b, 0));
@@ -73,6 +88,10 @@ uint32_t row_rank(const Component *c) { return c->plates.n - is_packed(c); }
 Bounds step_range(Context *x, const Component *c) {
   Builder *b = B(x);
   Context top = {.d = x->d};
+  if (list_of(x, c)) {
+    Bounds r = eval_range(x, &plate_of(c)->range);
+    return (Bounds){build_2(b, IR_MAX, r.lo, build_int(b, 0)), build_2(b, IR_MIN, r.hi, step_rows(x, c)), NULL, 0};
+  }
   if (!c->chain->room.n) return eval_range(&top, &plate_of(c)->range);
   Bounds r = eval_range(x, &plate_of(c)->range);
   if (data_begin(c)) r.lo = build_2(b, IR_MAX, r.lo, build_int(b, 0));
@@ -95,7 +114,7 @@ void check_room(Context *x, const Component *c) {
   const Range *r = &plate_of(c)->range;
   Bounds all = eval_range(x, r);
   check_room_for(x, &c->chain->room, r->hi, all.lo, all.hi);
-  if (data_begin(c)) check_bound(x, r->lo, build_2(B(x), IR_LT, all.lo, all.hi), all.lo, all.hi);
+  if (data_begin(c)) check_bound(x, r->lo->span, build_2(B(x), IR_LT, all.lo, all.hi), all.lo, all.hi);
 }
 
 /* ---- rows one after another -------------------------------------------------------------------------------------- */
@@ -124,7 +143,7 @@ static void fill_starts(Context *x, Copy copy, Array *starts) {
   Val i = build_2(b, IR_SUB, l->index, r.lo), length = build_2(b, IR_ADD, step_count(&y, c), spare_rows(x, c));
   Val next = build_2(b, IR_ADD, build_load(b, starts, start_place(x, copy, i)), length);
   build_store(b, starts, next, start_place(x, copy, build_2(b, IR_ADD, i, one)));
-  check_bound(&y, plate_of(c)->range.hi, build_bool(b, true), next, end);
+  check_bound(&y, end_span(c), build_bool(b, true), next, end);
   build_close(b, l);
 }
 

@@ -59,6 +59,35 @@ Context with_same_copy(const Context *x, Component *c, Val *other, Val *at) {
   return y;
 }
 
+/* ---- places along plates ----------------------------------------------------------------------------------------
+ *
+ * A chain along the neighbours of a node has its steps at their places in the graph's list, one after another as along
+ * any other plate; Copy.at is that place there, and elsewhere the value of the plate's index. */
+
+bool is_along_row(const Component *c, uint32_t plate) {
+  return c->chain && plate == c->chain->step && c->plates.at[plate]->range.kind == RANGE_ROW;
+}
+
+static Val value_along(const Context *x, const Component *c, uint32_t plate, Val at) {
+  return is_along_row(c, plate) ? build_load(B(x), x->d->neighbours[c->plates.at[plate]->range.graph->id], &at) : at;
+}
+
+Val place_along(Context *x, const Component *c, uint32_t plate, Val v) {
+  if (!is_along_row(c, plate)) return v;
+  Builder *b = B(x);
+  Bounds r = eval_range(x, &c->plates.at[plate]->range);
+  const Instr *i = ir_at(b->k, v);
+  if (i->op == IR_LOAD && i->array == r.row) return i->arg[0];
+  Loop *l = build_open(b, LOOP_REDUCE, r.lo, r.hi);
+  Acc *a = build_acc(b, l, ACC_MAX, IR_INT, 0, NULL);
+  Val here = build_2(b, IR_EQ, build_load(b, r.row, &l->index), v);
+  a->body.x = build_select(b, here, l->index, r.lo);
+  Val found = build_close(b, l)->accs.at[0]->result;
+  return build_2(b, IR_MAX, found, r.lo);
+}
+
+Val index_along(Context *x, Copy copy, uint32_t plate) { return value_along(x, copy.c, plate, copy.at[plate]); }
+
 Context in_copy(const Context *x, Copy copy) {
   Context y = *x, top = {.d = x->d};
   y.bound = NULL;
@@ -66,9 +95,10 @@ Context in_copy(const Context *x, Copy copy) {
     Index *p = copy.c->plates.at[i];
     const BoundIndex *n = find_bound(x, p);
     Bounds r = {0};
-    if (n && n->v == copy.at[i]) r = (Bounds){n->lo, n->hi, NULL, 0};
+    Val v = value_along(&y, copy.c, i, copy.at[i]);
+    if (n && n->v == v) r = (Bounds){n->lo, n->hi, NULL, 0};
     else if (has_fixed_bounds(p)) r = eval_range(&top, &p->range);
-    y = with_index(&y, p, copy.at[i], r.lo ? r.lo : copy.at[i], r.hi, false);
+    y = with_index(&y, p, v, r.lo ? r.lo : v, r.hi, false);
   }
   return y;
 }
@@ -78,7 +108,7 @@ Copy own_copy(Context *x, Component *c) {
   for (uint32_t i = 0; i < c->plates.n; i++) {
     const BoundIndex *n = find_bound(x, c->plates.at[i]);
     if (!n) ICE("a copy outside its plates");
-    copy.at[i] = n->v;
+    copy.at[i] = place_along(x, c, i, n->v);
   }
   return copy;
 }
@@ -129,13 +159,13 @@ void copy_indices(Context *x, const Edge *e, const TermVec *args, Val *at) {
   for (uint32_t i = 0; i < args->n; i++) {
     Index *plate = x->d->plan->of_edge[e->id]->plates.at[i];
     Choice named = eval_choice(x, args->at[i]);
-    at[i] = index_of_copy(x, named);
+    Val v = index_of_copy(x, named);
     Context there = named.none ? with_guard(&y, build_1(B(x), IR_NOT, named.none)) : y;
     const BoundIndex *n = find_bound(x, plate);
-    own = own && n && n->v == at[i];
-    if (own) continue;
-    check_copy_index(&there, args->at[i], at[i], plate);
-    y = with_index(&y, plate, at[i], at[i], 0, false);
+    own = own && n && n->v == v;
+    if (!own) check_copy_index(&there, args->at[i], v, plate);
+    at[i] = place_along(&y, x->d->plan->of_edge[e->id], i, v);
+    if (!own) y = with_index(&y, plate, v, v, 0, false);
   }
 }
 

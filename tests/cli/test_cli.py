@@ -512,6 +512,29 @@ class Inputs(Cli):
         for path in grid(13):
             self.fails("run", path, "s=random", "N=2", says=(r"\.attn:4:10", "copies in 13 plates", "more than 12"))
 
+    def test_counts_over_rows(self):
+        """Bits on stored edges, counted over their own node's row: not over another's; a neighbour that is not stored."""
+        text = """model m(N) {
+  data adj: graph[N, N], w: [N], nb: int[N]
+  for i in N {
+    for j in adj[i] { edge b in bit; potential exp(b * w[j]) }
+    require sum(j in adj[%s]) b[i, j] == 1
+  }
+  out p[i in N] = P[b[i, nb[i]] == 1]
+}
+"""
+        graph = self.save("adj.indptr", np.array([0, 2, 4, 5])), self.save("adj.indices", np.array([0, 2, 0, 1, 1]))
+        given = (*graph, self.save("w", np.array([0, 1, 2], "f4")))
+        path, p = self.file("rows.attn", text % "i"), self.path("p.npy")
+        self.attn("run", path, *given, self.save("nb", np.array([2, 0, 1])), "-o", p)
+        np.testing.assert_allclose(np.load(p), [np.exp(2) / (np.exp(2) + 1), 1 / (1 + np.exp(1)), 1], rtol=1e-6)
+        for bad in ([2, 0, 0], [1, 0, 1], [2, 0, 7]):
+            self.fails("run", path, *given, self.save("nb", np.array(bad)), says=(r"\.attn:7:26", "out of range"))
+        other = text.replace("for i in N {", "for h in N, i in N {").replace(" b[i, ", " b[h, i, ").replace("P[b[i, nb[i]]", "P[b[0, i, nb[i]]")
+        for row in ("h", "(i + 1) % N"):
+            self.fails("run", self.file("other.attn", other % row), *given, self.save("nb", np.array([2, 0, 1])),
+                       says=(r"\.attn:5:\d+", "not compiled"))
+
     def test_counts_of_copies_that_depend(self):
         """A law of independent copies: not of those that a weight joins, nor of one copy counted again and again."""
         text = "model m(N) {\n  data s: [N]\n  for j in N { edge a in bit; potential exp(s[j] * a) }\n"

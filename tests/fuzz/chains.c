@@ -1,8 +1,8 @@
 /* chains: random models whose copies are joined along a plate; see generate.h.
  *
  * Steps t, perhaps a plate of chains around or inside them, one or two edges a step with all that supports and priors
- * may be, weights between neighbours at one or two distances, counts of what happens along the steps, and questions
- * about one copy, neighbouring copies and whole chains. */
+ * may be, weights between neighbours at one or two distances, counts of what happens along the steps, or along the
+ * neighbours of a node in a graph, and questions about one copy, neighbouring copies and whole chains. */
 #include <stdbool.h>
 #include <stdio.h>
 
@@ -20,6 +20,7 @@ typedef struct Gen {
   bool two_back; /* distances 1 and 2 */
   bool ragged, begun; /* data end the steps, and begin them, */
   bool row;           /* each chain's where those of the one before end */
+  bool list;          /* the steps are the neighbours of a node */
   bool nasty;
   uint32_t outs;
   const char *data;
@@ -49,7 +50,10 @@ static const char *from(Gen *g, int k) {
   if (!g->begun) return TEXT(g, "%d", k);
   return k ? TEXT(g, "%s + %d", begin(g), k) : begin(g);
 }
-static const char *all_steps(Gen *g) { return g->ragged ? TEXT(g, "%s..%s", from(g, 0), last(g)) : "N"; }
+static const char *all_steps(Gen *g) {
+  if (g->list) return "adj[b]";
+  return g->ragged ? TEXT(g, "%s..%s", from(g, 0), last(g)) : "N";
+}
 
 static const Made *some_edge(Gen *g) { return &g->edges[below(g, g->n)]; }
 
@@ -144,7 +148,7 @@ static const char *transition(Gen *g, const Made *e) {
 static const char *count(Gen *g) {
   const Made *e = some_edge(g);
   const char *part = g->ragged ? TEXT(g, "%s..%s", from(g, 1), last(g)) : chance(g, 50) ? "1..N" : "0..tN_0";
-  const char *range = chance(g, 80) ? all_steps(g) : part, *a = copy(g, e, "s"), *body = a;
+  const char *range = g->list || chance(g, 80) ? all_steps(g) : part, *a = copy(g, e, "s"), *body = a;
   if (!e->bit || chance(g, 20))
     body = TEXT(g, "(if %s then 1 else 0)", chance(g, 50) ? TEXT(g, "%s == 0", a) : TEXT(g, "%s > s", a));
   const char *sum = TEXT(g, "sum(s in %s) %s", range, body), *limit = chance(g, 50)   ? "K"
@@ -258,7 +262,7 @@ static const char *priors(Gen *g, const char **body) {
     const Made *e = &g->edges[k];
     if (chance(g, 35)) *body = TEXT(g, "%s%s", *body, own_prior(g, e));
     else if (g->ragged) later = TEXT(g, "%s%s", later, in_steps(g, TEXT(g, "%s..%s", from(g, 1), last(g)), transition(g, e)));
-    else if (chance(g, 50)) {
+    else if (!g->list && chance(g, 50)) {
       const char *first = TEXT(g, "prior %s ~ logits(x_%c[%s])\n", copy(g, e, "0"), e->size, copy(g, e, "0"));
       if (g->plate) first = TEXT(g, "for b in M {\n%s}\n", first);
       later = TEXT(g, "%s%s%s", later, chance(g, 60) ? TEXT(g, "require N > 0\n%s", first) : "",
@@ -272,7 +276,7 @@ static const char *steps(Gen *g) {
   const char *body = first_step(g), *later = priors(g, &body);
   for (uint32_t n = 1 + below(g, 2); n; n--) body = TEXT(g, "%s%s", body, own_weight(g));
   if (g->ragged) body = TEXT(g, "%spotential exp(x_n%c[t, c])\n", body, g->edges[0].size);
-  for (uint32_t n = 1 + below(g, 3); n && !g->ragged; n--) body = TEXT(g, "%s%s", body, single(g));
+  for (uint32_t n = 1 + below(g, 3); n && !g->ragged && !g->list; n--) body = TEXT(g, "%s%s", body, single(g));
   return TEXT(g, "%s%s", in_steps(g, all_steps(g), body), later);
 }
 
@@ -313,6 +317,7 @@ static const char *declarations(Gen *g, const char *body) {
       dims = TEXT(g, "%s%s%s", dims, *dims ? ", " : "", dimension(g, name[k]));
     text = TEXT(g, "%s  data %s: %s\n", text, name, *dims ? TEXT(g, "[%s]", dims) : "real");
   }
+  if (g->list) text = TEXT(g, "%s  data adj: graph[M, N]\n", text);
   return TEXT(g, "%s  data tN_0: int, tN_M: int[M], tN_00: int, tN_B: int[M]\n", text);
 }
 
@@ -325,9 +330,11 @@ const char *generate_chains(Arena *arena, uint64_t seed) {
   g->ragged = chance(g, 30);
   g->begun = g->ragged && chance(g, 50);
   g->row = g->begun && g->plate && !g->inner && chance(g, 50);
+  g->list = chance(g, 8);
+  if (g->list) g->plate = true, g->inner = g->ragged = g->begun = g->row = false;
   const char *body = steps(g);
-  bool counted = chance(g, 40);
-  if (!counted || chance(g, 40)) body = TEXT(g, "%s%s", body, between(g));
+  bool counted = g->list || chance(g, 40);
+  if (!counted || (!g->list && chance(g, 40))) body = TEXT(g, "%s%s", body, between(g));
   if (counted) {
     const char *statement = count(g);
     body = TEXT(g, "%s%s", body, g->plate ? TEXT(g, "for b in M {\n%s}\n", statement) : statement);
