@@ -160,6 +160,7 @@ static void note_query(const Term *t, void *ctx) {
   case QUERY_ENTROPY: case QUERY_KL: case QUERY_COUNT:
     for (uint32_t i = 0; i < t->copies.n; i++) a->sum |= t->copies.at[i].edge == a->e;
     break;
+  case QUERY_SHARE: a->sum |= term_mentions_edge(t, a->e); break;
   case QUERY_LOGZ: a->sum = true; break;
   case QUERY_MODE: case QUERY_ELBO: case QUERY_PARAM: break;
   }

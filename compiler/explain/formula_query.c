@@ -162,6 +162,7 @@ void say_query(Say *s, const Term *t, FILE *to) {
   case QUERY_ENTROPY: fputs("-E[log p] of ", to); break;
   case QUERY_COUNT: fputs("number of values of ", to); break;
   case QUERY_KL: fputs("E[log(p / prior)] of ", to); break;
+  case QUERY_SHARE: fputs("Z(A) / Z of ", to); break;
   case QUERY_LOGZ: fputs("log Z", to); return;
   case QUERY_ELBO: fputs("lower bound on log Z", to); return;
   case QUERY_PARAM: fputs("a parameter of the latent's distribution", to); return;

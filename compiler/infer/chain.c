@@ -385,13 +385,17 @@ Val chain_kl(Context *x, Copy copy) {
   return unless_invalid(x, copy, build_2(B(x), IR_SUB, cross, over_steps(x, copy, step_entropy)));
 }
 
-Val chain_logz(Context *x, Copy copy) {
-  Context y = in_copy(x, copy);
-  Val total = build_2(B(x), IR_LOGMUL, chain_total(x, copy, RING_SUM), ends_of_nothing(&y, copy, RING_SUM));
+Val chain_log_sum(Context *x, Copy copy) {
+  Val total = chain_total(x, copy, RING_SUM);
   if (!copy.c->constants.n) return total;
   Val removed = build_2(B(x), IR_GT, over_steps(x, copy, step_removed), wide(x, 0));
   Val constants = build_select(B(x), removed, wide(x, -INFINITY), over_steps(x, copy, all_constants));
   return build_2(B(x), IR_LOGMUL, total, constants);
+}
+
+Val chain_logz(Context *x, Copy copy) {
+  Context y = in_copy(x, copy);
+  return build_2(B(x), IR_LOGMUL, chain_log_sum(x, copy), ends_of_nothing(&y, copy, RING_SUM));
 }
 
 Val chain_count(Context *x, Copy copy) {

@@ -221,6 +221,8 @@ bool counter_saturates(const Component *c, uint32_t at, Ring ring);
  * in `done`. */
 Val ends_in(Step *s, const Cell *cell, VarSet done, bool first);
 Val ends_of_nothing(Context *x, Copy copy, Ring ring); /* the weights on counts of no copies */
+/* The log weight of those requires from a number on that count no copies; `nothing` tells whether all of them do. */
+Val event_of_nothing(Context *x, Copy copy, uint32_t event, Val *nothing);
 
 /* ---- joint.c: where a chain falls apart ----------------------------------------------------------------------- */
 
@@ -252,6 +254,9 @@ bool chain_known(Context *x, Copy copy); /* has a copy of this chain a value in 
 Val chain_entropy(Context *x, Copy copy);
 Val chain_kl(Context *x, Copy copy);
 Val chain_count(Context *x, Copy copy);
+/* But for weights on counts of no copies. */
+Val chain_log_sum(Context *x, Copy copy);
+Val chain_share(Context *x, const Term *t); /* share.c: QUERY_SHARE, 0 where nothing has weight */
 Val chain_logz(Context *x, Copy copy); /* with the normalisers that depend on no edge */
 typedef Val (*StepFn)(Step *s);
 enum { STEP_SUMS = 2 };

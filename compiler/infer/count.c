@@ -101,14 +101,28 @@ Val ends_in(Step *s, const Cell *cell, VarSet done, bool first) {
   return w;
 }
 
-Val ends_of_nothing(Context *x, Copy copy, Ring ring) {
+/* Those of the weights from a number on. */
+static Val some_ends_of_nothing(Context *x, Copy copy, Ring ring, uint32_t from) {
   const Chain *ch = copy.c->chain;
   Val w = ring_one(x, ring), *counts = NEW_ARRAY(x->d->arena, Val, ch->counters.n);
   for (uint32_t k = 0; k < ch->counters.n; k++) counts[k] = build_int(B(x), 0);
   for (uint32_t i = 0; i < ch->ends.n; i++) {
     const End *e = ch->ends.at[i];
-    if (!end_counts_in(ring, e)) continue;
+    if (!end_counts_in(ring, e) || e->weight->id < from) continue;
     w = ring_times(x, ring, w, end_where(x, copy.c, e, ring, counts, counts_nothing(x, copy, e)));
   }
   return w;
+}
+
+Val ends_of_nothing(Context *x, Copy copy, Ring ring) { return some_ends_of_nothing(x, copy, ring, 0); }
+
+Val event_of_nothing(Context *x, Copy copy, uint32_t event, Val *nothing) {
+  const Component *c = copy.c;
+  *nothing = build_bool(B(x), true);
+  for (uint32_t i = 0; i < c->factors.n; i++)
+    if (c->factors.at[i]->weight && c->factors.at[i]->weight->id >= event) *nothing = build_bool(B(x), false);
+  for (uint32_t i = 0; i < c->chain->ends.n; i++)
+    if (c->chain->ends.at[i]->weight->id >= event)
+      *nothing = build_and(B(x), *nothing, counts_nothing(x, copy, c->chain->ends.at[i]));
+  return some_ends_of_nothing(x, copy, RING_SUM, event);
 }

@@ -406,9 +406,10 @@ static void refuse_deep(Plan *p) {
   }
 }
 
-Plan *plan_model(Arena *arena, const Model *m) {
+static Plan *plan_once(Arena *arena, const Model *m) {
   Plan *p = NEW(arena, Plan);
   p->arena = arena;
+  p->own_edges = m->edges.n;
   p->model = m = split_weights(arena, m);
   p->whole_bytes = (int64_t)1 << 26;
   p->both_ways = 4096;
@@ -432,4 +433,14 @@ Plan *plan_model(Arena *arena, const Model *m) {
   }
   plan_latents(p);
   return p;
+}
+
+Plan *plan_model(Arena *arena, const Model *m) {
+  Plan *p = plan_once(arena, m);
+  const Model *with = p->refusals.n ? NULL : plan_conditioned(p);
+  if (!with) return p;
+  Plan *q = plan_once(arena, with);
+  if (q->refusals.n) return p; /* the queries are refused where they stand */
+  q->own_edges = m->edges.n;
+  return q;
 }

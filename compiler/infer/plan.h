@@ -129,6 +129,7 @@ struct Plan {
   Arena *arena;
   const Model *model;
   VEC(Component *) components;
+  uint32_t own_edges;           /* those of the model as it was given; conditioned.c adds others */
   Component **of_edge;          /* by Edge.id */
   VEC(Weight *) free_weights;   /* weights that mention no edge */
   struct Latents *latents;      /* infer/latent.h; NULL: the model has none */
@@ -140,6 +141,8 @@ struct Plan {
 
 void plan_refuse(Plan *p, Span span, const char *text, const char *hint);
 Plan *plan_model(Arena *arena, const Model *m);
+/* The model with chains beside its own for what outputs ask of counts; NULL: they ask nothing of the kind. */
+const Model *plan_conditioned(Plan *p);
 
 /* An elimination tree with the edges of `first` above others where supports allow it, or, `hull`, wherever possible:
  * then an edge of `first` may stand above edges that its support depends on.  NULL: there is none. */

@@ -412,7 +412,7 @@ Val model_evidence(Context *x, bool entropy, Span span) {
   Val sum = wide(x, 0);
   for (uint32_t i = 0; i < p->components.n; i++) {
     Component *c = p->components.at[i];
-    if (!has_prefix(&c->plates, x->d->plates)) continue;
+    if (c->edges.at[0]->id >= p->own_edges || !has_prefix(&c->plates, x->d->plates)) continue;
     if (c->network && c != c->network->parts.at[0] && x->d->plates->n <= c->network->outer)
       continue; /* its first part is all of it */
     sum = build_2(B(x), IR_LOGMUL, sum, c->network ? network_logz(x, c, span) : component_logz(x, c, span));
@@ -446,6 +446,7 @@ Val query(Context *x, const Term *t) {
   case QUERY_LOGZ: return model_evidence(x, false, t->span);
   case QUERY_ELBO: return query_elbo(x, t);
   case QUERY_PARAM: return query_param(x, t);
+  case QUERY_SHARE: return chain_share(x, t);
   }
   ICE("unknown query");
 }

@@ -230,6 +230,7 @@ typedef enum { REDUCE_SUM, REDUCE_PROD, REDUCE_MAX, REDUCE_MIN } ReduceKind;
 
 typedef enum {
   QUERY_E, QUERY_P, QUERY_MODE, QUERY_SAMPLE, QUERY_ENTROPY, QUERY_COUNT, QUERY_LOGZ, QUERY_KL, QUERY_ELBO, QUERY_PARAM,
+  QUERY_SHARE, /* the derivation's own, infer/conditioned.c: Z of one chain over Z of another */
 } QueryKind;
 
 typedef enum {
@@ -276,7 +277,9 @@ struct Term {
   bool fresh;            /* and: as far as the step under way has come, instead of before it */
   TermVec args;          /* indices of INPUT LET EDGE LATENT; arguments of the rest.
                             QUERY: E, P: the bracket; MODE, SAMPLE: one EDGE; ELBO: the step, or none;
-                            PARAM: the LATENT component, then an INT literal (0 is the first) */
+                            PARAM: the LATENT component, then an INT literal (0 is the first);
+                            SHARE: an EDGE of each chain, with any step, an INT, the first weight of the
+                            event's; perhaps reals, the values beside the event and else */
   VEC(CopySet) copies;   /* QUERY ENTROPY, KL, COUNT */
   bool nonnegative;      /* proved >= 0 (or NaN) by the rule of nonneg.c; kept by the constructors, as are: */
   uint8_t mentions;      /* MENTIONS_* of the whole tree, ranges of reductions included */

@@ -62,7 +62,7 @@ static bool range_nonnegative(const Range *r) { return r->kind == RANGE_ROW || (
 
 static bool query_nonnegative(const Term *t) {
   switch (t->query) {
-    case QUERY_P: case QUERY_COUNT: case QUERY_ENTROPY: return true;
+    case QUERY_P: case QUERY_COUNT: case QUERY_ENTROPY: case QUERY_SHARE: return true;
     case QUERY_E: return all_parts(t);
     case QUERY_MODE: case QUERY_SAMPLE: case QUERY_LOGZ: case QUERY_KL: case QUERY_ELBO: case QUERY_PARAM: return false;
   }

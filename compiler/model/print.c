@@ -200,12 +200,13 @@ static void copies(Printer *p, const Term *t) {
 }
 
 static void query(Printer *p, const Term *t) {
-  static const char *const NAMES[] = {"E", "P", "mode", "sample", "entropy", "count", "logZ", "kl", "elbo", "param"};
+  static const char *const NAMES[] = {"E",    "P",  "mode", "sample", "entropy", "count",
+                                      "logZ", "kl", "elbo", "param",  "share"};
   fputs(NAMES[t->query], p->to);
   switch (t->query) {
     case QUERY_E: case QUERY_P: list(p, &t->args, "[", "]"); break;
     case QUERY_ENTROPY: case QUERY_COUNT: case QUERY_KL: copies(p, t); break;
-    case QUERY_MODE: case QUERY_SAMPLE: list(p, &t->args, "(", ")"); break;
+    case QUERY_MODE: case QUERY_SAMPLE: case QUERY_SHARE: list(p, &t->args, "(", ")"); break;
     case QUERY_ELBO:
       if (t->args.n) list(p, &t->args, "(", ")");
       break;

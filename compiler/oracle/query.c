@@ -303,6 +303,7 @@ static Val answer(World *w, const Term *t) {
   case QUERY_COUNT: return number(t, query_count(w, t));
   case QUERY_LOGZ: return number(t, world_evidence(w, t, NULL));
   case QUERY_ELBO: case QUERY_PARAM: return number(t, latent_query(w, t));
+  case QUERY_SHARE: break;
   }
   ICE("unknown query");
 }

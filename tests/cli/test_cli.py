@@ -535,6 +535,27 @@ class Inputs(Cli):
             self.fails("run", self.file("other.attn", other % row), *given, self.save("nb", np.array([2, 0, 1])),
                        says=(r"\.attn:5:\d+", "not compiled"))
 
+    def test_counts_of_chains(self):
+        """Events are asked of one chain: not of one that may fall apart; what no copy decides, of a chain without weight too."""
+        text = """model m(T, L) {
+  data most: int[T], last: int
+  for t in T { edge c in L; require c < most[t] }
+  for t in 1..%s { potential if c[t] == c[t - 1] then 1 else 0.5 }
+  out p = P[sum(t in %s) (if c[t] == c[t - 1] then 1 else 0) == %d]
+}
+"""
+        given, p = ["L=2", "last=2"], self.path("p.npy")
+        apart = self.file("apart.attn", text % ("last", "1..last", 1))
+        self.fails("run", apart, *given, self.save("most", np.array([2, 2, 0])), says=(r"\.attn:5:13", "streaming"))
+        whole = self.file("whole.attn", text % ("T", "1..T", 1))
+        for most, want in ([2, 2], 2 / 3), ([2, 1], 2 / 3), ([2, 0], 0), ([0], 0), ([2], 0):
+            self.attn("run", whole, *given, self.save("most", np.array(most)), "-o", p)
+            np.testing.assert_allclose(np.load(p), want, rtol=1e-6)
+        none = self.file("none.attn", text % ("T", "1..T", 0))
+        for most in [0], [2]:
+            self.attn("run", none, *given, self.save("most", np.array(most)), "-o", p)
+            self.assertEqual(np.load(p), 1)
+
     def test_counts_of_copies_that_depend(self):
         """A law of independent copies: not of those that a weight joins, nor of one copy counted again and again."""
         text = "model m(N) {\n  data s: [N]\n  for j in N { edge a in bit; potential exp(s[j] * a) }\n"

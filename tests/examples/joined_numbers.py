@@ -162,6 +162,29 @@ def pieces_of_a_sequence(precision, rng):
         yield Trial(f"F = {F}, L = {L}", PIECES, inputs, {name: np.array(v) for name, v in want.items()})
 
 
+CHANGES = """model m(T, L) {
+  data g: real
+  for t in T { edge c in L }
+  for t in 1..T { potential if c[t] == c[t - 1] then 1 else exp(-g) }
+  out changes[m in T] = P[sum(t in 1..T) (if c[t] != c[t - 1] then 1 else 0) == m]
+  out met[l in L] = P[sum(t in T) (if c[t] == l then 1 else 0) >= 1]
+  out both[l in L] = P[sum(t in T) (if c[t] == l then 1 else 0) == 0 and sum(t in 1..T) (if c[t] != c[t - 1] then 1 else 0) == 0]
+}
+"""
+
+
+@check
+def how_many_of_a_chain(precision, rng):
+    """Changes of a chain without preference are binomial; without a state it is the chain of one state less."""
+    for T, L, g in [(60, 4, 1.5), (1, 3, 0.0), (2, 2, 40.0), (120, 3, -2.0)]:
+        e = float(np.exp(-typed(np.array(g), precision).astype(float)))
+        q = (L - 1) * e / (1 + (L - 1) * e)
+        law = np.array([float(comb(T - 1, m)) * q**m * (1 - q)**(T - 1 - m) for m in range(T)])
+        without = (L - 1) / L * ((1 + (L - 2) * e) / (1 + (L - 1) * e))**(T - 1)
+        want = dict(changes=law, met=np.full(L, 1 - without), both=np.full(L, law[0] * (L - 1) / L))
+        yield Trial(f"T = {T}, L = {L}", CHANGES, dict(g=typed(np.array(g), precision), T=T, L=L), want)
+
+
 def symmetric(w, K):
     """The elementary symmetric polynomials of w, up to K factors."""
     e = np.eye(K + 1)[0]
@@ -175,6 +198,32 @@ def has_count(s, node, degrees, K):
     want = np.where(np.array(degrees) >= K, K, -np.array(degrees))
     if (got != want).any():
         raise numerics.Failure(f"a draw has {got} of {degrees}, not {K} where it can")
+
+
+ROWS = """model m(N, K) {
+  data adj: graph[N, N], s: [N]
+  for i in N {
+    for j in adj[i] { edge a in bit
+      potential exp(s[j] * a) }
+    require sum(j in adj[i]) a[i, j] <= K
+  }
+  out n[i in N] = E[sum(j in adj[i]) a[i, j]]
+  out most[i in N] = P[sum(j in adj[i]) a[i, j] == K]
+}
+"""
+
+
+@check
+def neighbours_of_nodes(precision, rng):
+    """As many of a node's neighbours as K: the elementary symmetric polynomials of its row."""
+    for N, most, K in [(7, 5, 2), (300, 9, 3), (40, 40, 4)]:
+        degrees = rng.integers(0, most + 1, N)
+        ptr, s = np.concatenate([[0], np.cumsum(degrees)]), typed(rng.normal(size=N), precision)
+        rows = [np.sort(rng.choice(N, d, replace=False)) for d in degrees]
+        e = np.array([symmetric(np.exp(s[row].astype(float)), K) for row in rows])
+        want = dict(n=e @ np.arange(K + 1) / e.sum(1), most=e[:, K] / e.sum(1))
+        inputs = {"adj.indptr": ptr, "adj.indices": np.concatenate(rows), "s": s, "K": K}
+        yield Trial(f"{N} nodes, K = {K}", ROWS, inputs, want)
 
 
 @check

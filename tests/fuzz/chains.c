@@ -205,10 +205,24 @@ static const char *pair(Gen *g, const char *now, const char *then) {
   }
 }
 
+/* Of how many copies of a chain. */
+static const char *counted(Gen *g, const char *o, const Made *e) {
+  const char *a = copy(g, e, "s"), *body = a;
+  if (!e->bit || chance(g, 50)) body = TEXT(g, "(if %s == %u then 1 else 0)", a, below(g, 2));
+  const char *sum = TEXT(g, "sum(s in %s) %s", all_steps(g), body);
+  switch (below(g, 4)) {
+  case 0: return TEXT(g, "%s = P[(%s) >= 2]\n", o, sum);
+  case 1: return TEXT(g, "%s = P[(%s) == tN_0]\n", o, sum);
+  case 2: return TEXT(g, "%s = E[if (%s) > 0 then z_0 else 1]\n", o, sum);
+  default: return TEXT(g, "%s = sum(q in K) P[(%s) == q]\n", o, sum);
+  }
+}
+
 static const char *whole(Gen *g) {
   const char *o = target(g, false), *all = g->n == 2 ? "c, m" : "c";
   if (g->inner) all = g->n == 2 ? "c, m" : "c";
   const Made *e = some_edge(g);
+  if (chance(g, 20)) return counted(g, o, e);
   switch (below(g, 6)) {
   case 0:
     return TEXT(g, "%s = %s\n", o, g->inner ? TEXT(g, "E[sum(s in %s) x_%c[%s]]", all_steps(g), e->size, copy(g, e, "s")) : "logZ");
