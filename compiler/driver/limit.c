@@ -23,6 +23,7 @@ enum { MOST_BITS = 20 };
 
 typedef struct Limit {
   const Inputs *in;
+  const Model *model; /* as it is planned */
   Known known;
   AttnArray *array; /* by Input.id: which copies a network joins, and how many there are, perhaps follows from them */
   int64_t *edge;
@@ -180,7 +181,7 @@ static double matching_cost(double m, double n) { return 2 * m * n * pow(2, fmin
 static double structure_cost(Limit *l, const Component *c) {
   const Edge *e = c->structure->edge;
   double n = targets_of(l, c), m = nodes_of(l, c), times = copies(l, &e->plates, 0);
-  Asked asked = asked_of(l->in->model, e);
+  Asked asked = asked_of(l->model, e);
   if (asked.pairs) times *= m * (n + edge_has_none(e)); /* once for every choice of every node */
   switch (e->domain) {
   case DOMAIN_TREE: return times * 1.5 * n * n * n;
@@ -247,7 +248,7 @@ static bool pairs_fit(Diags *to, Limit *l, const Component *c) {
   const Edge *e = c->structure->edge;
   double choices = nodes_of(l, c) * (targets_of(l, c) + edge_has_none(e)),
          all = choices * choices * copies(l, &e->plates, 0);
-  if (!asked_of(l->in->model, e).pairs || all <= MOST_PAIRS) return true;
+  if (!asked_of(l->model, e).pairs || all <= MOST_PAIRS) return true;
   Diag *d = diag_error(to, e->span, "queries about two nodes of '%s' at once keep %.2g numbers; the limit is %.1g",
                        sym_text(l->in->model->names, e->name), all, MOST_PAIRS);
   diag_hint(to, d, "'infer %s by sample(n = ..)' estimates them from draws of the whole",
@@ -277,13 +278,14 @@ static bool subsets_fit(Arena *arena, Diags *to, Limit *l, const Component *c, d
 }
 
 bool limit_holds(Arena *arena, const Loaded *file, const Inputs *in, double max) {
-  const Model *m = in->model;
-  Plan *p = plan_model(arena, m);
+  Plan *p = plan_model(arena, in->model);
+  const Model *m = p->model; /* with what the plan adds to it */
   if (p->refusals.n) return true;
   bool is_default = max == 0;
   if (is_default) max = DEFAULT_LIMIT;
   Diags *to = load_messages(arena, file);
-  Limit l = {.in = in, .known = constant_known(arena, m, in->sizes), .array = NEW_ARRAY(arena, AttnArray, m->inputs.n),
+  Limit l = {.in = in, .model = m, .known = constant_known(arena, m, in->sizes),
+             .array = NEW_ARRAY(arena, AttnArray, m->inputs.n),
              .edge = NEW_ARRAY(arena, int64_t, m->edges.n + 1), .has_edge = NEW_ARRAY(arena, bool, m->edges.n + 1)};
   for (uint32_t i = 0; i < m->inputs.n; i++) l.array[i] = in->at[i].data;
   l.known.edge = l.edge;

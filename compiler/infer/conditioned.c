@@ -130,11 +130,12 @@ static IndexVec twin_plates(const Twin *w, const IndexVec *plates) {
   return r;
 }
 
-static void add_edge(Twin *w, uint32_t at) {
+static void add_edge(Twin *w, uint32_t at, Span asked) {
   const Edge *e = w->c->edges.at[at];
   Edge *r = w->edge[at] = NEW(w->m->arena, Edge);
   *r = *e;
   r->id = w->m->edges.n;
+  r->span = asked; /* what it costs is the question's matter */
   r->plates = twin_plates(w, &e->plates);
   r->range.lo = twin_term(w, e->range.lo);
   r->range.hi = twin_term(w, e->range.hi);
@@ -241,7 +242,7 @@ static Term *share_of(Plan *p, Model *m, Component *c, Term *a) {
   Arena *arena = m->arena;
   Twin w = {.p = p, .m = m, .c = c, .edge = NEW_ARRAY(arena, Edge *, c->edges.n)};
   if (!can_be_twin(p, c) || edges_bound_sums(a) || !find_extra(&w, a)) return NULL;
-  for (uint32_t i = 0; i < c->edges.n; i++) add_edge(&w, i);
+  for (uint32_t i = 0; i < c->edges.n; i++) add_edge(&w, i, a->span);
   for (uint32_t i = 0; i < p->model->weights.n; i++)
     if (weighs(c, p->model->weights.at[i])) add_weight(&w, p->model->weights.at[i]);
   Term *event = term_int(arena, m->weights.n, a->span);
