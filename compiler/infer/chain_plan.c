@@ -45,7 +45,8 @@ static Reach *reach_checked(Plan *p, Component *c, const IndexVec *plates, const
 
 typedef struct First { const Edge *edge; } First;
 
-static void note_edge(void *arg, const Term *t) {
+static void note_edge(void *arg, const Term *t, bool sure) {
+  (void)sure;
   First *f = arg;
   if (!f->edge) f->edge = t->edge;
 }
@@ -91,9 +92,13 @@ void plan_reaches(Plan *p) {
     const Reach *r = p->reach_of_weight[i];
     if (!r || r->own) continue;
     Component *c = p->of_edge[r->refs.at[0].ref->edge->id];
-    for (uint32_t k = 0; k < r->n && !c->beyond; k++)
-      if (!r->proved[k] && !(c->chain && c->chain->step == k))
+    for (uint32_t k = 0; k < r->n && !c->beyond; k++) {
+      if (r->proved[k]) continue;
+      if (!(c->chain && c->chain->step == k))
         plan_beyond(c, r->span, "names copies of which it is not known that they exist");
+      else if (r->ahead[k])
+        plan_beyond(c, r->span, "looks at later copies where a condition holds");
+    }
   }
   for (uint32_t i = 0; i < p->components.n; i++) {
     Component *c = p->components.at[i];

@@ -68,7 +68,10 @@ Context at_home(const Context *x, Copy home, const Reach *r, Val *active) {
     Copy named = {home.c, NEW_ARRAY(x->d->arena, Val, r->n)};
     for (uint32_t p = 0; p < r->n; p++)
       named.at[p] = is_along_row(home.c, p) ? home.at[p] : eval(&y, ref->ref->args.at[p]);
-    if (find_known(&y, home.c, e, named.at) != k) y = with_known(&y, named, e, k->value);
+    bool unsure = ref->unsure && !r->proved[home.c->chain->step];
+    if (!unsure && find_known(&y, home.c, e, named.at) == k) continue;
+    y = with_known(&y, named, e, k->value);
+    y.known->unsure = unsure;
   }
   return y;
 }
@@ -86,11 +89,11 @@ void check_reach(Context *x, Copy copy, const Reach *r) {
   Val lowest, highest, guard = 0;
   if (r->follows[step]) {
     Bounds q = eval_range(&y, &r->follows[step]->range);
-    lowest = displaced(&y, q.lo, r->lowest[step]);
+    lowest = displaced(&y, q.lo, r->first[step]);
     highest = displaced(&y, q.hi, r->shift[step] - 1);
     guard = build_2(b, IR_LT, q.lo, q.hi);
   } else {
-    lowest = displaced(&y, eval(&y, r->pin[step]), r->lowest[step]);
+    lowest = displaced(&y, eval(&y, r->pin[step]), r->first[step]);
     highest = displaced(&y, eval(&y, r->pin[step]), r->shift[step]);
   }
   Val n = build_2(b, IR_SUB, p.hi, p.lo);

@@ -34,7 +34,8 @@ static bool is_bound_inside(const IndexVec *plates, const Term *t) {
   return false;
 }
 
-static void note_name(void *arg, const Term *t) {
+static void note_name(void *arg, const Term *t, bool sure) {
+  (void)sure;
   Names *n = arg;
   for (uint32_t i = 0; i < t->args.n; i++) {
     if (term_mentions_edge(t->args.at[i], NULL)) n->why = "names a copy by the value of an edge", n->span = t->span;
@@ -206,7 +207,8 @@ static void add_edge_groups(Plan *p, Network *net, Edge *e) {
 
 typedef struct InNetwork { const Network *net; bool found; } InNetwork;
 
-static void note_part(void *arg, const Term *t) {
+static void note_part(void *arg, const Term *t, bool sure) {
+  (void)sure;
   InNetwork *f = arg;
   for (uint32_t i = 0; i < f->net->parts.n; i++) f->found |= f->net->parts.at[i]->edges.at[0] == t->edge;
 }

@@ -12,14 +12,19 @@
 
 /* ---- what a term mentions ----------------------------------------------------------------------------- */
 
-static void visit_range(const Range *r, EdgeVisitor visit, void *arg);
+typedef struct Walk { EdgeVisitor visit; void *arg; } Walk;
 
-void visit_edges(const Term *t, EdgeVisitor visit, void *arg) {
+/* What a condition before it decides, the sides of an if, the second of an and or an or, is perhaps not looked at. */
+static void walk_edges(const Walk *w, const Term *t, bool sure) {
   if (!t) return;
-  if (t->kind == TERM_EDGE) visit(arg, t);
-  if (t->kind == TERM_REDUCE) visit_range(&t->index->range, visit, arg);
-  for (uint32_t i = 0; i < t->args.n; i++) visit_edges(t->args.at[i], visit, arg);
+  if (t->kind == TERM_EDGE) w->visit(w->arg, t, sure);
+  const Range *r = t->kind == TERM_REDUCE ? &t->index->range : NULL;
+  if (r) walk_edges(w, r->lo, sure), walk_edges(w, r->hi, sure), walk_edges(w, r->row, sure);
+  bool chooses = t->kind == TERM_IF || (t->kind == TERM_OP && (t->op == OP_AND || t->op == OP_OR));
+  for (uint32_t i = 0; i < t->args.n; i++) walk_edges(w, t->args.at[i], sure && !(chooses && i));
 }
+
+void visit_edges(const Term *t, EdgeVisitor visit, void *arg) { walk_edges(&(Walk){visit, arg}, t, true); }
 
 static void visit_range(const Range *r, EdgeVisitor visit, void *arg) {
   visit_edges(r->lo, visit, arg);
@@ -89,7 +94,8 @@ static uint32_t find(uint32_t *leader, uint32_t e) {
   return e;
 }
 
-static void join_edge(void *arg, const Term *t) {
+static void join_edge(void *arg, const Term *t, bool sure) {
+  (void)sure;
   Join *j = arg;
   Plan *p = j->p;
   const Edge *e = t->edge;
@@ -173,7 +179,8 @@ static void make_components(Plan *p) {
 
 typedef struct Scope { const Component *c; EdgeSet set; } Scope;
 
-static void add_to_scope(void *arg, const Term *t) {
+static void add_to_scope(void *arg, const Term *t, bool sure) {
+  (void)sure;
   Scope *s = arg;
   int at = component_place(s->c, t->edge);
   if (at >= 0) s->set |= (EdgeSet)1 << at;

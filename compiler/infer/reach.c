@@ -40,7 +40,7 @@ static bool take_offset(Gather *g, uint32_t plate, const Term *t, bool first, in
   return same;
 }
 
-static void take_reference(void *arg, const Term *t) {
+static void take_reference(void *arg, const Term *t, bool sure) {
   Gather *g = arg;
   int at = component_place(g->c, t->edge);
   if (at < 0 || g->why) return;
@@ -50,7 +50,7 @@ static void take_reference(void *arg, const Term *t) {
     if (!take_offset(g, i, t->args.at[i], first, &offset)) return;
     vec_push(g->arena, &g->offsets, offset);
   }
-  vec_push(g->arena, &g->r->refs, (ReachRef){t, (uint32_t)at, 0});
+  vec_push(g->arena, &g->r->refs, (ReachRef){t, (uint32_t)at, 0, !sure});
 }
 
 static bool mentions_any(const Range *r, const IndexVec *list) {
@@ -98,17 +98,20 @@ static bool at_least(Arena *a, const Term *x, int64_t c, const Term *y) {
   return dim_difference(a, x, y, &d) && d + c >= 0;
 }
 
+static bool home_exists(Arena *a, const Reach *r, uint32_t k, const Range *p) {
+  if (p->kind == RANGE_ROW) return true; /* without displacements */
+  return r->follows[k] ? at_least(a, p->hi, -r->shift[k], r->follows[k]->range.hi)
+                       : at_least(a, p->hi, -r->shift[k] - 1, r->pin[k]);
+}
+
 static bool along_plate_exists(Arena *a, const Reach *r, uint32_t k, const Component *c) {
   const Range *p = &c->plates.at[k]->range;
   if (p->kind == RANGE_ROW) {
     bool same = r->follows[k] && (r->follows[k] == c->plates.at[k] || runs_over_own_row(r, c, k));
     return same && r->shift[k] == 0 && r->lowest[k] == 0;
   }
-  if (r->follows[k]) {
-    const Range *q = &r->follows[k]->range;
-    return at_least(a, q->lo, r->lowest[k], p->lo) && at_least(a, p->hi, -r->shift[k], q->hi);
-  }
-  return at_least(a, r->pin[k], r->lowest[k], p->lo) && at_least(a, p->hi, -r->shift[k] - 1, r->pin[k]);
+  const Term *lo = r->follows[k] ? r->follows[k]->range.lo : r->pin[k];
+  return at_least(a, lo, r->lowest[k], p->lo) && home_exists(a, r, k, p);
 }
 
 Reach *reach_of(Arena *arena, const Component *c, const IndexVec *plates, const void *statement, Visit visit, Span span,
@@ -116,7 +119,8 @@ Reach *reach_of(Arena *arena, const Component *c, const IndexVec *plates, const 
   Reach *r = NEW(arena, Reach);
   uint32_t n = c->plates.n;
   *r = (Reach){.n = n, .follows = NEW_ARRAY(arena, Index *, n), .pin = NEW_ARRAY(arena, Term *, n), .span = span,
-               .shift = NEW_ARRAY(arena, int64_t, n), .lowest = NEW_ARRAY(arena, int64_t, n)};
+               .shift = NEW_ARRAY(arena, int64_t, n), .lowest = NEW_ARRAY(arena, int64_t, n),
+               .first = NEW_ARRAY(arena, int64_t, n), .ahead = NEW_ARRAY(arena, bool, n)};
   Gather g = {.arena = arena, .c = c, .plates = plates, .r = r};
   visit(statement, take_reference, &g);
   *why = g.why;
@@ -127,11 +131,18 @@ Reach *reach_of(Arena *arena, const Component *c, const IndexVec *plates, const 
   r->own = true;
   r->proved = NEW_ARRAY(arena, bool, n);
   for (uint32_t k = 0; k < n; k++) {
+    bool any = false;
+    int64_t last = 0;
     for (uint32_t i = 0; i < r->refs.n; i++) {
       int64_t o = g.offsets.at[i * n + k];
       if (!i || o > r->shift[k]) r->shift[k] = o;
       if (!i || o < r->lowest[k]) r->lowest[k] = o;
+      if (r->refs.at[i].unsure) continue;
+      if (!any || o > last) last = o;
+      if (!any || o < r->first[k]) r->first[k] = o;
+      any = true;
     }
+    r->ahead[k] = (!any || last < r->shift[k]) && !home_exists(arena, r, k, &c->plates.at[k]->range);
     for (uint32_t i = 0; i < r->refs.n; i++) {
       int64_t lag = r->shift[k] - g.offsets.at[i * n + k];
       if (lag > 1000) *why = "reaches too far";

@@ -17,7 +17,8 @@ typedef struct ReachRef {
   const Term *ref;
   uint32_t at;
   uint32_t lag;
-} ReachRef; /* at: place of the edge in the component */
+  bool unsure;
+} ReachRef; /* at: place of the edge in the component; unsure: a condition says whether it is looked at */
 
 typedef struct Reach {
   uint32_t n;       /* plates */
@@ -25,6 +26,8 @@ typedef struct Reach {
   Term **pin;
   int64_t *shift;   /* home = index + shift, home = pin + shift */
   int64_t *lowest;  /* the lowest offset of a reference: home - shift + lowest */
+  int64_t *first;   /* the lowest of one that is looked at whatever the values are */
+  bool *ahead;      /* the highest is not: there are perhaps instances without a home */
   IndexVec beyond;
   VEC(ReachRef) refs;
   bool own; /* the statement stands in the component's plates (and perhaps more) and names the copy it stands in */
@@ -33,7 +36,8 @@ typedef struct Reach {
 } Reach;
 
 /* The term for which a statement is searched: all its parts, one after another. */
-typedef void (*EdgeVisitor)(void *arg, const Term *edge_ref);
+/* sure: no condition decides whether it is looked at. */
+typedef void (*EdgeVisitor)(void *arg, const Term *edge_ref, bool sure);
 typedef void (*Visit)(const void *statement, EdgeVisitor visit, void *arg);
 
 /* How the statement, which stands in `plates`, meets the copies of c.  NULL where it does so in no such way: *why says

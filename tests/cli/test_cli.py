@@ -535,6 +535,19 @@ class Inputs(Cli):
             self.fails("run", self.file("other.attn", other % row), *given, self.save("nb", np.array([2, 0, 1])),
                        says=(r"\.attn:5:\d+", "not compiled"))
 
+    def test_neighbours_under_conditions(self):
+        """A neighbour is looked at where the condition before it holds; one that is not there is an error then, and only then."""
+        text = """model m(T, L) {
+  data w: [L, L], from_: int
+  for t in T { edge c in L; potential if t >= from_ then w[c[t - 1], c] else 1 }
+  out p[t in T] = P[c[t] == 0]
+}
+"""
+        w, path, p = self.save("w", np.array([[1, 3], [1, 1]], "f4")), self.file("m.attn", text), self.path("p.npy")
+        self.attn("run", path, w, "from_=1", "T=2", "-o", p)
+        np.testing.assert_allclose(np.load(p), [4 / 6, 2 / 6], rtol=1e-6)
+        self.fails("run", path, w, "from_=0", "T=2", says=(r"\.attn:3:62", "index -1 is out of range"))
+
     def test_counts_of_chains(self):
         """Events are asked of one chain: not of one that may fall apart; what no copy decides, of a chain without weight too."""
         text = """model m(T, L) {

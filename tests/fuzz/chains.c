@@ -125,6 +125,10 @@ static const char *own_weight(Gen *g) {
     const char *w = of_two(g, &g->edges[0], "c", &g->edges[1], "m");
     return TEXT(g, "potential exp(%s)\n", w);
   }
+  if (!g->list && chance(g, 10)) { /* neighbours where there are some */
+    const char *w = of_two(g, e, e->name, e, copy(g, e, "t - 1"));
+    return TEXT(g, "potential if t > %s then exp(%s) else p_%c[%s]\n", begin(g), w, e->size, e->name);
+  }
   if (chance(g, 15)) return TEXT(g, "observe v_n[t] ~ normal(x_%c[%s], 1)\n", e->size, e->name);
   return TEXT(g, "potential exp(%s)\n", of_one(g, e, e->name, "t"));
 }
