@@ -14,11 +14,11 @@
 #include "driver/network.h"
 #include "driver/precheck.h"
 #include "family_network.h"
-#include "infer/plan.h"
+#include "infer/derive.h"
 #include "model/term.h"
 
 static const double DEFAULT_LIMIT = 1e12;
-static const double MOST_PAIRS = 1e8;
+static const double MOST_JOINT = 1e8;
 enum { MOST_BITS = 20 };
 
 typedef struct Limit {
@@ -136,15 +136,7 @@ static double cost_along(Limit *l, const Component *c) {
 }
 
 /* Is something asked that takes the sum over all matchings: more than the heaviest one, or an approximation of it? */
-typedef struct Asked { const Edge *e; const Term *ref; bool sum, pairs; } Asked;
-
-/* Two references that are not the same: two nodes at once. */
-static void note_reference(const Term *t, void *ctx) {
-  Asked *a = ctx;
-  if (t->kind != TERM_EDGE || t->edge != a->e) return;
-  if (!a->ref) a->ref = t;
-  a->pairs |= !term_equal(t, a->ref);
-}
+typedef struct Asked { const Edge *e; bool sum; } Asked;
 
 static void note_query(const Term *t, void *ctx) {
   Asked *a = ctx;
@@ -154,8 +146,6 @@ static void note_query(const Term *t, void *ctx) {
   switch (t->query) {
   case QUERY_E: case QUERY_P:
     a->sum |= by_sum && term_mentions_edge(t->args.at[0], a->e);
-    a->ref = NULL;
-    if (method == INFER_EXACT) term_walk(t->args.at[0], note_reference, a);
     break;
   case QUERY_SAMPLE: a->sum |= t->args.at[0]->edge == a->e; break;
   case QUERY_ENTROPY: case QUERY_KL: case QUERY_COUNT:
@@ -177,12 +167,23 @@ static Asked asked_of(const Model *m, const Edge *e) {
 
 static double matching_cost(double m, double n) { return 2 * m * n * pow(2, fmin(m, n)); }
 
+/* For every choice of some nodes of a copy. */
+static double given_choices(Limit *l, const Component *c, const GivenCount *g) {
+  return pow(nodes_of(l, c), g->every) * pow(targets_of(l, c) + edge_has_none(c->structure->edge), g->nodes);
+}
+
+/* One sum for all orders of the nodes. */
+static double given_sums(Limit *l, const Component *c, const GivenCount *g) {
+  return given_choices(l, c, g) / tgamma(g->every + 1);
+}
+
 /* What the family's algorithm takes, for every copy. */
 static double structure_cost(Limit *l, const Component *c) {
   const Edge *e = c->structure->edge;
-  double n = targets_of(l, c), m = nodes_of(l, c), times = copies(l, &e->plates, 0);
+  double n = targets_of(l, c), m = nodes_of(l, c), sums = 1;
+  for (uint32_t i = 0; i < c->structure->given.n; i++) sums += given_sums(l, c, &c->structure->given.at[i]);
+  double times = sums * copies(l, &e->plates, 0);
   Asked asked = asked_of(l->model, e);
-  if (asked.pairs) times *= m * (n + edge_has_none(e)); /* once for every choice of every node */
   switch (e->domain) {
   case DOMAIN_TREE: return times * 1.5 * n * n * n;
   case DOMAIN_PROJECTIVE_TREE: return times * 4 * n * n * n;
@@ -243,16 +244,22 @@ static void refuse(Arena *arena, Diags *to, const Inputs *in, const Component *c
             pow(10, ceil(log10(cost))));
 }
 
-/* The joint law of two nodes has a number for every choice of both. */
-static bool pairs_fit(Diags *to, Limit *l, const Component *c) {
+/* The joint law of several nodes has a number for every choice of all of them. */
+static bool nodes_fit(Arena *arena, Diags *to, Limit *l, const Component *c) {
   const Edge *e = c->structure->edge;
-  double choices = nodes_of(l, c) * (targets_of(l, c) + edge_has_none(e)),
-         all = choices * choices * copies(l, &e->plates, 0);
-  if (!asked_of(l->model, e).pairs || all <= MOST_PAIRS) return true;
-  Diag *d = diag_error(to, e->span, "queries about two nodes of '%s' at once keep %.2g numbers; the limit is %.1g",
-                       sym_text(l->in->model->names, e->name), all, MOST_PAIRS);
-  diag_hint(to, d, "'infer %s by sample(n = ..)' estimates them from draws of the whole",
-            sym_text(l->in->model->names, e->name));
+  double each = nodes_of(l, c) * (targets_of(l, c) + edge_has_none(e)) * copies(l, &e->plates, 0), all = 0;
+  uint32_t most = 0;
+  for (uint32_t i = 0; i < c->structure->given.n; i++) {
+    const GivenCount *g = &c->structure->given.at[i];
+    all += each * given_choices(l, c, g);
+    if (g->nodes > most) most = g->nodes;
+  }
+  if (all <= MOST_JOINT) return true;
+  const char *name = sym_text(l->in->model->names, e->name);
+  const char *many = most == 1 ? "two" : most == 2 ? "three" : arena_printf(arena, "%u", most + 1);
+  Diag *d = diag_error(to, e->span, "queries about %s nodes of '%s' at once keep %.2g numbers; the limit is %.1g", many,
+                       name, all, MOST_JOINT);
+  diag_hint(to, d, "'infer %s by sample(n = ..)' estimates them from draws of the whole", name);
   return false;
 }
 
@@ -277,10 +284,17 @@ static bool subsets_fit(Arena *arena, Diags *to, Limit *l, const Component *c, d
   return false;
 }
 
+/* Then the derivation tells how many nodes are asked for at once. */
+static bool has_structure(const Plan *p) {
+  for (uint32_t i = 0; i < p->components.n; i++)
+    if (p->components.at[i]->structure) return true;
+  return false;
+}
+
 bool limit_holds(Arena *arena, const Loaded *file, const Inputs *in, double max) {
   Plan *p = plan_model(arena, in->model);
   const Model *m = p->model; /* with what the plan adds to it */
-  if (p->refusals.n) return true;
+  if (p->refusals.n || (has_structure(p) && !derive_kernel(arena, p))) return true; /* compiling says why */
   bool is_default = max == 0;
   if (is_default) max = DEFAULT_LIMIT;
   Diags *to = load_messages(arena, file);
@@ -295,7 +309,7 @@ bool limit_holds(Arena *arena, const Loaded *file, const Inputs *in, double max)
     double cost = 0;
     if (c->network && !network_fits(arena, to, &l, p, c, &cost)) continue;
     if (!c->network) cost = component_cost(&l, c);
-    if (c->structure && !pairs_fit(to, &l, c)) continue;
+    if (c->structure && !nodes_fit(arena, to, &l, c)) continue;
     if (c->structure && is_default && !subsets_fit(arena, to, &l, c, cost)) continue;
     double draws = cost_of_draws(&l, c);
     if (cost > max) refuse(arena, to, in, c, "the exact sum over", cost, max);

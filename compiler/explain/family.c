@@ -87,9 +87,26 @@ static const char *draws(const Facts *f, const Component *c) {
                       each);
 }
 
+/* What joint laws of nodes take beside the marginals. */
+static const char *joint(const Facts *f, const Component *c) {
+  const char *text = "", *m = nodes(f, c), *n = targets(f, c);
+  const char *none = edge_has_none(c->structure->edge) ? " + 1" : "";
+  for (uint32_t i = 0; i < c->structure->given.n; i++) {
+    const GivenCount *g = &c->structure->given.at[i];
+    const char *sets = !g->every       ? ""
+                       : g->every == 1 ? arena_printf(f->arena, "%s ", m)
+                                       : arena_printf(f->arena, "C(%s, %u) ", m, g->every);
+    const char *told = g->every == g->nodes ? "nodes" : g->every ? "nodes, some of them fixed" : "fixed nodes";
+    const char *power = g->nodes > 1 ? arena_printf(f->arena, "^%u", g->nodes) : "";
+    text = arena_printf(f->arena, "%s    given %u %s: one such sum for every choice of theirs, %s(%s%s)%s\n", text,
+                        g->nodes, g->nodes == 1 ? (g->every ? "node" : "fixed node") : told, sets, n, none, power);
+  }
+  return text;
+}
+
 const char *family_text(const Facts *f, const Component *c) {
   const Edge *e = c->structure->edge;
   if (c->infer && (c->infer->method == INFER_SINKHORN || c->infer->method == INFER_BETHE)) return approximation(f, c);
-  return arena_printf(f->arena, "    %s;\n    it costs %s for every copy, and leaves the marginal of every choice\n%s",
-                      how(e), cost(f, c), draws(f, c));
+  const char *text = "    %s;\n    it costs %s for every copy, and leaves the marginal of every choice\n%s%s";
+  return arena_printf(f->arena, text, how(e), cost(f, c), joint(f, c), draws(f, c));
 }

@@ -267,14 +267,8 @@ Val over_steps(Context *x, Copy copy, StepFn fn);          /* the sum of fn over
 Val prior_constant(Step *s);                               /* log: the prior's normalisers that depend on no edge */
 Val unless_invalid(Context *x, Copy copy, Val v); /* 0 where nothing is left, NaN where a weight is no number */
 
-/* ---- some.c: the joint law of some copies of one chain ---------------------------------------------------------- */
+/* ---- some.c: the joint law of some copies of one chain, or structure ----------------------------------------- */
 
-typedef struct NamedCopy {
-  Copy copy;
-  Edge *edge;
-  uint32_t fixed;
-} NamedCopy; /* fixed: leading indices that are written */
-typedef VEC(NamedCopy) NamedCopies;
 Val copies_entropy(Context *x, const NamedCopies *n);
 Val copies_kl(Context *x, const NamedCopies *n);
 /* May the two be copies of one chain?  They are not where an index of another plate differs by a constant. */

@@ -85,25 +85,10 @@ static Val has_weight(Context *x, Val log_w) {
 
 typedef struct Streamed { Copy copy; const Node *n; const Term *t; const Carry *carry; } Streamed;
 
-/* The node of the same structure that has a value already.  others: how many may have. */
-static const Known *other_node(const Context *x, Copy copy, uint32_t *others) {
-  const Known *found = NULL;
-  *others = 0;
-  for (const Known *k = x->known; k && copy.c->structure; k = k->next)
-    if (k->c == copy.c && !same_copy(x, copy.c, k->copy, copy.at) && may_share_structure(x, copy.c, k->copy, copy.at)) {
-      found = k;
-      ++*others;
-    }
-  return found;
-}
-
 /* The log weight of the value known in x, or of what is put in its place. */
 static Val value_log(Context *x, Copy copy, const Node *n) {
-  uint32_t others;
-  const Known *given = other_node(x, copy, &others);
-  if (!given && !is_replaced(copy.c)) return node_log(x, copy, n, false);
-  Choice value = find_known(x, copy.c, n->edge, copy.at)->value;
-  return given ? structure_log_conditional(x, copy, value, given) : replaced_log(x, copy, value);
+  if (!is_replaced(copy.c)) return node_log(x, copy, n, false);
+  return replaced_log(x, copy, find_known(x, copy.c, n->edge, copy.at)->value);
 }
 
 static void contribute_expected(Context *x, void *arg, Contribution *c) {
@@ -161,12 +146,6 @@ static Split of_probabilities(Context *x, Copy copy) {
   return (Split){wide(x, 0), build_select(B(x), build_2(B(x), IR_NE, one, one), one, wide(x, 0))};
 }
 
-/* The probability of a value, where no log of it need be taken; else 0, no value. */
-static Val share_at_hand(Context *x, Copy copy, Choice value) {
-  uint32_t others;
-  return is_replaced(copy.c) || other_node(x, copy, &others) ? 0 : structure_share(x, copy, value);
-}
-
 static Val sift(Context *x, Copy copy, const Node *n, const Term *value, const Term *rest) {
   Builder *b = B(x);
   Choice v = eval_choice(x, value);
@@ -175,7 +154,7 @@ static Val sift(Context *x, Copy copy, const Node *n, const Term *value, const T
   if (v.none && ir_at(b->k, v.none)->op == IR_CONST) v.v = build_int(b, -1);
   Context y = with_known(x, copy, n->edge, v);
   y = with_guard(&y, inside);
-  Val there, p = share_at_hand(&y, copy, v);
+  Val there, p = is_replaced(copy.c) ? 0 : structure_share(&y, copy, v);
   if (p) there = build_and(b, inside, build_2(b, IR_GT, p, wide(x, 0)));
   else {
     Val log_w = value_log(&y, copy, n);
@@ -338,23 +317,13 @@ static Val from_memo(Context *x, const Mention *m, const Term *t) {
   return a ? memo_load(x, a, m->copy, &axes) : 0;
 }
 
-static bool equal_prefix(Copy copy, const Known *other) {
-  for (uint32_t i = 0; i + 1 < copy.c->plates.n; i++)
-    if (copy.at[i] != other->copy[i]) return false;
-  return true;
-}
-
 Val condition(Context *x, const Mention *m, const Term *t) {
   const Node *n = top_unknown(x, m);
   const Infer *infer = m->copy.c->infer;
   copy_of(x, m->ref); /* for its checks */
-  uint32_t others;
-  const Known *other = other_node(x, m->copy, &others);
-  bool joint = other != NULL, by_value = infer && (infer->method == INFER_MODE || infer->method == INFER_SAMPLE);
-  if (joint && !by_value && (others > 1 || structure_is_approximate(m->copy.c)))
-    return refuse_query(x, m->ref->span, "the joint law of these nodes of one structure is not compiled yet");
-  if (joint && !by_value && !equal_prefix(m->copy, other))
-    return refuse_query(x, m->ref->span, "two nodes that may belong to one structure or to two are not compiled yet");
+  bool joint = m->copy.c->structure && structure_is_given(x, m->copy);
+  if (joint && structure_is_approximate(m->copy.c))
+    return refuse_query(x, m->ref->span, "no joint law of nodes follows from an approximation of single ones");
   Val kept = joint ? 0 : from_memo(x, m, t);
   if (kept) return kept;
   if (infer && infer->method == INFER_MODE) return at_mode(x, m->copy, t);

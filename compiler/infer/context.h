@@ -4,8 +4,8 @@
  *
  *   bound      values of the index variables in sight
  *   known      values of edge copies: those streamed over, drawn, or at their mode
- *   decisions  which copies of a component, named by different index values, have been taken to be the
- *              same copy or different ones (both cases of a coincidence are derived); what follows from
+ *   decisions  which copies of a component, named by different index values, have been taken to be the same copy, or
+ *              nodes of the same structure, or not (both cases of a coincidence are derived); what follows from
  *              them is not decided again: a case that contradicts them is not derived
  *   unlost     what would say that names of copies have a none in them, in the case that they have not
  *   guard      the condition under which what is evaluated here matters: checks fail only where it holds
@@ -22,6 +22,10 @@
 typedef struct Choice { Val v, none; } Choice;
 
 typedef struct Copy { Component *c; Val *at; } Copy; /* one copy of a component: a value for each plate */
+
+/* One that a query names. fixed: leading indices that are written. */
+typedef struct NamedCopy { Copy copy; Edge *edge; uint32_t fixed; } NamedCopy;
+typedef VEC(NamedCopy) NamedCopies;
 
 typedef struct BoundIndex {
   Index *index;
@@ -43,9 +47,11 @@ typedef struct Known {
   struct Known *next;
 } Known;
 
+/* n: how many leading index values agree, or do not: of all plates, or of those of a structure, beside its node. */
 typedef struct Decision {
   Component *c;
   Val *x, *y;
+  uint32_t n;
   bool same;
   struct Decision *next;
 } Decision;
@@ -65,9 +71,9 @@ enum { DERIVE_MAX_STEPS = 200000000 };
 
 typedef struct Memo Memo;
 typedef struct Solved Solved;
+typedef struct Given Given;
 typedef struct Picked Picked;
 typedef struct Replaced Replaced;
-typedef struct Paired Paired;
 typedef struct Iteration Iteration;
 
 typedef struct Derive {
@@ -88,7 +94,7 @@ typedef struct Derive {
   struct NetworkStages *networks;     /* the same of networks, */
   struct NetworkPicked *network_picks; /* and their heaviest values or draws */
   Picked *picked;    /* and heaviest values or draws */
-  Paired *paired;    /* what is known of two nodes at once */
+  Given *given;      /* what is known of nodes, others being given */
   Replaced *replaced; /* probabilities in place of posteriors */
   struct Sticks *sticks; /* stick.c: what is left of sticks */
   const IndexVec *plates; /* of the output being derived */
@@ -230,6 +236,7 @@ Val *named_copy(const Context *x, const Component *c, Val *at);
 /* The index values `other` name the copy `at`, whatever they look like. */
 Context with_same_copy(const Context *x, Component *c, Val *other, Val *at);
 bool same_copy(const Context *x, const Component *c, Val *a, Val *b);
+bool same_structure(const Context *x, const Component *c, Val *a, Val *b); /* are they nodes of one? */
 Copy own_copy(Context *x, Component *c);
 /* The index value that names a copy: any will do where it is none, for nothing is made of it. */
 Val index_of_copy(Context *x, Choice named);

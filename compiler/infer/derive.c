@@ -138,6 +138,8 @@ static Kernel *derive_once(Arena *arena, Plan *plan, ChainUse *uses) {
   Derive d = {.arena = arena, .plan = plan, .m = m, .uses = uses};
   build_init(&d.b, arena, sym_text(m->names, m->name));
   d.stage = d.b.k->top;
+  for (uint32_t i = 0; i < plan->components.n; i++)
+    if (plan->components.at[i]->structure) plan->components.at[i]->structure->given.n = 0;
   for (uint32_t i = 0; i < m->sizes.n; i++) vec_push(arena, &d.b.k->sizes, sym_text(m->names, m->sizes.at[i]->name));
   d.inputs = NEW_ARRAY(arena, Array *, m->inputs.n);
   d.neighbours = NEW_ARRAY(arena, Array *, m->inputs.n);

@@ -52,13 +52,15 @@ Val exists_all(Context *x, const Term *t);
 
 /* ---- coincide.c ------------------------------------------------------------------------------------------------ */
 
-typedef struct Coincidence { Component *c; Val *a, *b; } Coincidence;
+/* Are these two copies one, or, `n` leaving out the node, of one structure? */
+typedef struct Coincidence { Component *c; Val *a, *b; uint32_t n; } Coincidence;
 
-bool is_decided(const Context *x, const Component *c, Val *a, Val *b); /* whether they are one copy */
-Context with_decision(const Context *x, const Coincidence *k, bool same);
-Val are_one(Context *x, const Coincidence *k); /* bool: their indices agree */
-/* Two copies of which it is not yet decided whether they are one. */
+/* What is not yet decided of a and b; false: nothing. */
+bool find_question(const Context *x, Component *c, Val *a, Val *b, Coincidence *found);
 bool find_coincidence(Context *x, const Mentions *m, Coincidence *found);
+/* fn in both cases, each under its decision and where it holds. */
+typedef Val (*CaseFn)(Context *x, const void *arg);
+Val either_case(Context *x, const Coincidence *k, CaseFn fn, const void *arg);
 Val expect_coincidence(Context *x, const Coincidence *k, const Term *t);
 
 /* ---- product.c -------------------------------------------------------------------------------------------------- */

@@ -86,26 +86,31 @@ static Val apart(Context *x, AccKind kind, IrOp combine, const Over *o) {
   return total;
 }
 
+static Val refuse_partly_named(Context *x, const Over *o) {
+  const char *why = "copies named by some of their indices, joint with others, are not compiled yet";
+  return refuse_query(x, o->t->span, why);
+}
+
+/* What is not yet decided of two of the copies named. */
+static bool open_question(const Context *x, const NamedCopies *n, Coincidence *found) {
+  for (uint32_t i = 0; i < n->n; i++)
+    for (uint32_t k = 0; k < i; k++)
+      if (n->at[k].copy.c == n->at[i].copy.c &&
+          find_question(x, n->at[i].copy.c, n->at[i].copy.at, n->at[k].copy.at, found))
+        return true;
+  return false;
+}
+
+typedef struct Each { AccKind kind; IrOp combine; const Over *o; } Each;
+
 /* Several copies of one component are named: whether two are one is decided first, each case under its decision. */
-static Val of_each_copy(Context *x, AccKind kind, IrOp combine, const Over *o) {
-  for (uint32_t i = 0; i < o->named.n; i++) {
-    if (o->named.at[i].fixed < o->c->plates.n)
-      return refuse_query(x, o->t->span,
-                          "copies named by some of their indices, joint with others, are not compiled yet");
-    for (uint32_t k = 0; k < i; k++) {
-      Coincidence two = {o->c, o->named.at[i].copy.at, o->named.at[k].copy.at};
-      if (is_decided(x, o->c, two.a, two.b)) continue;
-      Val same = are_one(x, &two);
-      Context y = with_decision(x, &two, true), z = with_decision(x, &two, false);
-      const Instr *v = ir_at(B(x)->k, same);
-      if (v->op == IR_CONST) return of_each_copy(v->integer ? &y : &z, kind, combine, o);
-      y = with_guard(&y, same);
-      z = with_guard(&z, build_1(B(x), IR_NOT, same));
-      Val if_same = of_each_copy(&y, kind, combine, o);
-      return build_select(B(x), same, if_same, of_each_copy(&z, kind, combine, o));
-    }
-  }
-  return apart(x, kind, combine, o);
+static Val of_each_copy(Context *x, const void *arg) {
+  const Each *e = arg;
+  Coincidence two;
+  for (uint32_t i = 0; i < e->o->named.n; i++)
+    if (e->o->named.at[i].fixed < e->o->c->plates.n) return refuse_partly_named(x, e->o);
+  if (open_question(x, &e->o->named, &two)) return either_case(x, &two, of_each_copy, e);
+  return apart(x, e->kind, e->combine, e->o);
 }
 
 /* Per component named: the set of its edges; then fn over its copies; combined by `combine`. */
@@ -128,7 +133,7 @@ Val over_components(Context *x, const Term *t, AccKind kind, IrOp combine, CopyQ
     o.named = named_copies(x, o.c, t);
     Val v = o.c->network                                         ? fn(x, (Copy){o.c, o.at}, &o)
             : o.c->chain || o.c->structure || names_one_copy(&o) ? of_copies(x, kind, &o)
-                                                                 : of_each_copy(x, kind, combine, &o);
+                                                                 : of_each_copy(x, &(Each){kind, combine, &o});
     total = total ? build_2(B(x), combine, total, v) : v;
   }
   return total;
@@ -136,24 +141,15 @@ Val over_components(Context *x, const Term *t, AccKind kind, IrOp combine, CopyQ
 
 /* ---- chains: of all copies, or of the joint law of some ----------------------------------------------------- */
 
-Val decided_copies(Context *x, const NamedCopies *n, CopiesFn fn) {
-  for (uint32_t i = 0; i < n->n; i++)
-    for (uint32_t k = 0; k < i; k++) {
-      Component *c = n->at[i].copy.c;
-      if (n->at[k].copy.c != c) continue;
-      Coincidence two = {c, n->at[i].copy.at, n->at[k].copy.at};
-      if (is_decided(x, c, two.a, two.b)) continue;
-      Val same = are_one(x, &two);
-      Context y = with_decision(x, &two, true), z = with_decision(x, &two, false);
-      const Instr *v = ir_at(B(x)->k, same);
-      if (v->op == IR_CONST) return decided_copies(v->integer ? &y : &z, n, fn);
-      y = with_guard(&y, same);
-      z = with_guard(&z, build_1(B(x), IR_NOT, same));
-      Val if_same = decided_copies(&y, n, fn);
-      return build_select(B(x), same, if_same, decided_copies(&z, n, fn));
-    }
-  return fn(x, n);
+typedef struct Some { const NamedCopies *n; CopiesFn fn; } Some;
+
+static Val decided_case(Context *x, const void *arg) {
+  const Some *s = arg;
+  Coincidence two;
+  return open_question(x, s->n, &two) ? either_case(x, &two, decided_case, s) : s->fn(x, s->n);
 }
+
+Val decided_copies(Context *x, const NamedCopies *n, CopiesFn fn) { return decided_case(x, &(Some){n, fn}); }
 
 Val chain_query(Context *x, Copy copy, const Over *o, ChainFn whole, CopiesFn some) {
   uint32_t outside = 0, names = 0;
@@ -172,4 +168,41 @@ Val chain_query(Context *x, Copy copy, const Over *o, ChainFn whole, CopiesFn so
   return refuse_query(x, o->t->span,
                       "of a chain this query is about one or more of its copies, or about all copies of all its edges; "
                       "others are not compiled yet");
+}
+
+/* ---- structures: of all nodes, or of the joint law of some ---------------------------------------------------- */
+
+/* The nodes named, structure by structure. */
+static Val over_structures(Context *x, const NamedCopies *n, IrOp combine, CopiesFn fn) {
+  Val total = 0;
+  for (uint32_t i = 0; i < n->n; i++) {
+    NamedCopies one = {0};
+    Copy copy = n->at[i].copy;
+    bool first = true;
+    for (uint32_t k = 0; k < n->n; k++) {
+      if (!same_structure(x, copy.c, copy.at, n->at[k].copy.at)) continue;
+      if (k < i) first = false;
+      vec_push(x->d->arena, &one, n->at[k]);
+    }
+    if (!first) continue;
+    Val v = build_convert(B(x), fn(x, &one), IR_WIDE);
+    total = total ? build_2(B(x), combine, total, v) : v;
+  }
+  return total;
+}
+
+typedef struct Nodes { const NamedCopies *n; IrOp combine; CopiesFn fn; } Nodes;
+
+static Val nodes_case(Context *x, const void *arg) {
+  const Nodes *s = arg;
+  Coincidence two;
+  return open_question(x, s->n, &two) ? either_case(x, &two, nodes_case, s)
+                                      : over_structures(x, s->n, s->combine, s->fn);
+}
+
+Val structure_query(Context *x, Copy copy, const Over *o, IrOp combine, StructureFn whole, CopiesFn nodes) {
+  bool all = true;
+  for (uint32_t i = 0; i < o->named.n; i++) all &= o->named.at[i].fixed == copy.c->plates.n;
+  if (all) return nodes_case(x, &(Nodes){&o->named, combine, nodes});
+  return o->named.n == 1 ? whole(x, copy) : refuse_partly_named(x, o);
 }

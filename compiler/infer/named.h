@@ -21,5 +21,8 @@ typedef Val (*ChainFn)(Context *x, Copy copy);
 typedef Val (*CopiesFn)(Context *x, const NamedCopies *n);
 /* About one chain: `whole` where all its copies are named, `some` (NULL: refused) where some are. */
 Val chain_query(Context *x, Copy copy, const Over *o, ChainFn whole, CopiesFn some);
+typedef Val (*StructureFn)(Context *x, Copy copy);
+/* About one structure as a whole, or about nodes, perhaps of several, whose parts `combine` puts together. */
+Val structure_query(Context *x, Copy copy, const Over *o, IrOp combine, StructureFn whole, CopiesFn nodes);
 
 #endif

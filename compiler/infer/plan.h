@@ -32,7 +32,7 @@ typedef enum {
   FACTOR_NORMALISER, /* - log sum of D over the support of `edge`, given the edges in scope */
   FACTOR_SUPPORT, /* 0 where `edge` is in its support given the edges in scope, else -inf: in chains, and where the edge
                      stands above edges that its support depends on, and is streamed over all values it may have */
-  FACTOR_MARGINAL, /* log of the marginal of a node of a structure, all other nodes summed out (structure.h) */
+  FACTOR_MARGINAL, /* log of the law of a node of a structure given those that have values, others summed out */
 } FactorKind;
 
 typedef struct Factor {
@@ -60,6 +60,9 @@ struct Node {
  */
 typedef struct Local { Weight *weight; const Term *node; uint32_t plate; } Local;
 
+/* How many nodes are given at once, and how many of them may be any node: `every`; the others are told by the sizes. */
+typedef struct GivenCount { uint32_t nodes, every; } GivenCount;
+
 /* A structured edge, alone in its component. */
 typedef struct Structure {
   Edge *edge;
@@ -67,6 +70,7 @@ typedef struct Structure {
   TermVec room; /* where data say how many targets a node may have (of all but matchings: nodes): as Chain.room */
   TermVec rows; /* the same of nodes */
   VEC(Local) locals;
+  VEC(GivenCount) given; /* filled by the derivation: one for each stage of sums with choices made */
 } Structure;
 
 /* sum over an index of whole numbers, at least 0, of copies along a plate: that of those so far is a value of the

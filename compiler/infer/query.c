@@ -197,24 +197,8 @@ static Val entropy_below(Context *x, const ChainRule *c) {
   return build_2(B(x), IR_ADD, h, below);
 }
 
-/* Of a structure as a whole, or of one of its nodes? */
-static bool is_whole(Copy copy, const Term *t) {
-  for (uint32_t i = 0; i < t->copies.n; i++)
-    if (t->copies.at[i].edge == copy.c->structure->edge && t->copies.at[i].fixed.n < copy.c->plates.n) return true;
-  return false;
-}
-
-/* Several nodes are neither. */
-static bool names_nodes(Context *x, Copy copy, const Term *t) {
-  uint32_t n = 0;
-  for (uint32_t i = 0; i < t->copies.n; i++) n += t->copies.at[i].edge == copy.c->structure->edge;
-  if (n > 1) refuse_query(x, t->span, "the joint law of several nodes of one structure is not compiled yet");
-  return n > 1;
-}
-
 static Val entropy_of(Context *x, Copy copy, const Over *o) {
-  if (copy.c->structure && names_nodes(x, copy, o->t)) return wide(x, 0);
-  if (copy.c->structure && is_whole(copy, o->t)) return structure_entropy(x, copy);
+  if (copy.c->structure) return structure_query(x, copy, o, IR_ADD, structure_entropy, copies_entropy);
   if (copy.c->chain) return chain_query(x, copy, o, chain_entropy, copies_entropy);
   if (copy.c->network) return network_entropy_of(x, o->t, copy.c);
   const Node *root = marginal_tree(x, copy.c, o->set, o->t);
@@ -277,8 +261,7 @@ static Val kl_below(Context *x, const ChainRule *c) {
 }
 
 static Val kl_of(Context *x, Copy copy, const Over *o) {
-  if (copy.c->structure && names_nodes(x, copy, o->t)) return wide(x, 0);
-  if (copy.c->structure) return is_whole(copy, o->t) ? structure_kl(x, copy) : structure_node_kl(x, copy);
+  if (copy.c->structure) return structure_query(x, copy, o, IR_ADD, structure_kl, structure_nodes_kl);
   if (copy.c->chain) return chain_query(x, copy, o, chain_kl, copies_kl);
   if (copy.c->network) return network_kl_of(x, o->t, copy.c);
   const Node *root = marginal_tree(x, copy.c, o->set, o->t);
@@ -359,8 +342,7 @@ static EdgeSet closed_under_support(const Component *c, EdgeSet set) {
 static Val count_of(Context *x, Copy copy, const Over *o) {
   const Term *t = o->t;
   EdgeSet set = o->set;
-  if (copy.c->structure && names_nodes(x, copy, t)) return wide(x, 0);
-  if (copy.c->structure) return is_whole(copy, t) ? structure_count(x, copy) : structure_node_count(x, copy);
+  if (copy.c->structure) return structure_query(x, copy, o, IR_MUL, structure_count, structure_nodes_count);
   bool joint = t->copies.n > 1 || t->copies.at[0].fixed.n < copy.c->plates.n;
   if (joint && copy.c->chain) return chain_query(x, copy, o, chain_count, NULL);
   if (joint && copy.c->network) return network_count_of(x, t, copy.c);

@@ -1,4 +1,5 @@
-/* some: the joint law of some copies of a chain: entropy and kl by the chain rule, copy by copy. */
+/* some: the joint law of some copies of a chain: entropy and kl by the chain rule, copy by copy; of some nodes of a
+ * structure the entropy. */
 #include "infer/arith.h"
 #include "infer/chain.h"
 
@@ -11,7 +12,8 @@ static Val rest_known(Context *x, const Rest *r) {
 
 static void contribute_log(Context *x, void *arg, Contribution *c) {
   const Rest *r = arg;
-  c->log_w = chain_log(x, r->n->at[r->at].copy);
+  Copy copy = r->n->at[r->at].copy;
+  c->log_w = node_log(x, copy, copy.c->root, false);
 }
 
 static Val entropy_from(Context *x, const Rest *r);

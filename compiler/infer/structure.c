@@ -275,7 +275,7 @@ static Array *local_array(Derive *d, Component *c, WeightSet set) {
   return v->local;
 }
 
-Array *structure_local(Context *x, const Component *c) { return local_array(x->d, (Component *)c, WEIGHTS_ALL); }
+Array *structure_local(Context *x, const Component *c, WeightSet set) { return local_array(x->d, (Component *)c, set); }
 
 static void solve_stage(Derive *d, Component *c, WeightSet set, Solved *v) {
   Builder *b = &d->b;
@@ -356,7 +356,7 @@ Val structure_marginal_under(Context *x, Copy copy, WeightSet set, Choice value)
 }
 
 Val structure_share(Context *x, Copy copy, Choice value) {
-  if (!copy.c->structure || copy.c->structure->edge->domain != DOMAIN_TREE) return 0;
+  if (!copy.c->structure || copy.c->structure->edge->domain != DOMAIN_TREE || structure_is_given(x, copy)) return 0;
   Solved *s = solved(x, copy.c, posterior_weights(copy.c));
   ask_for_shares(x->d, s);
   return at_choice(x, copy, s->p, value);
@@ -386,11 +386,3 @@ Val structure_log_sum(Context *x, Copy copy) { return structure_sum_under(x, cop
 Val structure_status(Context *x, Copy copy) { return structure_sum_under(x, copy, posterior_weights(copy.c), 0); }
 
 Val structure_entropy(Context *x, Copy copy) { return structure_sum_under(x, copy, WEIGHTS_ALL, 1); }
-
-bool may_share_structure(const Context *x, const Component *c, const Val *a, const Val *b) {
-  for (uint32_t i = 0; i + 1 < c->plates.n; i++) {
-    const Instr *p = ir_at(B(x)->k, a[i]), *q = ir_at(B(x)->k, b[i]);
-    if (p->op == IR_CONST && q->op == IR_CONST && p->integer != q->integer) return false;
-  }
-  return true;
-}

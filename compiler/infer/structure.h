@@ -32,16 +32,18 @@ Copy whole_structure(Context *x, Copy copy);
 Val structure_log_marginal(Context *x, Copy copy, Choice value);
 /* That probability itself, where it is at hand; else 0, no value. */
 Val structure_share(Context *x, Copy copy, Choice value);
-/* The log, given the value of another node of the same structure. */
-Val structure_log_conditional(Context *x, Copy copy, Choice value, const Known *given);
+/* structure_given.c: has another node of the same structure a value in x? */
+bool structure_is_given(const Context *x, Copy copy);
+/* The log, given the values of all others that have one. */
+Val structure_log_given(Context *x, Copy copy, WeightSet set, Choice value);
 Val structure_log_sum(Context *x, Copy copy); /* of all weights, priors not normalised */
 /* 0 or a number where E and P are those of something, -inf where nothing has weight, NaN where log weights are none. */
 Val structure_status(Context *x, Copy copy);
 Val structure_entropy(Context *x, Copy copy);
 Val structure_kl(Context *x, Copy copy);
-Val structure_node_kl(Context *x, Copy copy);
+Val structure_nodes_kl(Context *x, const NamedCopies *n); /* of some nodes of one structure */
 Val structure_count(Context *x, Copy copy);      /* values that require statements admit */
-Val structure_node_count(Context *x, Copy copy); /* of one node, likewise */
+Val structure_nodes_count(Context *x, const NamedCopies *n); /* of some nodes, likewise */
 Val structure_log_support(Context *x, const Edge *e); /* log of the number of all values; x binds the plates */
 /* structure_pick.c: the value of the copy's node in the heaviest structure; in a draw; -1 where empty. */
 Choice structure_mode(Context *x, Copy copy);
@@ -54,7 +56,7 @@ typedef struct Shape { Val nodes, targets, choices, line; bool none; } Shape;
 typedef struct Routine { Family family; Val ints[5], work; } Routine;
 typedef struct Plates { uint32_t n; Loop **loops; Val *place; Context x; } Plates;
 Shape structure_shape(Context *x, const Edge *e); /* of its arrays */
-Array *structure_local(Context *x, const Component *c); /* log weights [.., node, choice] under all weights */
+Array *structure_local(Context *x, const Component *c, WeightSet set); /* log weights [.., node, choice] */
 Routine structure_sum_routine(Context *x, const Component *c, const Shape *s, WeightSet set);
 Val structure_column(Context *x, const Shape *s, Choice value); /* the place of a choice */
 Routine structure_best_routine(Context *x, const Edge *e, const Shape *s);
@@ -83,7 +85,7 @@ Val structure_local_log(Context *x, Copy copy, WeightSet set);
 Val structure_marginal_under(Context *x, Copy copy, WeightSet set, Choice value);
 Val structure_sum_under(Context *x, Copy copy, WeightSet set, int64_t which);
 
-/* May a and b belong to one structure? */
-bool may_share_structure(const Context *x, const Component *c, const Val *a, const Val *b);
+/* coincide.c: may a and b belong to one structure? */
+bool may_share_structure(const Context *x, const Component *c, Val *a, Val *b);
 
 #endif

@@ -83,7 +83,7 @@ static Array *uniform_stage(Derive *d, const Picked *p, Val lines) {
 static void pick_stage(Derive *d, Picked *p) {
   Builder *b = &d->b;
   Context top = {.d = d};
-  Array *local = structure_local(&top, p->c);
+  Array *local = structure_local(&top, p->c, WEIGHTS_ALL);
   Region *back = b->at;
   b->at = b->k->top;
   const Edge *e = p->c->structure->edge;

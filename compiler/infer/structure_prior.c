@@ -2,11 +2,12 @@
  *
  *   log of their number   a closed form; under requires, the log sum with these alone as weights
  *   kl of all nodes       E[log posterior - log prior] = -H - sum over nodes E[log prior choice] + log normaliser
- *   kl of one             the same of its marginals */
+ *   kl of some            the same of their law, node by node */
 #include <math.h>
 
 #include "base/ice.h"
 #include "infer/arith.h"
+#include "infer/chain.h"
 #include "infer/structure.h"
 
 /* ---- supports ---------------------------------------------------------------------------------------------------- */
@@ -72,16 +73,42 @@ typedef struct OfNode { Copy copy; WeightSet set; } OfNode;
 
 static Choice value_of(Context *x, Copy copy) { return find_known(x, copy.c, copy.c->structure->edge, copy.at)->value; }
 
-static void contribute_possible(Context *x, void *arg, Contribution *c) {
-  OfNode *o = arg;
-  Val log_p = structure_marginal_under(x, o->copy, o->set, value_of(x, o->copy));
-  c->x = build_select(B(x), build_2(B(x), IR_GT, log_p, wide(x, -INFINITY)), build_int(B(x), 1), build_int(B(x), 0));
+static Val log_given(Context *x, Copy copy, WeightSet set) {
+  return structure_log_given(x, copy, set, value_of(x, copy));
 }
 
-Val structure_node_count(Context *x, Copy copy) {
-  OfNode o = {copy, WEIGHTS_REQUIRE};
-  return stream_edge(x, copy, copy.c->structure->edge, ACC_SUM, IR_INT, 0, NULL, contribute_possible, &o)->result;
+/* Nodes of one structure, from number `at` on: those before it have values in x, and one that is named twice too. */
+typedef struct Rest { const NamedCopies *n; uint32_t at; } Rest;
+
+static const Rest *skip_known(Context *x, const Rest *r, Rest *next) {
+  *next = *r;
+  for (; next->at < r->n->n; next->at++) {
+    const NamedCopy *k = &r->n->at[next->at];
+    if (!find_known(x, k->copy.c, k->edge, k->copy.at)) return next;
+  }
+  return NULL;
 }
+
+static Acc *over_node(Context *x, const Rest *r, AccKind kind, ContributeFn fn) {
+  const NamedCopy *k = &r->n->at[r->at];
+  return stream_edge(x, k->copy, k->edge, kind, IR_WIDE, 0, NULL, fn, (void *)r);
+}
+
+static Val count_from(Context *x, const Rest *r);
+
+static void contribute_possible(Context *x, void *arg, Contribution *c) {
+  const Rest *r = arg;
+  Val possible = build_2(B(x), IR_GT, log_given(x, r->n->at[r->at].copy, WEIGHTS_REQUIRE), wide(x, -INFINITY));
+  c->x = build_select(B(x), possible, count_from(x, &(Rest){r->n, r->at + 1}), wide(x, 0));
+}
+
+static Val count_from(Context *x, const Rest *r) {
+  Rest next;
+  if (!skip_known(x, r, &next)) return wide(x, 1);
+  return over_node(x, &next, ACC_SUM, contribute_possible)->result;
+}
+
+Val structure_nodes_count(Context *x, const NamedCopies *n) { return count_from(x, &(Rest){n, 0}); }
 
 /* ---- kl ---------------------------------------------------------------------------------------------------------- */
 
@@ -119,24 +146,26 @@ Val structure_kl(Context *x, Copy copy) {
   return where_exists(x, copy, sub(x, minus_h, cross));
 }
 
-static void contribute_marginal(Context *x, void *arg, Contribution *c) {
-  OfNode *o = arg;
-  c->log_w = structure_log_marginal(x, o->copy, value_of(x, o->copy));
+/* E[log prior], by the chain rule. */
+static Val cross_from(Context *x, const Rest *r);
+
+static void contribute_prior_given(Context *x, void *arg, Contribution *c) {
+  const Rest *r = arg;
+  Copy copy = r->n->at[r->at].copy;
+  c->log_w = log_given(x, copy, WEIGHTS_ALL);
+  c->x = add(x, log_given(x, copy, WEIGHTS_PRIOR), cross_from(x, &(Rest){r->n, r->at + 1}));
 }
 
-static void contribute_prior_marginal(Context *x, void *arg, Contribution *c) {
-  contribute_marginal(x, arg, c);
-  OfNode *o = arg;
-  Val log_p = structure_marginal_under(x, o->copy, WEIGHTS_PRIOR, value_of(x, o->copy));
-  c->x = log_p;
+static Val cross_from(Context *x, const Rest *r) {
+  Rest next;
+  if (!skip_known(x, r, &next)) return wide(x, 0);
+  return over_node(x, &next, ACC_EXPECT, contribute_prior_given)->result;
 }
 
-Val structure_node_kl(Context *x, Copy copy) {
-  Edge *e = copy.c->structure->edge;
-  OfNode o = {copy, WEIGHTS_ALL};
-  Val h = stream_edge(x, copy, e, ACC_ENTROPY, IR_WIDE, 0, NULL, contribute_marginal, &o)->result;
-  Val cross = stream_edge(x, copy, e, ACC_EXPECT, IR_WIDE, 0, NULL, contribute_prior_marginal, &o)->result;
+Val structure_nodes_kl(Context *x, const NamedCopies *n) {
+  Copy copy = n->at[0].copy;
+  Val minus_h = build_1(B(x), IR_NEG, copies_entropy(x, n)), cross = cross_from(x, &(Rest){n, 0});
   Val lost = is_uniform(copy.c) ? wide(x, 0)
                                 : structure_sum_under(x, copy, WEIGHTS_PRIOR, 0); /* exact pmfs need not sum to 1 */
-  return where_exists(x, copy, sub(x, sub(x, build_1(B(x), IR_NEG, h), cross), lost));
+  return where_exists(x, copy, sub(x, sub(x, minus_h, cross), lost));
 }

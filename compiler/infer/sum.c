@@ -22,10 +22,28 @@ static bool equal_vals(uint32_t n, const Val *a, const Val *b) {
   return true;
 }
 
+/* The node, of that structure which stands for all that are the same. */
+static Val *in_named_structure(const Context *x, const Component *c, Val *at) {
+  uint32_t outer = c->plates.n - 1;
+  for (const Decision *d = c->structure ? x->decisions : NULL; d && x->d->steps <= DERIVE_MAX_STEPS; x->d->steps++) {
+    bool here = d->c == c && d->same && d->n == outer && equal_vals(outer, d->x, at);
+    if (here) {
+      Val *there = NEW_ARRAY(x->d->arena, Val, c->plates.n);
+      memcpy(there, d->y, outer * sizeof *at);
+      there[outer] = at[outer];
+      at = there;
+    }
+    d = here ? x->decisions : d->next;
+  }
+  return at;
+}
+
 Val *named_copy(const Context *x, const Component *c, Val *at) {
+  at = in_named_structure(x, c, at);
   for (const Decision *d = x->decisions; d && x->d->steps <= DERIVE_MAX_STEPS; x->d->steps++) {
-    bool here = d->c == c && d->same && equal_vals(c->plates.n, d->x, at);
-    if (here) at = d->y;
+    bool here = d->c == c && d->same && d->n == c->plates.n &&
+                equal_vals(c->plates.n, in_named_structure(x, c, d->x), at);
+    if (here) at = in_named_structure(x, c, d->y);
     d = here ? x->decisions : d->next;
   }
   return at;
@@ -33,6 +51,10 @@ Val *named_copy(const Context *x, const Component *c, Val *at) {
 
 bool same_copy(const Context *x, const Component *c, Val *a, Val *b) {
   return equal_vals(c->plates.n, named_copy(x, c, a), named_copy(x, c, b));
+}
+
+bool same_structure(const Context *x, const Component *c, Val *a, Val *b) {
+  return c->structure && equal_vals(c->plates.n - 1, in_named_structure(x, c, a), in_named_structure(x, c, b));
 }
 
 const Known *find_known(const Context *x, const Component *c, const Edge *e, Val *copy) {
@@ -53,7 +75,7 @@ Context with_same_copy(const Context *x, Component *c, Val *other, Val *at) {
   Val *from = named_copy(x, c, other), *to = named_copy(x, c, at);
   if (equal_vals(c->plates.n, from, to)) return *x;
   Decision *d = NEW(x->d->arena, Decision);
-  *d = (Decision){c, from, to, true, x->decisions};
+  *d = (Decision){c, from, to, c->plates.n, true, x->decisions};
   Context y = *x;
   y.decisions = d;
   return y;

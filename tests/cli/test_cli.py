@@ -437,6 +437,22 @@ class Inputs(Cli):
         self.attn(*base)
         self.fails(*base, "--max-cost=100", says=(r"m\.attn:4:", "'c'", r"1\.8e\+02"))
 
+    def test_cost_of_nodes_at_once(self):
+        """A sum for every choice of all nodes but one; of nodes that are fixed, for theirs alone."""
+        text = "model m(N) {\n  data s: [N, N]\n  edge up in FAMILY(N)\n  for n in N { potential exp(s[n, up[n]]) }\n"
+        hop = self.file("hop.attn", text.replace("FAMILY", "tree") + "  out o[i in N] = E[up[up[up[i]]]]\n}\n")
+        self.fails("run", hop, "s=random", "N=10", "--max-cost=1e6", says=(r"hop\.attn:3:", "'up'", r"9\.2e\+06", r"1e\+06"))
+        self.attn("run", hop, "s=random", "N=10", "--max-cost=1e7")
+        told = self.attn("explain", hop, "N=10").stdout
+        self.assertIn("given 1 node: one such sum for every choice of theirs, N (N + 1)\n", told)
+        self.assertIn("given 2 nodes: one such sum for every choice of theirs, C(N, 2) (N + 1)^2\n", told)
+        fixed = text + "  out o = P[up[0] == 1 and up[1] == 2 and up[2] == 3]\n}\n"
+        tree = self.file("fixed.attn", fixed.replace("FAMILY", "tree"))
+        self.fails("run", tree, "s=random", "N=10", "--max-cost=1e5", says=(r"2e\+05",))
+        self.assertIn("given 2 fixed nodes: one such sum for every choice of theirs, (N + 1)^2\n", self.attn("explain", tree, "N=10").stdout)
+        near = self.file("near.attn", fixed.replace("FAMILY", "permutation").replace("  out", "  infer up by sinkhorn(steps = 3)\n  out"))
+        self.fails("run", near, "s=random", "N=10", says=(r"near\.attn:6:28", "no joint law of nodes"))
+
     def test_sequences_beyond_their_array(self):
         text = "model m(T) {\n  data s: [T]\n  param length: int = 4\n  for t in 0..length { edge c in bit; potential exp(s[t] * c) }\n"
         text += "  require sum(t in 0..length) c[t] == 1\n  out z = logZ\n}\n"

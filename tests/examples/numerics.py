@@ -635,6 +635,60 @@ def trees(precision, rng):
                 dict(p=np.zeros((0, 0)), first=np.zeros(0), best=np.zeros(0), drawn=np.zeros(0), e=np.array(0.0), h=np.array(0.0)))
 
 
+ARCS = """model m(N) {
+  data s: [N, N], root: [N], v: [N]
+  edge up in tree(N, roots = any)
+  for n in N { potential if up[n] == none then exp(root[n]) else exp(s[up[n], n]) }
+  out way[i in N, j in N, k in N] = P[up[i] == j and up[j] == k and up[k] == (i + 1) % N]
+  out hop[i in N] = E[v[up[up[up[i]]]]]
+  out fan[i in N, j in N, k in N] = P[up[i] == 0 and up[j] == 0 and up[k] == 0]
+  out fixed = P[up[0] == 3 and up[1] == 3 and up[2] == 0]
+}
+"""
+EVEN = """model m(N) {
+  edge up in tree(N)
+  edge to in permutation(N)
+  out way = P[up[0] == 1 and up[1] == 2 and up[2] == 3]
+  out fan = P[up[0] == 3 and up[1] == 3 and up[2] == 3]
+  out four = P[up[0] == 1 and up[1] == 2 and up[2] == 3 and up[4] == 3]
+  out h[i in N, j in N, k in N] = entropy(to[i], to[j], to[k])
+  out kl = kl(to[0], to[1], to[2])
+  out n = count(to[0], to[1], to[2])
+  out order = P[to[0] < to[1] and to[1] < to[2] and to[2] < to[3]]
+}
+"""
+
+
+def arcs_at_once(a, inverse, arcs):
+    """P of the arcs (from, to), j -> n: a determinant of what each does to the column of its node (Chaiken 1982)."""
+    arcs = sorted(set(arcs))
+    nodes = [n for _, n in arcs]
+    if len(set(nodes)) < len(nodes):
+        return 0.0
+    return np.linalg.det([[a[h, m] * (inverse[n, m] - inverse[n, h]) for h, m in arcs] for _, n in arcs])
+
+
+@check
+def arcs_of_trees(precision, rng):
+    """Three arcs of a tree at once: minors of an inverse. Uniform trees with a given forest of k trees: n^(k - 1); permutations."""
+    n = 6
+    s, root, v = (typed(rng.standard_normal(k), precision) for k in ((n, n), n, n))
+    a = np.exp(s.astype(float))
+    np.fill_diagonal(a, 0)
+    inverse = np.linalg.inv(np.diag(a.sum(0) + np.exp(root.astype(float))) - a)
+    at = [(i, j, k) for i in range(n) for j in range(n) for k in range(n)]
+    p = {x: arcs_at_once(a, inverse, x) for x in {((j, i), (k, j), (last, k)) for i, j, k in at for last in range(n)}}
+    want = dict(way=np.reshape([p[(j, i), (k, j), ((i + 1) % n, k)] for i, j, k in at], (n, n, n)),
+                hop=np.array([sum(p[(j, i), (k, j), (last, k)] * v[last] for j in range(n) for k in range(n) for last in range(n)) for i in range(n)]),
+                fan=np.reshape([arcs_at_once(a, inverse, [(0, i), (0, j), (0, k)]) for i, j, k in at], (n, n, n)),
+                fixed=np.array(arcs_at_once(a, inverse, [(3, 0), (3, 1), (0, 2)])))
+    yield Trial("six nodes", ARCS, dict(s=s, root=root, v=v), want)
+    distinct = np.array([len(set(x)) for x in at]).reshape(n, n, n)
+    falling = np.log(n) + np.where(distinct > 1, np.log(n - 1), 0) + np.where(distinct > 2, np.log(n - 2), 0)
+    yield Trial("uniform", EVEN, {}, dict(way=np.array(n ** -3.0), fan=np.array(n ** -3.0), four=np.array(n ** -4.0), h=falling, kl=np.array(0.0),
+                                          n=np.array(n * (n - 1) * (n - 2.0)), order=np.array(1 / 24)), options=(f"N={n}",))
+
+
 CHOICE = """model m(N, K) {
   data s: [N]
   for j in N { edge a in bit

@@ -163,14 +163,36 @@ static const char *of_node(Gen *g, const char *query) {
   return g->ended ? TEXT(g, "if n < %s then %s else 0", count(g), query) : query;
 }
 
+/* Of several nodes, which are perhaps the same, in one structure or, `i`, perhaps in another. */
+static const char *joint_output(Gen *g, bool law, const char *i) {
+  const char *other = TEXT(g, "e[%s0 + n // 2]", i), *third = TEXT(g, "e[%s(n + 1) %% %s]", g->h, count(g));
+  if (chance(g, 30)) third = TEXT(g, "e[%s0]", g->h);
+  if (g->rows[0] == 'N' && !i[0] == !g->h[0] && chance(g, 20)) third = TEXT(g, "e[%s%s]", g->h, g->e);
+  switch (below(g, law ? 11 : 6)) {
+  case 0: return TEXT(g, "E[v_t[%s] * v_n[n] + v_t[%s] * v_t[%s]]", g->e, other, g->e);
+  case 1: return TEXT(g, "P[%s == %s or %s < n]", g->e, other, other);
+  case 2: return TEXT(g, "P[%s == 1 and %s != %s]", third, g->e, other);
+  case 3: return TEXT(g, "E[v_t[%s] * v_t[%s] * v_t[%s]]", g->e, third, other);
+  case 4: return TEXT(g, "E[tanh(v_t[%s] - v_t[%s] * v_t[%s])]", g->e, other, third);
+  case 5: return TEXT(g, "E[if %s == %s then v_t[%s] else 2]", g->e, third, other);
+  case 6: return TEXT(g, "entropy(%s, %s)", g->e, other);
+  case 7: return TEXT(g, "kl(%s, %s)", other, g->e);
+  case 8: return TEXT(g, "count(%s, %s)", g->e, other);
+  case 9: return TEXT(g, "entropy(%s, %s, e[%s0])", other, g->e, g->h);
+  default: return TEXT(g, "kl(%s, e[%s0], %s)", g->e, g->h, other);
+  }
+}
+
 static const char *outputs(Gen *g, const char *indent, bool exact, bool joint) {
   const char *text = "";
   for (uint32_t k = 0, many = 1 + below(g, 4); k < many; k++) {
-    if (joint && chance(g, 25)) {
-      const char *other = TEXT(g, "e[%s0 + n // 2]", g->h);
-      const char *v = chance(g, 50) ? TEXT(g, "E[v_t[%s] * v_n[n] + v_t[%s] * v_t[%s]]", g->e, other, g->e)
-                                    : TEXT(g, "P[%s == %s or %s < n]", g->e, other, other);
-      if (g->rows[0] == 'N' && chance(g, 40)) v = TEXT(g, "E[v_t[e[%s%s]]]", g->h, g->e);
+    if (joint && g->h[0] && !g->ended && chance(g, 12)) {
+      const char *v = joint_output(g, exact && g->single, "g, ");
+      text = TEXT(g, "%s%sout b%u[%sn in %s, g in K] = %s\n", text, indent, k, g->h, g->rows, v);
+    } else if (joint && chance(g, 25)) {
+      const char *v = joint_output(g, exact && !g->ended, g->h);
+      if (g->rows[0] == 'N' && chance(g, 20)) v = TEXT(g, "E[v_t[e[%s%s]]]", g->h, g->e);
+      if (g->rows[0] == 'N' && chance(g, 20)) v = TEXT(g, "P[e[%se[%s%s]] == 0]", g->h, g->h, g->e);
       text = TEXT(g, "%s%sout o%u[%sn in %s] = %s\n", text, indent, k, g->h, g->rows, of_node(g, v));
     } else if (chance(g, 25)) {
       const char *v = of_node(g, TEXT(g, "P[%s == j]", g->e));
