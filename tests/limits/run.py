@@ -74,7 +74,7 @@ CASES = {
     "DEFAULT_LIMIT": (lambda: TRIPLE, ["run", "M=2", "N=20000", "D=1", "q=random", "a=random", "p=random"],
                       r"weight evaluations; the limit is 1e\+12"),
     "MOST_BITS": (lambda: PERMUTATION, ["run", "s=random", "N=30"], r"the limit is 20 targets"),
-    "MOST_JOINT": (lambda: TRIPLES, ["run", "s=random", "N=30"], r"three nodes of 'up' at once keep 8\.1e\+08 numbers; the limit is 1e\+08"),
+    "MOST_JOINT": (lambda: TRIPLES, ["run", "s=random", "N=60"], r"three nodes of 'up' at once keep 4\.9e\+10 numbers; the limit is 1e\+08"),
     "NETWORK_MAX_CELLS": (lambda: GRID, ["run", "s=random", "M=60", "N=60", "K=9"], r"in one clique"),
 }
 
