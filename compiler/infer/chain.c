@@ -4,7 +4,8 @@
  *   entropy                                  chain rule: sum over steps of E H(new values | state before)
  *   kl                                       - entropy - sum over steps of E[log prior factors]
  *   log Z                                    the total, and the normalisers that depend on no edge
- * Copies further apart than a clique have no joint law here: they are refused. */
+ * The law of copies further apart than a clique is that of pairs (pair.c), where each of them joins past and future by
+ * itself; else more than two are refused. */
 #include "infer/chain.h"
 
 #include <math.h>
@@ -193,6 +194,37 @@ static PairEnd pair_end(Context *x, Component *c, const Found *f) {
   return (PairEnd){{c, f->copy}, f->at, cell.code[clique_place(c->chain, f->at, 0)]};
 }
 
+/* log p of a cell of the step up to a constant. */
+static Val log_at(Context *x, Copy home, Ring ring, const Cell *cell) {
+  Component *c = home.c;
+  if (ring == RING_SUM) use_of(x->d, c)->whole = true;
+  Step s = step_of(x, home, ring);
+  forward_table(x->d, c, ring);
+  backward_table(x->d, c, ring);
+  see_before(&s, tables_of(x->d, c));
+  see_after(&s, tables_of(x->d, c));
+  return cell_log(&s, cell);
+}
+
+Val end_log(Context *x, Ring ring, const PairEnd *e) {
+  uint32_t var = (uint32_t)clique_place(e->copy.c->chain, e->at, 0);
+  Cell cell = with_code(x, e->copy.c, &(Cell){0}, var, e->code);
+  return log_at(x, e->copy, ring, &cell);
+}
+
+/* Is each of them all that later steps know of its own and earlier ones? */
+static bool are_separators(const Chain *ch, const Evidence *v) {
+  for (uint32_t i = 0; i < v->n; i++)
+    if (state_after(ch) != (VarSet)1 << clique_place(ch, v->list[i].at, 0)) return false;
+  return true;
+}
+
+static Val separated_log(Context *x, Component *c, Ring ring, const Evidence *v) {
+  PairEnd ends[CLIQUE_MAX];
+  for (uint32_t i = 0; i < v->n; i++) ends[i] = pair_end(x, c, &v->list[i]);
+  return ends_log(x, ring, ends, v->n);
+}
+
 static bool in_one_clique(const Chain *ch, const Evidence *v) {
   for (uint32_t i = 0; i < v->n; i++) {
     int64_t lag = v->last - v->list[i].offset;
@@ -213,6 +245,7 @@ Val chain_log_in(Context *x, Copy copy, Ring ring) {
   }
   bool one_step = true;
   for (uint32_t i = 1; i < v.n; i++) one_step = one_step && v.list[i].offset == v.list[0].offset;
+  if (!v.why && v.n > 2 && are_separators(c->chain, &v)) return separated_log(x, c, ring, &v);
   if (!v.why && !one_step && c->chain->may_break)
     v.why = "this function of three or more copies of a chain that may fall apart is not compiled yet";
   if (!v.why && !in_one_clique(c->chain, &v))
@@ -223,14 +256,7 @@ Val chain_log_in(Context *x, Copy copy, Ring ring) {
     cell = with_value(x, c, &cell, (uint32_t)var, v.list[i].value);
   }
   if (v.why) return refuse_query(x, B(x)->span, v.why);
-  Copy home = {c, v.n ? v.home : copy.at};
-  if (ring == RING_SUM) use_of(x->d, c)->whole = true;
-  Step s = step_of(x, home, ring);
-  forward_table(x->d, c, ring);
-  backward_table(x->d, c, ring);
-  see_before(&s, tables_of(x->d, c));
-  see_after(&s, tables_of(x->d, c));
-  return cell_log(&s, &cell);
+  return log_at(x, (Copy){c, v.n ? v.home : copy.at}, ring, &cell);
 }
 
 Val chain_status(Context *x, Copy copy) {

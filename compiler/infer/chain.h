@@ -208,6 +208,10 @@ typedef struct PairEnd {
 } PairEnd; /* a copy of the edge in place `at`, and its number */
 /* log p of both up to a constant.  distance: of b's step from a's; 0: not a constant, but not 0. */
 Val pair_log(Context *x, Ring ring, const PairEnd *a, const PairEnd *b, int64_t distance);
+/* The same of copies at different steps, each all that its step tells the next; their order is changed. */
+Val ends_log(Context *x, Ring ring, PairEnd *e, uint32_t n);
+/* chain.c: of one, up to a constant. */
+Val end_log(Context *x, Ring ring, const PairEnd *e);
 
 /* ---- count.c: places behind those of the edges ------------------------------------------------------------------ */
 

@@ -1,9 +1,11 @@
-/* pair: two copies of a chain that no clique holds.
+/* pair: copies of a chain that no clique holds.
  *
  *   p(x_i = a, y_j = b) = sum over the clique of j of  forward_a[j - 1] factors(j) backward[j]        i < j
  * where forward_a are the messages from step i on with x_i held at a: as many passes as x has values, each from i to j.
  * The messages are kept relative to the same references as those of all values, so that they compare with each other.
- * For a constant distance only that far, and one row a step is kept; else all pairs are. */
+ * For a constant distance only that far, and one row a step is kept; else all pairs are.  Of more than two, each the
+ * state of its step, those before and those behind are independent given one: in the order of their steps
+ *   p(a, b, c, ..) = p(a, b) p(b, c) .. / (p(b) ..) */
 #include <math.h>
 
 #include "infer/chain.h"
@@ -197,4 +199,51 @@ Val pair_log(Context *x, Ring ring, const PairEnd *a, const PairEnd *b, int64_t 
   if (distance < 0) return load_pair(x, ring, b, a, -distance);
   Val forward = load_pair(x, ring, a, b, 0), backward = load_pair(x, ring, b, a, 0);
   return build_select(B(x), build_2(B(x), IR_LT, row_of_step(x, a->copy), row_of_step(x, b->copy)), forward, backward);
+}
+
+/* ---- more than two ------------------------------------------------------------------------------------------- */
+
+static Val step_of_end(const PairEnd *e) { return e->copy.at[e->copy.c->chain->step]; }
+
+/* What is q's where that is before p, else p's; all else of them is the same. */
+static PairEnd nearer_end(Context *x, Val before, const PairEnd *p, const PairEnd *q) {
+  PairEnd e = {{p->copy.c, NEW_ARRAY(x->d->arena, Val, p->copy.c->plates.n)}, p->at, 0};
+  memcpy(e.copy.at, p->copy.at, p->copy.c->plates.n * sizeof *e.copy.at);
+  e.copy.at[p->copy.c->chain->step] = build_select(B(x), before, step_of_end(q), step_of_end(p));
+  e.code = build_select(B(x), before, q->code, p->code);
+  return e;
+}
+
+static void sort_ends(Context *x, PairEnd *e, uint32_t n) {
+  for (uint32_t i = 1; i < n; i++)
+    for (uint32_t k = i; k > 0; k--) {
+      PairEnd p = e[k - 1], q = e[k];
+      int64_t d;
+      if (constant_distance(B(x)->k, step_of_end(&q), step_of_end(&p), &d)) {
+        if (d < 0) e[k - 1] = q, e[k] = p;
+        continue;
+      }
+      Val before = build_2(B(x), IR_LT, step_of_end(&q), step_of_end(&p));
+      e[k - 1] = nearer_end(x, before, &p, &q);
+      e[k] = nearer_end(x, before, &q, &p);
+    }
+}
+
+Val ends_log(Context *x, Ring ring, PairEnd *e, uint32_t n) {
+  Builder *b = B(x);
+  Val sum = 0;
+  sort_ends(x, e, n);
+  for (uint32_t i = 0; i + 1 < n; i++) {
+    int64_t d;
+    bool constant = constant_distance(b->k, step_of_end(&e[i + 1]), step_of_end(&e[i]), &d);
+    Val both = load_pair(x, ring, &e[i], &e[i + 1], constant ? d : 0);
+    if (!sum) {
+      sum = both;
+      continue;
+    }
+    Val one = end_log(x, ring, &e[i]), none = build_float(b, IR_WIDE, -INFINITY);
+    sum = build_2(b, IR_ADD, sum, build_2(b, IR_SUB, both, one));
+    sum = build_select(b, build_2(b, IR_EQ, one, none), none, sum);
+  }
+  return sum;
 }

@@ -453,6 +453,15 @@ class Inputs(Cli):
         near = self.file("near.attn", fixed.replace("FAMILY", "permutation").replace("  out", "  infer up by sinkhorn(steps = 3)\n  out"))
         self.fails("run", near, "s=random", "N=10", says=(r"near\.attn:6:28", "no joint law of nodes"))
 
+    def test_three_copies_of_a_chain(self):
+        """Past and future are independent given a copy only where it is all that the next step knows."""
+        text = "model m(T, L) {\n  data u: [T, L], w: [L, L]\n  for t in T { edge c in L; potential exp(u[t, c]) }\n"
+        text += "  for t in BACK..T { potential exp(w[c[t - BACK], c[t]] * w[c[t - 1], c[t]]) }\n"
+        text += "  out p = P[c[0] == 1 and c[T - 3] == 1 and c[T - 1] == 0]\n}\n"
+        base = ["u=random", "w=random", "T=9", "L=2"]
+        self.attn("run", self.file("one.attn", text.replace("BACK", "1")), *base)
+        self.fails("run", self.file("two.attn", text.replace("BACK", "2")), *base, says=("three or more copies that no step of their chain joins",))
+
     def test_sequences_beyond_their_array(self):
         text = "model m(T) {\n  data s: [T]\n  param length: int = 4\n  for t in 0..length { edge c in bit; potential exp(s[t] * c) }\n"
         text += "  require sum(t in 0..length) c[t] == 1\n  out z = logZ\n}\n"

@@ -200,9 +200,12 @@ static const char *single(Gen *g) {
 static const char *pair(Gen *g, const char *now, const char *then) {
   const Made *e = some_edge(g), *f = g->n == 2 ? some_edge(g) : e;
   const char *a = copy(g, e, now), *b = copy(g, f, then), *o = target(g, true);
-  switch (below(g, 5)) {
+  const char *third = copy(g, e, chance(g, 50) ? begin(g) : "t - 1"); /* now and then one of the two */
+  switch (below(g, 7)) {
   case 0: return TEXT(g, "%s = P[%s]\n", o, relation(g, a, b));
   case 1: return TEXT(g, "%s = entropy(%s, %s)\n", o, a, b);
+  case 5: return TEXT(g, "%s = E[%s * x_%c[%s]]\n", o, of_two(g, e, a, f, b), e->size, third);
+  case 6: return TEXT(g, "%s = entropy(%s, %s, %s)\n", o, b, third, a);
   case 2: return TEXT(g, "%s = kl(%s, %s)\n", o, b, a);
   case 3: return TEXT(g, "%s = E[x_%c[%s] + x_%c[%s]]\n", o, e->size, a, f->size, b);
   default: return TEXT(g, "%s = E[%s * x_%c[%s]]\n", o, of_two(g, e, a, f, b), e->size, a);
