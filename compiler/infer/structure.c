@@ -206,8 +206,7 @@ bool structure_is_approximate(const Component *c) {
   return c->infer && (c->infer->method == INFER_SINKHORN || c->infer->method == INFER_BETHE);
 }
 
-/* The weights that E, P and the steps of latents are under. */
-static WeightSet posterior_weights(const Component *c) {
+WeightSet posterior_weights(const Component *c) {
   return structure_is_approximate(c) ? WEIGHTS_REPLACED : WEIGHTS_ALL;
 }
 

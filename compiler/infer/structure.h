@@ -23,6 +23,8 @@ Structure *structure_new(Plan *p, Edge *e);
 /* WEIGHTS_REPLACED: all of them, as a method takes them that replaces the posterior; its sum tells only whether there
  * is anything to sum. */
 typedef enum { WEIGHTS_ALL, WEIGHTS_REPLACED, WEIGHTS_PRIOR, WEIGHTS_REQUIRE } WeightSet;
+/* Those that E, P and the steps of latents are under. */
+WeightSet posterior_weights(const Component *c);
 
 /* ---- structure.c: sums ------------------------------------------------------------------------------------------- */
 

@@ -384,7 +384,7 @@ static Val log_of_factor(Context *x, const At *a, Copy owner) {
   switch (f->kind) {
   case FACTOR_SUPPORT: return support_log(x, owner, f);
   case FACTOR_MARGINAL:
-    return structure_log_given(x, owner, WEIGHTS_ALL, find_known(x, owner.c, f->edge, owner.at)->value);
+    return structure_log_given(x, owner, posterior_weights(owner.c), find_known(x, owner.c, f->edge, owner.at)->value);
   case FACTOR_PRIOR: return unless_fixed_bit(x, owner, f, prior_log(x, a, owner));
   case FACTOR_NORMALISER: return unless_fixed_bit(x, owner, f, normaliser_log(x, a, owner));
   case FACTOR_WEIGHT: {
