@@ -105,6 +105,8 @@ void plan_reaches(Plan *p) {
     if (c->chain && !c->beyond && !c->chain->counters.n && has_ended_plate(p, c))
       plan_beyond(c, c->edges.at[0]->span, "joins copies beside which data end another plate");
   }
+  for (uint32_t i = 0; p->known && i < p->known->n; i++)
+    plan_beyond(p->of_edge[p->known->at[i].edge], p->known->at[i].span, p->known->at[i].why);
 }
 
 /* ---- what factors mention ------------------------------------------------------------------------------ */
@@ -265,13 +267,18 @@ static bool joined_within(Plan *p, const Component *c) {
   return all_joined(p, c, WITHIN) || (all_joined(p, c, BETWEEN) && all_joined(p, c, FIRST));
 }
 
+/* A network counts nothing. */
+static void no_chain(Plan *p, Component *c, Span span, const char *why, const char *hint) {
+  if (c->chain->counters.n) plan_refuse(p, span, arena_printf(p->arena, "%s: not compiled beside counts", why), hint);
+  else vec_push(p->arena, &p->no_chains, ((NoChain){c->edges.at[0]->id, span, why}));
+}
+
 static void find_breaks(Plan *p, Component *c) {
   c->chain->may_break = true;
   if (!joined_within(p, c))
-    plan_refuse(
-        p, c->edges.at[1]->span,
-        "edges that are joined to each other's copies at other steps, and not within a step, are not compiled yet",
-        "a weight of both in the plate where they are declared joins them");
+    no_chain(p, c, c->edges.at[1]->span,
+             "these edges are joined to each other's copies at other steps, and not within a step",
+             "a weight of both in the plate where they are declared joins them");
   for (uint32_t i = 0; i < c->factors.n; i++) {
     const Weight *w = c->factors.at[i]->weight;
     if (w && joins_all(p, c, p->reach_of_weight[w->id], false)) c->chain->may_break = false;
@@ -281,10 +288,8 @@ static void find_breaks(Plan *p, Component *c) {
   for (uint32_t i = 0; i < c->factors.n && c->chain->may_break; i++) {
     const Reach *r = c->factors.at[i]->reach;
     if (r && reach_joined_plate(r) >= 0 && !joins_neighbours(r))
-      plan_refuse(
-          p, r->span,
-          "this weight joins copies and leaves out those between, which perhaps nothing joins: not compiled yet",
-          "a weight of every two neighbours makes them one chain");
+      no_chain(p, c, r->span, "this weight joins copies and leaves out those between, which perhaps nothing joins",
+               "a weight of every two neighbours makes them one chain");
   }
 }
 

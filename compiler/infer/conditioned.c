@@ -101,7 +101,7 @@ static Component *counted_chain(Plan *p, Term *a) {
   term_walk(a, see, &s);
   if (!s.edge) return NULL;
   Component *c = p->of_edge[s.edge->edge->id];
-  if (!c->chain || c->chain->may_break || c->edges.at[0]->infer || !all_edges_in(c, a)) return NULL;
+  if (!c->chain || c->edges.at[0]->infer || !all_edges_in(c, a)) return NULL;
   split(p->arena, a, &parts);
   for (uint32_t i = 0; i < parts.n; i++) any |= counts(p, parts.at[i]);
   return any ? c : NULL;
@@ -290,6 +290,20 @@ static Term *rewrite(Plan *p, Model **m, Term *t) {
   r->args = (TermVec){0};
   for (uint32_t i = 0; i < t->args.n; i++) vec_push(p->arena, &r->args, rewrite(p, m, t->args.at[i]));
   return term_finish(r);
+}
+
+typedef struct Pieces { const Plan *p; bool found; } Pieces;
+
+static void see_pieces(const Term *t, void *context) {
+  Pieces *s = context;
+  if (t->kind == TERM_QUERY && t->query == QUERY_SHARE && s->p->of_edge[t->args.at[0]->edge->id]->chain->may_break)
+    s->found = true;
+}
+
+bool plan_asks_of_pieces(const Plan *p) {
+  Pieces s = {p, false};
+  for (uint32_t i = 0; i < p->model->outs.n; i++) term_walk(p->model->outs.at[i]->value, see_pieces, &s);
+  return s.found;
 }
 
 const Model *plan_conditioned(Plan *p) {

@@ -413,10 +413,11 @@ static void refuse_deep(Plan *p) {
   }
 }
 
-static Plan *plan_once(Arena *arena, const Model *m) {
+static Plan *plan_once(Arena *arena, const Model *m, const NoChains *known) {
   Plan *p = NEW(arena, Plan);
   p->arena = arena;
   p->own_edges = m->edges.n;
+  p->known = known;
   p->model = m = split_weights(arena, m);
   p->whole_bytes = (int64_t)1 << 26;
   p->both_ways = 4096;
@@ -442,12 +443,17 @@ static Plan *plan_once(Arena *arena, const Model *m) {
   return p;
 }
 
+static Plan *plan_again(Arena *arena, const Model *m) {
+  Plan *p = plan_once(arena, m, NULL);
+  return p->refusals.n || !p->no_chains.n ? p : plan_once(arena, m, &p->no_chains);
+}
+
 Plan *plan_model(Arena *arena, const Model *m) {
-  Plan *p = plan_once(arena, m);
+  Plan *p = plan_again(arena, m);
   const Model *with = p->refusals.n ? NULL : plan_conditioned(p);
   if (!with) return p;
-  Plan *q = plan_once(arena, with);
-  if (q->refusals.n) return p; /* the queries are refused where they stand */
+  Plan *q = plan_again(arena, with);
+  if (q->refusals.n || plan_asks_of_pieces(q)) return p; /* the queries are refused where they stand */
   q->own_edges = m->edges.n;
   return q;
 }

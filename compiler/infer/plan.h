@@ -129,6 +129,10 @@ struct Component {
 /* wrong: the model asks for what there is not, whoever compiles it. */
 typedef struct Refusal { Span span; const char *text, *hint; bool wrong; } Refusal;
 
+/* A component whose copies weights join along one plate, and yet no chain. */
+typedef struct NoChain { uint32_t edge; Span span; const char *why; } NoChain; /* edge: Edge.id of its first */
+typedef VEC(NoChain) NoChains;
+
 struct Plan {
   Arena *arena;
   const Model *model;
@@ -137,6 +141,8 @@ struct Plan {
   Component **of_edge;          /* by Edge.id */
   VEC(Weight *) free_weights;   /* weights that mention no edge */
   struct Latents *latents;      /* infer/latent.h; NULL: the model has none */
+  NoChains no_chains;           /* found; then the plan is made again, and these are summed as networks */
+  const NoChains *known;        /* those of the plan before; NULL: this is the first */
   Reach **reach_of_weight;      /* by Weight.id; NULL: it mentions no edge, is an End or of a structure */
   int64_t whole_bytes;          /* messages of a chain that take more are computed twice instead of kept; see sweep.c */
   int64_t both_ways; /* numbers from which on messages of few chains go both ways at once, see sweep.c; -1: never */
@@ -147,6 +153,9 @@ void plan_refuse(Plan *p, Span span, const char *text, const char *hint);
 Plan *plan_model(Arena *arena, const Model *m);
 /* The model with chains beside its own for what outputs ask of counts; NULL: they ask nothing of the kind. */
 const Model *plan_conditioned(Plan *p);
+/* Does such a chain fall apart, what is asked joining not all its copies?  A piece of it that has no weight is no matter
+ * of those that are asked about. */
+bool plan_asks_of_pieces(const Plan *p);
 
 /* An elimination tree with the edges of `first` above others where supports allow it, or, `hull`, wherever possible:
  * then an edge of `first` may stand above edges that its support depends on.  NULL: there is none. */
