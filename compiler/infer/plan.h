@@ -153,8 +153,8 @@ void plan_refuse(Plan *p, Span span, const char *text, const char *hint);
 Plan *plan_model(Arena *arena, const Model *m);
 /* The model with chains beside its own for what outputs ask of counts; NULL: they ask nothing of the kind. */
 const Model *plan_conditioned(Plan *p);
-/* Does such a chain fall apart, what is asked joining not all its copies?  A piece of it that has no weight is no matter
- * of those that are asked about. */
+/* Does such a chain fall apart, what is asked joining not all its copies?  A piece that has no weight is no matter of
+ * those that are asked about. */
 bool plan_asks_of_pieces(const Plan *p);
 
 /* An elimination tree with the edges of `first` above others where supports allow it, or, `hull`, wherever possible:
