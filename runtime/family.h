@@ -70,8 +70,8 @@ attn_family_fn attn_rt_top, attn_rt_entmax;
  *
  * Variables of few values, joined by factors of at most 8 of them.
  *   n      variables, groups of factors, names in all factors, cells of all factors, J = that or 0, marginals = the sum
- *          of all numbers of values, held variable (-1: none), its value, ring (0: sums of products, 2: numbers of
- *          values), doubles of work
+ *          of all numbers of values, variables that are held, ring (0: sums of products, 2: numbers of values), doubles
+ *          of work
  *   in[0]  log weights [cells], factor after factor, in C order over the names' values
  *   in[1]  names [names]: variables, -1: the factor is absent, -2: there is no such variable, its value is 0, a
  *          variable twice: its diagonal
@@ -79,15 +79,16 @@ attn_family_fn attn_rt_top, attn_rt_entmax;
  *   in[3]  [groups, 8]: values of each name
  *   in[4]  variables [variables, 3]: values, and two numbers by which orders of elimination are tried; values ~n: a
  *          place for n of them that no variable has, which no factor names
+ *   in[5]  held [held, 2]: variables and their values
  *   sum    out[0] log_p [marginals], variable after variable; out[1] [J] logs of the marginal probabilities of factors'
  *          names; out[2] z[4]: log of the sum of all weights, entropy, - E[log of the factors that are priors], and,
  *          where above the limits of family_network.h, how many cells are needed (else 0; the rest is NaN then);
  *          out[3] [variables]: the log sum of its component, -inf where that has no value with weight, NaN where a
  *          weight is NaN or +inf.  Ring 2: z[0] is the number of values, out[0], out[1], out[3] are NaN
  *   best   out[0] choice[variables]; out[1] z[4], of which z[3] alone is used
- *   draw   one more of n: draws; in[5] u[draws, variables]; out[0] choice[draws, variables]; out[1] as best
+ *   draw   one more of n: draws; in[6] u[draws, variables]; out[0] choice[draws, variables]; out[1] as best
  * Marginals below 1e-308 are -inf.  Time: the cells of all cliques, and those of one row of each a draw.
- * work: 80 variables + 24 groups' factors + 6 names + marginals + 1000, and the tables. */
+ * work: 81 variables + 24 groups' factors + 6 names + marginals + 1000, and the tables. */
 attn_family_fn attn_rt_network_sum, attn_rt_network_best, attn_rt_network_draw;
 
 #endif

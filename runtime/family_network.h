@@ -21,8 +21,8 @@ typedef struct NetworkWork { double *next; int64_t left; bool lacking; } Network
 
 void *attn_rt_network_take(NetworkWork *w, int64_t count, size_t bytes);
 
-/* A network as it is given, and how its variables are put in order.  Variables of fewer than two values, and the one
- * that is held, are in no clique. */
+/* A network as it is given, and how its variables are put in order.  Variables of fewer than two values, and those
+ * that are held, are in no clique. */
 typedef struct NetworkGraph {
   int64_t vars, groups, factors, names;
   const int64_t *group;  /* [groups, 4]: factors, names of each, is it a prior, cells of each */
@@ -30,7 +30,7 @@ typedef struct NetworkGraph {
   const int64_t *scope;  /* names of all factors, -1: the factor is absent, NETWORK_NOBODY: a name without variable */
   const int64_t *var;    /* [vars, 3]: values, two keys; values below 0: see family.h */
   const double *table;   /* of all factors */
-  int64_t held, held_value; /* held -1: none */
+  int64_t *held;         /* [vars] the value that it is held at, -1: it is not; NULL: none is */
   /* order.c */
   int64_t *size;         /* [vars] values; 1: held */
   int64_t *order, *at;   /* variables in the order of their elimination; the inverse */

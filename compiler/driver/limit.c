@@ -193,6 +193,35 @@ static double structure_cost(Limit *l, const Component *c) {
   return 0;
 }
 
+/* Values of all copies of an edge in a network, of one for each value of the outer plates. */
+static double variables(Limit *l, const Component *c) {
+  return copies(l, &c->plates, c->network->outer) * values(l, c->edges.at[0]);
+}
+
+/* How many sums have copies held, for every value of the outer plates. */
+static double held_sums(Limit *l, const Network *net) {
+  double all = 0;
+  for (uint32_t i = 0; i < net->given.n; i++) {
+    double sums = 1;
+    for (uint32_t k = 0; k < net->given.at[i].n; k++) sums *= variables(l, net->given.at[i].of[k]);
+    all += sums;
+  }
+  return all;
+}
+
+/* The joint law of copies that no weight joins has a number for every value of all of them. */
+static bool held_fits(Diags *to, Limit *l, const Network *net, double sums, double outer) {
+  double each = 0;
+  for (uint32_t i = 0; i < net->parts.n; i++) each += variables(l, net->parts.at[i]);
+  if (sums * each * outer <= MOST_JOINT) return true;
+  const Edge *e = net->parts.at[0]->edges.at[0];
+  Diag *d = diag_error(to, e->span, "queries about several copies of '%s' at once keep %.2g numbers; the limit is %.1g",
+                       sym_text(l->in->model->names, e->name), sums * each * outer, MOST_JOINT);
+  diag_hint(to, d, "'infer %s by sample(n = ..)' estimates them from draws of the whole",
+            sym_text(l->in->model->names, e->name));
+  return false;
+}
+
 /* The tables of a network: memory is what ends first. */
 static bool network_fits(Arena *arena, Diags *to, Limit *l, const Plan *p, const Component *c, double *cost) {
   NetworkOrder o;
@@ -200,8 +229,9 @@ static bool network_fits(Arena *arena, Diags *to, Limit *l, const Plan *p, const
   data.array = l->array;
   *cost = 0;
   if (c->network->parts.at[0] != c || !network_order_at(arena, p, c->network, &data, &o)) return true;
-  *cost = o.steps * network_outer_copies(c->network, &l->known);
-  if (o.fits) return true;
+  double outer = network_outer_copies(c->network, &l->known), held = held_sums(l, c->network);
+  *cost = o.steps * outer * (1 + held);
+  if (o.fits) return held_fits(to, l, c->network, held, outer);
   Diag *d = diag_error(to, c->network->span,
                        "the exact sum over these copies joins %lld of them in one clique (%s), %.2g values, and keeps "
                        "%.2g numbers; the limits are %.2g and %.2g",
@@ -284,17 +314,17 @@ static bool subsets_fit(Arena *arena, Diags *to, Limit *l, const Component *c, d
   return false;
 }
 
-/* Then the derivation tells how many nodes are asked for at once. */
-static bool has_structure(const Plan *p) {
+/* Then the derivation tells how many nodes, or copies, are asked for at once. */
+static bool may_hold_some(const Plan *p) {
   for (uint32_t i = 0; i < p->components.n; i++)
-    if (p->components.at[i]->structure) return true;
+    if (p->components.at[i]->structure || p->components.at[i]->network) return true;
   return false;
 }
 
 bool limit_holds(Arena *arena, const Loaded *file, const Inputs *in, double max) {
   Plan *p = plan_model(arena, in->model);
   const Model *m = p->model; /* with what the plan adds to it */
-  if (p->refusals.n || (has_structure(p) && !derive_kernel(arena, p))) return true; /* compiling says why */
+  if (p->refusals.n || (may_hold_some(p) && !derive_kernel(arena, p))) return true; /* compiling says why */
   bool is_default = max == 0;
   if (is_default) max = DEFAULT_LIMIT;
   Diags *to = load_messages(arena, file);

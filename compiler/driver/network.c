@@ -266,7 +266,6 @@ bool network_order_at(Arena *arena, const Plan *p, const Network *net, Known *kn
                     .dims = dims,
                     .scope = l.scope.at,
                     .var = var,
-                    .held = -1,
                     .widest = WIDEST};
   int64_t work = 2000 + 64 * vars + (WIDEST + 40) * (vars + 4) + 24 * factors + 6 * (int64_t)l.scope.n;
   NetworkWork w = {zeros(arena, work, sizeof(double)), work, false};

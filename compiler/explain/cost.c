@@ -242,7 +242,7 @@ static void count_array(Facts *f, const Array *a, const Access *use) {
   if (a->kind == ARRAY_IN && use->is_read[a->id]) f->bytes_read = poly_add(&f->polys, &f->bytes_read, &bytes);
   if (a->kind == ARRAY_OUT) f->bytes_written = poly_add(&f->polys, &f->bytes_written, &bytes);
   if (a->kind == ARRAY_LOCAL) f->row_numbers = poly_add(&f->polys, &f->row_numbers, &n);
-  if (a->kind != ARRAY_TEMP) return;
+  if (a->kind != ARRAY_TEMP || !n.terms.n) return; /* an array of nothing is none */
   f->bytes_kept = poly_add(&f->polys, &f->bytes_kept, &bytes);
   const Let *let = let_of(f, a);
   Val v = use->stored[a->id];

@@ -431,6 +431,7 @@ static const char *kept_along(const char *name) {
     {"table", "log weights of every instance, for all values of what it names"},
     {"joint", "log probabilities of the same"},
     {"state", "the log of the sum over the component of each copy"},
+    {"fixed", "which copies have which value, for each sum"},
     {"named", "the copies that have a prior of their own"},
     {"vars", "the copies of a network, and in which orders they are tried"},
   };

@@ -9,6 +9,7 @@
 
 #include "base/ice.h"
 #include "infer/chain.h"
+#include "infer/network_plan.h"
 #include "infer/context.h"
 #include "model/term.h"
 
@@ -138,8 +139,11 @@ static Kernel *derive_once(Arena *arena, Plan *plan, ChainUse *uses) {
   Derive d = {.arena = arena, .plan = plan, .m = m, .uses = uses};
   build_init(&d.b, arena, sym_text(m->names, m->name));
   d.stage = d.b.k->top;
-  for (uint32_t i = 0; i < plan->components.n; i++)
-    if (plan->components.at[i]->structure) plan->components.at[i]->structure->given.n = 0;
+  for (uint32_t i = 0; i < plan->components.n; i++) {
+    Component *c = plan->components.at[i];
+    if (c->structure) c->structure->given.n = 0;
+    if (c->network) c->network->given.n = 0;
+  }
   for (uint32_t i = 0; i < m->sizes.n; i++) vec_push(arena, &d.b.k->sizes, sym_text(m->names, m->sizes.at[i]->name));
   d.inputs = NEW_ARRAY(arena, Array *, m->inputs.n);
   d.neighbours = NEW_ARRAY(arena, Array *, m->inputs.n);

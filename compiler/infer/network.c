@@ -17,7 +17,9 @@ struct NetworkStages *network_stages(Derive *d) {
 
 /* ---- solving --------------------------------------------------------------------------------------------- */
 
-typedef struct Call { Val held, held_value; bool joint; int64_t ring; } Call;
+typedef struct Call { uint32_t held; bool joint; int64_t ring; } Call; /* held: variables */
+
+enum { NETWORK_INTS = 9, WORK_AT = NETWORK_INTS - 1 };
 
 static void network_ints(Context *x, const Network *net, const NetworkLayout *l, const Call *c, Val *ints) {
   Val all[] = {l->vars,
@@ -26,8 +28,7 @@ static void network_ints(Context *x, const Network *net, const NetworkLayout *l,
                l->all_cells,
                c->joint ? l->all_cells : net_whole(x, 0),
                l->marginals,
-               c->held ? c->held : net_whole(x, -1),
-               c->held_value ? c->held_value : net_whole(x, 0),
+               net_whole(x, c->held),
                net_whole(x, c->ring),
                network_work(x, net, l)};
   memcpy(ints, all, sizeof all);
@@ -84,13 +85,12 @@ static NetworkSolved *solved_of(Derive *d, const Network *net, NetworkSet set) {
   s->state = network_array(d, net, "state", STORE_WIDE, 1, &l.vars);
   b->at = stage_of(d, net->parts.at[0]);
   Plates nest = structure_open(d, net->parts.at[0], net->outer, 2);
-  Val ints[10];
+  Val ints[NETWORK_INTS];
   network_ints(&nest.x, net, &l, &call, ints);
   b->span = net->span;
-  build_solve(
-      b, FAMILY_NETWORK_SUM, net->outer, nest.place,
-      (Array *[]){s->table, shape->names, shape->groups, shape->dims, shape->vars, s->log_p, s->joint, s->z, s->state},
-      ints, ints[9]);
+  Array *arrays[] = {s->table,    shape->names, shape->groups, shape->dims, shape->vars,
+                     shape->held, s->log_p,     s->joint,      s->z,        s->state};
+  build_solve(b, FAMILY_NETWORK_SUM, net->outer, nest.place, arrays, ints, ints[WORK_AT]);
   check_size(&nest.x, net, s->z, nest.place, net->outer);
   structure_close(d, &nest);
   b->at = back;
@@ -151,76 +151,129 @@ Val network_total(Context *x, Copy copy, NetworkSet set, int64_t which) {
   return build_load(B(x), s->z, place);
 }
 
-/* ---- one variable held ----------------------------------------------------------------------------------- */
+/* ---- variables held -------------------------------------------------------------------------------------- */
 
+/* Those of some parts, each any of its copies. */
 typedef struct NetworkGiven {
   const Network *net;
-  uint32_t part, stage;
-  Array *log_p;
+  uint32_t n, part[NETWORK_MAX_NAMES], stage;
+  Array *log_p; /* [copy, value, .., outer plates.., marginals] */
   struct NetworkGiven *next;
 } NetworkGiven;
 
-static Array *leading_array(Derive *d, const Network *net, const char *what, Val a, Val v, Val last) {
-  Array *like = network_array(d, net, what, STORE_WIDE, 1, &last);
-  Val *dims = NEW_ARRAY(d->arena, Val, like->rank + 2);
-  dims[0] = a;
-  dims[1] = v;
-  memcpy(dims + 2, like->dims, like->rank * sizeof *dims);
-  return build_array(&d->b, ARRAY_TEMP, arena_printf(d->arena, "%s.given", like->name), STORE_WIDE, like->rank + 2,
+/* Loops over a copy of each part and its value, then the outer plates; place has all of them. */
+typedef struct HeldNest { Loop **loops; Val *place; Plates plates; uint32_t n; } HeldNest;
+
+static HeldNest open_held(Derive *d, const NetworkGiven *g, const NetworkLayout *l, uint32_t room) {
+  Builder *b = &d->b;
+  HeldNest nest = {.loops = NEW_ARRAY(d->arena, Loop *, 2 * g->n),
+                   .place = NEW_ARRAY(d->arena, Val, 2 * g->n + g->net->outer + room)};
+  for (uint32_t k = 0; k < g->n; k++)
+    for (uint32_t i = 0; i < 2; i++) {
+      Val end = i ? l->values[g->part[k]] : l->copies[g->part[k]];
+      nest.loops[nest.n] = build_open(b, LOOP_PAR, build_int(b, 0), end);
+      nest.place[nest.n] = nest.loops[nest.n]->index;
+      nest.n++;
+    }
+  nest.plates = structure_open(d, g->net->parts.at[0], g->net->outer, 2);
+  memcpy(nest.place + nest.n, nest.plates.place, g->net->outer * sizeof *nest.place);
+  return nest;
+}
+
+static void close_held(Derive *d, HeldNest *nest) {
+  structure_close(d, &nest->plates);
+  while (nest->n) build_close(&d->b, nest->loops[--nest->n]);
+}
+
+static Array *held_array(Derive *d, const NetworkGiven *g, const NetworkLayout *l, const char *what, StoreType elem,
+                         uint32_t rank, const Val *last) {
+  Array *like = network_array(d, g->net, what, elem, rank, last);
+  Val *dims = NEW_ARRAY(d->arena, Val, like->rank + 2 * g->n);
+  for (uint32_t k = 0; k < g->n; k++) dims[2 * k] = l->copies[g->part[k]], dims[2 * k + 1] = l->values[g->part[k]];
+  memcpy(dims + 2 * g->n, like->dims, like->rank * sizeof *dims);
+  return build_array(&d->b, ARRAY_TEMP, arena_printf(d->arena, "%s.given", like->name), elem, like->rank + 2 * g->n,
                      dims);
 }
 
-/* All marginals given every value of every copy of a part: [copy, value, outer plates.., marginals]. */
-static Array *given_of(Derive *d, const Network *net, uint32_t part) {
-  struct NetworkStages *st = network_stages(d);
-  uint32_t stage = stage_number(d, net->parts.at[0]);
-  for (NetworkGiven *g = st->given; g; g = g->next)
-    if (g->net == net && g->part == part && g->stage == stage) return g->log_p;
+/* Which variables are held, and at what. */
+static void fill_held(Derive *d, const NetworkGiven *g, const NetworkLayout *l, Array *held) {
   Builder *b = &d->b;
+  HeldNest nest = open_held(d, g, l, 2);
+  Val *last = nest.place + nest.n + g->net->outer;
+  for (uint32_t k = 0; k < g->n; k++) {
+    last[0] = build_int(b, k), last[1] = build_int(b, 0);
+    build_store(b, held, build_2(b, IR_ADD, l->var[g->part[k]], nest.place[2 * k]), nest.place);
+    last[1] = build_int(b, 1);
+    build_store(b, held, nest.place[2 * k + 1], nest.place);
+  }
+  close_held(d, &nest);
+}
+
+/* All marginals given every value of every copy of the parts. */
+static void given_stage(Derive *d, NetworkGiven *g) {
+  Builder *b = &d->b;
+  const Network *net = g->net;
   Region *back = b->at;
   NetworkSolved *s = solved_of(d, net, NETWORK_ALL);
   NetworkShape *shape = network_shape(d, net);
   b->at = b->k->top;
   NetworkLayout l = network_layout(d, net);
   Context top = {.d = d};
-  NetworkGiven *g = NEW(d->arena, NetworkGiven);
-  *g = (NetworkGiven){net, part, stage, NULL, st->given};
-  st->given = g;
-  Val none = net_whole(&top, 0), four = net_whole(&top, 4);
-  g->log_p = leading_array(d, net, "log_p", l.copies[part], l.values[part], l.marginals);
-  Array *joint = leading_array(d, net, "joint", l.copies[part], l.values[part], none);
-  Array *z = leading_array(d, net, "z", l.copies[part], l.values[part], four);
-  Array *state = leading_array(d, net, "state", l.copies[part], l.values[part], l.vars);
+  Val none = net_whole(&top, 0), four = net_whole(&top, 4), pairs[] = {net_whole(&top, g->n), net_whole(&top, 2)};
+  g->log_p = held_array(d, g, &l, "log_p", STORE_WIDE, 1, &l.marginals);
+  Array *joint = held_array(d, g, &l, "joint", STORE_WIDE, 1, &none);
+  Array *z = held_array(d, g, &l, "z", STORE_WIDE, 1, &four);
+  Array *state = held_array(d, g, &l, "state", STORE_WIDE, 1, &l.vars);
+  Array *held = held_array(d, g, &l, "fixed", STORE_INT, 2, pairs);
   b->at = stage_of(d, net->parts.at[0]);
-  Loop *copy = build_open(b, LOOP_PAR, net_whole(&top, 0), l.copies[part]);
-  Loop *value = build_open(b, LOOP_PAR, net_whole(&top, 0), l.values[part]);
-  Plates nest = structure_open(d, net->parts.at[0], net->outer, 3);
-  Val at[16] = {copy->index, value->index};
-  memcpy(at + 2, nest.place, net->outer * sizeof *at);
-  Call call = {net_add(&nest.x, l.var[part], copy->index), value->index, false, 0};
-  Val ints[10];
-  network_ints(&nest.x, net, &l, &call, ints);
+  fill_held(d, g, &l, held);
+  HeldNest nest = open_held(d, g, &l, 0);
+  Call call = {.held = g->n};
+  Val ints[NETWORK_INTS];
+  network_ints(&nest.plates.x, net, &l, &call, ints);
   b->span = net->span;
-  build_solve(b, FAMILY_NETWORK_SUM, net->outer + 2, at,
-              (Array *[]){s->table, shape->names, shape->groups, shape->dims, shape->vars, g->log_p, joint, z, state},
-              ints, ints[9]);
-  structure_close(d, &nest);
-  build_close(b, value);
-  build_close(b, copy);
+  Array *arrays[] = {s->table, shape->names, shape->groups, shape->dims, shape->vars, held, g->log_p, joint, z, state};
+  build_solve(b, FAMILY_NETWORK_SUM, net->outer + 2 * g->n, nest.place, arrays, ints, ints[WORK_AT]);
+  close_held(d, &nest);
   b->at = back;
+}
+
+/* What the limits of memory and time look at. */
+static void note_given(Derive *d, const NetworkGiven *g) {
+  Network *net = (Network *)g->net;
+  NetworkJoint joint = {.n = g->n};
+  for (uint32_t k = 0; k < g->n; k++) joint.of[k] = net->parts.at[g->part[k]];
+  vec_push(d->arena, &net->given, joint);
+}
+
+static Array *given_of(Derive *d, const NetworkGiven *like) {
+  struct NetworkStages *st = network_stages(d);
+  for (NetworkGiven *g = st->given; g; g = g->next)
+    if (g->net == like->net && g->stage == like->stage && g->n == like->n &&
+        !memcmp(g->part, like->part, g->n * sizeof *g->part))
+      return g->log_p;
+  NetworkGiven *g = NEW(d->arena, NetworkGiven);
+  *g = *like;
+  g->next = st->given;
+  st->given = g;
+  note_given(d, g);
+  given_stage(d, g);
   return g->log_p;
 }
 
-Val network_given(Context *x, Copy a, Val held, Copy b, Choice value) {
-  const Network *net = a.c->network;
-  Array *log_p = given_of(x->d, net, network_part(net, a.c));
+Val network_given(Context *x, uint32_t n, const NetworkHeld *held, Copy b, Choice value) {
+  const Network *net = b.c->network;
+  NetworkGiven like = {.net = net, .n = n, .stage = stage_number(x->d, net->parts.at[0])};
   NetworkLayout l = network_layout(x->d, net);
-  Val *outer = outer_place(x, b, net->outer), *place = NEW_ARRAY(x->d->arena, Val, net->outer + 3);
-  place[0] = network_flat(x, a);
-  place[1] = held;
-  memcpy(place + 2, outer, net->outer * sizeof *place);
-  place[net->outer + 2] = marginal_place(x, &l, b, value);
-  return build_load(B(x), log_p, place);
+  Val *outer = outer_place(x, b, net->outer), *place = NEW_ARRAY(x->d->arena, Val, net->outer + 2 * n + 1);
+  for (uint32_t k = 0; k < n; k++) {
+    like.part[k] = network_part(net, held[k].copy.c);
+    place[2 * k] = network_flat(x, held[k].copy);
+    place[2 * k + 1] = network_number(x, held[k].copy.c, held[k].value);
+  }
+  memcpy(place + 2 * n, outer, net->outer * sizeof *place);
+  place[net->outer + 2 * n] = marginal_place(x, &l, b, value);
+  return build_load(B(x), given_of(x->d, &like), place);
 }
 
 /* ---- picks ----------------------------------------------------------------------------------------------- */
@@ -228,12 +281,13 @@ Val network_given(Context *x, Copy a, Val held, Copy b, Choice value) {
 void network_pick_stage(Context *x, const Network *net, Val draws, Val *at, Array *u, Array *choice, Array *z) {
   NetworkLayout l = network_layout(x->d, net);
   NetworkShape *shape = network_shape(x->d, net);
-  Val ints[11] = {0};
+  Val ints[NETWORK_INTS + 1] = {0};
   network_ints(x, net, &l, &(Call){0}, ints);
-  Val work = ints[9];
-  ints[10] = draws;
-  Array *all[8] = {weighed(x->d, net, NETWORK_ALL)->table, shape->names, shape->groups, shape->dims, shape->vars};
-  uint32_t k = 5;
+  Val work = ints[WORK_AT];
+  ints[NETWORK_INTS] = draws;
+  Array *all[9] = {
+      weighed(x->d, net, NETWORK_ALL)->table, shape->names, shape->groups, shape->dims, shape->vars, shape->held};
+  uint32_t k = 6;
   if (u) all[k++] = u;
   all[k++] = choice;
   all[k] = z;

@@ -44,8 +44,9 @@ Val network_state(Context *x, Copy copy, NetworkSet set); /* log sum of the copy
 /* NaN where a normaliser that posteriors do without is no number, else 0 (network_table.c). */
 Val network_lost(Context *x, Copy copy);
 Val network_total(Context *x, Copy copy, NetworkSet set, int64_t which); /* z of runtime/family.h */
-/* log p of a value of `b`, given that `a` has the value of number `held`. */
-Val network_given(Context *x, Copy a, Val held, Copy b, Choice value);
+typedef struct NetworkHeld { Copy copy; Choice value; } NetworkHeld;
+/* log p of a value of `b`, given those of n others. */
+Val network_given(Context *x, uint32_t n, const NetworkHeld *held, Copy b, Choice value);
 /* The solve of the heaviest value, or of the draws whose numbers u holds, at the outer plates' places `at`. */
 void network_pick_stage(Context *x, const Network *net, Val draws, Val *at, Array *u, Array *choice, Array *z);
 void network_prepare(Derive *d, const Network *net); /* what the stage reads is there before it is opened */

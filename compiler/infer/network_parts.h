@@ -26,6 +26,7 @@ Val net_times(Context *x, Val a, Val b); /* a b for 0 <= a, b, at most NETWORK_E
 typedef struct NetworkShape {
   const Network *net;
   Array *names, *groups, *dims, *vars, **named;
+  Array *held; /* of no variable */
   struct NetworkShape *next;
 } NetworkShape;
 

@@ -26,11 +26,15 @@ typedef struct Group {
 /* Of an index that data end: how many values it has at most (room.c). */
 typedef struct IndexRoom { const Index *index; TermVec room; } IndexRoom;
 
+/* Copies that are given at once: any of these edges'. */
+typedef struct NetworkJoint { uint32_t n; const Component *of[NETWORK_MAX_NAMES]; } NetworkJoint;
+
 struct Network {
   VEC(Component *) parts; /* one an edge, in order of declaration */
   VEC(Group *) groups;
   VEC(IndexRoom) rooms;
   uint32_t outer; /* how many plates */
+  VEC(NetworkJoint) given; /* filled by the derivation: one for each stage of sums with copies held */
   Span span;      /* of the weight that makes it more than a chain, */
   const char *why; /* and what that does */
 };

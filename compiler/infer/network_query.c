@@ -1,7 +1,7 @@
 /* network_query: what is asked of a network.
  *
  *   p(one copy), p(copies that an instance of a weight names)     marginals of the stage, the rest summed out
- *   p(any two copies)     p(a) p(b | a), the latter from one more sum for every value of every copy of a's edge
+ *   p(any copies)         p(a) p(b | a) p(c | a, b) .., from one more sum for all values of what is given
  *   entropy, kl           of all copies from the stage; of some by the chain rule
  *   log Z, count          the stage's total */
 #include "infer/arith.h"
@@ -193,11 +193,17 @@ static Val named_together(Context *x, Copy copy, const Evidence *v, Val *ok) {
   return 0;
 }
 
-static Val law_of_two(Context *x, const Evidence *v) {
-  const Found *a = &v->list[1], *b = &v->list[0];
-  Val own = network_marginal(x, (Copy){a->c, a->at}, NETWORK_ALL, a->value);
-  Val given = network_given(x, (Copy){a->c, a->at}, network_number(x, a->c, a->value), (Copy){b->c, b->at}, b->value);
-  return build_2(B(x), IR_LOGMUL, own, given);
+static Val by_chain_rule(Context *x, const Evidence *v) {
+  NetworkHeld held[NETWORK_MAX_NAMES];
+  Val log_p = 0;
+  for (uint32_t k = 0; k < v->n; k++) {
+    const Found *f = &v->list[v->n - 1 - k];
+    Copy copy = {f->c, f->at};
+    Val own = k ? network_given(x, k, held, copy, f->value) : network_marginal(x, copy, NETWORK_ALL, f->value);
+    log_p = log_p ? build_2(B(x), IR_LOGMUL, log_p, own) : own;
+    held[k] = (NetworkHeld){copy, f->value};
+  }
+  return log_p;
 }
 
 Val network_log(Context *x, Copy copy) {
@@ -206,11 +212,8 @@ Val network_log(Context *x, Copy copy) {
   if (v.n == 1) return network_marginal(x, (Copy){v.list[0].c, v.list[0].at}, NETWORK_ALL, v.list[0].value);
   Val ok = 0, joint = named_together(x, copy, &v, &ok);
   if (joint && !ok) return joint;
-  if (v.n == 2) {
-    Val pair = law_of_two(x, &v);
-    return joint ? build_select(B(x), ok, joint, pair) : pair;
-  }
-  return refuse_query(x, B(x)->span, "this function of three or more copies that no weight joins is not compiled yet");
+  Val any = by_chain_rule(x, &v);
+  return joint ? build_select(B(x), ok, joint, any) : any;
 }
 
 Val network_status(Context *x, Copy copy) {

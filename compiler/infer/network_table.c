@@ -342,6 +342,14 @@ static void fill_vars(Derive *d, const Network *net, const NetworkLayout *l, uin
   }
 }
 
+/* What a solve reads is filled, if there is nothing in it. */
+static void fill_none(Derive *d, Array *a) {
+  Builder *b = &d->b;
+  Loop *l = build_open(b, LOOP_PAR, build_int(b, 0), build_int(b, 0));
+  build_store(b, a, build_int(b, -1), (Val[]){l->index, build_int(b, 0)});
+  build_close(b, l);
+}
+
 NetworkShape *network_shape(Derive *d, const Network *net) {
   struct NetworkStages *st = network_stages(d);
   for (NetworkShape *s = st->shapes; s; s = s->next)
@@ -361,6 +369,9 @@ NetworkShape *network_shape(Derive *d, const Network *net) {
                         (Val[]){net_whole(&top, net->groups.n), net_whole(&top, NETWORK_MAX_NAMES)});
   uint32_t outer = network_is_ended(net) ? net->outer : 0; /* else they all have the same */
   s->vars = structure_array(d, net->parts.at[0], "vars", STORE_INT, outer, 2, (Val[]){l.vars, net_whole(&top, 3)});
+  s->held = build_array(&d->b, ARRAY_TEMP, arena_printf(d->arena, "held%u", d->b.k->arrays.n), STORE_INT, 2,
+                        (Val[]){net_whole(&top, 0), net_whole(&top, 2)});
+  fill_none(d, s->held);
   fill_absent(d, net, &l, s->names);
   for (uint32_t k = 0; k < net->groups.n; k++) fill_names(d, net, &l, k, s->names);
   fill_groups(d, net, &l, s->groups, s->dims);

@@ -99,7 +99,7 @@ static Val table_cells(Context *x, const Network *net, const NetworkLayout *l) {
 Val network_work(Context *x, const Network *net, const NetworkLayout *l) {
   Val factors = net_whole(x, 0);
   for (uint32_t k = 0; k < net->groups.n; k++) factors = net_add(x, factors, l->instances[k]);
-  Val linear = net_add(x, net_times(x, l->vars, net_whole(x, 80)), net_times(x, factors, net_whole(x, 24)));
+  Val linear = net_add(x, net_times(x, l->vars, net_whole(x, 81)), net_times(x, factors, net_whole(x, 24)));
   linear = net_add(x, linear, net_add(x, net_times(x, l->all_names, net_whole(x, 6)), l->marginals));
   return net_add(x, net_add(x, linear, table_cells(x, net, l)), net_whole(x, 1000));
 }

@@ -129,14 +129,14 @@ static void pass_down(Down *d, int64_t v, const NetworkSource *source, const int
   }
 }
 
-/* A variable that is in no clique has one value: its own, or the one that is held. */
+/* A variable that is in no clique has one value: its own, or that at which it is held. */
 static void own_marginal(Down *d, int64_t v) {
   NetworkSums *s = d->s;
   int64_t rows = attn_rt_network_separator(s, v), own = s->net.size[v];
   double *to = d->log_p + d->place[v];
   if (network_is_place(&s->net, v)) return;
-  if (v == s->net.held) {
-    to[s->net.held_value] = 1;
+  if (s->net.held[v] >= 0) {
+    to[s->net.held[v]] = 1;
     return;
   }
   for (int64_t r = 0; r < rows; r++)

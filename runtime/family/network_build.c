@@ -74,6 +74,11 @@ static void place_messages(NetworkSums *s, int32_t *used) {
     }
 }
 
+static void hold(NetworkGraph *net, int64_t n, const int64_t *held) {
+  for (int64_t v = 0; v < net->vars; v++) net->held[v] = -1;
+  for (int64_t k = 0; k < n; k++) net->held[held[2 * k]] = held[2 * k + 1];
+}
+
 bool attn_rt_network_prepare(NetworkSums *s, NetworkRing ring, const int64_t *n, const void *const *in,
                              NetworkWork *work, double *over) {
   NetworkGraph *net = &s->net;
@@ -85,9 +90,7 @@ bool attn_rt_network_prepare(NetworkSums *s, NetworkRing ring, const int64_t *n,
                         .scope = in[1],
                         .group = in[2],
                         .dims = in[3],
-                        .var = in[4],
-                        .held = n[N_HELD],
-                        .held_value = n[N_HELD_VALUE]};
+                        .var = in[4]};
   for (int64_t g = 0; g < net->groups; g++) net->factors += net->group[4 * g];
   s->component = attn_rt_network_take(work, net->vars, sizeof *s->component);
   s->total = attn_rt_network_take(work, net->vars, sizeof *s->total);
@@ -96,8 +99,10 @@ bool attn_rt_network_prepare(NetworkSums *s, NetworkRing ring, const int64_t *n,
   s->table = attn_rt_network_take(work, net->vars, sizeof *s->table);
   s->of_var = attn_rt_network_take(work, net->vars, sizeof *s->of_var);
   s->source = attn_rt_network_take(work, net->factors + net->vars, sizeof *s->source);
+  net->held = attn_rt_network_take(work, net->vars, sizeof *net->held);
   *over = INFINITY;
   if (work->lacking) return false;
+  hold(net, n[N_HELD], in[5]);
   bool ordered = attn_rt_network_order(net, work);
   *over = net->kept > net->cells ? net->kept : net->cells;
   if (!ordered) return false;

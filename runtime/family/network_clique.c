@@ -21,7 +21,7 @@ void attn_rt_network_leave(NetworkSums *s, int64_t v) {
 /* A variable that a factor names twice moves along both of its dimensions: the diagonal. */
 static void view_name(const NetworkSums *s, NetworkView *view, int64_t var, int64_t stride) {
   if (var < 0) return; /* its value is 0 */
-  if (var == s->net.held) view->start += stride * s->net.held_value;
+  if (s->net.held[var] >= 0) view->start += stride * s->net.held[var];
   else if (s->slot[var] >= 0) view->stride[s->slot[var]] += stride;
 }
 

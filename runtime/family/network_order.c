@@ -382,7 +382,10 @@ bool attn_rt_network_order(NetworkGraph *net, NetworkWork *work) {
   net->member = attn_rt_network_take(work, n * NETWORK_MAX_CLIQUE, sizeof *net->member);
   int64_t *order = attn_rt_network_take(work, n, sizeof *order);
   if (work->lacking || !prepare(&g, net, work)) return false;
-  for (int64_t v = 0; v < n; v++) net->size[v] = v == net->held || network_is_place(net, v) ? 1 : net->var[3 * v];
+  for (int64_t v = 0; v < n; v++) {
+    bool held = net->held && net->held[v] >= 0;
+    net->size[v] = held || network_is_place(net, v) ? 1 : net->var[3 * v];
+  }
   int32_t *in_clique = attn_rt_network_take(work, g.widest + 2, sizeof *in_clique);
   if (!in_clique) return false;
   Tally best = {.steps = INFINITY, .fits = false, .in_clique = net->in_clique};

@@ -52,7 +52,7 @@ static void pick_all(NetworkSums *s, const double *u, const double *tolerance, i
     bool ties = false;
     if (u) pick[v] = draw_from(s->psi, s->net.size[v], u[v]);
     else pick[v] = heaviest(s->psi, s->net.size[v], tolerance[s->component[v]], &ties);
-    if (v == s->net.held) pick[v] = s->net.held_value;
+    if (s->net.held[v] >= 0) pick[v] = s->net.held[v];
     if (ties && tied) *tied = true;
   }
 }
@@ -61,7 +61,7 @@ void attn_rt_network_draw(const int64_t *n, const void *const *in, void *const *
   NetworkWork w = {work, n[N_WORK], false};
   NetworkSums s;
   int64_t *choice = out[0];
-  const double *u = in[5];
+  const double *u = in[6];
   double *z = out[1];
   memset(z, 0, 4 * sizeof *z);
   for (int64_t k = 0; k < n[N_DRAWS] * n[N_VARS]; k++) choice[k] = FAMILY_EMPTY;

@@ -5,7 +5,7 @@
 #include "family_network.h"
 
 /* The ints of a routine, in order; N_DRAWS: of draws alone. */
-enum { N_VARS, N_GROUPS, N_NAMES, N_CELLS, N_JOINT, N_MARGINALS, N_HELD, N_HELD_VALUE, N_RING, N_WORK, N_DRAWS };
+enum { N_VARS, N_GROUPS, N_NAMES, N_CELLS, N_JOINT, N_MARGINALS, N_HELD, N_RING, N_WORK, N_DRAWS };
 
 typedef enum { NETWORK_SUM, NETWORK_MAX, NETWORK_COUNT } NetworkRing;
 

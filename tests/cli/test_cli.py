@@ -453,6 +453,17 @@ class Inputs(Cli):
         near = self.file("near.attn", fixed.replace("FAMILY", "permutation").replace("  out", "  infer up by sinkhorn(steps = 3)\n  out"))
         self.fails("run", near, "s=random", "N=10", says=(r"near\.attn:6:28", "no joint law of nodes"))
 
+    def test_cost_of_copies_at_once(self):
+        """Of a network, that no weight names together: a sum for all values of all but one."""
+        text = "model m(M) {\n  data u: [M, M]\n  for i in M, j in M { edge a in bit; potential exp(u[i, j] * a) }\n"
+        text += "  for i in 1..M, j in M { potential exp(a[i, j] * a[i - 1, j]) }\n"
+        text += "  for i in M, j in 1..M { potential exp(a[i, j] * a[i, j - 1]) }\n"
+        text += "  out p = P[a[0, 0] == 1 and a[M - 1, M - 1] == 1 and a[M - 1, 0] == 0]\n}\n"
+        path = self.file("m.attn", text)
+        self.attn("run", path, "u=random", "M=3")
+        self.fails("run", path, "u=random", "M=3", "--max-cost=1e4", says=(r"m\.attn:3:", "'a'", r"1e\+04"))
+        self.fails("run", path, "u=random", "M=16", "--max-cost=1e30", says=(r"m\.attn:3:", "several copies of 'a' at once", r"1\.3e\+08"))
+
     def test_three_copies_of_a_chain(self):
         """Past and future are independent given a copy only where it is all that the next step knows."""
         text = "model m(T, L) {\n  data u: [T, L], w: [L, L]\n  for t in T { edge c in L; potential exp(u[t, c]) }\n"

@@ -183,10 +183,13 @@ static const char *joint(Gen *g, const Made *e, const char *a, const Made *f, co
 }
 
 static const char *of_pair(Gen *g, const Made *e, const char *a, const Made *f, const char *b) {
-  switch (below(g, 4)) {
+  const char *third = g->ragged ? a : copy_at(g, e, "0", "0");
+  switch (below(g, 6)) {
   case 0: return TEXT(g, "P[%s]", relation(g, a, b));
   case 1: return TEXT(g, "entropy(%s, %s)", a, b);
   case 2: return TEXT(g, "E[x_%c[%s] + x_%c[%s]]", e->size, a, f->size, b);
+  case 3: return TEXT(g, "E[%s * x_%c[%s]]", of_two(g, e, a, f, b), e->size, third);
+  case 4: return TEXT(g, "entropy(%s, %s, %s)", a, third, b);
   default: return TEXT(g, "E[%s * x_%c[%s]]", of_two(g, e, a, f, b), e->size, a);
   }
 }
