@@ -455,14 +455,14 @@ class Inputs(Cli):
 
     def test_cost_of_copies_at_once(self):
         """Of a network, that no weight names together: a sum for all values of all but one."""
-        text = "model m(M) {\n  data u: [M, M]\n  for i in M, j in M { edge a in bit; potential exp(u[i, j] * a) }\n"
-        text += "  for i in 1..M, j in M { potential exp(a[i, j] * a[i - 1, j]) }\n"
-        text += "  for i in M, j in 1..M { potential exp(a[i, j] * a[i, j - 1]) }\n"
-        text += "  out p = P[a[0, 0] == 1 and a[M - 1, M - 1] == 1 and a[M - 1, 0] == 0]\n}\n"
-        path = self.file("m.attn", text)
-        self.attn("run", path, "u=random", "M=3")
-        self.fails("run", path, "u=random", "M=3", "--max-cost=1e4", says=(r"m\.attn:3:", "'a'", r"1e\+04"))
-        self.fails("run", path, "u=random", "M=16", "--max-cost=1e30", says=(r"m\.attn:3:", "several copies of 'a' at once", r"1\.3e\+08"))
+        text = "model m(M, N) {\n  data u: [M, N]\n  for i in M, j in N { edge a in bit; potential exp(u[i, j] * a) }\n"
+        text += "  for i in 1..M, j in N { potential exp(a[i, j] * a[i - 1, j]) }\n"
+        text += "  for i in M, j in 1..N { potential exp(a[i, j] * a[i, j - 1]) }\n"
+        text += "  out p = P[a[0, 0] == 1 and a[M - 1, N - 1] == 1 and a[M - 1, 0] == 0]\n}\n"
+        base = ["run", self.file("m.attn", text), "u=random", "N=2"]
+        self.attn(*base, "M=3")
+        self.fails(*base, "M=3", "--max-cost=1e3", says=(r"m\.attn:3:", "'a'", r"1e\+03"))
+        self.fails(*base, "M=1000", "--max-cost=1e30", says=(r"m\.attn:3:", "several copies of 'a' at once", r"6\.4e\+10"))
 
     def test_three_copies_of_a_chain(self):
         """Past and future are independent given a copy only where it is all that the next step knows."""
