@@ -76,7 +76,7 @@ static bool derive(Build *b) {
   if (!k) return false;
   b->options = (BackOptions){.f64 = o->f64,
                              .cpu = o->cpu,
-                             .optimise = true,
+                             .optimise = !o->no_optimise,
                              .tile = !o->no_tiles,
                              .triple = o->target,
                              .sizes = fixed_sizes(b, k)};

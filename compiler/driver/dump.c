@@ -45,7 +45,7 @@ static int dump_syntax(Driver *d) {
 
 static int dump_kernel(Driver *d, const Kernel *k, const char *after) {
   const char *why = "";
-  BackOptions options = {.f64 = d->options.f64, .cpu = d->options.cpu, .optimise = true, .tile = !d->options.no_tiles};
+  BackOptions options = execute_back_options(&d->options);
   const Kernel *at = k;
   PassOptions passes = {.reassociate = d->options.reassociate};
   for (uint32_t i = 0; i < FORM_COUNT; i++) {

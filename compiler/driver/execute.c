@@ -28,8 +28,8 @@ Kernel *execute_derive(Arena *arena, const Loaded *l, const Model *m, const Opti
 }
 
 BackOptions execute_back_options(const Options *o) {
-  return (BackOptions){.f64 = o->f64, .cpu = o->cpu, .optimise = true, .tile = !o->no_tiles, .sanitize = o->sanitize,
-                       .cache = o->sanitize ? NULL : o->cache};
+  return (BackOptions){.f64 = o->f64, .cpu = o->cpu, .optimise = !o->no_optimise, .tile = !o->no_tiles,
+                       .sanitize = o->sanitize, .cache = o->sanitize ? NULL : o->cache};
 }
 
 /* By place in Kernel.sizes, of which the model's come first. */

@@ -41,6 +41,7 @@ static const OptionHelp OPTION_HELP[] = {
     {OPTION_MAX_MEMORY, "--max-memory=GIB", "that the compiler itself may take (default 0.625)"},
     {OPTION_NO_CACHE, "--no-cache", "do not keep or use compiled kernels"},
     {OPTION_NO_TILES, "--no-tiles", "scalar code alone, also where a stream could run on register tiles"},
+    {OPTION_NO_OPTIMISE, "--no-optimise", "no optimisations by LLVM: compiled in a fraction of the time, and slower"},
     {OPTION_REASSOCIATE, "--reassociate=MODE",
      "sums of products in another order: auto (by cost), never, or always, in short parts, for tests"},
     {OPTION_TIME, "--time", "print compile and run times on stderr"},

@@ -79,6 +79,8 @@ static bool set_time(Options *o, const char *v) { return !v && (o->time = true);
 static bool set_check(Options *o, const char *v) { return !v && (o->check = true); }
 static bool set_no_cache(Options *o, const char *v) { return !v && (o->no_cache = true); }
 
+static bool set_no_optimise(Options *o, const char *v) { return !v && (o->no_optimise = true); }
+
 static bool set_no_tiles(Options *o, const char *v) { return !v && (o->no_tiles = true); }
 
 #if ATTN_ASAN
@@ -108,6 +110,7 @@ static const Option OPTIONS[] = {
   {"--max-cost", OPTION_MAX_COST, read_max_cost, "a positive number"},
   {"--max-memory", OPTION_MAX_MEMORY, read_max_memory, "a positive number of GiB"},
   {"--no-cache", OPTION_NO_CACHE, set_no_cache, NULL},
+  {"--no-optimise", OPTION_NO_OPTIMISE, set_no_optimise, NULL},
   {"--no-tiles", OPTION_NO_TILES, set_no_tiles, NULL},
   {"--precision", OPTION_PRECISION, read_precision, "f32 or f64"},
   {"--reassociate", OPTION_REASSOCIATE, read_reassociate, "auto, always or never"},

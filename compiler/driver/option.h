@@ -23,6 +23,7 @@ typedef struct Options {
   Reassociate reassociate; /* when sums are taken in another order */
   bool help;           /* --help or -h: say what the verb takes, and do nothing */
   bool no_tiles;       /* scalar code alone */
+  bool no_optimise;    /* code as it is emitted: compiled in a fraction of the time, and slower */
   bool sanitize;       /* of builds with AddressSanitizer: kernels with it too */
   bool has_precision;  /* --precision was given */
   int threads;         /* 0: all cores */
@@ -54,11 +55,13 @@ enum {
   OPTION_REASSOCIATE = 1 << 16,
   OPTION_SANITIZE = 1 << 17,
   OPTION_MAX_MEMORY = 1 << 18,
+  OPTION_NO_OPTIMISE = 1 << 21,
   OPTION_ARRAYS = 1 << 19, /* no option: the verb holds arrays, and only what it compiles is bounded */
   OPTION_OF_ALL = 1 << 20, /* every verb takes it */
   /* common to all verbs, so that one list of options serves them all */
   OPTIONS_BUILD = OPTION_CPU | OPTION_TIME | OPTION_PRECISION | OPTION_NO_CACHE | OPTION_THREADS | OPTION_SEED |
-                  OPTION_MAX_COST | OPTION_MAX_MEMORY | OPTION_NO_TILES | OPTION_REASSOCIATE | OPTION_SANITIZE,
+                  OPTION_MAX_COST | OPTION_MAX_MEMORY | OPTION_NO_TILES | OPTION_NO_OPTIMISE | OPTION_REASSOCIATE |
+                  OPTION_SANITIZE,
 };
 
 /* STATUS_DONE, or STATUS_USAGE after a message.  `allowed`: the OPTION bits of the verb. */

@@ -1032,6 +1032,16 @@ class Descriptions(Cli):
         self.fails("compile", path, "-o", "no/such/stem", says="no/such")
         self.fails("compile", path, "Z=3", "-o", "stem", says="Z")
 
+    def test_no_optimise(self):
+        """Other code, the same numbers."""
+        path = self.file("a.attn", ATTENTION)
+        shown = [self.attn("dump", "--after=asm", path, *option).stdout for option in ((), ("--no-optimise",))]
+        self.assertNotEqual(*shown)
+        for stem, option in (("plain", ()), ("slow", ("--no-optimise",))):
+            self.attn("compile", path, "--emit=asm", "-o", stem, *option)
+        self.assertNotEqual(self.path("plain.s").read_text(), self.path("slow.s").read_text())
+        self.attn("verify", path, "--trials=3", "--no-optimise")
+
 
 class Ranges(Cli):
     def test_bounds_of_any_size(self):
@@ -1041,7 +1051,7 @@ class Ranges(Cli):
         least, most = -2 ** 63, 2 ** 63 - 1
         bounds = dict(lo=[most, 0, most, 2 ** 62, most], hi=[least, 2, most, -2 ** 62, 0])
         words = [self.save(n, np.array(b, "i8")) for n, b in bounds.items()] + [self.save("s", np.arange(1.0, 7))]
-        for option in ("--precision=f32", "--precision=f64", "--no-tiles"):
+        for option in ("--precision=f32", "--precision=f64", "--no-tiles", "--no-optimise"):
             self.attn("run", self.file("m.attn", text), *words, option, "-o", "o/")
             for name, want in dict(n=[0, 2, 0, 0, 0], z=[0, 3, 0, 0, 0], m=[-1, 1, -1, -1, -1]).items():
                 self.assertEqual(np.load(self.path("o") / f"{name}.npy").tolist(), want, (name, option))

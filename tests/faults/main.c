@@ -22,7 +22,7 @@
 
 /* A sanitizer that finds something ends with a status that is nobody else's. */
 const char *__asan_default_options(void);
-const char *__asan_default_options(void) { return "exitcode=99"; }
+const char *__asan_default_options(void) { return "exitcode=99:quarantine_size_mb=16:malloc_context_size=8"; }
 
 int attn_main(int argc, char **argv); /* main of the command */
 

@@ -195,7 +195,7 @@ def host_levels():
 def plans(b, a):
     """Plans of one model; broad: for every level of the processor too."""
     native = [] if is_broad(b.name, a) else ["--target-cpu=native"]
-    reference = b.compile("f64", "--precision=f64", "--no-tiles", "--target-cpu=native")
+    reference = b.compile("f64", "--precision=f64", "--no-tiles", "--no-optimise", "--target-cpu=native")
     kernels = {"tiles": b.compile("tiles", *native), "scalar": b.compile("scalar", "--no-tiles", *native)}
     m, tails = b.model, list(b.tails()) if b.model.tails else []
     if a.large:

@@ -114,11 +114,7 @@ static double element(const Array *a, bool f64, const void *data, int64_t at) {
   return a->elem == STORE_WIDE || f64 ? ((const double *)data)[at] : (double)((const float *)data)[at];
 }
 
-static Run run(Arena *arena, const Kernel *k, const Setup *s, bool f64, bool tile) {
-  Compiled *c;
-  const char *why;
-  BackOptions options = {.f64 = f64, .optimise = true, .tile = tile};
-  cr_assert(back_compile(arena, k, &options, &c, &why), "%s", why);
+static Run run(Arena *arena, const Kernel *k, const Compiled *c, const Setup *s, bool f64) {
   attn_view in[MOST] = {0}, out[MOST] = {0};
   Fenced memory[2 * MOST + 1];
   const Array *outs[MOST] = {0};
@@ -145,7 +141,6 @@ static Run run(Arena *arena, const Kernel *k, const Setup *s, bool f64, bool til
     for (int64_t at = 0; at < r.n[o]; at++) r.out[o][at] = element(outs[o], f64, out[o].data, at);
   }
   while (used) unfence(&memory[--used]);
-  back_dispose(c);
   return r;
 }
 
@@ -192,14 +187,44 @@ static uint32_t tiled(Arena *arena, const Kernel *k) {
   return n;
 }
 
-static void check(const char *what, const char *text, const Setup *s, double tol) {
+/* A kernel in tiles, and in scalar f64; compiled once for all setups. */
+typedef struct Subject {
+  Arena arena;
+  const char *what;
+  Kernel *k;
+  Compiled *tile, *exact;
+} Subject;
+
+static Compiled *compiled(Subject *t, bool f64) {
+  Compiled *c;
+  const char *why;
+  BackOptions options = {.f64 = f64, .optimise = true, .tile = !f64};
+  cr_assert(back_compile(&t->arena, t->k, &options, &c, &why), "%s", why);
+  return c;
+}
+
+static void subject_open(Subject *t, const char *what, const char *text) {
+  arena_init(&t->arena, NULL);
+  t->what = what;
+  t->k = parse(&t->arena, text);
+  BackOptions options = {.optimise = true, .tile = true};
+  if (back_tile_plan(&t->arena, t->k, &options))
+    cr_expect_geq(tiled(&t->arena, t->k), 1, "%s is not tiled", what);
+  t->tile = compiled(t, false);
+  t->exact = compiled(t, true);
+}
+
+static void subject_close(Subject *t) {
+  back_dispose(t->tile);
+  back_dispose(t->exact);
+  arena_free(&t->arena);
+}
+
+static void subject_check(const Subject *t, const Setup *s, double tol) {
   Arena arena;
   arena_init(&arena, NULL);
-  Kernel *k = parse(&arena, text);
-  BackOptions options = {.optimise = true, .tile = true};
-  if (back_tile_plan(&arena, k, &options)) cr_expect_geq(tiled(&arena, k), 1, "%s is not tiled", what);
-  Run tile = run(&arena, k, s, false, true), exact = run(&arena, k, s, true, false);
-  compare(what, s, &tile, &exact, tol);
+  Run tile = run(&arena, t->k, t->tile, s, false), exact = run(&arena, t->k, t->exact, s, true);
+  compare(t->what, s, &tile, &exact, tol);
   arena_free(&arena);
 }
 
@@ -525,12 +550,16 @@ static const int64_t sizes[][4] = {{1, 1, 1, 1},      {1, 300, 5, 17}, {7, 17, 3
 enum { SIZES = sizeof sizes / sizeof *sizes };
 
 Test(tile, sizes_and_views) {
-  for (int k = 0; k < KERNELS; k++)
+  for (int k = 0; k < KERNELS; k++) {
+    Subject t;
+    subject_open(&t, kernels[k].name, kernels[k].text);
     for (int n = 0; n < SIZES; n++) {
       Setup s = {.layout = (Layout)(n % 3), .seed = 5 + (uint64_t)n, .scale = 1};
       memcpy(s.sizes, sizes[n], sizeof sizes[n]);
-      check(kernels[k].name, kernels[k].text, &s, 1e-5);
+      subject_check(&t, &s, 1e-5);
     }
+    subject_close(&t);
+  }
 }
 
 static char *replaced(Arena *arena, const char *text, const char *what, const char *with) {
@@ -574,20 +603,26 @@ Test(tile, sums_across_rows_are_taken_by_the_way) {
 
 /* Outputs of the rows that nobody wants are not computed, and sums of columns for others then by themselves. */
 Test(tile, sums_across_rows_that_nobody_computes) {
+  Subject t;
+  subject_open(&t, "across", across);
   for (uint32_t unwanted = 1; unwanted < 32; unwanted += 6) {
     Setup s = {.sizes = {9, 40, 3, 5}, .seed = 2, .scale = 1, .unwanted = unwanted};
-    check("across", across, &s, 1e-5);
+    subject_check(&t, &s, 1e-5);
   }
+  subject_close(&t);
 }
 
 /* Of v an element in 97 is no number: all rows go the scalar way, and need what blocks of rows have not kept. */
 Test(tile, sums_across_rows_that_scalar_code_asks_for) {
   Setup s = {.sizes = {20, 300, 4, 5}, .seed = 3, .scale = 1};
-  check("unasked", unasked, &s, 1e-5);
+  Subject t;
+  subject_open(&t, "unasked", unasked);
+  subject_check(&t, &s, 1e-5);
   s.poison = 97, s.victim = 2, s.poisonous = NAN;
-  check("unasked", unasked, &s, 2e-5);
+  subject_check(&t, &s, 2e-5);
   s.victim = 1, s.poisonous = INFINITY;
-  check("unasked", unasked, &s, 2e-5);
+  subject_check(&t, &s, 2e-5);
+  subject_close(&t);
 }
 
 /* Sums of rows, of columns under these, and of rows under both: the second loop does what the first would, so it must
@@ -653,10 +688,13 @@ static const char in_turn[] = HEAD
   "}\n";
 
 Test(tile, sums_across_rows_in_turn) {
+  Subject t;
+  subject_open(&t, "in turn", in_turn);
   for (int64_t rows = 5; rows < 90; rows += 40) {
     Setup s = {.sizes = {rows, 40, 3, 5}, .seed = 2, .scale = 1};
-    check("in turn", in_turn, &s, 1e-5);
+    subject_check(&t, &s, 1e-5);
   }
+  subject_close(&t);
 }
 
 /* Another order of the factors, another range, a store between what the two loops read: each keeps them apart. */
@@ -682,7 +720,9 @@ Test(tile, loops_that_differ_stay_apart) {
 /* NaN, infinities and huge numbers in every input: the same rows are spoiled, and no others. */
 Test(tile, no_numbers) {
   static const double what[] = {NAN, INFINITY, -INFINITY, 1e30, -1e30};
-  for (int k = 0; k < KERNELS; k++)
+  for (int k = 0; k < KERNELS; k++) {
+    Subject t;
+    subject_open(&t, kernels[k].name, kernels[k].text);
     for (uint32_t victim = 0; victim < 6; victim++)
       for (int n = 0; n < 5; n++) {
         Setup s = {.sizes = {20, 300, 4, 5},
@@ -691,15 +731,20 @@ Test(tile, no_numbers) {
                    .poison = n == 0 ? 97 : 301,
                    .victim = victim,
                    .poisonous = what[n]};
-        check(kernels[k].name, kernels[k].text, &s, 2e-5);
+        subject_check(&t, &s, 2e-5);
       }
+    subject_close(&t);
+  }
 }
 
 /* Log weights far apart, growing from block to block. */
 Test(tile, far_apart) {
   Setup s = {.sizes = {20, 900, 16, 8}, .seed = 9, .scale = 9};
-  check("weighted", weighted, &s, 1e-4);
+  Subject t;
+  subject_open(&t, "weighted", weighted);
+  subject_check(&t, &s, 1e-4);
   s.scale = 1e4;
   s.sizes[2] = 1;
-  check("weighted", weighted, &s, 1e-2);
+  subject_check(&t, &s, 1e-2);
+  subject_close(&t);
 }
