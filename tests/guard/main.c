@@ -3,12 +3,15 @@
  *   guard_checks [--share=K/N] [--draws=D] [--sanitize] FILE...
  *   guard_checks --plant FILE
  *
- * Every model of the files (with --share: of each N-th file, from the K-th on) is compiled, in f32 or, without LLVM's
- * optimisations, f64 by turns, and called on random inputs at odd sizes.  Each input, each output and the workspace lies on pages of its own
+ * Every model of the files (with --share: of each N-th file, from the K-th on) is compiled, in f32 or f64 by turns, and
+ * called on random inputs at odd sizes.  Each input, each output and the workspace lies on pages of its own
  * (tests/kernel/call.h), its last byte before a page that faults, then its first byte behind one, then at every
  * alignment that an element allows, in other orders and directions, the workspace at any byte.  A fault names the
  * model; results must be those of the first call.  So are a null output, and a workspace that is a byte too small,
  * refused or obeyed.
+ *
+ * LLVM's optimisations are left out: accesses that nobody needs are then made, too.  tests/kernel does the same to
+ * optimised code of examples.
  *
  * --sanitize: code with AddressSanitizer, which sees what is beside no page: arrays on the stack.  --plant: such code
  * with an output that is a byte too short, which must be seen. */

@@ -24,7 +24,7 @@ struct Subjects {
 /* ---- models ------------------------------------------------------------------------------------------------- */
 
 static bool compile_all(Subjects *s, bool sanitize) {
-  const Options o = {.f64 = s->f64, .no_optimise = s->f64, .threads = 1, .sanitize = sanitize};
+  const Options o = {.f64 = s->f64, .no_optimise = !sanitize, .threads = 1, .sanitize = sanitize};
   uint32_t n = s->file->models->models.n;
   s->program = NEW_ARRAY(&s->arena, Program, n);
   for (uint32_t k = 0; k < n; k++)
