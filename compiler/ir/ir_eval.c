@@ -3,11 +3,13 @@
 #include "ir/ir_eval.h"
 
 #include <inttypes.h>
+#include <stdlib.h>
 
 #include "ir/eval_parts.h"
 #include "ir/solve.h"
 
-enum { MAX_ELEMENTS = 1 << 28 }; /* of one array: a test that needs more is a mistake */
+/* MAX_ELEMENTS: of one array; a test that needs more is a mistake. */
+enum { MAX_ELEMENTS = 1 << 28, LARGE = 1 << 17 };
 
 typedef struct Storage {
   int64_t *dims, count, room;
@@ -15,6 +17,7 @@ typedef struct Storage {
   const int64_t *integer;
   double *own_real;
   int64_t *own_integer;
+  ArenaOwned *large; /* what they are, where they are many; room is 0 then */
 } Storage;
 
 typedef struct States { AccState *at; int64_t room; } States;
@@ -73,14 +76,26 @@ static bool bind_input(Eval *e, const Array *a, Storage *s, Span at) {
   return has_numbers(a->type, s) || fail(e, at, arena_printf(e->arena, "input '%s' has another type", a->name));
 }
 
+/* Zeros, s->count of 8 bytes, in place of the last ones.  Of a workspace for the largest exact sum little is used:
+ * pages that nobody touches cost nothing, so a large one is had anew each time. */
+static void *zeros(Arena *arena, Storage *s) {
+  bool fits = s->room && s->count <= s->room;
+  void *own = s->own_real ? (void *)s->own_real : s->own_integer;
+  if (s->large) arena_drop(s->large);
+  s->large = NULL;
+  if (s->count < LARGE && fits) return memset(own, 0, (size_t)s->count * sizeof(double));
+  s->room = s->count < LARGE ? s->count + !s->count : 0;
+  if (s->room) return NEW_ARRAY(arena, double, s->room);
+  s->large = arena_own(arena, free);
+  s->large->what = calloc((size_t)s->count, sizeof(double));
+  if (!s->large->what) arena_out_of_memory(arena);
+  return s->large->what;
+}
+
 static void make_room(Eval *e, const Array *a, Storage *s) {
-  if (s->count > s->room || !s->room) {
-    s->room = s->count ? s->count : 1;
-    if (cell_is_float(a->type)) s->own_real = NEW_ARRAY(e->arena, double, s->room);
-    else s->own_integer = NEW_ARRAY(e->arena, int64_t, s->room);
-  }
-  if (cell_is_float(a->type)) memset(s->own_real, 0, (size_t)s->count * sizeof *s->own_real);
-  else memset(s->own_integer, 0, (size_t)s->count * sizeof *s->own_integer);
+  void *own = zeros(e->arena, s);
+  if (cell_is_float(a->type)) s->own_real = own;
+  else s->own_integer = own;
   s->real = s->own_real;
   s->integer = s->own_integer;
 }
