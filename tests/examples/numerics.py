@@ -912,12 +912,17 @@ def judge(program, trial, precision, folder):
 
 
 def check_all(job):
-    """All trials of one check; returns (name, precision, number of trials, failures)."""
+    """All trials of one check; returns (name, precision, number of trials, failures).  LLVM, which takes most of the time, optimises
+    each model for the first of them."""
     program, name, precision = job
-    failures, count = [], 0
+    failures, count, optimised = [], 0, set()
     with tempfile.TemporaryDirectory(prefix=f"attn-{name}-") as folder:
         for trial in CHECKS[name](precision, np.random.default_rng(len(name))):
             count += 1
+            kind = trial.model, trial.options
+            if kind in optimised:
+                trial.options = (*trial.options, "--no-optimise")
+            optimised.add(kind)
             try:
                 judge(program, trial, precision, Path(folder) / str(count))
             except (Failure, OSError, ValueError, IndexError) as failure:
