@@ -249,7 +249,7 @@ bool is_along_row(const Component *c, uint32_t plate);
 /* Copy.at of the value v of the plate's index; the plates before it are bound in x. */
 Val place_along(Context *x, const Component *c, uint32_t plate, Val v);
 /* The value of the plate's index. */
-Val index_along(Context *x, Copy copy, uint32_t plate);
+Val index_along(const Context *x, Copy copy, uint32_t plate);
 Context in_copy(const Context *x, Copy copy); /* the plates stand for the copy's index values, nothing else is bound */
 /* Is `value` in the edge's support? bool */
 Val in_support(Context *x, Copy copy, Edge *e, Choice value);

@@ -188,3 +188,32 @@ Val packed_row(Context *x, Copy copy, Val row) {
   Val i = build_2(B(x), IR_SUB, copy.at[k], eval_range(&top, &copy.c->plates.at[k]->range).lo);
   return build_2(B(x), IR_ADD, build_load(B(x), starts, start_place(x, copy, i)), row);
 }
+
+/* ---- places along plates ----------------------------------------------------------------------------------------
+ *
+ * A chain along the neighbours of a node has its steps at their places in the graph's list, one after another as along
+ * any other plate; Copy.at is that place there, and elsewhere the value of the plate's index. */
+
+bool is_along_row(const Component *c, uint32_t plate) {
+  return c->chain && plate == c->chain->step && c->plates.at[plate]->range.kind == RANGE_ROW;
+}
+
+Val place_along(Context *x, const Component *c, uint32_t plate, Val v) {
+  if (!is_along_row(c, plate)) return v;
+  Builder *b = B(x);
+  Bounds r = eval_range(x, &c->plates.at[plate]->range);
+  const Instr *i = ir_at(b->k, v);
+  if (i->op == IR_LOAD && i->array == r.row) return i->arg[0];
+  Loop *l = build_open(b, LOOP_REDUCE, r.lo, r.hi);
+  Acc *a = build_acc(b, l, ACC_MAX, IR_INT, 0, NULL);
+  Val here = build_2(b, IR_EQ, build_load(b, r.row, &l->index), v);
+  a->body.x = build_select(b, here, l->index, r.lo);
+  Val found = build_close(b, l)->accs.at[0]->result;
+  return build_2(b, IR_MAX, found, r.lo);
+}
+
+Val index_along(const Context *x, Copy copy, uint32_t plate) {
+  Val at = copy.at[plate];
+  if (!is_along_row(copy.c, plate)) return at;
+  return build_load(B(x), x->d->neighbours[copy.c->plates.at[plate]->range.graph->id], &at);
+}

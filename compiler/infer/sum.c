@@ -81,35 +81,6 @@ Context with_same_copy(const Context *x, Component *c, Val *other, Val *at) {
   return y;
 }
 
-/* ---- places along plates ----------------------------------------------------------------------------------------
- *
- * A chain along the neighbours of a node has its steps at their places in the graph's list, one after another as along
- * any other plate; Copy.at is that place there, and elsewhere the value of the plate's index. */
-
-bool is_along_row(const Component *c, uint32_t plate) {
-  return c->chain && plate == c->chain->step && c->plates.at[plate]->range.kind == RANGE_ROW;
-}
-
-static Val value_along(const Context *x, const Component *c, uint32_t plate, Val at) {
-  return is_along_row(c, plate) ? build_load(B(x), x->d->neighbours[c->plates.at[plate]->range.graph->id], &at) : at;
-}
-
-Val place_along(Context *x, const Component *c, uint32_t plate, Val v) {
-  if (!is_along_row(c, plate)) return v;
-  Builder *b = B(x);
-  Bounds r = eval_range(x, &c->plates.at[plate]->range);
-  const Instr *i = ir_at(b->k, v);
-  if (i->op == IR_LOAD && i->array == r.row) return i->arg[0];
-  Loop *l = build_open(b, LOOP_REDUCE, r.lo, r.hi);
-  Acc *a = build_acc(b, l, ACC_MAX, IR_INT, 0, NULL);
-  Val here = build_2(b, IR_EQ, build_load(b, r.row, &l->index), v);
-  a->body.x = build_select(b, here, l->index, r.lo);
-  Val found = build_close(b, l)->accs.at[0]->result;
-  return build_2(b, IR_MAX, found, r.lo);
-}
-
-Val index_along(Context *x, Copy copy, uint32_t plate) { return value_along(x, copy.c, plate, copy.at[plate]); }
-
 Context in_copy(const Context *x, Copy copy) {
   Context y = *x, top = {.d = x->d};
   y.bound = NULL;
@@ -117,7 +88,7 @@ Context in_copy(const Context *x, Copy copy) {
     Index *p = copy.c->plates.at[i];
     const BoundIndex *n = find_bound(x, p);
     Bounds r = {0};
-    Val v = value_along(&y, copy.c, i, copy.at[i]);
+    Val v = index_along(&y, copy, i);
     if (n && n->v == v) r = (Bounds){n->lo, n->hi, NULL, 0};
     else if (has_fixed_bounds(p)) r = eval_range(&top, &p->range);
     y = with_index(&y, p, v, r.lo ? r.lo : v, r.hi, false);
