@@ -248,6 +248,8 @@ Copy copy_of(Context *x, const Term *edge_ref);
 bool is_along_row(const Component *c, uint32_t plate);
 /* Copy.at of the value v of the plate's index; the plates before it are bound in x. */
 Val place_along(Context *x, const Component *c, uint32_t plate, Val v);
+/* The same of all plates. */
+void places_along(const Context *x, const Component *c, Val *at);
 /* The value of the plate's index. */
 Val index_along(const Context *x, Copy copy, uint32_t plate);
 Context in_copy(const Context *x, Copy copy); /* the plates stand for the copy's index values, nothing else is bound */

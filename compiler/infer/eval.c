@@ -105,14 +105,12 @@ static Choice eval_if(Context *x, const Term *t) {
 static Choice eval_edge(Context *x, const Term *t) {
   Component *c = x->d->plan->of_edge[t->edge->id];
   Val *copy = NEW_ARRAY(x->d->arena, Val, t->args.n), none = 0;
-  Context y = *x;
   for (uint32_t i = 0; i < t->args.n; i++) {
     Choice a = eval_choice(x, t->args.at[i]);
-    Val v = index_of_copy(x, a);
-    copy[i] = place_along(&y, c, i, v);
-    y = with_index(&y, c->plates.at[i], v, v, 0, false);
+    copy[i] = index_of_copy(x, a);
     none = or_none(x, none, a.none);
   }
+  places_along(x, c, copy);
   const Known *k = find_known(x, c, t->edge, copy);
   if (!k) {
     refuse_query(x, t->span, "this use of an edge is not compiled yet");

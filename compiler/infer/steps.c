@@ -212,6 +212,15 @@ Val place_along(Context *x, const Component *c, uint32_t plate, Val v) {
   return build_2(b, IR_MAX, found, r.lo);
 }
 
+void places_along(const Context *x, const Component *c, Val *at) {
+  Context y = *x;
+  for (uint32_t i = 0; c->chain && i < c->plates.n; i++) {
+    Val v = at[i];
+    at[i] = place_along(&y, c, i, v);
+    y = with_index(&y, c->plates.at[i], v, v, 0, false);
+  }
+}
+
 Val index_along(const Context *x, Copy copy, uint32_t plate) {
   Val at = copy.at[plate];
   if (!is_along_row(copy.c, plate)) return at;

@@ -606,11 +606,11 @@ class Inputs(Cli):
             self.assertEqual(np.load(p), 1)
 
     def test_counts_of_copies_that_depend(self):
-        """A law of independent copies: not of those that a weight joins, nor of one copy counted again and again."""
+        """A law of independent copies: not of those that a network joins, nor of one copy counted again and again."""
         text = "model m(N) {\n  data s: [N]\n  for j in N { edge a in bit; potential exp(s[j] * a) }\n"
         text += "  out p = P[sum(j in 1..N) a[j] == 2]\n}\n"
         self.attn("run", self.file("m.attn", text), "s=random", "N=4")
-        joined = self.file("joined.attn", text.replace("  out", "  for j in 1..N { potential exp(a[j] * a[j - 1]) }\n  out"))
+        joined = self.file("joined.attn", text.replace("  out", "  for j in N { potential exp(a[j] * a[N - 1 - j]) }\n  out"))
         self.fails("run", joined, "s=random", "N=4", says=(r"joined\.attn:5:13", "function of many copies"))
         again = self.file("again.attn", text.replace("a[j] ==", "a[j // 2] =="))
         self.fails("run", again, "s=random", "N=4", says=(r"again\.attn:4:13", "function of many copies"))
