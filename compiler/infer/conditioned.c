@@ -58,6 +58,14 @@ static bool names_chain(const Component *c, const Term *t, const Index *i) {
   return any;
 }
 
+/* Or the step? */
+static bool names_step(const Component *c, const Term *t, const Index *i) {
+  if (t->kind == TERM_EDGE && term_mentions_index(t->args.at[c->chain->step], i)) return true;
+  for (uint32_t k = 0; k < t->args.n; k++)
+    if (names_step(c, t->args.at[k], i)) return true;
+  return false;
+}
+
 static bool all_edges_in(const Component *c, const Term *t) {
   if (t->kind == TERM_EDGE && component_place(c, t->edge) < 0) return false;
   if (t->kind == TERM_QUERY || t->kind == TERM_LATENT) return false;
@@ -93,7 +101,8 @@ static bool counts(Plan *p, const Term *t) {
   return is_count_weight(p, &w);
 }
 
-/* The chain that A counts copies of; NULL: it is a matter of other rules. */
+/* The chain that A counts copies of; NULL: it is a matter of other rules.  A none that is used makes a weight 1, and an
+ * event none. */
 static Component *counted_chain(Plan *p, Term *a) {
   TermVec parts = {0};
   Seen s = {.arena = p->arena};
@@ -104,7 +113,7 @@ static Component *counted_chain(Plan *p, Term *a) {
   if (!c->chain || c->edges.at[0]->infer || !all_edges_in(c, a)) return NULL;
   split(p->arena, a, &parts);
   for (uint32_t i = 0; i < parts.n; i++) any |= counts(p, parts.at[i]);
-  return any ? c : NULL;
+  return any && !may_count_none(a) ? c : NULL;
 }
 
 /* ---- the second chain ---------------------------------------------------------------------------------------- */
@@ -196,12 +205,13 @@ static Model *with_room(Arena *arena, const Model *from) {
   return m;
 }
 
-/* A plate for every free index of A that names no chain; false: one that is of no fixed range. */
+/* A plate for every free index of A that names no chain; false: one that names a step, or is of no fixed range. */
 static bool find_extra(Twin *w, const Term *a) {
   Arena *arena = w->m->arena;
   w->free = free_indices(arena, a);
   for (uint32_t i = 0; i < w->free.n; i++) {
     Index *k = w->free.at[i];
+    if (names_step(w->c, a, k)) return false;
     if (names_chain(w->c, a, k)) continue;
     if (k->range.kind != RANGE_INTERVAL || !term_is_of_sizes(k->range.lo) || !term_is_of_sizes(k->range.hi))
       return false;

@@ -600,6 +600,9 @@ class Inputs(Cli):
         for most, want in ([2, 2], 2 / 3), ([2, 1], 2 / 3), ([2, 0], 0), ([0], 0), ([2], 0):
             self.attn("run", whole, *given, self.save("most", np.array(most)), "-o", p)
             np.testing.assert_allclose(np.load(p), want, rtol=1e-6)
+        uses = whole.read_text().replace("edge c in L;", "edge c in L or none;").replace("c < most[t]", "c == none or c < most[t]")
+        uses = self.file("uses.attn", uses.replace("== 1]", "== 1 and c[0] > 0]"))
+        self.fails("run", uses, *given, self.save("most", np.array([2, 2])), says=(r"\.attn:5:13", "streaming"))
         none = self.file("none.attn", text % ("T", "1..T", 0))
         for most in [0], [2]:
             self.attn("run", none, *given, self.save("most", np.array(most)), "-o", p)
