@@ -96,8 +96,8 @@ void plan_reaches(Plan *p) {
       if (r->proved[k]) continue;
       if (!(c->chain && c->chain->step == k))
         plan_beyond(c, r->span, "names copies of which it is not known that they exist");
-      else if (r->ahead[k])
-        plan_beyond(c, r->span, "looks at later copies where a condition holds");
+      else if (r->homeless[k])
+        plan_beyond(c, r->span, "looks at copies where a condition says that there are some");
     }
   }
   for (uint32_t i = 0; i < p->components.n; i++) {

@@ -100,8 +100,10 @@ static bool at_least(Arena *a, const Term *x, int64_t c, const Term *y) {
 
 static bool home_exists(Arena *a, const Reach *r, uint32_t k, const Range *p) {
   if (p->kind == RANGE_ROW) return true; /* without displacements */
-  return r->follows[k] ? at_least(a, p->hi, -r->shift[k], r->follows[k]->range.hi)
-                       : at_least(a, p->hi, -r->shift[k] - 1, r->pin[k]);
+  const Term *lo = r->follows[k] ? r->follows[k]->range.lo : r->pin[k];
+  return at_least(a, lo, r->shift[k], p->lo) &&
+         (r->follows[k] ? at_least(a, p->hi, -r->shift[k], r->follows[k]->range.hi)
+                        : at_least(a, p->hi, -r->shift[k] - 1, r->pin[k]));
 }
 
 static bool along_plate_exists(Arena *a, const Reach *r, uint32_t k, const Component *c) {
@@ -120,7 +122,7 @@ Reach *reach_of(Arena *arena, const Component *c, const IndexVec *plates, const 
   uint32_t n = c->plates.n;
   *r = (Reach){.n = n, .follows = NEW_ARRAY(arena, Index *, n), .pin = NEW_ARRAY(arena, Term *, n), .span = span,
                .shift = NEW_ARRAY(arena, int64_t, n), .lowest = NEW_ARRAY(arena, int64_t, n),
-               .first = NEW_ARRAY(arena, int64_t, n), .ahead = NEW_ARRAY(arena, bool, n)};
+               .first = NEW_ARRAY(arena, int64_t, n), .homeless = NEW_ARRAY(arena, bool, n)};
   Gather g = {.arena = arena, .c = c, .plates = plates, .r = r};
   visit(statement, take_reference, &g);
   *why = g.why;
@@ -142,7 +144,8 @@ Reach *reach_of(Arena *arena, const Component *c, const IndexVec *plates, const 
       if (!any || o < r->first[k]) r->first[k] = o;
       any = true;
     }
-    r->ahead[k] = (!any || last < r->shift[k]) && !home_exists(arena, r, k, &c->plates.at[k]->range);
+    if (!any) r->first[k] = r->shift[k];
+    r->homeless[k] = (!any || last < r->shift[k]) && !home_exists(arena, r, k, &c->plates.at[k]->range);
     for (uint32_t i = 0; i < r->refs.n; i++) {
       int64_t lag = r->shift[k] - g.offsets.at[i * n + k];
       if (lag > 1000) *why = "reaches too far";

@@ -27,7 +27,7 @@ typedef struct Reach {
   int64_t *shift;   /* home = index + shift, home = pin + shift */
   int64_t *lowest;  /* the lowest offset of a reference: home - shift + lowest */
   int64_t *first;   /* the lowest of one that is looked at whatever the values are */
-  bool *ahead;      /* the highest is not: there are perhaps instances without a home */
+  bool *homeless;   /* the highest is not: there are perhaps instances without a home */
   IndexVec beyond;
   VEC(ReachRef) refs;
   bool own; /* the statement stands in the component's plates (and perhaps more) and names the copy it stands in */
