@@ -138,22 +138,23 @@ static double cost_along(Limit *l, const Component *c) {
 /* Is something asked that takes the sum over all matchings: more than the heaviest one, or an approximation of it? */
 typedef struct Asked { const Edge *e; bool sum; } Asked;
 
+static bool is_by_sum(const Edge *e) {
+  InferMethod method = e->infer ? e->infer->method : INFER_EXACT;
+  return method == INFER_EXACT || method == INFER_SAMPLE;
+}
+
 static void note_query(const Term *t, void *ctx) {
   Asked *a = ctx;
   if (t->kind != TERM_QUERY) return;
-  InferMethod method = a->e->infer ? a->e->infer->method : INFER_EXACT;
-  bool by_sum = method == INFER_EXACT || method == INFER_SAMPLE;
   switch (t->query) {
-  case QUERY_E: case QUERY_P:
-    a->sum |= by_sum && term_mentions_edge(t->args.at[0], a->e);
-    break;
+  case QUERY_E: case QUERY_P: a->sum |= is_by_sum(a->e) && term_mentions_edge(t->args.at[0], a->e); break;
   case QUERY_SAMPLE: a->sum |= t->args.at[0]->edge == a->e; break;
   case QUERY_ENTROPY: case QUERY_KL: case QUERY_COUNT:
     for (uint32_t i = 0; i < t->copies.n; i++) a->sum |= t->copies.at[i].edge == a->e;
     break;
   case QUERY_SHARE: a->sum |= term_mentions_edge(t, a->e); break;
-  case QUERY_LOGZ: a->sum = true; break;
-  case QUERY_MODE: case QUERY_ELBO: case QUERY_PARAM: break;
+  case QUERY_LOGZ: case QUERY_ELBO: a->sum = true; break;
+  case QUERY_MODE: case QUERY_PARAM: break;
   }
 }
 
@@ -183,11 +184,11 @@ static double structure_cost(Limit *l, const Component *c) {
   double n = targets_of(l, c), m = nodes_of(l, c), sums = 1;
   for (uint32_t i = 0; i < c->structure->given.n; i++) sums += given_sums(l, c, &c->structure->given.at[i]);
   double times = sums * copies(l, &e->plates, 0);
-  Asked asked = asked_of(l->model, e);
+  bool sum = asked_of(l->model, e).sum || (is_by_sum(e) && component_depends_on_latents(c)); /* by steps of latents */
   switch (e->domain) {
   case DOMAIN_TREE: return times * 1.5 * n * n * n;
   case DOMAIN_PROJECTIVE_TREE: return times * 4 * n * n * n;
-  case DOMAIN_PERMUTATION: case DOMAIN_MATCHING: return asked.sum ? times * matching_cost(m, n) : 0;
+  case DOMAIN_PERMUTATION: case DOMAIN_MATCHING: return sum ? times * matching_cost(m, n) : 0;
   case DOMAIN_RANGE: case DOMAIN_BIT: break;
   }
   return 0;

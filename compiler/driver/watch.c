@@ -67,15 +67,9 @@ static Model *with_bound(Arena *arena, const Model *m) {
   return copy;
 }
 
-static bool is_exact(const Model *m) {
-  for (uint32_t i = 0; i < m->infers.n; i++)
-    if (m->infers.at[i]->method != INFER_COLLAPSED && m->infers.at[i]->method != INFER_EXACT) return false;
-  return true;
-}
-
 Watch watch_model(Arena *arena, const Loaded *l, const Model *m, const Options *o) {
   Watch w = {arena, l, o, m, m};
-  Model *copy = m->latents.n && is_exact(m) ? with_bound(arena, m) : NULL;
+  Model *copy = m->latents.n && model_is_exact(m) ? with_bound(arena, m) : NULL;
   Diags *refusals;
   if (copy && execute_derive(arena, l, copy, o, &refusals)) w.watched = copy;
   return w;

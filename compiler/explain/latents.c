@@ -202,12 +202,6 @@ static void print_latent(const Text *p, const LatentPlan *l) {
   print_symmetry(p, l);
 }
 
-static bool posterior_is_replaced(const Model *m) {
-  for (uint32_t i = 0; i < m->infers.n; i++)
-    if (m->infers.at[i]->method != INFER_COLLAPSED && m->infers.at[i]->method != INFER_EXACT) return true;
-  return false;
-}
-
 /* Lines in the order in which a step runs them; within a line first what has a closed step. */
 void latents_text(Facts *f, FILE *to) {
   Text p = {f, to};
@@ -222,7 +216,7 @@ void latents_text(Facts *f, FILE *to) {
   }
   say(&p, "  E[..] is over the connections, given the latents before the line; sums over them stream, no array of "
           "copies times values is kept\n");
-  if (posterior_is_replaced(f->m))
+  if (!model_is_exact(f->m))
     say(&p, "  where a method replaces the posterior of connections E[..] is under what it puts there, and F may "
             "fall\n");
 }

@@ -254,22 +254,27 @@ Val chain_log_in(Context *x, Copy copy, Ring ring); /* never normalised */
 /* 0 where the copy's component has a value with weight, -inf where it has none, NaN where a weight is no number. */
 Val chain_status(Context *x, Copy copy);
 bool chain_known(Context *x, Copy copy); /* has a copy of this chain a value in x? */
-/* Of all copies of the chain. */
-Val chain_entropy(Context *x, Copy copy);
-Val chain_kl(Context *x, Copy copy);
-Val chain_count(Context *x, Copy copy);
-/* But for weights on counts of no copies. */
-Val chain_log_sum(Context *x, Copy copy);
-Val chain_share(Context *x, const Term *t); /* share.c: QUERY_SHARE, 0 where nothing has weight */
-Val chain_logz(Context *x, Copy copy); /* with the normalisers that depend on no edge */
+void declare_marginal(Derive *d, Component *c, ChainTables *t, uint32_t at_edge);
+void marginal_step(Step *s, ChainTables *t, uint32_t at_edge); /* of the copy at the step */
+
+/* ---- whole.c: of all copies of the chain ----------------------------------------------------------------------- */
+
+Val chain_entropy(Context *x, Copy copy); /* in nats */
+Val chain_kl(Context *x, Copy copy);      /* the same, from the prior lines */
+Val chain_count(Context *x, Copy copy);   /* linear: how many values the supports and requires admit */
+Val chain_logz(Context *x, Copy copy);    /* with the normalisers that depend on no edge */
+Val chain_log_sum(Context *x, Copy copy); /* the same but for weights on counts of no copies */
 typedef Val (*StepFn)(Step *s);
 enum { STEP_SUMS = 2 };
 StepFn step_sum(uint32_t k); /* the functions of a step that read messages */
-void declare_marginal(Derive *d, Component *c, ChainTables *t, uint32_t at_edge);
-void marginal_step(Step *s, ChainTables *t, uint32_t at_edge); /* of the copy at the step */
 Val over_steps(Context *x, Copy copy, StepFn fn);          /* the sum of fn over the steps of the chain */
 Val prior_constant(Step *s);                               /* log: the prior's normalisers that depend on no edge */
 Val unless_invalid(Context *x, Copy copy, Val v); /* 0 where nothing is left, NaN where a weight is no number */
+
+/* ---- share.c --------------------------------------------------------------------------------------------------- */
+
+/* QUERY_SHARE, linear: P of the event, or the mean of the values beside it and else; 0 where nothing has weight. */
+Val chain_share(Context *x, const Term *t);
 
 /* ---- some.c: the joint law of some copies of one chain, or structure ----------------------------------------- */
 

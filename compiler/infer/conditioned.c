@@ -17,11 +17,9 @@
 #include "model/term.h"
 
 typedef struct Twin {
-  const Plan *p;
   Model *m;
   Component *c;
-  IndexVec free;       /* what A mentions and does not bind, */
-  VEC(IndexMap) extra; /* and of these what names no chain: the plate of its own */
+  VEC(IndexMap) extra; /* what A mentions, does not bind, and names no chain by: the plate of its own */
   Edge **edge;         /* by place in c */
 } Twin;
 
@@ -174,11 +172,18 @@ static Weight *add_weight(Twin *w, const Weight *from) {
   return r;
 }
 
+typedef struct Named { const Component *c; bool found; } Named;
+
+static void note_named(void *arg, const Term *t, bool sure) {
+  (void)sure;
+  Named *n = arg;
+  n->found |= component_place(n->c, t->edge) >= 0;
+}
+
 static bool weighs(const Component *c, const Weight *w) {
-  const Term *e = w->value ? term_find(w->value, TERM_EDGE) : NULL;
-  if (!e && w->left) e = term_find(w->left, TERM_EDGE);
-  for (uint32_t i = 0; !e && i < w->params.n; i++) e = term_find(w->params.at[i], TERM_EDGE);
-  return e && component_place(c, e->edge) >= 0;
+  Named n = {c, false};
+  visit_weight(w, note_named, &n);
+  return n.found;
 }
 
 static bool weight_bounds_sums(const Weight *w) {
@@ -208,9 +213,9 @@ static Model *with_room(Arena *arena, const Model *from) {
 /* A plate for every free index of A that names no chain; false: one that names a step, or is of no fixed range. */
 static bool find_extra(Twin *w, const Term *a) {
   Arena *arena = w->m->arena;
-  w->free = free_indices(arena, a);
-  for (uint32_t i = 0; i < w->free.n; i++) {
-    Index *k = w->free.at[i];
+  IndexVec free = free_indices(arena, a);
+  for (uint32_t i = 0; i < free.n; i++) {
+    Index *k = free.at[i];
     if (names_step(w->c, a, k)) return false;
     if (names_chain(w->c, a, k)) continue;
     if (k->range.kind != RANGE_INTERVAL || !term_is_of_sizes(k->range.lo) || !term_is_of_sizes(k->range.hi))
@@ -250,7 +255,7 @@ static Term *chain_ref(Twin *w, Edge *e, const Term *named, bool twin) {
 
 static Term *share_of(Plan *p, Model *m, Component *c, Term *a) {
   Arena *arena = m->arena;
-  Twin w = {.p = p, .m = m, .c = c, .edge = NEW_ARRAY(arena, Edge *, c->edges.n)};
+  Twin w = {.m = m, .c = c, .edge = NEW_ARRAY(arena, Edge *, c->edges.n)};
   if (!can_be_twin(p, c) || edges_bound_sums(a) || !find_extra(&w, a)) return NULL;
   for (uint32_t i = 0; i < c->edges.n; i++) add_edge(&w, i, a->span);
   for (uint32_t i = 0; i < p->model->weights.n; i++)

@@ -289,7 +289,6 @@ Val query_param(Context *x, const Term *t);
 typedef Val (*MemoFn)(Context *x, Copy copy, void *arg);
 Array *memo(Context *x, Component *c, const void *key, const Term *term, const IndexVec *axes, StoreType elem,
             MemoFn fn, void *arg);
-bool component_depends_on_latents(const Component *c);
 /* Where arrays of a component are filled: the top, or the stage if it depends on latents.  The arrays are the kernel's.
  */
 Region *stage_of(const Derive *d, const Component *c);

@@ -9,8 +9,8 @@
 
 #include "base/ice.h"
 #include "infer/chain.h"
-#include "infer/network_plan.h"
 #include "infer/context.h"
+#include "infer/network_plan.h"
 #include "model/term.h"
 
 StoreType derive_stored(ElemKind k) {

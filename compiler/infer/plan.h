@@ -162,6 +162,8 @@ bool plan_asks_of_pieces(const Plan *p);
 Node *plan_tree(Plan *p, Component *c, EdgeSet first, bool hull);
 
 int component_place(const Component *c, const Edge *e); /* -1: not in it */
+/* Does a weight of its copies mention a latent? */
+bool component_depends_on_latents(const Component *c);
 /* Does every index of this edge reference name the plate of the same position: the copy one stands in? */
 bool refers_to_own_copy(const Term *edge_ref);
 /* Does the support (domain, where) of e mention other edges of c?  The set of them. */

@@ -213,8 +213,9 @@ Val place_along(Context *x, const Component *c, uint32_t plate, Val v) {
 }
 
 void places_along(const Context *x, const Component *c, Val *at) {
+  if (!c->chain || !is_along_row(c, c->chain->step)) return;
   Context y = *x;
-  for (uint32_t i = 0; c->chain && i < c->plates.n; i++) {
+  for (uint32_t i = 0; i < c->plates.n; i++) {
     Val v = at[i];
     at[i] = place_along(&y, c, i, v);
     y = with_index(&y, c->plates.at[i], v, v, 0, false);

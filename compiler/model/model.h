@@ -312,6 +312,13 @@ typedef struct Model {
   uint32_t index_count;    /* Index.id < index_count */
 } Model;
 
+/* Does no line put another distribution of the edges in the place of their posterior? */
+static inline bool model_is_exact(const Model *m) {
+  for (uint32_t i = 0; i < m->infers.n; i++)
+    if (m->infers.at[i]->method != INFER_COLLAPSED && m->infers.at[i]->method != INFER_EXACT) return false;
+  return true;
+}
+
 /* All models of one file, in order; those with errors are left out (the errors are in diags). */
 typedef struct ModelFile { VEC(Model *) models; } ModelFile;
 

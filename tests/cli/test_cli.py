@@ -548,6 +548,26 @@ class Inputs(Cli):
         for path in grid(13):
             self.fails("run", path, "s=random", "N=2", says=(r"\.attn:4:10", "copies in 13 plates", "more than 12"))
 
+    def test_cost_of_sums_for_latents(self):
+        """Steps of latents, and the bound, take exact sums that no other output asks for."""
+        text = """model m(N) {
+  data x: [N], z0: [N]
+  latent z[j in N]: real
+  for j in N { prior z[j] ~ normal(0, 1) }
+  edge perm in permutation(N)
+  for i in N { observe x[i] ~ normal(z[perm[i]], 1) }
+%s  infer z by collapsed(steps = 2, init = z0)
+  out %s
+}
+"""
+        scaled, means = "  infer perm by sinkhorn(steps = 3)\n", "means[j in N] = z[j]"
+        given = ["x=random", "z0=random"]
+        self.attn("run", self.file("scaled.attn", text % (scaled, means)), *given, "N=30")
+        for lines in ("", means), (scaled, "f = elbo"):
+            path = self.file("m.attn", text % lines)
+            self.attn("run", path, *given, "N=5")
+            self.fails("run", path, *given, "N=30", says=(r"\.attn:5:8", "the limit is 20 targets"))
+
     def test_counts_over_rows(self):
         """Bits on stored edges, counted over their own node's row: not over another's; a neighbour that is not stored."""
         text = """model m(N) {
