@@ -563,7 +563,8 @@ class Inputs(Cli):
         scaled, means = "  infer perm by sinkhorn(steps = 3)\n", "means[j in N] = z[j]"
         given = ["x=random", "z0=random"]
         self.attn("run", self.file("scaled.attn", text % (scaled, means)), *given, "N=30")
-        for lines in ("", means), (scaled, "f = elbo"):
+        other = "  edge d in N\n  infer d by top(k = 1)\n"  # no bound is watched then
+        for lines in ("", means), (other, means), (scaled, "f = elbo"):
             path = self.file("m.attn", text % lines)
             self.attn("run", path, *given, "N=5")
             self.fails("run", path, *given, "N=30", says=(r"\.attn:5:8", "the limit is 20 targets"))
