@@ -7,7 +7,7 @@ bool steps_are_closed(Arena *arena, const Model *m) {
   Plan *plan = plan_model(arena, m);
   for (uint32_t i = 0; plan->latents && i < m->latents.n; i++) {
     const LatentPlan *l = &plan->latents->of[i];
-    if (l->gradient || (l->form == FORM_QUADRATIC && !l->joint && !l->concave)) return false;
+    if (l->gradient || (l->form == FORM_QUADRATIC && !(l->joint ? l->joint->concave : l->concave))) return false;
   }
   return true;
 }

@@ -140,8 +140,13 @@ static void print_gradient(const Text *p, const LatentPlan *l) {
 
 static void print_joint(const Text *p, const LatentPlan *l) {
   say(p, "    closed: E[log w] is a quadratic that joins components; they are solved for together, A z = b by "
-         "elimination;\n"
-         "    an error of the run where A is not positive definite\n");
+         "elimination%s\n", l->joint->concave ? ": A has no negative direction" : ";");
+  if (!l->joint->concave)
+    say(p,
+        "    where A is not positive definite, copy after copy is solved for, in index order; where one has no top, "
+        "%s\n",
+        l->line->q != Q_CONJUGATE && l->line->step == STEP_AUTO ? "all take a step along the gradient"
+                                                                : "that is an error of the run");
   print_sum(p, "b", &l->sum[0]);
   print_sum(p, "A's diagonal is -2 times", &l->sum[1]);
   for (uint32_t i = 0; i < l->joint->pairs.n; i++) {

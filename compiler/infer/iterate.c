@@ -20,12 +20,12 @@ Components open_components(Context x, const Latent *z) {
   return (Components){x, NEW_ARRAY(x.d->arena, Loop *, rank), NEW_ARRAY(x.d->arena, Val, rank), 0};
 }
 
-void component_loop(Components *n, const Latent *z) { component_loop_as(n, z, true); }
+void component_loop(Components *n, const Latent *z) { component_loop_in(n, z, LOOP_PAR, true); }
 
-void component_loop_as(Components *n, const Latent *z, bool carried) {
+void component_loop_in(Components *n, const Latent *z, LoopKind kind, bool carried) {
   Index *index = latent_index(z, n->n);
   Bounds r = eval_range(&n->x, &index->range);
-  Loop *l = open_loop(&n->x, LOOP_PAR, index->span, r.lo, r.hi);
+  Loop *l = open_loop(&n->x, kind, index->span, r.lo, r.hi);
   n->x = with_index(&n->x, index, l->index, r.lo, r.hi, carried && index->role == INDEX_AXIS);
   n->place[n->n] = build_2(B(&n->x), IR_SUB, l->index, r.lo);
   n->loops[n->n++] = l;

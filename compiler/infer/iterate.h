@@ -36,8 +36,8 @@ typedef struct Components {
 } Components;
 Components open_components(Context x, const Latent *z);
 void component_loop(Components *n, const Latent *z); /* opens the next */
-void component_loop_as(Components *n, const Latent *z,
-                       bool carried); /* carried: sums inside may carry it, if it is an axis */
+/* carried: sums inside may carry it, if it is an axis. */
+void component_loop_in(Components *n, const Latent *z, LoopKind kind, bool carried);
 void close_components(Components *n);
 
 /* q_state.c */
@@ -50,11 +50,8 @@ void store_moments(Context *x, const LatentPlan *l, Array *const *parts, const V
 void start_latents(Derive *d);
 /* step.c: one latent of a line, from `now` (and `fresh` ones of the line) into `fresh`. */
 void step_latent(Derive *d, const LatentPlan *l);
-/* solve.c: all members of a joint form. */
+/* step_joint.c: all members of a joint form. */
 void step_joint(Derive *d, const Joint *j);
-/* The top of a quadratic at one component, where it is, and the curvature there less than 0; damped. */
-void store_quadratic_top(Context *x, const LatentPlan *l, Val top, Val precision, const Val *place);
-
 /* The place of the vector at `place`, at the component that a loop over its last index is at; ints, on the arena. */
 Val *component_of_vector(Context *x, const Latent *z, const Val *place);
 

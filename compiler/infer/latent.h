@@ -39,6 +39,7 @@ typedef struct Joint {
   uint32_t outer; /* so many leading indices the members share */
   VEC(LatentPlan *) members;
   VEC(Pair) pairs;
+  bool concave; /* it provably has a top, or is flat */
 } Joint;
 
 struct LatentPlan {

@@ -70,6 +70,7 @@ static uint32_t shared_indices(const Plan *p, const Statements *all, const Group
 static void make_joint(Plan *p, const Statements *all, const Group *g) {
   Joint *j = NEW(p->arena, Joint);
   j->outer = shared_indices(p, all, g);
+  j->concave = true;
   for (uint32_t i = 0; i < g->n; i++) {
     LatentPlan *l = g->at[i];
     l->joint = j;

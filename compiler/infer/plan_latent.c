@@ -199,6 +199,16 @@ static bool only_pulls(const LatentPlan *l, const Statement *s) {
   return pulls;
 }
 
+/* The log density of a normal about what is affine in the latents of a joint form, whose spread they are not in, is a
+ * square of that with a negative factor: concave in all of them together. */
+static bool is_square(const Plan *p, const LatentPlan *l, const Statement *s) {
+  if (s->w->dist != DIST_NORMAL) return false;
+  for (uint32_t i = 0; i < p->model->latents.n; i++)
+    if (p->latents->of[i].joint == l->joint && term_mentions_latent(s->w->params.at[1], p->model->latents.at[i]))
+      return false;
+  return true;
+}
+
 static bool has_normal_prior(const Latent *z) { return z->priors.n == 1 && z->prior->dist == DIST_NORMAL; }
 
 /* Where points alone are in a statement, all but z is a coefficient and squares of it are not taken apart: a sum of
@@ -218,6 +228,7 @@ static void add_closed(Plan *p, LatentPlan *l, const Statement *s) {
   bool alone = l->form == FORM_SPREAD || l->form == FORM_GAMMA || l->form == FORM_BETA;
   if (alone && add_alone(p, l, s)) return;
   if (l->form == FORM_QUADRATIC && only_pulls(l, s) && !has_normal_prior(l->z)) l->concave = false;
+  bool square = l->joint && is_square(p, l, s);
   for (uint32_t m = 0; m < s->poly.n; m++) {
     const Monomial *x = &s->poly.at[m];
     for (uint32_t i = 0; i < x->stats.n; i++) {
@@ -225,6 +236,7 @@ static void add_closed(Plan *p, LatentPlan *l, const Statement *s) {
       int k = coefficient_of(l->form, &x->stats.at[i]), at[2];
       if (l->joint && members_in(p, x, l->joint, at) == 2) {
         if (at[0] == (int)i) add_pair(p, l, s, x, i, (uint32_t)at[1]);
+        l->joint->concave &= square;
         continue;
       }
       Term *others;
@@ -233,7 +245,7 @@ static void add_closed(Plan *p, LatentPlan *l, const Statement *s) {
         plan_refuse(p, why.span, why.text, NULL);
         return;
       }
-      if (l->form == FORM_QUADRATIC && k == 1)
+      if (l->form == FORM_QUADRATIC && k == 1 && !square)
         l->concave &=
             x->scale <= 0 && (!x->coef || is_nonnegative(p, x->coef)) && (!others || is_nonnegative(p, others));
       push(p, l, k, component_statistic((Model *)p->model, &s->w->plates, x, i, others));
@@ -366,5 +378,6 @@ void plan_latents(Plan *p) {
         else
           add_closed(p, l, &all.at[k]);
       }
+    if (l->joint) l->joint->concave &= l->concave;
   }
 }

@@ -49,7 +49,7 @@ Coefficients step_coefficients(Components *n, const LatentPlan *l) {
   for (uint32_t depth = 0;; depth++) {
     add_coefficients(&n->x, l, depth, &c);
     if (depth == latent_rank(l->z)) break;
-    component_loop_as(n, l->z, !is_sifted(l, latent_index(l->z, depth)));
+    component_loop_in(n, l->z, LOOP_PAR, !is_sifted(l, latent_index(l->z, depth)));
   }
   for (int k = 0; k < 2; k++)
     if (!c.at[k]) c.at[k] = wide(&n->x, 0);

@@ -30,6 +30,8 @@ Array *step_array(Derive *d, const LatentPlan *l, const char *what);
 
 /* ---- step_quadratic.c: b z + a z^2 ------------------------------------------------------------------ */
 
+/* Its top where it has one; where it is flat the old values.  precision: -2 a, the inverse of a normal q's variance. */
+Top quadratic_top(Context *x, const LatentPlan *l, Val b, Val precision, Val old, Val old_variance);
 void step_quadratic_at_once(Derive *d, const LatentPlan *l);    /* where it is known that there is a top: one pass */
 void step_quadratic_if_concave(Derive *d, const LatentPlan *l); /* where only the run tells */
 

@@ -5,8 +5,7 @@
 #include "infer/step.h"
 #include "model/term.h"
 
-/* Its top where it has one; where it is flat the old values stay.  precision = -2 a > 0 or = 0. */
-static Top top_of(Context *x, const LatentPlan *l, Val b, Val precision, Val old, Val old_variance) {
+Top quadratic_top(Context *x, const LatentPlan *l, Val b, Val precision, Val old, Val old_variance) {
   Val flat = equal(x, precision, wide(x, 0)), divisor = build_select(B(x), flat, wide(x, 1), precision);
   Top t = {build_select(B(x), flat, old, divide(x, b, divisor)), 0};
   if (l->family == Q_FAMILY_NORMAL) t.variance = build_select(B(x), flat, old_variance, divide(x, wide(x, 1), divisor));
@@ -19,17 +18,9 @@ void step_quadratic_at_once(Derive *d, const LatentPlan *l) {
   Coefficients c = step_coefficients(&n, l);
   Val old = step_old_mean(&n.x, s, n.place), old_variance = step_old_variance(&n.x, s, n.place);
   Val precision = mul(&n.x, wide(&n.x, -2), c.at[1]);
-  Top t = step_damp_top(&n.x, l, top_of(&n.x, l, c.at[0], precision, old, old_variance), old, old_variance);
+  Top t = step_damp_top(&n.x, l, quadratic_top(&n.x, l, c.at[0], precision, old, old_variance), old, old_variance);
   step_store_top(&n.x, s, t, n.place);
   close_components(&n);
-}
-
-void store_quadratic_top(Context *x, const LatentPlan *l, Val top, Val precision, const Val *place) {
-  const LatentState *s = &x->d->iteration->of[l->z->id];
-  Val old = step_old_mean(x, s, place), old_variance = step_old_variance(x, s, place);
-  Top t = top_of(x, l, wide(x, 0), precision, old, old_variance);
-  t.mean = top;
-  step_store_top(x, s, step_damp_top(x, l, t, old, old_variance), place);
 }
 
 /* ---- where only the run tells whether there is a top ------------------------------------------------------------- */
@@ -82,7 +73,7 @@ void step_quadratic_if_concave(Derive *d, const LatentPlan *l) {
   for (uint32_t i = 0; i < latent_rank(l->z); i++) component_loop(&n, l->z);
   Val old = step_old_mean(&n.x, s, n.place), old_variance = step_old_variance(&n.x, s, n.place);
   Val b = build_load(&d->b, k.b, n.place), precision = build_load(&d->b, k.precision, n.place);
-  Top t = step_damp_top(&n.x, l, top_of(&n.x, l, b, precision, old, old_variance), old, old_variance);
+  Top t = step_damp_top(&n.x, l, quadratic_top(&n.x, l, b, precision, old, old_variance), old, old_variance);
   Val slope = sub(&n.x, b, mul(&n.x, precision, old)), by_variance = mul(&n.x, wide(&n.x, -0.5), precision);
   Top along = step_damp_top(&n.x, l, step_along(&n.x, l, slope, by_variance, old, old_variance), old, old_variance);
   if (may_slope) t.mean = build_select(B(&n.x), up, along.mean, t.mean);

@@ -222,6 +222,7 @@ static bool closed_line(World *w, const Infer *line, double damping) {
     LatentPlaces p = places_of(w, w->q->latent_first[l->id], w->q->latent_first[l->id + 1]);
     all = join_places(w, &all, &p);
   }
+  if (all.n > MAX_JOINT && line->latents.n > 1) w->q->lost = true; /* whether they join in one form is not looked for */
   return all.n > 0 && all.n <= MAX_JOINT && latent_take_quadratic(w, &all, damping);
 }
 
