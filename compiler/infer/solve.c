@@ -2,9 +2,9 @@
  *
  *   A z = b,   A = L D L'
  * by elimination column by column, then forwards and backwards.  A direction without curvature keeps its value: a
- * pivot that is 0, up to rounding, leaves the unknown as it is.  There is no top where a pivot is negative, where what is left
- * beside one that is 0 is not (|A_ip|^2 > A_ii A_pp: a saddle), or where something pulls along a direction without
- * curvature.  NaN is no reason: it spreads. */
+ * pivot that is 0, up to rounding, leaves the unknown as it is.  There is no top where a pivot is negative, where what
+ * is left beside one that is 0 is not (|A_ip|^2 > A_ii A_pp: a saddle), or where something pulls along a direction
+ * without curvature.  NaN is no reason: it spreads. */
 #include <math.h>
 
 #include "infer/arith.h"
