@@ -61,6 +61,15 @@ static bool let_can_be_stored(const Let *l) {
 
 static Array *stored_let(Derive *d, Let *l);
 
+/* Evidence in a derived array is of the plates that the array stands in, wherever it is used. */
+static Val let_value(Context *x, const Let *l) {
+  const IndexVec *around = x->d->plates;
+  x->d->plates = &l->plates;
+  Val v = eval(x, l->value);
+  x->d->plates = around;
+  return v;
+}
+
 Val eval_let(Context *x, const Term *t) {
   Let *l = t->let;
   uint32_t n = t->args.n;
@@ -79,7 +88,7 @@ Val eval_let(Context *x, const Term *t) {
                 (x->d->lets[l->id] || running_index(l, &shift) || is_redundant(x, n, index));
   if (!stored) {
     in.guard = read.guard;
-    return unless_none(x, none, eval(&in, l->value));
+    return unless_none(x, none, let_value(&in, l));
   }
   Array *a = stored_let(x->d, l);
   for (uint32_t i = 0; i < n; i++) index[i] = build_2(B(x), IR_SUB, index[i], r[i].lo);
@@ -118,7 +127,7 @@ static Array *stored_let(Derive *d, Let *l) {
     }
     if (along && !pass) running_begin(&x, l, along, sum, place);
   }
-  Val value = along ? running_value(&x, l, along, shift, sum, place) : eval(&x, l->value);
+  Val value = along ? running_value(&x, l, along, shift, sum, place) : let_value(&x, l);
   build_store(b, a, value, place);
   for (uint32_t i = n; i-- > 0;) build_close(b, loops[i]);
   b->at = back;

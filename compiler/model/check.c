@@ -8,7 +8,8 @@
  *   check_call.c     functions, reductions, def      check_query.c    E, P, mode, entropy, ...
  *   check_range.c    ranges and domains              check_mention.c  what may be mentioned where
  *   check_decl.c     inputs, latents, let, edges     check_weight.c   potential, require, observe
- *   check_prior.c    priors                          check_infer.c, check_out.c, warn.c */
+ *   check_prior.c    priors                          check_infer.c, check_out.c, warn.c
+ *   check_inner.c    queries in brackets        check_joined.c, check_whole.c  components */
 #include "model/check.h"
 
 #include "model/checker.h"

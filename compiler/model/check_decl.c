@@ -223,6 +223,7 @@ static Let *let_array(Checker *c, const Stmt *s) {
   l->value = value_over_axes(c, v, &l->axes);
   if (!mention_allowed(c, l->value, PLACE_LET, s->assign.value->span)) return NULL;
   l->has_query = term_mentions_query(l->value);
+  if (l->has_query) l->value = inner_queries_apart(c, l->value, &l->plates);
   return l;
 }
 

@@ -124,4 +124,6 @@ void check_joined(Checker *c) {
   for (uint32_t i = 0; i < m->edges.n; i++) check_one_line(&j, m->edges.at[i], lined);
   for (uint32_t i = 0; i < m->outs.n; i++)
     term_walk(m->outs.at[i]->value, check_evidence, &(Evidence){c, m->outs.at[i]});
+  for (uint32_t i = 0; i < m->edges.n; i++) j.leader[i] = leader_of(&j, m->edges.at[i]);
+  check_whole(c, j.leader);
 }

@@ -95,7 +95,7 @@ static Term *value_of_output(Checker *c, const Expr *e, Out *o) {
     return NULL;
   }
   Term *t = value_over_axes(c, v, &o->axes);
-  return mention_allowed(c, t, PLACE_OUT, e->span) ? t : NULL;
+  return mention_allowed(c, t, PLACE_OUT, e->span) ? inner_queries_apart(c, t, &o->plates) : NULL;
 }
 
 void check_out(Checker *c, const Stmt *s) {

@@ -210,7 +210,40 @@ static void tell_clash(Checker *c, const Weight *w, const Weight *old, Sym name)
   diag_hint(c->diags, d, "each copy has one prior; further weights are potentials");
 }
 
+static bool range_mentions(const Range *r, const Index *i) {
+  return (r->lo && term_mentions_index(r->lo, i)) || (r->hi && term_mentions_index(r->hi, i)) ||
+         (r->row && term_mentions_index(r->row, i));
+}
+
+/* Does the copy depend on the plate, perhaps by an index that runs over a piece of it? */
+static bool tells_apart(const Weight *w, const Term *copy, const Index *plate) {
+  if (term_mentions_index(copy, plate)) return true;
+  for (uint32_t i = 0; i < w->plates.n; i++) {
+    const Index *inner = w->plates.at[i];
+    if (range_mentions(&inner->range, plate) && tells_apart(w, copy, inner)) return true;
+  }
+  return false;
+}
+
+/* A prior in a plate on which its copy does not depend would be one for each value. */
+static bool one_for_each_copy(Checker *c, const Weight *w, const Term *copy, Sym name) {
+  for (uint32_t i = 0; i < w->plates.n; i++) {
+    const Index *plate = w->plates.at[i];
+    if (tells_apart(w, copy, plate)) continue;
+    const char *text = name_text(c, name), *index = name_text(c, plate->name);
+    Diag *d = diag_error(c->diags, w->span,
+                         "'%s' would have a prior for every '%s': its copy is the same for all of them",
+                         text, index);
+    diag_note(c->diags, d, plate->span, "the plate is here");
+    diag_hint(c->diags, d, "each copy has one prior: write it outside this plate, or declare '%s' inside", text);
+    return false;
+  }
+  return true;
+}
+
 static void check_prior_clash(Checker *c, Weight *w) {
+  if (w->edge && !one_for_each_copy(c, w, w->edge_ref, w->edge->name)) return;
+  if (w->latent && !one_for_each_copy(c, w, w->left, w->latent->name)) return;
   if (w->edge)
     for (uint32_t i = 0; i < w->edge->priors.n; i++)
       if (overlap(w->edge_ref, w->edge->priors.at[i]->edge_ref)) {

@@ -225,9 +225,13 @@ void check_infer_complete(Checker *c); /* at the end of a model: every latent is
 void check_queries(Checker *c);
 void check_latent_use(Checker *c); /* check_latent.c */
 void check_joined(Checker *c); /* check_joined.c */
+/* check_whole.c; leader, by Edge.id: one for all edges that are joined */
+void check_whole(Checker *c, const Edge **leader);
 const char *infer_method_name(InferMethod method);
 bool infer_gives_marginals(const Infer *f); /* and nothing else; NULL: no line */
 void check_out(Checker *c, const Stmt *s);
+/* check_inner.c: t, which stands in these plates, with the queries inside brackets as derived arrays. */
+Term *inner_queries_apart(Checker *c, Term *t, const IndexVec *plates);
 /* warn.c */
 void warn_division(Checker *c, const Expr *e);
 void warn_model(Checker *c);

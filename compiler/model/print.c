@@ -199,10 +199,14 @@ static void copies(Printer *p, const Term *t) {
   fputs(")", p->to);
 }
 
-static void query(Printer *p, const Term *t) {
+const char *query_name(QueryKind q) {
   static const char *const NAMES[] = {"E",    "P",  "mode", "sample", "entropy", "count",
                                       "logZ", "kl", "elbo", "param",  "share"};
-  fputs(NAMES[t->query], p->to);
+  return NAMES[q];
+}
+
+static void query(Printer *p, const Term *t) {
+  fputs(query_name(t->query), p->to);
   switch (t->query) {
     case QUERY_E: case QUERY_P: list(p, &t->args, "[", "]"); break;
     case QUERY_ENTROPY: case QUERY_COUNT: case QUERY_KL: copies(p, t); break;

@@ -76,6 +76,8 @@ typedef struct TermStyle { bool (*term)(void *ctx, const Term *t, FILE *to); voi
 IndexVec term_trailing_axes(Arena *a, const Term *t, const IndexVec *axes);
 void term_print_styled(const Model *m, const Term *t, const TermStyle *style, const IndexVec *axes, FILE *to);
 
+const char *query_name(QueryKind q);
+
 /* The whole graph, for `attn dump --after=check`. */
 void model_print(const Model *m, FILE *to);
 

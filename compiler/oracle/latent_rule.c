@@ -24,6 +24,18 @@ void latent_touch_begin(World *w) {
 
 uint32_t latent_touched(const World *w) { return w->q ? w->q->touch_list.n : 0; }
 
+Touched latent_touch_save(World *w) {
+  Touched t = {latent_touched(w), NEW_ARRAY(w->scratch, uint32_t, latent_touched(w) + 1)};
+  for (uint32_t k = 0; k < t.n; k++) t.places[k] = w->q->touch_list.at[k];
+  latent_touch_begin(w);
+  return t;
+}
+
+void latent_touch_restore(World *w, const Touched *t) {
+  latent_touch_begin(w);
+  for (uint32_t k = 0; k < t->n; k++) latent_touch(w, t->places[k]);
+}
+
 /* ---- moments -------------------------------------------------------------------------------------------- */
 
 static double *params(const World *w, const Block *b) { return w->q->param + 2 * (size_t)b->first; }

@@ -308,12 +308,20 @@ static Val answer(World *w, const Term *t) {
   ICE("unknown query");
 }
 
+/* What an evaluation around it has chosen, or asked for, is no matter of the query. */
 Val world_query(World *w, const Term *t) {
   ArenaMark mark = arena_mark(w->scratch);
   uint32_t n = w->model->index_count;
-  int64_t *saved = NEW_ARRAY(w->scratch, int64_t, n);
+  int64_t *saved = NEW_ARRAY(w->scratch, int64_t, n), *chosen = w->value, need = w->need;
   memcpy(saved, w->index, n * sizeof *saved);
+  w->value = NEW_ARRAY(w->scratch, int64_t, w->copies.n + 1);
+  for (uint32_t i = 0; i < w->copies.n; i++) w->value[i] = UNKNOWN_VALUE;
+  w->need = NEED_NOTHING;
+  Touched touched = latent_touch_save(w);
   Val v = answer(w, t);
+  latent_touch_restore(w, &touched);
+  w->need = need;
+  w->value = chosen;
   memcpy(w->index, saved, n * sizeof *saved);
   arena_release(w->scratch, mark);
   return v;

@@ -249,6 +249,9 @@ double latent_query(World *w, const Term *t); /* ELBO, PARAM */
 void latent_touch(World *w, uint32_t place);
 void latent_touch_begin(World *w);
 uint32_t latent_touched(const World *w);
+typedef struct Touched { uint32_t n, *places; } Touched;
+Touched latent_touch_save(World *w); /* and forget */
+void latent_touch_restore(World *w, const Touched *t);
 /* E_q of a term that needs no unknown edge; the latents it looks at are those touched. */
 double latent_expect(World *w, const Term *t);
 /* The places of q's blocks, and their latents, for evidence. */

@@ -894,6 +894,46 @@ def steps_of_batches(precision, rng):
                         dict(x=x, z0=z0, g=g), dict(o=np.stack([z for z, _ in want])), max(s for _, s in want), options=(f"--threads={threads}",))
 
 
+IN_BRACKETS = """model m(M, N, C) {
+  data s: [M, N], v: [N, C]
+  for i in M {
+    edge phi in N
+    potential exp(s[i, phi])
+    edge b in bit
+    potential exp(b * s[i, 0])
+    let mean = E[v[phi]]
+    let evidence[k in 2] = logZ * (k + 1)
+    out variance[i] = E[sq(v[phi] - mean)]
+    out spread[i] = E[norm(v[phi] - E[v[phi]])]
+    out weighed[i] = E[sum(j in N) v[phi, 0] * P[phi == j] * j]
+    out twice[i] = E[(v[phi, 0] - E[v[phi, 0] - E[v[phi, 0]]]) * b]
+    out most[i] = P[phi == mode(phi)]
+    out both[i] = E[evidence[b]]
+  }
+  out covariance[i in M, j in M] = E[(v[phi[i], 0] - E[v[phi[i], 0]]) * (v[phi[j], 0] - E[v[phi[j], 0]])]
+  out known[i in M] = evidence[i, 0]
+  out total = sum(i in M) evidence[i, 1]
+}
+"""
+
+
+@check
+def queries_in_brackets(precision, rng):
+    """A query inside a bracket is a number that no choice of that bracket reaches; evidence in an array is of the array's plates."""
+    for m, n, c in ((3, 5, 2), (2, 130, 9), (4, 1, 1)):
+        s, v = typed(rng.standard_normal((m, n)), precision), typed(rng.standard_normal((n, c)), precision)
+        x, y = s.astype(float), v.astype(float)
+        p = np.exp(x) / np.exp(x).sum(1, keepdims=True)
+        mean, bit = p @ y, 1 / (1 + np.exp(-x[:, 0]))
+        off = y[None] - mean[:, None]
+        variance = np.einsum("ij,ijc->ic", p, off ** 2)
+        log_z = np.log(np.exp(x).mean(1)) + np.log((1 + np.exp(x[:, 0])) / 2)
+        yield Trial(f"{m} rows of {n}, {c} features", IN_BRACKETS, dict(s=s, v=v), dict(
+            variance=variance, spread=(p * np.sqrt((off ** 2).sum(2))).sum(1), weighed=mean[:, 0] * (p @ np.arange(n)),
+            twice=mean[:, 0] * bit, most=p.max(1), both=log_z * (1 + bit), covariance=np.diag(variance[:, 0]), known=log_z,
+            total=2 * log_z.sum()), np.abs(x).max())
+
+
 def judge(program, trial, precision, folder):
     path = folder / "m.attn"
     folder.mkdir()
