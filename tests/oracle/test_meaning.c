@@ -361,16 +361,6 @@ Test(meaning, requires_of_no_copies) {
   bench_close(&b);
 }
 
-Test(evidence, partly_outside_is_an_error) {
-  Bench b;
-  bench_open(&b,
-             "model m(N) { data x: [N]\n for i in N { edge phi in N\n out z[i] = logZ }\n require phi[0] != phi[1] }");
-  bench_size(&b, "N", 3);
-  BENCH_INPUT(&b, "x", 0, 0, 0);
-  expect_error(&b, "'phi'");
-  bench_close(&b);
-}
-
 /* Duplicates and broken CSR are refused, unsorted rows are read in order. */
 Test(errors, graphs) {
   const char *text =
