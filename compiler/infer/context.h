@@ -166,6 +166,8 @@ Bounds eval_range(Context *x, const Range *r);
 /* build_open for a loop whose Loop.span is the place of the index or edge it runs over: that is how later stages
  * name loops.  The span of what is built next is not changed. */
 Loop *open_loop(const Context *x, LoopKind kind, Span of, Val lo, Val hi);
+/* sum.c: an index error where v is not stored in the row. */
+void check_stored(Context *x, Val v, const Bounds *r);
 /* The variable of a range at a position of its loop. */
 Val range_value(Context *x, const Bounds *r, Val position);
 /* reduce over a range with a plain body; fn gives the contribution of one iteration, and may be asked twice: in a

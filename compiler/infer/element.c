@@ -79,6 +79,12 @@ Val eval_let(Context *x, const Term *t) {
   Context read = where_some(x, none);
   for (uint32_t i = 0; i < n; i++) {
     r[i] = eval_range(let_can_be_stored(l) ? &top : &in, &let_index(l, i)->range);
+    if (r[i].row) { /* of a plate along the neighbours of a node; no array is stored for these */
+      B(x)->span = t->args.at[i]->span;
+      check_stored(&read, index[i], &r[i]);
+      in = with_index(&in, let_index(l, i), index[i], index[i], 0, false);
+      continue;
+    }
     Val place = build_2(B(x), IR_SUB, index[i], r[i].lo), dim = build_2(B(x), IR_SUB, r[i].hi, r[i].lo);
     if (!provably_within(x, index[i], r[i].lo, r[i].hi)) check_index(&read, t->args.at[i], place, dim);
     in = with_index(&in, let_index(l, i), index[i], r[i].lo, r[i].hi, false);

@@ -117,8 +117,8 @@ static bool runs_over(const Context *x, Val v, const Bounds *r) {
 
 typedef struct Search { const Bounds *r; Val v; } Search;
 
-/* A copy named by a value that is not stored in the row does not exist. */
-static void check_stored(Context *x, Val v, const Bounds *r) {
+/* A copy, or an element of an array, named by a value that is not stored in the row does not exist. */
+void check_stored(Context *x, Val v, const Bounds *r) {
   if (runs_over(x, v, r)) return;
   Builder *b = B(x);
   Loop *l = build_open(b, LOOP_REDUCE, r->lo, r->hi);
