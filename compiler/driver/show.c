@@ -6,10 +6,15 @@
 
 enum { SMALL = 1000, LINE = 100 };
 
+/* A NaN has no sign that anybody chose. */
+static const char *real_text(Arena *arena, int digits, double x) {
+  return isnan(x) ? "nan" : arena_printf(arena, "%.*g", digits, x);
+}
+
 static const char *element_text(Arena *arena, const AttnArray *a, int64_t at) {
   switch (a->type) {
-  case ELEMTYPE_F64: return arena_printf(arena, "%.10g", ((const double *)a->data)[at]);
-  case ELEMTYPE_F32: return arena_printf(arena, "%.7g", (double)((const float *)a->data)[at]);
+  case ELEMTYPE_F64: return real_text(arena, 10, ((const double *)a->data)[at]);
+  case ELEMTYPE_F32: return real_text(arena, 7, (double)((const float *)a->data)[at]);
   case ELEMTYPE_I64: return arena_printf(arena, "%" PRId64, ((const int64_t *)a->data)[at]);
   case ELEMTYPE_BOOL: return ((const uint8_t *)a->data)[at] ? "true" : "false";
   case ELEMTYPE_F16: case ELEMTYPE_BF16: case ELEMTYPE_I32: case ELEMTYPE_U8: break;

@@ -169,7 +169,8 @@ static void tell_lost(const Watch *w, const Inputs *in, int64_t step, double f) 
                               (long long)step, names)
                  : diag_error(diags, line->span, "the bound is %s at the start of %s, before any step", what, names);
   if (isnan(f))
-    diag_hint(diags, d, "a smaller 'rate', a start inside the range, or scales that are positive");
+    diag_hint(diags, d, "a smaller 'rate', a start inside the range, scales that are positive, weights that are not "
+              "negative");
   else
     diag_hint(diags, d,
               "a latent has reached a place where its density has no largest value: a prior holds it off, or 'q = "

@@ -102,6 +102,17 @@ static bool copy_set(Checker *c, const Expr *arg, const char *query, CopySet *se
   return true;
 }
 
+/* The same copies twice are no more than once. */
+static bool is_named(const Term *query, const CopySet *s) {
+  for (uint32_t i = 0; i < query->copies.n; i++) {
+    const CopySet *o = &query->copies.at[i];
+    bool same = o->edge == s->edge && o->fixed.n == s->fixed.n;
+    for (uint32_t k = 0; same && k < s->fixed.n; k++) same = term_equal(o->fixed.at[k], s->fixed.at[k]);
+    if (same) return true;
+  }
+  return false;
+}
+
 static Value *set_query(Checker *c, const Expr *e, QueryKind q) {
   const char *name = name_text(c, e->call.callee.sym);
   if (!e->call.args.n) {
@@ -116,7 +127,7 @@ static Value *set_query(Checker *c, const Expr *e, QueryKind q) {
       good = false;
       continue;
     }
-    vec_push(c->arena, &t->copies, set);
+    if (!is_named(t, &set)) vec_push(c->arena, &t->copies, set);
   }
   return good ? value_term(c, term_finish(t)) : &c->poison;
 }

@@ -72,6 +72,7 @@ static double query_param(World *w, const Term *t) {
     return NAN;
   }
   const Block *b = &w->q->blocks.at[w->q->block_of[place]];
+  if (b->family == FAMILY_DIRICHLET && b->n == 1) w->unjudged = true; /* F is the same for all: there is one share */
   return b->family == FAMILY_POINT ? w->z[place] : w->q->param[2 * (size_t)place + (k > 0)];
 }
 

@@ -855,6 +855,10 @@ class Outputs(Cli):
         for word in ("y", "1.25", "-7.5"):
             self.assertIn(word, told)
 
+    def test_a_nan_has_no_sign(self):
+        told = self.attn("run", self.file("copy.attn", COPY), self.save("x", np.array([np.copysign(np.nan, -1), 1], "f4"))).stdout
+        self.assertRegex(told, r"\[nan +1\]")
+
     def test_large_outputs_are_summarised(self):
         told = self.attn("run", self.file("copy.attn", COPY), self.save("x", self.LARGE)).stdout
         for word in ("y", "100000", "min", "mean", "max", "-3", "5"):
@@ -1002,6 +1006,26 @@ class Descriptions(Cli):
 
     def test_verify(self):
         self.attn("verify", self.file("a.attn", ATTENTION), "--trials=2", "--seed=3")
+
+    def test_verify_where_nothing_depends_on_a_parameter(self):
+        """Of a single share, which is 1, every q is as good."""
+        model = """model m(N, K) {
+          data x: [N], z0: [K]
+          latent w: [K]
+          prior w ~ dirichlet(2)
+          for j in N { edge c in K; prior c ~ categorical(w); observe x[j] ~ normal(z0[c], 1) }
+          infer w by collapsed(steps = 2, q = conjugate)
+          out a = param(w, 1)
+          out f = elbo
+        }"""
+        self.attn("verify", self.file("m.attn", model), "K=1", "--trials=3")
+
+    def test_copies_named_twice(self):
+        model = "model m(N) { data s: [N, N]\n for i in N { edge c in N; potential exp(s[i, c]) }\n" \
+                " for i in 1..N { potential exp(c[i - 1] * c[i]) }\n out a = entropy(c, c) - entropy(c)\n" \
+                " out b = kl(c, c) - kl(c)\n out d = entropy(c[0], c[1], c[0]) - entropy(c[0], c[1]) }"
+        told = self.attn("run", self.file("m.attn", model), "s=random", "N=4", "--precision=f64").stdout
+        self.assertEqual(told.split(), "a = 0 b = 0 d = 0".split())
 
     def test_bench(self):
         words = ["bench", self.file("a.attn", ATTENTION), "M=64", "N=64", "D=16", "C=16", "--threads=1", "--json"]
