@@ -152,6 +152,14 @@ static const char *hint_for(Parse *p, int found, Span span, const Expected *e) {
   if (found != T_END && slash_comment_on_line(p, span)) return "a comment starts with '#'; '//' is floor division";
   if (found == T_NAME && e->has[T_LET] && after(p) == '=')
     return "a statement begins with a keyword: let name = value, out name = value";
+  if (found == T_NAME && e->has[T_LET])
+    return "a statement begins with data, param, let, def, for, edge, latent, prior, potential, observe, require, "
+           "infer or out";
+  if (found == '=' && e->has['~']) return "a distribution is written behind '~': prior phi ~ weights(w[phi])";
+  if (found == ':' && (word == T_FOR || word == T_EDGE) && !p->feed.unclosed.hi && e->has['+'])
+    return "a range is written 'i in N' or 'i in lo..hi'";
+  if (found == ':' && (e->has[']'] || e->has[T_INT]))
+    return "there are no slices: with trailing indices left off, q[i] is a vector";
   if (found == '=' && e->has[T_EQ]) return "equality is tested with '=='";
   if (found == T_EQ && e->has['='] && !e->has['+']) return "a definition is written with one '='";
   if (is_comparison(found) && e->has['+']) return "comparisons do not chain: write a < b and b < c";
