@@ -145,8 +145,7 @@ static void print_joint(const Text *p, const LatentPlan *l) {
     say(p,
         "    where A is not positive definite, copy after copy is solved for, in index order; where one has no top, "
         "%s\n",
-        l->line->q != Q_CONJUGATE && l->line->step == STEP_AUTO ? "all take a step along the gradient"
-                                                                : "that is an error of the run");
+        may_slope(l) ? "all take a step along the gradient" : "that is an error of the run");
   print_sum(p, "b", &l->sum[0]);
   print_sum(p, "A's diagonal is -2 times", &l->sum[1]);
   for (uint32_t i = 0; i < l->joint->pairs.n; i++) {
@@ -167,8 +166,7 @@ static void print_closed(const Text *p, const LatentPlan *l) {
         z, point ? "" : ", variance 1 / (-2 a)");
     if (!l->concave)
       say(p, "      whether a < 0 is known in the run only; where it is not, %s\n",
-          l->line->q != Q_CONJUGATE && l->line->step == STEP_AUTO ? "all components take a step along the gradient"
-                                                                  : "that is an error");
+          may_slope(l) ? "all components take a step along the gradient" : "that is an error");
     break;
   case FORM_BETA:
     say(p, "    closed: E[log w] is a log z + b log(1 - z), the log of a beta density\n      %s <- %s\n", z,

@@ -35,6 +35,37 @@ void close_components(Components *n) {
   while (n->n) build_close(B(&n->x), n->loops[--n->n]);
 }
 
+typedef struct Reduction {
+  const Latent *z;
+  uint32_t rank, from;
+  AccKind kind;
+  IrType type;
+  AtComponentFn at;
+  void *arg;
+  Val *place;
+} Reduction;
+
+static Val reduce_from(Context *x, Reduction *r);
+
+static void contribute_component(Context *x, void *arg, Contribution *c) {
+  Reduction r = *(Reduction *)arg;
+  const BoundIndex *i = find_bound(x, latent_index(r.z, r.from));
+  r.place = NEW_ARRAY(x->d->arena, Val, r.rank + 1);
+  for (uint32_t a = 0; a < r.from; a++) r.place[a] = ((Reduction *)arg)->place[a];
+  r.place[r.from++] = build_2(B(x), IR_SUB, i->v, i->lo);
+  c->x = reduce_from(x, &r);
+}
+
+static Val reduce_from(Context *x, Reduction *r) {
+  if (r->from == r->rank) return r->at(x, r->arg, r->place);
+  return reduce_over(x, latent_index(r->z, r->from), r->kind, r->type, contribute_component, r);
+}
+
+Val reduce_components(Context *x, const Latent *z, uint32_t rank, AccKind kind, IrType type, AtComponentFn at,
+                      void *arg) {
+  return reduce_from(x, &(Reduction){z, rank, 0, kind, type, at, arg, NULL});
+}
+
 static Components open_all(Derive *d, const Latent *z) {
   Components n = open_components((Context){.d = d}, z);
   for (uint32_t i = 0; i < latent_rank(z); i++) component_loop(&n, z);
@@ -153,40 +184,21 @@ static void copy_state(Derive *d, const LatentPlan *l, bool back) {
   close_components(&n);
 }
 
-typedef struct Change {
-  const LatentPlan *l;
-  uint32_t from;
-  Val *place;
-} Change;
-
-static Val change_from(Context *x, const Change *c);
-
-static void contribute_change(Context *x, void *arg, Contribution *c) {
-  Change k = *(Change *)arg;
-  const BoundIndex *i = find_bound(x, latent_index(k.l->z, k.from));
-  k.place = NEW_ARRAY(x->d->arena, Val, latent_rank(k.l->z));
-  for (uint32_t a = 0; a < k.from; a++) k.place[a] = ((Change *)arg)->place[a];
-  k.place[k.from++] = build_2(B(x), IR_SUB, i->v, i->lo);
-  c->x = change_from(x, &k);
-}
-
 static Val parameter(Context *x, const LatentPlan *l, Array *const *parts, QPart part, const Val *place) {
   Val v = build_convert(B(x), load_part(x, parts, part, place), IR_WIDE);
   return l->family == Q_FAMILY_NORMAL && part == PART_VARIANCE ? build_1(B(x), IR_SQRT, v) : v;
 }
 
-/* The largest change of any parameter of q. */
-static Val change_from(Context *x, const Change *c) {
-  const LatentState *s = &x->d->iteration->of[c->l->z->id];
-  if (c->from < latent_rank(c->l->z))
-    return reduce_over(x, latent_index(c->l->z, c->from), ACC_MAX, IR_WIDE, contribute_change, (void *)c);
+/* The largest change of any parameter of q of a component. */
+static Val change_at(Context *x, void *latent, const Val *place) {
+  const LatentPlan *l = latent;
+  const LatentState *s = &x->d->iteration->of[l->z->id];
   bool own = s->now[PART_FIRST];
   Val largest = 0;
   for (QPart part = 0; part < PART_COUNT; part++) {
     bool counts = own ? part == PART_FIRST || part == PART_SECOND : part == PART_MEAN || part == PART_VARIANCE;
     if (!counts || !s->now[part]) continue;
-    Val d =
-        build_2(B(x), IR_SUB, parameter(x, c->l, s->fresh, part, c->place), parameter(x, c->l, s->now, part, c->place));
+    Val d = build_2(B(x), IR_SUB, parameter(x, l, s->fresh, part, place), parameter(x, l, s->now, part, place));
     d = build_1(B(x), IR_ABS, d);
     largest = largest ? build_2(B(x), IR_MAX, largest, d) : d;
   }
@@ -203,7 +215,7 @@ static void store_rest(Derive *d, const Infer *line, Array *rests) {
   Val tol = build_convert(&d->b, eval(&x, line->tol), IR_WIDE), change = 0;
   for (uint32_t i = 0; i < line->latents.n; i++) {
     const LatentPlan *l = &d->plan->latents->of[line->latents.at[i]->id];
-    Val c = change_from(&x, &(Change){l, 0, NEW_ARRAY(d->arena, Val, 1)});
+    Val c = reduce_components(&x, l->z, latent_rank(l->z), ACC_MAX, IR_WIDE, change_at, (void *)l);
     change = change ? build_2(&d->b, IR_MAX, change, c) : c;
   }
   Val small = build_2(&d->b, IR_LE, change, tol);

@@ -39,6 +39,10 @@ void component_loop(Components *n, const Latent *z); /* opens the next */
 /* carried: sums inside may carry it, if it is an axis. */
 void component_loop_in(Components *n, const Latent *z, LoopKind kind, bool carried);
 void close_components(Components *n);
+/* reduce over the first `rank` indices of a latent; at gives the contribution at the offsets `place` of these. */
+typedef Val (*AtComponentFn)(Context *x, void *arg, const Val *place);
+Val reduce_components(Context *x, const Latent *z, uint32_t rank, AccKind kind, IrType type, AtComponentFn at,
+                      void *arg);
 
 /* q_state.c */
 void declare_state(Derive *d, const LatentPlan *l);

@@ -59,6 +59,10 @@ struct LatentPlan {
 };
 
 const char *form_text(Form f);
+/* May a step that turns out to have no top go along the gradient?  Else that is an error of the run. */
+static inline bool may_slope(const LatentPlan *l) {
+  return l->line->step == STEP_AUTO && l->line->q != Q_CONJUGATE;
+}
 
 typedef struct Latents {
   LatentPlan *of;    /* by Latent.id */

@@ -14,33 +14,14 @@ static Val number(Context *x, int64_t v) { return build_int(B(x), v); }
 
 /* ---- is there a top? ------------------------------------------------------------------------------------------- */
 
-typedef struct Outer {
-  const System *s;
-  uint32_t n;
-  Val *place;
-} Outer;
-
-static Val any_bad(Context *x, const Outer *o);
-
-static void contribute_bad(Context *x, void *arg, Contribution *c) {
-  Outer o = *(Outer *)arg;
-  const BoundIndex *i = find_bound(x, latent_index(o.s->j->members.at[0]->z, o.n));
-  o.place = NEW_ARRAY(x->d->arena, Val, o.s->j->outer + 1);
-  for (uint32_t k = 0; k < o.n; k++) o.place[k] = ((Outer *)arg)->place[k];
-  o.place[o.n++] = sub(x, i->v, i->lo);
-  c->x = any_bad(x, &o);
+static Val bad_at(Context *x, void *system, const Val *place) {
+  return build_load(B(x), ((const System *)system)->bad, place);
 }
 
 /* bool: for some value of the outer indices. */
-static Val any_bad(Context *x, const Outer *o) {
-  if (o->n == o->s->j->outer) return build_load(B(x), o->s->bad, o->place);
-  const Index *i = latent_index(o->s->j->members.at[0]->z, o->n);
-  return reduce_over(x, (Index *)i, ACC_ANY, IR_BOOL, contribute_bad, (void *)o);
-}
-
 static Val is_bad(const System *s) {
   Context x = {.d = s->d};
-  return any_bad(&x, &(Outer){s, 0, NULL});
+  return reduce_components(&x, s->j->members.at[0]->z, s->j->outer, ACC_ANY, IR_BOOL, bad_at, (void *)s);
 }
 
 /* A loop of one iteration where `holds`, else of none. */
@@ -163,8 +144,6 @@ static void check_closed(const System *s, Val fails) {
   b->span = s->j->members.at[0]->line->span;
   build_check(b, IR_CHECK_CONCAVE, fails, build_int(b, 0), s->d->iteration->step);
 }
-
-static bool may_slope(const LatentPlan *l) { return l->line->step == STEP_AUTO && l->line->q != Q_CONJUGATE; }
 
 /* What has no top of its own goes by a slope, all such members at once, or is an error. */
 static void in_turn(const System *s) {

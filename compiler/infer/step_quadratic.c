@@ -26,46 +26,30 @@ void step_quadratic_at_once(Derive *d, const LatentPlan *l) {
 /* ---- where only the run tells whether there is a top ------------------------------------------------------------- */
 
 typedef struct Curved {
-  const LatentPlan *l;
   Array *b, *precision;
-  uint32_t from;
-  Val *place;
 } Curved;
 
-static void contribute_bent_up(Context *x, void *arg, Contribution *c);
-
-/* bool: some component has no top, nor is it flat.  NaN is no reason: it spreads. */
-static Val bends_up(Context *x, const Curved *c) {
-  if (c->from < latent_rank(c->l->z))
-    return reduce_over(x, latent_index(c->l->z, c->from), ACC_ANY, IR_BOOL, contribute_bent_up, (void *)c);
-  Val p = build_load(B(x), c->precision, c->place), b = build_load(B(x), c->b, c->place), zero = wide(x, 0);
+/* bool: the component has no top, nor is it flat.  NaN is no reason: it spreads. */
+static Val bends_up(Context *x, void *arg, const Val *place) {
+  const Curved *c = arg;
+  Val p = build_load(B(x), c->precision, place), b = build_load(B(x), c->b, place), zero = wide(x, 0);
   Val slope = build_2(B(x), IR_AND, equal(x, p, zero), build_2(B(x), IR_NE, b, zero));
   return build_2(B(x), IR_OR, build_2(B(x), IR_LT, p, zero), slope);
-}
-
-static void contribute_bent_up(Context *x, void *arg, Contribution *c) {
-  Curved k = *(Curved *)arg;
-  const BoundIndex *i = find_bound(x, latent_index(k.l->z, k.from));
-  k.place = NEW_ARRAY(x->d->arena, Val, latent_rank(k.l->z));
-  for (uint32_t a = 0; a < k.from; a++) k.place[a] = ((Curved *)arg)->place[a];
-  k.place[k.from] = sub(x, i->v, i->lo);
-  k.from++;
-  c->x = bends_up(x, &k);
 }
 
 /* All components at their tops, or, if one has none, all along the gradient. */
 void step_quadratic_if_concave(Derive *d, const LatentPlan *l) {
   const LatentState *s = &d->iteration->of[l->z->id];
-  Curved k = {.l = l, .b = step_array(d, l, "b"), .precision = step_array(d, l, "precision")};
+  Curved k = {.b = step_array(d, l, "b"), .precision = step_array(d, l, "precision")};
   Components n = open_components((Context){.d = d}, l->z);
   Coefficients c = step_coefficients(&n, l);
   build_store(&d->b, k.b, c.at[0], n.place);
   build_store(&d->b, k.precision, mul(&n.x, wide(&n.x, -2), c.at[1]), n.place);
   close_components(&n);
   Context x = {.d = d};
-  Val up = bends_up(&x, &k);
-  bool may_slope = l->line->step == STEP_AUTO && l->line->q != Q_CONJUGATE;
-  if (!may_slope) {
+  Val up = reduce_components(&x, l->z, latent_rank(l->z), ACC_ANY, IR_BOOL, bends_up, &k);
+  bool slopes = may_slope(l);
+  if (!slopes) {
     d->b.span = l->line->span;
     build_check(&d->b, IR_CHECK_CONCAVE, up, build_int(&d->b, 0), d->iteration->step);
   }
@@ -76,8 +60,8 @@ void step_quadratic_if_concave(Derive *d, const LatentPlan *l) {
   Top t = step_damp_top(&n.x, l, quadratic_top(&n.x, l, b, precision, old, old_variance), old, old_variance);
   Val slope = sub(&n.x, b, mul(&n.x, precision, old)), by_variance = mul(&n.x, wide(&n.x, -0.5), precision);
   Top along = step_damp_top(&n.x, l, step_along(&n.x, l, slope, by_variance, old, old_variance), old, old_variance);
-  if (may_slope) t.mean = build_select(B(&n.x), up, along.mean, t.mean);
-  if (may_slope && t.variance) t.variance = build_select(B(&n.x), up, along.variance, t.variance);
+  if (slopes) t.mean = build_select(B(&n.x), up, along.mean, t.mean);
+  if (slopes && t.variance) t.variance = build_select(B(&n.x), up, along.variance, t.variance);
   step_store_top(&n.x, s, t, n.place);
   close_components(&n);
 }
