@@ -1121,6 +1121,15 @@ class Latents(Cli):
         for q in ("gaussian, method = closed", "conjugate"):
             self.refused("potential exp(g * sq(a))", f"infer a, b by collapsed(steps = 1, q = {q})", says=at)
 
+    def test_no_joint_top(self):
+        """Where latents have no top together each goes to its own, given the others: a = 3 b, then b = 3 a."""
+        for method in "auto", "closed":
+            path = self.model("potential exp(3 * a * b)", f"infer a, b by collapsed(steps = 1, init = g, method = {method})", "out z = b")
+            told = self.attn("run", path, self.save("x", np.ones(3)), "g=2").stdout
+            self.assertEqual(sorted(told.split("\n")[:2]), ["y = 6", "z = 18"])
+        told = self.attn("explain", path).stdout
+        self.assertIn("copy after copy is solved for, in index order; where one has no top, that is an error of the run", told)
+
     def test_no_posterior(self):
         text = "model m(N) {\n  data c: [N]\n  latent t: real\n  prior t ~ beta(1, 1)\n  for j in N { potential t ^ c[j] }\n"
         text += "  infer t by collapsed(steps = 1, q = conjugate)\n  out y = t\n}\n"

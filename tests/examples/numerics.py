@@ -894,6 +894,83 @@ def steps_of_batches(precision, rng):
                         dict(x=x, z0=z0, g=g), dict(o=np.stack([z for z, _ in want])), max(s for _, s in want), options=(f"--threads={threads}",))
 
 
+IN_TURN = """model m(B, T, D) {
+  data x: [B, T], z0: [B, T, D]
+  param c: real, g: real, bend: real
+  for b in B {
+    latent z[t in T]: [D]
+    for t in T {
+      potential exp((bend - 0.5) * dot(z[t], z[t]))
+      edge phi in T
+      potential exp(-sq(x[b, phi] - z[t, 0]))
+      for u in 0..t { potential exp(c * dot(z[t], z[u])) }
+    }
+  }
+  infer z by collapsed(steps = 3, init = z0, damping = g, rate = 0.07)
+  out o[b in B, t in T] = z[b, t]
+}
+"""
+
+
+def in_turn_step(x, z, c, g, bend):
+    """x: [B, T], z: [B, T, D]; of the quadratic whose precision is `own` for a copy's component, and -c for two copies'."""
+    t, d = z.shape[1:]
+    s = -(x[:, None, :] - z[:, :, :1]) ** 2
+    r = np.exp(s - s.max(2, keepdims=True))
+    r /= r.sum(2, keepdims=True)
+    pull, own = np.zeros_like(z), 1 - 2 * bend + 2 * (np.arange(d) == 0)
+    pull[..., 0] = 2 * np.einsum("btp,bp->bt", r, x)
+    joint = [(own[k] + c) * np.eye(t) - c for k in range(d)]
+    if min(np.linalg.eigvalsh(a).min() for a in joint) > 1e-9:
+        top = np.stack([np.linalg.solve(joint[k], pull[..., k].T).T for k in range(d)], 2)
+        return (1 - g) * top + g * z
+    if own.min() <= 0:
+        slope = pull - np.stack([z[..., k] @ joint[k] for k in range(d)], 2)
+        return (1 - g) * (z + 0.07 * slope) + g * z
+    z = z.copy()
+    for k in range(t):
+        others = z.sum(1) - z[:, k]
+        z[:, k] = (1 - g) * (pull[:, k] + c * others) / own + g * z[:, k]
+    return z
+
+
+@check
+def copies_in_turn(precision, rng):
+    """Copies that attract each other: one top for all, none together (with pivots that are negative, and with one that is 0
+    beside what is not), and none for each."""
+    for t, d, c, bend in ((1, 1, 2.0, 0.0), (3, 2, 0.25, 0.0), (3, 1, 1.75, 0.0), (3, 2, 1.0, 0.0), (4, 3, 1.0, 0.0), (5, 2, 1.5, 0.0),
+                          (7, 4, 2.0, 0.25), (4, 2, 0.5, 0.75), (1, 3, 0.5, 1.75)):
+        for b, g in ((1, 0.0), (3, 0.25)):
+            x, z0 = typed(rng.standard_normal((b, t)), precision), typed(0.5 * rng.standard_normal((b, t, d)), precision)
+            z = z0.astype(float)
+            for _ in range(3):
+                z = in_turn_step(x.astype(float), z, c, g, bend)
+            yield Trial(f"{b} sets of {t} x {d}, attracted by {c}, bent by {bend}, damped by {g}", IN_TURN,
+                        dict(x=x, z0=z0, c=c, g=g, bend=bend), dict(o=z), 30, dict(o=max(1, np.abs(z).max())))
+
+
+PULLED = """model m(N) {
+  data x: [N], z0: [N]
+  latent a[j in N]: real, b[j in N]: real
+  for j in N { potential exp(-sq(a[j] + b[j]) / 2 + x[j] * (a[j] - b[j])) }
+  infer a, b by collapsed(steps = 2, init = z0)
+  out u[j in N] = a[j]
+  out v[j in N] = b[j]
+}
+"""
+
+
+@check
+def pulled_where_flat(precision, rng):
+    """a + b has curvature, a - b has none and is pulled along: no top together; a's own, then b's."""
+    x, z0 = typed(rng.standard_normal(5), precision), typed(rng.standard_normal(5), precision)
+    a = b = z0.astype(float)
+    for _ in range(2):
+        a = x - b
+        b = -x - a
+    yield Trial("two steps", PULLED, dict(x=x, z0=z0), dict(u=a, v=b), 30)
+
+
 IN_BRACKETS = """model m(M, N, C) {
   data s: [M, N], v: [N, C]
   for i in M {
