@@ -301,6 +301,6 @@ void target_end(Emit *e);     /* gives back the context, if any, and the machine
 void target_optimise(const Emit *e);
 void target_sanitize(const Emit *e); /* after the passes */
 void target_hurry(const Emit *e);     /* over functions that are brief; the last step before code is made */
-void target_drop_dead(const Emit *e); /* instructions that nobody reads */
+void target_merge(const Emit *e);     /* drops instructions that nobody reads, and functions that others equal */
 
 #endif

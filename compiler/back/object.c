@@ -98,7 +98,7 @@ static void *make_part(void *part) {
   const char *why;
   p->too_large = !target_fits(e, &why);
   if (p->too_large) return NULL;
-  target_drop_dead(e);
+  target_merge(e);
   if (keep_share(e, p->number)) {
     if (p->optimise) target_optimise(e);
     if (p->sanitize) target_sanitize(e);

@@ -307,7 +307,14 @@ void target_hurry(const Emit *e) {
   }
 }
 
-void target_drop_dead(const Emit *e) { run_passes(e, "function(adce)"); }
+/* Steps of latents, streams over the same columns and lines that are packed alike are emitted once for each place that
+ * asks: of functions that do the same, in the same words, all but the first go.  The address of a function says no more
+ * than what it does, so that its callers become equal, too. */
+void target_merge(const Emit *e) {
+  for (LLVMValueRef f = LLVMGetFirstFunction(e->module); f; f = LLVMGetNextFunction(f))
+    if (LLVMGetLinkage(f) == LLVMInternalLinkage) LLVMSetUnnamedAddress(f, LLVMGlobalUnnamedAddr);
+  run_passes(e, "function(adce),mergefunc");
+}
 
 /* ---- size ----------------------------------------------------------------------------------------- */
 
@@ -416,6 +423,7 @@ char *back_emit(Arena *arena, const Kernel *k, const BackOptions *options, BackF
     target_end(&e);
     return NULL;
   }
+  if (form != BACK_LLVM) target_merge(&e);
   if (form != BACK_LLVM && options->optimise) target_optimise(&e);
   if (form != BACK_LLVM) target_hurry(&e);
   note_calls(&e, needs);
