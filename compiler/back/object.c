@@ -23,7 +23,7 @@ typedef struct Part {
   Arena arena;
   ArenaOwned *own; /* the object and the arena; by the arena of whoever asked */
   bool optimise, sanitize, failed, too_large; /* failed: memory ran out */
-  uint32_t number;
+  uint32_t number, of; /* of how many parts at most */
   LLVMMemoryBufferRef object; /* NULL: the part is empty */
   pthread_t thread;
 } Part;
@@ -54,18 +54,18 @@ static FunctionVec functions_of(const Emit *e) {
   return list;
 }
 
-static uint32_t parts_of(const FunctionVec *list) {
+static uint32_t parts_of(const FunctionVec *list, uint32_t most) {
   uint32_t all = 0;
   for (uint32_t n = 0; n < list->n; n++) all += list->at[n].cost;
-  return 1 + (all / PART_COST < OBJECT_PARTS ? all / PART_COST : OBJECT_PARTS - 1);
+  return 1 + (all / PART_COST < most ? all / PART_COST : most - 1);
 }
 
 /* Parts call each other's functions by name; bodies that are available elsewhere are dropped.  False: no function is
  * left. */
-static bool keep_share(const Emit *e, uint32_t part) {
+static bool keep_share(const Emit *e, uint32_t part, uint32_t most) {
   uint32_t load[OBJECT_PARTS] = {0}, kept = 0;
   FunctionVec list = functions_of(e);
-  uint32_t parts = parts_of(&list);
+  uint32_t parts = parts_of(&list, most);
   for (uint32_t n = 0; n < list.n; n++) {
     uint32_t least = 0;
     for (uint32_t p = 1; p < parts; p++)
@@ -99,7 +99,7 @@ static void *make_part(void *part) {
   p->too_large = !target_fits(e, &why);
   if (p->too_large) return NULL;
   target_merge(e);
-  if (keep_share(e, p->number)) {
+  if (keep_share(e, p->number, p->of)) {
     if (p->optimise) target_optimise(e);
     if (p->sanitize) target_sanitize(e);
     target_hurry(e);
@@ -117,9 +117,13 @@ static void end_part(void *part) {
   arena_free(&p->arena);
 }
 
+/* Without passes a second emission takes as long as a second thread would save. */
+static uint32_t parts_for(const BackOptions *o) { return o->optimise ? OBJECT_PARTS : 1; }
+
 static void begin_part(Part *p, const Emit *e, const BackOptions *o, uint32_t number) {
   const char *why;
-  *p = (Part){.emit = *e, .optimise = o->optimise, .sanitize = o->sanitize, .number = number};
+  *p = (Part){.emit = *e, .optimise = o->optimise, .sanitize = o->sanitize, .number = number,
+              .of = parts_for(o)};
   target_machine(&p->emit, o, &why);
   p->own = arena_own(e->arena, end_part);
   p->own->what = p;
@@ -129,17 +133,17 @@ static void begin_part(Part *p, const Emit *e, const BackOptions *o, uint32_t nu
 }
 
 /* The first in this thread, the others side by side with it. */
-static void run_parts(Part *part) {
+static void run_parts(Part *part, int parts) {
   bool beside[OBJECT_PARTS] = {false};
-  for (int n = 1; n < OBJECT_PARTS; n++) beside[n] = pthread_create(&part[n].thread, NULL, make_part, &part[n]) == 0;
-  for (int n = 0; n < OBJECT_PARTS; n++)
+  for (int n = 1; n < parts; n++) beside[n] = pthread_create(&part[n].thread, NULL, make_part, &part[n]) == 0;
+  for (int n = 0; n < parts; n++)
     if (!beside[n]) make_part(&part[n]);
-  for (int n = 1; n < OBJECT_PARTS; n++)
+  for (int n = 1; n < parts; n++)
     if (beside[n]) pthread_join(part[n].thread, NULL);
 }
 
-static void end_parts(Part *part) {
-  for (int n = 0; n < OBJECT_PARTS; n++) {
+static void end_parts(Part *part, int parts) {
+  for (int n = 0; n < parts; n++) {
     arena_drop(part[n].own);
     arena_drop(part[n].emit.own_machine);
   }
@@ -162,10 +166,11 @@ static ObjectFiles collect(Arena *arena, const Part *part) {
 }
 
 bool object_files(const Emit *e, const BackOptions *o, ObjectFiles *files, const char **why) {
+  int parts = (int)parts_for(o);
   Part *part = NEW_ARRAY(e->arena, Part, OBJECT_PARTS);
-  for (uint32_t n = 0; n < OBJECT_PARTS; n++) begin_part(&part[n], e, o, n);
-  run_parts(part);
-  for (int n = 0; n < OBJECT_PARTS; n++) {
+  for (int n = 0; n < parts; n++) begin_part(&part[n], e, o, (uint32_t)n);
+  run_parts(part, parts);
+  for (int n = 0; n < parts; n++) {
     if (!part[n].failed) continue;
     e->arena->over_limit |= part[n].arena.over_limit;
     arena_out_of_memory(e->arena);
@@ -173,6 +178,6 @@ bool object_files(const Emit *e, const BackOptions *o, ObjectFiles *files, const
   bool fits = !part[0].too_large;
   if (fits) *files = collect(e->arena, part);
   else *why = target_too_large(e->arena);
-  end_parts(part);
+  end_parts(part, parts);
   return fits;
 }
