@@ -1011,11 +1011,11 @@ def queries_in_brackets(precision, rng):
             total=2 * log_z.sum()), np.abs(x).max())
 
 
-def judge(program, trial, precision, folder):
+def judge(program, trial, precision, folder, again):
     path = folder / "m.attn"
     folder.mkdir()
     path.write_text(trial.model)
-    got = run(program, path, trial.inputs, folder, f"--precision={precision}", *trial.options)
+    got = run(program, path, trial.inputs, folder, f"--precision={precision}", *trial.options, again=again)
     if set(got) != set(trial.want):
         raise Failure(f"outputs {sorted(got)}, expected {sorted(trial.want)}")
     for name, want in trial.want.items():
@@ -1037,11 +1037,12 @@ def check_all(job):
         for trial in CHECKS[name](precision, np.random.default_rng(len(name))):
             count += 1
             kind = trial.model, trial.options
-            if kind in optimised:
+            again = kind in optimised
+            if again:
                 trial.options = (*trial.options, "--no-optimise")
             optimised.add(kind)
             try:
-                judge(program, trial, precision, Path(folder) / str(count))
+                judge(program, trial, precision, Path(folder) / str(count), again)
             except (Failure, OSError, ValueError, IndexError) as failure:
                 failures.append(f"{trial.label}: {failure}")
     return name, precision, count, failures
