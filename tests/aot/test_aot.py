@@ -184,6 +184,17 @@ class Files(Base):
             np.testing.assert_allclose(o, 1)
 
 
+class Once(Base):
+    def test_functions_that_do_the_same_are_one(self):
+        """The steps of a mixture sum over the same points again and again."""
+        before, after = (set(re.findall(r"define .*@attn_gmm\.span\.(\d+)", run(ATTN, "dump", f"--after={step}", EXAMPLES / "gmm.attn").stdout))
+                         for step in ("llvm", "llvm-opt"))
+        if not before:
+            self.skipTest("no tiles on this processor")
+        self.assertLess(after, before)
+        self.assertGreaterEqual(len(before - after), 2)
+
+
 class Symbols(Base):
     def test_examples_call_nothing_unknown(self):
         """Both precisions and every level by turns; one example in twelve for all levels in one object."""
