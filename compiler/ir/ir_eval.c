@@ -40,8 +40,8 @@ static bool fail(Eval *e, Span at, const char *what) {
   return false;
 }
 
-static bool step(Eval *e, Span at) {
-  return !e->args->max_steps || ++e->steps <= e->args->max_steps || fail(e, at, "too many steps");
+static bool step(Eval *e, const Span *at) {
+  return !e->args->max_steps || ++e->steps <= e->args->max_steps || fail(e, *at, "too many steps");
 }
 
 static int64_t int_of(const Eval *e, Val v) { return e->values[v].i; }
@@ -251,7 +251,7 @@ static void next_point(Eval *e, const Acc *a, const Contribution *c) {
 static bool add_points(Eval *e, const Acc *a, const Contribution *c, bool seen, AccState *s, int64_t count) {
   start_point(e, a, c);
   for (int64_t p = 0; p < count; p++, next_point(e, a, c)) {
-    if (!step(e, ir_at(e->k, c->x)->span) || !run_code(e, c->at)) return false;
+    if (!step(e, &ir_at(e->k, c->x)->span) || !run_code(e, c->at)) return false;
     add(e, a, c, seen, &s[p]);
   }
   return true;
@@ -297,7 +297,7 @@ static bool reduce(Eval *e, Val at, const Loop *l) {
   int64_t hi = int_of(e, l->hi);
   for (int64_t j = int_of(e, l->lo); j < hi; j++) {
     e->values[l->index].i = j;
-    if (!step(e, l->span) || !run_code(e, l->body)) return false;
+    if (!step(e, &l->span) || !run_code(e, l->body)) return false;
     if (!contribute(e, l, false, is_on(e, l->mask), s->at)) return false;
   }
   return finish(e, l, s->at);
@@ -311,7 +311,7 @@ static bool run_loop(Eval *e, Val at) {
   int64_t hi = int_of(e, l->hi);
   for (int64_t j = int_of(e, l->lo); j < hi; j++) {
     e->values[l->index].i = j;
-    if (!step(e, l->span) || !run_code(e, l->body)) return false;
+    if (!step(e, &l->span) || !run_code(e, l->body)) return false;
   }
   return true;
 }
@@ -320,8 +320,7 @@ static Cell constant(const Eval *e, const Instr *i) {
   return cell_is_float(i->type) ? (Cell){.d = round_to(i->type, e->args->f64, i->number)} : (Cell){.i = i->integer};
 }
 
-static bool run_pure(Eval *e, Val v) {
-  const Instr *i = ir_at(e->k, v);
+static bool run_pure(Eval *e, Val v, const Instr *i) {
   const char *why = NULL;
   if (i->op == IR_CONST) e->values[v] = constant(e, i);
   else if (i->op == IR_SIZE) e->values[v].i = e->args->sizes[i->integer];
@@ -330,8 +329,7 @@ static bool run_pure(Eval *e, Val v) {
   return !why || fail(e, i->span, why);
 }
 
-static bool run_instr(Eval *e, Val v) {
-  const Instr *i = ir_at(e->k, v);
+static bool run_instr(Eval *e, Val v, const Instr *i) {
   switch ((int)i->op) {
   case IR_ARRAY: return declare(e, i);
   case IR_STORE: return store(e, i);
@@ -340,12 +338,14 @@ static bool run_instr(Eval *e, Val v) {
   case IR_CHECK_NONZERO: case IR_CHECK_CONCAVE: case IR_CHECK_CLIQUE: return check(e, i);
   case IR_LOOP: return run_loop(e, v);
   }
-  return run_pure(e, v);
+  return run_pure(e, v, i);
 }
 
 static bool run_code(Eval *e, const Region *r) {
   for (uint32_t n = 0; n < r->code.n; n++) {
-    if (!step(e, ir_at(e->k, r->code.at[n])->span) || !run_instr(e, r->code.at[n])) return false;
+    Val v = r->code.at[n];
+    const Instr *i = ir_at(e->k, v);
+    if (!step(e, &i->span) || !run_instr(e, v, i)) return false;
   }
   return true;
 }
