@@ -154,9 +154,18 @@ static unsigned char *element(const Array *a, const Placed *p, int64_t n) {
   return (unsigned char *)p->view.data + at * p->bytes;
 }
 
+/* Elements along the last axis, how many such lines there are, and the bytes from one element to the next: within a
+ * line no place is divided into indices, which would take most of the time of these checks. */
+typedef struct Lines { int64_t length, count, step; } Lines;
+
+static Lines lines_of(const Array *a, const Placed *p) {
+  int64_t n = array_count(a), length = a->rank ? a->extent[a->rank - 1] : 1;
+  return (Lines){length, n ? n / length : 0, a->rank ? p->view.stride[a->rank - 1] * p->bytes : 0};
+}
+
 static void store(unsigned char *to, Type t, int bytes, double x) {
   float single = (float)x;
-  uint16_t half = t == TYPE_F16 ? f64_to_f16(x) : f64_to_bf16(x);
+  uint16_t half = bytes != 2 ? 0 : t == TYPE_F16 ? f64_to_f16(x) : f64_to_bf16(x);
   int64_t integer = t == TYPE_INT || t == TYPE_BOOL ? (int64_t)x : 0;
   if (t == TYPE_BOOL) *to = integer != 0;
   else if (t == TYPE_INT) memcpy(to, &integer, sizeof integer);
@@ -177,7 +186,12 @@ static double load(const unsigned char *from, Type t, int bytes) {
 /* Backwards, so that a place of a broadcast axis keeps the value of index 0. */
 static Placed place_input(const Kernel *k, const Array *a, const Layout *l) {
   Placed p = place(k, a, l, 0xff); /* in gaps: NaN, negative ints */
-  for (int64_t n = array_count(a) - 1; n >= 0; n--) store(element(a, &p, n), a->type, p.bytes, a->values[n]);
+  Lines lines = lines_of(a, &p);
+  for (int64_t n = lines.count - 1; n >= 0; n--) {
+    unsigned char *line = element(a, &p, n * lines.length);
+    for (int64_t i = lines.length - 1; i >= 0; i--)
+      store(line + i * lines.step, a->type, p.bytes, a->values[n * lines.length + i]);
+  }
   remember(&p.g);
   return p;
 }
@@ -186,14 +200,17 @@ static Placed place_input(const Kernel *k, const Array *a, const Layout *l) {
 
 /* The output's elements in C order.  They are put where the pages are remembered, so that the rest can be compared. */
 static unsigned char *gather(const Array *a, const Placed *p, int64_t *bytes) {
-  int64_t n = array_count(a);
-  *bytes = n * p->bytes;
+  Lines lines = lines_of(a, p);
+  *bytes = array_count(a) * p->bytes;
   unsigned char *out = malloc((size_t)*bytes + 1);
   if (!out) abort();
-  for (int64_t k = 0; k < n; k++) {
-    const unsigned char *from = element(a, p, k);
-    memcpy(out + k * p->bytes, from, (size_t)p->bytes);
-    memcpy(p->g.before + (from - p->g.room), from, (size_t)p->bytes);
+  for (int64_t n = 0; n < lines.count; n++) {
+    const unsigned char *from = element(a, p, n * lines.length);
+    unsigned char *to = out + n * lines.length * p->bytes;
+    for (int64_t k = 0; k < lines.length; k++, from += lines.step, to += p->bytes) {
+      memcpy(to, from, (size_t)p->bytes);
+      memcpy(p->g.before + (from - p->g.room), from, (size_t)p->bytes);
+    }
   }
   return out;
 }
