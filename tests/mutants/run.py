@@ -11,6 +11,7 @@ part that is meant.
 import argparse
 import configparser
 import json
+import os
 import re
 import shlex
 import shutil
@@ -139,6 +140,7 @@ def main():
         print("no such guard:", *unknown)
         return 2
     copy = a.folder.resolve() / "source"
+    os.environ["XDG_CACHE_HOME"] = str(a.folder.resolve() / "cache")
     copy_sources(a.source, copy)
     subprocess.run(["cmake", "--preset", "dev"], cwd=copy, stdout=subprocess.DEVNULL, check=True)
     good, sound = True, set()
