@@ -32,6 +32,7 @@ class Trial:
     log_w: float = 0.0                            # sets the tolerance at f32
     floor: dict = field(default_factory=dict)     # output -> scale below which errors are absolute; 1 unless given
     options: tuple = ()                           # of the command
+    again: bool = False                           # after a trial of the same model with the same options
 
 
 def check(function):
@@ -1011,11 +1012,11 @@ def queries_in_brackets(precision, rng):
             total=2 * log_z.sum()), np.abs(x).max())
 
 
-def judge(program, trial, precision, folder, again):
+def judge(program, trial, precision, folder):
     path = folder / "m.attn"
     folder.mkdir()
     path.write_text(trial.model)
-    got = run(program, path, trial.inputs, folder, f"--precision={precision}", *trial.options, again=again)
+    got = run(program, path, trial.inputs, folder, f"--precision={precision}", *trial.options, again=trial.again)
     if set(got) != set(trial.want):
         raise Failure(f"outputs {sorted(got)}, expected {sorted(trial.want)}")
     for name, want in trial.want.items():
@@ -1037,12 +1038,12 @@ def check_all(job):
         for trial in CHECKS[name](precision, np.random.default_rng(len(name))):
             count += 1
             kind = trial.model, trial.options
-            again = kind in optimised
-            if again:
+            trial.again = kind in optimised
+            if trial.again:
                 trial.options = (*trial.options, "--no-optimise")
             optimised.add(kind)
             try:
-                judge(program, trial, precision, Path(folder) / str(count), again)
+                judge(program, trial, precision, Path(folder) / str(count))
             except (Failure, OSError, ValueError, IndexError) as failure:
                 failures.append(f"{trial.label}: {failure}")
     return name, precision, count, failures
