@@ -112,6 +112,7 @@ typedef struct Context {
   const Unlost *unlost;
   Val guard;      /* 0: true */
   Val *used_none; /* see above */
+  bool sizes;     /* in what sizes alone decide: reals are wide */
 } Context;
 
 #define B(x) (&(x)->d->b)

@@ -6,6 +6,7 @@
 #include "infer/eval.h"
 
 #include "base/ice.h"
+#include "model/term.h"
 
 /* ---- none ------------------------------------------------------------------------------------------------ */
 
@@ -72,7 +73,7 @@ static Val eval_logic(Context *x, const Term *t) {
   return build_2(B(x), plain_op(t->op), left, eval(&y, t->args.at[1]));
 }
 
-static Choice eval_op(Context *x, const Term *t) {
+static Choice eval_op_in(Context *x, const Term *t) {
   if (t->op == OP_EQ || t->op == OP_NE) return (Choice){eval_equality(x, t), 0};
   if (t->op == OP_AND || t->op == OP_OR) return (Choice){eval_logic(x, t), 0};
   if (t->op == OP_ADD && t->type == TYPE_REAL) {
@@ -84,6 +85,21 @@ static Choice eval_op(Context *x, const Term *t) {
   Val r = apply_operator(&y, t, v);
   if (t->op == OP_TO_REAL) return (Choice){r, none}; /* not an expression of the source: passes it on */
   return (Choice){unless_none(x, none, r), 0};
+}
+
+/* Reals that decide on an integer, or on a condition. */
+static bool decides_by_reals(const Term *t) {
+  if (t->type == TYPE_REAL) return false;
+  for (uint32_t i = 0; i < t->args.n; i++)
+    if (t->args.at[i]->type == TYPE_REAL) return true;
+  return false;
+}
+
+/* How many of something sizes say there are does not depend on the precision: floor(0.29 * N). */
+static Choice eval_op(Context *x, const Term *t) {
+  Context in_sizes = *x;
+  in_sizes.sizes = x->sizes || (decides_by_reals(t) && term_is_of_sizes(t));
+  return eval_op_in(&in_sizes, t);
 }
 
 static Choice eval_if(Context *x, const Term *t) {
@@ -134,7 +150,7 @@ Choice eval_choice(Context *x, const Term *t) {
   b->span = t->span;
   switch (t->kind) {
   case TERM_INT: return (Choice){build_int(b, t->integer), 0};
-  case TERM_REAL: return (Choice){build_float(b, IR_REAL, t->real), 0};
+  case TERM_REAL: return (Choice){build_float(b, x->sizes ? IR_WIDE : IR_REAL, t->real), 0};
   case TERM_BOOL: return (Choice){build_bool(b, t->truth), 0};
   case TERM_NONE: return (Choice){build_int(b, -1), build_bool(b, true)};
   case TERM_SIZE: return (Choice){build_size(b, t->size->id), 0};

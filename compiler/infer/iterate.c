@@ -91,7 +91,7 @@ static void declare_histories(Derive *d) {
     for (uint32_t k = 0; new &&k < it->histories.n; k++) new = !indices_equal(&it->histories.at[k].plates, &o->plates);
     for (uint32_t k = 0; new &&k < o->plates.n; k++)
       if (!has_fixed_bounds(o->plates.at[k])) {
-        refuse_query(&x, o->span, "elbo(s) in plates whose bounds are data is not compiled yet");
+        refuse_query(&x, o->span, "elbo(s) in plates whose bounds are reductions is not compiled");
         new = false;
       }
     if (!new) continue;
@@ -147,7 +147,7 @@ Val query_elbo(Context *x, const Term *t) {
     }
     return build_load(B(x), h->f, place);
   }
-  return refuse_query(x, t->span, "elbo(s) here is not compiled yet");
+  return wide(x, 0); /* declare_histories has refused it */
 }
 
 /* normal: mean, sd; beta: a, b; gamma: shape, rate; dirichlet: alpha. */

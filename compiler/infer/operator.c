@@ -67,8 +67,8 @@ Val apply_operator(Context *x, const Term *t, const Val *v) {
   Builder *b = B(x);
   switch (t->op) {
   case OP_TO_REAL:
-    return ir_at(b->k, v[0])->type == IR_INT || ir_at(b->k, v[0])->type == IR_BOOL ? build_convert(b, v[0], IR_REAL)
-                                                                                   : v[0];
+    if (ir_at(b->k, v[0])->type != IR_INT && ir_at(b->k, v[0])->type != IR_BOOL) return v[0];
+    return build_convert(b, v[0], x->sizes ? IR_WIDE : IR_REAL);
   case OP_SQ: return build_2(b, IR_MUL, v[0], v[0]);
   case OP_RELU: return build_2(b, IR_MAX, v[0], like(x, v[0], 0));
   case OP_LEAKY_RELU: return build_select(b, positive(x, v[0]), v[0], build_2(b, IR_MUL, v[0], v[1]));

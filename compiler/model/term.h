@@ -47,7 +47,7 @@ Term *term_substitute(Model *m, Term *t, const IndexMap *map, uint32_t n);
 
 /* Same tree up to spans, with equal indices meaning the same Index object (bound ones pairwise). */
 bool term_equal(const Term *a, const Term *b);
-/* Is t made by operations of sizes and integer literals alone, so that it is known before any input is read? */
+/* Is t made by operations and choices of sizes and literals alone, so that it is known before any input is read? */
 bool term_is_of_sizes(const Term *t);
 /* Does t mention: */
 bool term_mentions_edge(const Term *t, const Edge *e /* NULL: any */);

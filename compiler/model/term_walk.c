@@ -182,8 +182,8 @@ static bool is_index(const Term *t, const void *i) { return t->kind == TERM_INDE
 static bool is_kind(const Term *t, const void *k) { return t->kind == *(const TermKind *)k; }
 
 bool term_is_of_sizes(const Term *t) {
-  if (t->kind == TERM_INT || t->kind == TERM_SIZE) return true;
-  if (t->kind != TERM_OP) return false;
+  if (t->kind == TERM_INT || t->kind == TERM_REAL || t->kind == TERM_BOOL || t->kind == TERM_SIZE) return true;
+  if (t->kind != TERM_OP && t->kind != TERM_IF) return false;
   for (uint32_t i = 0; i < t->args.n; i++)
     if (!term_is_of_sizes(t->args.at[i])) return false;
   return true;

@@ -848,6 +848,23 @@ def data_beyond_their_range(precision, rng):
         yield Trial(f"dirichlet at {point}", text, dict(x=typed(point, precision)), dict(z=want))
 
 
+@check
+def counts_of_sizes(precision, rng):
+    """How many there are does not depend on the precision: a float of 0.29 * 100 is 29, a double of it less."""
+    body = """  for i in floor(0.29 * N) {
+    edge e in 2
+    potential exp(x[i] * e)
+    out p[i] = E[e]
+  }
+  out y[i in floor(0.29 * N)] = x[i]
+  out n = sum(i in N) (if i < floor(0.29 * N) then 1 else 0)
+  out whole = sum(i in N) (if N * 0.29 >= 29 then 1 else 0)
+"""
+    text, x = "model m(N) {\n  data x: [N]\n" + body + "}\n", rng.normal(size=100)
+    x = typed(x, precision)
+    yield Trial("0.29 * 100", text, dict(x=x), dict(p=1 / (1 + np.exp(-x[:28])), y=x[:28], n=28, whole=0))
+
+
 STEPS = """model m(B, N, K, D) {{
   data x: [B, N, D], z0: [B, K, D], g: [B, N, K]
   for b in B {{

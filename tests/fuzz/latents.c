@@ -1,8 +1,8 @@
 /* latents: random models with continuous unknowns; see generate.h.
  *
  * One or two latents of some range (the line, positive, the unit interval, a simplex), edges that pick among their
- * copies, alone, along a chain, in a circle or as a matching, weights of the kinds that have closed steps and of some
- * that have none, and infer lines with every argument.
+ * copies, alone, along a chain, in a circle or as nodes of a structure, as many as sizes or data say, weights of the
+ * kinds that have closed steps and of some that have none, and infer lines with every argument.
  */
 #include <stdbool.h>
 #include <stdio.h>
@@ -12,9 +12,9 @@
 
 typedef enum { LINE_VECTOR, LINE_SCALAR, POSITIVE, UNIT, SIMPLEX, KINDS } Kind;
 
-/* How the copies of the edge are joined: not at all, to the one before, each to the next of a circle, by choosing
- * apart. */
-typedef enum { ALONE, CHAIN, CIRCLE, APART } Join;
+/* How the copies of the edge are joined: not at all, to the one before, each to the next of a circle, by what their
+ * choices form. */
+typedef enum { ALONE, CHAIN, CIRCLE, NODES } Join;
 
 typedef struct Gen {
   Arena *arena;
@@ -26,6 +26,11 @@ typedef struct Gen {
   bool opaque;       /* something has no mean under a normal q */
   Join join;
   const char *edge;  /* the choice of copy j */
+  const char *copies; /* the size that bounds their number, */
+  const char *number; /* and their number, perhaps data; as a plate's range: `range` */
+  const char *range;
+  const char *domain; /* of a structure */
+  bool scaled;
 } Gen;
 
 typedef struct Unknown {
@@ -50,7 +55,7 @@ static const char *input(Gen *g, const char *name, const char *type) {
 static const char *own(Gen *g, const char *letter, const char *suffix, const char *type, const char *dims,
                        const char *more) {
   const char *name = TEXT(g, "%s_%s", letter, suffix);
-  input(g, name, TEXT(g, "%s[%sN%s]", type, g->size, dims));
+  input(g, name, TEXT(g, "%s[%s%s%s]", type, g->size, g->copies, dims));
   return TEXT(g, "%s[%sj%s]", name, g->plate, more);
 }
 
@@ -223,11 +228,22 @@ static const char *outputs(Gen *g, const Unknown *z) {
   return text;
 }
 
+/* Of copy j, in its plates.  Behind the last copy, where data end them, there is none. */
+static const char *of_copy(Gen *g, const char *name, const char *slots, const char *query) {
+  if (g->number == g->copies) return TEXT(g, "    out %s[%sj%s] = %s\n", name, g->plate, slots, query);
+  return TEXT(g, "    out %s[%sj in %s%s] = if j < %s then %s else 0\n", name, g->plate, g->copies, slots, g->number,
+              query);
+}
+
 static const char *of_copies(Gen *g, const Unknown *z) {
-  const char *text = TEXT(g, "    out r[%sj, k in K] = P[%s == k]\n", g->plate, g->edge);
+  bool ended = g->number != g->copies;
+  const char *edge = ended ? TEXT(g, "e[%sj]", g->join == NODES ? "" : g->plate) : g->edge;
+  const char *text = of_copy(g, "r", ", k in K", TEXT(g, "P[%s == k]", edge));
   if (z->kind == LINE_VECTOR || z->kind == LINE_SCALAR)
-    text = TEXT(g, "%s    out w[%sj] = E[%s[%s]]\n", text, g->plate, z->name, g->edge);
-  if (g->join == ALONE && chance(g, 40)) text = TEXT(g, "%s    out l[%sj] = logZ\n", text, g->plate);
+    text = TEXT(g, "%s%s", text, of_copy(g, "w", "", TEXT(g, "E[%s[%s]]", z->name, edge)));
+  if (!g->scaled && chance(g, 30)) text = TEXT(g, "%s%s", text, of_copy(g, "a", "", TEXT(g, "entropy(%s)", edge)));
+  if (g->join == ALONE && !ended && chance(g, 40))
+    text = TEXT(g, "%s%s%s", text, of_copy(g, "l", "", "logZ"), of_copy(g, "i", ", s in 3", "elbo(s)"));
   return text;
 }
 
@@ -249,16 +265,48 @@ static uint32_t unknowns(Gen *g, Unknown *z) {
   return n;
 }
 
-static const char *all_copies(Gen *g, const char *copies, const char *outs) {
-  const char *around = g->plate[0] ? "b in L, " : "", *same = "if e[%sj] == e[%s%s] then 1.8 else 0.7";
-  if (g->join == APART) {
-    const char *nodes = TEXT(g, "  edge e in matching(N, K) or none\n  for j in N {\n%s%s  }\n", copies, outs);
-    return g->plate[0] ? TEXT(g, "  for b in L {\n%s  }\n", nodes) : nodes;
+/* A structure, which of this kind has places for `copies` nodes, each with a choice below K. */
+static void begin_structure(Gen *g) {
+  g->edge = "e[j]";
+  if (chance(g, 40)) {
+    g->domain = TEXT(g, "matching(%s, K)%s", g->number, chance(g, 70) ? " or none" : "");
+    return;
   }
-  const char *text = TEXT(g, "  for %sj in N {\n%s%s  }\n", around, copies, outs);
+  static const char *const families[] = {"tree(%s)", "tree(%s, roots = any)", "projective_tree(%s)", "permutation(%s)"};
+  uint32_t family = below(g, 4);
+  g->copies = "K";
+  if (!g->range) g->number = g->copies;
+  g->domain = TEXT(g, families[family], g->number);
+  g->scaled = family == 3 && !g->range && chance(g, 25);
+}
+
+/* Data end the copies of some. */
+static void end_copies(Gen *g) {
+  g->number = g->copies = "N";
+  if (g->join == CIRCLE || !chance(g, 30)) return;
+  const char *name = TEXT(g, "tN_%s", g->plate[0] ? "L" : "0");
+  input(g, name, g->plate[0] ? "int[L]" : "int");
+  g->number = TEXT(g, "min(%s%s, %s)", name, g->plate[0] ? "[b]" : "", g->join == NODES ? "min(N, K)" : "N");
+  g->range = TEXT(g, "0 .. %s", g->number);
+}
+
+static const char *all_copies(Gen *g, const char *copies, const char *outs) {
+  const char *b = g->plate[0] ? "b in L, " : "", *j = g->range ? g->range : g->copies;
+  if (g->join == NODES) {
+    const char *text = TEXT(g, "  edge e in %s\n", g->domain);
+    if (g->scaled) text = TEXT(g, "%s  infer e by sinkhorn(steps = %u)\n", text, below(g, 4));
+    text = g->range ? TEXT(g, "%s  for j in %s {\n%s  }\n%s", text, j, copies, outs)
+                    : TEXT(g, "%s  for j in %s {\n%s%s  }\n", text, j, copies, outs);
+    if (g->plate[0] && !g->scaled && chance(g, 50)) text = TEXT(g, "%s  out i[b, s in 3] = elbo(s)\n", text);
+    return g->plate[0] ? TEXT(g, "  for b in L {\n%s  }\n", text) : text;
+  }
+  const char *text = g->range ? TEXT(g, "  for %sj in %s {\n%s  }\n  for b in L {\n%s  }\n", b, j, copies, outs)
+                              : TEXT(g, "  for %sj in %s {\n%s%s  }\n", b, j, copies, outs);
+  if (g->range && !g->plate[0]) text = TEXT(g, "  for j in %s {\n%s  }\n%s", j, copies, outs);
   if (g->join == ALONE) return text;
-  const char *other = g->join == CHAIN ? "j - 1" : "(j + 1) % N", *joined = TEXT(g, same, g->plate, g->plate, other);
-  return TEXT(g, "%s  for %sj in %s { potential %s }\n", text, around, g->join == CHAIN ? "1..N" : "N", joined);
+  const char *other = g->join == CHAIN ? "j - 1" : "(j + 1) % N",
+             *same = TEXT(g, "if e[%sj] == e[%s%s] then 1.8 else 0.7", g->plate, g->plate, other);
+  return TEXT(g, "%s  for %sj in %s%s { potential %s }\n", text, b, g->join == CHAIN ? "1 .. " : "", g->number, same);
 }
 
 const char *generate_latents(Arena *arena, uint64_t seed) {
@@ -276,9 +324,11 @@ const char *generate_latents(Arena *arena, uint64_t seed) {
   static const char *const supports[] = {"", "", "", " where e <= j", " or none", " where e != 1"};
   const char *support = supports[below(g, 6)];
   if (z[0].kind == SIMPLEX && support[0]) support = "";
-  if (chance(g, 40)) g->join = (Join)below(g, z[0].kind == SIMPLEX ? APART : APART + 1);
-  if (g->join == APART) g->edge = "e[j]", support = " or none";
-  const char *copies = g->join == APART ? "" : TEXT(g, "    edge e in K%s\n", support), *priors = "", *outs = "",
+  if (chance(g, 60)) g->join = (Join)below(g, z[0].kind == SIMPLEX ? NODES : NODES + 1);
+  end_copies(g);
+  if (g->join == NODES) begin_structure(g);
+  bool none = strstr(g->join == NODES ? g->domain : support, "none") || (g->domain && strstr(g->domain, "tree"));
+  const char *copies = g->join == NODES ? "" : TEXT(g, "    edge e in K%s\n", support), *priors = "", *outs = "",
              *latents = "";
   bool scale = n == 2 && z[0].kind == LINE_SCALAR && z[1].kind == POSITIVE && chance(g, 60);
   if (scale) z[0].conjugate = !z[0].flat; /* only such a pair has expectations under q */
@@ -291,7 +341,7 @@ const char *generate_latents(Arena *arena, uint64_t seed) {
     copies = TEXT(g, "%s%s", copies, for_both(g, z));
   if (chance(g, 40))
     copies = TEXT(g, "%s    potential exp(%s)\n", copies, own(g, "x", "e", "", ", K", TEXT(g, ", %s", g->edge)));
-  if (!strcmp(support, " or none"))
+  if (none)
     copies = TEXT(g, "%s    potential if %s == none then 0.4 else 1.5\n", copies, g->edge);
   const char *lines = infer(g, z, n);
   for (uint32_t i = 0; i < n; i++) outs = TEXT(g, "%s%s", outs, outputs(g, &z[i]));
