@@ -293,9 +293,7 @@ static Node *tree_at(Search *s, EdgeSet rest, EdgeSet above, uint32_t root) {
 
 /* May edge k be summed outside all of `rest`? */
 static bool can_stand_above(const Search *s, uint32_t k, EdgeSet rest) {
-  const Edge *e = s->c->edges.at[k];
-  if (!(support_scope(s->c, e) & rest)) return true;
-  return s->hull && (s->first >> k & 1) && (e->domain == DOMAIN_BIT || e->range.kind == RANGE_INTERVAL);
+  return !(support_scope(s->c, s->c->edges.at[k]) & rest) || (s->hull && (s->first >> k & 1));
 }
 
 static Node *best_tree(Search *s, EdgeSet rest, EdgeSet above) {

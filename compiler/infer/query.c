@@ -6,7 +6,7 @@
  *   entropy   chain rule H(a, b) = H(a) + E_a H(b | a)
  *   kl        E[log posterior - log prior], by the same rule
  *   logZ      sum over the components inside the enclosing copies, priors normalised
- *   count     of supports; of all copies: also what requires admit */
+ *   count     of supports; of all copies, or several edges: also what requires admit */
 #include <math.h>
 
 #include "base/ice.h"
@@ -147,12 +147,12 @@ static bool named_on_top(const Node *n, EdgeSet set) {
 
 /* A tree with the named edges on top: the component's own if it will do, else one in which a named edge may even stand
  * above what its support depends on. */
-static const Node *marginal_tree(Context *x, Component *c, EdgeSet set, const Term *t) {
+static const Node *marginal_tree(Context *x, Component *c, EdgeSet set) {
   const Node *root = set == all_edges(c) ? c->root : plan_tree(x->d->plan, c, set, false);
-  if (!root || !named_on_top(root, set)) root = plan_tree(x->d->plan, c, set, true);
   if (root && named_on_top(root, set)) return root;
-  refuse_query(x, t->span, "the marginal of an edge whose row of a graph depends on another edge is not compiled yet");
-  return NULL;
+  root = plan_tree(x->d->plan, c, set, true);
+  ICE_UNLESS(root && named_on_top(root, set));
+  return root;
 }
 
 /* ---- entropy ------------------------------------------------------------------------------------------------- */
@@ -201,8 +201,8 @@ static Val entropy_of(Context *x, Copy copy, const Over *o) {
   if (copy.c->structure) return structure_query(x, copy, o, IR_ADD, structure_entropy, copies_entropy);
   if (copy.c->chain) return chain_query(x, copy, o, chain_entropy, copies_entropy);
   if (copy.c->network) return network_entropy_of(x, o->t, copy.c);
-  const Node *root = marginal_tree(x, copy.c, o->set, o->t);
-  return root ? entropy_below(x, &(ChainRule){copy, root, o->set}) : wide(x, 0);
+  const Node *root = marginal_tree(x, copy.c, o->set);
+  return entropy_below(x, &(ChainRule){copy, root, o->set});
 }
 
 /* ---- kl ---------------------------------------------------------------------------------------------------------
@@ -264,8 +264,7 @@ static Val kl_of(Context *x, Copy copy, const Over *o) {
   if (copy.c->structure) return structure_query(x, copy, o, IR_ADD, structure_kl, structure_nodes_kl);
   if (copy.c->chain) return chain_query(x, copy, o, chain_kl, copies_kl);
   if (copy.c->network) return network_kl_of(x, o->t, copy.c);
-  const Node *root = marginal_tree(x, copy.c, o->set, o->t);
-  if (!root) return wide(x, 0);
+  const Node *root = marginal_tree(x, copy.c, o->set);
   Val kl = kl_below(x, &(ChainRule){copy, root, o->set});
   return build_select(B(x), copy_exists(x, copy), build_2(B(x), IR_SUB, kl, constant_prior(x, copy)), wide(x, 0));
 }
@@ -283,16 +282,23 @@ static void contribute_count(Context *x, void *arg, Contribution *c) {
   c->x = count_from(x, &(Counting){k->copy, k->set, k->at + 1, k->joint});
 }
 
-/* bool: every require over the edges of the component holds at the values known. */
-static Val admitted(Context *x, Copy copy) {
+/* bool: every require over the edges of the component holds at the values known, and so do the supports of named edges
+ * that depend on others, which are streamed after them. */
+static Val admitted(Context *x, const Counting *k) {
+  Copy copy = k->copy;
   Context y = in_copy(x, copy);
-  Val ok = wide(x, 0);
+  Val ok = wide(x, 0), inside = build_bool(B(x), true);
+  for (uint32_t i = 0; i < copy.c->edges.n; i++) {
+    Edge *e = copy.c->edges.at[i];
+    if ((k->set >> i & 1) && (support_scope(copy.c, e) & ~k->set))
+      inside = build_and(B(x), inside, in_support(x, copy, e, find_known(x, copy.c, e, copy.at)->value));
+  }
   for (uint32_t i = 0; i < copy.c->factors.n; i++) {
     const Factor *f = copy.c->factors.at[i];
     if (f->kind == FACTOR_WEIGHT && f->weight->kind == WEIGHT_REQUIRE)
       ok = build_2(B(x), IR_LOGMUL, ok, factor_log(&y, copy.c, f));
   }
-  return build_2(B(x), IR_EQ, ok, wide(x, 0));
+  return build_and(B(x), inside, build_2(B(x), IR_EQ, ok, wide(x, 0)));
 }
 
 static Val admitted_from(Context *x, const Counting *k);
@@ -306,7 +312,7 @@ static void contribute_admitted(Context *x, void *arg, Contribution *c) {
 static Val admitted_from(Context *x, const Counting *k) {
   Counting next = *k;
   while (next.at < k->copy.c->edges.n && (k->set >> next.at & 1)) next.at++;
-  if (next.at == k->copy.c->edges.n) return admitted(x, k->copy);
+  if (next.at == k->copy.c->edges.n) return admitted(x, k);
   return stream_edge(x, k->copy, k->copy.c->edges.at[next.at], ACC_ANY, IR_BOOL, 0, NULL, contribute_admitted, &next)
       ->result;
 }
@@ -329,12 +335,10 @@ static Val count_from(Context *x, const Counting *k) {
   return stream_edge(x, k->copy, e, ACC_SUM, IR_WIDE, 0, NULL, contribute_count, &next)->result;
 }
 
-/* With all edges that the supports of the set depend on. */
-static EdgeSet closed_under_support(const Component *c, EdgeSet set) {
-  for (uint32_t round = 0; round < c->edges.n; round++)
-    for (uint32_t i = 0; i < c->edges.n; i++)
-      if (set >> i & 1) set |= support_scope(c, c->edges.at[i]);
-  return set;
+static bool support_depends_on_others(const Component *c, EdgeSet set) {
+  for (uint32_t i = 0; i < c->edges.n; i++)
+    if ((set >> i & 1) && (support_scope(c, c->edges.at[i]) & ~set)) return true;
+  return false;
 }
 
 /* One name with all its indices asks for the size of that copy's support; anything else for joint values, which
@@ -346,10 +350,9 @@ static Val count_of(Context *x, Copy copy, const Over *o) {
   bool joint = t->copies.n > 1 || t->copies.at[0].fixed.n < copy.c->plates.n;
   if (joint && copy.c->chain) return chain_query(x, copy, o, chain_count, NULL);
   if (joint && copy.c->network) return network_count_of(x, t, copy.c);
-  if (copy.c->network && !network_support_known(x, copy, copy.c->edges.at[0]))
-    return refuse_query(x, t->span, "the count of an edge whose support depends on another edge: name that edge too");
-  EdgeSet closed = closed_under_support(copy.c, set);
-  if (closed != set)
+  bool depends = copy.c->network ? !network_support_known(x, copy, copy.c->edges.at[0])
+                                 : support_depends_on_others(copy.c, set);
+  if (depends && !joint)
     return refuse_query(x, t->span, "the count of an edge whose support depends on another edge: name that edge too");
   return count_from(x, &(Counting){copy, set, 0, joint});
 }

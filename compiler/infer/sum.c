@@ -117,15 +117,20 @@ static bool runs_over(const Context *x, Val v, const Bounds *r) {
 
 typedef struct Search { const Bounds *r; Val v; } Search;
 
-/* A copy, or an element of an array, named by a value that is not stored in the row does not exist. */
-void check_stored(Context *x, Val v, const Bounds *r) {
-  if (runs_over(x, v, r)) return;
+/* bool: is v stored in the row? */
+static Val is_stored(Context *x, Val v, const Bounds *r) {
   Builder *b = B(x);
   Loop *l = build_open(b, LOOP_REDUCE, r->lo, r->hi);
   Acc *a = build_acc(b, l, ACC_ANY, IR_BOOL, 0, NULL);
   a->body = (Contribution){.x = build_2(b, IR_EQ, build_load(b, r->row, &l->index), v)};
-  l = build_close(b, l);
-  Val place = build_select(b, l->accs.at[0]->result, build_int(b, 0), build_int(b, -1));
+  return build_close(b, l)->accs.at[0]->result;
+}
+
+/* A copy, or an element of an array, named by a value that is not stored in the row does not exist. */
+void check_stored(Context *x, Val v, const Bounds *r) {
+  if (runs_over(x, v, r)) return;
+  Builder *b = B(x);
+  Val place = build_select(b, is_stored(x, v, r), build_int(b, 0), build_int(b, -1));
   build_check(b, IR_CHECK_INDEX, x->guard, place, build_int(b, 1));
 }
 
@@ -189,7 +194,8 @@ Val in_support(Context *x, Copy copy, Edge *e, Choice value) {
   Builder *b = B(x);
   Context y = in_copy(x, copy);
   Bounds r = domain_of(&y, e);
-  Val inside = build_2(b, IR_AND, build_2(b, IR_GE, value.v, r.lo), build_2(b, IR_LT, value.v, r.hi));
+  Val inside = r.row ? is_stored(x, value.v, &r)
+                     : build_2(b, IR_AND, build_2(b, IR_GE, value.v, r.lo), build_2(b, IR_LT, value.v, r.hi));
   y = with_known(&y, copy, e, value);
   y = with_guard(&y, inside);
   if (support_is_known(x, copy, e))
@@ -198,8 +204,8 @@ Val in_support(Context *x, Copy copy, Edge *e, Choice value) {
 }
 
 /* ---- an edge above what its support depends on -----------------------------------------------------------------
- * It is streamed from the smallest to the greatest value it may have; FACTOR_SUPPORT, where the others are known,
- * removes those that it has not. */
+ * It is streamed from the smallest to the greatest value it may have, over all columns of a graph where it is one of a
+ * row; FACTOR_SUPPORT, where the others are known, removes those that it has not. */
 
 static bool support_is_known(Context *x, Copy copy, const Edge *e) {
   if (copy.c->network) return network_support_known(x, copy, e);
@@ -235,6 +241,7 @@ static Val hull_bound(Context *x, const Hull *h) {
 static Bounds values_of(Context *x, Copy copy, const Edge *e) {
   Context own = in_copy(x, copy);
   if (support_is_known(x, copy, e) || copy.c->chain || copy.c->network) return domain_of(&own, e);
+  if (e->range.kind == RANGE_ROW) return (Bounds){.lo = build_int(B(x), 0), .hi = eval(x, e->range.graph->dims.at[1])};
   Val lo = hull_bound(x, &(Hull){copy, e, false}), hi = hull_bound(x, &(Hull){copy, e, true});
   return (Bounds){.lo = lo, .hi = build_2(B(x), IR_MAX, lo, hi)}; /* where there is no value: nothing, not hi - lo */
 }
