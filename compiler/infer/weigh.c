@@ -349,12 +349,28 @@ static Val normaliser_log(Context *x, const At *a, Copy owner) {
   return is_stick(f) ? stick_unless_used(x, a->home, owner, f, negate(x, sum)) : negate(x, sum);
 }
 
-/* A bit that `where` does not let be 1 has prior 1 at its only value. */
-static Val unless_fixed_bit(Context *x, Copy owner, const Factor *f, Val l) {
-  if (f->edge->domain != DOMAIN_BIT || !f->edge->where) return l;
+static Val statement_log(Context *x, const At *a) {
+  const Factor *f = a->f;
+  return f->reach ? weight_over(x, f->weight, &f->reach->beyond) : weight_log(x, f->weight, &a->home.c->plates);
+}
+
+static Val prior_factor_log(Context *x, const At *a, Copy owner) {
+  switch ((int)a->f->kind) {
+  case FACTOR_PRIOR: return prior_log(x, a, owner);
+  case FACTOR_NORMALISER: return normaliser_log(x, a, owner);
+  }
+  return statement_log(x, a);
+}
+
+/* A bit that `where` does not let be 1 has prior 1 at its only value, whatever the line says. */
+static Val unless_fixed_bit(Context *x, const At *a, Copy owner) {
+  const Edge *e = a->f->edge;
+  if (e->domain != DOMAIN_BIT || !e->where) return prior_factor_log(x, a, owner);
   Context y = in_copy(x, owner);
-  y = with_known(&y, owner, f->edge, (Choice){build_int(B(x), 1), 0});
-  return build_select(B(x), eval(&y, f->edge->where), l, wide(x, 0));
+  y = with_known(&y, owner, (Edge *)e, (Choice){build_int(B(x), 1), 0});
+  Val free = eval(&y, e->where);
+  y = with_guard(x, free);
+  return build_select(B(x), free, prior_factor_log(&y, a, owner), wide(x, 0));
 }
 
 static Val support_log(Context *x, Copy owner, const Factor *f) {
@@ -385,12 +401,8 @@ static Val log_of_factor(Context *x, const At *a, Copy owner) {
   case FACTOR_SUPPORT: return support_log(x, owner, f);
   case FACTOR_MARGINAL:
     return structure_log_given(x, owner, posterior_weights(owner.c), find_known(x, owner.c, f->edge, owner.at)->value);
-  case FACTOR_PRIOR: return unless_fixed_bit(x, owner, f, prior_log(x, a, owner));
-  case FACTOR_NORMALISER: return unless_fixed_bit(x, owner, f, normaliser_log(x, a, owner));
-  case FACTOR_WEIGHT: {
-    Val l = f->reach ? weight_over(x, f->weight, &f->reach->beyond) : weight_log(x, f->weight, &a->home.c->plates);
-    return f->edge ? unless_fixed_bit(x, owner, f, l) : l;
-  }
+  case FACTOR_PRIOR: case FACTOR_NORMALISER: return unless_fixed_bit(x, a, owner);
+  case FACTOR_WEIGHT: return f->edge ? unless_fixed_bit(x, a, owner) : statement_log(x, a);
   }
   ICE("unknown factor");
 }
