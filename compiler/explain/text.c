@@ -166,7 +166,10 @@ static const char *out_shape(const Text *p, const Out *o) {
 
 static void print_formulas(const Text *p) {
   heading(p, "The posterior");
-  for (uint32_t i = 0; i < p->f->plan->components.n; i++) print_posterior(p, p->f->plan->components.at[i]);
+  for (uint32_t i = 0; i < p->f->plan->components.n; i++) {
+    const Component *c = p->f->plan->components.at[i];
+    if (c->edges.at[0]->id < p->f->plan->own_edges) print_posterior(p, c); /* others are a question's: conditioned.c */
+  }
   heading(p, "What is asked of it");
   for (uint32_t i = 0; i < p->f->m->outs.n; i++) {
     const Out *o = p->f->m->outs.at[i];

@@ -9,8 +9,8 @@
  * there is one for every k.
  *
  * Requires: a plan without refusals.  Ensures: edges and weights of the model stay, as do their numbers; new ones are
- * behind them; only outputs whose value has such a P differ.  A model with latents stays as it is: their steps sum over
- * all its weights. */
+ * behind them (Plan.own_weights: F is of the others, and no latent is moved by them); only outputs whose value has such
+ * a P differ. */
 #include <string.h>
 
 #include "infer/plan.h"
@@ -323,7 +323,6 @@ bool plan_asks_of_pieces(const Plan *p) {
 
 const Model *plan_conditioned(Plan *p) {
   Model *m = NULL;
-  if (p->model->latents.n) return NULL;
   VEC(Term *) values = {0};
   for (uint32_t i = 0; i < p->model->outs.n; i++)
     vec_push(p->arena, &values, rewrite(p, &m, p->model->outs.at[i]->value));

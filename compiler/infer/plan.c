@@ -366,12 +366,14 @@ static void refuse_deep(Plan *p) {
   }
 }
 
-static Plan *plan_once(Arena *arena, const Model *m, const NoChains *known) {
+/* own: the plan of the model as it was given, whose edges and weights m has first; NULL: m is that. */
+static Plan *plan_once(Arena *arena, const Model *m, const NoChains *known, const Plan *own) {
   Plan *p = NEW(arena, Plan);
   p->arena = arena;
-  p->own_edges = m->edges.n;
   p->known = known;
   p->model = m = split_weights(arena, m);
+  p->own_edges = own ? own->own_edges : m->edges.n;
+  p->own_weights = own ? own->own_weights : m->weights.n;
   p->whole_bytes = (int64_t)1 << 26;
   p->both_ways = 4096;
   for (uint32_t i = 0; i < m->edges.n; i++)
@@ -396,17 +398,15 @@ static Plan *plan_once(Arena *arena, const Model *m, const NoChains *known) {
   return p;
 }
 
-static Plan *plan_again(Arena *arena, const Model *m) {
-  Plan *p = plan_once(arena, m, NULL);
-  return p->refusals.n || !p->no_chains.n ? p : plan_once(arena, m, &p->no_chains);
+static Plan *plan_again(Arena *arena, const Model *m, const Plan *own) {
+  Plan *p = plan_once(arena, m, NULL, own);
+  return p->refusals.n || !p->no_chains.n ? p : plan_once(arena, m, &p->no_chains, own);
 }
 
 Plan *plan_model(Arena *arena, const Model *m) {
-  Plan *p = plan_again(arena, m);
+  Plan *p = plan_again(arena, m, NULL);
   const Model *with = p->refusals.n ? NULL : plan_conditioned(p);
   if (!with) return p;
-  Plan *q = plan_again(arena, with);
-  if (q->refusals.n || plan_asks_of_pieces(q)) return p; /* the queries are refused where they stand */
-  q->own_edges = m->edges.n;
-  return q;
+  Plan *q = plan_again(arena, with, p);
+  return q->refusals.n || plan_asks_of_pieces(q) ? p : q; /* the queries are refused where they stand */
 }

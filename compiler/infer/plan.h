@@ -137,7 +137,7 @@ struct Plan {
   Arena *arena;
   const Model *model;
   VEC(Component *) components;
-  uint32_t own_edges;           /* those of the model as it was given; conditioned.c adds others */
+  uint32_t own_edges, own_weights; /* those of the model as it was given, which come first; conditioned.c adds others */
   Component **of_edge;          /* by Edge.id */
   VEC(Weight *) free_weights;   /* weights that mention no edge */
   struct Latents *latents;      /* infer/latent.h; NULL: the model has none */

@@ -202,7 +202,7 @@ static void collect_statement(Plan *p, Statements *all, Weight *w) {
   if (no_mean.text) s.why = no_mean;
   if (s.random && (!s.t || no_mean.text)) refuse_random(p, &s);
   only_where_it_exists(p, w, &s.poly);
-  vec_push(p->arena, all, s);
+  if (w->id < p->own_weights) vec_push(p->arena, all, s); /* what a question adds moves no latent */
 }
 
 Statements collect_statements(Plan *p) {

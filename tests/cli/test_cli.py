@@ -629,6 +629,15 @@ class Inputs(Cli):
             self.attn("run", none, *given, self.save("most", np.array(most)), "-o", p)
             self.assertEqual(np.load(p), 1)
 
+    def test_counts_are_no_posteriors(self):
+        """What a question about counts adds is shown where sums are, not among the posteriors of the model."""
+        text = "model m(T, L) {\n  data s: [T, L]\n  for t in T { edge c in L; potential exp(s[t, c]) }\n"
+        text += "  for t in 1..T { potential if c[t] == c[t - 1] then 1 else 0.5 }\n"
+        text += "  out p[k in 3] = P[sum(t in T) (if c[t] == 0 then 1 else 0) == k]\n}\n"
+        told = self.attn("explain", self.file("m.attn", text)).stdout
+        self.assertEqual(told.count("is proportional to"), 1)
+        self.assertIn("it counts sum(t in T)", told)
+
     def test_counts_of_copies_that_depend(self):
         """A law of independent copies: not of those that a network joins, nor of one copy counted again and again."""
         text = "model m(N) {\n  data s: [N]\n  for j in N { edge a in bit; potential exp(s[j] * a) }\n"

@@ -306,7 +306,12 @@ static const char *all_copies(Gen *g, const char *copies, const char *outs) {
   if (g->join == ALONE) return text;
   const char *other = g->join == CHAIN ? "j - 1" : "(j + 1) % N",
              *same = TEXT(g, "if e[%sj] == e[%s%s] then 1.8 else 0.7", g->plate, g->plate, other);
-  return TEXT(g, "%s  for %sj in %s%s { potential %s }\n", text, b, g->join == CHAIN ? "1 .. " : "", g->number, same);
+  text = TEXT(g, "%s  for %sj in %s%s { potential %s }\n", text, b, g->join == CHAIN ? "1 .. " : "", g->number, same);
+  if (g->join != CHAIN || !chance(g, 40)) return text;
+  const char *counted = TEXT(g, chance(g, 50) ? "e[%sj] == 1" : "e[%sj] != e[%sj - 1]", g->plate, g->plate);
+  const char *number = TEXT(g, "sum(j in 1 .. %s) (if %s then 1 else 0)", g->number, counted);
+  return TEXT(g, "%s  %sout c[%ss in 3] = P[%s %s s]%s\n", text, g->plate[0] ? "for b in L { " : "", g->plate, number,
+              chance(g, 50) ? "==" : ">=", g->plate[0] ? " }" : "");
 }
 
 const char *generate_latents(Arena *arena, uint64_t seed) {
