@@ -126,6 +126,8 @@ static double cost_along(Limit *l, const Component *c) {
   int64_t middle;
   if (c->chain->packed != NO_PLATE) cost /= fmax(extent(l, &c->plates.at[c->chain->packed]->range, &middle), 1);
   if (c->chain->room.n) cost *= steps_of(l, c);
+  for (uint32_t k = 0; k < c->plates.n; k++)
+    if (c->chain->beside[k].n) cost *= largest_of(l, &c->chain->beside[k]);
   for (uint32_t k = 0; k < c->chain->clique.n; k++) {
     Lagged v = c->chain->clique.at[k];
     if (v.at < c->edges.n) cost *= values(l, c->edges.at[v.at]);

@@ -164,7 +164,7 @@ static void fill_marginal(Derive *d, Component *c, ChainTables *t, uint32_t at_e
   b->at = back;
 }
 
-static ChainTables *with_marginal(Derive *d, Component *c, uint32_t at) {
+ChainTables *with_marginal(Derive *d, Component *c, uint32_t at) {
   ChainTables *t = tables_of(d, c);
   use_of(d, c)->marginals |= (EdgeSet)1 << at;
   forward_table(d, c, RING_SUM);
@@ -173,22 +173,24 @@ static ChainTables *with_marginal(Derive *d, Component *c, uint32_t at) {
   return t;
 }
 
-static Val single_log(Context *x, Component *c, const Found *f) {
-  ChainTables *t = with_marginal(x->d, c, f->at);
-  Copy copy = {c, f->copy};
-  Cell cell = with_value(x, c, &(Cell){0}, (uint32_t)clique_place(c->chain, f->at, 0), f->value);
-  return build_load(B(x), t->marginal[f->at],
-                    marginal_place(x, copy, row_of_step(x, copy), cell.code[clique_place(c->chain, f->at, 0)]));
-}
-
-Val chain_log(Context *x, Copy copy) {
-  Evidence v = evidence(x, copy);
-  return v.n == 1 && !v.why ? single_log(x, copy.c, &v.list[0]) : chain_log_in(x, copy, RING_SUM);
+Val marginal_log(Context *x, const PairEnd *e) {
+  ChainTables *t = with_marginal(x->d, e->copy.c, e->at);
+  return build_load(B(x), t->marginal[e->at], marginal_place(x, e->copy, row_of_step(x, e->copy), e->code));
 }
 
 static PairEnd pair_end(Context *x, Component *c, const Found *f) {
   Cell cell = with_value(x, c, &(Cell){0}, (uint32_t)clique_place(c->chain, f->at, 0), f->value);
   return (PairEnd){{c, f->copy}, f->at, cell.code[clique_place(c->chain, f->at, 0)]};
+}
+
+static Val single_log(Context *x, Component *c, const Found *f) {
+  PairEnd e = pair_end(x, c, f);
+  return marginal_log(x, &e);
+}
+
+Val chain_log(Context *x, Copy copy) {
+  Evidence v = evidence(x, copy);
+  return v.n == 1 && !v.why ? single_log(x, copy.c, &v.list[0]) : chain_log_in(x, copy, RING_SUM);
 }
 
 /* log p of a cell of the step up to a constant. */

@@ -102,6 +102,11 @@ Val step_rows(Context *x, const Component *c);
 Val table_rows(Context *x, const Component *c, int64_t more);
 /* Row `row` of the copy's chain, where rows of several chains lie in one dimension. */
 Val packed_row(Context *x, Copy copy, Val row);
+/* Of a plate beside the steps: as many values as arrays have places for; the place of the copy's; the values that it
+ * has given the plates before it, which x binds, an error where these are more. */
+Val plate_places(Context *x, const Component *c, uint32_t k);
+Val plate_place(Context *x, Copy copy, uint32_t k);
+Bounds plate_values(Context *x, const Component *c, uint32_t k);
 bool is_row_plate(const Component *c, uint32_t k); /* has an array with rows no dimension of its own for the plate? */
 uint32_t row_rank(const Component *c);             /* dimensions up to the rows, these included */
 uint32_t longest_reach(const Chain *ch);           /* how far back a step looks */
@@ -210,8 +215,10 @@ typedef struct PairEnd {
 Val pair_log(Context *x, Ring ring, const PairEnd *a, const PairEnd *b, int64_t distance);
 /* The same of copies at different steps, each all that its step tells the next; their order is changed. */
 Val ends_log(Context *x, Ring ring, PairEnd *e, uint32_t n);
-/* chain.c: of one, up to a constant. */
+/* chain.c: of one, up to a constant; and of all factors, normalised. */
 Val end_log(Context *x, Ring ring, const PairEnd *e);
+Val marginal_log(Context *x, const PairEnd *e);
+ChainTables *with_marginal(Derive *d, Component *c, uint32_t at); /* filled for the edge in place `at` */
 
 /* ---- count.c: places behind those of the edges ------------------------------------------------------------------ */
 

@@ -61,15 +61,19 @@ static void reach_support(Plan *p, Component *c, Edge *e) {
   if (!own) plan_beyond(c, e->span, "gives a support that depends on other copies");
 }
 
-/* Do data end a plate beside the steps? */
-static bool has_ended_plate(Plan *p, const Component *c) {
+/* Plates beside the steps that data end, of as many chains as there is room for.  False: how many depends on the step.
+ */
+static bool find_beside(Plan *p, const Component *c) {
+  const Index *step = c->plates.at[c->chain->step];
+  c->chain->beside = NEW_ARRAY(p->arena, TermVec, c->plates.n);
   for (uint32_t k = 0; k < c->plates.n; k++) {
     const Range *r = &c->plates.at[k]->range;
-    bool fixed = r->kind != RANGE_INTERVAL || (term_is_of_sizes(r->lo) && term_is_of_sizes(r->hi));
-    if (k != c->chain->step && !fixed && term_is_of_sizes(r->lo) && plan_room(p, (RoomOf){.index = c->plates.at[k]}).n)
-      return true;
+    bool ended = r->kind == RANGE_INTERVAL && term_is_of_sizes(r->lo) && !term_is_of_sizes(r->hi);
+    if (k == c->chain->step || !ended) continue;
+    c->chain->beside[k] = plan_room(p, (RoomOf){.index = c->plates.at[k]});
+    if (c->chain->beside[k].n && term_mentions_index(r->hi, step)) return false;
   }
-  return false;
+  return true;
 }
 
 void plan_reaches(Plan *p) {
@@ -102,8 +106,8 @@ void plan_reaches(Plan *p) {
   }
   for (uint32_t i = 0; i < p->components.n; i++) {
     Component *c = p->components.at[i];
-    if (c->chain && !c->beyond && !c->chain->counters.n && has_ended_plate(p, c))
-      plan_beyond(c, c->edges.at[0]->span, "joins copies beside which data end another plate");
+    if (c->chain && !find_beside(p, c) && !c->beyond)
+      plan_beyond(c, c->edges.at[0]->span, "joins copies beside which there are others at some steps alone");
   }
   for (uint32_t i = 0; p->known && i < p->known->n; i++)
     plan_beyond(p->of_edge[p->known->at[i].edge], p->known->at[i].span, p->known->at[i].why);
@@ -166,22 +170,21 @@ static bool begins_where_ends(Plan *p, const Range *steps, Index *plate) {
 static void find_packed(Plan *p, const Component *c) {
   c->chain->packed = NO_PLATE;
   bool ended = c->chain->room.n || c->plates.at[c->chain->step]->range.kind == RANGE_ROW;
+  const Range *steps = &c->plates.at[c->chain->step]->range;
   for (uint32_t k = 0; k < c->plates.n && ended; k++)
-    if (k != c->chain->step && begins_where_ends(p, &c->plates.at[c->chain->step]->range, c->plates.at[k]))
+    if (k != c->chain->step && !c->chain->beside[k].n && begins_where_ends(p, steps, c->plates.at[k]))
       c->chain->packed = k;
 }
 
 static void check_tables(Plan *p, const Component *c) {
   for (uint32_t k = 0; k < c->plates.n; k++)
-    if (!fixed_range(&c->plates.at[k]->range) && !(k == c->chain->step && has_room(p, c)))
+    if (!fixed_range(&c->plates.at[k]->range) && !(k == c->chain->step ? has_room(p, c) : c->chain->beside[k].n > 0))
       plan_refuse(p, c->edges.at[0]->span,
                   arena_printf(p->arena,
                                "the copies of '%s' are joined along a plate, and the range of '%s' is not given by the "
                                "sizes: not compiled yet",
                                edge_name(p, c), sym_text(p->model->names, c->plates.at[k]->name)),
-                  k == c->chain->step
-                      ? "it may end at data that 'min(.., SIZE)' bounds, or an array which a weight reads at it"
-                      : NULL);
+                  "it may end at data that 'min(.., SIZE)' bounds, or an array which a weight reads at it");
   for (uint32_t k = 0; k < c->edges.n; k++) {
     const Edge *e = c->edges.at[k];
     if (e->domain == DOMAIN_BIT || fixed_range(&e->range)) continue;
@@ -224,13 +227,13 @@ static bool joins_neighbours(const Reach *r) {
 /* Do the statement's instances join every copy along the plate to the one before? */
 static bool joins_all(Plan *p, const Component *c, const Reach *r, bool all_at_once) {
   uint32_t step = c->chain->step;
-  const Range *plate = &c->plates.at[step]->range, *q = r->follows[step] ? &r->follows[step]->range : NULL;
+  const Range *plate = &c->plates.at[step]->range, *q = r->follows[step] ? &r->range[step] : NULL;
   if (!q) return false;
   if (q->kind == RANGE_ROW) return all_at_once && r->proved[step];
   for (uint32_t k = 0; k < r->n; k++)
     if (k != step && (r->follows[k] != c->plates.at[k] || r->shift[k]) &&
-        !(r->follows[k] && r->proved[k] && term_equal(r->follows[k]->range.lo, c->plates.at[k]->range.lo) &&
-          term_equal(r->follows[k]->range.hi, c->plates.at[k]->range.hi)))
+        !(r->follows[k] && r->proved[k] && term_equal(r->range[k].lo, c->plates.at[k]->range.lo) &&
+          term_equal(r->range[k].hi, c->plates.at[k]->range.hi)))
       return false;
   return (all_at_once || joins_neighbours(r)) && not_after(p, q->lo, r->lowest[step], plate->lo) &&
          not_after(p, plate->hi, -r->shift[step], q->hi);

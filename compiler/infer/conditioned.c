@@ -16,10 +16,13 @@
 #include "infer/plan.h"
 #include "model/term.h"
 
+typedef VEC(IndexMap) IndexMaps;
+
 typedef struct Twin {
   Model *m;
   Component *c;
-  VEC(IndexMap) extra; /* what A mentions, does not bind, and names no chain by: the plate of its own */
+  IndexMaps extra;     /* what A mentions, does not bind, and names no chain by: the plate of its own */
+  IndexMaps own;       /* what A names chains by: the chain's plates */
   Edge **edge;         /* by place in c */
 } Twin;
 
@@ -229,15 +232,47 @@ static bool find_extra(Twin *w, const Term *a) {
   return true;
 }
 
+/* Is plate k's index in every reference of t that one? */
+static bool names_all_by(const Component *c, const Term *t, uint32_t k, const Index *i) {
+  bool edge = t->kind == TERM_EDGE;
+  if (edge && (t->args.at[k]->kind != TERM_INDEX || t->args.at[k]->index != i)) return false;
+  for (uint32_t n = 0; n < t->args.n; n++)
+    if (!names_all_by(c, t->args.at[n], k, i)) return false;
+  return true;
+}
+
+/* Where A names a chain by indices of its own, one a plate, it is required of every chain in its own plates: there are
+ * perhaps not as many of them as there are values of these indices.  False: it names it otherwise. */
+static bool find_own(Twin *w, const Term *a, IndexVec *plates) {
+  Arena *arena = w->m->arena;
+  const Term *named = term_find(a, TERM_EDGE);
+  IndexMaps own = {0};
+  for (uint32_t k = 0; k < w->c->plates.n; k++) {
+    const Term *arg = named->args.at[k];
+    if (k == w->c->chain->step) continue;
+    if (arg->kind != TERM_INDEX || !names_all_by(w->c, a, k, arg->index)) return false;
+    for (uint32_t n = 0; n < own.n; n++)
+      if (own.at[n].from == arg->index) return false;
+    vec_push(arena, &own, ((IndexMap){arg->index, term_index(arena, w->c->plates.at[k], arg->span)}));
+    vec_push(arena, plates, w->c->plates.at[k]);
+  }
+  for (uint32_t n = 0; n < own.n; n++) vec_push(arena, &w->own, own.at[n]);
+  return true;
+}
+
 static void require_parts(Twin *w, Term *a) {
   Arena *arena = w->m->arena;
   TermVec parts = {0};
+  IndexVec own = {0};
   split(arena, a, &parts);
+  bool all = find_own(w, a, &own);
   for (uint32_t i = 0; i < parts.n; i++) {
     IndexVec free = free_indices(arena, parts.at[i]), named = {0};
-    for (uint32_t k = 0; k < free.n; k++)
+    for (uint32_t k = 0; !all && k < free.n; k++)
       if (names_chain(w->c, a, free.at[k])) vec_push(arena, &named, free.at[k]);
+    if (all) named = own;
     Term *value = term_substitute(w->m, parts.at[i], w->extra.at, w->extra.n);
+    value = term_substitute(w->m, value, w->own.at, w->own.n);
     add_weight(w, &(Weight){.kind = WEIGHT_REQUIRE, .span = a->span, .plates = named, .value = value});
   }
 }
@@ -249,7 +284,7 @@ static Term *chain_ref(Twin *w, Edge *e, const Term *named, bool twin) {
   for (uint32_t k = 0; twin && k < w->extra.n; k++)
     vec_push(arena, &args, term_index(arena, w->extra.at[k].from, named->span));
   for (uint32_t k = 0; k < named->args.n; k++)
-    vec_push(arena, &args, k == w->c->chain->step ? term_int(arena, 0, named->span) : named->args.at[k]);
+    vec_push(arena, &args, k == w->c->chain->step ? term_none(arena, named->span) : named->args.at[k]);
   return term_ref(arena, TERM_EDGE, e, &args, named->span);
 }
 

@@ -205,11 +205,11 @@ static void visit_term(const void *term, EdgeVisitor visit, void *arg) { visit_e
 static bool stands_beside(const Component *c, const Reach *r, uint32_t plate) {
   for (uint32_t k = 0; k < r->n; k++) {
     if (k == plate) continue;
-    const Index *own = c->plates.at[k], *q = r->follows[k];
-    if (!q || r->shift[k]) return false;
-    bool same = own->range.kind == RANGE_INTERVAL && q->range.kind == RANGE_INTERVAL &&
-                term_equal(own->range.lo, q->range.lo) && term_equal(own->range.hi, q->range.hi);
-    if (q != own && !same) return false;
+    const Range *own = &c->plates.at[k]->range, *q = &r->range[k];
+    if (!r->follows[k] || r->shift[k]) return false;
+    bool same = own->kind == RANGE_INTERVAL && q->kind == RANGE_INTERVAL && term_equal(own->lo, q->lo) &&
+                term_equal(own->hi, q->hi);
+    if (r->follows[k] != c->plates.at[k] && !same) return false;
   }
   return true;
 }

@@ -43,8 +43,8 @@ static Val is_home(Context *y, Copy home, const Reach *r) {
     Bounds q = eval_range(y, &r->follows[k]->range);
     Val v = find_bound(y, r->follows[k])->v;
     const Index *plate = home.c->plates.at[k];
-    bool same = r->shift[k] == 0 && term_equal(r->follows[k]->range.lo, plate->range.lo) &&
-                term_equal(r->follows[k]->range.hi, plate->range.hi);
+    bool same = r->shift[k] == 0 && term_equal(r->range[k].lo, plate->range.lo) &&
+                term_equal(r->range[k].hi, plate->range.hi);
     if (same) continue;
     active = build_and(b, active, build_and(b, build_2(b, IR_GE, v, q.lo), build_2(b, IR_LT, v, q.hi)));
   }

@@ -178,10 +178,9 @@ Val *table_place(Context *x, Copy copy, Val row, VarSet state, uint32_t lag, con
   const Component *c = copy.c;
   const Chain *ch = c->chain;
   Val *at = NEW_ARRAY(x->d->arena, Val, c->plates.n + ch->clique.n);
-  Context top = {.d = x->d};
   uint32_t n = 0;
   for (uint32_t k = 0; k < c->plates.n; k++)
-    if (!is_row_plate(c, k)) at[n++] = build_2(B(x), IR_SUB, copy.at[k], eval_range(&top, &c->plates.at[k]->range).lo);
+    if (!is_row_plate(c, k)) at[n++] = plate_place(x, copy, k);
   at[n++] = packed_row(x, copy, row);
   for (uint32_t k = 0; k < ch->clique.n; k++)
     if (state >> k & 1) at[n++] = cell->code[clique_place(ch, ch->clique.at[k].at, ch->clique.at[k].lag + lag)];

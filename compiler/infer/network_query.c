@@ -321,13 +321,20 @@ static Val over_copy(Context *x, const Some *s, AccKind kind, ContributeFn fn) {
   return stream_edge(x, k->copy, k->edge, kind, IR_WIDE, 0, NULL, fn, (void *)s)->result;
 }
 
+static Val is_without_weight(Context *x, Copy copy) {
+  return build_2(B(x), IR_EQ, network_status(x, copy), wide(x, -INFINITY));
+}
+
+/* A copy of a component without weight has no law, and the others have theirs without it. */
 static Val entropy_from(Context *x, const Some *s) {
+  const Some next = {s->n, s->at + 1};
   if (s->at == s->n->n) return wide(x, 0);
   const NamedCopy *k = &s->n->at[s->at];
-  if (find_known(x, k->copy.c, k->edge, k->copy.at)) return entropy_from(x, &(Some){s->n, s->at + 1});
+  if (find_known(x, k->copy.c, k->edge, k->copy.at)) return entropy_from(x, &next);
   Val h = over_copy(x, s, ACC_ENTROPY, contribute_law);
-  if (s->at + 1 == s->n->n) return h;
-  return build_2(B(x), IR_ADD, h, over_copy(x, s, ACC_EXPECT, contribute_rest));
+  if (next.at == s->n->n) return h;
+  h = build_2(B(x), IR_ADD, h, over_copy(x, s, ACC_EXPECT, contribute_rest));
+  return build_select(B(x), is_without_weight(x, k->copy), entropy_from(x, &next), h);
 }
 
 static Val some_entropy(Context *x, const NamedCopies *n) { return entropy_from(x, &(Some){n, 0}); }
@@ -343,9 +350,8 @@ static void contribute_prior(Context *x, void *arg, Contribution *c) {
 static Val one_kl(Context *x, const NamedCopies *n) {
   NamedCopy *k = &n->at[0];
   Val cross = stream_edge(x, k->copy, k->edge, ACC_EXPECT, IR_WIDE, 0, NULL, contribute_prior, k)->result;
-  Val kl = build_2(B(x), IR_SUB, cross, some_entropy(x, n)), status = network_status(x, k->copy);
-  Val nothing = build_2(B(x), IR_EQ, status, wide(x, -INFINITY));
-  return build_select(B(x), nothing, wide(x, 0), kl);
+  Val kl = build_2(B(x), IR_SUB, cross, some_entropy(x, n));
+  return build_select(B(x), is_without_weight(x, k->copy), wide(x, 0), kl);
 }
 
 /* ---- queries --------------------------------------------------------------------------------------------- */

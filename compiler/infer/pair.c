@@ -3,11 +3,13 @@
  *   p(x_i = a, y_j = b) = sum over the clique of j of  forward_a[j - 1] factors(j) backward[j]        i < j
  * where forward_a are the messages from step i on with x_i held at a: as many passes as x has values, each from i to j.
  * The messages are kept relative to the same references as those of all values, so that they compare with each other.
+ * Where the chain starts afresh they are the others' times p(x_i = a): what follows does not depend on it.
  * For a constant distance only that far, and one row a step is kept; else all pairs are.  Of more than two, each the
  * state of its step, those before and those behind are independent given one: in the order of their steps
  *   p(a, b, c, ..) = p(a, b) p(b, c) .. / (p(b) ..) */
 #include <math.h>
 
+#include "base/ice.h"
 #include "infer/chain.h"
 
 struct ChainPair {
@@ -38,7 +40,8 @@ static Array *pair_array(Derive *d, const Component *c, const ChainPair *p) {
   return chain_array_and(d, c, "pair", table_rows(&x, c, 0), n, tail, 0);
 }
 
-typedef struct Held { Array *gamma, *moved; Val i, a; } Held; /* messages with the copy at i held at number a */
+/* Messages with the copy `at`, of step i, held at number a. */
+typedef struct Held { Array *gamma, *moved; Val i, a; Copy at; } Held;
 
 /* By how much the reference moves at this row. */
 static Val reference_step(Step *s, const Held *h) {
@@ -88,31 +91,6 @@ static void store_pairs(Step *s, const ChainPair *p, const Held *h, Val j) {
   build_close(B(x), l);
 }
 
-typedef struct Mass { Step *s; const Held *h; Array *forward; } Mass;
-
-static Val mass_of(const Mass *m, bool held, VarSet left, const Cell *cell) {
-  Context *x = &m->s->own;
-  Builder *b = B(x);
-  const Component *c = m->s->copy.c;
-  Val row = build_2(b, IR_SUB, m->s->row, build_int(b, 1));
-  if (!left && held) return build_load(b, m->h->gamma, held_place(m->s, m->h->gamma, m->h->i, m->h->a, row, 0, cell));
-  if (!left) return build_load(b, m->forward, message_place(m->s, row, cell));
-  uint32_t var = 0;
-  while (!(left >> var & 1)) var++;
-  Cell inside;
-  Loop *l = open_values(x, c, var, cell, LOOP_REDUCE, &inside);
-  Acc *a = build_acc(b, l, ACC_LSE, IR_WIDE, 0, NULL);
-  a->body.log_w = mass_of(m, held, left & ~((VarSet)1 << var), &inside);
-  return build_close(b, l)->accs.at[0]->result;
-}
-
-/* How probable the value held is among all, where what comes next does not depend on it. */
-static Val held_mass(Step *s, const Held *h, Array *forward) {
-  Mass m = {s, h, forward};
-  VarSet state = state_after(s->copy.c->chain);
-  return build_2(B(&s->own), IR_SUB, mass_of(&m, true, state, &(Cell){0}), mass_of(&m, false, state, &(Cell){0}));
-}
-
 static Step held_step(Context *x, Component *c, Copy copy, Val t, const ChainPair *p, const Held *h) {
   Bounds range = step_range(x, c);
   Context y = with_index(x, c->plates.at[c->chain->step], t, range.lo, range.hi, false);
@@ -124,7 +102,7 @@ static Step held_step(Context *x, Component *c, Copy copy, Val t, const ChainPai
   s.gamma_at[0] = h->i;
   s.gamma_at[1] = h->a;
   see_after(&s, tables_of(x->d, c));
-  if (s.joined && h->gamma) s.held_mass = held_mass(&s, h, tables_of(x->d, c)->forward[p->ring]);
+  if (s.joined && h->gamma) s.held_mass = marginal_log(&y, &(PairEnd){h->at, p->first, h->a});
   return s;
 }
 
@@ -152,6 +130,10 @@ static void fill_pairs(Derive *d, Component *c, ChainPair *p) {
   if (p->ring == RING_SUM) use_of(d, c)->whole = true;
   forward_table(d, c, p->ring);
   backward_table(d, c, p->ring);
+  if (c->chain->may_break) {
+    ICE_UNLESS(p->ring == RING_SUM);
+    with_marginal(d, c, p->first);
+  }
   Region *back = b->at;
   b->at = b->k->top;
   Context x = {.d = d};
@@ -168,6 +150,9 @@ static void fill_pairs(Derive *d, Component *c, ChainPair *p) {
   nest.loops[nest.n++] = open_values(&x, c, var, &(Cell){0}, LOOP_PAR, &cell);
   h.i = build_2(b, IR_SUB, l->index, r.lo);
   h.a = cell.code[var];
+  h.at = (Copy){c, NEW_ARRAY(d->arena, Val, c->plates.n)};
+  memcpy(h.at.at, copy.at, c->plates.n * sizeof *copy.at);
+  h.at.at[c->chain->step] = l->index;
   Step s = held_step(&x, c, copy, l->index, p, &(Held){.i = h.i, .a = h.a});
   start_gamma(&s, &h, var);
   pair_steps(&x, c, copy, p, &h, l->index);

@@ -100,6 +100,7 @@ enum { NO_PLATE = UINT32_MAX >> 1 };
 typedef struct Chain {
   uint32_t step;      /* place of the plate */
   TermVec room;       /* where data end the plate: what plan_room found; see steps.c */
+  TermVec *beside;    /* by plate: the same of one beside it, whose end may depend on those before */
   uint32_t packed;    /* place of a plate whose next chain begins where one ends, `ptr[i]..ptr[i + 1]`; or NO_PLATE */
   VEC(Counter *) counters; /* their places come behind those of the edges */
   VEC(End *) ends;

@@ -92,6 +92,20 @@ static bool split_indices(Gather *g) {
   return !g->why;
 }
 
+/* The range of the index that follows plate k, in terms of the plates that others follow. */
+static Range range_along(Arena *a, const Reach *r, uint32_t k, const Component *c) {
+  Range q = r->follows[k]->range;
+  IndexMap *map = NEW_ARRAY(a, IndexMap, k);
+  uint32_t n = 0;
+  for (uint32_t j = 0; j < k; j++)
+    if (r->follows[j] && r->follows[j] != c->plates.at[j] && !r->shift[j] && !r->lowest[j])
+      map[n++] = (IndexMap){r->follows[j], term_index(a, c->plates.at[j], q.span)};
+  Model scratch = {.arena = a}; /* only for what it allocates */
+  if (q.lo) q.lo = term_substitute(&scratch, q.lo, map, n);
+  if (q.hi) q.hi = term_substitute(&scratch, q.hi, map, n);
+  return q;
+}
+
 /* x + c >= y for all sizes? */
 static bool at_least(Arena *a, const Term *x, int64_t c, const Term *y) {
   int64_t d;
@@ -100,9 +114,9 @@ static bool at_least(Arena *a, const Term *x, int64_t c, const Term *y) {
 
 static bool home_exists(Arena *a, const Reach *r, uint32_t k, const Range *p) {
   if (p->kind == RANGE_ROW) return true; /* without displacements */
-  const Term *lo = r->follows[k] ? r->follows[k]->range.lo : r->pin[k];
+  const Term *lo = r->follows[k] ? r->range[k].lo : r->pin[k];
   return at_least(a, lo, r->shift[k], p->lo) &&
-         (r->follows[k] ? at_least(a, p->hi, -r->shift[k], r->follows[k]->range.hi)
+         (r->follows[k] ? at_least(a, p->hi, -r->shift[k], r->range[k].hi)
                         : at_least(a, p->hi, -r->shift[k] - 1, r->pin[k]));
 }
 
@@ -112,7 +126,7 @@ static bool along_plate_exists(Arena *a, const Reach *r, uint32_t k, const Compo
     bool same = r->follows[k] && (r->follows[k] == c->plates.at[k] || runs_over_own_row(r, c, k));
     return same && r->shift[k] == 0 && r->lowest[k] == 0;
   }
-  const Term *lo = r->follows[k] ? r->follows[k]->range.lo : r->pin[k];
+  const Term *lo = r->follows[k] ? r->range[k].lo : r->pin[k];
   return at_least(a, lo, r->lowest[k], p->lo) && home_exists(a, r, k, p);
 }
 
@@ -121,6 +135,7 @@ Reach *reach_of(Arena *arena, const Component *c, const IndexVec *plates, const 
   Reach *r = NEW(arena, Reach);
   uint32_t n = c->plates.n;
   *r = (Reach){.n = n, .follows = NEW_ARRAY(arena, Index *, n), .pin = NEW_ARRAY(arena, Term *, n), .span = span,
+               .range = NEW_ARRAY(arena, Range, n),
                .shift = NEW_ARRAY(arena, int64_t, n), .lowest = NEW_ARRAY(arena, int64_t, n),
                .first = NEW_ARRAY(arena, int64_t, n), .homeless = NEW_ARRAY(arena, bool, n)};
   Gather g = {.arena = arena, .c = c, .plates = plates, .r = r};
@@ -145,6 +160,7 @@ Reach *reach_of(Arena *arena, const Component *c, const IndexVec *plates, const 
       any = true;
     }
     if (!any) r->first[k] = r->shift[k];
+    if (r->follows[k]) r->range[k] = range_along(arena, r, k, c);
     r->homeless[k] = (!any || last < r->shift[k]) && !home_exists(arena, r, k, &c->plates.at[k]->range);
     for (uint32_t i = 0; i < r->refs.n; i++) {
       int64_t lag = r->shift[k] - g.offsets.at[i * n + k];

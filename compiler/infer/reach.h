@@ -23,6 +23,7 @@ typedef struct ReachRef {
 typedef struct Reach {
   uint32_t n;       /* plates */
   Index **follows;  /* one a plate; NULL: pinned */
+  Range *range;     /* of that index, where those that follow plates before it without displacement stand for these */
   Term **pin;
   int64_t *shift;   /* home = index + shift, home = pin + shift */
   int64_t *lowest;  /* the lowest offset of a reference: home - shift + lowest */

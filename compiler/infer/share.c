@@ -8,19 +8,13 @@
 #include "infer/chain.h"
 #include "model/term.h"
 
-static Copy chain_named(Context *x, const Term *ref) {
-  Copy copy = {x->d->plan->of_edge[ref->edge->id], NEW_ARRAY(x->d->arena, Val, ref->args.n)};
-  for (uint32_t k = 0; k < ref->args.n; k++) copy.at[k] = eval(x, ref->args.at[k]);
-  return copy;
-}
-
 Val chain_share(Context *x, const Term *t) {
   Builder *b = B(x);
-  Copy twin = chain_named(x, t->args.at[0]);
+  Copy twin = copy_of(x, t->args.at[0]);
   Context in_twin = in_copy(x, twin);
   Val none, log_none = event_of_nothing(&in_twin, twin, (uint32_t)t->args.at[2]->integer, &none);
   Val part = build_2(b, IR_LOGMUL, chain_log_sum(x, twin), log_none);
-  Val all = chain_log_sum(x, chain_named(x, t->args.at[1])), empty = build_2(b, IR_EQ, all, wide(x, -INFINITY));
+  Val all = chain_log_sum(x, copy_of(x, t->args.at[1])), empty = build_2(b, IR_EQ, all, wide(x, -INFINITY));
   Val p = build_1(b, IR_EXP, build_select(b, none, log_none, build_2(b, IR_SUB, part, all)));
   if (t->args.n > 3) {
     Val yes = build_convert(b, eval(x, t->args.at[3]), IR_WIDE), no = build_convert(b, eval(x, t->args.at[4]), IR_WIDE);

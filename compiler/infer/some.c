@@ -1,5 +1,7 @@
 /* some: the joint law of some copies of a chain: entropy and kl by the chain rule, copy by copy; of some nodes of a
  * structure the entropy. */
+#include <math.h>
+
 #include "infer/arith.h"
 #include "infer/chain.h"
 
@@ -29,13 +31,19 @@ static Acc *over_copy(Context *x, const Rest *r, AccKind kind, ContributeFn fn) 
   return stream_edge(x, k->copy, k->edge, kind, IR_WIDE, 0, NULL, fn, (void *)r);
 }
 
-/* H(a, b) = H(a) + E H(b | a). */
+/* H(a, b) = H(a) + E H(b | a).  Where a chain falls apart, a copy of a component without weight has no law, and the
+ * others have theirs without it. */
 static Val entropy_from(Context *x, const Rest *r) {
+  const Rest next = {r->n, r->at + 1};
   if (r->at == r->n->n) return wide(x, 0);
-  if (rest_known(x, r)) return entropy_from(x, &(Rest){r->n, r->at + 1});
+  if (rest_known(x, r)) return entropy_from(x, &next);
   Val h = over_copy(x, r, ACC_ENTROPY, contribute_log)->result;
-  if (r->at + 1 == r->n->n) return h;
-  return build_2(B(x), IR_ADD, h, over_copy(x, r, ACC_EXPECT, contribute_rest_entropy)->result);
+  if (next.at == r->n->n) return h;
+  Copy copy = r->n->at[r->at].copy;
+  h = build_2(B(x), IR_ADD, h, over_copy(x, r, ACC_EXPECT, contribute_rest_entropy)->result);
+  if (!copy.c->chain || !copy.c->chain->may_break) return h;
+  Val empty = build_2(B(x), IR_EQ, chain_status(x, copy), wide(x, -INFINITY));
+  return build_select(B(x), empty, entropy_from(x, &next), h);
 }
 
 Val copies_entropy(Context *x, const NamedCopies *n) { return entropy_from(x, &(Rest){n, 0}); }

@@ -68,11 +68,7 @@ static bool is_packed(const Component *c) { return c->chain->packed != NO_PLATE;
 
 static Val spare_rows(Context *x, const Component *c) { return build_int(B(x), 1 + (int64_t)longest_reach(c->chain)); }
 
-static Val chains_in_row(Context *x, const Component *c) {
-  Context top = {.d = x->d};
-  Bounds r = eval_range(&top, &c->plates.at[c->chain->packed]->range);
-  return build_2(B(x), IR_MAX, build_2(B(x), IR_SUB, r.hi, r.lo), build_int(B(x), 0));
-}
+static Val chains_in_row(Context *x, const Component *c) { return plate_places(x, c, c->chain->packed); }
 
 Val table_rows(Context *x, const Component *c, int64_t more) {
   Builder *b = B(x);
@@ -109,6 +105,30 @@ Val row_of_step(Context *x, Copy copy) {
   return build_2(B(x), IR_SUB, copy.at[copy.c->chain->step], step_range(&y, copy.c).lo);
 }
 
+Val plate_places(Context *x, const Component *c, uint32_t k) {
+  Builder *b = B(x);
+  Context top = {.d = x->d};
+  const Range *r = &c->plates.at[k]->range;
+  const TermVec *room = &c->chain->beside[k];
+  Val hi = room->n ? eval_room(x, room) : eval(&top, r->hi);
+  return build_2(b, IR_MAX, build_2(b, IR_SUB, hi, eval(&top, r->lo)), build_int(b, 0));
+}
+
+Val plate_place(Context *x, Copy copy, uint32_t k) {
+  Context top = {.d = x->d};
+  return build_2(B(x), IR_SUB, copy.at[k], eval(&top, copy.c->plates.at[k]->range.lo));
+}
+
+Bounds plate_values(Context *x, const Component *c, uint32_t k) {
+  const TermVec *room = &c->chain->beside[k];
+  Context top = {.d = x->d};
+  Bounds r = eval_range(room->n ? x : &top, &c->plates.at[k]->range);
+  if (!room->n) return r;
+  check_room_for(x, room, c->plates.at[k]->range.hi, r.lo, r.hi);
+  r.hi = build_2(B(x), IR_MIN, r.hi, eval_room(x, room));
+  return r;
+}
+
 void check_room(Context *x, const Component *c) {
   if (!c->chain->room.n) return;
   const Range *r = &plate_of(c)->range;
@@ -121,11 +141,9 @@ void check_room(Context *x, const Component *c) {
 
 static Val *start_place(Context *x, Copy copy, Val row) {
   Val *at = NEW_ARRAY(x->d->arena, Val, copy.c->plates.n);
-  Context top = {.d = x->d};
   uint32_t n = 0;
   for (uint32_t k = 0; k < copy.c->plates.n; k++)
-    if (!is_row_plate(copy.c, k))
-      at[n++] = build_2(B(x), IR_SUB, copy.at[k], eval_range(&top, &copy.c->plates.at[k]->range).lo);
+    if (!is_row_plate(copy.c, k)) at[n++] = plate_place(x, copy, k);
   at[n] = row;
   return at;
 }
@@ -157,20 +175,17 @@ static Array *starts_of(Derive *d, Component *c) {
   Context x = {.d = d};
   Val *dims = NEW_ARRAY(d->arena, Val, c->plates.n);
   Copy copy = {c, NEW_ARRAY(d->arena, Val, c->plates.n)};
-  Bounds *r = NEW_ARRAY(d->arena, Bounds, c->plates.n);
   uint32_t n = 0;
-  for (uint32_t k = 0; k < c->plates.n; k++) {
-    if (is_row_plate(c, k)) continue;
-    r[k] = eval_range(&x, &c->plates.at[k]->range);
-    dims[n++] = build_2(b, IR_MAX, build_2(b, IR_SUB, r[k].hi, r[k].lo), build_int(b, 0));
-  }
+  for (uint32_t k = 0; k < c->plates.n; k++)
+    if (!is_row_plate(c, k)) dims[n++] = plate_places(&x, c, k);
   dims[n++] = build_2(b, IR_ADD, chains_in_row(&x, c), build_int(b, 1));
   t->starts = build_array(b, ARRAY_TEMP, arena_printf(d->arena, "starts%u", b->k->arrays.n), STORE_INT, n, dims);
   Nest nest = {0};
   for (uint32_t k = 0; k < c->plates.n; k++) {
     if (is_row_plate(c, k)) continue;
-    Loop *l = nest.loops[nest.n++] = open_loop(&x, LOOP_PAR, c->plates.at[k]->span, r[k].lo, r[k].hi);
-    x = with_index(&x, c->plates.at[k], l->index, r[k].lo, r[k].hi, false);
+    Bounds r = plate_values(&x, c, k);
+    Loop *l = nest.loops[nest.n++] = open_loop(&x, LOOP_PAR, c->plates.at[k]->span, r.lo, r.hi);
+    x = with_index(&x, c->plates.at[k], l->index, r.lo, r.hi, false);
     copy.at[k] = l->index;
   }
   fill_starts(&x, copy, t->starts);
@@ -182,10 +197,8 @@ static Array *starts_of(Derive *d, Component *c) {
 
 Val packed_row(Context *x, Copy copy, Val row) {
   if (!is_packed(copy.c)) return row;
-  Context top = {.d = x->d};
-  uint32_t k = copy.c->chain->packed;
   Array *starts = starts_of(x->d, copy.c);
-  Val i = build_2(B(x), IR_SUB, copy.at[k], eval_range(&top, &copy.c->plates.at[k]->range).lo);
+  Val i = plate_place(x, copy, copy.c->chain->packed);
   return build_2(B(x), IR_ADD, build_load(B(x), starts, start_place(x, copy, i)), row);
 }
 

@@ -24,8 +24,7 @@ enum { FEW = 8 };
 static Val of_all_chains(Context *x, const Component *c, Val n) {
   for (uint32_t k = 0; k < c->plates.n; k++) {
     if (k == c->chain->step) continue;
-    Bounds r = eval_range(x, &c->plates.at[k]->range);
-    n = build_2(B(x), IR_MUL, n, build_2(B(x), IR_MAX, build_2(B(x), IR_SUB, r.hi, r.lo), build_int(B(x), 0)));
+    n = build_2(B(x), IR_MUL, n, plate_places(x, c, k));
   }
   return n;
 }

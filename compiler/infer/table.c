@@ -28,8 +28,7 @@ static Array *array_of(Derive *d, const Component *c, const char *what, StoreTyp
   uint32_t n = 0;
   for (uint32_t k = 0; k < c->plates.n; k++) {
     if (k == c->chain->step || (rows && is_row_plate(c, k))) continue;
-    Bounds r = eval_range(&x, &c->plates.at[k]->range);
-    dims[n++] = build_2(b, IR_MAX, build_2(b, IR_SUB, r.hi, r.lo), build_int(b, 0));
+    dims[n++] = plate_places(&x, c, k);
   }
   if (rows) dims[n++] = rows;
   for (uint32_t k = 0; k < between; k++) dims[n++] = dim[k];
@@ -58,8 +57,7 @@ Copy open_chains(Context *x, Component *c, Nest *nest) {
     nest->loops[nest->n++] = open_loop(x, LOOP_PAR, c->plates.at[0]->span, build_int(b, 0), build_int(b, 1));
   for (uint32_t k = 0; k < c->plates.n; k++) {
     if (k == c->chain->step) continue;
-    Context top = {.d = x->d};
-    Bounds r = eval_range(&top, &c->plates.at[k]->range);
+    Bounds r = plate_values(x, c, k);
     Loop *l = nest->loops[nest->n++] = open_loop(x, LOOP_PAR, c->plates.at[k]->span, r.lo, r.hi);
     *x = with_index(x, c->plates.at[k], l->index, r.lo, r.hi, false);
     copy.at[k] = l->index;
@@ -150,11 +148,9 @@ Val *chain_place(Context *x, Copy copy, Val row) { return table_place(x, copy, r
 
 Val *total_place(Context *x, Copy copy) {
   Val *at = NEW_ARRAY(x->d->arena, Val, copy.c->plates.n);
-  Context top = {.d = x->d};
   uint32_t n = 0;
   for (uint32_t k = 0; k < copy.c->plates.n; k++)
-    if (k != copy.c->chain->step)
-      at[n++] = build_2(B(x), IR_SUB, copy.at[k], eval_range(&top, &copy.c->plates.at[k]->range).lo);
+    if (k != copy.c->chain->step) at[n++] = plate_place(x, copy, k);
   return at;
 }
 

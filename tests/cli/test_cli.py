@@ -506,6 +506,17 @@ class Inputs(Cli):
         told = self.attn("explain", path).stdout
         self.assertIn("one pass looks at F * 3 * 3 values and keeps (F + 1) * 3 numbers of 8 bytes, of all i together", told)
 
+    def test_chains_beyond_their_array(self):
+        """More chains than an array has places for, beside one another; and a question about one that there is not."""
+        text = "model m(H, T) {\n  data s: [H, T], heads: int\n"
+        text += "  for h in 0..heads, t in T { edge a in bit; potential exp(s[h, t] * a) }\n"
+        text += "  for h in 0..heads, t in 1..T { potential exp(a[h, t] * a[h, t - 1]) }\n"
+        text += "  out p[h in H] = P[sum(t in T) a[h, t] == 1]\n  out z = logZ\n}\n"
+        path = self.file("m.attn", text)
+        self.attn("run", path, "s=random", "H=3", "T=4", "heads=3")
+        self.fails("run", path, "s=random", "H=3", "T=4", "heads=4", says=(r"m\.attn:3:15", "index 3", "less than 3"))
+        self.fails("run", path, "s=random", "H=3", "T=4", "heads=2", says=(r"m\.attn:5:\d+", "out of range"))
+
     def test_trees_beyond_their_array(self):
         text = "model m(N) {\n  data s: [N, N]\n  param length: int = 4\n  edge up in tree(length)\n"
         text += "  for n in 0..length { potential exp(s[up[n], n]) }\n  out z = logZ\n}\n"
