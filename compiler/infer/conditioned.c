@@ -233,11 +233,11 @@ static bool find_extra(Twin *w, const Term *a) {
 }
 
 /* Is plate k's index in every reference of t that one? */
-static bool names_all_by(const Component *c, const Term *t, uint32_t k, const Index *i) {
+static bool names_all_by(const Term *t, uint32_t k, const Index *i) {
   bool edge = t->kind == TERM_EDGE;
   if (edge && (t->args.at[k]->kind != TERM_INDEX || t->args.at[k]->index != i)) return false;
   for (uint32_t n = 0; n < t->args.n; n++)
-    if (!names_all_by(c, t->args.at[n], k, i)) return false;
+    if (!names_all_by(t->args.at[n], k, i)) return false;
   return true;
 }
 
@@ -250,7 +250,7 @@ static bool find_own(Twin *w, const Term *a, IndexVec *plates) {
   for (uint32_t k = 0; k < w->c->plates.n; k++) {
     const Term *arg = named->args.at[k];
     if (k == w->c->chain->step) continue;
-    if (arg->kind != TERM_INDEX || !names_all_by(w->c, a, k, arg->index)) return false;
+    if (arg->kind != TERM_INDEX || !names_all_by(a, k, arg->index)) return false;
     for (uint32_t n = 0; n < own.n; n++)
       if (own.at[n].from == arg->index) return false;
     vec_push(arena, &own, ((IndexMap){arg->index, term_index(arena, w->c->plates.at[k], arg->span)}));
