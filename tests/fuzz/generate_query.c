@@ -165,6 +165,14 @@ void gen_output(Gen *g, const Sight *s, const EdgeInfo *here, uint32_t n, bool l
   }
 }
 
+/* The entropy of all copies is that of whole components: every edge that may be joined to this one is named. */
+static const char *entropy_of_all(Gen *g, const EdgeInfo *e) {
+  const char *names = e->name;
+  for (uint32_t i = 0; i < g->edges.n; i++)
+    if (&g->edges.at[i] != e) names = TEXT(g, "%s, %s", names, g->edges.at[i].name);
+  return TEXT(g, "entropy(%s)", names);
+}
+
 /* Queries outside all plates, about all copies. */
 void gen_outer_output(Gen *g, const EdgeInfo *e) {
   const char *copy = "", *binders = "";
@@ -183,7 +191,8 @@ void gen_outer_output(Gen *g, const EdgeInfo *e) {
   case 2: gen_line(g, TEXT(g, "%s = %sP[%s]", gen_target(g, NULL), sum, gen_condition(g, &s, 1))); return;
   case 3: gen_line(g, TEXT(g, "%s = logZ", gen_target(g, NULL))); return;
   case 4:
-    gen_line(g, TEXT(g, "%s = %s(%s)", gen_target(g, NULL), gen_chance(g, 50) ? "kl" : "entropy", e->name));
+    gen_line(g, TEXT(g, "%s = %s", gen_target(g, NULL),
+                     gen_chance(g, 50) ? TEXT(g, "kl(%s)", e->name) : entropy_of_all(g, e)));
     return;
   default: gen_line(g, TEXT(g, "%s = count(%s)", gen_target(g, NULL), e->name)); return;
   }
