@@ -14,11 +14,12 @@ static bool is_weighted_by(const TileAcc *a, uint32_t w) {
 
 static void rescale_sum(Tile *t, uint32_t k, V row, V scale) {
   Emit *e = t->e;
-  V narrow = LLVMBuildFPTrunc(e->b, scale, e->t.f32, ""), factor = lanes_splat(&t->l, narrow);
+  Lanes one = sweep_one_register(t); /* lines of sums are padded to registers, whatever a sweep takes at once */
+  V narrow = LLVMBuildFPTrunc(e->b, scale, e->t.f32, ""), factor = lanes_splat(&one, narrow);
   V from = LLVMBuildMul(e->b, row, t->acc[k].padded, "");
-  Count c = count_enter(e, const_int(e, 0), LLVMBuildUDiv(e->b, t->acc[k].padded, const_int(e, t->l.n), ""));
-  V at = plus(e, from, times(e, c.index, t->l.n));
-  tile_put(e, t->acc[k].sum, at, LLVMBuildFMul(e->b, tile_get(e, t->l.f32, t->acc[k].sum, at), factor, ""));
+  Count c = count_enter(e, const_int(e, 0), LLVMBuildUDiv(e->b, t->acc[k].padded, const_int(e, one.n), ""));
+  V at = plus(e, from, times(e, c.index, one.n));
+  tile_put(e, t->acc[k].sum, at, LLVMBuildFMul(e->b, tile_get(e, one.f32, t->acc[k].sum, at), factor, ""));
   count_leave(e, &c);
 }
 

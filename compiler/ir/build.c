@@ -88,8 +88,14 @@ bool region_contains(const Region *outer, const Region *inner) {
   return inner == outer;
 }
 
-Region *build_storing(Region *r) {
-  while (r->loop && (r->loop->kind == LOOP_REDUCE || r->loop->steady)) r = r->parent;
+static bool may_store(const Loop *l, const Array *a) {
+  for (uint32_t i = 0; l->listed && i < l->stores.n; i++)
+    if (l->stores.at[i] == a) return true;
+  return !l->listed && l->kind != LOOP_REDUCE;
+}
+
+Region *build_storing(Region *r, const Array *a) {
+  while (r->loop && !may_store(r->loop, a)) r = r->parent;
   return r;
 }
 
@@ -108,7 +114,7 @@ Val build_pure(Builder *b, Instr i) {
   if (found && region_contains(ir_at(b->k, found)->home, b->at)) return found;
   Region *home = build_deepest(b, i.narg, i.arg);
   if (i.array) home = build_deeper(home, i.array->home);
-  if (i.array && i.array->kind == ARRAY_TEMP) home = build_deeper(home, build_storing(b->at));
+  if (i.array && i.array->kind == ARRAY_TEMP) home = build_deeper(home, build_storing(b->at, i.array));
   ICE_UNLESS(region_contains(home, b->at));
   own_arguments(b, &i);
   Val v = build_instr(b, i, home);
@@ -161,24 +167,22 @@ Array *build_array(Builder *b, ArrayKind kind, const char *name, StoreType elem,
 }
 
 Val build_load(Builder *b, Array *a, const Val *index) {
-  int64_t age = a->kind == ARRAY_TEMP ? b->writes : 0; /* tells apart loads between which it may have changed */
+  int64_t age = a->kind == ARRAY_TEMP ? b->writes + a->writes : 0; /* between two of which it may have changed */
   return build_pure(
       b, (Instr){.op = IR_LOAD, .type = a->type, .integer = age, .array = a, .narg = a->rank, .arg = (Val *)index});
 }
 
-static bool within_steady(const Region *r) {
-  for (; r->loop; r = r->parent)
-    if (r->loop->steady) return true;
-  return false;
+static void write_temporary(Builder *b, Array *a) {
+  for (const Region *r = b->at; r != a->home && r->loop; r = r->parent) ICE_UNLESS(may_store(r->loop, a));
+  a->writes++;
 }
 
 void build_store(Builder *b, Array *a, Val value, const Val *index) {
-  ICE_UNLESS(a->kind != ARRAY_TEMP || !within_steady(b->at));
   Val *args = NEW_ARRAY(b->k->arena, Val, a->rank + 1);
   args[0] = build_convert(b, value, a->type);
   if (a->rank) memcpy(args + 1, index, a->rank * sizeof *index);
   build_effect(b, (Instr){.op = IR_STORE, .array = a, .narg = a->rank + 1, .arg = args}, b->at);
-  b->writes += a->kind == ARRAY_TEMP;
+  if (a->kind == ARRAY_TEMP) write_temporary(b, a);
 }
 
 Solve *build_solve(Builder *b, Family f, uint32_t nat, const Val *at, Array *const *arrays, const Val *ints, Val work) {
@@ -190,8 +194,10 @@ Solve *build_solve(Builder *b, Family f, uint32_t nat, const Val *at, Array *con
   uint32_t n = nat + ir_family_ints(f);
   Val *args = NEW_ARRAY(arena, Val, n);
   for (uint32_t i = 0; i < n; i++) args[i] = i < nat ? at[i] : ints[i - nat];
-  build_effect(b, (Instr){.op = IR_SOLVE, .solve = s, .narg = n, .arg = args}, b->at);
-  b->writes++;
+  Instr solve = {.op = IR_SOLVE, .solve = s, .narg = n, .arg = args};
+  for (uint32_t i = 0; i < ir_family_arrays(f); i++)
+    if (ir_solve_writes(&solve, i)) write_temporary(b, s->array[i]);
+  build_effect(b, solve, b->at);
   return s;
 }
 

@@ -5,8 +5,8 @@
  * reduction moves outward in the same way, unless it contains a check.  Loops are appended to their region
  * when they are closed, so whatever is placed in an outer region meanwhile stands before them.
  *
- * Loads of temporaries are pure only between stores: neither they nor the reductions that contain them leave the
- * innermost loop that may store into one, and none is shared across such a store or the border of such a loop.
+ * Loads of a temporary are pure only between stores into it: neither they nor the reductions that contain them leave the
+ * innermost loop that may store into it, and none is shared across such a store or the border of such a loop.
  *
  * Law: a value may be used wherever its region is the current one or around it. */
 #ifndef ATTN_IR_BUILD_H
@@ -20,7 +20,7 @@ typedef struct Builder {
   Span span;    /* given to new instructions */
   uint32_t *table; /* hash of pure instructions */
   uint32_t table_size, table_fill;
-  uint32_t writes; /* counts the places at which a temporary may have changed */
+  uint32_t writes; /* counts the places at which any temporary may have changed; Array.writes: this one */
 } Builder;
 
 void build_init(Builder *b, Arena *arena, const char *name);
@@ -48,8 +48,9 @@ void build_check(Builder *b, IrOp check, Val guard, Val x, Val y);
 /* Opens a loop: its body becomes the current region.  build_close puts it where it belongs and makes the
  * region that was current at build_open current again. */
 Loop *build_open(Builder *b, LoopKind kind, Val lo, Val hi);
-/* Of a loop just opened: nothing inside will store into a temporary, so that loads of them may leave it. */
-void build_steady(Builder *b, Loop *l);
+/* Of a loop just opened: inside, of all temporaries only these will be stored into, so that loads of others may leave
+ * it.  Of loops of which this is not said nothing is known. */
+void build_stores(Builder *b, Loop *l, uint32_t n, Array *const *temps);
 Region *build_seed(Builder *b, Loop *l);                /* makes a seed region (current until build_body) */
 void build_body(Builder *b, Loop *l);                   /* back to the body */
 /* Axis region under the current body or seed: makes it current; *index gets naxis variables. */

@@ -17,10 +17,18 @@ Loop *build_open(Builder *b, LoopKind kind, Val lo, Val hi) {
   return l;
 }
 
-void build_steady(Builder *b, Loop *l) {
+void build_stores(Builder *b, Loop *l, uint32_t n, Array *const *temps) {
   ICE_UNLESS(b->at == l->body && !l->body->code.n);
-  l->steady = true;
+  l->listed = true;
+  for (uint32_t i = 0; i < n; i++) vec_push(b->k->arena, &l->stores, temps[i]);
+  for (uint32_t i = 0; i < n; i++) temps[i]->writes++;
   b->writes -= l->kind != LOOP_REDUCE;
+}
+
+/* What it may store into may have changed. */
+static void leave(Builder *b, const Loop *l) {
+  for (uint32_t i = 0; i < l->stores.n; i++) l->stores.at[i]->writes++;
+  b->writes += l->kind != LOOP_REDUCE && !l->listed;
 }
 
 Region *build_seed(Builder *b, Loop *l) {
@@ -60,7 +68,7 @@ Acc *build_acc(Builder *b, Loop *l, AccKind kind, IrType type, uint32_t naxis, c
 }
 
 /* What a loop needs from outside: the innermost home, at most as deep as `from`. */
-typedef struct Needs { Builder *b; uint32_t from; Region *deepest; bool check, temp; } Needs;
+typedef struct Needs { Builder *b; uint32_t from; Region *outer, *deepest; bool check; } Needs;
 
 static void need_region(Needs *n, Region *home) {
   if (home && home->depth <= n->from && home->depth > n->deepest->depth) n->deepest = home;
@@ -78,7 +86,7 @@ static void need_code(Needs *n, const Region *r) {
     if (ir_is_check(i->op)) n->check = true;
     for (uint32_t k = 0; k < i->narg; k++) need(n, i->arg[k]);
     if (i->array) need_region(n, i->array->home);
-    if (i->array && i->array->kind == ARRAY_TEMP) n->temp = true;
+    if (i->array && i->array->kind == ARRAY_TEMP) need_region(n, build_storing(n->outer, i->array));
     if (i->op == IR_LOOP) need_loop(n, i->loop);
   }
 }
@@ -153,13 +161,13 @@ Loop *build_close(Builder *b, Loop *l) {
   b->at = outer;
   Region *target = outer;
   if (l->kind == LOOP_REDUCE) {
-    Needs n = {.b = b, .from = outer->depth, .deepest = b->k->top};
+    Needs n = {.b = b, .from = outer->depth, .outer = outer, .deepest = b->k->top};
     need_loop(&n, l);
-    if (!n.check) target = n.temp ? build_deeper(n.deepest, build_storing(outer)) : n.deepest;
+    if (!n.check) target = n.deepest;
     Loop *equal = n.check ? NULL : find_equal(b, l, target);
     if (equal) return equal;
   }
   place_loop(b, l, target);
-  b->writes += l->kind != LOOP_REDUCE && !l->steady;
+  leave(b, l);
   return l;
 }

@@ -12,8 +12,8 @@ Region *build_region(Builder *b, Region *parent, Loop *loop);
 /* An array that no instruction declares yet; its ARRAY instruction, in a region. */
 Array *build_new_array(Builder *b, ArrayKind kind, const char *name, StoreType elem, uint32_t rank, const Val *dims);
 void build_declare(Builder *b, Array *a, Region *at);
-/* The innermost region at or around r in which stores may stand: nothing that reads a temporary leaves it. */
-Region *build_storing(Region *r);
+/* The innermost region at or around r in which stores into a may stand: nothing that reads it leaves that one. */
+Region *build_storing(Region *r, const Array *a);
 Region *build_deeper(Region *x, Region *y);
 bool build_is_truth(const Builder *b, Val v, bool x); /* is v that constant? */
 

@@ -68,6 +68,7 @@ typedef struct Array {
   uint32_t rank;
   Val *dims;
   Region *home;      /* where it is declared */
+  uint32_t writes;   /* TEMP, while the kernel is built: see Builder.writes */
   uint32_t external; /* IN: Input.id (see `part`); OUT: Out.id */
   enum { PART_DATA, PART_INDPTR, PART_INDICES } part; /* IN: which array of a graph input */
 } Array;
@@ -153,7 +154,8 @@ struct Loop {
   Val mask;     /* REDUCE: bool in body; 0: always true */
   Region *seed; /* REDUCE: NULL: none */
   Val seed_mask; /* 0: always true */
-  bool steady;   /* known to store into no temporary, while it is built */
+  bool listed;   /* while it is built: `stores` has all temporaries that are stored into inside */
+  VEC(Array *) stores;
   VEC(Acc *) accs;
   Span span;
 };

@@ -167,22 +167,34 @@ static void map_results(Rebuild *r, const Loop *built, const Loop *placed, const
   }
 }
 
-/* Does it store into no temporary? */
-static bool is_steady(const Kernel *k, const Region *code) {
+typedef VEC(Array *) Arrays;
+
+/* One declared inside has no copy yet, and its loads stay where it is. */
+static void note_stored(const Rebuild *r, const Array *a, Arrays *stored) {
+  Array *to = r->arrays[a->id];
+  if (!to || to->kind != ARRAY_TEMP) return;
+  for (uint32_t n = 0; n < stored->n; n++)
+    if (stored->at[n] == to) return;
+  vec_push(r->b.k->arena, stored, to);
+}
+
+/* The temporaries that are stored into, as arrays of the copy. */
+static void find_stored(const Rebuild *r, const Region *code, Arrays *stored) {
   for (uint32_t n = 0; n < code->code.n; n++) {
-    const Instr *i = ir_at(k, code->code.at[n]);
-    if (i->op == IR_SOLVE || (i->op == IR_STORE && i->array->kind == ARRAY_TEMP)) return false;
-    if (i->op == IR_LOOP && !is_steady(k, i->loop->body)) return false;
+    const Instr *i = ir_at(r->from, code->code.at[n]);
+    if (i->op == IR_STORE) note_stored(r, i->array, stored);
+    for (uint32_t a = 0; i->op == IR_SOLVE && a < ir_family_arrays(i->solve->family); a++)
+      if (ir_solve_writes(i, a)) note_stored(r, i->solve->array[a], stored);
+    if (i->op == IR_LOOP) find_stored(r, i->loop->body, stored);
   }
-  return true;
 }
 
 static void merge(Rebuild *r, uint32_t n, const Loop *const *from, Val lo, Val hi) {
   r->b.span = from[0]->span;
   Loop *l = build_open(&r->b, from[0]->kind, lo, hi);
-  bool steady = !r->stores;
-  for (uint32_t i = 0; i < n; i++) steady = steady && is_steady(r->from, from[i]->body);
-  if (steady) build_steady(&r->b, l);
+  Arrays stored = {0};
+  for (uint32_t i = 0; i < n; i++) find_stored(r, from[i]->body, &stored);
+  if (!r->stores) build_stores(&r->b, l, stored.n, stored.at);
   for (uint32_t i = 0; i < n; i++) {
     r->map[from[i]->index] = l->index;
     rebuild_code(r, from[i]->body);
