@@ -5,8 +5,8 @@
  * reduction moves outward in the same way, unless it contains a check.  Loops are appended to their region
  * when they are closed, so whatever is placed in an outer region meanwhile stands before them.
  *
- * Loads of a temporary are pure only between stores into it: neither they nor the reductions that contain them leave the
- * innermost loop that may store into it, and none is shared across such a store or the border of such a loop.
+ * Loads of a temporary are pure only between stores into it: neither they nor the reductions that contain them leave
+ * the innermost loop that may store into it, and none is shared across such a store or the border of such a loop.
  *
  * Law: a value may be used wherever its region is the current one or around it. */
 #ifndef ATTN_IR_BUILD_H

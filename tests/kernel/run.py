@@ -73,6 +73,9 @@ def heads(b, rows):
 
 MODELS = {
     "attention": Model(DENSE + LONG, MORE, tails=(2, 3), free=("M",), keys=("k", "v")),
+    # weights that differ by powers of ten between blocks of columns, and sums of fewer numbers than are swept at once
+    "steep": Model([(5, 1100, 3, 1), (5, 7, 3, 2), (65, 600, 8, 9), (3, 4099, 4, 3)], free=("M",), keys=("k", "v"), scale=4.0,
+                   like="attention"),
     "multihead": Model([(1, 2, 1, *s) for s in DENSE] + HEADS, [(2, 3, 1, 500, 520, 33, 17)], tails=(5, 6),
                        base=(1, 2, 2, 9, 70, 3, 2), free=("B", "M"), keys=("k", "v")),
     "causal": Model([(1, 2, 1, *s) for s in DENSE] + HEADS, [(1, 2, 1, 1000, 1100, 17, 9), (1, 1, 1, 600, 4200, 8, 8)],
@@ -114,8 +117,8 @@ MODELS = {
                            halves="f16"),
 }
 
-BROAD = ("attention", "causal", "documents", "attention_bf16")
-EMULATED = ("attention", "causal")
+BROAD = ("attention", "steep", "causal", "documents", "attention_bf16")
+EMULATED = ("attention", "steep", "causal")
 
 
 def run(*words, check=True):
