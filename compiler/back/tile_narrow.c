@@ -72,17 +72,22 @@ static V twice_at(const Tile *t, uint32_t k, V feature) {
   return times(t->e, plus(t->e, t->padded[k], times(t->e, feature, 2)), LINES);
 }
 
-/* Whether registers hold WIDE sums, and columns are found as these want. */
-static bool takes_wide(const Tile *t) {
+/* Whether columns that are all there are found by the distance of two. */
+static bool takes_stems(const Tile *t) {
   for (uint32_t k = 0; k < t->s->features.n; k++) {
     const TileFeature *f = &t->s->features.at[k];
     StoreType elem = f->col.n == 1 && f->row.n ? ir_at(t->e->k, f->col.at[0])->array->elem : STORE_BOOL;
     if (elem != STORE_REAL && elem != STORE_F32) return false;
   }
-  return t->l.n >= WIDE;
+  return true;
 }
 
-static bool takes_pairs(const Tile *t) { return t->e->plan->target.undivided && takes_wide(t); }
+/* Columns that are summed together, as many as registers hold sums of. */
+static uint32_t group_of(const Tile *t) { return t->l.n < WIDE ? LINES : WIDE; }
+
+static bool takes_pairs(const Tile *t) {
+  return t->e->plan->target.undivided && t->l.n >= WIDE && takes_stems(t);
+}
 
 /* ---- the rows ---------------------------------------------------------------------------------------- */
 
@@ -111,11 +116,11 @@ void tile_narrow_begin(Tile *t) {
 
 /* ---- sums -------------------------------------------------------------------------------------------- */
 
-/* n columns with those indices, LINES, or WIDE of them, and sums of `each` in a vector: 1, or 2.  pairs: where each is
- * 2, the buffer of their lines.  bytes: NULL, or from any column to the next; elements then are
- * found from those of every STEM-th column, `stem`, by what instructions add to an address of themselves: that takes
- * fewer registers.  stem: of the present run's first feature. */
-typedef struct Columns { uint32_t n, each; V *index, *sum, pairs, stem[WIDE / STEM], bytes; } Columns;
+/* n columns with those indices, LINES, or WIDE of them, and sums of `each` in a vector: 1, or 2.  whole: none of them
+ * repeats the last.  pairs: where each is 2, the buffer of their lines.  bytes: NULL, or from any column to the next;
+ * elements then are found from those of every STEM-th column, `stem`, by what instructions add to an address of
+ * themselves: that takes fewer registers.  stem: of the present run's first feature. */
+typedef struct Columns { uint32_t n, each; bool whole; V *index, *sum, pairs, stem[WIDE / STEM], bytes; } Columns;
 
 static uint32_t sums_in(const Columns *at) { return at->n / at->each; }
 
@@ -286,8 +291,8 @@ static void set_stems(Tile *t, const TileFeature *f, Columns *at) {
   Emit *e = t->e;
   const Instr *i = ir_at(e->k, f->col.at[0]);
   at->bytes = NULL;
-  if (at->n < WIDE) return;
-  for (uint32_t n = 0; n < WIDE / STEM; n++) {
+  if (!at->whole) return;
+  for (uint32_t n = 0; n < at->n / STEM; n++) {
     set_place(t, f, at->index[n * STEM], const_int(e, 0));
     at->stem[n] = array_run_at(e, i, index_of(i, f->loop->index), index_of(i, t->s->loop->index), &at->bytes);
   }
@@ -325,13 +330,13 @@ static void sums_of(Tile *t, uint32_t k, Columns *at) {
   t->here_column = first;
 }
 
-static void columns_from(Tile *t, V first, uint32_t n) {
+static void columns_from(Tile *t, V first, uint32_t n, bool whole) {
   Emit *e = t->e;
   V index[WIDE], sum[WIDE], last = minus(e, t->cols_in_block, const_int(e, 1));
-  Columns at = {.n = n, .each = t->l.n / LINES, .index = index, .sum = sum};
+  Columns at = {.n = n, .each = t->l.n / LINES, .whole = whole, .index = index, .sum = sum};
   for (uint32_t r = 0; r < n; r++) {
     V own = plus(e, first, const_int(e, r));
-    index[r] = plus(e, t->first_col, n == WIDE ? own : least(e, own, last));
+    index[r] = plus(e, t->first_col, whole ? own : least(e, own, last));
   }
   t->here_column = first;
   for (uint32_t k = 0; k < t->s->features.n; k++) sums_of(t, k, &at);
@@ -342,19 +347,20 @@ static void columns_from(Tile *t, V first, uint32_t n) {
 void tile_narrow_features(Tile *t) {
   Emit *e = t->e;
   Lanes single = t->l;
-  bool takes = takes_wide(t);
-  V wide = takes ? LLVMBuildUDiv(e->b, t->cols_in_block, const_int(e, WIDE), "") : const_int(e, 0);
+  bool stems = takes_stems(t);
+  uint32_t group = group_of(t);
+  V whole = stems ? LLVMBuildUDiv(e->b, t->cols_in_block, const_int(e, group), "") : const_int(e, 0);
   V all = times(e, ceil_div(e, t->cols_in_block, single.n), single.n / LINES);
   e->range[t->s->loop->index] = (IndexRange){t->s->loop->lo, t->s->loop->hi};
   t->l = lanes_of(e, takes_pairs(t) ? WIDE : LINES);
-  if (takes) {
-    Count w = count_enter(e, const_int(e, 0), wide);
-    columns_from(t, times(e, w.index, WIDE), WIDE);
+  if (stems) {
+    Count w = count_enter(e, const_int(e, 0), whole);
+    columns_from(t, times(e, w.index, group), group, true);
     count_leave(e, &w);
   }
   t->l = lanes_of(e, LINES);
-  Count c = count_enter(e, times(e, wide, WIDE / LINES), all);
-  columns_from(t, times(e, c.index, LINES), LINES);
+  Count c = count_enter(e, times(e, whole, group / LINES), all);
+  columns_from(t, times(e, c.index, LINES), LINES, false);
   count_leave(e, &c);
   t->l = single;
 }

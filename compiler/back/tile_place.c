@@ -328,8 +328,10 @@ static V patch_at(Tile *t, uint32_t k, const Patch *p, uint32_t n) {
                  plus(e, p->place, const_int(e, n % p->nvec * t->l.n)));
 }
 
-/* A line of the cache of the next block for a column and patch of this one: half its columns, so that memory works here
- * too. */
+enum { LINE_FLOATS = 16 };
+
+/* A line of the cache of the next block for a column and patch of this one, so that memory works here too: the patch's
+ * own where it is one line wide, else half its columns, whose address takes more to compute. */
 static void fetch_next(Tile *t, uint32_t k, V column, const Patch *p) {
   Emit *e = t->e;
   const TileAcc *a = &t->s->accs.at[k];
@@ -338,11 +340,15 @@ static void fetch_next(Tile *t, uint32_t k, V column, const Patch *p) {
   uint32_t along = 0, across = 0;
   while (i->arg[along] != index) along++;
   while (i->arg[across] != t->s->loop->index) across++;
-  V two = const_int(e, 2), half = LLVMBuildURem(e->b, column, two, ""),
-    patch = LLVMBuildURem(e->b, over(e, p->row, p->nrow), two, "");
-  e->val[t->s->loop->index] = plus(e, t->first_col, over(e, column, 2));
-  set_index(e, index, a->acc->axes[0].lo, a->acc->axes[0].hi,
-            plus(e, p->axis, times(e, plus(e, times(e, half, 2), patch), t->l.n)));
+  V axis = p->axis;
+  if (p->nvec * t->l.n > LINE_FLOATS) {
+    V two = const_int(e, 2), half = LLVMBuildURem(e->b, column, two, ""),
+      patch = LLVMBuildURem(e->b, over(e, p->row, p->nrow), two, "");
+    axis = plus(e, axis, times(e, plus(e, times(e, half, 2), patch), t->l.n));
+    column = over(e, column, 2);
+  }
+  e->val[t->s->loop->index] = plus(e, t->first_col, column);
+  set_index(e, index, a->acc->axes[0].lo, a->acc->axes[0].hi, axis);
   array_run_ahead(e, i, along, across, t->s->shape.col_block, 0);
 }
 
@@ -354,8 +360,9 @@ static void contract_patch(Tile *t, uint32_t k, V lo, V hi, const Patch *p) {
   Val index = a->acc->body.index[0];
   uint32_t packed = a->rounds ? 2 : 1;
   V weights = t->acc[k].x ? t->acc[k].x : a->rounds ? t->weight[a->weight].half : t->weight[a->weight].part;
+  uint32_t line = t->s->shape.pair_line / packed, points = p->nrow * p->nvec;
   V phi[PATCH], now[PATCH], first[PATCH], x[PATCH], w = NULL, smallest = NULL;
-  uint32_t points = p->nrow * p->nvec;
+  weights = tile_address(e, e->t.f32, weights, times(e, p->row, line));
   int64_t ahead = t->s->across ? 0 : AXIS_AHEAD;
   for (uint32_t n = 0; n < points; n++) first[n] = tile_get(e, t->l.f32, t->acc[k].panel, patch_at(t, k, p, n));
   LLVMBasicBlockRef from = LLVMGetInsertBlock(e->b);
@@ -378,8 +385,7 @@ static void contract_patch(Tile *t, uint32_t k, V lo, V hi, const Patch *p) {
   if (a->rounds) lose(t, tile_half_is_small(t, smallest, true));
   else if (t->s->across && p->nvec > 1) fetch_next(t, k, c.index, p);
   for (uint32_t n = 0; n < points; n++) {
-    V row = plus(e, p->row, const_int(e, n / p->nvec));
-    V at = plus(e, c.index, times(e, row, t->s->shape.pair_line / packed));
+    V at = plus(e, c.index, const_int(e, (int64_t)(n / p->nvec) * line));
     if (n % p->nvec == 0) w = lanes_splat(&t->l, tile_get(e, e->t.f32, weights, at));
     now[n] = a->rounds ? lanes_dot_bf16(&t->l, phi[n], w, x[n % p->nvec]) : lanes_fma(&t->l, w, x[n % p->nvec], phi[n]);
   }

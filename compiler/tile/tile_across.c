@@ -426,9 +426,13 @@ static bool does_columns(const TilePlan *p, const Loop *l) {
   return false;
 }
 
+enum { ACROSS_STRIP = 4 };
+
 /* What few rows keep of the pairs of a block fits in a first cache, if rows do not begin at the same place of a page.
- */
+ * Of few rows, strips of few leave the fewest places empty. */
 static void set_block(TileShape *s) {
+  if (s->rows > ACROSS_STRIP) s->rows = ACROSS_STRIP;
+  s->row_block = s->row_block / s->rows * s->rows;
   s->col_block = TILE_ACROSS_COLUMNS;
   s->pair_line = TILE_ACROSS_COLUMNS + s->lanes;
 }
