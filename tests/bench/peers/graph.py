@@ -9,9 +9,7 @@ FOLDER/venv, and runs with its python.
 """
 import argparse
 import ctypes
-import os
 import statistics
-import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -142,17 +140,6 @@ def median_times(calls, rounds):
             call()
             times[name].append(time.perf_counter() - start)
     return {name: statistics.median(t) for name, t in times.items()}
-
-
-def with_peers(folder, words):
-    """Runs this once more with a python that has the peers, as far as they can be had."""
-    python, missing = install.install(folder, ["sdpa"])
-    if not missing:
-        p = subprocess.run([python, "-m", "pip", "install", "--disable-pip-version-check", "-q", "torch_geometric"])
-        missing = {"pyg": "not installed"} if p.returncode else {}
-    for name, why in missing.items():
-        print(f"{name}: {why}", file=sys.stderr)
-    os.execv(str(python), [str(python), __file__, *words])
 
 
 def main():

@@ -1,6 +1,7 @@
 """What is measured against, put into a virtual environment inside the build folder.  Each part is installed by itself:
 what cannot be had leaves a reason, and the others stay."""
 import json
+import os
 import subprocess
 import sys
 
@@ -55,3 +56,14 @@ def install(folder, peers, index=None):
         if p.returncode:
             missing.update({peer: last_line(p.stderr) for peer in wanted})
     return python, missing
+
+
+def run_with(folder, package, script, words):
+    """Runs a script once more, with a python that has PyTorch and the package, as far as they can be had."""
+    python, missing = install(folder, ["sdpa"])
+    if not missing and package not in present(python):
+        p = subprocess.run([python, "-m", "pip", "install", "--disable-pip-version-check", "-q", package])
+        missing = {package: "not installed"} if p.returncode else {}
+    for name, why in missing.items():
+        print(f"{name}: {why}", file=sys.stderr)
+    os.execv(str(python), [str(python), script, *words])

@@ -8,9 +8,7 @@
 import argparse
 import ctypes
 import json
-import os
 import statistics
-import subprocess
 import sys
 import warnings
 from pathlib import Path
@@ -134,16 +132,6 @@ def measure(a, kind, threads, pool):
     return head + f"attn {mine:.3f} ms, torch-struct {theirs:.3f} ms: {theirs / mine:.1f} times as long (numbers differ by {off:.0e})"
 
 
-def with_peers(folder, words):
-    """Runs this once more with a python that has the peers, as far as they can be had."""
-    python, missing = install.install(folder, ["sdpa"])
-    if not missing and subprocess.run([python, "-m", "pip", "install", "--disable-pip-version-check", "-q", "torch-struct"]).returncode:
-        missing = {"torch-struct": "not installed"}
-    for name, why in missing.items():
-        print(f"{name}: {why}", file=sys.stderr)
-    os.execv(str(python), [str(python), __file__, *words])
-
-
 def arguments(words):
     parser = argparse.ArgumentParser(prog="./dev bench joined-peers", description=__doc__.splitlines()[0])
     parser.add_argument("--attn", required=True, type=Path, help=argparse.SUPPRESS)
@@ -160,7 +148,7 @@ def main():
     a = arguments(None)
     a.folder = a.folder.resolve()
     if a.install:
-        with_peers(a.folder, [word for word in sys.argv[1:] if word != "--install"])
+        install.run_with(a.folder, "torch-struct", __file__, [word for word in sys.argv[1:] if word != "--install"])
     a.folder.mkdir(parents=True, exist_ok=True)
     warnings.filterwarnings("ignore")
     for threads in a.threads:

@@ -1,13 +1,16 @@
 #!/usr/bin/env python3
 """Steps of inference against the same loops elsewhere: slots and Hopfield states in PyTorch, a mixture in scikit-learn.
 
-    build/peers/bin/python latents.py --attn PATH [--threads=T] [--small]
+    latents.py --attn=PATH --folder=FOLDER [--only=slots,hopfield,mixture] [--threads=T,...] [--small] [--install]
 
-Ours is `attn bench` on random numbers of the same sizes; results are compared first, at small sizes, by `attn run`.  Medians;
-a round of each side in turn would not help here, since a process takes seconds.  All in f32 (scikit-learn keeps f32 inputs).
+--install: puts PyTorch and scikit-learn into FOLDER/venv, and runs with its python.
+
+Ours is `attn bench` on random numbers of the same sizes; results are compared first, at small sizes, by `attn run`.  Medians
+of rounds in which both have their turn.  All in f32 (scikit-learn keeps f32 inputs).
 """
 import argparse
 import json
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -17,8 +20,10 @@ from pathlib import Path
 
 import numpy as np
 
+import install
+
 MODELS = Path(__file__).resolve().parents[1] / "models" / "latents.attn"
-BETA, STEPS = 0.1, 3
+BETA, STEPS, ROUNDS = 0.1, 3, 3
 
 
 def slots(x, z0):
@@ -70,8 +75,13 @@ def call(name, arrays):
     return lambda: peer(**given).numpy()
 
 
+def use_threads(threads):
+    import torch
+    torch.set_num_threads(threads)
+
+
 def attn(a, verb, name, *words):
-    command = [a.attn, verb, MODELS, name, *words, f"--threads={a.threads}"]
+    command = [a.attn, verb, MODELS, name, *words]
     return subprocess.run([str(w) for w in command], capture_output=True, text=True, check=True).stdout
 
 
@@ -87,44 +97,64 @@ def same(a, name):
     return np.linalg.norm(got - want) <= allowed * np.linalg.norm(want)
 
 
-def measure(a, name):
+def times_of(run, count):
+    times = []
+    for _ in range(count):
+        start = time.perf_counter()
+        run()
+        times.append(time.perf_counter() - start)
+    return times
+
+
+def measure(a, name, threads):
     shapes = CASES[name][2](16 if a.small else 1)
     x, other = list(shapes.values())
     few = "M" if name == "hopfield" else "K"
     given = {few: other[-2], "N": x[-2], "D": x[-1], **({"B": x[0]} if len(x) == 3 else {})}
-    ours = json.loads(attn(a, "bench", name, *(f"{k}={v}" for k, v in given.items()), "--json"))["seconds"]
-    run, times = call(name, draw(shapes)), []
+    words = [*(f"{k}={v}" for k, v in given.items()), "--json", f"--threads={threads}"]
+    run, ours, theirs = call(name, draw(shapes)), [], []
     run()
-    while len(times) < 5:
-        start = time.perf_counter()
-        run()
-        times.append(time.perf_counter() - start)
-    return ours, sorted(times)[len(times) // 2]
+    for _ in range(ROUNDS):
+        ours.append(json.loads(attn(a, "bench", name, *words))["seconds"])
+        theirs += times_of(run, 3)
+    return statistics.median(ours), statistics.median(theirs)
+
+
+def arguments():
+    parser = argparse.ArgumentParser(prog="./dev bench latent-peers", description=__doc__.splitlines()[0])
+    parser.add_argument("--attn", type=Path, required=True, help=argparse.SUPPRESS)
+    parser.add_argument("--folder", type=Path, required=True, help=argparse.SUPPRESS)
+    parser.add_argument("--only", type=lambda text: text.split(","), default=list(CASES))
+    parser.add_argument("--threads", type=lambda text: [int(t) for t in text.split(",")], default=[1, 2])
+    parser.add_argument("--small", action="store_true", help="16 times less data")
+    parser.add_argument("--install", action="store_true", help="download the peers first")
+    return parser.parse_args()
+
+
+def compare(a, name, threads):
+    head = f"{name:<10} {threads} threads: "
+    try:
+        if not same(a, name):
+            return head + "wrong: results differ"
+        ours, theirs = measure(a, name, threads)
+    except ImportError as why:
+        return head + str(why)
+    return head + f"ours {1e3 * ours:8.1f} ms, theirs {1e3 * theirs:8.1f} ms: {theirs / ours:5.2f}"
 
 
 def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--attn", type=Path, required=True)
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--small", action="store_true", help="16 times less data")
-    a = parser.parse_args()
+    a = arguments()
+    a.folder = a.folder.resolve()
+    if a.install:
+        install.run_with(a.folder, "scikit-learn", __file__, [word for word in sys.argv[1:] if word != "--install"])
     warnings.simplefilter("ignore")
-    try:
-        import torch
-        from threadpoolctl import threadpool_limits
-    except ImportError as e:
-        print(f"{e}; `./dev bench peers` and `build/peers/bin/pip install scikit-learn` install what is needed", file=sys.stderr)
-        return 1
-    torch.set_num_threads(a.threads)
-    with threadpool_limits(a.threads):
-        for name in CASES:
-            if not same(a, name):
-                print(f"{name:<10} wrong: results differ")
-                continue
-            ours, theirs = measure(a, name)
-            print(f"{name:<10} ours {1e3 * ours:8.1f} ms, theirs {1e3 * theirs:8.1f} ms: {theirs / ours:5.2f}", flush=True)
-    return 0
+    from threadpoolctl import threadpool_limits
+    for threads in a.threads:
+        use_threads(threads)
+        with threadpool_limits(threads):
+            for name in a.only:
+                print(compare(a, name, threads), flush=True)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()
