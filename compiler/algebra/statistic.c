@@ -9,6 +9,7 @@ typedef struct Sift {
   Model *m;
   IndexMap *map; /* sums that have one value */
   uint32_t n;
+  IndexVec inward; /* sums that are taken inside E */
   Term *inside; /* ranges that the component's indices must lie in; NULL: none */
   Term *agrees; /* equalities that are left; NULL: none */
 } Sift;
@@ -70,9 +71,11 @@ static void sift_argument(Sift *s, const IndexVec *outer, const IndexVec *sums, 
   if (!already(s->agrees, equal)) s->agrees = make_and(a, s->agrees, equal);
 }
 
+static bool is_left(const Sift *s, const Index *i) { return !is_mapped(s, i) && !contains(&s->inward, i); }
+
 static Term *sum_over(const Sift *s, const IndexVec *list, Term *body) {
   for (uint32_t i = list->n; i-- > 0;)
-    if (!is_mapped(s, list->at[i])) body = term_reduce(s->m->arena, REDUCE_SUM, list->at[i], body, body->span);
+    if (is_left(s, list->at[i])) body = term_reduce(s->m->arena, REDUCE_SUM, list->at[i], body, body->span);
   return body;
 }
 
@@ -129,7 +132,7 @@ static void split_indices(Arena *a, Term *t, const IndexVec *list, Term **apart,
 /* Of the sums that are left: does t mention one? */
 static bool mentions_left(const Sift *s, const Term *t, const IndexVec *list) {
   for (uint32_t i = 0; t && i < list->n; i++)
-    if (!is_mapped(s, list->at[i]) && term_mentions_index(t, list->at[i])) return true;
+    if (is_left(s, list->at[i]) && term_mentions_index(t, list->at[i])) return true;
   return false;
 }
 
@@ -139,6 +142,57 @@ static void sift_reference(Sift *s, const IndexVec *outer, const Monomial *x, co
     Index *component = t->at ? t->at->at[i] : latent_index(ref->latent, i);
     sift_argument(s, outer, &x->sums, ref->args.at[i], component);
   }
+}
+
+static bool names_copy_by(const Term *t, const Index *i) {
+  if (t->kind == TERM_EDGE && term_mentions_index(t, i)) return true;
+  for (uint32_t k = 0; k < t->args.n; k++)
+    if (names_copy_by(t->args.at[k], i)) return true;
+  return false;
+}
+
+static bool stands_apart(const Index *i, const IndexVec *outer, const IndexVec *sums, Arena *a) {
+  IndexVec one = {0};
+  vec_push(a, &one, (Index *)i);
+  return i->range.kind == RANGE_INTERVAL && ranges_apart(&one, outer) && ranges_apart(&one, sums) &&
+         ranges_apart(outer, &one) && ranges_apart(sums, &one);
+}
+
+/* Does every index that t uses stand in `in`, too? */
+static bool uses_only(const Term *t, const Term *in, const IndexVec *bound) {
+  if (t->kind == TERM_REDUCE) return false;
+  if (t->kind == TERM_INDEX && !contains(bound, t->index) && !term_mentions_index(in, t->index)) return false;
+  for (uint32_t i = 0; i < t->args.n; i++)
+    if (!uses_only(t->args.at[i], in, bound)) return false;
+  return true;
+}
+
+/* The sum over i is taken inside E, with all factors that change with it, where that is no more work: what stands
+ * outside brings no index of its own. */
+static void take_inward(Sift *s, Index *i, Term **outside, Term **inside) {
+  Arena *a = s->m->arena;
+  IndexVec one = {0};
+  Term *rest = NULL, *summed = NULL, *apart = NULL, *moved = NULL;
+  vec_push(a, &one, i);
+  split_indices(a, *outside, &one, &apart, &moved);
+  if (moved && !uses_only(moved, *inside, &one)) return;
+  split_indices(a, *inside, &one, &rest, &summed);
+  vec_push(a, &s->inward, i);
+  *outside = apart;
+  summed = make_product(a, moved, summed);
+  *inside = make_product(a, rest, term_reduce(a, REDUCE_SUM, i, summed, summed->span));
+}
+
+/* Sums in which the copies stay the same are taken inside E: it is then of one number, of which a stream carries no
+ * element for each value of the sum. */
+static void sum_inward(Sift *s, const IndexVec *outer, const IndexVec *sums, Term **outside, Term **inside) {
+  const IndexVec *lists[] = {outer, sums};
+  for (uint32_t n = 0; n < 2; n++)
+    for (uint32_t k = 0; k < lists[n]->n; k++) {
+      Index *i = lists[n]->at[k];
+      bool inward = is_left(s, i) && term_mentions_index(*inside, i) && !names_copy_by(*inside, i);
+      if (inward && stands_apart(i, outer, sums, s->m->arena)) take_inward(s, i, outside, inside);
+    }
 }
 
 /* 1(phi = k) f(phi) = 1(phi = k) f(k) */
@@ -165,6 +219,7 @@ Term *targets_statistic(Model *m, const IndexVec *outer, const Monomial *x, cons
   Term *expected = NULL;
   if (inside) { /* E is linear: only what edges stand in is inside, so that it need not be asked for every value of a
                    sum */
+    sum_inward(&s, outer, &x->sums, &outside, &inside);
     TermVec args = {0};
     vec_push(a, &args, inside);
     expected = term_query(a, QUERY_E, TYPE_REAL, &args, span);

@@ -83,7 +83,8 @@ typedef struct Derive {
   Builder b;
   Array **inputs;    /* by Input.id; for a graph the indptr array, */
   Array **neighbours; /* and here its indices */
-  Array **lets;      /* by Let.id: stored arrays, NULL until first needed */
+  Array **lets;      /* by Let.id: stored arrays, NULL until first needed; let_count of them */
+  uint32_t let_count;
   Memo *memos;
   Region *stage;     /* where results for every copy are put: the kernel's top, or the step of inference under way */
   Iteration *iteration; /* infer/iterate.c; NULL: no latents */

@@ -148,6 +148,7 @@ static Kernel *derive_once(Arena *arena, Plan *plan, ChainUse *uses) {
   d.inputs = NEW_ARRAY(arena, Array *, m->inputs.n);
   d.neighbours = NEW_ARRAY(arena, Array *, m->inputs.n);
   d.lets = NEW_ARRAY(arena, Array *, m->lets.n);
+  d.let_count = m->lets.n;
   Array **outs = NEW_ARRAY(arena, Array *, m->outs.n);
   bool *done = NEW_ARRAY(arena, bool, m->outs.n);
   declare_inputs(&d);

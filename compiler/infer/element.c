@@ -116,7 +116,8 @@ static Array *stored_let(Derive *d, Let *l) {
     r[i] = eval_range(&x, &let_index(l, i)->range);
     dims[i] = build_2(b, IR_SUB, r[i].hi, r[i].lo);
   }
-  StoreType elem = l->value->type == TYPE_REAL ? STORE_REAL : l->value->type == TYPE_INT ? STORE_INT : STORE_BOOL;
+  StoreType real = l->wide ? STORE_WIDE : STORE_REAL;
+  StoreType elem = l->value->type == TYPE_REAL ? real : l->value->type == TYPE_INT ? STORE_INT : STORE_BOOL;
   Array *a =
       build_array(b, ARRAY_TEMP, arena_printf(d->arena, "let.%s", sym_text(d->m->names, l->name)), elem, n, dims);
   int64_t shift;

@@ -6,6 +6,7 @@
 #include "infer/system.h"
 
 #include "infer/arith.h"
+#include "infer/tabulate.h"
 #include "model/term.h"
 
 static Val number(Context *x, int64_t v) { return build_int(B(x), v); }
@@ -156,7 +157,7 @@ typedef struct Sums {
 static void add_terms(Filling *f, const TermList *t, Val *sum) {
   for (uint32_t i = 0; i < t->n; i++) {
     if (depth_of(&f->order, t->at[i]) != f->n) continue;
-    Val v = build_convert(B(&f->x), eval(&f->x, t->at[i]), IR_WIDE);
+    Val v = build_convert(B(&f->x), eval(&f->x, tabulated(f->x.d, t->at[i])), IR_WIDE);
     *sum = *sum ? add(&f->x, *sum, v) : v;
   }
 }

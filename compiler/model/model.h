@@ -89,6 +89,7 @@ typedef struct Let {
   IndexVec plates, own, axes;
   Term *value;
   bool has_query; /* used only by outputs */
+  bool wide;      /* stored as f64 */
   bool inner;     /* nobody's: a query that stands in the bracket of another (check_inner.c) */
 } Let;
 
