@@ -74,37 +74,29 @@ static Components open_all(Derive *d, const Latent *z) {
 
 /* ---- F after every step ------------------------------------------------------------------------------------------ */
 
-static bool asks_for_history(const Term *t) {
-  if (t->kind == TERM_QUERY && t->query == QUERY_ELBO && t->args.n) return true;
-  if (t->kind == TERM_LET && t->let->has_query) return asks_for_history(t->let->value);
-  for (uint32_t i = 0; i < t->args.n; i++)
-    if (asks_for_history(t->args.at[i])) return true;
-  return false;
+/* The array of F of every copy of these plates.  Their bounds are sizes, as those of all outputs are. */
+static void declare_history(Derive *d, const IndexVec *plates) {
+  Iteration *it = d->iteration;
+  for (uint32_t k = 0; k < it->histories.n; k++)
+    if (indices_equal(&it->histories.at[k].plates, plates)) return;
+  Context x = {.d = d};
+  Val *dims = NEW_ARRAY(d->arena, Val, plates->n + 1);
+  dims[0] = build_2(&d->b, IR_ADD, it->steps, build_int(&d->b, 1));
+  for (uint32_t k = 0; k < plates->n; k++) {
+    ICE_UNLESS(has_fixed_bounds(plates->at[k]));
+    Bounds r = eval_range(&x, &plates->at[k]->range);
+    dims[k + 1] = build_2(&d->b, IR_MAX, build_2(&d->b, IR_SUB, r.hi, r.lo), build_int(&d->b, 0));
+  }
+  const char *name = arena_printf(d->arena, "elbo.%u", it->histories.n);
+  Array *f = build_array(&d->b, ARRAY_TEMP, name, STORE_WIDE, plates->n + 1, dims);
+  vec_push(d->arena, &it->histories, ((History){*plates, f}));
 }
 
-static void declare_histories(Derive *d) {
-  Iteration *it = d->iteration;
-  Context x = {.d = d};
-  for (uint32_t i = 0; i < d->m->outs.n; i++) {
-    const Out *o = d->m->outs.at[i];
-    bool new = asks_for_history(o->value);
-    for (uint32_t k = 0; new &&k < it->histories.n; k++) new = !indices_equal(&it->histories.at[k].plates, &o->plates);
-    for (uint32_t k = 0; new &&k < o->plates.n; k++)
-      if (!has_fixed_bounds(o->plates.at[k])) {
-        refuse_query(&x, o->span, "elbo(s) in plates whose bounds are reductions is not compiled");
-        new = false;
-      }
-    if (!new) continue;
-    Val *dims = NEW_ARRAY(d->arena, Val, o->plates.n + 1);
-    dims[0] = build_2(&d->b, IR_ADD, it->steps, build_int(&d->b, 1));
-    for (uint32_t k = 0; k < o->plates.n; k++) {
-      Bounds r = eval_range(&x, &o->plates.at[k]->range);
-      dims[k + 1] = build_2(&d->b, IR_MAX, build_2(&d->b, IR_SUB, r.hi, r.lo), build_int(&d->b, 0));
-    }
-    Array *f = build_array(&d->b, ARRAY_TEMP, arena_printf(d->arena, "elbo.%u", it->histories.n), STORE_WIDE,
-                           o->plates.n + 1, dims);
-    vec_push(d->arena, &it->histories, ((History){o->plates, f}));
-  }
+/* elbo(s) is of the plates in which it stands: those of a derived array, where it stands in one (element.c). */
+static void declare_histories(Derive *d, const Term *t, const IndexVec *plates) {
+  if (t->kind == TERM_QUERY && t->query == QUERY_ELBO && t->args.n) declare_history(d, plates);
+  if (t->kind == TERM_LET && t->let->has_query) declare_histories(d, t->let->value, &t->let->plates);
+  for (uint32_t i = 0; i < t->args.n; i++) declare_histories(d, t->args.at[i], plates);
 }
 
 static Val bound(Context *x, Span span) {
@@ -147,7 +139,7 @@ Val query_elbo(Context *x, const Term *t) {
     }
     return build_load(B(x), h->f, place);
   }
-  return wide(x, 0); /* declare_histories has refused it */
+  ICE("F after every step is kept for no such plates");
 }
 
 /* normal: mean, sd; beta: a, b; gamma: shape, rate; dirichlet: alpha. */
@@ -263,7 +255,7 @@ void derive_iteration(Derive *d) {
     if (m->infers.at[i]->method == INFER_COLLAPSED)
       it->steps = build_2(b, IR_MAX, eval(&x, m->infers.at[i]->steps), it->steps);
   for (uint32_t i = 0; i < m->latents.n; i++) declare_state(d, &d->plan->latents->of[i]);
-  declare_histories(d);
+  for (uint32_t i = 0; i < m->outs.n; i++) declare_histories(d, m->outs.at[i]->value, &m->outs.at[i]->plates);
   Array **rests = NEW_ARRAY(d->arena, Array *, m->infers.n);
   for (uint32_t i = 0; i < m->infers.n; i++) {
     const Infer *line = m->infers.at[i];

@@ -14,7 +14,7 @@ typedef struct LatentState {
   Array *now[PART_COUNT], *fresh[PART_COUNT];
 } LatentState;
 
-/* F after every step, for an out that asks for elbo(s) in these plates. */
+/* F after every step, for an elbo(s) that stands in these plates. */
 typedef struct History {
   IndexVec plates;
   Array *f;

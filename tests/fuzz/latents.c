@@ -298,6 +298,8 @@ static const char *all_copies(Gen *g, const char *copies, const char *outs) {
     text = g->range ? TEXT(g, "%s  for j in %s {\n%s  }\n%s", text, j, copies, outs)
                     : TEXT(g, "%s  for j in %s {\n%s%s  }\n", text, j, copies, outs);
     if (g->plate[0] && !g->scaled && chance(g, 50)) text = TEXT(g, "%s  out i[b, s in 3] = elbo(s)\n", text);
+    if (g->plate[0] && !g->scaled && chance(g, 25))
+      text = TEXT(g, "%s  let u[s in 3] = elbo(s)\n  for h in N { out y[b, h, s in 3] = u[s] - u[0] * h }\n", text);
     return g->plate[0] ? TEXT(g, "  for b in L {\n%s  }\n", text) : text;
   }
   const char *text = g->range ? TEXT(g, "  for %sj in %s {\n%s  }\n  for b in L {\n%s  }\n", b, j, copies, outs)
