@@ -100,7 +100,8 @@ static bool special(void *ctx, const Term *t, FILE *to) {
     else say_reference(s, t, to);
     return true;
   }
-  if (t->kind != TERM_QUERY || !s->root) return false;
+  if (t->kind != TERM_QUERY) return false;
+  if (!s->root) return say_existence(s, t, "P[", "]", to);
   bool brackets = t != s->root;
   if (brackets) fputs("(", to);
   say_query(s, t, to);

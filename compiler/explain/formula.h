@@ -10,7 +10,8 @@
 
 typedef VEC(const char *) TextVec;
 
-/* A term as one would write it in the model: the copy one stands in is bare.  axes: left off; NULL: none. */
+/* A term as one would write it in the model, but for P[phi exists]: the copy one stands in is bare.  axes: left off;
+ * NULL: none. */
 const char *plain_text(const Facts *f, const Term *t, const IndexVec *axes);
 const char *room_text(const Facts *f, const TermVec *room); /* the largest of these sizes */
 const char *range_text(const Facts *f, const Range *r);

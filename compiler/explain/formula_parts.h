@@ -18,5 +18,7 @@ void say_term(Say *s, const Term *t, const IndexVec *axes, FILE *to); /* axes: l
 const char *say_letter(const Say *s, const Term *t); /* of a reference; NULL: it has none */
 void say_reference(Say *s, const Term *t, FILE *to);
 void say_query(Say *s, const Term *t, FILE *to); /* written out; formula_query.c */
+/* P[phi exists], for E[phi == phi]; returns whether the query is that. */
+bool say_existence(Say *s, const Term *t, const char *open, const char *close, FILE *to);
 
 #endif

@@ -153,7 +153,17 @@ static void print_copies(const Say *s, const Term *t, FILE *to) {
                                     : sym_text(s->f->m->names, t->copies.at[i].edge->name));
 }
 
+bool say_existence(Say *s, const Term *t, const char *open, const char *close, FILE *to) {
+  const Term *ref = t->query == QUERY_E || t->query == QUERY_P ? term_of_existence(t->args.at[0]) : NULL;
+  if (!ref) return false;
+  fputs(open, to);
+  say_reference(s, ref, to);
+  fprintf(to, " exists%s", close);
+  return true;
+}
+
 void say_query(Say *s, const Term *t, FILE *to) {
+  if (say_existence(s, t, "p(", ")", to)) return;
   switch (t->query) {
   case QUERY_E: expect(s, t->args.at[0], to); return;
   case QUERY_P: print_event(s, t->args.at[0], to); return;

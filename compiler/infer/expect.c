@@ -33,12 +33,9 @@ static bool is_choice_pending(Context *x, const Term *t) {
   return false;
 }
 
-/* phi == phi: 1 where the copy exists. */
 static const Term *asks_for_existence(Context *x, const Term *t) {
-  if (t->kind == TERM_OP && t->op == OP_TO_REAL) return asks_for_existence(x, t->args.at[0]);
-  bool same = t->kind == TERM_OP && t->op == OP_EQ && t->args.at[0]->kind == TERM_EDGE &&
-              term_equal(t->args.at[0], t->args.at[1]);
-  return same && !args_unresolved(x, t->args.at[0]) && !args_unbound(x, t->args.at[0]) ? t->args.at[0] : NULL;
+  const Term *ref = term_of_existence(t);
+  return ref && !args_unresolved(x, ref) && !args_unbound(x, ref) ? ref : NULL;
 }
 
 static Val as_wide(Context *x, const Term *t) { return build_convert(B(x), eval(x, t), IR_WIDE); }

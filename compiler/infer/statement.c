@@ -183,8 +183,7 @@ void only_where_it_exists(Plan *p, const Weight *w, Monomials *poly) {
     Monomial *x = &poly->at[i];
     bool any = (x->coef && term_mentions_edge(x->coef, NULL)) || (x->cond && term_mentions_edge(x->cond, NULL));
     for (uint32_t k = 0; k < x->stats.n; k++) any |= term_mentions_edge(x->stats.at[k].ref, NULL);
-    Term *exists = term_to_real(p->arena, term_op2(p->arena, OP_EQ, (Term *)e, (Term *)e, e->span));
-    if (!any) x->coef = make_product(p->arena, x->coef, exists);
+    if (!any) x->coef = make_product(p->arena, x->coef, term_existence(p->arena, (Term *)e));
   }
 }
 

@@ -58,6 +58,11 @@ bool term_mentions_query(const Term *t);
 /* The first subterm of the kind, in the order of writing; NULL: none. */
 const Term *term_find(const Term *t, TermKind kind);
 
+/* phi == phi: a bracket with it is the probability that the copy has a value, 1 or 0.  As a number, and the reference
+ * in it; NULL: t is something else. */
+Term *term_existence(Arena *a, Term *ref);
+const Term *term_of_existence(const Term *t);
+
 /* Calls visit on every term of the tree, ranges of reductions and fixed copies included, parents first. */
 void term_walk(const Term *t, void (*visit)(const Term *t, void *context), void *context);
 

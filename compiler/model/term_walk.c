@@ -201,6 +201,17 @@ bool term_mentions_index(const Term *t, const Index *i) {
 bool term_mentions_query(const Term *t) { return t->mentions & MENTIONS_QUERY; }
 const Term *term_find(const Term *t, TermKind kind) { return find(t, is_kind, &kind); }
 
+/* ---- existence ---------------------------------------------------------------------------------- */
+
+Term *term_existence(Arena *a, Term *ref) { return term_to_real(a, term_op2(a, OP_EQ, ref, ref, ref->span)); }
+
+const Term *term_of_existence(const Term *t) {
+  if (t->kind != TERM_OP) return NULL;
+  if (t->op == OP_TO_REAL) return term_of_existence(t->args.at[0]);
+  bool same = t->op == OP_EQ && t->args.at[0]->kind == TERM_EDGE && term_equal(t->args.at[0], t->args.at[1]);
+  return same ? t->args.at[0] : NULL;
+}
+
 static void walk_vec(const TermVec *v, void (*visit)(const Term *, void *), void *context) {
   for (uint32_t i = 0; i < v->n; i++) term_walk(v->at[i], visit, context);
 }

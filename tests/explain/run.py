@@ -35,6 +35,7 @@ CASES = {
     "signed_features": [],
     "gaussian_slots": ["K=7", "N=1024", "D=64"],
     "bayesian_gmm": [],
+    "expanding": [],
     "predictive_coding": [],
     "energy_transformer": [],
     "chain": [],
