@@ -36,13 +36,17 @@ static bool range_of(Look *l, const Range *r, int64_t *lo, int64_t *hi) {
 
 /* Of a plate, what copies are numbered by. */
 static bool places_of(Look *l, const Index *plate, int64_t *lo, int64_t *hi) {
-  const TermVec *room = network_room(l->net, plate);
+  const IndexRoom *room = network_room(l->net, plate);
+  int64_t n;
   if (!room) return range_of(l, &plate->range, lo, hi);
-  if (!value_of(l, plate->range.lo, lo)) return false;
+  if (!value_of(l, room->least.n ? room->least.at[0] : plate->range.lo, lo)) return false;
+  for (uint32_t i = 1; i < room->least.n; i++) {
+    if (!value_of(l, room->least.at[i], &n)) return false;
+    *lo = n < *lo ? n : *lo;
+  }
   *hi = *lo;
-  for (uint32_t i = 0; i < room->n; i++) {
-    int64_t n;
-    if (!value_of(l, room->at[i], &n)) return false;
+  for (uint32_t i = 0; i < room->room.n; i++) {
+    if (!value_of(l, room->room.at[i], &n)) return false;
     *hi = n > *hi ? n : *hi;
   }
   return true;

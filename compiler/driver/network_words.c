@@ -71,7 +71,7 @@ static const char *formula_words(Arena *arena, const Plan *p, const Network *net
                       line, column);
 }
 
-/* Plates that data end, and how many places there are. */
+/* Plates that data begin or end, and how many places there are. */
 static const char *room_words(Arena *arena, const Plan *p, const Network *net) {
   const char *text = "";
   for (uint32_t i = 0; i < net->rooms.n; i++) {
@@ -79,8 +79,11 @@ static const char *room_words(Arena *arena, const Plan *p, const Network *net) {
     bool plate = false;
     for (uint32_t k = 0; k < net->parts.n; k++) plate |= indices_hold(&net->parts.at[k]->plates, r->index);
     if (!plate) continue;
-    text = arena_printf(arena, "%s    data end '%s', at %s; tables have places for ", text,
-                        sym_text(p->model->names, r->index->name), term_text(p->model, arena, r->index->range.hi));
+    const char *index = sym_text(p->model->names, r->index->name), *lo = term_text(p->model, arena, r->index->range.lo),
+               *hi = term_text(p->model, arena, r->index->range.hi);
+    if (r->least.n) text = arena_printf(arena, "%s    '%s' begins at %s and ends at %s", text, index, lo, hi);
+    else text = arena_printf(arena, "%s    data end '%s', at %s", text, index, hi);
+    text = arena_printf(arena, "%s; tables have places for ", text);
     for (uint32_t k = 0; k < r->room.n; k++)
       text = arena_printf(arena, "%s%s%s", text, k ? " or " : "", term_text(p->model, arena, r->room.at[k]));
     text = arena_printf(arena, "%s%s, and more are an error\n", text, r->room.n > 1 ? ", whichever is more" : "");

@@ -158,6 +158,8 @@ bool contains_reduce(const Term *t); /* perhaps in an array that it reads */
 Val eval_room(Context *x, const TermVec *room); /* int: the largest of these sizes */
 /* An index error at `of`, the term that ends lo .. hi, where that is not empty and hi is above the room. */
 void check_room_for(Context *x, const TermVec *room, const Term *of, Val lo, Val hi);
+/* Likewise where they begin before there is room, at `least`. */
+void check_begin(Context *x, const Term *of, Val least, Val lo, Val hi);
 
 /* ---- reduce.c: ranges, and what reduces over them ------------------------------------------------------- */
 

@@ -1,23 +1,37 @@
-/* network_idle: networks whose plates data end, the images of a batch.
+/* network_idle: networks whose plates data end, the images of a batch, or begin, the pieces of one.
  *
- * Tables have places for as many copies as sizes allow (room.c); more are an index error.  A place behind the end is a
- * variable of one value that no statement names: it changes no sum, no maximum, no entropy and no count.  Instances of
- * statements there are absent. */
+ * Tables have places for as many copies as sizes allow (room.c), from 0 on where data say the first; others are an
+ * index error.  A place that no copy has is a variable of one value that no statement names: it changes no sum, no
+ * maximum, no entropy and no count.  Instances of statements there are absent. */
 #include "infer/network_parts.h"
+
+Val network_least(Context *x, const IndexRoom *room) {
+  Context top = {.d = x->d};
+  Val least = 0;
+  for (uint32_t i = 0; i < room->least.n; i++) {
+    Val n = eval(&top, room->least.at[i]);
+    least = least ? build_2(B(x), IR_MIN, least, n) : n;
+  }
+  return least;
+}
 
 Bounds network_range(Context *x, const Network *net, const Index *plate) {
   Context top = {.d = x->d};
-  const TermVec *room = network_room(net, plate);
+  const IndexRoom *room = network_room(net, plate);
   if (!room) return eval_range(&top, &plate->range);
-  return (Bounds){eval(&top, plate->range.lo), eval_room(x, room), NULL, 0};
+  Val least = network_least(x, room);
+  return (Bounds){least ? least : eval(&top, plate->range.lo), eval_room(x, &room->room), NULL, 0};
 }
 
 Bounds network_loop(Context *x, const Network *net, const Index *i, bool checked) {
-  const TermVec *room = network_room(net, i);
+  const IndexRoom *room = network_room(net, i);
   Bounds r = eval_range(x, &i->range);
   if (!room) return r;
-  if (checked) check_room_for(x, room, i->range.hi, r.lo, r.hi);
-  r.hi = build_2(B(x), IR_MIN, r.hi, eval_room(x, room));
+  Val least = network_least(x, room);
+  if (checked) check_room_for(x, &room->room, i->range.hi, r.lo, r.hi);
+  if (checked && least) check_begin(x, i->range.lo, least, r.lo, r.hi);
+  if (least) r.lo = build_2(B(x), IR_MAX, r.lo, least);
+  r.hi = build_2(B(x), IR_MIN, r.hi, eval_room(x, &room->room));
   return r;
 }
 

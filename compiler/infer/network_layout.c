@@ -98,18 +98,23 @@ static Hull hull_of(Context *x, const Group *g, const Hull *of, const Term *t) {
   }
 }
 
+static Val hull_begin(Context *x, const Network *net, const Group *g, const Hull *h, const Index *i) {
+  const IndexRoom *room = network_room(net, i);
+  Val least = room ? network_least(x, room) : 0;
+  return least ? least : hull_of(x, g, h, i->range.lo).lo;
+}
+
 static Val hull_end(Context *x, const Network *net, const Group *g, const Hull *h, const Index *i) {
-  const TermVec *room = network_room(net, i);
-  return room ? eval_room(x, room) : hull_of(x, g, h, i->range.hi).hi;
+  const IndexRoom *room = network_room(net, i);
+  return room ? eval_room(x, &room->room) : hull_of(x, g, h, i->range.hi).hi;
 }
 
 static Hull *hulls(Context *x, const Network *net, const Group *g) {
   Hull *h = NEW_ARRAY(x->d->arena, Hull, g->loops.n + 1);
   for (uint32_t k = 0; k < g->loops.n; k++) {
-    const Range *r = &g->loops.at[k]->range;
-    if (r->kind == RANGE_ROW) continue;
+    if (g->loops.at[k]->range.kind == RANGE_ROW) continue;
     Val end = hull_end(x, net, g, h, g->loops.at[k]);
-    h[k] = (Hull){hull_of(x, g, h, r->lo).lo, net_sub(x, end, net_whole(x, 1))};
+    h[k] = (Hull){hull_begin(x, net, g, h, g->loops.at[k]), net_sub(x, end, net_whole(x, 1))};
   }
   return h;
 }

@@ -49,11 +49,13 @@ Val network_number_of_loops(Context *x, const Network *net, const Group *g); /* 
 
 /* ---- network_idle.c ---------------------------------------------------------------------------------------- */
 
+/* Where the places of an index begin; 0: where its range does. */
+Val network_least(Context *x, const IndexRoom *room);
 /* The loop of an index, given those before it.  checked: an error where data have more than there is room for. */
 Bounds network_loop(Context *x, const Network *net, const Index *i, bool checked);
 /* bool, the index value lies in the copy's plate k, whose range the indices before it may decide; 0: always. */
 Val network_in_plate(Context *x, Copy copy, uint32_t k);
-bool network_is_ended(const Network *net); /* do data end a plate of its copies? */
+bool network_is_ended(const Network *net); /* do data begin or end a plate of its copies? */
 /* How the routine is told the number of values of a copy, or of a place without one; x binds the outer plates. */
 Val network_values(Context *x, Copy copy, Val values);
 

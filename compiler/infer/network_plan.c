@@ -107,40 +107,52 @@ static bool is_own_row(const Group *g, uint32_t k) {
          r->row->index == g->loops.at[0];
 }
 
-/* ---- room: where data end an index -------------------------------------------------------------------------- */
+/* ---- room: where data begin or end an index ----------------------------------------------------------------- */
 
-const TermVec *network_room(const Network *net, const Index *i) {
+const IndexRoom *network_room(const Network *net, const Index *i) {
   for (uint32_t k = 0; k < net->rooms.n; k++)
-    if (net->rooms.at[k].index == i) return &net->rooms.at[k].room;
+    if (net->rooms.at[k].index == i) return &net->rooms.at[k];
   return NULL;
 }
 
-static bool add_room(Plan *p, Network *net, const Index *i, TermVec room) {
-  if (room.n) vec_push(p->arena, &net->rooms, ((IndexRoom){i, room}));
-  return room.n > 0;
+/* What an array that is read at the index has room for begins at 0. */
+static IndexRoom room_of_arrays(Plan *p, const Index *i) {
+  IndexRoom r = {.index = i, .room = plan_room(p, (RoomOf){.index = i})};
+  if (r.room.n) vec_push(p->arena, &r.least, term_int(p->arena, 0, i->span));
+  return r;
 }
 
-/* An index alone in a name, or displaced by d, has no more values than the plate has, and d more where d < 0: beyond is
- * no copy. */
-static void room_of_name(Plan *p, const Network *net, const Index *i, const Term *name, TermVec *room) {
-  Term *own = term_index(p->arena, (Index *)i, i->span);
+static bool add_room(Plan *p, Network *net, IndexRoom r, bool begun) {
+  if (begun) r.least.n = 0;
+  if (r.room.n) vec_push(p->arena, &net->rooms, r);
+  return r.room.n > 0;
+}
+
+static void add_moved(Plan *p, TermVec *to, Term *bound, int64_t d) {
+  vec_push(p->arena, to, term_op2(p->arena, OP_ADD, bound, term_int(p->arena, d, bound->span), bound->span));
+}
+
+/* An index alone in a name, or displaced by d, has no more values than the plate has, and d more at the end where
+ * d < 0, in front where d > 0: beyond is no copy. */
+static void room_of_name(Plan *p, const Network *net, const Term *name, IndexRoom *to) {
+  Term *own = term_index(p->arena, (Index *)to->index, to->index->span);
   for (uint32_t k = 0; k < name->args.n; k++) {
     const Index *plate = name->edge->plates.at[k];
-    const TermVec *most = network_room(net, plate);
+    const IndexRoom *most = network_room(net, plate);
     int64_t d;
     if (!dim_difference(p->arena, name->args.at[k], own, &d)) continue;
-    for (uint32_t r = 0; r < (most ? most->n : 1); r++) {
-      Term *size = most ? most->at[r] : plate->range.hi, *more = term_int(p->arena, d < 0 ? -d : 0, i->span);
-      vec_push(p->arena, room, term_op2(p->arena, OP_ADD, size, more, i->span));
-    }
+    TermVec hi = most ? most->room : (TermVec){.at = (Term *[]){plate->range.hi}, .n = 1},
+            lo = most && most->least.n ? most->least : (TermVec){.at = (Term *[]){plate->range.lo}, .n = 1};
+    for (uint32_t r = 0; r < hi.n; r++) add_moved(p, &to->room, hi.at[r], d < 0 ? -d : 0);
+    for (uint32_t r = 0; r < lo.n; r++) add_moved(p, &to->least, lo.at[r], d > 0 ? -d : 0);
   }
 }
 
-static bool has_room(Plan *p, Network *net, const Group *g, const Index *i) {
+static bool has_room(Plan *p, Network *net, const Group *g, const Index *i, bool begun) {
   if (network_room(net, i)) return true;
-  TermVec room = plan_room(p, (RoomOf){.index = i});
-  for (uint32_t k = 0; k < g->names.n; k++) room_of_name(p, net, i, g->names.at[k], &room);
-  return add_room(p, net, i, room);
+  IndexRoom r = room_of_arrays(p, i);
+  for (uint32_t k = 0; k < g->names.n; k++) room_of_name(p, net, g->names.at[k], &r);
+  return add_room(p, net, r, begun);
 }
 
 static const char *check_loops(Plan *p, Network *net, const Group *g) {
@@ -150,8 +162,8 @@ static const char *check_loops(Plan *p, Network *net, const Group *g) {
   for (uint32_t k = 0; k < g->loops.n; k++) {
     const Range *r = &g->loops.at[k]->range;
     if (r->kind == RANGE_ROW && !is_own_row(g, k)) return "names copies by an index that runs over a row of a graph";
-    if (r->kind == RANGE_INTERVAL &&
-        !(has_hull(&before, r->lo) && (has_hull(&before, r->hi) || has_room(p, net, g, g->loops.at[k]))))
+    bool begun = r->kind == RANGE_INTERVAL && has_hull(&before, r->lo), ended = begun && has_hull(&before, r->hi);
+    if (r->kind == RANGE_INTERVAL && !ended && !has_room(p, net, g, g->loops.at[k], begun))
       return "names copies by an index whose range depends on data";
     vec_push(p->arena, &before, g->loops.at[k]);
   }
@@ -232,8 +244,8 @@ static bool fixed_interval(const Range *r) {
 
 static bool is_ended(Plan *p, Network *net, const Index *plate) {
   if (network_room(net, plate)) return true;
-  return plate->range.kind == RANGE_INTERVAL && term_is_of_sizes(plate->range.lo) &&
-         add_room(p, net, plate, plan_room(p, (RoomOf){.index = plate}));
+  return plate->range.kind == RANGE_INTERVAL &&
+         add_room(p, net, room_of_arrays(p, plate), term_is_of_sizes(plate->range.lo));
 }
 
 static void check_edges(Plan *p, Network *net) {
@@ -246,7 +258,7 @@ static void check_edges(Plan *p, Network *net) {
                                  "the copies of '%s' are joined to each other, and the range of '%s' is not given by "
                                  "the sizes: not compiled yet",
                                  name(p, e), sym_text(p->model->names, e->plates.at[k]->name)),
-                    "it may end at data that 'min(.., SIZE)' bounds, or an array which a weight reads at it");
+                    "it may begin at data, and end where 'min(.., SIZE)' or an array that a weight reads at it says");
     if (!edge_is_structured(e) && e->domain != DOMAIN_BIT && !fixed_interval(&e->range))
       plan_refuse(
           p, e->span,

@@ -23,8 +23,9 @@ typedef struct Group {
   IndexVec beyond; /* a product over these */
 } Group;
 
-/* Of an index that data end: how many values it has at most (room.c). */
-typedef struct IndexRoom { const Index *index; TermVec room; } IndexRoom;
+/* Of an index that data begin or end: the values that there are places for, from the least of `least` up to the
+ * greatest of `room` (room.c).  `least` is empty where sizes, or indices before it, say where its range begins. */
+typedef struct IndexRoom { const Index *index; TermVec least, room; } IndexRoom;
 
 /* Copies that are given at once: any of these edges'. */
 typedef struct NetworkJoint { uint32_t n; const Component *of[NETWORK_MAX_NAMES]; } NetworkJoint;
@@ -39,7 +40,7 @@ struct Network {
   const char *why; /* and what that does */
 };
 
-const TermVec *network_room(const Network *net, const Index *i); /* NULL: sizes, or indices before it, bound it */
+const IndexRoom *network_room(const Network *net, const Index *i); /* NULL: sizes, or indices before it, bound it */
 
 /* Components that are more than chains (Component.beyond) become networks, or refusals. */
 void plan_networks(Plan *p);

@@ -42,6 +42,12 @@ void check_room_for(Context *x, const TermVec *room, const Term *of, Val lo, Val
   check_bound(x, of->span, some, build_2(b, IR_SUB, hi, build_int(b, 1)), eval_room(x, room));
 }
 
+void check_begin(Context *x, const Term *of, Val least, Val lo, Val hi) {
+  Builder *b = B(x);
+  Val some = build_2(b, IR_LT, lo, hi);
+  check_bound(x, of->span, some, build_2(b, IR_SUB, lo, least), build_2(b, IR_SUB, hi, least));
+}
+
 static bool data_begin(const Component *c) {
   const Range *r = &plate_of(c)->range;
   return r->kind == RANGE_ROW || !term_is_of_sizes(r->lo);
@@ -134,7 +140,7 @@ void check_room(Context *x, const Component *c) {
   const Range *r = &plate_of(c)->range;
   Bounds all = eval_range(x, r);
   check_room_for(x, &c->chain->room, r->hi, all.lo, all.hi);
-  if (data_begin(c)) check_bound(x, r->lo->span, build_2(B(x), IR_LT, all.lo, all.hi), all.lo, all.hi);
+  if (data_begin(c)) check_begin(x, r->lo, build_int(B(x), 0), all.lo, all.hi);
 }
 
 /* ---- rows one after another -------------------------------------------------------------------------------------- */

@@ -705,6 +705,19 @@ class Inputs(Cli):
         for end in ("data end 'y', at h[b]; tables have places for H", "data end 'x', at w[b]; tables have places for W"):
             self.assertIn(end, told)
 
+    def test_places_of_pieces(self):
+        """Networks that data begin: there are places from 0 on, up to the end of the array."""
+        text = "model m(N, F) {\n  data s: [F], lo: int[N], hi: int[N]\n  for i in N {\n"
+        text += "    for e in lo[i]..hi[i] { edge a in bit; potential exp(s[e] * a) }\n"
+        text += "    for e in lo[i]..hi[i], r in lo[i]..e { require a[e] + a[r] <= 1 }\n    out n[i] = count(a)\n  }\n}\n"
+        base = ["run", self.file("m.attn", text), "s=random", "F=6"]
+        self.attn(*base, self.save("lo", np.array([0, 3, 9, 6, -4])), self.save("hi", np.array([6, 5, 9, 6, -4])), "-o", "out/")
+        self.assertEqual(np.load(self.path("out/n.npy")).tolist(), [7, 3, 1, 1, 1])
+        self.fails(*base, self.save("lo", np.array([-1])), self.save("hi", np.array([2])), says=(r"m\.attn:4:14", "index -1"))
+        self.fails(*base, self.save("lo", np.array([2])), self.save("hi", np.array([7])), says=(r"m\.attn:4:21", "index 6", "less than 6"))
+        told = self.attn("explain", base[1]).stdout
+        self.assertIn("'e' begins at lo[i] and ends at hi[i]; tables have places for F, and more are an error", told)
+
     def test_counts_of_every_value(self):
         """One count for each value of an index of the weight's own: as many counts at once as there are values."""
         text = "model m(M, N) {\n  data s: [M, N]\n  for i in M { edge phi in N; potential exp(s[i, phi]) }\n"

@@ -139,6 +139,35 @@ def images_of_a_batch(precision, rng):
         yield Trial(f"{len(sizes)} up to {H} x {W}", IMAGES, inputs, want, log_w=H * W)
 
 
+PIECES = IMAGES.replace("data h: [B, H, W], height", "data h: [H, W], top: int[B], left: int[B], height").replace("h[b, i, j]", "h[i, j]")
+for old, new in (("i in 0..height[b]", "i in top[b]..top[b] + height[b]"), ("j in 0..width[b]", "j in left[b]..left[b] + width[b]"),
+                 ("i in 1..height[b]", "i in top[b] + 1..top[b] + height[b]"), ("j in 1..width[b]", "j in left[b] + 1..left[b] + width[b]"),
+                 ("if i", "if i >= top[b] and j >= left[b] and i"), ("< height[b]", "< top[b] + height[b]"), ("< width[b]", "< left[b] + width[b]")):
+    PIECES = PIECES.replace(old, new)
+
+
+@check
+def pieces_of_an_image(precision, rng):
+    """Each begins where data say, and has the numbers of a grid that is cut out."""
+    H, W, J = 7, 30, float(typed(.6, precision))
+    h = typed(rng.standard_normal((H, W)), precision)
+    pieces = [(0, 0, 3, 4), (4, 26, 3, 4), (2, 1, 5, 7), (6, 29, 1, 1), (7, 30, 0, 0), (3, 11, 4, 0), (0, 12, 7, 6)]
+    B = len(pieces)
+    want = dict(z=np.zeros(B), n=np.ones(B), s=np.zeros(B), k=np.zeros(B), p=np.zeros((B, H, W)), best=np.full((B, H, W), -5),
+                down=np.zeros((B, H, W)))
+    for b, (i, j, m, n) in enumerate(pieces):
+        if not m * n:
+            continue
+        x, cut = lines(n), np.s_[b, i:i + m, j:j + n]
+        z, p, pair, best = transfer(h[i:i + m, j:j + n].astype(float), J)
+        want["n"][b], want["s"][b], want["z"][b] = 2.0 ** (m * n), chain_entropy(p, pair), z - m * n * np.log(2)
+        want["k"][b] = m * n * np.log(2) - want["s"][b]
+        want["p"][cut], want["best"][cut] = p @ x, x[best.argmax(1)]
+        want["down"][b, i:i + m - 1, j:j + n] = np.einsum("iab,abj->ij", pair, (x[:, None] == x[None]).astype(float))
+    top, left, height, width = np.array(pieces).T
+    yield Trial(f"{B} of {H} x {W}", PIECES, dict(h=h, J=J, top=top, left=left, height=height, width=width), want, log_w=H * W)
+
+
 @check
 def sentences_of_a_batch(precision, rng):
     for T, L, lengths in ((6, 3, [6, 0, 1, 4]), (200, 2, [200, 73])):

@@ -2,7 +2,8 @@
  *
  * Grids with neighbours along two plates, labels whose neighbour is named by data, an edge outside the plate of others,
  * two plates joined copy by copy, all pairs of a plate; perhaps in a plate around it all, perhaps of as many copies as
- * data say; with all that supports and priors may be, and questions about one copy, two copies and all of them. */
+ * data say, from where they say; with all that supports and priors may be, and questions about one copy, two copies and
+ * all of them. */
 #include <stdbool.h>
 #include <stdio.h>
 
@@ -26,6 +27,7 @@ typedef struct Gen {
   Kind kind;
   bool outer, nasty;
   bool ragged, by_line; /* data end the plates; the second one at every index of the first */
+  bool begun;           /* and begin them */
   Made edges[3];
   uint32_t n, outs;
 } Gen;
@@ -35,7 +37,19 @@ typedef struct Gen {
 static uint32_t below(Gen *g, uint32_t n) { return random_below(&g->r, n); }
 static bool chance(Gen *g, uint32_t percent) { return below(g, 100) < percent; }
 
-/* ---- where plates end ------------------------------------------------------------------------------------ */
+/* ---- where plates begin and end -------------------------------------------------------------------------- */
+
+static const char *begin_of(Gen *g, char size) {
+  if (!g->begun) return "0";
+  return TEXT(g, g->outer ? "t%c_C0[b]" : "t%c_00", size);
+}
+
+/* lo: of the loop; NULL: the plate's, "1": one more. */
+static const char *begin_over(Gen *g, const Over *o) {
+  bool later = o->lo && o->lo[0] == '1' && !o->lo[1];
+  if (!g->begun || (o->lo && !later)) return o->lo;
+  return TEXT(g, later ? "%s + 1" : "%s", begin_of(g, o->size));
+}
 
 static const char *end_of(Gen *g, char size, const char *line) {
   if (!g->ragged) return TEXT(g, "%c", size);
@@ -54,7 +68,8 @@ static const char *end_over(Gen *g, const Over *o, bool back) {
 static const char *loops_of(Gen *g, const Over *o, bool back) {
   const char *text = "";
   for (; o->index; o++) {
-    const char *end = end_over(g, o, back), *lo = g->ragged || o->less || o->hi ? o->lo ? o->lo : "0" : o->lo;
+    const char *end = end_over(g, o, back), *lo = begin_over(g, o);
+    if (!lo && (g->ragged || o->less || o->hi)) lo = "0";
     text = TEXT(g, "%s%s%c in %s%s%s", text, *text ? ", " : "", o->index, lo ? lo : "", lo ? ".." : "", end);
   }
   return text;
@@ -65,7 +80,8 @@ static const char *where_there(Gen *g, const Over *o, bool back, const char *que
   const char *at = g->outer ? "b" : "", *cond = "";
   for (; o->index; o++) {
     at = TEXT(g, "%s%s%c in %c", at, *at ? ", " : "", o->index, o->size);
-    if (o->lo) cond = TEXT(g, "%s%s%c >= %s", cond, *cond ? " and " : "", o->index, o->lo);
+    const char *lo = begin_over(g, o);
+    if (lo) cond = TEXT(g, "%s%s%c >= %s", cond, *cond ? " and " : "", o->index, lo);
     cond = TEXT(g, "%s%s%c < %s", cond, *cond ? " and " : "", o->index, end_over(g, o, back));
   }
   return TEXT(g, "out o%u[%s] = if %s then %s else 0\n", g->outs++, at, cond, query);
@@ -113,7 +129,7 @@ static const char *edge(Gen *g, Made *e, const char *name, const char *p, const 
   if (chance(g, 15))
     where = p ? TEXT(g, " where (%s + %s) %% 3 != 1", name, p) : TEXT(g, " where z_%c[%s] > 0", e->size, name);
   if (g->kind == GRID && p && q && !e->none && !(g->ragged && g->by_line) && chance(g, 10))
-    where = TEXT(g, " where i == 0 or %s != %s", name, copy_at(g, e, "i - 1", NULL));
+    where = TEXT(g, " where i == %s or %s != %s", begin_of(g, 'N'), name, copy_at(g, e, "i - 1", NULL));
   const char *text = TEXT(g, "edge %s in %s%s%s\n", name, domain, e->none ? " or none" : "", where);
   if (e->bit && chance(g, 30)) return TEXT(g, "%sprior %s ~ bernoulli(u_0)\n", text, name);
   if (chance(g, 20)) return TEXT(g, "%sprior %s ~ weights(p_%c[%s])\n", text, name, e->size, name);
@@ -231,7 +247,8 @@ static const char *grid(Gen *g) {
 static const char *parents(Gen *g) {
   Made *e = &g->edges[0];
   const char *text = in_plates(g, e, "c", "t", NULL, "N");
-  const char *parent = copy_at(g, e, g->ragged && !chance(g, 25) ? "min(tN_n[t], t)" : "tN_n[t]", NULL);
+  const char *some = g->begun ? TEXT(g, "clamp(tN_n[t], %s, t)", begin_of(g, 'N')) : "min(tN_n[t], t)";
+  const char *parent = copy_at(g, e, g->ragged && !chance(g, 25) ? some : "tN_n[t]", NULL);
   const Over *all = OVER(over('t', NULL, 'N')), *later = OVER(over('t', "1", 'N'));
   text = TEXT(g, "%s%s", text, joined(g, chance(g, 50) ? all : later, false, false, e, own(g, e), e, parent));
   if (chance(g, 40)) text = TEXT(g, "%s%s", text, pair(g, all, false, e, own(g, e), e, parent));
@@ -332,6 +349,7 @@ const char *generate_networks(Arena *arena, uint64_t seed) {
   g->outer = chance(g, 25);
   g->nasty = chance(g, 15);
   g->ragged = chance(g, 30);
+  g->begun = g->ragged && chance(g, 40);
   g->by_line = (g->kind == GRID || g->kind == SHARED) && chance(g, 40);
   switch (g->kind) {
   case GRID: body = grid(g); break;
