@@ -12,19 +12,9 @@
 
 /* ---- where copies lie to each other -------------------------------------------------------------------------- */
 
-bool same_chain(Context *x, const Component *c, Val *a, Val *b) {
-  a = named_copy(x, c, a);
-  b = named_copy(x, c, b);
-  for (uint32_t k = 0; k < c->plates.n; k++) {
-    int64_t d;
-    if (k != c->chain->step && a[k] != b[k] && constant_distance(B(x)->k, a[k], b[k], &d) && d) return false;
-  }
-  return true;
-}
-
 bool chain_known(Context *x, Copy copy) {
   for (const Known *k = x->known; k; k = k->next)
-    if (k->c == copy.c && same_chain(x, copy.c, k->copy, copy.at)) return true;
+    if (k->c == copy.c && may_be_of_one(x, copy.c, k->copy, copy.at)) return true;
   return false;
 }
 
@@ -55,7 +45,7 @@ static Evidence evidence(Context *x, Copy copy) {
   uint32_t step = c->chain->step;
   Val *here = named_copy(x, c, copy.at);
   for (const Known *k = x->known; k && !v.why; k = k->next) {
-    if (k->c != c || !same_chain(x, c, k->copy, copy.at)) continue;
+    if (k->c != c || !may_be_of_one(x, c, k->copy, copy.at)) continue;
     Val *at = named_copy(x, c, k->copy);
     Found f = {(uint32_t)component_place(c, k->edge), at, 0, k->value};
     for (uint32_t p = 0; p < c->plates.n; p++)

@@ -287,7 +287,5 @@ Val chain_share(Context *x, const Term *t);
 
 Val copies_entropy(Context *x, const NamedCopies *n);
 Val copies_kl(Context *x, const NamedCopies *n);
-/* May the two be copies of one chain?  They are not where an index of another plate differs by a constant. */
-bool same_chain(Context *x, const Component *c, Val *a, Val *b);
 
 #endif

@@ -1,50 +1,47 @@
 /* coincide: two references are one copy exactly when their index values agree.
  *
  * E[f(phi[a]) g(phi[b])] = a == b ? E[f g of one copy] : E[f(phi[a]) g(phi[b])]: both cases are derived, each under
- * its decision, and the values of the indices select.  Nodes of structures ask twice: are they of one structure, and
- * then, are they one node?  Those of two are independent. */
+ * its decision, and the values of the indices select.  Nodes of structures, and copies of chains, ask twice: are they
+ * of one, and then, are they one node?  Those of two are independent. */
 #include "infer/expect.h"
-#include "infer/structure.h"
 
 static bool taken_apart(const Context *x, const Decision *d, Val *a, Val *b) {
   return (same_copy(x, d->c, d->x, a) && same_copy(x, d->c, d->y, b)) ||
          (same_copy(x, d->c, d->x, b) && same_copy(x, d->c, d->y, a));
 }
 
-static bool of_two_structures(const Context *x, const Decision *d, Val *a, Val *b) {
-  return (same_structure(x, d->c, d->x, a) && same_structure(x, d->c, d->y, b)) ||
-         (same_structure(x, d->c, d->x, b) && same_structure(x, d->c, d->y, a));
+static bool of_two(const Context *x, const Decision *d, Val *a, Val *b) {
+  return (are_of_one(x, d->c, d->x, a) && are_of_one(x, d->c, d->y, b)) ||
+         (are_of_one(x, d->c, d->x, b) && are_of_one(x, d->c, d->y, a));
 }
 
-/* Are n leading index values different numbers? */
-static bool never_agree(const Context *x, uint32_t n, const Val *a, const Val *b) {
-  for (uint32_t k = 0; k < n; k++) {
-    const Instr *i = ir_at(B(x)->k, a[k]), *j = ir_at(B(x)->k, b[k]);
-    if (i->op == IR_CONST && j->op == IR_CONST && i->integer != j->integer) return true;
-  }
+/* Do index values, but that of one plate, differ whatever the indices are? */
+static bool never_agree(const Context *x, const Component *c, uint32_t but, const Val *a, const Val *b) {
+  int64_t d;
+  for (uint32_t k = 0; k < c->plates.n; k++)
+    if (k != but && a[k] != b[k] && constant_distance(B(x)->k, a[k], b[k], &d) && d) return true;
   return false;
 }
 
-bool may_share_structure(const Context *x, const Component *c, Val *a, Val *b) {
-  uint32_t outer = c->plates.n - 1;
-  if (never_agree(x, outer, a, b)) return false;
+bool may_be_of_one(const Context *x, const Component *c, Val *a, Val *b) {
+  uint32_t along = joined_plate(c);
+  if (along == NO_PLATE || never_agree(x, c, along, named_copy(x, c, a), named_copy(x, c, b))) return false;
   for (const Decision *d = x->decisions; d; d = d->next)
-    if (d->c == c && !d->same && d->n == outer && of_two_structures(x, d, a, b)) return false;
+    if (d->c == c && !d->same && d->but == along && of_two(x, d, a, b)) return false;
   return true;
 }
 
 static bool are_apart(const Context *x, const Component *c, Val *a, Val *b) {
-  if (never_agree(x, c->plates.n, a, b) || (c->structure && !may_share_structure(x, c, a, b))) return true;
+  if (never_agree(x, c, NO_PLATE, a, b) || (joined_plate(c) != NO_PLATE && !may_be_of_one(x, c, a, b))) return true;
   for (const Decision *d = x->decisions; d; d = d->next)
-    if (d->c == c && !d->same && d->n == c->plates.n && taken_apart(x, d, a, b)) return true;
+    if (d->c == c && !d->same && d->but == NO_PLATE && taken_apart(x, d, a, b)) return true;
   return false;
 }
 
 /* Nothing is asked once there have been too many steps: what comes of it is refused. */
 bool find_question(const Context *x, Component *c, Val *a, Val *b, Coincidence *found) {
   if (same_copy(x, c, a, b) || x->d->steps > DERIVE_MAX_STEPS || are_apart(x, c, a, b)) return false;
-  bool whole = !c->structure || same_structure(x, c, a, b);
-  *found = (Coincidence){c, a, b, whole ? c->plates.n : c->plates.n - 1};
+  *found = (Coincidence){c, a, b, are_of_one(x, c, a, b) ? NO_PLATE : joined_plate(c)};
   return true;
 }
 
@@ -62,7 +59,7 @@ bool find_coincidence(Context *x, const Mentions *m, Coincidence *found) {
 
 static Context with_decision(const Context *x, const Coincidence *k, bool same) {
   Decision *d = NEW(x->d->arena, Decision);
-  *d = (Decision){k->c, named_copy(x, k->c, k->a), named_copy(x, k->c, k->b), k->n, same, x->decisions};
+  *d = (Decision){k->c, named_copy(x, k->c, k->a), named_copy(x, k->c, k->b), k->but, same, x->decisions};
   Context y = *x;
   y.decisions = d;
   return y;
@@ -71,7 +68,8 @@ static Context with_decision(const Context *x, const Coincidence *k, bool same) 
 Val either_case(Context *x, const Coincidence *k, CaseFn fn, const void *arg) {
   Builder *b = B(x);
   Val same = 0;
-  for (uint32_t i = 0; i < k->n; i++) same = build_and(b, same, build_2(b, IR_EQ, k->a[i], k->b[i]));
+  for (uint32_t i = 0; i < k->c->plates.n; i++)
+    if (i != k->but) same = build_and(b, same, build_2(b, IR_EQ, k->a[i], k->b[i]));
   const Instr *i = ir_at(b->k, same);
   Context one = with_decision(x, k, true), two = with_decision(x, k, false);
   if (i->op == IR_CONST) return fn(i->integer ? &one : &two, arg);

@@ -198,7 +198,7 @@ static Val at_mode(Context *x, Copy copy, const Term *t) {
 /* The draw at which another node of the structure was looked at; 0: none was. */
 static Val draw_under_way(const Context *x, Copy copy) {
   for (const Known *k = x->known; k && copy.c->structure; k = k->next)
-    if (k->c == copy.c && k->draw && may_share_structure(x, copy.c, k->copy, copy.at)) return k->draw;
+    if (k->c == copy.c && k->draw && may_be_of_one(x, copy.c, k->copy, copy.at)) return k->draw;
   return 0;
 }
 
@@ -217,7 +217,7 @@ static Context with_chain_drawn(Context *x, Copy copy, const Term *t, Val seed, 
     if (copy.c->network && network_may_share(x, &k->copy, &copy))
       y = with_known(&y, k->copy, k->edge, network_draw(x, k->copy, seed, n, number));
     if (copy.c->network) continue;
-    if (k->copy.c == copy.c && same_chain(x, copy.c, k->copy.at, copy.at))
+    if (k->copy.c == copy.c && may_be_of_one(x, copy.c, k->copy.at, copy.at))
       y = with_known(&y, k->copy, k->edge, chain_draw(x, k->copy, k->edge, seed, n, number));
   }
   return y;

@@ -47,11 +47,11 @@ typedef struct Known {
   struct Known *next;
 } Known;
 
-/* n: how many leading index values agree, or do not: of all plates, or of those of a structure, beside its node. */
+/* The index values agree, or do not: of all plates, or of all but the one along which copies are joined. */
 typedef struct Decision {
   Component *c;
   Val *x, *y;
-  uint32_t n;
+  uint32_t but; /* that plate's number; NO_PLATE: all count */
   bool same;
   struct Decision *next;
 } Decision;
@@ -242,7 +242,11 @@ Val *named_copy(const Context *x, const Component *c, Val *at);
 /* The index values `other` name the copy `at`, whatever they look like. */
 Context with_same_copy(const Context *x, Component *c, Val *other, Val *at);
 bool same_copy(const Context *x, const Component *c, Val *a, Val *b);
-bool same_structure(const Context *x, const Component *c, Val *a, Val *b); /* are they nodes of one? */
+/* The nodes of a structure, and the copies of a chain, are joined along one plate, and are of one structure, or chain,
+ * exactly where the indices of the other plates agree.  NO_PLATE: of other components. */
+uint32_t joined_plate(const Component *c);
+bool are_of_one(const Context *x, const Component *c, Val *a, Val *b); /* are they known to be? */
+bool may_be_of_one(const Context *x, const Component *c, Val *a, Val *b); /* coincide.c */
 Copy own_copy(Context *x, Component *c);
 /* The index value that names a copy: any will do where it is none, for nothing is made of it. */
 Val index_of_copy(Context *x, Choice named);

@@ -52,8 +52,8 @@ Val exists_all(Context *x, const Term *t);
 
 /* ---- coincide.c ------------------------------------------------------------------------------------------------ */
 
-/* Are these two copies one, or, `n` leaving out the node, of one structure? */
-typedef struct Coincidence { Component *c; Val *a, *b; uint32_t n; } Coincidence;
+/* Are these two copies one, or, all plates counting but one, of one structure, or chain? */
+typedef struct Coincidence { Component *c; Val *a, *b; uint32_t but; } Coincidence;
 
 /* What is not yet decided of a and b; false: nothing. */
 bool find_question(const Context *x, Component *c, Val *a, Val *b, Coincidence *found);

@@ -109,7 +109,7 @@ const Node *top_unknown(Context *x, const Mention *m) {
 }
 
 static bool same_part(Context *x, const Mention *a, const Mention *b) {
-  if (a->copy.c->structure) return a->copy.c == b->copy.c && same_structure(x, a->copy.c, a->copy.at, b->copy.at);
+  if (a->copy.c->structure) return a->copy.c == b->copy.c && are_of_one(x, a->copy.c, a->copy.at, b->copy.at);
   return a->copy.c == b->copy.c && same_copy(x, a->copy.c, a->copy.at, b->copy.at) &&
          (a->copy.c->chain || top_unknown(x, a) == top_unknown(x, b));
 }
@@ -118,8 +118,7 @@ bool may_depend(Context *x, const Mention *a, const Mention *b) {
   Component *c = a->copy.c;
   if (c->network) return network_may_share(x, &a->copy, &b->copy);
   if (c != b->copy.c) return false;
-  if (c->structure) return may_share_structure(x, c, a->copy.at, b->copy.at);
-  return c->chain ? same_chain(x, c, a->copy.at, b->copy.at) : same_part(x, a, b);
+  return joined_plate(c) != NO_PLATE ? may_be_of_one(x, c, a->copy.at, b->copy.at) : same_part(x, a, b);
 }
 
 bool single_part(Context *x, const Mentions *m) {

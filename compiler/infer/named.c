@@ -139,7 +139,7 @@ Val over_components(Context *x, const Term *t, AccKind kind, IrOp combine, CopyQ
   return total;
 }
 
-/* ---- chains: of all copies, or of the joint law of some ----------------------------------------------------- */
+/* ---- some copies --------------------------------------------------------------------------------------------- */
 
 typedef struct Some { const NamedCopies *n; CopiesFn fn; } Some;
 
@@ -150,6 +150,38 @@ static Val decided_case(Context *x, const void *arg) {
 }
 
 Val decided_copies(Context *x, const NamedCopies *n, CopiesFn fn) { return decided_case(x, &(Some){n, fn}); }
+
+/* ---- the joint law of some copies of chains, or nodes of structures ------------------------------------------- */
+
+/* fn of the copies named, chain by chain, or structure by structure: those of two are independent. */
+static Val over_joined(Context *x, const NamedCopies *n, IrOp combine, CopiesFn fn) {
+  Val total = 0;
+  for (uint32_t i = 0; i < n->n; i++) {
+    NamedCopies one = {0};
+    Copy copy = n->at[i].copy;
+    bool first = true;
+    for (uint32_t k = 0; k < n->n; k++) {
+      if (!are_of_one(x, copy.c, copy.at, n->at[k].copy.at)) continue;
+      if (k < i) first = false;
+      vec_push(x->d->arena, &one, n->at[k]);
+    }
+    if (!first) continue;
+    Val v = build_convert(B(x), fn(x, &one), IR_WIDE);
+    total = total ? build_2(B(x), combine, total, v) : v;
+  }
+  return total;
+}
+
+typedef struct Joined { const NamedCopies *n; IrOp combine; CopiesFn fn; } Joined;
+
+static Val joined_case(Context *x, const void *arg) {
+  const Joined *s = arg;
+  Coincidence two;
+  return open_question(x, s->n, &two) ? either_case(x, &two, joined_case, s)
+                                      : over_joined(x, s->n, s->combine, s->fn);
+}
+
+/* ---- chains: of all copies, or of the joint law of some ----------------------------------------------------- */
 
 Val chain_query(Context *x, Copy copy, const Over *o, ChainFn whole, CopiesFn some) {
   uint32_t outside = 0, names = 0;
@@ -162,7 +194,7 @@ Val chain_query(Context *x, Copy copy, const Over *o, ChainFn whole, CopiesFn so
     k.copy.at = at;
     vec_push(x->d->arena, &n, k);
   }
-  if (!outside && some) return decided_copies(x, &n, some);
+  if (!outside && some) return joined_case(x, &(Joined){&n, IR_ADD, some});
   for (uint32_t k = 0; k < copy.c->edges.n; k++) names += o->set >> k & 1;
   if (names == copy.c->edges.n && outside == names) return whole(x, copy);
   return refuse_query(x, o->t->span,
@@ -172,37 +204,9 @@ Val chain_query(Context *x, Copy copy, const Over *o, ChainFn whole, CopiesFn so
 
 /* ---- structures: of all nodes, or of the joint law of some ---------------------------------------------------- */
 
-/* The nodes named, structure by structure. */
-static Val over_structures(Context *x, const NamedCopies *n, IrOp combine, CopiesFn fn) {
-  Val total = 0;
-  for (uint32_t i = 0; i < n->n; i++) {
-    NamedCopies one = {0};
-    Copy copy = n->at[i].copy;
-    bool first = true;
-    for (uint32_t k = 0; k < n->n; k++) {
-      if (!same_structure(x, copy.c, copy.at, n->at[k].copy.at)) continue;
-      if (k < i) first = false;
-      vec_push(x->d->arena, &one, n->at[k]);
-    }
-    if (!first) continue;
-    Val v = build_convert(B(x), fn(x, &one), IR_WIDE);
-    total = total ? build_2(B(x), combine, total, v) : v;
-  }
-  return total;
-}
-
-typedef struct Nodes { const NamedCopies *n; IrOp combine; CopiesFn fn; } Nodes;
-
-static Val nodes_case(Context *x, const void *arg) {
-  const Nodes *s = arg;
-  Coincidence two;
-  return open_question(x, s->n, &two) ? either_case(x, &two, nodes_case, s)
-                                      : over_structures(x, s->n, s->combine, s->fn);
-}
-
 Val structure_query(Context *x, Copy copy, const Over *o, IrOp combine, StructureFn whole, CopiesFn nodes) {
   bool all = true;
   for (uint32_t i = 0; i < o->named.n; i++) all &= o->named.at[i].fixed == copy.c->plates.n;
-  if (all) return nodes_case(x, &(Nodes){&o->named, combine, nodes});
+  if (all) return joined_case(x, &(Joined){&o->named, combine, nodes});
   return o->named.n == 1 ? whole(x, copy) : refuse_partly_named(x, o);
 }

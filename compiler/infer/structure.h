@@ -87,7 +87,4 @@ Val structure_local_log(Context *x, Copy copy, WeightSet set);
 Val structure_marginal_under(Context *x, Copy copy, WeightSet set, Choice value);
 Val structure_sum_under(Context *x, Copy copy, WeightSet set, int64_t which);
 
-/* coincide.c: may a and b belong to one structure? */
-bool may_share_structure(const Context *x, const Component *c, Val *a, Val *b);
-
 #endif

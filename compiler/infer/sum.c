@@ -16,21 +16,26 @@
 
 /* ---- copies ---------------------------------------------------------------------------------------------- */
 
-static bool equal_vals(uint32_t n, const Val *a, const Val *b) {
-  for (uint32_t i = 0; i < n; i++)
-    if (a[i] != b[i]) return false;
+static bool equal_but(const Component *c, uint32_t but, const Val *a, const Val *b) {
+  for (uint32_t i = 0; i < c->plates.n; i++)
+    if (i != but && a[i] != b[i]) return false;
   return true;
 }
 
-/* The node, of that structure which stands for all that are the same. */
-static Val *in_named_structure(const Context *x, const Component *c, Val *at) {
-  uint32_t outer = c->plates.n - 1;
-  for (const Decision *d = c->structure ? x->decisions : NULL; d && x->d->steps <= DERIVE_MAX_STEPS; x->d->steps++) {
-    bool here = d->c == c && d->same && d->n == outer && equal_vals(outer, d->x, at);
+uint32_t joined_plate(const Component *c) {
+  return c->structure ? c->plates.n - 1 : c->chain ? c->chain->step : NO_PLATE;
+}
+
+/* The node, or copy, of that structure or chain which stands for all that are the same. */
+static Val *in_named_one(const Context *x, const Component *c, Val *at) {
+  uint32_t along = joined_plate(c);
+  for (const Decision *d = along != NO_PLATE ? x->decisions : NULL; d && x->d->steps <= DERIVE_MAX_STEPS;
+       x->d->steps++) {
+    bool here = d->c == c && d->same && d->but == along && equal_but(c, along, d->x, at);
     if (here) {
       Val *there = NEW_ARRAY(x->d->arena, Val, c->plates.n);
-      memcpy(there, d->y, outer * sizeof *at);
-      there[outer] = at[outer];
+      memcpy(there, d->y, c->plates.n * sizeof *at);
+      there[along] = at[along];
       at = there;
     }
     d = here ? x->decisions : d->next;
@@ -39,22 +44,22 @@ static Val *in_named_structure(const Context *x, const Component *c, Val *at) {
 }
 
 Val *named_copy(const Context *x, const Component *c, Val *at) {
-  at = in_named_structure(x, c, at);
+  at = in_named_one(x, c, at);
   for (const Decision *d = x->decisions; d && x->d->steps <= DERIVE_MAX_STEPS; x->d->steps++) {
-    bool here = d->c == c && d->same && d->n == c->plates.n &&
-                equal_vals(c->plates.n, in_named_structure(x, c, d->x), at);
-    if (here) at = in_named_structure(x, c, d->y);
+    bool here = d->c == c && d->same && d->but == NO_PLATE && equal_but(c, NO_PLATE, in_named_one(x, c, d->x), at);
+    if (here) at = in_named_one(x, c, d->y);
     d = here ? x->decisions : d->next;
   }
   return at;
 }
 
 bool same_copy(const Context *x, const Component *c, Val *a, Val *b) {
-  return equal_vals(c->plates.n, named_copy(x, c, a), named_copy(x, c, b));
+  return equal_but(c, NO_PLATE, named_copy(x, c, a), named_copy(x, c, b));
 }
 
-bool same_structure(const Context *x, const Component *c, Val *a, Val *b) {
-  return c->structure && equal_vals(c->plates.n - 1, in_named_structure(x, c, a), in_named_structure(x, c, b));
+bool are_of_one(const Context *x, const Component *c, Val *a, Val *b) {
+  uint32_t along = joined_plate(c);
+  return along != NO_PLATE && equal_but(c, along, in_named_one(x, c, a), in_named_one(x, c, b));
 }
 
 const Known *find_known(const Context *x, const Component *c, const Edge *e, Val *copy) {
@@ -73,9 +78,9 @@ Context with_known(const Context *x, Copy copy, Edge *e, Choice value) {
 
 Context with_same_copy(const Context *x, Component *c, Val *other, Val *at) {
   Val *from = named_copy(x, c, other), *to = named_copy(x, c, at);
-  if (equal_vals(c->plates.n, from, to)) return *x;
+  if (equal_but(c, NO_PLATE, from, to)) return *x;
   Decision *d = NEW(x->d->arena, Decision);
-  *d = (Decision){c, from, to, c->plates.n, true, x->decisions};
+  *d = (Decision){c, from, to, NO_PLATE, true, x->decisions};
   Context y = *x;
   y.decisions = d;
   return y;

@@ -255,6 +255,21 @@ static const char *where_there(Gen *g) {
   return TEXT(g, "%s = if t >= %s and t < %s then %s else 0\n", o, begin(g), last(g), query);
 }
 
+/* Of copies of two chains, now and then of one. */
+static const char *two_chains(Gen *g) {
+  const Made *e = some_edge(g), *f = some_edge(g);
+  const char *step = chance(g, 50) ? "t" : "N - 1 - t", *query;
+  const char *a = copy(g, e, "t"), *other = TEXT(g, g->inner ? "%s, h" : "h, %s", step);
+  const char *b = TEXT(g, "%s[%s]", f->name, other);
+  switch (below(g, 4)) {
+  case 0: query = TEXT(g, "P[%s]", relation(g, a, b)); break;
+  case 1: query = TEXT(g, "entropy(%s, %s)", a, b); break;
+  case 2: query = TEXT(g, "kl(%s, %s)", a, b); break;
+  default: query = TEXT(g, "E[%s * x_%c[%s]]", of_two(g, e, a, f, b), e->size, a); break;
+  }
+  return TEXT(g, "out o%u[b in M, h in M, t in N] = %s\n", g->outs++, query);
+}
+
 static const char *outside(Gen *g) {
   static const char *const queries[] = {"logZ", "entropy", "kl", "count"};
   uint32_t q = below(g, 4);
@@ -366,6 +381,7 @@ const char *generate_chains(Arena *arena, uint64_t seed) {
     body = TEXT(g, "%s%s", body, g->plate ? TEXT(g, "for b in M {\n%s}\n", o) : o);
   }
   for (uint32_t n = below(g, 3); n; n--) body = TEXT(g, "%s%s", body, outside(g));
+  if (g->plate && !g->ragged && !g->list && chance(g, 25)) body = TEXT(g, "%s%s", body, two_chains(g));
   if (chance(g, 8))
     body = TEXT(g, "%sinfer %s by %s\n", body, g->n == 2 ? "c, m" : "c", chance(g, 60) ? "mode" : "sample(n = 3)");
   return TEXT(g, "model m(M, N, K, L, C) {\n%s%s}\n", declarations(g, body), body);
