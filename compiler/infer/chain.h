@@ -135,6 +135,7 @@ void see_after(Step *s, const struct ChainTables *t);
 Array *forward_table(Derive *d, Component *c, Ring ring);
 Array *backward_table(Derive *d, Component *c, Ring ring);
 Val chain_total(Context *x, Copy copy, Ring ring); /* log Z; RING_COUNT: the number */
+Val sum_of_messages(Context *x, Array *a, Copy copy, Val row, Ring ring); /* of a row, as it is stored */
 
 /* ---- table.c: for the files that fill tables of their own ----------------------------------------------------- */
 
@@ -151,6 +152,7 @@ typedef struct ChainTables {
   bool sweeping;                   /* inside the pass that these rings serve */
   Array *each[2];                  /* of every step: see step_sum; NULL: there is no sweep */
   struct ChainPair *pairs;
+  Array *piece, *piece_prior; /* of every copy: its component's number, and prior; see piece.c */
   Array **marginal; /* by edge: log p of every value of every copy */
   struct ChainPick *picks;
 } ChainTables;
@@ -245,6 +247,11 @@ typedef struct CountedRange {
 Val is_last_counted(Context *x, Copy copy, const End *e); /* bool */
 Val counts_nothing(Context *x, Copy copy, const End *e);  /* bool */
 
+/* ---- piece.c ------------------------------------------------------------------------------------------------ */
+
+Val piece_prior(Context *x, Copy copy); /* log: the prior's total over the component of the copy */
+Val in_one_piece(Context *x, Copy a, Copy b); /* bool, of copies of one chain */
+
 /* ---- pick.c: modes and draws of whole chains -------------------------------------------------------------------- */
 
 /* The copy's part of the joint mode or draw. */
@@ -276,7 +283,9 @@ enum { STEP_SUMS = 2 };
 StepFn step_sum(uint32_t k); /* the functions of a step that read messages */
 Val over_steps(Context *x, Copy copy, StepFn fn);          /* the sum of fn over the steps of the chain */
 Val prior_constant(Step *s);                               /* log: the prior's normalisers that depend on no edge */
-Val unless_invalid(Context *x, Copy copy, Val v); /* 0 where nothing is left, NaN where a weight is no number */
+/* 0 where nothing is left, NaN where a weight is no number: of all copies; in the component of this one. */
+Val unless_invalid(Context *x, Copy copy, Val v);
+Val unless_empty(Context *x, Copy copy, Val v);
 
 /* ---- share.c --------------------------------------------------------------------------------------------------- */
 

@@ -3,7 +3,8 @@
  *   p(x_i = a, y_j = b) = sum over the clique of j of  forward_a[j - 1] factors(j) backward[j]        i < j
  * where forward_a are the messages from step i on with x_i held at a: as many passes as x has values, each from i to j.
  * The messages are kept relative to the same references as those of all values, so that they compare with each other.
- * Where the chain starts afresh they are the others' times p(x_i = a): what follows does not depend on it.
+ * Where the chain starts afresh they are the others' times p(x_i = a): what follows does not depend on it.  (Of the
+ * prior's messages what lies behind such a place is not asked for; see some.c.)
  * For a constant distance only that far, and one row a step is kept; else all pairs are.  Of more than two, each the
  * state of its step, those before and those behind are independent given one: in the order of their steps
  *   p(a, b, c, ..) = p(a, b) p(b, c) .. / (p(b) ..) */
@@ -102,7 +103,8 @@ static Step held_step(Context *x, Component *c, Copy copy, Val t, const ChainPai
   s.gamma_at[0] = h->i;
   s.gamma_at[1] = h->a;
   see_after(&s, tables_of(x->d, c));
-  if (s.joined && h->gamma) s.held_mass = marginal_log(&y, &(PairEnd){h->at, p->first, h->a});
+  if (!s.joined || !h->gamma) return s;
+  s.held_mass = p->ring == RING_SUM ? marginal_log(&y, &(PairEnd){h->at, p->first, h->a}) : ring_one(&y, p->ring);
   return s;
 }
 
@@ -130,10 +132,7 @@ static void fill_pairs(Derive *d, Component *c, ChainPair *p) {
   if (p->ring == RING_SUM) use_of(d, c)->whole = true;
   forward_table(d, c, p->ring);
   backward_table(d, c, p->ring);
-  if (c->chain->may_break) {
-    ICE_UNLESS(p->ring == RING_SUM);
-    with_marginal(d, c, p->first);
-  }
+  if (c->chain->may_break && p->ring == RING_SUM) with_marginal(d, c, p->first);
   Region *back = b->at;
   b->at = b->k->top;
   Context x = {.d = d};

@@ -76,13 +76,35 @@ static Val cross_from(Context *x, const Rest *r) {
   return over_copy(x, r, ACC_EXPECT, contribute_cross)->result;
 }
 
+static Val prior_total(Context *x, Copy copy) {
+  if (copy.c->chain->may_break) return piece_prior(x, copy);
+  return build_2(B(x), IR_ADD, chain_total(x, copy, RING_PRIOR), over_steps(x, copy, prior_constant));
+}
+
+static bool are_of_one_step(Context *x, Copy a, Copy b) {
+  int64_t d;
+  Val i = named_copy(x, a.c, a.at)[a.c->chain->step], j = named_copy(x, b.c, b.at)[a.c->chain->step];
+  return i == j || (constant_distance(B(x)->k, i, j, &d) && !d);
+}
+
 /* The prior of the copies is their share of the prior's total, since the constant of chain_log is in both. */
-Val copies_kl(Context *x, const NamedCopies *n) {
+static Val kl_in_one_piece(Context *x, const NamedCopies *n) {
   Copy copy = n->at[0].copy;
   Rest all = {n, 0};
-  if (copy.c->chain->may_break)
-    return refuse_query(x, B(x)->span, "kl of some copies of a chain that may fall apart is not compiled yet");
-  Val total = build_2(B(x), IR_ADD, chain_total(x, copy, RING_PRIOR), over_steps(x, copy, prior_constant));
-  Val cross = build_2(B(x), IR_SUB, build_2(B(x), IR_ADD, cross_from(x, &all), prior_mass(x, &all)), total);
-  return unless_invalid(x, copy, build_2(B(x), IR_SUB, cross, copies_entropy(x, n)));
+  Val cross = build_2(B(x), IR_ADD, cross_from(x, &all), prior_mass(x, &all));
+  cross = build_2(B(x), IR_SUB, cross, prior_total(x, copy));
+  return unless_empty(x, copy, build_2(B(x), IR_SUB, cross, copies_entropy(x, n)));
+}
+
+/* Of two copies of several components it is the sum of what it is of each. */
+Val copies_kl(Context *x, const NamedCopies *n) {
+  Copy copy = n->at[0].copy;
+  bool one_step = true;
+  for (uint32_t i = 1; i < n->n; i++) one_step = one_step && are_of_one_step(x, n->at[i].copy, copy);
+  if (!copy.c->chain->may_break || one_step) return kl_in_one_piece(x, n);
+  if (n->n > 2)
+    return refuse_query(x, B(x)->span, "kl of three or more copies of a chain that may fall apart is not compiled yet");
+  NamedCopies first = {.at = n->at, .n = 1}, second = {.at = n->at + 1, .n = 1};
+  Val apart = build_2(B(x), IR_ADD, kl_in_one_piece(x, &first), kl_in_one_piece(x, &second));
+  return build_select(B(x), in_one_piece(x, copy, n->at[1].copy), kl_in_one_piece(x, n), apart);
 }

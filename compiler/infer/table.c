@@ -140,6 +140,10 @@ static Val sum_of_row(Context *x, const Row *r, Ring ring, VarSet left, const Ce
   return build_close(b, l)->accs.at[0]->result;
 }
 
+Val sum_of_messages(Context *x, Array *a, Copy copy, Val row, Ring ring) {
+  return sum_of_row(x, &(Row){a, copy, row}, ring, state_after(copy.c->chain), &(Cell){0});
+}
+
 Val *message_place(Step *s, Val row, const Cell *cell) {
   return table_place(&s->own, s->copy, row, state_after(s->copy.c->chain), 0, cell);
 }

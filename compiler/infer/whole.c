@@ -89,12 +89,13 @@ static Val step_entropy(Step *s) {
   return expect_cell(s, &(Cell){0}, state_before(ch), whole_clique(ch), AT_CLIQUE, new_entropy);
 }
 
-/* NaN where a weight is no number. */
 Val unless_invalid(Context *x, Copy copy, Val v) {
-  if (copy.c->chain->may_break) {
-    Val z = chain_total(x, copy, RING_SUM);
-    return build_select(B(x), build_2(B(x), IR_NE, z, z), wide(x, NAN), v);
-  }
+  if (!copy.c->chain->may_break) return unless_empty(x, copy, v);
+  Val z = chain_total(x, copy, RING_SUM);
+  return build_select(B(x), build_2(B(x), IR_NE, z, z), wide(x, NAN), v);
+}
+
+Val unless_empty(Context *x, Copy copy, Val v) {
   Val status = chain_status(x, copy);
   Val exists = build_2(B(x), IR_EQ, status, wide(x, 0)), nan = build_2(B(x), IR_NE, status, status);
   return build_select(B(x), exists, v, build_select(B(x), nan, wide(x, NAN), wide(x, 0)));
