@@ -24,20 +24,22 @@ static bool plates_hold_something(const Model *m, const IndexVec *plates) {
   return false;
 }
 
+/* A query is about the plates in which it stands: in a derived array those of the array, wherever that is read. */
+typedef struct Standing { Checker *c; const IndexVec *plates; } Standing;
+
 static void check_bound(const Term *t, void *context) {
-  Checker *c = context;
-  if (t->kind == TERM_LET && t->let->has_query) term_walk(t->let->value, check_bound, c);
-  if (t->kind != TERM_QUERY || t->query != QUERY_ELBO) return;
-  Diag *d = diag_error(c->diags, t->span,
+  const Standing *at = context;
+  if (t->kind != TERM_QUERY || t->query != QUERY_ELBO || plates_hold_something(at->c->model, at->plates)) return;
+  Diag *d = diag_error(at->c->diags, t->span,
                        "no edge, latent or weight lies in these plates: there is nothing here that 'elbo' could bound");
-  diag_hint(c->diags, d, "it is about what stands in the same 'for'; outside all of them it is the whole model's");
+  diag_hint(at->c->diags, d, "it is about what stands in the same 'for'; outside all of them it is the whole model's");
 }
 
 static void check_bounds(Checker *c) {
-  for (uint32_t i = 0; i < c->model->outs.n; i++) {
-    const Out *o = c->model->outs.at[i];
-    if (!plates_hold_something(c->model, &o->plates)) term_walk(o->value, check_bound, c);
-  }
+  for (uint32_t i = 0; i < c->model->outs.n; i++)
+    term_walk(c->model->outs.at[i]->value, check_bound, &(Standing){c, &c->model->outs.at[i]->plates});
+  for (uint32_t i = 0; i < c->model->lets.n; i++)
+    term_walk(c->model->lets.at[i]->value, check_bound, &(Standing){c, &c->model->lets.at[i]->plates});
 }
 
 /* ---- ranges -------------------------------------------------------------------------------------------------- */
