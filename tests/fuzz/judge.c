@@ -293,7 +293,7 @@ static bool read_outputs(Case *c, Results *r, const OutputArray *like, bool f64)
 
 /* Compiles and runs; `like` gives the shapes of the outputs.  f64 goes without LLVM's optimisations: half the time. */
 static Verdict run_back(Case *c, const Kernel *k, const OutputArray *like, bool f64, bool *stopped) {
-  BackOptions options = {.f64 = f64, .optimise = !f64, .tile = true};
+  BackOptions options = {.f64 = f64, .optimise = !f64 && !c->options->unoptimised, .tile = true};
   Compiled *compiled;
   const char *why;
   if (!back_compile(c->arena, k, &options, &compiled, &why))

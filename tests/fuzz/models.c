@@ -1,11 +1,11 @@
 /* fuzz_models: random models, or files, through the oracle and the compiler; see judge.h.
  *
  *   fuzz_models --count=N --seed=S [--time=SECONDS] [--keep=DIR] [--print] [--no-fork] [--no-shrink] [--interpret]
- * [--both]
- *               [--sums | --chains | --networks | --structures | --latents]
- *   fuzz_models [--trials=N] [--seed=S] FILE...
+ *               [--both] [--no-optimise] [--sums | --chains | --networks | --structures | --latents]
+ *   fuzz_models [--trials=N] [--seed=S] [--no-optimise] FILE...
  *
  * Each model is compiled for f64 or f32, by the parity of its seed; --both does both, --interpret neither.
+ * --no-optimise: f32, too, without LLVM's passes.
  * --chains: models whose copies are joined along a plate.
  * --networks: the same in no chain: grids, trees of labels, shared edges.
  * --structures: models of trees, permutations and matchings.
@@ -35,7 +35,7 @@ typedef struct Options {
   long count, trials;
   double seconds, begin;
   const char *keep;
-  bool print, no_fork, no_shrink, interpret, both, sums, chains, networks, structures, latents;
+  bool print, no_fork, no_shrink, interpret, unoptimised, both, sums, chains, networks, structures, latents;
 } Options;
 
 typedef struct Report { uint64_t seed; Verdict verdict; char why[WHY]; } Report;
@@ -88,7 +88,7 @@ static const char *random_model(Arena *arena, uint64_t seed, const Options *o) {
 
 static Report judge_seeded(const char *path, const char *text, uint64_t seed, const Options *o, FILE *to) {
   Report r = {.seed = seed};
-  JudgeOptions options = {.to = to, .interpret_only = o->interpret, .one_native = !o->both};
+  JudgeOptions options = {.to = to, .interpret_only = o->interpret, .unoptimised = o->unoptimised, .one_native = !o->both};
   options.no_large = o->chains || o->networks;
   if (o->sums) options.reassociate = REASSOCIATE_ALWAYS;
   r.verdict = judge_text(path, text, seed, &options, r.why, WHY);
@@ -409,6 +409,7 @@ int main(int argc, char **argv) {
     else if (!strcmp(argv[i], "--no-fork")) o.no_fork = true;
     else if (!strcmp(argv[i], "--no-shrink")) o.no_shrink = true;
     else if (!strcmp(argv[i], "--interpret")) o.interpret = true;
+    else if (!strcmp(argv[i], "--no-optimise")) o.unoptimised = true;
     else if (!strcmp(argv[i], "--sums")) o.sums = true;
     else if (!strcmp(argv[i], "--latents")) o.latents = true;
     else if (!strcmp(argv[i], "--chains")) o.chains = true;
