@@ -49,8 +49,8 @@ static inline __attribute__((always_inline)) bool has_512(void) {
 #define ON_PROCESSOR(f, ...) f##_any(__VA_ARGS__)
 #endif
 
-/* Loops of few steps, known or not, become straight code. */
-#ifdef __clang__
+/* Loops of few steps, known or not, become straight code; not where every access is checked. */
+#if defined __clang__ || defined __SANITIZE_ADDRESS__
 #define UNROLLED(N)
 #else
 #define UNROLLED_PRAGMA(TEXT) _Pragma(#TEXT)
@@ -58,6 +58,7 @@ static inline __attribute__((always_inline)) bool has_512(void) {
 #endif
 
 #define ALWAYS static inline __attribute__((always_inline))
+#define APART static __attribute__((noinline))
 
 ALWAYS int64_t up(int64_t n) { return (n + EIGHT - 1) / EIGHT * EIGHT; }
 ALWAYS int64_t down(int64_t n) { return n / EIGHT * EIGHT; }

@@ -213,10 +213,11 @@ ALWAYS void invert(Inverse *t) {
     for (int64_t m = 0; m < FOUR; m++) x[m] = m < many ? t->a + (lo + m) * t->width : t->spare;
     move_columns(t, lo, many);
     express_four(t, lo, many, x);
-    add_to(t, next, last, lo, many, x);
-    if (next < all) close_four(t, next, last - next);
-    add_to(t, 0, lo, lo, many, x);
-    add_to(t, last, n, lo, many, x);
+    const int64_t rows[][2] = {{next, last}, {0, lo}, {last, n}};
+    UNROLLED(1) for (int k = 0; k < 3; k++) {
+      add_to(t, rows[k][0], rows[k][1], lo, many, x);
+      if (k == 0 && next < all) close_four(t, next, last - next);
+    }
   }
 }
 
@@ -336,7 +337,7 @@ ALWAYS bool marginals(Inverse *t, double *log_p, double *p, double *z) {
   return true;
 }
 
-ALWAYS bool run(const double *local, int64_t nodes, bool one_root, double *log_p, double *p, double *z, double *work) {
+ALWAYS Inverse laid_out(int64_t nodes, bool one_root, double *work) {
   int64_t w = up(nodes), cells = nodes * w;
   work += (EIGHT - (uintptr_t)work / sizeof *work % EIGHT) %
           EIGHT; /* vectors that lie across two lines take twice the time */
@@ -344,17 +345,33 @@ ALWAYS bool run(const double *local, int64_t nodes, bool one_root, double *log_p
       .nodes = nodes, .width = w, .one_root = one_root, .less = work, .arc = work + cells, .a = work + 2 * cells};
   double **line[] = {&t.top, &t.root, &t.r, &t.pivot, &t.sum, &t.scale, &t.high, &t.mean, &t.spare, &t.via};
   for (int k = 0; k < 10; k++) *line[k] = work + 3 * cells + k * w;
-  if (!start(&t, local)) return false;
-  invert(&t);
-  return marginals(&t, log_p, p, z);
+  return t;
 }
 
 /* ---- one code for several processors ----------------------------------------------------------------------------- */
 
+/* Functions, each with a tree of its own that compilers keep in registers: all as one took them minutes. */
 #define PROCESSOR(NAME, TARGET)                                                                                        \
-  TARGET static bool run_##NAME(const double *local, int64_t nodes, bool one_root, double *log_p, double *p,           \
-                                double *z, double *work) {                                                             \
-    return run(local, nodes, one_root, log_p, p, z, work);                                                             \
+  TARGET APART bool start_##NAME(const Inverse *tree, const double *local, double *shift) {                            \
+    Inverse t = *tree;                                                                                                 \
+    bool good = start(&t, local);                                                                                      \
+    *shift = t.shift;                                                                                                  \
+    return good;                                                                                                       \
+  }                                                                                                                    \
+  TARGET APART void invert_##NAME(const Inverse *tree) {                                                               \
+    Inverse t = *tree;                                                                                                 \
+    invert(&t);                                                                                                        \
+  }                                                                                                                    \
+  TARGET APART bool marginals_##NAME(const Inverse *tree, double *log_p, double *p, double *z) {                       \
+    Inverse t = *tree;                                                                                                 \
+    return marginals(&t, log_p, p, z);                                                                                 \
+  }                                                                                                                    \
+  static bool run_##NAME(const double *local, int64_t nodes, bool one_root, double *log_p, double *p, double *z,       \
+                         double *work) {                                                                               \
+    Inverse t = laid_out(nodes, one_root, work);                                                                       \
+    if (!start_##NAME(&t, local, &t.shift)) return false;                                                              \
+    invert_##NAME(&t);                                                                                                 \
+    return marginals_##NAME(&t, log_p, p, z);                                                                          \
   }
 
 EACH_PROCESSOR

@@ -210,38 +210,62 @@ ALWAYS bool marginals(Single *t, float *p, double *z) {
   return true;
 }
 
-ALWAYS bool run(const float *local, int64_t nodes, bool one_root, bool sixteen, float *p, double *z, float *work) {
+/* What a tree is computed in: rows of whole registers, in the room that `work` has. */
+ALWAYS Single laid_out(int64_t nodes, bool one_root, bool sixteen, float *work) {
   int64_t stride = (nodes + TWO) / TWO * TWO;
-  float *at = work + (TWO - (uintptr_t)work / sizeof *work % TWO) % TWO;
   int64_t size = sixteen ? TWO : EIGHT;
   Single t = {.nodes = nodes,
               .wide = (nodes + !one_root + size - 1) / size * size,
               .stride = stride,
               .one_root = one_root,
               .sixteen = sixteen};
-  t.less = at;
+  t.less = work + (TWO - (uintptr_t)work / sizeof *work % TWO) % TWO;
   t.arc = t.less + nodes * stride;
   t.a = t.arc + nodes * stride;
   float **line[] = {&t.top, &t.root, &t.bias, &t.last, &t.pivot, &t.high, &t.scale, &t.own, &t.spare};
   t.most = t.a + up(nodes) * stride;
   for (int k = 0; k < 9; k++) *line[k] = t.most + nodes * EIGHT + k * stride;
-  if (!start(&t, local, false) && !start(&t, local, true)) return false;
-  if (sixteen) invert_16(&t);
-  else invert_8(&t);
-  return marginals(&t, p, z);
+  return t;
 }
 
 /* ---- one code for several processors ----------------------------------------------------------------------------- */
 
+/* Functions, each with a tree of its own that compilers keep in registers: all as one took them minutes. */
 #define PROCESSOR(NAME, TARGET, SIXTEEN)                                                                               \
-  TARGET static bool run_##NAME(const float *local, int64_t nodes, bool one_root, float *p, double *z, float *work) {  \
-    return one_root ? run(local, nodes, true, SIXTEEN, p, z, work) : run(local, nodes, false, SIXTEEN, p, z, work);    \
+  TARGET APART bool start_##NAME(const Single *tree, const float *local, bool gaps, double *shift) {                   \
+    Single t = *tree;                                                                                                  \
+    t.sixteen = SIXTEEN;                                                                                               \
+    bool good = gaps ? start(&t, local, true) : start(&t, local, false);                                               \
+    *shift = t.shift;                                                                                                  \
+    return good;                                                                                                       \
+  }                                                                                                                    \
+  TARGET APART void invert_##NAME(const Single *tree) {                                                                \
+    Single t = *tree;                                                                                                  \
+    if (SIXTEEN) invert_16(&t);                                                                                        \
+    else invert_8(&t);                                                                                                 \
+  }                                                                                                                    \
+  TARGET APART bool marginals_one_##NAME(const Single *tree, float *p, double *z) {                                    \
+    Single t = *tree;                                                                                                  \
+    t.one_root = true;                                                                                                 \
+    return marginals(&t, p, z);                                                                                        \
+  }                                                                                                                    \
+  TARGET APART bool marginals_any_##NAME(const Single *tree, float *p, double *z) {                                    \
+    Single t = *tree;                                                                                                  \
+    t.one_root = false;                                                                                                \
+    return marginals(&t, p, z);                                                                                        \
+  }                                                                                                                    \
+  static bool run_##NAME(const float *local, int64_t nodes, bool one_root, float *p, double *z, float *work) {         \
+    Single t = laid_out(nodes, one_root, SIXTEEN, work);                                                               \
+    if (!start_##NAME(&t, local, false, &t.shift) && !start_##NAME(&t, local, true, &t.shift)) return false;           \
+    invert_##NAME(&t);                                                                                                 \
+    return one_root ? marginals_one_##NAME(&t, p, z) : marginals_any_##NAME(&t, p, z);                                 \
   }
 
-PROCESSOR(any, , false)
 #if defined __x86_64__ && defined __GNUC__
 PROCESSOR(avx2, __attribute__((target("avx2,fma"))), false)
 PROCESSOR(avx512, FOR_512, true)
+#else
+PROCESSOR(any, , false)
 #endif
 
 bool attn_rt_tree_single(const float *local, int64_t nodes, bool one_root, float *p, double *z, double *work) {
@@ -252,6 +276,8 @@ bool attn_rt_tree_single(const float *local, int64_t nodes, bool one_root, float
     return run_avx512(local, nodes, one_root, p, z, room);
   if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
     return run_avx2(local, nodes, one_root, p, z, room);
-#endif
+  return false; /* double precision's vectors are as long as registers of 128 bits can use */
+#else
   return run_any(local, nodes, one_root, p, z, room);
+#endif
 }
