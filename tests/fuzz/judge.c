@@ -39,7 +39,8 @@ typedef struct Case {
   bool fault;           /* the oracle stopped with an error of the model */
   bool *drawn;          /* by Out.id: the oracle does not judge it; f64 stages must agree among themselves */
   double max_log_w;     /* from the oracle */
-  double *moved;        /* by Out.id: how far rounding the inputs to f32 moves the result */
+  const OutputArray *plain; /* by Out.id: what the kernel as derived gives */
+  double *moved;        /* by Out.id: how far rounding to f32 moves that; NULL: not asked yet */
   const Kernel *kernel; /* as derived */
   const JudgeOptions *options;
   char *why;
@@ -111,6 +112,28 @@ static bool all_ties(Case *c, uint32_t out, const OutputArray *got) {
   return true;
 }
 
+/* Of the inputs' rounding in the first run, of every operation's in the others. */
+static void measure_sensitivity(Case *c) {
+  Binding moved = bind_perturbed(c->arena, c->m, &c->bound, F32_ROUNDING, c->bound.seed);
+  OutputArray *got;
+  const char *error;
+  c->moved = NEW_ARRAY(c->arena, double, c->m->outs.n);
+  for (int run = 0; run < SENSITIVITY_RUNS; run++) {
+    if (!interpret(c, c->kernel, run ? &c->bound : &moved, true, run, &got, &error)) continue;
+    for (uint32_t i = 0; i < c->m->outs.n; i++) {
+      int64_t worst;
+      double d = distance(&got[i], &c->plain[i], true, &worst);
+      if (d > c->moved[i]) c->moved[i] = d;
+    }
+  }
+}
+
+/* Of output `out`.  Takes longer than all else, and few distances ask for it. */
+static double sensitivity(Case *c, uint32_t out) {
+  if (!c->moved) measure_sensitivity(c);
+  return c->moved[out];
+}
+
 static Verdict compare(Case *c, const char *stage, const OutputArray *got, bool f64) {
   for (uint32_t i = 0; i < c->m->outs.n; i++) {
     const OutputArray *want = c->want[i];
@@ -124,11 +147,11 @@ static Verdict compare(Case *c, const char *stage, const OutputArray *got, bool 
       return say(c, VERDICT_MISMATCH,
                  arena_printf(c->arena, "%s: %s has %lld elements but no numbers in %s", stage, name,
                               (long long)want->count, want_numbers ? "the result" : "the oracle's"));
-    double moved = c->moved ? c->moved[i] : 0, tol = allowed_distance(c, want, moved, f64);
     int64_t worst;
     double d = distance(&got[i], want, !f64, &worst);
-    if (worst < 0 || d <= tol) continue;
-    if (!f64 && moved == INFINITY) continue;
+    if (worst < 0 || d <= allowed_distance(c, want, 0, f64)) continue;
+    double moved = sensitivity(c, i), tol = allowed_distance(c, want, moved, f64);
+    if (d <= tol || (!f64 && moved == INFINITY)) continue;
     if (all_ties(c, i, &got[i])) continue;
     if (c->options->to) {
       print_sizes(c);
@@ -341,31 +364,16 @@ static Verdict interpret_and_compare(Case *c, const Kernel *k, const char *stage
   return v || c->fault ? v : compare(c, stage, got, f64);
 }
 
-/* Of the inputs' rounding in the first run, of every operation's in the others. */
-static void measure_sensitivity(Case *c, const Kernel *k, const OutputArray *base) {
-  Binding moved = bind_perturbed(c->arena, c->m, &c->bound, F32_ROUNDING, c->bound.seed);
-  OutputArray *got;
-  const char *error;
-  c->moved = NEW_ARRAY(c->arena, double, c->m->outs.n);
-  for (int run = 0; run < SENSITIVITY_RUNS; run++) {
-    if (!interpret(c, k, run ? &c->bound : &moved, true, run, &got, &error)) continue;
-    for (uint32_t i = 0; i < c->m->outs.n; i++) {
-      int64_t worst;
-      double d = distance(&got[i], &base[i], true, &worst);
-      if (d > c->moved[i]) c->moved[i] = d;
-    }
-  }
-}
-
 static Verdict compare_kernel(Case *c, const Kernel *k) {
   OutputArray *plain;
   c->kernel = k;
+  c->moved = NULL;
   const char *bad = ir_verify(k);
   if (bad) return say(c, VERDICT_CRASH, arena_printf(c->arena, "verifier: %s", bad));
   c->drawn = NEW_ARRAY(c->arena, bool, c->m->outs.n);
   Verdict v = interpret_like_oracle(c, k, "derived", true, &plain);
   if (v) return v;
-  if (!c->fault) measure_sensitivity(c, k, plain);
+  c->plain = plain;
   if (!c->fault && (v = compare(c, "derived", plain, true))) return v;
   for (uint32_t i = 0; i < c->m->outs.n && !c->fault; i++)
     if ((c->drawn[i] = !c->want[i])) c->want[i] = &plain[i];
