@@ -25,7 +25,7 @@
 
 /* LARGE: sizes that fill vectors and tiles, and some tail.  Where an exact sum over so many is not worth it, smaller
  * ones. */
-enum { LARGE = 37, MIDDLE = 11, SMALL = 5, TRIES = 6, DRAWS = 1, CLOCKS_A_CALL = CLOCKS_PER_SEC / 50 };
+enum { LARGE = 37, MIDDLE = 11, SMALL = 5, TRIES = 6, DRAWS = 1, CLOCKS_A_CALL = CLOCKS_PER_SEC / 200 };
 
 static_assert((int)DRAWN_ARRAYS <= (int)ARRAYS_MAX && (int)DRAWN_SIZES <= (int)SIZES_MAX, "a drawing fits a case");
 static_assert((int)DRAWN_NAME == (int)NAME_MAX_BYTES, "names are as long");
