@@ -205,50 +205,60 @@ static Term *where_agreed(Arena *a, const Term *agrees, Term *t) {
   return agrees->args.at[0]->kind == TERM_EDGE ? replace_term(a, t, agrees->args.at[0], agrees->args.at[1]) : t;
 }
 
+/* The monomial's factors without the latent, as outside times E of what edges stand in; NULL: no edge.  E is linear:
+ * so it need not be asked for every value of a sum. */
+static Term *expectation(Sift *s, const IndexVec *outer, const Monomial *x, Term *others, Term **outside) {
+  Arena *a = s->m->arena;
+  Span span = x->stats.at[0].ref->span;
+  Term *inside = NULL, *body = make_product(a, x->coef, others);
+  if (x->cond) body = where(a, x->cond, body ? body : term_real(a, 1, span));
+  if (body) body = where_agreed(a, s->agrees, body);
+  if (body) split_edges(a, body, outside, &inside);
+  if (s->agrees) split_edges(a, term_to_real(a, s->agrees), outside, &inside);
+  if (!inside) return NULL;
+  sum_inward(s, outer, &x->sums, outside, &inside);
+  TermVec args = {0};
+  vec_push(a, &args, inside);
+  return term_query(a, QUERY_E, TYPE_REAL, &args, span);
+}
+
+/* Both sums of outside * expected.  A factor that no copy changes stands apart from the sum over copies; where the
+ * inner sum is over the copy's own data alone, it is one number, to be weighed by E. */
+static Term *both_sums(Sift *s, const IndexVec *outer, const Monomial *x, Term *outside, Term *expected) {
+  Arena *a = s->m->arena;
+  const IndexVec *sums = &x->sums;
+  bool free = ranges_apart(sums, outer);
+  Term *apart = NULL, *within = NULL;
+  if (free && !s->inside) split_indices(a, outside, outer, &apart, &within);
+  else within = outside;
+  bool own = expected && free && !s->inside && mentions_left(s, within, sums) && !mentions_left(s, expected, sums) &&
+             !mentions_left(s, apart, sums);
+  if (own) {
+    within = sum_over(s, sums, make_scaled(a, x->scale, within));
+    return make_product(a, apart, sum_over(s, outer, make_product(a, within, expected)));
+  }
+  Term *body = make_product(a, within, expected);
+  body = where(a, s->inside, body ? body : term_real(a, 1, x->stats.at[0].ref->span));
+  if (!free) return sum_over(s, outer, sum_over(s, sums, make_scaled(a, x->scale, body)));
+  body = make_product(a, apart, sum_over(s, outer, body));
+  return sum_over(s, sums, make_scaled(a, x->scale, body));
+}
+
+/* t, the sums that have one value being at it. */
+static Term *sifted(const Sift *s, Term *t) {
+  IndexMap *map = NEW_ARRAY(s->m->arena, IndexMap, s->n);
+  uint32_t count = 0;
+  for (uint32_t i = 0; i < s->n; i++)
+    if (s->map[i].from != s->map[i].to->index) map[count++] = s->map[i];
+  return term_substitute(s->m, t, map, count);
+}
+
 Term *targets_statistic(Model *m, const IndexVec *outer, const Monomial *x, const Target *targets, uint32_t n,
                         Term *others) {
-  Arena *a = m->arena;
-  Span span = x->stats.at[targets[0].stat].ref->span;
-  Sift s = {.m = m, .map = NEW_ARRAY(a, IndexMap, outer->n + x->sums.n)};
+  Sift s = {.m = m, .map = NEW_ARRAY(m->arena, IndexMap, outer->n + x->sums.n)};
   for (uint32_t i = 0; i < n; i++) sift_reference(&s, outer, x, &targets[i]);
-  Term *outside = NULL, *inside = NULL, *body = make_product(a, x->coef, others);
-  if (x->cond) body = where(a, x->cond, body ? body : term_real(a, 1, span));
-  if (body) body = where_agreed(a, s.agrees, body);
-  if (body) split_edges(a, body, &outside, &inside);
-  if (s.agrees) split_edges(a, term_to_real(a, s.agrees), &outside, &inside);
-  Term *expected = NULL;
-  if (inside) { /* E is linear: only what edges stand in is inside, so that it need not be asked for every value of a
-                   sum */
-    sum_inward(&s, outer, &x->sums, &outside, &inside);
-    TermVec args = {0};
-    vec_push(a, &args, inside);
-    expected = term_query(a, QUERY_E, TYPE_REAL, &args, span);
-  }
-  Term *apart = NULL, *within = NULL;
-  if (ranges_apart(&x->sums, outer) && !s.inside)
-    split_indices(a, outside, outer, &apart, &within);
-  else
-    within = outside;
-  bool beside = expected && !s.inside && ranges_apart(&x->sums, outer) && mentions_left(&s, within, &x->sums) &&
-                !mentions_left(&s, expected, &x->sums) && !mentions_left(&s, apart, &x->sums);
-  if (beside) { /* a sum over the copy's own data: one number, to be weighed by E */
-    within = sum_over(&s, &x->sums, make_scaled(a, x->scale, within));
-    body = make_product(a, apart, sum_over(&s, outer, make_product(a, within, expected)));
-  } else {
-    body = make_product(a, within, expected);
-    body = where(a, s.inside, body ? body : term_real(a, 1, span));
-    if (apart || ranges_apart(&x->sums, outer)) { /* sums that no copy changes stand around the sum over copies */
-      body = sum_over(&s, outer, body);
-      body = sum_over(&s, &x->sums, make_scaled(a, x->scale, make_product(a, apart, body)));
-    } else {
-      body = sum_over(&s, outer, sum_over(&s, &x->sums, make_scaled(a, x->scale, body)));
-    }
-  }
-  IndexMap *map = NEW_ARRAY(a, IndexMap, s.n);
-  uint32_t count = 0;
-  for (uint32_t i = 0; i < s.n; i++)
-    if (s.map[i].from != s.map[i].to->index) map[count++] = s.map[i];
-  return term_substitute(m, body, map, count);
+  Term *outside = NULL, *expected = expectation(&s, outer, x, others, &outside);
+  return sifted(&s, both_sums(&s, outer, x, outside, expected));
 }
 
 Term *component_statistic(Model *m, const IndexVec *outer, const Monomial *x, uint32_t stat, Term *others) {
