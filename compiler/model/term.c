@@ -4,7 +4,8 @@
  * result (mentions, depth, size, nonnegative) from those of its parts, so that a question such as "is
  * there an edge in it" costs nothing and a tree that sharing has made huge is noticed before it is walked.
  * Folding is limited to what keeps sizes and bounds readable: int constants, x + 0, x * 1, literal
- * conditions.  An int fold that would overflow is left unfolded for the run to report. */
+ * conditions, and the square of a root of what is proved >= 0.  An int fold that would overflow is left
+ * unfolded for the run to report. */
 #include "model/term.h"
 
 #include <limits.h>
@@ -209,8 +210,19 @@ static Term *fold1(Arena *a, OpKind op, Term *x, Span span) {
   return NULL;
 }
 
+/* What the square of x is where x is a root: sq(norm(v)) is a sum of squares, which is a quadratic in v. */
+static Term *under_root(const Term *x) {
+  bool root = x->kind == TERM_OP && x->op == OP_SQRT && x->args.at[0]->nonnegative;
+  return root ? x->args.at[0] : NULL;
+}
+
+static bool is_two(const Term *t) {
+  return (t->kind == TERM_REAL && t->real == 2) || (t->kind == TERM_INT && t->integer == 2);
+}
+
 Term *term_op1(Arena *a, OpKind op, Term *x, Span span) {
-  Term *folded = fold1(a, op, x, span);
+  Term *folded = op == OP_SQ ? under_root(x) : NULL;
+  if (!folded) folded = fold1(a, op, x, span);
   if (folded) return folded;
   Term *t = make(a, TERM_OP, result_type(op, x), span);
   t->op = op;
@@ -219,7 +231,9 @@ Term *term_op1(Arena *a, OpKind op, Term *x, Span span) {
 }
 
 Term *term_op2(Arena *a, OpKind op, Term *x, Term *y, Span span) {
-  Term *folded = fold2(a, op, x, y, span);
+  bool square = (op == OP_POW && is_two(y)) || (op == OP_MUL && under_root(x) && term_equal(x, y));
+  Term *folded = square ? under_root(x) : NULL;
+  if (!folded) folded = fold2(a, op, x, y, span);
   if (folded) return folded;
   Term *t = make(a, TERM_OP, result_type(op, x), span);
   t->op = op;

@@ -1,8 +1,8 @@
 /* term: making, walking and rewriting scalar terms.
  *
  * Constructors fold constants of int terms and simple identities (x + 0, x * 1, if true) so that sizes and
- * bounds stay readable; real arithmetic is never reordered or folded beyond literals.  All results live in
- * the arena given. */
+ * bounds stay readable; real arithmetic is never reordered or folded beyond literals, but for the square
+ * of a root of what is proved >= 0.  All results live in the arena given. */
 #ifndef ATTN_MODEL_TERM_H
 #define ATTN_MODEL_TERM_H
 
