@@ -61,8 +61,14 @@ bool has_variable(const Term *t);
 /* The log weight of a statement at one point of its plates and axes, up to terms without latents where a density has
  * them; NULL: it has none of its own (a require, whose 0/1 no latent moves). */
 Term *log_term(Model *m, const Weight *w);
-/* A condition under which a statement counts as 1: an edge it uses is none.  NULL: never. */
+
+/* ---- none.c -------------------------------------------------------------------------------------------------- */
+
+/* The condition under which a statement counts as 1: an edge it uses is none.  NULL: never. */
 Term *uses_none(Arena *a, const Weight *w);
+/* A weight, in which `none` may stand for an edge, as a term that is 1 where its evaluation uses a none; NULL: not as a
+ * term. */
+Term *one_where_none_is_used(Arena *a, Term *t);
 
 /* ---- collect.c ------------------------------------------------------------------------------------------------- */
 

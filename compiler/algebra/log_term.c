@@ -123,32 +123,3 @@ Term *log_term(Model *m, const Weight *w) {
   if (w->dist == DIST_UNIFORM || w->dist == DIST_STICK_BREAKING) return NULL;
   return density(&d, w->dist, term_to_real(m->arena, w->left), p);
 }
-
-/* ---- none ------------------------------------------------------------------------------------------------------- */
-
-typedef struct Uses {
-  Arena *a;
-  Term *any;
-} Uses;
-
-static void find_none(Uses *u, const Term *t) {
-  if (is_op(t, OP_EQ) || is_op(t, OP_NE)) {
-    for (uint32_t i = 0; i < 2; i++)
-      for (uint32_t k = 0; k < t->args.at[i]->args.n; k++) find_none(u, t->args.at[i]->args.at[k]);
-    return;
-  }
-  if (t->kind == TERM_EDGE && t->edge->or_none) {
-    Term *is_none = term_op2(u->a, OP_EQ, (Term *)t, term_none(u->a, t->span), t->span);
-    u->any = u->any ? term_op2(u->a, OP_OR, u->any, is_none, t->span) : is_none;
-  }
-  for (uint32_t i = 0; i < t->args.n; i++) find_none(u, t->args.at[i]);
-}
-
-/* An `if` uses what its chosen side does: conservative here, where a side alone names an edge that may be none. */
-Term *uses_none(Arena *a, const Weight *w) {
-  Uses u = {a, NULL};
-  if (w->value) find_none(&u, w->value);
-  if (w->left) find_none(&u, w->left);
-  for (uint32_t i = 0; i < w->params.n; i++) find_none(&u, w->params.at[i]);
-  return u.any;
-}

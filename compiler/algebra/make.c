@@ -60,16 +60,20 @@ Term *make_moment(Arena *a, const Term *ref, Moment moment) {
   return term_finish(t);
 }
 
-static bool is_index_against_none(const Term *t) {
+/* x == none where it is known what x is. */
+static bool is_known_against_none(const Term *t) {
   const Term *x = t->args.at[0], *y = t->args.at[1];
-  return (x->kind == TERM_INDEX && y->kind == TERM_NONE) || (x->kind == TERM_NONE && y->kind == TERM_INDEX);
+  return (y->kind == TERM_NONE && x->kind != TERM_EDGE) || (x->kind == TERM_NONE && y->kind != TERM_EDGE);
 }
 
 /* A condition or choice that its parts decide. */
 static Term *decided(Arena *a, Term *t) {
   if (t->kind == TERM_IF && t->args.at[0]->kind == TERM_BOOL) return t->args.at[t->args.at[0]->truth ? 1 : 2];
   if (t->kind != TERM_OP) return t;
-  if ((t->op == OP_EQ || t->op == OP_NE) && is_index_against_none(t)) return term_bool(a, t->op == OP_NE, t->span);
+  if ((t->op == OP_EQ || t->op == OP_NE) && is_known_against_none(t)) {
+    bool same = t->args.at[0]->kind == t->args.at[1]->kind;
+    return term_bool(a, same == (t->op == OP_EQ), t->span);
+  }
   if (t->op == OP_NOT && t->args.at[0]->kind == TERM_BOOL) return term_bool(a, !t->args.at[0]->truth, t->span);
   for (uint32_t i = 0; (t->op == OP_AND || t->op == OP_OR) && i < 2; i++) {
     const Term *x = t->args.at[i];

@@ -1,36 +1,11 @@
 /* statement: the weight statements that latents stand in, as terms and as sums of monomials.
  *
- * A prior that is normalised over the support of its edge carries -log of its normaliser as a part, but where a simplex
- * makes that 0: sum_k z[k] = 1.  A statement that uses a `none` is 1 as a whole; one over edges counts where their copy
- * exists. */
+ * A prior that is normalised over the support of its edge carries -log of its normaliser as a part, in which a whole
+ * simplex is a number: sum_k z[k] = 1.  A statement that uses a `none` is 1 as a whole (a prior before it is
+ * normalised); one over edges counts where their copy exists. */
 #include "infer/latent_plan.h"
 
 /* ---- the log weight of a statement ------------------------------------------------------------------------------- */
-
-static bool mentions_copy(const Term *t, const Term *ref) {
-  if (term_equal(t, ref)) return true;
-  for (uint32_t i = 0; i < t->args.n; i++)
-    if (mentions_copy(t->args.at[i], ref)) return true;
-  return false;
-}
-
-/* sum_k z[.., k] = 1 over the whole of a vector with a dirichlet prior: categorical(z) over the whole range is
- * normalised. */
-static bool is_normalised_already(const Weight *w) {
-  const Term *t = w->params.at[0];
-  if (w->dist == DIST_LOGITS && t->kind == TERM_OP && t->op == OP_LOG)
-    t = t->args.at[0];
-  else if (w->dist != DIST_WEIGHTS)
-    return false;
-  if (t->kind != TERM_LATENT || form_of_latent(t->latent) != FORM_DIRICHLET || w->edge->where || w->edge->or_none)
-    return false;
-  uint32_t last = t->args.n - 1;
-  for (uint32_t i = 0; i < last; i++)
-    if (mentions_copy(t->args.at[i], w->edge_ref)) return false;
-  const Range *r = &w->edge->range, *whole = &latent_index(t->latent, last)->range;
-  return term_equal(t->args.at[last], w->edge_ref) && w->edge->domain == DOMAIN_RANGE &&
-         r->kind == RANGE_INTERVAL && term_equal(r->lo, whole->lo) && term_equal(r->hi, whole->hi);
-}
 
 static bool mentions_variables(const Weight *w) {
   if ((w->value && has_variable(w->value)) || (w->left && has_variable(w->left))) return true;
@@ -39,47 +14,93 @@ static bool mentions_variables(const Weight *w) {
   return false;
 }
 
-typedef struct Replace {
-  Plan *p;
-  const Edge *edge;
-  Term *by;
-} Replace;
+/* What the declaration of its edge says, about the copy that the prior is of. */
+static Term *of_copy(Plan *p, const Weight *w, Term *t) {
+  const Edge *e = w->edge;
+  IndexMap *map = NEW_ARRAY(p->arena, IndexMap, e->plates.n);
+  for (uint32_t i = 0; i < e->plates.n; i++) map[i] = (IndexMap){e->plates.at[i], w->edge_ref->args.at[i]};
+  return t ? term_substitute((Model *)p->model, t, map, e->plates.n) : NULL;
+}
 
-static Term *replace_edge(const Replace *r, Term *t) {
-  if (t->kind == TERM_EDGE && t->edge == r->edge && refers_to_own_copy(t)) return r->by;
-  if (!(t->mentions & MENTIONS_EDGE)) return t;
-  Term *u = NEW(r->p->arena, Term);
-  *u = *t;
-  u->args = (TermVec){0};
-  for (uint32_t i = 0; i < t->args.n; i++) vec_push(r->p->arena, &u->args, replace_edge(r, t->args.at[i]));
-  return term_finish(u);
+/* An index over the range of the edge. */
+static Index *any_value(Plan *p, const Weight *w) {
+  Model *m = (Model *)p->model;
+  Index *j = NEW(p->arena, Index);
+  *j = (Index){m->index_count++, w->edge->name, w->span, INDEX_REDUCE, w->edge->range};
+  j->range.lo = of_copy(p, w, j->range.lo);
+  j->range.hi = of_copy(p, w, j->range.hi);
+  j->range.row = of_copy(p, w, j->range.row);
+  return j;
+}
+
+/* t with a value in the place of the edge. */
+static Term *at_value(Plan *p, const Weight *w, Term *t, Term *value) {
+  return replace_term(p->arena, t, w->edge_ref, value);
+}
+
+static Term *is_allowed(Plan *p, const Weight *w, Term *value) {
+  return at_value(p, w, of_copy(p, w, w->edge->where), value);
+}
+
+/* The prior's weight of a value of the edge, perhaps of none, before it is normalised; NULL: not as a term. */
+static Term *weight_of_value(Plan *p, const Weight *w, Term *value) {
+  Term *t = term_to_real(p->arena, at_value(p, w, w->params.at[0], value));
+  bool is_log = t->kind == TERM_OP && t->op == OP_LOG;
+  if (w->dist == DIST_LOGITS) t = is_log ? t->args.at[0] : term_op1(p->arena, OP_EXP, t, w->span);
+  return one_where_none_is_used(p->arena, t);
+}
+
+/* Is value, at j, a component of a vector with a dirichlet prior, and the range of j the whole of it?
+ * sum_j z[.., j] = 1. */
+static bool is_share_of_whole(const Term *value, const Index *j) {
+  if (value->kind != TERM_LATENT || form_of_latent(value->latent) != FORM_DIRICHLET) return false;
+  uint32_t last = value->args.n - 1;
+  for (uint32_t i = 0; i < last; i++)
+    if (term_mentions_index(value->args.at[i], j)) return false;
+  const Term *at = value->args.at[last];
+  const Range *r = &j->range, *whole = &latent_index(value->latent, last)->range;
+  return at->kind == TERM_INDEX && at->index == j && r->kind == RANGE_INTERVAL && term_equal(r->lo, whole->lo) &&
+         term_equal(r->hi, whole->hi);
+}
+
+/* The sum of the weights of all values but none. */
+static Term *sum_of_values(Plan *p, const Weight *w) {
+  Arena *a = p->arena;
+  if (w->edge->domain == DOMAIN_BIT) {
+    Term *no = weight_of_value(p, w, term_int(a, 0, w->span)), *yes = weight_of_value(p, w, term_int(a, 1, w->span));
+    return no && yes ? term_op2(a, OP_ADD, no, yes, w->span) : NULL;
+  }
+  if (w->edge->domain != DOMAIN_RANGE) return NULL;
+  Index *j = any_value(p, w);
+  Term *at = term_index(a, j, w->span), *value = weight_of_value(p, w, at);
+  if (!value) return NULL;
+  Term *allowed = w->edge->where ? is_allowed(p, w, at) : term_bool(a, true, w->span), *zero = term_real(a, 0, w->span);
+  if (is_share_of_whole(value, j) && !term_mentions_index(allowed, j))
+    return term_if(a, allowed, term_real(a, 1, w->span), zero, w->span);
+  return term_reduce(a, REDUCE_SUM, j, term_if(a, allowed, value, zero, w->span), w->span);
 }
 
 /* log of the sum of the prior's weights over the support; NULL: not as a term. */
 static Term *log_normaliser(Plan *p, const Weight *w) {
-  Model *m = (Model *)p->model;
   Arena *a = p->arena;
-  if (w->edge->or_none || w->edge->domain != DOMAIN_RANGE) return NULL;
-  Index *j = NEW(a, Index);
-  *j = (Index){m->index_count++, w->edge->name, w->span, INDEX_REDUCE, w->edge->range};
-  Replace r = {p, w->edge, term_index(a, j, w->span)};
-  Term *value = replace_edge(&r, w->params.at[0]);
-  if (w->dist == DIST_LOGITS) value = term_op1(a, OP_EXP, value, w->span);
-  if (w->edge->where) value = term_if(a, replace_edge(&r, w->edge->where), value, term_real(a, 0, w->span), w->span);
-  return term_op1(a, OP_LOG, term_reduce(a, REDUCE_SUM, j, value, w->span), w->span);
+  Term *sum = sum_of_values(p, w);
+  if (!sum) return NULL;
+  if (w->edge->or_none) {
+    Term *none = weight_of_value(p, w, term_none(a, w->span));
+    if (!none) return NULL;
+    sum = term_op2(a, OP_ADD, none, sum, w->span);
+  }
+  return term_op1(a, OP_LOG, sum, w->span);
 }
 
 /* sum over the values j of the support, those behind the edge's own value or all, of log(1 - p(j)). */
 static Term *log_left(Plan *p, const Weight *w, bool behind) {
-  Model *m = (Model *)p->model;
   Arena *a = p->arena;
-  Index *j = NEW(a, Index);
-  *j = (Index){m->index_count++, w->edge->name, w->span, INDEX_REDUCE, w->edge->range};
+  Index *j = any_value(p, w);
   Term *at = term_index(a, j, w->span), *zero = term_real(a, 0, w->span);
-  Replace r = {p, w->edge, at};
-  Term *share = term_to_real(a, replace_edge(&r, w->params.at[0]));
+  Term *share = term_to_real(a, at_value(p, w, w->params.at[0], at));
   Term *value = term_op1(a, OP_LOG1P, term_op1(a, OP_NEG, share, w->span), w->span);
-  if (w->edge->where) value = term_if(a, replace_edge(&r, w->edge->where), value, zero, w->span);
+  if (w->edge->where) value = term_if(a, is_allowed(p, w, at), value, zero, w->span);
   if (behind) value = term_if(a, term_op2(a, OP_GT, at, w->edge_ref, w->span), value, zero, w->span);
   return term_reduce(a, REDUCE_SUM, j, value, w->span);
 }
@@ -104,30 +125,42 @@ static Term *stick_term(Plan *p, const Weight *w, Obstacle *why) {
   return term_op2(a, OP_SUB, log_p, term_op1(a, OP_LOG1P, term_op1(a, OP_NEG, unbroken, w->span), w->span), w->span);
 }
 
+/* log weight: 0 where a none is used. */
+static Term *zero_where_none_is_used(Plan *p, const Weight *w, Term *t) {
+  Term *none = uses_none(p->arena, w);
+  return none ? term_if(p->arena, none, term_real(p->arena, 0, t->span), t, t->span) : t;
+}
+
+/* The log of a prior that is normalised over the support of its edge: of its weight, less that of their sum. */
+static Term *normalised_term(Plan *p, const Weight *w, Obstacle *why) {
+  Term *t = log_term((Model *)p->model, w);
+  Term *norm = t ? log_normaliser(p, w) : NULL;
+  if (t && !norm) why->text = "a prior whose normaliser depends on a latent, at a 'none' it does not ask about";
+  return norm ? term_op2(p->arena, OP_SUB, zero_where_none_is_used(p, w, t), norm, w->span) : NULL;
+}
+
+/* A bit that may not be 1 is 0, and its prior 1. */
+static Term *of_bit(Plan *p, const Weight *w, Term *t) {
+  if (!t || w->edge->domain != DOMAIN_BIT || !w->edge->where) return t;
+  Arena *a = p->arena;
+  return term_if(a, is_allowed(p, w, term_int(a, 1, w->span)), t, term_real(a, 0, t->span), t->span);
+}
+
 /* The log weight at a point of the statement's plates; NULL, and why. */
 static Term *statement_term(Plan *p, const Weight *w, Obstacle *why) {
   Arena *a = p->arena;
-  if (w->kind == WEIGHT_PRIOR && w->edge && w->dist == DIST_STICK_BREAKING) {
-    Term *stick = stick_term(p, w, why);
-    why->span = w->span;
-    return stick;
-  }
-  bool normalised = w->kind == WEIGHT_PRIOR && w->edge && (w->dist == DIST_WEIGHTS || w->dist == DIST_LOGITS);
-  Term *t = log_term((Model *)p->model, w);
-  if (t && normalised && !is_normalised_already(w)) {
-    Term *norm = log_normaliser(p, w);
-    t = norm ? term_op2(a, OP_SUB, t, norm, w->span) : NULL;
-    if (!t) why->text = "a prior over bits, or with 'none', whose normaliser depends on a latent";
-  }
-  if (t && w->edge && w->edge->domain == DOMAIN_BIT && w->edge->where)
-    t = NULL, why->text = "the prior of a bit with 'where'";
+  bool of_edge = w->kind == WEIGHT_PRIOR && w->edge;
+  why->span = w->span;
+  if (of_edge && w->dist == DIST_STICK_BREAKING) return stick_term(p, w, why);
+  bool normalised = of_edge && (w->dist == DIST_WEIGHTS || w->dist == DIST_LOGITS);
+  Term *t = normalised ? normalised_term(p, w, why) : log_term((Model *)p->model, w);
+  if (of_edge) t = of_bit(p, w, t);
   if (!t) {
-    *why = (Obstacle){w->span, why->text ? why->text : "this use of a latent"};
+    if (!why->text) why->text = "this use of a latent";
     return NULL;
   }
   for (uint32_t i = w->axes.n; i-- > 0;) t = term_reduce(a, REDUCE_SUM, w->axes.at[i], t, t->span);
-  Term *none = uses_none(a, w);
-  return none ? term_if(a, none, term_real(a, 0, t->span), t, t->span) : t;
+  return normalised ? t : zero_where_none_is_used(p, w, t);
 }
 
 /* ---- what statements are made of --------------------------------------------------------------------------------- */
