@@ -208,17 +208,20 @@ static Context with_draw(const Context *x, Copy copy, Edge *e, Val seed, Val dra
   return y;
 }
 
-/* One draw has values for all copies of a chain, or network, that t mentions. */
+/* One draw has values for all copies of a chain, or network, that t mentions; some of them may be without weight. */
 static Context with_chain_drawn(Context *x, Copy copy, const Term *t, Val seed, Val n, Val number) {
   Context y = *x;
   Mentions m = mentions_of(x, t);
   for (uint32_t i = 0; i < m.list.n; i++) {
     const Mention *k = &m.list.at[i];
-    if (copy.c->network && network_may_share(x, &k->copy, &copy))
-      y = with_known(&y, k->copy, k->edge, network_draw(x, k->copy, seed, n, number));
-    if (copy.c->network) continue;
-    if (k->copy.c == copy.c && may_be_of_one(x, copy.c, k->copy.at, copy.at))
-      y = with_known(&y, k->copy, k->edge, chain_draw(x, k->copy, k->edge, seed, n, number));
+    bool network = copy.c->network;
+    if (network ? !network_may_share(x, &k->copy, &copy)
+                : k->copy.c != copy.c || !may_be_of_one(x, copy.c, k->copy.at, copy.at))
+      continue;
+    y = with_known(&y, k->copy, k->edge,
+                   network ? network_draw(x, k->copy, seed, n, number)
+                           : chain_draw(x, k->copy, k->edge, seed, n, number));
+    y = with_weight(&y, copy_log_sum(x, k->copy));
   }
   return y;
 }

@@ -8,6 +8,7 @@
  *              nodes of the same structure, or not (both cases of a coincidence are derived); what follows from
  *              them is not decided again: a case that contradicts them is not derived
  *   unlost     what would say that names of copies have a none in them, in the case that they have not
+ *   points     the lines whose edges have values, all copies at once (point.c)
  *   guard      the condition under which what is evaluated here matters: checks fail only where it holds
  *   used_none  not NULL: evaluation is that of a weight; becomes true where a `none` edge is used
  *
@@ -62,6 +63,13 @@ typedef struct Unlost {
   const struct Unlost *next;
 } Unlost;
 
+/* All copies of an `infer` line's edges have a value: that of their mode, or of one of its draws. */
+typedef struct Point {
+  const Infer *infer;
+  Val seed, draws, draw; /* draw: which of them; 0: the mode */
+  const struct Point *next;
+} Point;
+
 /* Every pair of copies that may coincide doubles the cases of an expectation; a kernel this long takes LLVM some
  * ten seconds. */
 enum { DERIVE_MAX_INSTRS = 1 << 16 };
@@ -111,6 +119,7 @@ typedef struct Context {
   Known *known;
   Decision *decisions;
   const Unlost *unlost;
+  const Point *points;
   Val guard;      /* 0: true */
   Val *used_none; /* see above */
   bool sizes;     /* in what sizes alone decide: reals are wide */
@@ -265,6 +274,11 @@ Val index_along(const Context *x, Copy copy, uint32_t plate);
 Context in_copy(const Context *x, Copy copy); /* the plates stand for the copy's index values, nothing else is bound */
 /* Is `value` in the edge's support? bool */
 Val in_support(Context *x, Copy copy, Edge *e, Choice value);
+
+/* ---- point.c: values of all copies at once --------------------------------------------------------------- */
+
+const Point *point_of(const Context *x, const Component *c); /* NULL: its copies have no such values */
+Choice point_value(Context *x, const Point *p, Copy copy, Edge *e); /* none where the copy has no weight */
 
 /* ---- expect.c: E and P ---------------------------------------------------------------------------------- */
 

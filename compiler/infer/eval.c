@@ -128,6 +128,12 @@ static Choice eval_edge(Context *x, const Term *t) {
   }
   places_along(x, c, copy);
   const Known *k = find_known(x, c, t->edge, copy);
+  const Point *p = k ? NULL : point_of(x, c);
+  if (p) {
+    Context some = where_some(x, none);
+    Choice v = point_value(x, p, copy_of(&some, t), t->edge);
+    return (Choice){v.v, or_none(x, none, v.none)};
+  }
   if (!k) {
     refuse_query(x, t->span, "this use of an edge is not compiled yet");
     return (Choice){build_int(B(x), 0), 0};

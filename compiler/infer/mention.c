@@ -35,14 +35,30 @@ bool args_unbound(Context *x, const Term *t) {
   return false;
 }
 
+bool names_by_binder(Context *x, const Term *t) {
+  const Range *r = t->kind == TERM_REDUCE ? &t->index->range : NULL;
+  if (r && ((r->lo && names_by_binder(x, r->lo)) || (r->hi && names_by_binder(x, r->hi)) ||
+            (r->row && names_by_binder(x, r->row))))
+    return true;
+  for (uint32_t i = 0; i < t->args.n; i++)
+    if (names_by_binder(x, t->args.at[i])) return true;
+  return t->kind == TERM_EDGE && !args_unresolved(x, t) && args_unbound(x, t);
+}
+
 Copy silent_copy(Context *x, const Term *ref) {
   Context y = with_guard(x, build_bool(B(x), false));
   return copy_of(&y, ref);
 }
 
+static bool has_point(const Context *x, const Term *ref) {
+  return x->points && point_of(x, x->d->plan->of_edge[ref->edge->id]);
+}
+
 bool unresolved(Context *x, const Term *t) {
   if (t->kind == TERM_EDGE) {
-    if (args_unresolved(x, t) || args_unbound(x, t)) return true;
+    if (args_unresolved(x, t)) return true;
+    if (has_point(x, t)) return false;
+    if (args_unbound(x, t)) return true;
     Copy copy = silent_copy(x, t);
     return !find_known(x, copy.c, t->edge, copy.at);
   }
@@ -74,6 +90,8 @@ void collect(Context *x, Mentions *m, const Term *t) {
   if (args_unresolved(x, t)) {
     m->reached = true;
     add_component(x, m, c);
+  } else if (has_point(x, t)) {
+    return;
   } else if (args_unbound(x, t)) {
     m->under_binder = true;
     add_component(x, m, c);

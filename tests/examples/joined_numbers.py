@@ -502,8 +502,59 @@ def joint_draws(precision, rng):
     yield Trial("one draw", text, inputs, dict(n=4.0, apart=np.ones(5), gap=np.zeros(5)))
 
 
+LAW = """model m(N, L, K) {{
+  data u: [N, L], w: [L, L], x: [L], y: [N]
+{4}
+  out law[a in L, b in L, d in L, e in L] = P[{0} == a and {1} == b and {2} == d and {3} == e]
+  out top = E[max(t in N) (x[c[t]] * y[t])]
+  out bent = E[sqrt(abs(sum(t in N) x[c[t]]))]
+  out odd = P[(sum(t in N) (if c[t] > 0 and c[t] < 4 then 1 else 0)) % 2 == 1]
+  out up_to[s in N] = E[exp(-abs(sum(t in 0..s + 1) (if c[t] == c[s] then y[t] else 0)))]
+}}
+"""
+LAWS = {
+    "chain": "  for t in N { edge c in L; potential exp(u[t, c]) }\n  for t in 1..N { potential exp(w[c[t - 1], c[t]]) }\n"
+             "  infer c by sample(n = 7, seed = 2)",
+    "network": "  for t in N { edge c in L; potential exp(u[t, c]) }\n  for t in 2..N { potential exp(w[c[t - 2], c[t]] * y[t]) }\n"
+               "  for t in 3..N { potential exp(w[c[t - 3], c[t]]) }\n  infer c by sample(n = 5, seed = 1)",
+    "permutation": "  edge c in permutation(N)\n  for t in N { potential exp(u[t, c[t]]) }\n  infer c by sample(n = 6, seed = 4)",
+    "tree": "  edge c in tree(N, roots = any)\n  for t in N { potential if c[t] == none then 0.3 else exp(u[t, c[t]]) }\n"
+            "  infer c by sample(n = 1, seed = 4)\n  require K > 0",
+    "apart": "  for t in N { edge c in L; potential exp(u[t, c]) }\n  infer c by sample(n = 1, seed = 3)",
+}
+
+
+@check
+def functions_of_draws(precision, rng):
+    """Under `infer .. by sample` any function of all copies is its mean over the draws, whose law is that of what they are together."""
+    for name, text in LAWS.items():
+        for n in range(3 if name == "apart" else 1):
+            inputs = dict(u=rng.standard_normal((4, 5)), w=rng.standard_normal((5, 5)), x=rng.standard_normal(5), y=rng.standard_normal(4))
+            inputs["x"][4] = 0                                        # the place of none
+            node = "(if c[{}] == none then 4 else c[{}])" if name == "tree" else "c[{}]"
+            model = LAW.format(*(node.format(k, k) for k in range(4)), text)
+            yield Drawn(f"{name} {n}", model, dict(K=1, **{k: typed(v, precision) for k, v in inputs.items()}),
+                        lambda got, inputs=inputs: functions_by_law(got, inputs["x"], inputs["y"]))
+
+
+def functions_by_law(got, x, y):
+    law, want = got["law"].astype(float), dict(top=0, bent=0, odd=0, up_to=np.zeros(4))
+    values = [c for c in product(range(5), repeat=4) if law[c]]
+    if abs(law.sum() - 1) > 1e-5:
+        raise numerics.Failure(f"the draws have {law.sum()} in all")
+    for c in values:
+        at = [x[l] for l in c]
+        want["top"] += law[c] * max(v * w for v, w in zip(at, y))
+        want["bent"] += law[c] * np.sqrt(abs(sum(at)))
+        want["odd"] += law[c] * (sum(0 < l < 4 for l in c) % 2)
+        want["up_to"] += law[c] * np.array([np.exp(-abs(sum(y[t] for t in range(s + 1) if c[t] == c[s]))) for s in range(4)])
+    for name, v in want.items():
+        if (np.abs(got[name] - v) > 1e-5).any():
+            raise numerics.Failure(f"{name} is {got[name]}, {v} by the draws {values}")
+
+
 class Drawn(Trial):
-    """A trial whose one output `s` is judged by a function of it."""
+    """A trial whose one output `s`, or all of which, are judged by a function of them."""
     def __init__(self, label, model, inputs, law):
         super().__init__(label, model, inputs, {})
         self.law = law
@@ -533,7 +584,8 @@ def judge(program, trial, precision, folder):
     path = folder / "m.attn"
     folder.mkdir()
     path.write_text(trial.model)
-    trial.law(numerics.run(program, path, trial.inputs, folder, f"--precision={precision}")["s"])
+    got = numerics.run(program, path, trial.inputs, folder, f"--precision={precision}")
+    trial.law(got["s"] if "s" in got else got)
 
 
 plain_judge, numerics.judge = numerics.judge, judge

@@ -276,6 +276,20 @@ static const char *outside(Gen *g) {
   return TEXT(g, "out o%u = %s%s\n", g->outs++, queries[q], q ? g->n == 2 ? "(c, m)" : "(c)" : "");
 }
 
+/* Of all copies of a chain, where they are inferred by mode or by draws. */
+static const char *function_of_all(Gen *g) {
+  const Made *e = some_edge(g);
+  const char *o = target(g, false), *a = copy(g, e, "s"), *x = TEXT(g, "x_%c[%s]", e->size, a);
+  const char *all = TEXT(g, "s in %s", all_steps(g));
+  switch (below(g, 5)) {
+  case 0: return TEXT(g, "%s = P[max(%s) (%s * x_n[s]) > z_0]\n", o, all, x);
+  case 1: return TEXT(g, "%s = E[sqrt(1 + abs(sum(%s) %s * x_n[s]))]\n", o, all, x);
+  case 2: return TEXT(g, "%s = P[(sum(%s) (if %s == s %% 2 then 1 else 0)) %% 2 == 1]\n", o, all, a);
+  case 3: return TEXT(g, "%s = E[tanh(min(%s) (if %s > 0 then %s else 1))]\n", o, all, x, x);
+  default: return TEXT(g, "%s = P[sum(%s) (if %s <= 1 then 1 else 0) >= 2]\n", o, all, a);
+  }
+}
+
 /* ---- the model --------------------------------------------------------------------------------------------------- */
 
 static const char *in_steps(Gen *g, const char *range, const char *body) {
@@ -382,7 +396,10 @@ const char *generate_chains(Arena *arena, uint64_t seed) {
   }
   for (uint32_t n = below(g, 3); n; n--) body = TEXT(g, "%s%s", body, outside(g));
   if (g->plate && !g->ragged && !g->list && chance(g, 25)) body = TEXT(g, "%s%s", body, two_chains(g));
-  if (chance(g, 8))
+  if (chance(g, 8)) {
     body = TEXT(g, "%sinfer %s by %s\n", body, g->n == 2 ? "c, m" : "c", chance(g, 60) ? "mode" : "sample(n = 3)");
+    const char *o = function_of_all(g);
+    body = TEXT(g, "%s%s", body, g->plate ? TEXT(g, "for b in M {\n%s}\n", o) : o);
+  }
   return TEXT(g, "model m(M, N, K, L, C) {\n%s%s}\n", declarations(g, body), body);
 }

@@ -313,6 +313,20 @@ static const char *two_copies(Gen *g) {
               relation(g, a, b));
 }
 
+/* Of all copies of an edge, where they are inferred by mode or by draws. */
+static const char *function_of_all(Gen *g) {
+  const Made *e = &g->edges[below(g, g->n)];
+  if (!e->plates[0]) return "";
+  char second = e->plates[1] ? e->plates[1][0] : 0;
+  const Over *all = OVER(over(e->plates[0][0], NULL, e->sizes[0]), over(second, NULL, e->sizes[1]));
+  const char *o = target(g, NULL), *loops = loops_of(g, all, false), *x = TEXT(g, "x_%c[%s]", e->size, own(g, e));
+  switch (below(g, 3)) {
+  case 0: return TEXT(g, "%s = P[max(%s) %s > z_0]\n", o, loops, x);
+  case 1: return TEXT(g, "%s = E[sqrt(1 + abs(sum(%s) %s))]\n", o, loops, x);
+  default: return TEXT(g, "%s = P[sum(%s) (if %s > 0 then 1 else 0) >= 2]\n", o, loops, own(g, e));
+  }
+}
+
 static const char *dimension(Gen *g, char c) { return TEXT(g, "%c", c == 'n' ? 'N' : c == 'm' ? 'M' : c); }
 
 /* Inputs are named by their dimensions; those that are used are declared. */
@@ -361,7 +375,9 @@ const char *generate_networks(Arena *arena, uint64_t seed) {
   }
   for (uint32_t n = below(g, 3); n; n--) body = TEXT(g, "%s%s", body, whole(g));
   if (chance(g, 25)) body = TEXT(g, "%s%s", body, two_copies(g));
+  bool replaced = chance(g, 8);
+  if (replaced) body = TEXT(g, "%s%s", body, function_of_all(g));
   if (g->outer) body = TEXT(g, "for b in C {\n%s}\n", body);
-  if (chance(g, 8)) body = TEXT(g, "%sinfer %s by %s\n", body, names(g), chance(g, 60) ? "mode" : "sample(n = 3)");
+  if (replaced) body = TEXT(g, "%sinfer %s by %s\n", body, names(g), chance(g, 60) ? "mode" : "sample(n = 3)");
   return TEXT(g, "model m(M, N, K, L, C) {\n%s%s}\n", declarations(g, body), body);
 }

@@ -183,6 +183,17 @@ static const char *joint_output(Gen *g, bool law, const char *i) {
   }
 }
 
+/* Of all nodes, where they are inferred by mode or by draws. */
+static const char *function_of_all(Gen *g) {
+  const char *all = TEXT(g, "n in %s", g->nodes), *choice = TEXT(g, "v_t[%s]", g->e);
+  switch (below(g, 4)) {
+  case 0: return TEXT(g, "P[max(%s) (%s * v_n[n]) > 0.2]", all, choice);
+  case 1: return TEXT(g, "E[sqrt(1 + abs(sum(%s) %s))]", all, value(g));
+  case 2: return TEXT(g, "P[(sum(%s) (if %s then 1 else 0)) %% 2 == 1]", all, condition(g));
+  default: return TEXT(g, "E[tanh(min(%s) %s)]", all, value(g));
+  }
+}
+
 static const char *outputs(Gen *g, const char *indent, bool exact, bool joint) {
   const char *text = "";
   for (uint32_t k = 0, many = 1 + below(g, 4); k < many; k++) {
@@ -241,6 +252,7 @@ static const char *domain(Gen *g) {
 }
 
 static const char *infer(Gen *g, const char *indent, bool *exact, bool *joint) {
+  const char *all = TEXT(g, "%sout all_nodes%s = %s\n", indent, g->h[0] ? "[h]" : "", function_of_all(g));
   *exact = *joint = true;
   if (g->bijection && !g->ragged && chance(g, 20)) {
     *exact = *joint = false;
@@ -248,8 +260,8 @@ static const char *infer(Gen *g, const char *indent, bool *exact, bool *joint) {
     if (chance(g, 40)) return TEXT(g, "%sinfer e by bethe(steps = %u)\n", indent, below(g, 6));
     return TEXT(g, "%sinfer e by sinkhorn(steps = %u, tau = %s)\n", indent, below(g, 6), chance(g, 50) ? "1" : "0.7");
   }
-  if (chance(g, 12)) return TEXT(g, "%sinfer e by mode\n", indent);
-  if (chance(g, 5)) return TEXT(g, "%sinfer e by sample(n = 3, seed = 2)\n", indent);
+  if (chance(g, 12)) return TEXT(g, "%sinfer e by mode\n%s", indent, all);
+  if (chance(g, 5)) return TEXT(g, "%sinfer e by sample(n = 3, seed = 2)\n%s", indent, all);
   return "";
 }
 
