@@ -340,6 +340,8 @@ void tile_carry_factors(Tile *t); /* once, when operands have their places */
 LLVMValueRef tile_common_factor(Tile *t, uint32_t k); /* of the results of acc k (TileAcc.by), f64 */
 void tile_check_factors(Tile *t); /* of a block of rows: uniform values that no pair can be computed with */
 bool tile_adds_logs(const Tile *t, uint32_t w); /* whether rows of which the mass is no number must be computed again */
+/* A maximum of log weights of which argument n is uniform and, after the check, finite. */
+bool tile_is_uniform_maximum(const Tile *t, const Instr *i, uint32_t n);
 bool tile_is_uniform_sum(const Tile *t,
                          const Instr *i); /* a sum of logs, one of them uniform and, after the check, finite */
 LLVMValueRef tile_scaled(Tile *t, Val v, LLVMValueRef x); /* an operand being packed */

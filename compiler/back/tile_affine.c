@@ -36,6 +36,11 @@ typedef enum { TERM, SUM, DIFFERENCE, MULTIPLE } Form;
 /* How a value is made of others.  MULTIPLE: of `one`, *f being changed. */
 typedef struct Parts { Form form; Val one, two; } Parts;
 
+bool tile_is_uniform_maximum(const Tile *t, const Instr *i, uint32_t n) {
+  return i->op == IR_MAX && i->type == IR_WIDE && !t->rows->dep[i->arg[n]] &&
+         ir_at(t->e->k, i->arg[n])->op != IR_CONST;
+}
+
 bool tile_is_uniform_sum(const Tile *t, const Instr *i) {
   return i->op == IR_LOGMUL && (!t->rows->dep[i->arg[0]] || !t->rows->dep[i->arg[1]]);
 }
@@ -208,15 +213,16 @@ void tile_carry_factors(Tile *t) {
       carry(&c, ir_at(t->e->k, v)->arg[0], (TileFactor){.number = argument_factor(t, v), .exact = true});
 }
 
-static void check_uniform_sums(Tile *t) {
+static void check_uniform_logs(Tile *t) {
   Emit *e = t->e;
   Carry c = {t, NEW_ARRAY(e->arena, uint32_t, e->k->instrs.n)};
   count_readers(&c);
   for (uint32_t v = 1; v < e->k->instrs.n; v++) {
     const Instr *i = ir_at(e->k, v);
-    if (!c.readers[v] || t->operand[v].from || !tile_is_uniform_sum(t, i)) continue;
-    for (int n = 0; n < 2; n++)
-      if (!t->rows->dep[i->arg[n]]) tile_odd(t, tile_infinite(e, ir_at(e->k, i->arg[n])->type, e->val[i->arg[n]]));
+    if (!c.readers[v] || t->operand[v].from) continue;
+    for (uint32_t n = 0; n < 2 && n < i->narg; n++)
+      if (tile_is_uniform_maximum(t, i, n) || (tile_is_uniform_sum(t, i) && !t->rows->dep[i->arg[n]]))
+        tile_odd(t, tile_infinite(e, ir_at(e->k, i->arg[n])->type, e->val[i->arg[n]]));
   }
 }
 
@@ -251,7 +257,7 @@ void tile_check_factors(Tile *t) {
     V by = tile_common_factor(t, k), gap = LLVMBuildFSub(e->b, by, by, "");
     tile_odd(t, LLVMBuildFCmp(e->b, LLVMRealUNO, gap, gap, ""));
   }
-  check_uniform_sums(t);
+  check_uniform_logs(t);
   tile_half_check(t);
 }
 

@@ -208,11 +208,19 @@ static bool is_nothing(const Kernel *k, Val v, int depth) {
   return false;
 }
 
-/* A log weight that is never -inf; what is the same for all pairs in a sum of logs is finite (tile_check_factors). */
+static bool never_removes(Tile *t, Val v, int depth);
+
+static bool is_finite_in_maximum(Tile *t, const Instr *max, uint32_t n, int depth) {
+  return tile_is_uniform_maximum(t, max, n) || never_removes(t, max->arg[n], depth + 1);
+}
+
+/* A log weight that is never -inf; what is the same for all pairs in a sum of logs, or a maximum, is finite
+ * (tile_check_factors), but for one that is packed. */
 static bool never_removes(Tile *t, Val v, int depth) {
   const Instr *i = ir_at(t->e->k, v);
-  if (depth > 8) return false;
-  if (i->op == IR_MAX) return never_removes(t, i->arg[0], depth + 1) || never_removes(t, i->arg[1], depth + 1);
+  if (depth > 8 || t->operand[v].from) return false;
+  for (uint32_t n = 0; i->op == IR_MAX && n < 2; n++)
+    if (is_finite_in_maximum(t, i, n, depth)) return true;
   if (!tile_is_uniform_sum(t, i)) return false;
   return is_nothing(t->e->k, i->arg[t->rows->dep[i->arg[0]] ? 0 : 1], 0);
 }
@@ -232,8 +240,8 @@ static LLVMValueRef spoil_of_maximum(Tile *t, const Instr *i, uint32_t row, uint
   Emit *e = t->e;
   const Instr *max = ir_at(e->k, i->arg[0]);
   if (i->arg[0] != i->arg[1] || max->op != IR_MAX || max->type == IR_INT || max->type == IR_BOOL) return NULL;
-  uint32_t n = never_removes(t, max->arg[0], 0) ? 0 : 1;
-  if (!never_removes(t, max->arg[n], 0)) return NULL;
+  uint32_t n = is_finite_in_maximum(t, max, 0, 0) ? 0 : 1;
+  if (t->operand[i->arg[0]].from || !is_finite_in_maximum(t, max, n, 0)) return NULL;
   LLVMValueRef a = tile_value(t, max->arg[n], row, vec), b = tile_value(t, max->arg[1 - n], row, vec),
                least = lanes_float(&t->l, -3e38);
   b = LLVMBuildSelect(e->b, LLVMBuildFCmp(e->b, LLVMRealOLT, b, least, ""), least, b, "");
