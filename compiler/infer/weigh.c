@@ -29,6 +29,32 @@ static Val negate(Context *x, Val a) { return build_1(B(x), IR_NEG, a); }
 
 static Val exclusive(Context *x, Val a, Val b) { return !a ? b : !b ? a : build_2(B(x), IR_NE, a, b); }
 
+static bool is_of_bits(const Term *t) {
+  if (t->kind == TERM_EDGE) return t->edge->domain == DOMAIN_BIT;
+  if (t->kind != TERM_OP) return false;
+  const Term *p = t->args.at[0];
+  if (t->op == OP_NEG) return is_of_bits(p);
+  if (t->op == OP_SUB) return p->kind == TERM_INT && p->integer == 1 && is_of_bits(t->args.at[1]);
+  return t->op == OP_MUL && is_of_bits(p) && is_of_bits(t->args.at[1]);
+}
+
+/* The condition that a factor of a product is a bit, or a product of bits, that is 0; 0: there is no such factor. */
+static Val has_zero_bit(Context *x, const Term *t) {
+  if (t->kind != TERM_OP) return 0;
+  const Term *p = t->args.at[0];
+  if (t->op == OP_TO_REAL && is_of_bits(p)) return build_2(B(x), IR_EQ, eval(x, p), build_int(B(x), 0));
+  if (t->op == OP_NEG || t->op == OP_TO_REAL || t->op == OP_DIV) return has_zero_bit(x, p);
+  if (t->op != OP_MUL) return 0;
+  Val a = has_zero_bit(x, p), b = has_zero_bit(x, t->args.at[1]);
+  return a && b ? build_2(B(x), IR_OR, a, b) : a ? a : b;
+}
+
+/* exp(a s) is exp(s) ^ a: 1 where the bit a is 0, also where s is infinite. */
+static Val product_in_exponent(Context *x, const Term *t) {
+  Val zero = has_zero_bit(x, t), value = eval(x, t);
+  return zero ? build_select(B(x), zero, build_float(B(x), ir_at(B(x)->k, value)->type, 0), value) : value;
+}
+
 /* The exponent of exp(t): its terms are factors of the weight. */
 static Val exponent(Context *x, const Term *t) {
   if (t->kind == TERM_OP && t->op == OP_ADD) {
@@ -37,7 +63,7 @@ static Val exponent(Context *x, const Term *t) {
   }
   if (t->kind == TERM_OP && t->op == OP_SUB) {
     Val a = exponent(x, t->args.at[0]);
-    return logmul(x, a, negate(x, eval(x, t->args.at[1])));
+    return logmul(x, a, negate(x, product_in_exponent(x, t->args.at[1])));
   }
   if (t->kind == TERM_IF) {
     Val cond = eval(x, t->args.at[0]);
@@ -47,7 +73,7 @@ static Val exponent(Context *x, const Term *t) {
     Val a = exponent(&yes, t->args.at[1]);
     return build_select(B(x), cond, a, exponent(&no, t->args.at[2]));
   }
-  return eval(x, t);
+  return product_in_exponent(x, t);
 }
 
 static Signed log_of_value(Context *x, const Term *t) {

@@ -27,8 +27,28 @@ double oracle_log_sum_exp(const double *x, uint64_t n) {
 
 /* ---- exponents ------------------------------------------------------------------------------------------ */
 
-/* The value of an exponent, times sign: a term of -inf wins over NaN and +inf beside it. */
+/* The value of an exponent, times sign: a term of -inf wins over NaN and +inf beside it, a factor that is a bit and 0
+ * over what it multiplies: exp(a s) is exp(s) ^ a. */
 static double exponent(World *w, const Term *t, int sign);
+
+static bool is_of_bits(const Term *t) {
+  if (t->kind == TERM_EDGE) return t->edge->domain == DOMAIN_BIT;
+  if (t->kind != TERM_OP) return false;
+  switch ((int)t->op) {
+  case OP_NEG: return is_of_bits(t->args.at[0]);
+  case OP_MUL: return is_of_bits(t->args.at[0]) && is_of_bits(t->args.at[1]);
+  case OP_SUB: return t->args.at[0]->kind == TERM_INT && t->args.at[0]->integer == 1 && is_of_bits(t->args.at[1]);
+  }
+  return false;
+}
+
+static bool has_zero_bit(World *w, const Term *t) {
+  if (t->kind != TERM_OP) return false;
+  const Term *first = t->args.at[0];
+  if (t->op == OP_TO_REAL && is_of_bits(first)) return world_real(w, t) == 0;
+  if (t->op == OP_NEG || t->op == OP_TO_REAL || t->op == OP_DIV) return has_zero_bit(w, first);
+  return t->op == OP_MUL && (has_zero_bit(w, first) || has_zero_bit(w, t->args.at[1]));
+}
 
 static double exponent_sum(World *w, const Term *t, int sign) {
   Index *x = t->index;
@@ -59,7 +79,8 @@ static double exponent(World *w, const Term *t, int sign) {
   if (t->type == TYPE_REAL && t->kind == TERM_IF)
     return exponent(w, t->args.at[world_bool(w, t->args.at[0]) ? 1 : 2], sign);
   if (t->type == TYPE_REAL && t->kind == TERM_REDUCE && t->reduce == REDUCE_SUM) return exponent_sum(w, t, sign);
-  return sign * world_real(w, t);
+  double value = world_real(w, t);
+  return has_zero_bit(w, t) ? 0 : sign * value;
 }
 
 /* ---- L ---------------------------------------------------------------------------------------------------- */

@@ -359,6 +359,35 @@ def saturated_bits(precision, rng):
 
 
 @check
+def masked_bits(precision, rng):
+    """Scores of -inf: exp(a s) is exp(s) ^ a, which is 1 without the edge and 0 with it."""
+    for label, weight in (("product", "a * s[i, j]"), ("scaled", "-(2 * s[i, j]) * a / -2"), ("mask", "a * (s[i, j] + w[j])"),
+                          ("power", "s[i, j] * (1 - (1 - a))"), ("two bits", "a * b * s[i, j]")):
+        text = f"""model bits(M, N, C) {{
+  data s: [M, N], v: [N, C], w: [N]
+  for i in M {{
+    for j in N {{
+      edge a in bit
+      edge b in bit
+      require b == 1
+      potential exp({weight} + 0 * w[j])
+      edge c in bit
+      prior c ~ logits(s[i, j] * c)
+      out p[i, j] = P[a == 1]
+      out q[i, j] = P[c == 1]
+    }}
+    out o[i] = E[sum(j in N) a[j] * v[j]]
+  }}
+}}
+"""
+        s, v = typed(rng.standard_normal((3, 67)), precision), typed(rng.standard_normal((67, 2)), precision)
+        s[0, ::3], s[1], s[2, 66] = -INF, -INF, NAN
+        p = 1 / (1 + np.exp(-s.astype(float)))
+        yield Trial(label, text, dict(s=s, v=v, w=typed(np.zeros(67), precision)),
+                    dict(p=p, q=p, o=p @ v.astype(float)))
+
+
+@check
 def feature_dimensions(precision, rng):
     """Contracted and carried dimensions that are no multiple of a vector; one key; no key."""
     for D in (1, 3, 64, 80, 128, 257):
