@@ -133,13 +133,22 @@ static void print_sizes(Header *h) {
   fprintf(h->to, "  attn_%s_sizes = %u\n};\n\n", h->name, at);
 }
 
+/* The kernel's name in C: attn_MODEL, which is its symbol; but a type of the interface may have that name. */
+static bool is_name_of_type(const Header *h) {
+  static const char *const TYPES[] = {"view", "status", "error", "pool", "kernel_fn", "workspace_fn"};
+  for (size_t k = 0; k < sizeof TYPES / sizeof *TYPES; k++)
+    if (!strcmp(h->name, TYPES[k])) return true;
+  return false;
+}
+
 static void print_top(Header *h, const BackNeeds *needs) {
   fprintf(h->to, "/* Model '%s', compiled by attn %s.\n *\n", h->name, ATTN_VERSION);
   fprintf(h->to, " *   attn_view in[attn_%s_inputs], out[attn_%s_outputs];\n", h->name, h->name);
   fprintf(h->to, " *   int64_t sizes[attn_%s_sizes];\n", h->name);
   fprintf(h->to, " *   size_t bytes = attn_%s_workspace(sizes, threads of the pool, or 1);\n", h->name);
-  fprintf(h->to, " *   int status = attn_%s(in, out, sizes, malloc(bytes), bytes, pool or NULL, &error or NULL);\n *\n",
-          h->name);
+  fprintf(h->to, " *   int status = attn_%s%s(in, out, sizes, malloc(bytes), bytes, pool or NULL, &error or NULL);\n",
+          h->name, is_name_of_type(h) ? "_" : "");
+  fputs(" *\n", h->to);
   fprintf(h->to, " * Shapes follow from sizes and are not checked.  The object file links with %s;\n",
           needs->runtime ? "libattn_rt.a and -lm" : needs->libm ? "-lm" : "nothing else");
   fprintf(h->to, " * the shared object has the runtime in it. */\n#ifndef ATTN_MODEL_%s_H\n#define ATTN_MODEL_%s_H\n\n",
@@ -154,11 +163,13 @@ static void print_header(Header *h, const BackNeeds *needs) {
   print_outputs(h);
   print_sizes(h);
   fputs("#ifdef __cplusplus\nextern \"C\" {\n#endif\n\n", h->to);
+  bool taken = is_name_of_type(h);
+  if (taken) fprintf(h->to, "/* The symbol is attn_%s, which is the name of a type above. */\n", h->name);
   fprintf(h->to,
-          "int attn_%s(const attn_view *in, attn_view *out, const int64_t *sizes, void *workspace, size_t "
+          "int attn_%s%s(const attn_view *in, attn_view *out, const int64_t *sizes, void *workspace, size_t "
           "workspace_bytes,\n"
-          "    attn_pool *pool, attn_error *err);\n",
-          h->name);
+          "    attn_pool *pool, attn_error *err)%s;\n",
+          h->name, taken ? "_" : "", taken ? arena_printf(h->arena, " __asm__(\"attn_%s\")", h->name) : "");
   fprintf(h->to, "size_t attn_%s_workspace(const int64_t *sizes, int threads);\n\n", h->name);
   fputs("#ifdef __cplusplus\n}\n#endif\n\n#endif\n", h->to);
 }

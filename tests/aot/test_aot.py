@@ -230,6 +230,27 @@ class Headers(Base):
         if shutil.which("c++"):
             self.compiles("c++", text + "int main() { return attn_g(0, 0, 0, 0, 0, 0, 0); }\n")
 
+    def test_models_named_like_types(self):
+        names = re.findall(r"attn_(\w+);$|\(\*attn_(\w+)\)|typedef size_t \(\*attn_(\w+)\)",
+                           (ROOT / "runtime" / "attn_kernel.h").read_text(), re.M)
+        names = {a or b or c for a, b, c in names}
+        self.assertLessEqual({"view", "status", "error", "pool", "kernel_fn", "workspace_fn"}, names)
+        for name in sorted(names):
+            self.compile(self.model(f"model {name}() {{ out o = 7 }}"), stem=name)
+            text = f"""#include "{name}.h"
+int main(void) {{
+  int64_t o = 0, sizes[1] = {{0}};
+  attn_view out[attn_{name}_outputs] = {{{{&o, {{0}}, {{0}}}}}};
+  attn_error error;
+  return attn_{name}_(NULL, out, sizes, NULL, attn_{name}_workspace(sizes, 1), (attn_pool *)NULL, &error) || o != 7;
+}}
+"""
+            self.compiles("cc", text, "-std=c99")
+            run("cc", self.dir / "t.o", self.dir / f"{name}.o", "-lm", "-o", self.dir / "t")
+            run(self.dir / "t")
+            if shutil.which("c++"):
+                self.compiles("c++", text)
+
     def test_what_it_names(self):
         self.compile(self.model(GRAPH), "--emit=header")
         text = (self.dir / "k.h").read_text()
