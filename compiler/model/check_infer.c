@@ -304,7 +304,7 @@ static void check_latent_inferred(Checker *c, const Latent *z) {
   bool has_init = z->infer->init.n == 0;
   for (uint32_t i = 0; i < z->infer->init.n; i++)
     if (z->infer->latents.at[i] == z && z->infer->init.at[i]) has_init = true;
-  if (has_init || z->prior) return;
+  if (has_init || z->has_prior_line) return;
   Diag *d =
       diag_error(c->diags, z->infer->span, "latent '%s' has neither a prior nor 'init': it has nowhere to start", name);
   diag_note(c->diags, d, z->span, "'%s' is declared here", name);

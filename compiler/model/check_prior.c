@@ -157,12 +157,14 @@ static bool can_be_latent(Checker *c, const Stmt *s, Dist d) {
   return false;
 }
 
+static Latent *latent_of(const Value *left) { return left->rank ? left->what : left->term->latent; }
+
 static void latent_prior(Checker *c, const Stmt *s, Dist d, const Value *left) {
   if (!can_be_latent(c, s, d)) return;
   Weight *w = new_weight(c, WEIGHT_PRIOR, s);
   if (!dist_params(c, s, d, left, w, s->draw.left->span)) return;
   w->left = value_over(c, left, &w->axes);
-  w->latent = left->rank ? left->what : left->term->latent;
+  w->latent = latent_of(left);
   if (w->left->kind != TERM_LATENT) return;
   if (!copy_allowed(c, w->left, s->draw.left->span)) return;
   check_prior_clash(c, w);
@@ -269,6 +271,7 @@ void check_prior(Checker *c, const Stmt *s) {
   Value *left = elab(c, s->draw.left);
   bool is_categorical = !strcmp(name_text(c, s->draw.dist.sym), "categorical");
   Dist d = DIST_WEIGHTS;
+  if (!is_poison(left) && is_latent(left)) latent_of(left)->has_prior_line = true;
   if (!is_categorical && !find_dist(c, s, &d)) return;
   if (is_poison(left)) return;
   if (is_latent(left)) {

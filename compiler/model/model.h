@@ -143,6 +143,7 @@ typedef struct Latent {
   IndexVec plates, own, axes; /* a component is named by all of them, in this order */
   Weight *prior;              /* its first prior line; NULL: flat */
   VEC(Weight *) priors;       /* all of them, of different components; a component that none names is flat */
+  bool has_prior_line;        /* of whatever kind, right or wrong */
   Infer *infer;
 } Latent;
 
