@@ -40,6 +40,11 @@ void acc_end_scalar(Emit *e, const State *s);
 /* By how much the points of a state with axes are multiplied at the end; NULL: they are divided, or are results. */
 LLVMValueRef acc_factor(Emit *e, const State *s);
 LLVMValueRef acc_result_at(Emit *e, const State *s, LLVMValueRef x, LLVMValueRef factor); /* x: a point, or a vector */
+/* Of a state with axes each point becomes what f makes of it: x, one or a vector of them, from number `at` on. */
+typedef LLVMValueRef (*PointFn)(Emit *e, const State *s, LLVMValueRef x, LLVMValueRef at, void *arg);
+void acc_each_point(Emit *e, const State *s, PointFn f, void *arg);
+/* With an x more, whose weight's fields are set: one, or a vector of sums of doubles. */
+LLVMValueRef acc_combine(Emit *e, const State *s, LLVMValueRef old, LLVMValueRef x);
 /* The maximum of w becomes log_w > old: sums are brought to the new scale. */
 void acc_grow(Emit *e, const Reduction *r, const Weight *w, LLVMValueRef old, LLVMValueRef log_w);
 /* Adds e->val of x to a state without axes, its weight's fields being those of the element. */

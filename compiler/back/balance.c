@@ -23,14 +23,21 @@ static bool is_border(const Kernel *k, Val v, const Loop *rows, bool next) {
   return false;
 }
 
+/* Where a range lo .. hi ends that is empty if it falls: hi, of max(lo, hi). */
+static Val end_of(const Kernel *k, const Loop *l) {
+  const Instr *i = ir_at(k, l->hi);
+  if (i->op != IR_MAX) return l->hi;
+  return i->arg[0] == l->lo ? i->arg[1] : i->arg[1] == l->lo ? i->arg[0] : l->hi;
+}
+
 Balance balance_of(const Kernel *k, const Loop *rows) {
   for (uint32_t n = 0; n < rows->body->code.n; n++) {
     const Instr *i = ir_at(k, rows->body->code.at[n]);
     if (i->op != IR_LOOP || i->loop->kind != LOOP_REDUCE) continue;
     const Loop *l = i->loop;
-    if (!is_border(k, l->lo, rows, false) || !is_border(k, l->hi, rows, true)) continue;
-    const Instr *first = ir_at(k, l->lo), *behind = ir_at(k, l->hi);
-    if (first->array == behind->array) return (Balance){first, behind};
+    if (!is_border(k, l->lo, rows, false) || !is_border(k, end_of(k, l), rows, true)) continue;
+    const Instr *first = ir_at(k, l->lo), *behind = ir_at(k, end_of(k, l));
+    if (first->array == behind->array) return (Balance){first, behind, l};
   }
   return (Balance){0};
 }
@@ -54,6 +61,29 @@ static V work_before(Emit *e, const Balance *b, const Loop *l, V start, V row) {
   return plus(e, elements, LLVMBuildMul(e->b, row, const_int(e, ROW_WORK), ""));
 }
 
+typedef struct Search { Emit *e; const Balance *b; const Loop *l; V start, want; } Search;
+
+/* Between what the cells low and high hold the least row that is enough, if all behind it are. */
+static V bisect(const Search *s, V low, V high, V (*enough)(const Search *s, V middle)) {
+  Emit *e = s->e;
+  LLVMBasicBlockRef head = block_new(e, "bisect"), body = block_new(e, "halve"), found = block_new(e, "found");
+  block_go(e, head);
+  V a = LLVMBuildLoad2(e->b, e->t.i64, low, ""), z = LLVMBuildLoad2(e->b, e->t.i64, high, "");
+  LLVMBuildCondBr(e->b, LLVMBuildICmp(e->b, LLVMIntSLT, a, z, ""), body, found);
+  LLVMPositionBuilderAtEnd(e->b, body);
+  V one = const_int(e, 1), middle = LLVMBuildLShr(e->b, plus(e, a, z), one, ""), there = enough(s, middle);
+  LLVMBuildStore(e->b, LLVMBuildSelect(e->b, there, a, plus(e, middle, one), ""), low);
+  LLVMBuildStore(e->b, LLVMBuildSelect(e->b, there, middle, z, ""), high);
+  LLVMBuildBr(e->b, head);
+  LLVMMoveBasicBlockAfter(found, body);
+  LLVMPositionBuilderAtEnd(e->b, found);
+  return a;
+}
+
+static V has_worked(const Search *s, V row) {
+  return LLVMBuildICmp(s->e->b, LLVMIntSGE, work_before(s->e, s->b, s->l, s->start, row), s->want, "");
+}
+
 V balance_border(Emit *e, const Balance *b, const Loop *l, V item, V items, V rows) {
   V zero = const_int(e, 0), one = const_int(e, 1), low = cell_new(e, e->t.i64, "low"),
     high = cell_new(e, e->t.i64, "high");
@@ -62,25 +92,25 @@ V balance_border(Emit *e, const Balance *b, const Loop *l, V item, V items, V ro
   V last = LLVMBuildICmp(e->b, LLVMIntSGE, item, items, "");
   LLVMBuildStore(e->b, LLVMBuildSelect(e->b, last, rows, zero, ""), low);
   V inner = LLVMBuildNot(e->b, LLVMBuildOr(e->b, none, last, ""), "");
-  LLVMBasicBlockRef done = block_when(e, inner, "border"), head = block_new(e, "bisect"), body = block_new(e, "halve"),
-                    found = block_new(e, "found");
+  LLVMBasicBlockRef done = block_when(e, inner, "border");
   V start = border_at(e, b, l, zero, false), end = border_at(e, b, l, LLVMBuildSub(e->b, rows, one, ""), true);
   V all = plus(e, LLVMBuildSub(e->b, end, start, ""), LLVMBuildMul(e->b, rows, const_int(e, ROW_WORK), ""));
   V each = LLVMBuildUDiv(e->b, all, items, ""), rest = LLVMBuildURem(e->b, all, items, "");
   V want =
       plus(e, LLVMBuildMul(e->b, each, item, ""), LLVMBuildUDiv(e->b, LLVMBuildMul(e->b, rest, item, ""), items, ""));
   LLVMBuildStore(e->b, rows, high);
-  block_go(e, head);
-  V a = LLVMBuildLoad2(e->b, e->t.i64, low, ""), z = LLVMBuildLoad2(e->b, e->t.i64, high, "");
-  LLVMBuildCondBr(e->b, LLVMBuildICmp(e->b, LLVMIntSLT, a, z, ""), body, found);
-  LLVMPositionBuilderAtEnd(e->b, body);
-  V middle = LLVMBuildLShr(e->b, plus(e, a, z), one, "");
-  V enough = LLVMBuildICmp(e->b, LLVMIntSGE, work_before(e, b, l, start, middle), want, "");
-  LLVMBuildStore(e->b, LLVMBuildSelect(e->b, enough, a, plus(e, middle, one), ""), low);
-  LLVMBuildStore(e->b, LLVMBuildSelect(e->b, enough, middle, z, ""), high);
-  LLVMBuildBr(e->b, head);
-  LLVMMoveBasicBlockAfter(found, body);
-  LLVMPositionBuilderAtEnd(e->b, found);
+  bisect(&(Search){e, b, l, start, want}, low, high, has_worked);
   block_go(e, done);
   return LLVMBuildLoad2(e->b, e->t.i64, low, "");
+}
+
+static V is_beyond(const Search *s, V row) {
+  return LLVMBuildICmp(s->e->b, LLVMIntSGT, border_at(s->e, s->b, s->l, row, true), s->want, "");
+}
+
+V balance_row(Emit *e, const Balance *b, const Loop *l, V position, V rows) {
+  V low = cell_new(e, e->t.i64, "low"), high = cell_new(e, e->t.i64, "high");
+  LLVMBuildStore(e->b, const_int(e, 0), low);
+  LLVMBuildStore(e->b, rows, high);
+  return bisect(&(Search){.e = e, .b = b, .l = l, .want = position}, low, high, is_beyond);
 }

@@ -6,6 +6,7 @@
 #include "back/beside.h"
 #include "back/gather.h"
 #include "back/line.h"
+#include "back/pieces.h"
 #include "back/tile.h"
 #include "ir/beyond.h"
 
@@ -49,10 +50,15 @@ void count_leave(Emit *e, const Count *c) {
 
 /* ---- loops -------------------------------------------------------------------------------------- */
 
+static void enter_here(Emit *e, void *loop, LLVMValueRef at) {
+  const Loop *l = loop;
+  e->val[l->index] = at;
+  e->range[l->index] = (IndexRange){l->lo, l->hi};
+}
+
 Count loop_enter(Emit *e, const Loop *l) {
   Count c = count_enter(e, e->val[l->lo], e->val[l->hi]);
-  e->val[l->index] = c.index;
-  e->range[l->index] = (IndexRange){l->lo, l->hi};
+  enter_here(e, (void *)l, c.index);
   return c;
 }
 
@@ -85,17 +91,25 @@ static void emit_element(Emit *e, Reduction *r, const Loop *l, bool seed) {
 
 static void emit_body(Emit *e, Reduction *r, const Loop *l) { emit_element(e, r, l, false); }
 
+void reduction_body(Emit *e, Reduction *r, LLVMValueRef lo, LLVMValueRef hi) {
+  const Loop *l = r->loop;
+  r->gather = gather_new(e, r);
+  if (r->gather) {
+    gather_run(e, r, lo, hi, emit_body);
+    return;
+  }
+  Count c = count_enter(e, lo, hi);
+  enter_here(e, (void *)l, c.index);
+  emit_body(e, r, l);
+  count_leave(e, &c);
+}
+
 static void reduce_scalars(Emit *e, const Loop *l) {
   if (beside_loop(e, l)) return;
   Reduction *r = reduction_begin(e, l);
   if (l->seed) emit_element(e, r, l, true);
-  r->gather = gather_new(e, r);
-  if (r->gather) gather_run(e, r, emit_body);
-  else {
-    Count c = loop_enter(e, l);
-    emit_body(e, r, l);
-    count_leave(e, &c);
-  }
+  LLVMValueRef from = pieces_add(e, r);
+  reduction_body(e, r, from, e->val[l->hi]);
   reduction_end(e, r);
 }
 
@@ -127,12 +141,6 @@ static void store_scalars(Emit *e, const Loop *l) {
   Count c = loop_enter(e, l);
   emit_code(e, l->body, NULL, false);
   count_leave(e, &c);
-}
-
-static void enter_here(Emit *e, void *loop, LLVMValueRef at) {
-  const Loop *l = loop;
-  e->val[l->index] = at;
-  e->range[l->index] = (IndexRange){l->lo, l->hi};
 }
 
 static void emit_stores(Emit *e, const Loop *l) {

@@ -25,6 +25,7 @@
  *   task.c      the functions that compute the rows of an item
  *   share.c     the function that runs tasks
  *   balance.c   rows of uneven cost
+ *   pieces.c    long rows, piece by piece
  *   interchange.c  a sequence of steps over parallel iterations, run by run
  *   workspace.c how large the workspace is, told without a kernel
  *   dispatch.c  one kernel for several processors
@@ -98,6 +99,7 @@ typedef struct Emit {
   LLVMValueRef tile_space;  /* workspace of the tiles */
   LLVMValueRef threads;     /* of the pool; 1 without one */
   LLVMValueRef split_space; /* states of spans that threads share */
+  const struct Pieces *pieces; /* of the stream in rows of the present loop; NULL: it is not cut */
   LLVMValueRef run_first, run_count; /* of the iterations of parallel loops those that are computed now; NULL: all */
   const TileRows *shared_rows; /* whose blocks are shared out among threads, and how many rows these have; NULL: none */
   LLVMValueRef block_rows, row;        /* row: the number of the one being computed */
@@ -182,6 +184,8 @@ void reduction_add(Emit *e, Reduction *r, bool seed);
 /* Runs the axis regions of an element that is not added, for their checks. */
 void reduction_pass_over(Emit *e, Reduction *r, bool seed);
 void reduction_end(Emit *e, Reduction *r);
+/* emit.c: all elements of the body from lo to hi, instead of its whole range. */
+void reduction_body(Emit *e, Reduction *r, LLVMValueRef lo, LLVMValueRef hi);
 
 /* ---- own.c -------------------------------------------------------------------------------------- */
 

@@ -95,9 +95,6 @@ static LLVMValueRef identity(const Emit *e, AccKind k, IrType t) {
 /* Points are taken POINT_LANES at a time where they are doubles, as they mostly are. */
 enum { POINT_LANES = 8 };
 
-typedef LLVMValueRef (*PointFn)(Emit *e, const State *s, LLVMValueRef x,
-                                void *arg); /* x: one element, or a vector of them */
-
 static LLVMValueRef splat(Emit *e, LLVMValueRef x, LLVMValueRef like) {
   LLVMTypeRef t = LLVMTypeOf(like);
   if (LLVMGetTypeKind(t) != LLVMVectorTypeKind) return x;
@@ -106,33 +103,32 @@ static LLVMValueRef splat(Emit *e, LLVMValueRef x, LLVMValueRef like) {
   return LLVMBuildShuffleVector(e->b, first, LLVMGetPoison(t), LLVMConstNull(index), "");
 }
 
-/* Each point of a state becomes what f makes of it. */
-static void each_point(Emit *e, const State *s, PointFn f, void *arg) {
+void acc_each_point(Emit *e, const State *s, PointFn f, void *arg) {
   const Array *a = s->acc->result_at;
   LLVMValueRef all = array_points(e, a), lanes = const_int(e, POINT_LANES), vectors = const_int(e, 0);
   if (a->elem == STORE_WIDE && s->type == IR_WIDE) {
     vectors = LLVMBuildSDiv(e->b, all, lanes, "");
     LLVMTypeRef v = LLVMVectorType(e->t.f64, POINT_LANES);
     Count c = count_enter(e, const_int(e, 0), vectors);
-    LLVMValueRef address = array_at(e, a, LLVMBuildMul(e->b, c.index, lanes, ""));
+    LLVMValueRef at = LLVMBuildMul(e->b, c.index, lanes, ""), address = array_at(e, a, at);
     LLVMValueRef x = LLVMBuildLoad2(e->b, v, address, "");
     LLVMSetAlignment(x, sizeof(double));
-    LLVMSetAlignment(LLVMBuildStore(e->b, f(e, s, x, arg), address), sizeof(double));
+    LLVMSetAlignment(LLVMBuildStore(e->b, f(e, s, x, at, arg), address), sizeof(double));
     count_leave(e, &c);
   }
   Count c = count_enter(e, LLVMBuildMul(e->b, vectors, lanes, ""), all);
   LLVMValueRef address = array_at(e, a, c.index), old = op_convert(e, array_get(e, a, address), a->type, s->type);
-  array_put(e, a, address, f(e, s, old, arg), s->type);
+  array_put(e, a, address, f(e, s, old, c.index, arg), s->type);
   count_leave(e, &c);
 }
 
-static LLVMValueRef none_at(Emit *e, const State *s, LLVMValueRef x, void *arg) {
-  (void)arg;
+static LLVMValueRef none_at(Emit *e, const State *s, LLVMValueRef x, LLVMValueRef at, void *arg) {
+  (void)at, (void)arg;
   return splat(e, identity(e, s->acc->kind, s->type), x);
 }
 
 static void state_begin(Emit *e, const State *s) {
-  if (s->acc->naxis) each_point(e, s, none_at, NULL);
+  if (s->acc->naxis) acc_each_point(e, s, none_at, NULL);
   else put(e, s->cell, identity(e, s->acc->kind, s->type));
 }
 
@@ -176,14 +172,14 @@ static LLVMValueRef shift_of(Emit *e, LLVMValueRef old, LLVMValueRef log_w, IrTy
   return LLVMBuildSelect(e->b, first, wide(e, 0), LLVMBuildFSub(e->b, from, to, ""), "");
 }
 
-static LLVMValueRef scaled_at(Emit *e, const State *s, LLVMValueRef x, void *scale) {
-  (void)s;
+static LLVMValueRef scaled_at(Emit *e, const State *s, LLVMValueRef x, LLVMValueRef at, void *scale) {
+  (void)s, (void)at;
   return LLVMBuildFMul(e->b, x, splat(e, scale, x), "");
 }
 
 static void rescale(Emit *e, const State *s, LLVMValueRef shift, LLVMValueRef scale) {
   if (s->acc->naxis) {
-    each_point(e, s, scaled_at, scale);
+    acc_each_point(e, s, scaled_at, scale);
     return;
   }
   LLVMValueRef t = get_wide(e, s->cell);
@@ -270,8 +266,7 @@ static LLVMValueRef choose_argument(Emit *e, const Weight *w, LLVMValueRef old, 
   return LLVMBuildSelect(e->b, w->above, x, tied, "");
 }
 
-/* x: one, or a vector of sums of doubles. */
-static LLVMValueRef combine(Emit *e, const State *s, LLVMValueRef old, LLVMValueRef x) {
+LLVMValueRef acc_combine(Emit *e, const State *s, LLVMValueRef old, LLVMValueRef x) {
   switch (s->acc->kind) {
     case ACC_SUM: return sum_of(e, s->type, old, x);
     case ACC_PROD: return s->type == IR_INT ? LLVMBuildMul(e->b, old, x, "") : LLVMBuildFMul(e->b, old, x, "");
@@ -301,7 +296,7 @@ static LLVMBasicBlockRef when_alive(Emit *e, const Weight *w) {
 void acc_add_scalar(Emit *e, const State *s, bool seed) {
   LLVMBasicBlockRef done = when_alive(e, s->weight);
   LLVMValueRef old = get(e, type_of(e, s->type), s->cell);
-  put(e, s->cell, combine(e, s, old, x_of(e, s, seed)));
+  put(e, s->cell, acc_combine(e, s, old, x_of(e, s, seed)));
   if (done) block_go(e, done);
 }
 
@@ -321,7 +316,7 @@ static void add_point(Emit *e, const State *s, bool seed) {
   LLVMBasicBlockRef done = when_alive(e, s->weight);
   LLVMValueRef address = point_address(e, s->acc, contribution(s->acc, seed));
   LLVMValueRef old = op_convert(e, array_get(e, array, address), array->type, s->type);
-  array_put(e, array, address, combine(e, s, old, x_of(e, s, seed)), s->type);
+  array_put(e, array, address, acc_combine(e, s, old, x_of(e, s, seed)), s->type);
   if (done) block_go(e, done);
 }
 
@@ -353,7 +348,7 @@ static void add_points(Beside *b, LLVMValueRef point, void *arg) {
     LLVMValueRef address = array_at(e, s->acc->result_at, at), x = beside_get(b, c->x);
     LLVMValueRef old = beside_line_get(b, beside_type(b, IR_WIDE), address, sizeof(double));
     x = beside_convert(b, x, ir_at(e->k, c->x)->type, IR_WIDE);
-    beside_line_put(b, combine(e, s, old, x), address, sizeof(double));
+    beside_line_put(b, acc_combine(e, s, old, x), address, sizeof(double));
     if (done) block_go(e, done);
   }
 }
@@ -489,7 +484,8 @@ LLVMValueRef acc_result_at(Emit *e, const State *s, LLVMValueRef t, LLVMValueRef
   return LLVMBuildSelect(e->b, get(e, e->t.i1, w->bad), splat(e, wide(e, NAN), t), v, "");
 }
 
-static LLVMValueRef result_at(Emit *e, const State *s, LLVMValueRef t, void *one) {
+static LLVMValueRef result_at(Emit *e, const State *s, LLVMValueRef t, LLVMValueRef at, void *one) {
+  (void)at;
   return acc_result_at(e, s, t, one);
 }
 
@@ -506,7 +502,7 @@ LLVMValueRef acc_factor(Emit *e, const State *s) {
 }
 
 static void end_axes(Emit *e, const State *s) {
-  if (s->weight) each_point(e, s, result_at, acc_factor(e, s));
+  if (s->weight) acc_each_point(e, s, result_at, acc_factor(e, s));
 }
 
 void reduction_end(Emit *e, Reduction *r) {

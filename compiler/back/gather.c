@@ -272,9 +272,9 @@ static void add_block(Emit *e, const Reduction *r, const V *tops) {
   block_go(e, done);
 }
 
-void gather_run(Emit *e, Reduction *r, void (*element)(Emit *e, Reduction *r, const Loop *l)) {
+void gather_run(Emit *e, Reduction *r, V lo, V hi, void (*element)(Emit *e, Reduction *r, const Loop *l)) {
   const Loop *l = r->loop;
-  V lo = e->val[l->lo], hi = e->val[l->hi], *tops = gather_tops(e, r);
+  V *tops = gather_tops(e, r);
   gather_fetch_results(e, l);
   V extent = plus(e, LLVMBuildSub(e->b, hi, lo, ""), const_int(e, BLOCK - 1));
   V blocks = LLVMBuildSelect(e->b, LLVMBuildICmp(e->b, LLVMIntSLT, lo, hi, ""),

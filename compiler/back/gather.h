@@ -9,8 +9,9 @@ typedef struct Gather Gather;
 
 /* NULL: elements are added one by one. */
 Gather *gather_new(Emit *e, Reduction *r);
-/* All elements of the body; element(e, r, l) emits one, which comes to reduction_add at most once. */
-void gather_run(Emit *e, Reduction *r, void (*element)(Emit *e, Reduction *r, const Loop *l));
+/* The elements lo .. hi of the body; element(e, r, l) emits one, which comes to reduction_add at most once. */
+void gather_run(Emit *e, Reduction *r, LLVMValueRef lo, LLVMValueRef hi,
+                void (*element)(Emit *e, Reduction *r, const Loop *l));
 /* The element whose instructions were emitted joins the block. */
 void gather_append(Emit *e, Reduction *r);
 

@@ -175,12 +175,12 @@ LLVMValueRef nest_item_rows(Emit *e, const Nest *nest, LLVMValueRef rows) {
   return op_extreme(e, IR_INT, true, each, worth);
 }
 
-static bool follows_from_sizes(const Kernel *k, const Nest *nest) {
+bool nest_follows_from_sizes(const Kernel *k, const Nest *nest) {
   for (uint32_t n = 0; n < nest->n; n++)
     if (!ir_follows_from_sizes(k, nest->loop[n]->lo) || !ir_follows_from_sizes(k, nest->loop[n]->hi)) return false;
   return true;
 }
 
 bool nest_has_spans(const Emit *e, const Nest *nest) {
-  return nest->tiled && tile_has_spans(e->k, nest->tiled) && follows_from_sizes(e->k, nest);
+  return nest->tiled && tile_has_spans(e->k, nest->tiled) && nest_follows_from_sizes(e->k, nest);
 }

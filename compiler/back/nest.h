@@ -15,6 +15,8 @@ bool nest_is_grouped(const Nest *nest);
 /* Whether its columns may be shared out by spans: rows and spans are known before. */
 bool nest_has_spans(const Emit *e, const Nest *nest);
 
+bool nest_follows_from_sizes(const Kernel *k, const Nest *nest); /* how many rows there are */
+
 /* Sets e->shared_rows, e->block_rows and e->group, which the numbers below depend on. */
 void nest_share_blocks(Emit *e, const Nest *nest);
 LLVMValueRef nest_rows(Emit *e, const Nest *nest);              /* of all loops */

@@ -15,6 +15,7 @@
  *
  * share.c runs the items. */
 #include "back/balance.h"
+#include "back/pieces.h"
 #include "back/task.h"
 #include "back/tile.h"
 #include "ir/build.h"
@@ -89,8 +90,11 @@ static LLVMValueRef is_split(Emit *e, const Nest *nest, LLVMValueRef rows) {
 
 static LLVMValueRef split_bytes_of(Emit *e, const Loop *l) {
   Nest nest = nest_of(e, l);
-  if (!nest_has_spans(e, &nest)) return const_int(e, 0);
+  Pieces pieces;
+  bool cut = pieces_of(e, &nest, &pieces);
+  if (!cut && !nest_has_spans(e, &nest)) return const_int(e, 0);
   for (uint32_t n = 0; n < nest.n; n++) layout_size(e, nest.loop[n]->lo), layout_size(e, nest.loop[n]->hi);
+  if (cut) return pieces_bytes(e, &pieces);
   nest_share_blocks(e, &nest);
   LLVMValueRef rows = nest_rows(e, &nest), states = layout_multiply(e, rows, tile_spans(e, nest.tiled));
   LLVMValueRef bytes = layout_multiply(e, states, tile_state_bytes(e, nest.tiled));
@@ -108,7 +112,7 @@ static LLVMValueRef split_bytes_in(Emit *e, const Region *r) {
   return most;
 }
 
-LLVMValueRef parallel_split_bytes(Emit *e) { return e->plan ? split_bytes_in(e, e->k->top) : const_int(e, 0); }
+LLVMValueRef parallel_split_bytes(Emit *e) { return split_bytes_in(e, e->k->top); }
 
 static void share(Emit *e, LLVMValueRef context, LLVMValueRef rows_function, LLVMValueRef count) {
   store_field(e, rows_function, context, offsetof(Context, rows));
@@ -120,6 +124,15 @@ static void share_spans(Emit *e, const Nest *nest, const Captured *list, LLVMVal
   LLVMValueRef rows = nest_rows(e, nest);
   share(e, context, task_rows(e, nest, list, ROWS_SPANS, f), LLVMBuildMul(e->b, rows, tile_spans(e, nest->tiled), ""));
   share(e, context, task_rows(e, nest, list, ROWS_MERGE, f), rows);
+}
+
+static void share_pieces(Emit *e, const Nest *nest, const Captured *list, LLVMValueRef context) {
+  RowsFunctions none = {{NULL}};
+  LLVMValueRef count = pieces_count(e, e->pieces);
+  LLVMBasicBlockRef done = block_when(e, LLVMBuildICmp(e->b, LLVMIntSGT, count, const_int(e, 0), ""), "pieces");
+  share(e, context, task_rows(e, nest, list, ROWS_PIECES, &none), count);
+  e->tasks++;
+  block_go(e, done);
 }
 
 static void emit_shared(Emit *e, const Loop *l) {
@@ -153,7 +166,11 @@ static void emit_shared(Emit *e, const Loop *l) {
     store_field(e, rows_of(e, &nest, e->run_first), context, offsetof(Context, first));
     store_field(e, rows, context, offsetof(Context, rows_here));
   }
+  Pieces pieces;
+  e->pieces = pieces_of(e, &nest, &pieces) ? &pieces : NULL;
+  if (e->pieces) share_pieces(e, &nest, &list, context);
   share(e, context, task_rows(e, &nest, &list, ROWS_ALL, &f), nest_parts(e, rows, nest_item_rows(e, &nest, rows)));
+  e->pieces = NULL;
   if (done) block_go(e, done);
   e->tasks++;
 }

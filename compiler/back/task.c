@@ -10,6 +10,7 @@
 
 #include "back/balance.h"
 #include "back/gather.h"
+#include "back/pieces.h"
 #include "back/tile.h"
 #include "base/ice.h"
 
@@ -232,6 +233,7 @@ static void emit_part(Emit *e, const Nest *nest, RowsPart part, const RowsFuncti
     case ROWS_FINISH: tile_finish(e, nest->tiled, enter_row(e, nest, item), state); return;
     case ROWS_SPANS: emit_shared_span(e, nest, f); return;
     case ROWS_MERGE: merge_shared_spans(e, nest, f); return;
+    case ROWS_PIECES: pieces_compute(e, e->pieces, item, enter_last, (void *)nest); return;
     case ROWS_PARTS: break;
   }
   ICE("part %d of a loop over rows", (int)part);
@@ -245,7 +247,7 @@ static bool is_brief(RowsPart part, const RowsFunctions *f) {
 
 LLVMValueRef task_rows(Emit *e, const Nest *nest, const Captured *list, RowsPart part, const RowsFunctions *f) {
   static const char *const name[ROWS_PARTS] = {"rows", "odd",  "column", "begin", "pack",
-                                               "span", "join", "finish", "spans", "merge"};
+                                               "span", "join", "finish", "spans", "merge", "pieces"};
   Emit outer = *e;
   LLVMBasicBlockRef at = LLVMGetInsertBlock(e->b), cells = LLVMGetInsertBlock(e->cells);
   e->val = NEW_ARRAY(e->arena, LLVMValueRef, e->k->instrs.n);

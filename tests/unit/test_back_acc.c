@@ -5,12 +5,12 @@
 
 #include "back_kernel.h"
 
-enum { MOST = 4096, KINDS = 12, DIM = 3 };
+enum { PIECE = 4096, MOST = 3 * PIECE + 1, KINDS = 12, DIM = 3 };
 
-/* Elements, and one more, the seed, at place n. */
+/* Elements, and one more, the seed, at place n.  listed: they are a row of a list, which is cut into pieces. */
 typedef struct Data {
   int64_t n;
-  bool seeded, seed_on, masked;
+  bool seeded, seed_on, masked, listed;
   double log_w[MOST + 1], x[MOST + 1];
   int64_t id[MOST + 1];
   uint8_t on[MOST + 1];
@@ -118,7 +118,11 @@ static void build(Rig *r, const Data *d) {
   for (int n = 0; n < SCALARS; n++)
     out[n] = rig_out(r, type_at(n) == IR_WIDE ? STORE_WIDE : type_at(n) == IR_INT ? STORE_INT : STORE_BOOL, one, 1);
   for (int n = 0; n < VECTORS; n++) vout[n] = rig_out(r, vectors[n] == ACC_ARGMAX ? STORE_INT : STORE_WIDE, three, DIM);
-  Loop *l = build_open(b, LOOP_REDUCE, zero, dim);
+  Array *border = d->listed ? rig_in(r, STORE_INT, build_int(b, 2), 2, (int64_t[]){0, d->n}) : NULL;
+  Loop *row = d->listed ? build_open(b, LOOP_PAR, zero, one) : NULL;
+  Val at = row ? row->index : zero, next = build_2(b, IR_ADD, at, one);
+  Val from = row ? build_load(b, border, &at) : zero, to = row ? build_load(b, border, &next) : dim;
+  Loop *l = build_open(b, LOOP_REDUCE, from, to);
   Made body = element(r, in, l->index), seed = {0};
   Contribution vbody[VECTORS], vseed[VECTORS] = {0};
   for (int n = 0; n < VECTORS; n++) vbody[n] = vector(r, l, &body, vectors[n]);
@@ -143,10 +147,11 @@ static void build(Rig *r, const Data *d) {
     vacc[n]->seed = vseed[n];
   }
   build_close(b, l);
-  for (int n = 0; n < SCALARS; n++) build_store(b, out[n], acc[n]->result, &zero);
+  for (int n = 0; n < SCALARS; n++) build_store(b, out[n], acc[n]->result, &at);
   Loop *c = build_open(b, LOOP_PAR, zero, three);
   for (int n = 0; n < VECTORS; n++) build_store(b, vout[n], build_load(b, vacc[n]->result_at, &c->index), &c->index);
   build_close(b, c);
+  if (row) build_close(b, row);
 }
 
 static double wide_at(const Rig *r, int out, int at) { return ((double *)r->out[out].data)[at]; }
@@ -291,7 +296,37 @@ Test(back_acc, order) {
 
 /* Errors of the rescaling do not add up when the maximum grows a little at each of many steps. */
 Test(back_acc, slow_growth) {
-  Data *d = random_data(MOST, 23, 1);
-  for (int i = 0; i <= MOST; i++) d->log_w[i] = i * 0x1p-12;
+  Data *d = random_data(4096, 23, 1);
+  for (int i = 0; i <= 4096; i++) d->log_w[i] = i * 0x1p-12;
   check_both(d, "slow");
+}
+
+/* Rows of a list, of about two pieces and more, in every order of their maxima; pieces without weight, or with a bad one. */
+static Data *listed(int64_t n, uint64_t seed, double spread) {
+  Data *d = random_data(n, seed, spread);
+  for (int64_t i = 0; i <= n; i++) d->x[i] = i % 1024 == 5 ? d->x[i] : 1 + (d->x[i] - 0.5) * 0x1p-12; /* a product */
+  d->listed = true;
+  return d;
+}
+
+Test(back_acc, pieces, .timeout = 300) {
+  static const int64_t sizes[] = {0, 1, PIECE, 2 * PIECE - 1, 2 * PIECE, 2 * PIECE + 1, 3 * PIECE, MOST};
+  for (int n = 0; n < 8; n++) check_both(listed(sizes[n], 31, 20), "pieces");
+  for (int kind = 0; kind < 8; kind++) {
+    Data *d = listed(MOST, 37, 5), *masked = listed(2 * PIECE + 99, 41, 10);
+    for (int64_t i = 0; i <= d->n; i++) {
+      int64_t piece = i / PIECE;
+      double far = kind < 2 ? 40 * (double)piece : kind < 4 ? -40 * (double)piece : 0;
+      d->log_w[i] = kind < 4 ? d->log_w[i] + far : kind == 4 ? 0 : kind == 5 && piece == 0 ? -INFINITY : d->log_w[i];
+      if (kind == 4) d->id[i] = i == PIECE + 5 ? 0 : i + 1;
+    }
+    if (kind == 6) d->log_w[PIECE + 7] = NAN;
+    if (kind == 7) d->log_w[3] = -3e38, d->log_w[2 * PIECE] = 3e38;
+    masked->masked = kind & 1;
+    masked->seeded = true;
+    masked->on[masked->n] = (kind & 2) != 0;
+    masked->seed_on = masked->on[masked->n];
+    check_both(d, "pieces apart");
+    check_both(masked, "pieces, masked and seeded");
+  }
 }
