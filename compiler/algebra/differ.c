@@ -3,7 +3,7 @@
  * Walked from the root down with the derivative of the whole by the part (reverse accumulation): a reference z[a] met
  * under sums over i with the derivative c contributes the monomial  sum_i c z[a], whose statistic for a component z[t]
  * is sum_i c 1(a = t).  Where a function has a kink the side is that of the value: relu' (0) = 0, |x|' = sign x; the
- * larger of two equals is the second. */
+ * larger of two equals is the second.  A log is followed into its argument: a part of a sum by its share, of logs. */
 #include "algebra/algebra.h"
 
 typedef struct Walk {
@@ -40,7 +40,6 @@ static Term *slope(const Walk *w, Term *t) {
   switch ((int)t->op) {
   case OP_NEG: return num(w, -1, t);
   case OP_EXP: return t;
-  case OP_LOG: return over(w, one, x);
   case OP_LOG1P: return over(w, one, op2(w, OP_ADD, one, x));
   case OP_EXPM1: return op1(w, OP_EXP, x);
   case OP_SQRT: return over(w, num(w, 0.5, t), t);
@@ -84,12 +83,21 @@ static Term *others_of(const Walk *w, Term *t, Index *index) {
   return term_reduce(w->m->arena, REDUCE_PROD, i, where(w, same, num(w, 1, t), body), t->span);
 }
 
-static bool walk_reduce(Walk *w, Term *t, Term *by, const At *at) {
+static bool range_moves(const Term *t) {
   const Range *r = &t->index->range;
-  if ((r->lo && has_variable(r->lo)) || (r->hi && has_variable(r->hi)) || (r->row && has_variable(r->row)))
-    return fail(w, t, "a range that depends on a latent");
+  return (r->lo && has_variable(r->lo)) || (r->hi && has_variable(r->hi)) || (r->row && has_variable(r->row));
+}
+
+/* The same place, to stand in one more sum. */
+static At within(const Walk *w, const At *at) {
   At inner = {.cond = at->cond};
   for (uint32_t i = 0; i < at->sums.n; i++) vec_push(w->m->arena, &inner.sums, at->sums.at[i]);
+  return inner;
+}
+
+static bool walk_reduce(Walk *w, Term *t, Term *by, const At *at) {
+  if (range_moves(t)) return fail(w, t, "a range that depends on a latent");
+  At inner = within(w, at);
   Index *index;
   Term *body = open_reduce(w->m, t, &index);
   vec_push(w->m->arena, &inner.sums, index);
@@ -107,6 +115,60 @@ static bool walk_if(Walk *w, Term *t, Term *by, const At *at) {
   no.cond = make_and(w->m->arena, at->cond, op1(w, OP_NOT, cond));
   return walk(w, t->args.at[1], by, &yes) && walk(w, t->args.at[2], by, &no);
 }
+
+/* ---- in log space -------------------------------------------------------------------------------------------- */
+
+/* log of what is not negative, without the exp that a log would undo. */
+static Term *log_of(const Walk *w, Term *t) {
+  Term *x = t->args.n ? t->args.at[0] : NULL, *y = t->args.n > 1 ? t->args.at[1] : NULL;
+  if (t->kind == TERM_IF) return where(w, x, log_of(w, y), log_of(w, t->args.at[2]));
+  if (t->kind != TERM_OP) return op1(w, OP_LOG, t);
+  if (t->op == OP_EXP) return x;
+  if (t->op == OP_MUL && x->nonnegative && y->nonnegative) return op2(w, OP_ADD, log_of(w, x), log_of(w, y));
+  if (t->op == OP_DIV && x->nonnegative && y->nonnegative) return op2(w, OP_SUB, log_of(w, x), log_of(w, y));
+  return op1(w, OP_LOG, t);
+}
+
+/* part / whole; both may be more than a number holds. */
+static Term *share(const Walk *w, Term *part, Term *whole) {
+  return op1(w, OP_EXP, op2(w, OP_SUB, log_of(w, part), op1(w, OP_LOG, whole)));
+}
+
+static bool walk_log(Walk *w, Term *t, Term *by, const At *at);
+
+static bool walk_log_of_op(Walk *w, Term *t, Term *by, const At *at) {
+  Term *x = t->args.at[0], *y = t->args.n > 1 ? t->args.at[1] : NULL;
+  switch ((int)t->op) {
+  case OP_EXP: return walk(w, x, by, at);
+  case OP_MUL: return walk_log(w, x, by, at) && walk_log(w, y, by, at);
+  case OP_DIV: return walk_log(w, x, by, at) && walk_log(w, y, op1(w, OP_NEG, by), at);
+  case OP_ADD:
+    if (!x->nonnegative || !y->nonnegative) break;
+    return walk_log(w, x, times(w, by, share(w, x, t)), at) && walk_log(w, y, times(w, by, share(w, y, t)), at);
+  }
+  return walk(w, t, over(w, by, t), at);
+}
+
+/* by d log t: of a sum, the parts' by their shares. */
+static bool walk_log(Walk *w, Term *t, Term *by, const At *at) {
+  if (!has_variable(t)) return true;
+  if (t->kind == TERM_OP) return walk_log_of_op(w, t, by, at);
+  if (t->kind == TERM_IF) {
+    At yes = *at, no = *at;
+    yes.cond = make_and(w->m->arena, at->cond, t->args.at[0]);
+    no.cond = make_and(w->m->arena, at->cond, op1(w, OP_NOT, t->args.at[0]));
+    return walk_log(w, t->args.at[1], by, &yes) && walk_log(w, t->args.at[2], by, &no);
+  }
+  if (t->kind != TERM_REDUCE || t->reduce != REDUCE_SUM || !t->args.at[0]->nonnegative || range_moves(t))
+    return walk(w, t, over(w, by, t), at);
+  At inner = within(w, at);
+  Index *index;
+  Term *body = open_reduce(w->m, t, &index);
+  vec_push(w->m->arena, &inner.sums, index);
+  return walk_log(w, body, times(w, by, share(w, body, t)), &inner);
+}
+
+/* ---- operators -------------------------------------------------------------------------------------------------- */
 
 /* x ^ y */
 static bool walk_power(Walk *w, Term *t, Term *by, const At *at) {
@@ -129,6 +191,7 @@ static bool walk_op(Walk *w, Term *t, Term *by, const At *at) {
   case OP_MUL: return walk(w, x, times(w, by, y), at) && walk(w, y, times(w, by, x), at);
   case OP_DIV: return walk(w, x, over(w, by, y), at) && walk(w, y, op1(w, OP_NEG, times(w, by, over(w, t, y))), at);
   case OP_POW: return walk_power(w, t, by, at);
+  case OP_LOG: return walk_log(w, x, by, at);
   case OP_MAX:
   case OP_MIN: {
     At first = *at, second = *at;

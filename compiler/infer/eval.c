@@ -73,12 +73,33 @@ static Val eval_logic(Context *x, const Term *t) {
   return build_2(B(x), plain_op(t->op), left, eval(&y, t->args.at[1]));
 }
 
+static bool has_exp(const Term *t) {
+  if (t->kind == TERM_IF) return has_exp(t->args.at[1]) || has_exp(t->args.at[2]);
+  if (t->kind == TERM_REDUCE) return has_exp(t->args.at[0]);
+  if (t->kind != TERM_OP) return false;
+  if (t->op == OP_EXP) return true;
+  bool goes_on = t->op == OP_ADD || t->op == OP_MUL || t->op == OP_DIV;
+  return goes_on && (has_exp(t->args.at[0]) || has_exp(t->args.at[1]));
+}
+
+/* Of a sum of exponentials, which may be more than a number holds. */
+static bool is_log_of_sum(const Term *t) {
+  if (t->op != OP_LOG || !t->args.at[0]->nonnegative || may_count_none(t)) return false;
+  const Term *sum = t->args.at[0];
+  bool is_sum = (sum->kind == TERM_OP && sum->op == OP_ADD) || (sum->kind == TERM_REDUCE && sum->reduce == REDUCE_SUM);
+  return is_sum && has_exp(sum);
+}
+
 static Choice eval_op_in(Context *x, const Term *t) {
   if (t->op == OP_EQ || t->op == OP_NE) return (Choice){eval_equality(x, t), 0};
   if (t->op == OP_AND || t->op == OP_OR) return (Choice){eval_logic(x, t), 0};
   if (t->op == OP_ADD && t->type == TYPE_REAL) {
     Val v = eval_elu_plus_one(x, t);
     if (v) return (Choice){v, 0};
+  }
+  if (is_log_of_sum(t)) {
+    Val sum = log_weight(x, t->args.at[0]);
+    return (Choice){build_convert(B(x), sum, x->sizes ? IR_WIDE : IR_REAL), 0};
   }
   Val *v = NEW_ARRAY(x->d->arena, Val, t->args.n), none = eval_choices(x, &t->args, v);
   Context y = where_some(x, none);

@@ -388,6 +388,50 @@ def masked_bits(precision, rng):
 
 
 @check
+def latents_in_large_sums(precision, rng):
+    """Slopes of normalisers and of other sums of exponentials that are more than a number holds: shares are of logs."""
+    n, k, rate, b0 = 6, 4, 1e-4, 3.0
+    u, s = (typed(rng.standard_normal((n, k)) * size, precision) for size in (300, 1))
+
+    def normaliser(b):                             # log weight and its slope, of every value
+        a = b * u.astype(float)
+        lse = np.logaddexp.reduce(a, axis=1, keepdims=True)
+        return a - lse, u - (np.exp(a - lse) * u).sum(1, keepdims=True)
+
+    def two(b):
+        x, y = np.tanh(b) * u.astype(float), b * u.astype(float) / 2
+        both = np.logaddexp(x, y)
+        share = np.exp(x - both)
+        return both - np.log(k), share * u * (1 - np.tanh(b) ** 2) + (1 - share) * u / 2
+
+    for label, weight, law in (("normaliser", "prior phi ~ logits(b * u[i, phi])", normaliser),
+                               ("sum", "potential exp(u[i, phi] * tanh(b)) + exp(b * u[i, phi] / 2)", two)):
+        text = f"""model far(N, K) {{
+  data u: [N, K], s: [N, K]
+  latent b: real
+  prior b ~ normal(0, 1)
+  for i in N {{
+    edge phi in K
+    {weight}
+    potential exp(s[i, phi])
+  }}
+  infer b by collapsed(steps = 2, init = {b0}, rate = {rate})
+  out o = b
+  out f[i in 3] = elbo(i)
+}}
+"""
+        b, f = b0, []
+        for step in range(3):
+            log_w, slope = law(b)
+            joint = log_w + s.astype(float)
+            row = np.logaddexp.reduce(joint, axis=1, keepdims=True)
+            f.append(row.sum() - b * b / 2 - np.log(2 * np.pi) / 2)
+            if step < 2:
+                b += rate * ((np.exp(joint - row) * slope).sum() - b)
+        yield Trial(label, text, dict(u=u, s=s), dict(o=np.array(b), f=np.array(f)), log_w=900)
+
+
+@check
 def feature_dimensions(precision, rng):
     """Contracted and carried dimensions that are no multiple of a vector; one key; no key."""
     for D in (1, 3, 64, 80, 128, 257):
