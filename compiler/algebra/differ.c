@@ -134,18 +134,32 @@ static Term *share(const Walk *w, Term *part, Term *whole) {
   return op1(w, OP_EXP, op2(w, OP_SUB, log_of(w, part), op1(w, OP_LOG, whole)));
 }
 
+/* A sum of products of exponentials and of what is no variable: nowhere 0, so that its log has a slope. */
+static bool is_exponential(const Term *t) {
+  if (!has_variable(t)) return true;
+  if (t->kind == TERM_IF) return is_exponential(t->args.at[1]) && is_exponential(t->args.at[2]);
+  if (t->kind == TERM_REDUCE) return t->reduce == REDUCE_SUM && !range_moves(t) && is_exponential(t->args.at[0]);
+  if (t->kind != TERM_OP) return false;
+  if (t->op == OP_EXP) return true;
+  bool goes_on = t->op == OP_ADD || t->op == OP_MUL || t->op == OP_DIV;
+  return goes_on && is_exponential(t->args.at[0]) && is_exponential(t->args.at[1]);
+}
+
 static bool walk_log(Walk *w, Term *t, Term *by, const At *at);
+
+/* by d log whole, as far as the part moves it. */
+static bool walk_part(Walk *w, Term *part, Term *whole, Term *by, const At *at) {
+  if (!is_exponential(part)) return walk(w, part, over(w, by, whole), at);
+  return !has_variable(part) || walk_log(w, part, times(w, by, share(w, part, whole)), at);
+}
 
 static bool walk_log_of_op(Walk *w, Term *t, Term *by, const At *at) {
   Term *x = t->args.at[0], *y = t->args.n > 1 ? t->args.at[1] : NULL;
-  switch ((int)t->op) {
-  case OP_EXP: return walk(w, x, by, at);
-  case OP_MUL: return walk_log(w, x, by, at) && walk_log(w, y, by, at);
-  case OP_DIV: return walk_log(w, x, by, at) && walk_log(w, y, op1(w, OP_NEG, by), at);
-  case OP_ADD:
-    if (!x->nonnegative || !y->nonnegative) break;
-    return walk_log(w, x, times(w, by, share(w, x, t)), at) && walk_log(w, y, times(w, by, share(w, y, t)), at);
-  }
+  if (t->op == OP_ADD && x->nonnegative && y->nonnegative)
+    return walk_part(w, x, t, by, at) && walk_part(w, y, t, by, at);
+  if (t->op == OP_EXP) return walk(w, x, by, at);
+  if (t->op == OP_MUL && is_exponential(t)) return walk_log(w, x, by, at) && walk_log(w, y, by, at);
+  if (t->op == OP_DIV && is_exponential(t)) return walk_log(w, x, by, at) && walk_log(w, y, op1(w, OP_NEG, by), at);
   return walk(w, t, over(w, by, t), at);
 }
 
@@ -159,13 +173,12 @@ static bool walk_log(Walk *w, Term *t, Term *by, const At *at) {
     no.cond = make_and(w->m->arena, at->cond, op1(w, OP_NOT, t->args.at[0]));
     return walk_log(w, t->args.at[1], by, &yes) && walk_log(w, t->args.at[2], by, &no);
   }
-  if (t->kind != TERM_REDUCE || t->reduce != REDUCE_SUM || !t->args.at[0]->nonnegative || range_moves(t))
-    return walk(w, t, over(w, by, t), at);
+  if (!is_exponential(t) || !t->args.at[0]->nonnegative) return walk(w, t, over(w, by, t), at);
   At inner = within(w, at);
   Index *index;
   Term *body = open_reduce(w->m, t, &index);
   vec_push(w->m->arena, &inner.sums, index);
-  return walk_log(w, body, times(w, by, share(w, body, t)), &inner);
+  return walk_part(w, body, t, by, &inner);
 }
 
 /* ---- operators -------------------------------------------------------------------------------------------------- */
