@@ -277,6 +277,8 @@ LLVMValueRef parallel_split_bytes(Emit *e); /* of the states of spans that threa
 void task_pack(Emit *e, LLVMValueRef first);    /* e->pack, for the present block and span */
 void task_odd_row(Emit *e, LLVMValueRef at);    /* e->odd_rows, for a row of the present block */
 void task_column(Emit *e, LLVMValueRef column); /* e->column */
+/* Of the present row the elements from `from` on (pieces.c). */
+void task_piece(Emit *e, LLVMValueRef from, LLVMValueRef state);
 
 /* ---- interchange.c ------------------------------------------------------------------------------ */
 

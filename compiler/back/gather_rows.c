@@ -14,6 +14,7 @@
  * Rows apart, which are left to the third pass whole: those with more elements than a block has, and those with an
  * element that needs more than vectors. */
 #include "back/gather_parts.h"
+#include "back/pieces.h"
 #include "ir/build.h"
 
 enum { STRIP_ELEMENTS = 256, STRIP_ROWS = 64 };
@@ -198,7 +199,7 @@ static void sum_row(Emit *e, const Strips *s, V row) {
   LLVMBasicBlockRef apart = block_new(e, "apart"), strip = block_new(e, "strip"), done = block_new(e, "row");
   LLVMBuildCondBr(e->b, get(e, e->t.i1, slot(e, e->t.i1, s->apart, row)), apart, strip);
   LLVMPositionBuilderAtEnd(e->b, apart);
-  emit_instr(e, s->at);
+  if (!pieces_row(e, s->stream)) emit_instr(e, s->at);
   end_scalars(e, s, result);
   LLVMBuildBr(e->b, done);
   LLVMMoveBasicBlockAfter(strip, LLVMGetInsertBlock(e->b));

@@ -126,12 +126,10 @@ static void share_spans(Emit *e, const Nest *nest, const Captured *list, LLVMVal
   share(e, context, task_rows(e, nest, list, ROWS_MERGE, f), rows);
 }
 
-static void share_pieces(Emit *e, const Nest *nest, const Captured *list, LLVMValueRef context) {
-  RowsFunctions none = {{NULL}};
+static void share_pieces(Emit *e, LLVMValueRef context) {
   LLVMValueRef count = pieces_count(e, e->pieces);
   LLVMBasicBlockRef done = block_when(e, LLVMBuildICmp(e->b, LLVMIntSGT, count, const_int(e, 0), ""), "pieces");
-  share(e, context, task_rows(e, nest, list, ROWS_PIECES, &none), count);
-  e->tasks++;
+  share(e, context, e->pieces->compute, count);
   block_go(e, done);
 }
 
@@ -168,7 +166,8 @@ static void emit_shared(Emit *e, const Loop *l) {
   }
   Pieces pieces;
   e->pieces = pieces_of(e, &nest, &pieces) ? &pieces : NULL;
-  if (e->pieces) share_pieces(e, &nest, &list, context);
+  if (e->pieces) pieces.compute = task_rows(e, &nest, &list, ROWS_PIECES, &f);
+  if (e->pieces) share_pieces(e, context);
   share(e, context, task_rows(e, &nest, &list, ROWS_ALL, &f), nest_parts(e, rows, nest_item_rows(e, &nest, rows)));
   e->pieces = NULL;
   if (done) block_go(e, done);

@@ -15,6 +15,7 @@
 
 #include <math.h>
 
+#include "back/task.h"
 #include "back/whole.h"
 #include "ir/build.h"
 #include "ir/walk.h"
@@ -123,8 +124,10 @@ static V state_bytes(Emit *e, const Loop *l, uint32_t acc) {
   return bytes;
 }
 
+/* Behind the pieces' states one for each thread. */
 V pieces_bytes(Emit *e, const Pieces *p) {
-  return layout_multiply(e, pieces_count(e, p), state_bytes(e, p->stream, p->stream->accs.n));
+  V states = layout_add(e, pieces_count(e, p), e->threads);
+  return layout_multiply(e, states, state_bytes(e, p->stream, p->stream->accs.n));
 }
 
 static V bytes_from(Emit *e, V base, V bytes) { return LLVMBuildGEP2(e->b, e->t.i8, base, &bytes, 1, ""); }
@@ -173,33 +176,48 @@ static V is_long(Emit *e, V lo, V hi) {
 }
 
 /* Accumulators with axes have their points in the state itself. */
-static void reduce_piece(Emit *e, const Pieces *p, V from, V state) {
+static void reduce_piece(Emit *e, const Pieces *p, V from, V to, V state) {
   const Loop *l = p->stream;
   for (uint32_t n = 0; n < l->accs.n; n++)
     if (l->accs.at[n]->naxis)
       e->place[l->accs.at[n]->result_at->id].data = bytes_from(e, state, state_bytes(e, l, n));
   Reduction *r = reduction_begin(e, l);
-  reduction_body(e, r, from, plus(e, from, const_int(e, PIECE)));
+  reduction_body(e, r, from, to);
   keep_state(e, r, state);
 }
 
-void pieces_compute(Emit *e, const Pieces *p, V item, RowFn enter, void *arg) {
-  const Loop *rows = p->nest->loop[p->nest->n - 1];
-  V each = cells(e, p), cell = LLVMBuildURem(e->b, item, each, ""), around = LLVMBuildUDiv(e->b, item, each, "");
+/* The row's number: `item`, or that of the piece's row; goes on if there is one. */
+static V number_of(Emit *e, const Pieces *p, V item, V last, V rest, LLVMBasicBlockRef *none) {
+  V number = cell_new(e, e->t.i64, "number"), all = nest_steps(e, p->nest, p->nest->n - 1);
+  put(e, item, number);
+  LLVMBasicBlockRef given = block_when(e, negate(e, rest), "find");
+  V row = balance_row(e, &p->border, p->nest->loop[p->nest->n - 1], last, all);
+  V around = LLVMBuildUDiv(e->b, item, cells(e, p), "");
+  V found = plus(e, LLVMBuildMul(e->b, around, all, ""), row), none_here = const_int(e, -1);
+  put(e, LLVMBuildSelect(e->b, LLVMBuildICmp(e->b, LLVMIntSLT, row, all, ""), found, none_here, ""), number);
+  block_go(e, given);
+  V it = get(e, e->t.i64, number);
+  *none = block_when(e, LLVMBuildICmp(e->b, LLVMIntSGE, it, const_int(e, 0), ""), "row");
+  return it;
+}
+
+void pieces_compute(Emit *e, const Pieces *p, V item, V at, V given, RowFn enter, void *arg) {
+  V rest = LLVMBuildIsNotNull(e->b, given, ""), each = greatest(e, cells(e, p), const_int(e, 1));
+  V cell = LLVMBuildURem(e->b, item, each, "");
   V last = plus(e, LLVMBuildMul(e->b, cell, const_int(e, PIECE), ""), const_int(e, PIECE - 1));
-  V all = nest_steps(e, p->nest, p->nest->n - 1), row = balance_row(e, &p->border, rows, last, all);
-  V state = state_at(e, p, item), number = plus(e, LLVMBuildMul(e->b, around, all, ""), row);
+  V state = LLVMBuildSelect(e->b, rest, given, state_at(e, p, item), "");
   put(e, const_int(e, -1), state);
-  LLVMBasicBlockRef none = block_when(e, LLVMBuildICmp(e->b, LLVMIntSLT, row, all, ""), "row");
+  LLVMBasicBlockRef none;
+  V number = number_of(e, p, item, last, rest, &none);
   enter(e, arg, number);
   code_before(e, p);
   V lo = e->val[p->stream->lo], hi = e->val[p->stream->hi];
   V before = LLVMBuildSDiv(e->b, minus(e, last, lo), const_int(e, PIECE), "");
-  V from = plus(e, lo, LLVMBuildMul(e->b, before, const_int(e, PIECE), ""));
+  V from = plus(e, lo, LLVMBuildMul(e->b, before, const_int(e, PIECE), "")), to = plus(e, from, const_int(e, PIECE));
   V has = both(e, is_long(e, lo, hi), LLVMBuildICmp(e->b, LLVMIntSLE, lo, last, ""));
-  has = both(e, has, LLVMBuildICmp(e->b, LLVMIntSLE, plus(e, from, const_int(e, PIECE)), hi, ""));
+  has = either(e, rest, both(e, has, LLVMBuildICmp(e->b, LLVMIntSLE, to, hi, "")));
   LLVMBasicBlockRef brief = block_when(e, has, "piece");
-  reduce_piece(e, p, from, state);
+  reduce_piece(e, p, LLVMBuildSelect(e->b, rest, at, from, ""), LLVMBuildSelect(e->b, rest, hi, to, ""), state);
   put(e, number, state);
   block_go(e, brief);
   block_go(e, none);
@@ -297,4 +315,15 @@ V pieces_add(Emit *e, Reduction *r) {
   add_states(e, e->pieces, r, lo, from);
   block_go(e, brief);
   return get(e, e->t.i64, from);
+}
+
+bool pieces_row(Emit *e, const Loop *stream) {
+  const Pieces *p = e->pieces;
+  if (!p || p->stream != stream) return false;
+  V own = state_at(e, p, plus(e, pieces_count(e, p), LLVMGetParam(e->fn, ROW_THREAD)));
+  Reduction *r = reduction_begin(e, stream);
+  task_piece(e, pieces_add(e, r), own);
+  add_state(e, r, own);
+  reduction_end(e, r);
+  return true;
 }

@@ -123,6 +123,10 @@ void task_odd_row(Emit *e, LLVMValueRef at) { call_part(e, e->odd_rows, (RowsCal
 
 void task_column(Emit *e, LLVMValueRef column) { call_part(e, e->column, (RowsCall){.row = e->row, .at = column}); }
 
+void task_piece(Emit *e, LLVMValueRef from, LLVMValueRef state) {
+  call_part(e, e->pieces->compute, (RowsCall){.row = e->row, .at = from, .state = state});
+}
+
 void task_pack(Emit *e, LLVMValueRef first) {
   LLVMValueRef span = LLVMGetParam(e->fn, ROW_SPAN), state = LLVMGetParam(e->fn, ROW_STATE);
   call_part(e, e->pack, (RowsCall){.row = e->row, .span = span, .at = first, .state = state});
@@ -233,7 +237,7 @@ static void emit_part(Emit *e, const Nest *nest, RowsPart part, const RowsFuncti
     case ROWS_FINISH: tile_finish(e, nest->tiled, enter_row(e, nest, item), state); return;
     case ROWS_SPANS: emit_shared_span(e, nest, f); return;
     case ROWS_MERGE: merge_shared_spans(e, nest, f); return;
-    case ROWS_PIECES: pieces_compute(e, e->pieces, item, enter_last, (void *)nest); return;
+    case ROWS_PIECES: pieces_compute(e, e->pieces, item, at, state, enter_last, (void *)nest); return;
     case ROWS_PARTS: break;
   }
   ICE("part %d of a loop over rows", (int)part);

@@ -25,7 +25,8 @@ enum {
  * column ROW_AT of a loop across the rows.  For loops with spans, whose rows are blocks: ROWS_SPAN: of row ROW_ITEM the
  * span ROW_SPAN, into ROW_STATE, once ROWS_BEGIN has set that; ROWS_PACK: for it the columns from ROW_AT; ROWS_JOIN:
  * the state ROW_FROM into ROW_STATE; ROWS_FINISH: the results from ROW_STATE; ROWS_SPANS: one span of one row an item,
- * into the shared states; ROWS_MERGE: what those of a row come to.  ROWS_PIECES: one piece of a long row an item. */
+ * into the shared states; ROWS_MERGE: what those of a row come to.  ROWS_PIECES: one piece of a long
+ * row an item, or the row ROW_ITEM from ROW_AT on, into ROW_STATE. */
 typedef enum {
   ROWS_ALL,
   ROWS_ODD,
