@@ -89,6 +89,16 @@ static void print_array(FILE *to, const char *label, const OutputArray *a) {
   fprintf(to, "%s\n", a->count > 24 ? " ..." : "");
 }
 
+/* What the oracle was given, but for graphs. */
+static void print_inputs(const Case *c) {
+  for (uint32_t i = 0; i < c->m->inputs.n; i++) {
+    const BoundInput *b = &c->bound.inputs[i];
+    if (!b->real && !b->integer) continue;
+    OutputArray a = {.count = b->count, .real = b->real, .integer = b->integer};
+    print_array(c->options->to, sym_text(c->m->names, c->m->inputs.at[i]->name), &a);
+  }
+}
+
 static bool interpret(Case *c, const Kernel *k, const Binding *bound, bool f64, int noise, OutputArray **got,
                       const char **error);
 
@@ -157,6 +167,7 @@ static Verdict compare(Case *c, const char *stage, const OutputArray *got, bool 
       print_sizes(c);
       fprintf(c->options->to, "%s: output %s differs at %lld: %.17g, oracle %.17g (off by %.3g of %.3g)\n", stage, name,
               (long long)worst, at(&got[i], worst), at(want, worst), d, tol);
+      print_inputs(c);
       print_array(c->options->to, "oracle", want);
       print_array(c->options->to, stage, &got[i]);
     }
