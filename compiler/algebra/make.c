@@ -70,6 +70,8 @@ static bool is_known_against_none(const Term *t) {
 static Term *decided(Arena *a, Term *t) {
   if (t->kind == TERM_IF && t->args.at[0]->kind == TERM_BOOL) return t->args.at[t->args.at[0]->truth ? 1 : 2];
   if (t->kind != TERM_OP) return t;
+  bool numbers = t->args.n == 2 && t->args.at[0]->kind == TERM_INT && t->args.at[1]->kind == TERM_INT;
+  if (numbers) return term_op2(a, t->op, t->args.at[0], t->args.at[1], t->span);
   if ((t->op == OP_EQ || t->op == OP_NE) && is_known_against_none(t)) {
     bool same = t->args.at[0]->kind == t->args.at[1]->kind;
     return term_bool(a, same == (t->op == OP_EQ), t->span);
