@@ -1,8 +1,7 @@
 /* chain: what is asked of the copies of a chain, from its messages.
  *
  *   p(one copy), p(copies within a clique)   forward * factors * backward, the rest of the clique summed out
- * The law of copies further apart than a clique is that of pairs (pair.c), where each of them joins past and future by
- * itself; else more than two are refused. */
+ * The law of copies further apart is that of pairs of them, or of them and the states between (pair.c). */
 #include "infer/chain.h"
 
 #include <math.h>
@@ -164,17 +163,20 @@ ChainTables *with_marginal(Derive *d, Component *c, uint32_t at) {
 }
 
 Val marginal_log(Context *x, const PairEnd *e) {
-  ChainTables *t = with_marginal(x->d, e->copy.c, e->at);
-  return build_load(B(x), t->marginal[e->at], marginal_place(x, e->copy, row_of_step(x, e->copy), e->code));
+  const Chain *ch = e->copy.c->chain;
+  uint32_t var = 0;
+  while (!(e->cell.known >> var & 1)) var++;
+  uint32_t at = ch->clique.at[var].at;
+  ChainTables *t = with_marginal(x->d, e->copy.c, at);
+  return build_load(B(x), t->marginal[at], marginal_place(x, e->copy, row_of_step(x, e->copy), e->cell.code[var]));
 }
 
-static PairEnd pair_end(Context *x, Component *c, const Found *f) {
-  Cell cell = with_value(x, c, &(Cell){0}, (uint32_t)clique_place(c->chain, f->at, 0), f->value);
-  return (PairEnd){{c, f->copy}, f->at, cell.code[clique_place(c->chain, f->at, 0)]};
+static Cell with_found(Context *x, const Component *c, const Cell *cell, const Found *f, int64_t lag) {
+  return with_value(x, c, cell, (uint32_t)clique_place(c->chain, f->at, (uint32_t)lag), f->value);
 }
 
 static Val single_log(Context *x, Component *c, const Found *f) {
-  PairEnd e = pair_end(x, c, f);
+  PairEnd e = {{c, f->copy}, with_found(x, c, &(Cell){0}, f, 0)};
   return marginal_log(x, &e);
 }
 
@@ -195,23 +197,25 @@ static Val log_at(Context *x, Copy home, Ring ring, const Cell *cell) {
   return cell_log(&s, cell);
 }
 
-Val end_log(Context *x, Ring ring, const PairEnd *e) {
-  uint32_t var = (uint32_t)clique_place(e->copy.c->chain, e->at, 0);
-  Cell cell = with_code(x, e->copy.c, &(Cell){0}, var, e->code);
-  return log_at(x, e->copy, ring, &cell);
+Val end_log(Context *x, Ring ring, const PairEnd *e) { return log_at(x, e->copy, ring, &e->cell); }
+
+static bool is_one_step(Context *x, const Component *c, Val *a, Val *b) {
+  int64_t d;
+  uint32_t step = c->chain->step;
+  return constant_distance(B(x)->k, a[step], b[step], &d) && !d;
 }
 
-/* Is each of them all that later steps know of its own and earlier ones? */
-static bool are_separators(const Chain *ch, const Evidence *v) {
-  for (uint32_t i = 0; i < v->n; i++)
-    if (state_after(ch) != (VarSet)1 << clique_place(ch, v->list[i].at, 0)) return false;
-  return true;
-}
-
-static Val separated_log(Context *x, Component *c, Ring ring, const Evidence *v) {
+/* Step by step. */
+static Val apart_log(Context *x, Component *c, Ring ring, const Evidence *v) {
   PairEnd ends[CLIQUE_MAX];
-  for (uint32_t i = 0; i < v->n; i++) ends[i] = pair_end(x, c, &v->list[i]);
-  return ends_log(x, ring, ends, v->n);
+  uint32_t n = 0;
+  for (uint32_t i = 0; i < v->n; i++) {
+    uint32_t k = 0;
+    while (k < n && !is_one_step(x, c, ends[k].copy.at, v->list[i].copy)) k++;
+    if (k == n) ends[n++] = (PairEnd){.copy = {c, v->list[i].copy}};
+    ends[k].cell = with_found(x, c, &ends[k].cell, &v->list[i], 0);
+  }
+  return ends_log(x, ring, ends, n);
 }
 
 static bool in_one_clique(const Chain *ch, const Evidence *v) {
@@ -225,26 +229,12 @@ static bool in_one_clique(const Chain *ch, const Evidence *v) {
 Val chain_log_in(Context *x, Copy copy, Ring ring) {
   Component *c = copy.c;
   Evidence v = evidence(x, copy);
-  if (!v.why && v.n == 2 &&
-      (!in_one_clique(c->chain, &v) || (c->chain->may_break && v.list[0].offset != v.list[1].offset))) {
-    PairEnd a = pair_end(x, c, &v.list[0]), b = pair_end(x, c, &v.list[1]);
-    int64_t d;
-    bool constant = constant_distance(B(x)->k, b.copy.at[c->chain->step], a.copy.at[c->chain->step], &d);
-    return pair_log(x, ring, &a, &b, constant ? d : 0);
-  }
-  bool one_step = true;
-  for (uint32_t i = 1; i < v.n; i++) one_step = one_step && v.list[i].offset == v.list[0].offset;
-  if (!v.why && v.n > 2 && are_separators(c->chain, &v)) return separated_log(x, c, ring, &v);
-  if (!v.why && !one_step && c->chain->may_break)
-    v.why = "this function of three or more copies of a chain that may fall apart is not compiled yet";
-  if (!v.why && !in_one_clique(c->chain, &v))
-    v.why = "this function of three or more copies that no step of their chain joins is not compiled yet";
-  Cell cell = {0};
-  for (uint32_t i = 0; i < v.n && !v.why; i++) {
-    int var = clique_place(c->chain, v.list[i].at, (uint32_t)(v.last - v.list[i].offset));
-    cell = with_value(x, c, &cell, (uint32_t)var, v.list[i].value);
-  }
   if (v.why) return refuse_query(x, B(x)->span, v.why);
+  bool one_step = true;
+  for (uint32_t i = 1; i < v.n; i++) one_step = one_step && is_one_step(x, c, v.list[i].copy, v.list[0].copy);
+  if (!one_step && (c->chain->may_break || !in_one_clique(c->chain, &v))) return apart_log(x, c, ring, &v);
+  Cell cell = {0};
+  for (uint32_t i = 0; i < v.n; i++) cell = with_found(x, c, &cell, &v.list[i], v.last - v.list[i].offset);
   return log_at(x, (Copy){c, v.n ? v.home : copy.at}, ring, &cell);
 }
 

@@ -208,16 +208,11 @@ void sweep_chain(Derive *d, Component *c, ChainTables *t);
 /* ---- pair.c: copies that no clique holds ------------------------------------------------------------------------- */
 
 typedef struct ChainPair ChainPair;
-typedef struct PairEnd {
-  Copy copy;
-  uint32_t at;
-  Val code;
-} PairEnd; /* a copy of the edge in place `at`, and its number */
-/* log p of both up to a constant.  distance: of b's step from a's; 0: not a constant, but not 0. */
-Val pair_log(Context *x, Ring ring, const PairEnd *a, const PairEnd *b, int64_t distance);
-/* The same of copies at different steps, each all that its step tells the next; their order is changed. */
+/* Values of some of a step's variables, those of the cell. */
+typedef struct PairEnd { Copy copy; Cell cell; } PairEnd;
+/* log p of all up to a constant, of different steps of one chain; their order is changed. */
 Val ends_log(Context *x, Ring ring, PairEnd *e, uint32_t n);
-/* chain.c: of one, up to a constant; and of all factors, normalised. */
+/* chain.c: of one, up to a constant; and, of one edge, of all factors, normalised. */
 Val end_log(Context *x, Ring ring, const PairEnd *e);
 Val marginal_log(Context *x, const PairEnd *e);
 ChainTables *with_marginal(Derive *d, Component *c, uint32_t at); /* filled for the edge in place `at` */

@@ -96,15 +96,51 @@ static Val kl_in_one_piece(Context *x, const NamedCopies *n) {
   return unless_empty(x, copy, build_2(B(x), IR_SUB, cross, copies_entropy(x, n)));
 }
 
-/* Of two copies of several components it is the sum of what it is of each. */
+/* ---- copies of several components ---- */
+
+/* The copies of the steps in `set`, by the number of the first of the same step. */
+static NamedCopies of_steps(Context *x, const NamedCopies *n, const uint32_t *step, uint32_t set) {
+  NamedCopies some = {0};
+  for (uint32_t i = 0; i < n->n; i++)
+    if (set >> step[i] & 1) vec_push(x->d->arena, &some, n->at[i]);
+  return some;
+}
+
+/* bool: the copies in `set` are of one component, and no others of those in `all` are; 0: they are all. */
+static Val are_a_component(Context *x, const NamedCopies *n, uint32_t all, uint32_t set) {
+  uint32_t first = 0;
+  Val one = 0;
+  while (!(set >> first & 1)) first++;
+  for (uint32_t i = first + 1; i < n->n; i++) {
+    if (!(all >> i & 1)) continue;
+    Val with = in_one_piece(x, n->at[first].copy, n->at[i].copy);
+    one = build_and(B(x), one, set >> i & 1 ? with : build_1(B(x), IR_NOT, with));
+  }
+  for (uint32_t i = 0; i < first; i++)
+    if (all >> i & 1)
+      one = build_and(B(x), one, build_1(B(x), IR_NOT, in_one_piece(x, n->at[i].copy, n->at[first].copy)));
+  return one;
+}
+
+enum { STEPS_MOST = 6 };
+
+/* Of copies of several components it is the sum of what it is of each: of every set of them, where that is one. */
 Val copies_kl(Context *x, const NamedCopies *n) {
-  Copy copy = n->at[0].copy;
-  bool one_step = true;
-  for (uint32_t i = 1; i < n->n; i++) one_step = one_step && are_of_one_step(x, n->at[i].copy, copy);
-  if (!copy.c->chain->may_break || one_step) return kl_in_one_piece(x, n);
-  if (n->n > 2)
-    return refuse_query(x, B(x)->span, "kl of three or more copies of a chain that may fall apart is not compiled yet");
-  NamedCopies first = {.at = n->at, .n = 1}, second = {.at = n->at + 1, .n = 1};
-  Val apart = build_2(B(x), IR_ADD, kl_in_one_piece(x, &first), kl_in_one_piece(x, &second));
-  return build_select(B(x), in_one_piece(x, copy, n->at[1].copy), kl_in_one_piece(x, n), apart);
+  uint32_t *step = NEW_ARRAY(x->d->arena, uint32_t, n->n), all = 0, steps = 0;
+  if (!n->at[0].copy.c->chain->may_break) return kl_in_one_piece(x, n);
+  for (uint32_t i = 0; i < n->n && steps <= STEPS_MOST; i++) {
+    while (!are_of_one_step(x, n->at[step[i]].copy, n->at[i].copy)) step[i]++;
+    steps += step[i] == i;
+    all |= (uint32_t)1 << step[i];
+  }
+  if (steps > STEPS_MOST)
+    return refuse_query(x, B(x)->span, "kl of this many copies of a chain that may fall apart is not compiled");
+  Val sum = wide(x, 0);
+  for (uint32_t set = 1; set <= all; set++) {
+    if (set & ~all) continue;
+    NamedCopies some = of_steps(x, n, step, set);
+    Val kl = kl_in_one_piece(x, &some), alone = are_a_component(x, n, all, set);
+    sum = build_2(B(x), IR_ADD, sum, alone ? build_select(B(x), alone, kl, wide(x, 0)) : kl);
+  }
+  return sum;
 }

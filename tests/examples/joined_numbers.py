@@ -502,6 +502,55 @@ def joint_draws(precision, rng):
     yield Trial("one draw", text, inputs, dict(n=4.0, apart=np.ones(5), gap=np.zeros(5)))
 
 
+FAR = """model m(T, L, K) {
+  data u: [T, L], r: [L, K], w: [L, L], s: [K, K], x: [L], y: [K]
+  for t in T {
+    edge c in L
+    edge m in K
+    potential exp(u[t, c] + r[c, m])
+  }
+  for t in 1..T { potential exp(w[c[t - 1], c[t]] + s[m[t - 1], m[t]]) }
+  out e[t in T, q in T] = E[x[c[t]] * y[m[q]] * x[c[0]]]
+  out h[t in T] = entropy(c[0], m[t], c[T - 1])
+}
+"""
+
+
+@check
+def far_copies(precision, rng):
+    """Copies of three steps, of two edges a step, far apart; scores of 300, and of 1e4 that are the same for all values."""
+    T, L, K = 17, 3, 2
+    for label, scale, shift in (("plain", 1, 0), ("300", 100, 0), ("1e4", 1, 1e4)):
+        inputs = dict(u=scale * rng.standard_normal((T, L)) + shift, r=rng.standard_normal((L, K)), w=scale * rng.standard_normal((L, L)),
+                      s=rng.standard_normal((K, K)), x=rng.standard_normal(L), y=rng.standard_normal(K))
+        inputs = {k: typed(v, precision) for k, v in inputs.items()}
+        u, r, w, s, x, y = (inputs[k].astype(np.longdouble) for k in "urwsxy")
+        own = np.exp((u - u.max(1, keepdims=True))[:, :, None] + r).reshape(T, -1)
+        step = np.exp(w[:, None, :, None] - w.max() + s[None, :, None, :]).reshape(L * K, -1)
+        def between(i, j):                                   # of the states of steps i and j, what lies between summed out
+            m = np.eye(L * K, dtype=np.longdouble)
+            for t in range(i + 1, j + 1):
+                m = m @ step * own[t]
+                m /= m.max() or 1
+            return m
+        behind = [between(t, T - 1).sum(1) for t in range(T)]
+        c, e = np.repeat(np.arange(L), K), np.zeros((T, T))
+        m = np.tile(np.arange(K), L)
+        for t in range(T):
+            for q in range(T):
+                a, b = min(t, q), max(t, q)
+                p = (own[0][:, None] * between(0, a))[:, :, None] * (between(a, b) * behind[b])[None]
+                p /= p.sum()
+                at = [x[c][:, None, None], *((x[c], y[m]) if t < q else (y[m], x[c]))]
+                e[t, q] = (p * at[0] * at[1][None, :, None] * at[2][None, None]).sum() if t != q else (p.sum(2) * at[0][..., 0] * x[c] * y[m]).sum()
+        h = np.zeros(T)
+        for t in range(T):
+            p = (own[0][:, None] * between(0, t))[:, :, None] * between(t, T - 1)[None]
+            p = (p / p.sum()).reshape(L, K, L, K, L, K).sum((1, 2, 5)).ravel()
+            h[t] = -(p[p > 0] * np.log(p[p > 0])).sum()
+        yield Trial(label, FAR, inputs, dict(e=e, h=h), log_w=T * (4 * scale + shift))
+
+
 LAW = """model m(N, L, K) {{
   data u: [N, L], w: [L, L], x: [L], y: [N]
 {4}

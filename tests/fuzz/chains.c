@@ -201,7 +201,10 @@ static const char *pair(Gen *g, const char *now, const char *then) {
   const Made *e = some_edge(g), *f = g->n == 2 ? some_edge(g) : e;
   const char *a = copy(g, e, now), *b = copy(g, f, then), *o = target(g, true);
   const char *third = copy(g, e, chance(g, 50) ? begin(g) : "t - 1"); /* now and then one of the two */
-  switch (below(g, 7)) {
+  const char *last_one = copy(g, f, TEXT(g, "%s - 1", last(g)));
+  switch (below(g, 9)) {
+  case 7: return TEXT(g, "%s = kl(%s, %s, %s)\n", o, last_one, chance(g, 50) ? b : third, a);
+  case 8: return TEXT(g, "%s = P[%s == %s and %s]\n", o, a, third, relation(g, last_one, b));
   case 0: return TEXT(g, "%s = P[%s]\n", o, relation(g, a, b));
   case 1: return TEXT(g, "%s = entropy(%s, %s)\n", o, a, b);
   case 5: return TEXT(g, "%s = E[%s * x_%c[%s]]\n", o, of_two(g, e, a, f, b), e->size, third);
