@@ -13,7 +13,7 @@
 
 bool chain_known(Context *x, Copy copy) {
   for (const Known *k = x->known; k; k = k->next)
-    if (k->c == copy.c && may_be_of_one(x, copy.c, k->copy, copy.at)) return true;
+    if (k->c == copy.c && may_be_of_one(x, (Copy){k->c, k->copy}, copy)) return true;
   return false;
 }
 
@@ -44,7 +44,7 @@ static Evidence evidence(Context *x, Copy copy) {
   uint32_t step = c->chain->step;
   Val *here = named_copy(x, c, copy.at);
   for (const Known *k = x->known; k && !v.why; k = k->next) {
-    if (k->c != c || !may_be_of_one(x, c, k->copy, copy.at)) continue;
+    if (k->c != c || !may_be_of_one(x, (Copy){k->c, k->copy}, copy)) continue;
     Val *at = named_copy(x, c, k->copy);
     Found f = {(uint32_t)component_place(c, k->edge), at, 0, k->value};
     for (uint32_t p = 0; p < c->plates.n; p++)

@@ -198,7 +198,7 @@ static Val at_mode(Context *x, Copy copy, const Term *t) {
 /* The draw at which another node of the structure was looked at; 0: none was. */
 static Val draw_under_way(const Context *x, Copy copy) {
   for (const Known *k = x->known; k && copy.c->structure; k = k->next)
-    if (k->c == copy.c && k->draw && may_be_of_one(x, copy.c, k->copy, copy.at)) return k->draw;
+    if (k->c == copy.c && k->draw && may_be_of_one(x, (Copy){k->c, k->copy}, copy)) return k->draw;
   return 0;
 }
 
@@ -215,9 +215,7 @@ static Context with_chain_drawn(Context *x, Copy copy, const Term *t, Val seed, 
   for (uint32_t i = 0; i < m.list.n; i++) {
     const Mention *k = &m.list.at[i];
     bool network = copy.c->network;
-    if (network ? !network_may_share(x, &k->copy, &copy)
-                : k->copy.c != copy.c || !may_be_of_one(x, copy.c, k->copy.at, copy.at))
-      continue;
+    if (!may_be_of_one(x, k->copy, copy)) continue;
     y = with_known(&y, k->copy, k->edge,
                    network ? network_draw(x, k->copy, seed, n, number)
                            : chain_draw(x, k->copy, k->edge, seed, n, number));

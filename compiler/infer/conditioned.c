@@ -102,6 +102,14 @@ static bool counts(Plan *p, const Term *t) {
   return is_count_weight(p, &w);
 }
 
+/* Is there a sum over chains, not along one? */
+static bool sums_over_chains(const Component *c, const Term *t) {
+  if (t->kind == TERM_REDUCE && names_chain(c, t, t->index)) return true;
+  for (uint32_t i = 0; i < t->args.n; i++)
+    if (sums_over_chains(c, t->args.at[i])) return true;
+  return false;
+}
+
 /* The chain that A counts copies of; NULL: it is a matter of other rules.  A none that is used makes a weight 1, and an
  * event none. */
 static Component *counted_chain(Plan *p, Term *a) {
@@ -111,7 +119,7 @@ static Component *counted_chain(Plan *p, Term *a) {
   term_walk(a, see, &s);
   if (!s.edge) return NULL;
   Component *c = p->of_edge[s.edge->edge->id];
-  if (!c->chain || c->edges.at[0]->infer || !all_edges_in(c, a)) return NULL;
+  if (!c->chain || c->edges.at[0]->infer || !all_edges_in(c, a) || sums_over_chains(c, a)) return NULL;
   split(p->arena, a, &parts);
   for (uint32_t i = 0; i < parts.n; i++) any |= counts(p, parts.at[i]);
   return any && !may_count_none(a) ? c : NULL;

@@ -48,11 +48,12 @@ typedef struct Known {
   struct Known *next;
 } Known;
 
-/* The index values agree, or do not: of all plates, or of all but the one along which copies are joined. */
+/* The index values agree, or do not: of all plates, or, `of_one`, of those that tell copies of one structure, chain or
+ * network from those of others. */
 typedef struct Decision {
-  Component *c;
+  const Component *c; /* of_one: what stands for the whole of them, whole_of */
   Val *x, *y;
-  uint32_t but; /* that plate's number; NO_PLATE: all count */
+  bool of_one;
   bool same;
   struct Decision *next;
 } Decision;
@@ -251,11 +252,13 @@ Val *named_copy(const Context *x, const Component *c, Val *at);
 /* The index values `other` name the copy `at`, whatever they look like. */
 Context with_same_copy(const Context *x, Component *c, Val *other, Val *at);
 bool same_copy(const Context *x, const Component *c, Val *a, Val *b);
-/* The nodes of a structure, and the copies of a chain, are joined along one plate, and are of one structure, or chain,
- * exactly where the indices of the other plates agree.  NO_PLATE: of other components. */
-uint32_t joined_plate(const Component *c);
-bool are_of_one(const Context *x, const Component *c, Val *a, Val *b); /* are they known to be? */
-bool may_be_of_one(const Context *x, const Component *c, Val *a, Val *b); /* coincide.c */
+/* Nodes of a structure, copies of a chain and those of a network belong to one exactly where the indices of some of
+ * their plates agree: is k one of these?  Of other components: all. */
+bool tells_apart(const Component *c, uint32_t k);
+bool is_joined_to_others(const Component *c); /* is it a structure, a chain, part of a network? */
+const Component *whole_of(const Component *c); /* the first part of a network; else itself */
+bool are_of_one(const Context *x, Copy a, Copy b);    /* are they known to be of one of these? */
+bool may_be_of_one(const Context *x, Copy a, Copy b); /* coincide.c */
 Copy own_copy(Context *x, Component *c);
 /* The index value that names a copy: any will do where it is none, for nothing is made of it. */
 Val index_of_copy(Context *x, Choice named);

@@ -20,7 +20,7 @@ static bool has_sized_range(const Index *i) {
 static bool is_known_in(const Context *x, const Mentions *m) {
   for (const Known *k = x->known; k; k = k->next)
     for (uint32_t i = 0; i < m->reached_in.n; i++)
-      if (k->c == m->reached_in.at[i]) return true;
+      if (whole_of(k->c) == whole_of(m->reached_in.at[i])) return true;
   return false;
 }
 
@@ -30,7 +30,7 @@ static bool can_count(Context *x, const Term *t) {
   if (t->reduce != REDUCE_SUM || !has_sized_range(t->index)) return false;
   if (!is_zero_or_one(body) || may_count_none(body)) return false;
   Mentions m = mentions_of(x, t);
-  return names_copies_apart(body, t->index) && all_under_binder(x, body) && !is_known_in(x, &m);
+  return names_copies_apart(x, body, t->index) && all_under_binder(x, body) && !is_known_in(x, &m);
 }
 
 /* The first sum in t that is not known. */

@@ -57,11 +57,11 @@ Val holds_of_all(Context *x, const Term *t, CopyFn fn);
 
 /* ---- coincide.c ------------------------------------------------------------------------------------------------ */
 
-/* Are these two copies one, or, all plates counting but one, of one structure, or chain? */
-typedef struct Coincidence { Component *c; Val *a, *b; uint32_t but; } Coincidence;
+/* Are these two copies one, or, `of_one`, of one structure, chain or network? */
+typedef struct Coincidence { Copy a, b; bool of_one; } Coincidence;
 
 /* What is not yet decided of a and b; false: nothing. */
-bool find_question(const Context *x, Component *c, Val *a, Val *b, Coincidence *found);
+bool find_question(const Context *x, Copy a, Copy b, Coincidence *found);
 bool find_coincidence(Context *x, const Mentions *m, Coincidence *found);
 /* fn in both cases, each under its decision and where it holds. */
 typedef Val (*CaseFn)(Context *x, const void *arg);
@@ -105,9 +105,9 @@ Val expect_convolved(Context *x, const Term *t);
 
 /* May t itself be none, as the copy of an edge may?  What uses it is then 0 as a whole, not in parts. */
 bool may_be_none(const Term *t);
-/* Are copies that t names different for different values of j? */
-bool names_copies_apart(const Term *t, const Index *j);
-/* Does t name copies by variables of sums and products alone, and none that weights join to others? */
+/* Are copies that t names independent for different values of j? */
+bool names_copies_apart(const Context *x, const Term *t, const Index *j);
+/* Does t name copies by variables of sums and products alone? */
 bool all_under_binder(Context *x, const Term *t);
 /* t with `to` in place of every term that equals `from`. */
 const Term *replace_equal(Arena *arena, const Term *t, const Term *from, Term *to);

@@ -24,30 +24,28 @@ static void contribute_expectation(Context *x, void *arg, Contribution *c) {
   c->x = build_convert(B(x), expect(x, arg), IR_WIDE);
 }
 
-/* Copies named by the variable of a product are different for different values of it if it is itself one of
- * their indices. */
-bool names_copies_apart(const Term *t, const Index *j) {
+/* Copies named by the variable of a product are independent for different values of it if it is itself one of their
+ * indices, and, of chains, networks and structures, tells one of these from the others. */
+bool names_copies_apart(const Context *x, const Term *t, const Index *j) {
   if (t->kind == TERM_EDGE && term_mentions_index(t, j)) {
+    const Component *c = x->d->plan->of_edge[t->edge->id];
     for (uint32_t i = 0; i < t->args.n; i++)
-      if (t->args.at[i]->kind == TERM_INDEX && t->args.at[i]->index == j) return true;
+      if (t->args.at[i]->kind == TERM_INDEX && t->args.at[i]->index == j && tells_apart(c, i)) return true;
     return false;
   }
   for (uint32_t i = 0; i < t->args.n; i++)
-    if (!names_copies_apart(t->args.at[i], j)) return false;
+    if (!names_copies_apart(x, t->args.at[i], j)) return false;
   return true;
 }
 
 bool all_under_binder(Context *x, const Term *t) {
   Mentions m = mentions_of(x, t);
-  for (uint32_t i = 0; i < m.reached_in.n; i++)
-    if (m.reached_in.at[i]->structure || m.reached_in.at[i]->network || m.reached_in.at[i]->chain)
-      return false; /* its copies are not independent */
   return m.list.n == 0 && !m.reached;
 }
 
 static Val expect_reduce(Context *x, const Term *t) {
   bool product =
-      t->reduce == REDUCE_PROD && names_copies_apart(t->args.at[0], t->index) && all_under_binder(x, t->args.at[0]);
+      t->reduce == REDUCE_PROD && names_copies_apart(x, t->args.at[0], t->index) && all_under_binder(x, t->args.at[0]);
   if (t->reduce == REDUCE_SUM || product)
     return zero_where_none(x, &t->index->range, reduce_term(x, t, IR_WIDE, contribute_expectation));
   return 0;

@@ -127,16 +127,13 @@ const Node *top_unknown(Context *x, const Mention *m) {
 }
 
 static bool same_part(Context *x, const Mention *a, const Mention *b) {
-  if (a->copy.c->structure) return a->copy.c == b->copy.c && are_of_one(x, a->copy.c, a->copy.at, b->copy.at);
+  if (a->copy.c->structure) return are_of_one(x, a->copy, b->copy);
   return a->copy.c == b->copy.c && same_copy(x, a->copy.c, a->copy.at, b->copy.at) &&
          (a->copy.c->chain || top_unknown(x, a) == top_unknown(x, b));
 }
 
 bool may_depend(Context *x, const Mention *a, const Mention *b) {
-  Component *c = a->copy.c;
-  if (c->network) return network_may_share(x, &a->copy, &b->copy);
-  if (c != b->copy.c) return false;
-  return joined_plate(c) != NO_PLATE ? may_be_of_one(x, c, a->copy.at, b->copy.at) : same_part(x, a, b);
+  return is_joined_to_others(a->copy.c) ? may_be_of_one(x, a->copy, b->copy) : same_part(x, a, b);
 }
 
 bool single_part(Context *x, const Mentions *m) {

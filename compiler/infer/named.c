@@ -95,9 +95,7 @@ static Val refuse_partly_named(Context *x, const Over *o) {
 static bool open_question(const Context *x, const NamedCopies *n, Coincidence *found) {
   for (uint32_t i = 0; i < n->n; i++)
     for (uint32_t k = 0; k < i; k++)
-      if (n->at[k].copy.c == n->at[i].copy.c &&
-          find_question(x, n->at[i].copy.c, n->at[i].copy.at, n->at[k].copy.at, found))
-        return true;
+      if (find_question(x, n->at[i].copy, n->at[k].copy, found)) return true;
   return false;
 }
 
@@ -161,7 +159,7 @@ static Val over_joined(Context *x, const NamedCopies *n, IrOp combine, CopiesFn 
     Copy copy = n->at[i].copy;
     bool first = true;
     for (uint32_t k = 0; k < n->n; k++) {
-      if (!are_of_one(x, copy.c, copy.at, n->at[k].copy.at)) continue;
+      if (!are_of_one(x, copy, n->at[k].copy)) continue;
       if (k < i) first = false;
       vec_push(x->d->arena, &one, n->at[k]);
     }

@@ -56,7 +56,6 @@ void network_prepare(Derive *d, const Network *net); /* what the stage reads is 
 /* Has all that the support of a copy depends on a value in x? */
 bool network_support_known(Context *x, Copy copy, const Edge *e);
 bool network_known(Context *x, Copy copy); /* has a copy of this network a value in x? */
-bool network_may_share(Context *x, const Copy *a, const Copy *b); /* may they be of one network? */
 /* log p of the values of copies of this network that x knows. */
 Val network_log(Context *x, Copy copy);
 Val network_status(Context *x, Copy copy); /* 0 where the copy's component has a value with weight, -inf, or NaN */

@@ -4,11 +4,11 @@
  *   p(any copies)         p(a) p(b | a) p(c | a, b) .., from one more sum for all values of what is given
  *   entropy, kl           of all copies from the stage; of some by the chain rule
  *   log Z, count          the stage's total */
+#include <math.h>
+
 #include "infer/arith.h"
 #include "infer/expect.h"
 #include "infer/network.h"
-
-#include <math.h>
 
 #include "model/dim.h"
 #include "model/term.h"
@@ -18,33 +18,9 @@
 typedef struct Found { Component *c; Val *at; Choice value; } Found;
 typedef struct Evidence { Found list[NETWORK_MAX_NAMES]; uint32_t n; const char *why; } Evidence;
 
-/* Are they of one network: yes, no, or not known. */
-typedef enum { APART, TOGETHER, PERHAPS } Sharing;
-
-static Sharing sharing(Context *x, const Component *c, Val *a, const Component *o, Val *b) {
-  if (c->network != o->network) return APART;
-  Sharing s = TOGETHER;
-  a = named_copy(x, c, a);
-  b = named_copy(x, o, b);
-  for (uint32_t k = 0; k < c->network->outer; k++) {
-    int64_t d;
-    if (a[k] == b[k]) continue;
-    if (constant_distance(B(x)->k, a[k], b[k], &d)) {
-      if (d) return APART;
-      continue;
-    }
-    s = PERHAPS;
-  }
-  return s;
-}
-
-bool network_may_share(Context *x, const Copy *a, const Copy *b) {
-  return sharing(x, a->c, a->at, b->c, b->at) != APART;
-}
-
 bool network_known(Context *x, Copy copy) {
   for (const Known *k = x->known; k; k = k->next)
-    if (k->c->network && sharing(x, k->c, k->copy, copy.c, copy.at) != APART) return true;
+    if (may_be_of_one(x, (Copy){k->c, k->copy}, copy)) return true;
   return false;
 }
 
@@ -59,10 +35,9 @@ bool network_support_known(Context *x, Copy copy, const Edge *e) {
 static Evidence evidence(Context *x, Copy copy) {
   Evidence v = {0};
   for (const Known *k = x->known; k && !v.why; k = k->next) {
-    if (!k->c->network || k->c->network != copy.c->network) continue;
-    Sharing s = sharing(x, k->c, k->copy, copy.c, copy.at);
-    if (s == APART) continue;
-    if (s == PERHAPS) v.why = "this function of copies of several networks is not compiled yet";
+    if (!may_be_of_one(x, (Copy){k->c, k->copy}, copy)) continue;
+    if (!are_of_one(x, (Copy){k->c, k->copy}, copy)) /* coincide.c has asked, but for DERIVE_MAX_STEPS */
+      v.why = "this function of copies of several networks has too many cases to be compiled";
     Val *at = named_copy(x, k->c, k->copy);
     bool found = false;
     for (uint32_t i = 0; i < v.n; i++) found |= v.list[i].c == k->c && same_copy(x, k->c, v.list[i].at, at);
@@ -226,9 +201,28 @@ Val network_status(Context *x, Copy copy) {
 
 typedef struct Named { NamedCopies some; bool whole, mixed; const Network *net; Copy first; } Named;
 
+/* All of one network: every edge is named once, up to the outer plates at most, by the same indices. */
+static bool is_whole(const Context *x, const Term *t, const Network *net) {
+  uint32_t names = 0;
+  const CopySet *first = NULL;
+  for (uint32_t i = 0; i < t->copies.n; i++) {
+    const CopySet *s = &t->copies.at[i];
+    const Component *o = x->d->plan->of_edge[s->edge->id];
+    if (o->network != net) continue;
+    if (!first) first = s;
+    if (s->fixed.n > net->outer || s->fixed.n != first->fixed.n) return false;
+    for (uint32_t k = 0; k < s->fixed.n; k++)
+      if (!term_equal(s->fixed.at[k], first->fixed.at[k])) return false;
+    for (uint32_t k = 0; k < i; k++)
+      if (t->copies.at[k].edge == s->edge) return false;
+    names++;
+  }
+  return names == net->parts.n;
+}
+
 static Named named_in(Context *x, const Term *t, const Component *c) {
-  Named n = {.net = c->network};
-  uint32_t whole = 0, names = 0;
+  Named n = {.net = c->network, .whole = is_whole(x, t, c->network)};
+  uint32_t names = 0;
   for (uint32_t i = 0; i < t->copies.n; i++) {
     const CopySet *s = &t->copies.at[i];
     Component *o = x->d->plan->of_edge[s->edge->id];
@@ -237,10 +231,8 @@ static Named named_in(Context *x, const Term *t, const Component *c) {
     copy_indices(x, s->edge, &s->fixed, copy.at);
     if (!n.first.c) n.first = copy;
     if (s->fixed.n == o->plates.n) vec_push(x->d->arena, &n.some, (NamedCopy){copy, s->edge, s->fixed.n});
-    whole += s->fixed.n <= c->network->outer;
     names++;
   }
-  n.whole = whole == c->network->parts.n && names == whole;
   n.mixed = !n.whole && n.some.n != names;
   return n;
 }

@@ -156,7 +156,7 @@ typedef VEC(const Known *) Others;
 static Others other_nodes(const Context *x, Copy copy) {
   Others found = {0};
   for (const Known *k = x->known; k; k = k->next)
-    if (k->c == copy.c && !same_copy(x, copy.c, k->copy, copy.at) && may_be_of_one(x, copy.c, k->copy, copy.at))
+    if (k->c == copy.c && !same_copy(x, copy.c, k->copy, copy.at) && may_be_of_one(x, (Copy){k->c, k->copy}, copy))
       vec_push(x->d->arena, &found, k);
   return found;
 }

@@ -16,26 +16,37 @@
 
 /* ---- copies ---------------------------------------------------------------------------------------------- */
 
-static bool equal_but(const Component *c, uint32_t but, const Val *a, const Val *b) {
+static bool equal_all(const Component *c, const Val *a, const Val *b) {
   for (uint32_t i = 0; i < c->plates.n; i++)
-    if (i != but && a[i] != b[i]) return false;
+    if (a[i] != b[i]) return false;
   return true;
 }
 
-uint32_t joined_plate(const Component *c) {
-  return c->structure ? c->plates.n - 1 : c->chain ? c->chain->step : NO_PLATE;
+static bool equal_whole(const Component *c, const Val *a, const Val *b) {
+  for (uint32_t i = 0; i < c->plates.n; i++)
+    if (tells_apart(c, i) && a[i] != b[i]) return false;
+  return true;
 }
 
-/* The node, or copy, of that structure or chain which stands for all that are the same. */
+bool tells_apart(const Component *c, uint32_t k) {
+  if (c->structure) return k + 1 < c->plates.n;
+  if (c->network) return k < c->network->outer;
+  return !c->chain || k != c->chain->step;
+}
+
+bool is_joined_to_others(const Component *c) { return c->structure || c->chain || c->network; }
+
+const Component *whole_of(const Component *c) { return c->network ? c->network->parts.at[0] : c; }
+
+/* The node, or copy, of that structure, chain or network which stands for all that are the same. */
 static Val *in_named_one(const Context *x, const Component *c, Val *at) {
-  uint32_t along = joined_plate(c);
-  for (const Decision *d = along != NO_PLATE ? x->decisions : NULL; d && x->d->steps <= DERIVE_MAX_STEPS;
+  const Component *whole = whole_of(c);
+  for (const Decision *d = is_joined_to_others(c) ? x->decisions : NULL; d && x->d->steps <= DERIVE_MAX_STEPS;
        x->d->steps++) {
-    bool here = d->c == c && d->same && d->but == along && equal_but(c, along, d->x, at);
+    bool here = d->c == whole && d->same && d->of_one && equal_whole(whole, d->x, at);
     if (here) {
       Val *there = NEW_ARRAY(x->d->arena, Val, c->plates.n);
-      memcpy(there, d->y, c->plates.n * sizeof *at);
-      there[along] = at[along];
+      for (uint32_t k = 0; k < c->plates.n; k++) there[k] = tells_apart(c, k) ? d->y[k] : at[k];
       at = there;
     }
     d = here ? x->decisions : d->next;
@@ -46,7 +57,7 @@ static Val *in_named_one(const Context *x, const Component *c, Val *at) {
 Val *named_copy(const Context *x, const Component *c, Val *at) {
   at = in_named_one(x, c, at);
   for (const Decision *d = x->decisions; d && x->d->steps <= DERIVE_MAX_STEPS; x->d->steps++) {
-    bool here = d->c == c && d->same && d->but == NO_PLATE && equal_but(c, NO_PLATE, in_named_one(x, c, d->x), at);
+    bool here = d->c == c && d->same && !d->of_one && equal_all(c, in_named_one(x, c, d->x), at);
     if (here) at = in_named_one(x, c, d->y);
     d = here ? x->decisions : d->next;
   }
@@ -54,12 +65,12 @@ Val *named_copy(const Context *x, const Component *c, Val *at) {
 }
 
 bool same_copy(const Context *x, const Component *c, Val *a, Val *b) {
-  return equal_but(c, NO_PLATE, named_copy(x, c, a), named_copy(x, c, b));
+  return equal_all(c, named_copy(x, c, a), named_copy(x, c, b));
 }
 
-bool are_of_one(const Context *x, const Component *c, Val *a, Val *b) {
-  uint32_t along = joined_plate(c);
-  return along != NO_PLATE && equal_but(c, along, in_named_one(x, c, a), in_named_one(x, c, b));
+bool are_of_one(const Context *x, Copy a, Copy b) {
+  return is_joined_to_others(a.c) && whole_of(a.c) == whole_of(b.c) &&
+         equal_whole(whole_of(a.c), in_named_one(x, a.c, a.at), in_named_one(x, b.c, b.at));
 }
 
 const Known *find_known(const Context *x, const Component *c, const Edge *e, Val *copy) {
@@ -78,9 +89,9 @@ Context with_known(const Context *x, Copy copy, Edge *e, Choice value) {
 
 Context with_same_copy(const Context *x, Component *c, Val *other, Val *at) {
   Val *from = named_copy(x, c, other), *to = named_copy(x, c, at);
-  if (equal_but(c, NO_PLATE, from, to)) return *x;
+  if (equal_all(c, from, to)) return *x;
   Decision *d = NEW(x->d->arena, Decision);
-  *d = (Decision){c, from, to, NO_PLATE, true, x->decisions};
+  *d = (Decision){c, from, to, false, true, x->decisions};
   Context y = *x;
   y.decisions = d;
   return y;

@@ -313,6 +313,24 @@ static const char *two_copies(Gen *g) {
               relation(g, a, b));
 }
 
+/* Of copies of two networks, now and then of one. */
+static const char *two_networks(Gen *g) {
+  const Made *e = &g->edges[below(g, g->n)];
+  const char *loops = "b in C, h in C", *other = "h", *query;
+  for (uint32_t k = 0; e->plates[k]; k++) {
+    loops = TEXT(g, "%s, %s in %c", loops, e->plates[k], e->sizes[k]);
+    other = TEXT(g, "%s, %s", other, e->plates[k]);
+  }
+  const char *a = own(g, e), *b = TEXT(g, "%s[%s]", e->name, other), *one = TEXT(g, "x_%c[%s]", e->size, b);
+  switch (below(g, 4)) {
+  case 0: query = TEXT(g, "P[%s]", relation(g, a, b)); break;
+  case 1: query = TEXT(g, "entropy(%s, %s)", a, b); break;
+  case 2: query = TEXT(g, "E[max(x_%c[%s], %s) * %s]", e->size, a, one, one); break;
+  default: query = TEXT(g, "P[(sum(k in C) (if %s[k%s] == 0 then 1 else 0)) >= 1 + h]", e->name, other + 1); break;
+  }
+  return TEXT(g, "out o%u[%s] = %s\n", g->outs++, loops, query);
+}
+
 /* Of all copies of an edge, where they are inferred by mode or by draws. */
 static const char *function_of_all(Gen *g) {
   const Made *e = &g->edges[below(g, g->n)];
@@ -378,6 +396,7 @@ const char *generate_networks(Arena *arena, uint64_t seed) {
   bool replaced = chance(g, 8);
   if (replaced) body = TEXT(g, "%s%s", body, function_of_all(g));
   if (g->outer) body = TEXT(g, "for b in C {\n%s}\n", body);
+  if (g->outer && !g->ragged && chance(g, 50)) body = TEXT(g, "%s%s", body, two_networks(g));
   if (replaced) body = TEXT(g, "%sinfer %s by %s\n", body, names(g), chance(g, 60) ? "mode" : "sample(n = 3)");
   return TEXT(g, "model m(M, N, K, L, C) {\n%s%s}\n", declarations(g, body), body);
 }
