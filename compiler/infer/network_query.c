@@ -201,7 +201,8 @@ Val network_status(Context *x, Copy copy) {
 
 typedef struct Named { NamedCopies some; bool whole, mixed; const Network *net; Copy first; } Named;
 
-/* All of one network: every edge is named once, up to the outer plates at most, by the same indices. */
+/* All of one network: every edge is named, up to the outer plates at most, by the same indices; by these the checker
+ * lets none be named twice. */
 static bool is_whole(const Context *x, const Term *t, const Network *net) {
   uint32_t names = 0;
   const CopySet *first = NULL;
@@ -213,8 +214,6 @@ static bool is_whole(const Context *x, const Term *t, const Network *net) {
     if (s->fixed.n > net->outer || s->fixed.n != first->fixed.n) return false;
     for (uint32_t k = 0; k < s->fixed.n; k++)
       if (!term_equal(s->fixed.at[k], first->fixed.at[k])) return false;
-    for (uint32_t k = 0; k < i; k++)
-      if (t->copies.at[k].edge == s->edge) return false;
     names++;
   }
   return names == net->parts.n;
