@@ -50,9 +50,12 @@ void function_end(Emit *e, LLVMValueRef result) {
   LLVMBuildBr(e->cells, e->start);
 }
 
+/* need(sizes, threads), and attn_NAME_workspace, its name for others.  The kernel calls the former: what is exported may
+ * be bound to another library's function of that name (the model at another precision, loaded before). */
 static void emit_workspace(Emit *e) {
-  char *name = arena_printf(e->arena, "attn_%s_workspace", e->k->name);
-  function_begin(e, name, LLVMFunctionType(e->t.i64, (LLVMTypeRef[]){e->t.ptr, e->t.i32}, 2, false));
+  LLVMTypeRef type = LLVMFunctionType(e->t.i64, (LLVMTypeRef[]){e->t.ptr, e->t.i32}, 2, false);
+  function_begin(e, arena_printf(e->arena, "attn_%s.need", e->k->name), type);
+  LLVMSetLinkage(e->fn, LLVMInternalLinkage);
   function_brief(e);
   e->sizes = LLVMGetParam(e->fn, 0);
   LLVMValueRef threads = LLVMBuildSExt(e->b, LLVMGetParam(e->fn, 1), e->t.i64, "");
@@ -67,6 +70,7 @@ static void emit_workspace(Emit *e) {
   }
   function_end(e, most);
   e->need = e->fn;
+  LLVMAddAlias2(e->module, type, 0, e->need, arena_printf(e->arena, "attn_%s_workspace", e->k->name));
 }
 
 static LLVMValueRef error_status(Emit *e, LLVMValueRef err) {

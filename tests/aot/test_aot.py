@@ -90,8 +90,8 @@ def run(*words, status=0, env=None):
 class Library:
     """A shared object by its path, called with arrays in order."""
 
-    def __init__(self, path, name):
-        self.lib = ctypes.CDLL(str(path))
+    def __init__(self, path, name, mode=ctypes.DEFAULT_MODE):
+        self.lib = ctypes.CDLL(str(path), mode=mode)
         self.kernel, self.workspace = self.lib[f"attn_{name}"], self.lib[f"attn_{name}_workspace"]
         self.workspace.restype = ctypes.c_size_t
 
@@ -290,6 +290,20 @@ class Results(Base):
             o = np.empty(len(x), np.float32)
             self.assertEqual(Library(self.dir / f"{cpu}.so", "halves")([x, y], [o], [len(x)]), 0)
             np.testing.assert_array_equal(o, x.astype(np.float32))
+
+    def test_two_of_one_name(self):
+        """Libraries of the same model that see each other's symbols: each kernel keeps to its own functions."""
+        rng = np.random.default_rng(2)
+        arrays = [rng.normal(size=(40, n)) for n in (16, 16, 8)]
+        for precision in ("f32", "f64", "f32"):
+            stem = f"{precision}_{rng.integers(1 << 30)}"
+            self.compile(EXAMPLES / "attention.attn", f"--precision={precision}", stem=stem)
+            lib = Library(self.dir / f"{stem}.so", "attention", ctypes.RTLD_GLOBAL)
+            given = [a.astype("f4" if precision == "f32" else "f8") for a in arrays]
+            o, lse, h = np.empty((40, 8), given[0].dtype), np.empty(40, given[0].dtype), np.empty(40, given[0].dtype)
+            self.assertEqual(lib(given, [o, lse, h], [40, 40, 16, 8]), 0)
+            w = np.exp(arrays[0] @ arrays[1].T / 4)
+            np.testing.assert_allclose(o, w @ arrays[2] / w.sum(1, keepdims=True), atol=1e-5)
 
     def test_runtime(self):
         self.compile(self.model(GAMMA), "--precision=f64")
