@@ -234,24 +234,6 @@ static void fork_other(Emit *e, const Fork *f) {
   LLVMPositionBuilderAtEnd(e->b, f->scalar);
 }
 
-V line_is_beyond(Emit *e, V x) {
-  V below = LLVMBuildFCmp(e->b, LLVMRealOLT, x, const_float(e, IR_WIDE, 0), "");
-  V size = LLVMBuildSelect(e->b, below, LLVMBuildFNeg(e->b, x, ""), x, "");
-  V above = LLVMBuildFCmp(e->b, LLVMRealOGT, size, const_float(e, IR_WIDE, TILE_COMPARED_MOST), "");
-  return LLVMBuildAnd(e->b, above, LLVMBuildFCmp(e->b, LLVMRealOLT, size, const_float(e, IR_WIDE, INFINITY), ""), "");
-}
-
-/* Sums that are compared with such as other code has, and are too large for that, are the scalar loop's after all. */
-static void leave_coarse(Emit *e, const Loop *l, const V *total, const Fork *f) {
-  V any = LLVMConstInt(e->t.i1, 0, false);
-  for (uint32_t a = 0; a < l->accs.n; a++)
-    if (e->plan->compared[l->accs.at[a]->result])
-      any = LLVMBuildOr(e->b, any, line_is_beyond(e, LLVMBuildLoad2(e->b, e->t.f64, total[a], "")), "");
-  LLVMBasicBlockRef near = block_new(e, "near");
-  LLVMBuildCondBr(e->b, any, f->scalar, near);
-  LLVMPositionBuilderAtEnd(e->b, near);
-}
-
 void line_sum(Emit *e, const Loop *l, void (*scalar)(Emit *e, const Loop *l)) {
   Line n = line_along(e, l->index);
   V total[TILE_LINE_ACCS], lo = e->val[l->lo], hi = e->val[l->hi], holds = LLVMConstInt(e->t.i1, 1, false);
@@ -263,7 +245,6 @@ void line_sum(Emit *e, const Loop *l, void (*scalar)(Emit *e, const Loop *l)) {
   Fork f = fork_on(e, holds);
   line_checks(e, l->body, lo, hi);
   sum_parts(e, l, total);
-  leave_coarse(e, l, total, &f);
   fork_other(e, &f);
   scalar(e, l);
   for (uint32_t a = 0; a < l->accs.n; a++)

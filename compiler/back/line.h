@@ -22,8 +22,6 @@ LLVMValueRef line_add(Line *n, Val v, LLVMValueRef part, LLVMValueRef sum);
 typedef void (*LineFn)(Line *n, uint32_t vectors, void *arg);
 void line_each(Line *n, LLVMValueRef lo, LLVMValueRef hi, uint32_t most, LineFn step, void *arg);
 
-LLVMValueRef line_is_beyond(Emit *e, LLVMValueRef x); /* finite, and larger than TILE_COMPARED_MOST: of an f64 */
-
 /* Loops that tile_sums_line, tile_stores_line admit. */
 void line_sum(Emit *e, const Loop *l, void (*scalar)(Emit *e, const Loop *l));
 void line_store(Emit *e, const Loop *l, void (*scalar)(Emit *e, const Loop *l));

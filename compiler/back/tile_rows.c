@@ -1,5 +1,4 @@
 /* tile_rows: loops over rows in blocks, and their columns in spans.  See tile.h. */
-#include "back/line.h"
 #include "back/tile.h"
 #include "back/whole.h"
 #include "base/ice.h"
@@ -290,22 +289,6 @@ static V has_lost_mass(Tile *t, V at) {
   return any;
 }
 
-/* Too large to be compared with what other code makes of the same: see tile_compare.c. */
-static V is_coarse(Tile *t, V at) {
-  Emit *e = t->e;
-  V any = LLVMConstNull(e->t.i1);
-  for (uint32_t w = 0; w < t->s->weights.n; w++) {
-    V max = op_convert(e, tile_get(e, e->t.f32, t->weight[w].max, at), IR_REAL, IR_WIDE);
-    any = LLVMBuildOr(e->b, any, line_is_beyond(e, max), "");
-  }
-  for (uint32_t k = 0; k < t->s->accs.n; k++) {
-    const TileAcc *a = &t->s->accs.at[k];
-    if (a->use != USE_REDUCE || a->acc->type != IR_WIDE || !e->plan->compared[a->acc->result]) continue;
-    any = LLVMBuildOr(e->b, any, line_is_beyond(e, tile_get(e, e->t.f64, t->acc[k].state, at)), "");
-  }
-  return any;
-}
-
 /* All streams take the rows in blocks that fit the smallest. */
 uint32_t tile_block_rows(const TileRows *rows) {
   uint32_t size = 0;
@@ -335,7 +318,6 @@ static V is_odd(Emit *e, const TileRows *rows, const Block *b, V at) {
     V own = tile_get(e, e->t.i32, b->tiles[n]->odd_rows, at);
     odd = LLVMBuildOr(e->b, odd, LLVMBuildICmp(e->b, LLVMIntNE, own, LLVMConstNull(e->t.i32), ""), "");
     odd = LLVMBuildOr(e->b, odd, has_lost_mass(b->tiles[n], at), "");
-    if (rows->streams.at[n]->compared) odd = LLVMBuildOr(e->b, odd, is_coarse(b->tiles[n], at), "");
   }
   return odd;
 }

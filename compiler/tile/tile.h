@@ -79,9 +79,6 @@ typedef struct TileAcc {
 
 typedef struct TileWeight { Val body, seed; } TileWeight;
 
-/* The largest size, in base 2 where a weight is, that a compared value may have on tiles: there it is good to 2^-16. */
-enum { TILE_COMPARED_MOST = 256 };
-
 /* What a loop over the columns, before the rows, finds for each of them by going over all rows with the log weight of a
  * pair: its largest, lse and mass (tile_across.c).  around: the loops around it, depth - 1 of them, in order; log_w: in
  * the stream; mask: 0, or which pairs it takes; share: 0, or e^log_w over its sum for the column, there too, or what is
@@ -110,7 +107,6 @@ typedef struct TileStream {
   ValVec exceptions;     /* conditions of pairs that the scalar code decides: see tile_permit.c */
   TileShape shape;
   bool few;              /* blocks of few rows have code of their own */
-  bool compared;         /* its largest values are: tile_compare.c */
   bool ragged;           /* its range depends on the row */
   const TileAcross *across; /* NULL: there is no such loop */
 } TileStream;
@@ -128,7 +124,6 @@ typedef struct TileRows {
 
 typedef struct TilePlan {
   const Kernel *k;
-  const bool *compared; /* by Val: results that are compared with log weights of other code */
   TileTarget target;
   VEC(TileRows *) rows;
 } TilePlan;

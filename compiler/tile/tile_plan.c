@@ -230,10 +230,7 @@ static TileStream *plan_stream(Planner *p, const Loop *l) {
   if (s->ragged) stream_refuse(p, "its range depends on the row");
   if (stores_or_orders(p->k, l->body)) stream_refuse(p, "it holds an ordered loop");
   plan_permit(p, l);
-  for (uint32_t n = 0; n < l->accs.n; n++) {
-    lower_acc(p, l->accs.at[n]);
-    s->compared |= p->plan->compared[l->accs.at[n]->result];
-  }
+  for (uint32_t n = 0; n < l->accs.n; n++) lower_acc(p, l->accs.at[n]);
   if (p->target->dots_bf16) tile_dot_rounding(p->k, p->rows, s);
   if (!s->why) demand_all(p);
   s->shape = shape_for(p->target, p->accs, rows_at_most(p));
@@ -283,7 +280,6 @@ TilePlan *tile_plan(Arena *arena, const Kernel *k, const TileTarget *target) {
   TilePlan *plan = NEW(arena, TilePlan);
   plan->k = k;
   plan->target = *target;
-  plan->compared = tile_compared(arena, k);
   Planner p = {.arena = arena, .plan = plan, .k = k, .target = target};
   plan_region(&p, k->top);
   tile_across(arena, plan);

@@ -34,10 +34,6 @@ void plan_depend_rows(Planner *p, const Loop *l);      /* of what is directly in
 uint8_t plan_depend_stream(Planner *p, const Loop *l); /* of all values in a stream; returns what any depends on */
 void plan_depend_results(Planner *p, const Loop *l);   /* once it is planned: they belong to the row */
 
-/* ---- tile_compare.c ----------------------------------------------------------------------------- */
-
-bool *tile_compared(Arena *arena, const Kernel *k); /* by Val */
-
 /* ---- tile_permit.c ------------------------------------------------------------------------------ */
 
 /* Refuses the stream for what its body holds; collects its exceptions, and the most accumulators of a feature loop. */

@@ -101,43 +101,6 @@ def huge_dots(precision, rng):
 
 
 @check
-def probabilities_of_large(precision, rng):
-    """A probability is made of a row's largest score and the value's own, found in different loops: they must be one
-    number at any size, so that a key far above all others has probability 1.  Queries are such keys, scaled."""
-    n, d, groups = 70, 16, 3
-    k = rng.standard_normal((n, d))
-    k = typed(4 * k / np.linalg.norm(k, axis=1, keepdims=True), precision)
-    of = rng.integers(0, n, 20)
-    one = (np.arange(n) == of[:, None]).astype(float)
-    group = rng.integers(0, groups, n)
-    member = (group[:, None] == np.arange(groups)).astype(float)
-    edge = "    edge phi in N\n    potential exp(dot(q[i], k[phi]))\n    out p[i, j in N] = P[phi == j]"
-    plain = model("M, N, D", "q: [M, D], k: [N, D]", edge)
-    apart = model("M, N, D", "q: [M, D], k: [N, D], r: [M, N]",
-                  edge + "\n    edge far in N\n    potential exp(r[i, far] + 0 * phi * far)\n"
-                  "    out pf[i, j in N] = P[far == j]")
-    nested = model("M, N, D, G", "q: [M, D], k: [N, D], group: int[N]",
-                   "    edge g in G\n    edge phi in N where group[phi] == g\n"
-                   "    potential exp(dot(q[i], k[phi]))\n    out pg[i, a in G] = P[g == a]")
-    listed = model("M, N, G", "s: [M, N], group: int[N]",
-                   "    edge g in G\n    edge phi in N where group[phi] == g\n"
-                   "    potential exp(s[i, phi])\n    out pg[i, a in G] = P[g == a]")
-    for size in (1e3, 1e4, 1e6, 1e30):
-        q = k[of] * typed(size, precision)
-        s = q.astype(float) @ k.astype(float).T
-        assert (np.where(one > 0, INF, s.max(1, keepdims=True) - s) > 50).all()
-        label = f"{size:g}"
-        yield Trial(label, plain, dict(q=q, k=k), dict(p=one))
-        yield Trial(label + ", groups", nested, dict(q=q, k=k, group=group, G=groups), dict(pg=member[of]))
-        yield Trial(label + ", scores in groups", listed, dict(s=typed(s, precision), group=group, G=groups),
-                    dict(pg=member[of]))
-        if precision == "f64" and size > 1e4:
-            continue    # sums of f64 in two orders are two numbers as well, which shows from here on
-        yield Trial(label + ", two edges", apart, dict(q=q, k=k, r=typed(s[::-1], precision)),
-                    dict(p=one, pf=one[::-1]))
-
-
-@check
 def infinite_scores(precision, rng):
     """-inf through data removes a value exactly, whatever stands behind it; +inf and NaN spoil their row alone."""
     v = rng.standard_normal((70, 3))
