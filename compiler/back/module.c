@@ -50,8 +50,8 @@ void function_end(Emit *e, LLVMValueRef result) {
   LLVMBuildBr(e->cells, e->start);
 }
 
-/* need(sizes, threads), and attn_NAME_workspace, its name for others.  The kernel calls the former: what is exported may
- * be bound to another library's function of that name (the model at another precision, loaded before). */
+/* need(sizes, threads), and attn_NAME_workspace, its name for others.  The kernel calls the former: what is exported
+ * may be bound to another library's function of that name (the model at another precision, loaded before). */
 static void emit_workspace(Emit *e) {
   LLVMTypeRef type = LLVMFunctionType(e->t.i64, (LLVMTypeRef[]){e->t.ptr, e->t.i32}, 2, false);
   function_begin(e, arena_printf(e->arena, "attn_%s.need", e->k->name), type);

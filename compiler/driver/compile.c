@@ -63,6 +63,15 @@ static const int64_t *fixed_sizes(const Build *b, const Kernel *k) {
   return any ? fixed : NULL;
 }
 
+/* Suffixes are put behind the stem: behind that of a folder they would make hidden files. */
+static int check_stem(const char *stem) {
+  const char *slash = strrchr(stem, '/'), *last = slash ? slash + 1 : stem;
+  if (*last && strcmp(last, ".") && strcmp(last, "..")) return STATUS_DONE;
+  wrong("'-o %s' names a folder; the files are STEM.so, STEM.o and STEM.h", stem);
+  hint("write -o %s%sNAME", stem, *last ? "/" : "");
+  return STATUS_WRONG;
+}
+
 /* ---- making it -------------------------------------------------------------------------------------------- */
 
 static bool derive(Build *b) {
@@ -127,6 +136,7 @@ int verb_compile(Driver *d) {
   if (!load_model(d, &b.chosen, &status)) return status;
   if (!o->output) return usage_error("-o STEM is missing: the files are STEM.so, STEM.o and STEM.h");
   status = read_emit_list(&b);
+  if (!status) status = check_stem(o->output);
   if (status) return status;
   uint32_t used = b.chosen.used;
   status = bind_inputs(d->arena, b.chosen.model, o->f64, o->words.at + used, o->words.n - used, BIND_SIZES, &b.in);

@@ -134,6 +134,17 @@ class Files(Base):
         self.assertIn("attn_rows", (self.dir / "k.s").read_text())
         self.assertIn("define", (self.dir / "k.ll").read_text())
 
+    def test_a_folder_is_no_stem(self):
+        (self.dir / "there").mkdir()
+        path = self.model(ROWS)
+        for stem in ("there/", "there/.", "there/..", "missing/", ".", "..", "./"):
+            with self.subTest(stem):
+                p = subprocess.run([ATTN, "compile", path, "--emit=header", "-o", stem], capture_output=True, text=True, cwd=self.dir)
+                self.assertEqual(p.returncode, 1)
+                self.assertIn(f"'-o {stem}' names a folder", p.stderr)
+        self.assertEqual({p.name for p in self.dir.rglob("*")}, {"there", "m.attn"})
+        run(ATTN, "compile", path, "--emit=header", "-o", self.dir / "there" / ".k")
+
     def test_failures_leave_nothing(self):
         path = self.model(ROWS)
         before = set(self.dir.iterdir())
