@@ -70,7 +70,10 @@ static void emit_workspace(Emit *e) {
   }
   function_end(e, most);
   e->need = e->fn;
-  LLVMAddAlias2(e->module, type, 0, e->need, arena_printf(e->arena, "attn_%s_workspace", e->k->name));
+  function_begin(e, arena_printf(e->arena, "attn_%s_workspace", e->k->name), type);
+  function_brief(e);
+  LLVMValueRef arg[] = {LLVMGetParam(e->fn, 0), LLVMGetParam(e->fn, 1)};
+  function_end(e, LLVMBuildCall2(e->b, type, e->need, arg, 2, ""));
 }
 
 static LLVMValueRef error_status(Emit *e, LLVMValueRef err) {
