@@ -30,7 +30,7 @@ typedef struct attn_view {
 
 typedef enum attn_status {
   ATTN_OK = 0,
-  ATTN_ERROR_INDEX = 1,     /* an index outside its array, at `site` */
+  ATTN_ERROR_INDEX = 1,     /* an index outside its array, or a graph's rows out of order, at `site` */
   ATTN_ERROR_DIVISOR = 2,   /* integer division by zero, at `site` */
   ATTN_ERROR_WORKSPACE = 3, /* workspace_bytes is too small: `limit` says how many are needed */
   ATTN_ERROR_SIZE = 4,      /* the kernel was compiled for another size: sizes[site] is `value`, must be `limit` */
@@ -44,7 +44,7 @@ typedef enum attn_status {
 typedef struct attn_error {
   int32_t status;
   int32_t site;
-  int64_t value, limit; /* index: value is not in 0 .. limit */
+  int64_t value, limit; /* index: value is not in 0 .. limit; rows of a graph: an entry of indptr, and nnz + 1 */
 } attn_error;
 
 /* Threads of the caller.  run calls task(arg, item, thread) for the items 0 .. count-1, each once, in any order,

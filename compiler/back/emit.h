@@ -215,6 +215,12 @@ int64_t array_stored_bytes(const Emit *e, StoreType s);
 LLVMValueRef array_decode(Emit *e, const Array *a, LLVMValueRef raw); /* a stored element as a value of a->type */
 LLVMValueRef array_encode(Emit *e, const Array *a, LLVMValueRef x, IrType type); /* x, of that type, as it is stored */
 
+/* ---- module.c, graph.c -------------------------------------------------------------------------- */
+
+/* The kernel returns with that status where cond holds. */
+void refuse_when(Emit *e, LLVMValueRef cond, attn_status status, int site, LLVMValueRef value, LLVMValueRef limit);
+void check_graphs(Emit *e); /* rows in order, within what is listed */
+
 /* ---- array.c ------------------------------------------------------------------------------------ */
 
 bool array_in_workspace(const Array *a);               /* TEMP and LOCAL */

@@ -121,9 +121,7 @@ void begin_error(Emit *e) {
   LLVMBuildStore(e->b, LLVMConstNull(e->t.i32), field_at(e, e->err, offsetof(attn_error, status)));
 }
 
-/* Returns with a status where cond holds. */
-static void refuse_when(Emit *e, LLVMValueRef cond, attn_status status, int site, LLVMValueRef value,
-                        LLVMValueRef limit) {
+void refuse_when(Emit *e, LLVMValueRef cond, attn_status status, int site, LLVMValueRef value, LLVMValueRef limit) {
   LLVMBasicBlockRef fine = block_when(e, cond, "refused");
   LLVMValueRef s = LLVMConstInt(e->t.i32, status, false);
   emit_failure(e, s, LLVMConstInt(e->t.i32, (unsigned long long)site, true), value, limit);
@@ -180,6 +178,7 @@ static LLVMValueRef emit_kernel(Emit *e, const char *name) {
   e->layout = layout_workspace(e);
   layout_place(e, &e->layout, const_int(e, 0));
   array_views(e);
+  check_graphs(e);
   emit_code(e, e->k->top, NULL, false);
   function_end(e, error_status(e, e->err));
   return e->fn;

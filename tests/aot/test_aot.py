@@ -293,6 +293,22 @@ class Results(Base):
         self.assertEqual(Library(self.dir / "k.so", "g")([indptr, indices, v, extra], [o], [3, 2, 3]), 0)
         np.testing.assert_allclose(o, [156, 0, 207])
 
+    def test_rows_of_a_graph(self):
+        """Borders that fall, begin late, leave the list or end early: no row is followed, and the error names the border."""
+        indices, outputs = np.array([1, 0, 1]), [np.zeros(3, np.float32)]
+        v, extra = np.array([5, 7], np.float32), np.array([100, 200], np.float32)
+        for precision in ("f32", "f64"):
+            arrays = [a.astype("f8" if precision == "f64" else "f4") for a in (v, extra, outputs[0])]
+            self.compile(self.model(GRAPH), f"--precision={precision}", stem=precision)
+            lib = Library(self.dir / f"{precision}.so", "g")
+            for indptr, wrong in (([0, 2, 1, 3], 1), ([1, 2, 2, 3], 1), ([-1, 2, 2, 3], -1), ([0, 2, 4, 3], 4), ([0, 2, 2, 2], 2),
+                                  ([0, 2, 2, 4], 4), ([0, 2**62, 2, 3], 2**62), ([0, 3, 3, 0], 0)):
+                for borders in (np.array(indptr), np.repeat(indptr, 2)[::2]):
+                    self.assertEqual(lib([borders, indices, *arrays[:2]], arrays[2:], [3, 2, 3]), STATUS["index"], indptr)
+                    self.assertEqual((lib.error.value, lib.error.limit), (wrong, 4), indptr)
+            self.assertFalse(arrays[2].any())
+            self.assertEqual(lib([np.zeros(1, np.int64), indices[:0], *arrays[:2]], [arrays[2][:0]], [0, 2, 0]), 0)
+
     def test_halves(self):
         x = np.array([0, -0.0, 1, -2.5, 65504, 6e-8, 6.1e-5, np.inf, -np.inf, np.nan], np.float16)
         y = np.zeros(len(x), np.uint16)

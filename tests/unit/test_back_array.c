@@ -390,18 +390,18 @@ Test(back_array, seq) {
 /* ---- graphs, names, text ------------------------------------------------------------------------ */
 
 Test(back_array, views_of_graphs) {
-  static const int64_t data[3][1] = {{1}, {20}, {300}}, want = 321 + 4000;
+  static const int64_t one_row[] = {0, 1}, want = 20 + 1 + 300 + 4000;
   Rig r;
   rig_init(&r, true);
   Builder *b = &r.b;
   Val one = build_int(b, 1), zero = build_int(b, 0), sum = zero;
-  Array *a[] = {rig_in(&r, STORE_INT, one, 1, data[0]), rig_in(&r, STORE_INT, one, 1, data[1]),
-                rig_in(&r, STORE_INT, one, 1, data[2]), rig_in(&r, STORE_INT, one, 1, (int64_t[]){4000})};
+  Array *a[] = {rig_in(&r, STORE_INT, one, 1, (int64_t[]){20}), rig_in(&r, STORE_INT, build_int(b, 2), 2, one_row),
+                rig_in(&r, STORE_INT, one, 1, (int64_t[]){300}), rig_in(&r, STORE_INT, one, 1, (int64_t[]){4000})};
   a[1]->external = 1, a[1]->part = PART_INDPTR;
   a[2]->external = 1, a[2]->part = PART_INDICES;
   a[3]->external = 2;
   Array *out = rig_out(&r, STORE_INT, one, 1);
-  for (int n = 0; n < 4; n++) sum = build_2(b, IR_ADD, sum, build_load(b, a[n], &zero));
+  for (int n = 0; n < 4; n++) sum = build_2(b, IR_ADD, sum, build_load(b, a[n], n == 1 ? &one : &zero));
   build_store(b, out, sum, &zero);
   cr_assert_eq(rig_run(&r), ATTN_OK);
   cr_expect_eq(((int64_t *)r.out[0].data)[0], want);
