@@ -154,7 +154,7 @@ def main():
     parser.add_argument("--install", action="store_true", help="download the peers first")
     a = parser.parse_args()
     if a.install:
-        with_peers(a.folder.resolve(), [word for word in sys.argv[1:] if word != "--install"])
+        install.run_with(a.folder.resolve(), "torch-geometric", __file__, [word for word in sys.argv[1:] if word != "--install"])
     a.folder.mkdir(parents=True, exist_ok=True)
     indptr, indices = graph(a.nodes, a.edges, a.power)
     x = arrays(a.nodes)

@@ -14,12 +14,15 @@ import tempfile
 import time
 import unittest
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 
 import cases
+import graph
 import install
 import joined
+import latents
 import ours
 import problem
 import run
@@ -33,6 +36,20 @@ GIVEN = ["--attn=attn", "--folder=peers"]
 
 def parse(*words):
     return run.arguments([*GIVEN, *words])
+
+
+class Installed(Exception):
+    pass
+
+
+class Install(unittest.TestCase):
+    def test_what_is_asked_for(self):
+        """Of each script with peers of its own: it runs once more, without --install, where the package is."""
+        for script, package in ((graph, "torch-geometric"), (joined, "torch-struct"), (latents, "scikit-learn")):
+            with mock.patch.object(sys, "argv", ["x", *GIVEN, "--install", "--threads=1"]), \
+                    mock.patch.object(install, "run_with", side_effect=Installed) as again, self.assertRaises(Installed):
+                script.main()
+            self.assertEqual(again.call_args.args[1:], (package, script.__file__, [*GIVEN, "--threads=1"]))
 
 
 class Arguments(unittest.TestCase):
