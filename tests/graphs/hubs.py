@@ -3,8 +3,11 @@
 
 Rows with no element, one, and about one piece's, two pieces' and many pieces' elements.  Of every model: results, in f32
 and in f64, of every kind of sum that a row may be made of; the same bits on any number of threads, and of a row wherever
-in the list it stands; the same error.  Then, that a row with half of all elements is no thread's alone: the time of every
-item is taken, and what eight threads make of them is told from these.
+in the list it stands; the same error; and that a row with most of all elements is no thread's alone.
+
+    hubs.py --attn=PATH --balance
+
+What threads gain where one row has most elements: from the time of every item it is told what they make of these.
 """
 import argparse
 import ctypes
@@ -198,14 +201,26 @@ def view(a):
     return View(a.ctypes.data, (ctypes.c_int64 * 8)(*a.shape), (ctypes.c_int64 * 8)(*(s // a.itemsize for s in a.strides)))
 
 
-def item_times(attn, folder, model, inputs, out, sizes, rounds):
+class Kernel:
+    """A model of this file's, compiled ahead of time, and run by a pool of eight: `take` gets what pool.run does."""
+
+    def __init__(self, attn, folder, model):
+        subprocess.run([attn, "compile", MODELS, model, "-o", folder / model], check=True, capture_output=True)
+        self.library, self.model = ctypes.CDLL(str(folder / f"{model}.so")), model
+
+    def __call__(self, inputs, out, sizes, take):
+        size_of = self.library[f"attn_{self.model}_workspace"]
+        size_of.restype = ctypes.c_size_t
+        sizes = (ctypes.c_int64 * len(sizes))(*sizes)
+        space, error = np.empty(size_of(sizes, 8), np.uint8), (ctypes.c_int64 * 3)()
+        pool, views = Pool(8, RUN(take)), (View * len(inputs))(*map(view, inputs))
+        if self.library[f"attn_{self.model}"](views, ctypes.byref(view(out)), sizes, ctypes.c_void_p(space.ctypes.data),
+                                              ctypes.c_size_t(space.size), ctypes.byref(pool), error):
+            sys.exit(f"{self.model}: error {list(error)}")
+
+
+def item_times(kernel, inputs, out, sizes, rounds):
     """By parallel loop the least time of every item, one thread taking them all."""
-    subprocess.run([attn, "compile", MODELS, model, "-o", folder / model], check=True, capture_output=True)
-    library = ctypes.CDLL(str(folder / f"{model}.so"))
-    size_of = library[f"attn_{model}_workspace"]
-    size_of.restype = ctypes.c_size_t
-    sizes = (ctypes.c_int64 * len(sizes))(*sizes)
-    space = np.empty(size_of(sizes, 8), np.uint8)
     jobs = []
 
     def take_all(pool, task, arg, count):
@@ -216,13 +231,9 @@ def item_times(attn, folder, model, inputs, out, sizes, rounds):
             times[item] = time.thread_time() - start
         jobs[-1].append(times)
 
-    pool, views = Pool(8, RUN(take_all)), (View * len(inputs))(*map(view, inputs))
     for _ in range(rounds):
         jobs.append([])
-        error = (ctypes.c_int64 * 3)()
-        if library[f"attn_{model}"](views, ctypes.byref(view(out)), sizes, ctypes.c_void_p(space.ctypes.data),
-                                    ctypes.c_size_t(space.size), ctypes.byref(pool), error):
-            sys.exit(f"{model}: error {list(error)}")
+        kernel(inputs, out, sizes, take_all)
     return [np.min(same_job, axis=0) for same_job in zip(*jobs)]
 
 
@@ -234,19 +245,43 @@ def finished(times, threads):
     return free.max()
 
 
-def balance(attn, folder, rng, print_all):
+def one_long_row(rng):
+    """Rows of two elements and one of 50000, the last: the inputs of `positions`, its output, and sizes."""
     lengths = np.full(20000, 2)
     lengths[-1] = 50000
-    indptr, indices = lists(rng, lengths)
-    ptr, nbr = indptr.astype(np.int64), indices.astype(np.int64)
-    s, h, o = rng.standard_normal(len(nbr)).astype(np.float32), rng.standard_normal((N, 64)).astype(np.float32), np.empty((20000, 64), np.float32)
-    jobs = item_times(attn, folder, "positions", [ptr, nbr, s, h], o, [len(lengths), len(nbr), N, 64], 5)
+    ptr, nbr = lists(rng, lengths)
+    s, h = rng.standard_normal(len(nbr)).astype(np.float32), rng.standard_normal((N, 64)).astype(np.float32)
+    return [ptr, nbr, s, h], np.empty((len(lengths), 64), np.float32), [len(lengths), len(nbr), N, 64]
+
+
+def taken_apart(attn, folder, rng):
+    """What items of their own made of a long row's pieces is what the row is made of: nobody reads these elements again."""
+    (ptr, nbr, s, h), o, sizes = one_long_row(rng)
+    kernel, counts = Kernel(attn, folder, "positions"), []
+    begin, end = ptr[-2], ptr[-1] - (ptr[-1] - ptr[-2]) % PIECE
+    in_pieces = np.setdiff1d(nbr[begin:end], np.concatenate([nbr[:begin], nbr[end:]]))
+
+    def take_all(pool, task, arg, count):
+        if counts and spoil:
+            h[in_pieces] = np.nan
+        for item in range(count):
+            task(arg, item, 0)
+        counts.append(count)
+
+    spoil = False
+    kernel([ptr, nbr, s, h], o, sizes, take_all)
+    want, counts, spoil = o.copy(), [], True
+    kernel([ptr, nbr, s, h], o, sizes, take_all)
+    if counts[0] != len(nbr) // PIECE or len(in_pieces) < PIECE or o.tobytes() != want.tobytes():
+        sys.exit(f"positions: a long row is computed as a whole; items: {counts}")
+
+
+def balance(attn, folder, rng):
+    inputs, o, sizes = one_long_row(rng)
+    jobs = item_times(Kernel(attn, folder, "positions"), inputs, o, sizes, 5)
     alone = sum(map(sum, jobs))
     gain = {t: alone / sum(finished(times, t) for times in jobs) for t in (2, 4, 8, 16)}
-    if print_all:
-        print("threads, times faster:", ", ".join(f"{t}: {g:.2f}" for t, g in gain.items()))
-    if gain[8] < 4:
-        sys.exit(f"a row with half of all elements: 8 threads are {gain[8]:.2f} times as fast as one")
+    print("threads, times faster:", ", ".join(f"{t}: {g:.2f}" for t, g in gain.items()))
 
 
 def main():
@@ -257,9 +292,10 @@ def main():
     rng = np.random.default_rng(0)
     with tempfile.TemporaryDirectory(prefix="attn_hubs_") as folder:
         folder = Path(folder)
-        balance(args.attn, folder, rng, args.balance)
         if args.balance:
+            balance(args.attn, folder, rng)
             return
+        taken_apart(args.attn, folder, rng)
         for model in MODELS_OF:
             check(args.attn, folder, rng, model)
         odd_numbers(args.attn, folder, rng)
