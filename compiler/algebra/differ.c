@@ -108,12 +108,14 @@ static bool walk_reduce(Walk *w, Term *t, Term *by, const At *at) {
   return walk(w, body, by, &inner);
 }
 
-static bool walk_if(Walk *w, Term *t, Term *by, const At *at) {
+/* How both sides of a choice are walked: where each is the one. */
+typedef bool (*WalkFn)(Walk *w, Term *t, Term *by, const At *at);
+static bool walk_if(Walk *w, Term *t, Term *by, const At *at, WalkFn side) {
   Term *cond = t->args.at[0];
   At yes = *at, no = *at;
   yes.cond = make_and(w->m->arena, at->cond, cond);
   no.cond = make_and(w->m->arena, at->cond, op1(w, OP_NOT, cond));
-  return walk(w, t->args.at[1], by, &yes) && walk(w, t->args.at[2], by, &no);
+  return side(w, t->args.at[1], by, &yes) && side(w, t->args.at[2], by, &no);
 }
 
 /* ---- in log space -------------------------------------------------------------------------------------------- */
@@ -167,12 +169,7 @@ static bool walk_log_of_op(Walk *w, Term *t, Term *by, const At *at) {
 static bool walk_log(Walk *w, Term *t, Term *by, const At *at) {
   if (!has_variable(t)) return true;
   if (t->kind == TERM_OP) return walk_log_of_op(w, t, by, at);
-  if (t->kind == TERM_IF) {
-    At yes = *at, no = *at;
-    yes.cond = make_and(w->m->arena, at->cond, t->args.at[0]);
-    no.cond = make_and(w->m->arena, at->cond, op1(w, OP_NOT, t->args.at[0]));
-    return walk_log(w, t->args.at[1], by, &yes) && walk_log(w, t->args.at[2], by, &no);
-  }
+  if (t->kind == TERM_IF) return walk_if(w, t, by, at, walk_log);
   if (!is_exponential(t) || !t->args.at[0]->nonnegative) return walk(w, t, over(w, by, t), at);
   At inner = within(w, at);
   Index *index;
@@ -234,7 +231,7 @@ static bool walk(Walk *w, Term *t, Term *by, const At *at) {
     return true;
   }
   case TERM_OP: return walk_op(w, t, by, at);
-  case TERM_IF: return walk_if(w, t, by, at);
+  case TERM_IF: return walk_if(w, t, by, at, walk);
   case TERM_REDUCE: return walk_reduce(w, t, by, at);
   case TERM_INT:
   case TERM_REAL:

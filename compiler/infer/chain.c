@@ -199,10 +199,11 @@ static Val log_at(Context *x, Copy home, Ring ring, const Cell *cell) {
 
 Val end_log(Context *x, Ring ring, const PairEnd *e) { return log_at(x, e->copy, ring, &e->cell); }
 
-static bool is_one_step(Context *x, const Component *c, Val *a, Val *b) {
+bool are_of_one_step(Context *x, Copy a, Copy b) {
   int64_t d;
-  uint32_t step = c->chain->step;
-  return constant_distance(B(x)->k, a[step], b[step], &d) && !d;
+  uint32_t step = a.c->chain->step;
+  Val i = named_copy(x, a.c, a.at)[step], j = named_copy(x, b.c, b.at)[step];
+  return constant_distance(B(x)->k, i, j, &d) && !d;
 }
 
 /* Step by step. */
@@ -211,7 +212,7 @@ static Val apart_log(Context *x, Component *c, Ring ring, const Evidence *v) {
   uint32_t n = 0;
   for (uint32_t i = 0; i < v->n; i++) {
     uint32_t k = 0;
-    while (k < n && !is_one_step(x, c, ends[k].copy.at, v->list[i].copy)) k++;
+    while (k < n && !are_of_one_step(x, ends[k].copy, (Copy){c, v->list[i].copy})) k++;
     if (k == n) ends[n++] = (PairEnd){.copy = {c, v->list[i].copy}};
     ends[k].cell = with_found(x, c, &ends[k].cell, &v->list[i], 0);
   }
@@ -231,7 +232,8 @@ Val chain_log_in(Context *x, Copy copy, Ring ring) {
   Evidence v = evidence(x, copy);
   if (v.why) return refuse_query(x, B(x)->span, v.why);
   bool one_step = true;
-  for (uint32_t i = 1; i < v.n; i++) one_step = one_step && is_one_step(x, c, v.list[i].copy, v.list[0].copy);
+  for (uint32_t i = 1; i < v.n; i++)
+    one_step = one_step && are_of_one_step(x, (Copy){c, v.list[i].copy}, (Copy){c, v.list[0].copy});
   if (!one_step && (c->chain->may_break || !in_one_clique(c->chain, &v))) return apart_log(x, c, ring, &v);
   Cell cell = {0};
   for (uint32_t i = 0; i < v.n; i++) cell = with_found(x, c, &cell, &v.list[i], v.last - v.list[i].offset);

@@ -216,6 +216,7 @@ Val ends_log(Context *x, Ring ring, PairEnd *e, uint32_t n);
 Val end_log(Context *x, Ring ring, const PairEnd *e);
 Val marginal_log(Context *x, const PairEnd *e);
 ChainTables *with_marginal(Derive *d, Component *c, uint32_t at); /* filled for the edge in place `at` */
+bool are_of_one_step(Context *x, Copy a, Copy b); /* known to be, of copies of one chain */
 
 /* ---- count.c: places behind those of the edges ------------------------------------------------------------------ */
 

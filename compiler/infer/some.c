@@ -81,12 +81,6 @@ static Val prior_total(Context *x, Copy copy) {
   return build_2(B(x), IR_ADD, chain_total(x, copy, RING_PRIOR), over_steps(x, copy, prior_constant));
 }
 
-static bool are_of_one_step(Context *x, Copy a, Copy b) {
-  int64_t d;
-  Val i = named_copy(x, a.c, a.at)[a.c->chain->step], j = named_copy(x, b.c, b.at)[a.c->chain->step];
-  return i == j || (constant_distance(B(x)->k, i, j, &d) && !d);
-}
-
 /* The prior of the copies is their share of the prior's total, since the constant of chain_log is in both. */
 static Val kl_in_one_piece(Context *x, const NamedCopies *n) {
   Copy copy = n->at[0].copy;
@@ -98,48 +92,55 @@ static Val kl_in_one_piece(Context *x, const NamedCopies *n) {
 
 /* ---- copies of several components ---- */
 
-/* The copies of the steps in `set`, by the number of the first of the same step. */
-static NamedCopies of_steps(Context *x, const NamedCopies *n, const uint32_t *step, uint32_t set) {
+enum { STEPS_MOST = 6 };
+
+/* The steps that copies are of, a copy of each; and, of copy i, the number of its step. */
+typedef struct Steps { Copy at[STEPS_MOST]; uint32_t n, *of; } Steps;
+
+/* False: they are of too many. */
+static bool find_steps(Context *x, const NamedCopies *n, Steps *s) {
+  *s = (Steps){.of = NEW_ARRAY(x->d->arena, uint32_t, n->n)};
+  for (uint32_t i = 0; i < n->n; i++) {
+    uint32_t k = 0;
+    while (k < s->n && !are_of_one_step(x, s->at[k], n->at[i].copy)) k++;
+    if (k == STEPS_MOST) return false;
+    if (k == s->n) s->at[s->n++] = n->at[i].copy;
+    s->of[i] = k;
+  }
+  return true;
+}
+
+/* The copies of the steps in `set`. */
+static NamedCopies of_steps(Context *x, const NamedCopies *n, const Steps *s, uint32_t set) {
   NamedCopies some = {0};
   for (uint32_t i = 0; i < n->n; i++)
-    if (set >> step[i] & 1) vec_push(x->d->arena, &some, n->at[i]);
+    if (set >> s->of[i] & 1) vec_push(x->d->arena, &some, n->at[i]);
   return some;
 }
 
-/* bool: the copies in `set` are of one component, and no others of those in `all` are; 0: they are all. */
-static Val are_a_component(Context *x, const NamedCopies *n, uint32_t all, uint32_t set) {
+/* bool: the steps in `set` are of one component, and no others are; 0: there is one step. */
+static Val are_a_component(Context *x, const Steps *s, uint32_t set) {
   uint32_t first = 0;
   Val one = 0;
   while (!(set >> first & 1)) first++;
-  for (uint32_t i = first + 1; i < n->n; i++) {
-    if (!(all >> i & 1)) continue;
-    Val with = in_one_piece(x, n->at[first].copy, n->at[i].copy);
+  for (uint32_t i = 0; i < s->n; i++) {
+    if (i == first) continue;
+    Val with = in_one_piece(x, s->at[first], s->at[i]);
     one = build_and(B(x), one, set >> i & 1 ? with : build_1(B(x), IR_NOT, with));
   }
-  for (uint32_t i = 0; i < first; i++)
-    if (all >> i & 1)
-      one = build_and(B(x), one, build_1(B(x), IR_NOT, in_one_piece(x, n->at[i].copy, n->at[first].copy)));
   return one;
 }
 
-enum { STEPS_MOST = 6 };
-
 /* Of copies of several components it is the sum of what it is of each: of every set of them, where that is one. */
 Val copies_kl(Context *x, const NamedCopies *n) {
-  uint32_t *step = NEW_ARRAY(x->d->arena, uint32_t, n->n), all = 0, steps = 0;
+  Steps s;
   if (!n->at[0].copy.c->chain->may_break) return kl_in_one_piece(x, n);
-  for (uint32_t i = 0; i < n->n && steps <= STEPS_MOST; i++) {
-    while (!are_of_one_step(x, n->at[step[i]].copy, n->at[i].copy)) step[i]++;
-    steps += step[i] == i;
-    all |= (uint32_t)1 << step[i];
-  }
-  if (steps > STEPS_MOST)
+  if (!find_steps(x, n, &s))
     return refuse_query(x, B(x)->span, "kl of this many copies of a chain that may fall apart is not compiled");
   Val sum = wide(x, 0);
-  for (uint32_t set = 1; set <= all; set++) {
-    if (set & ~all) continue;
-    NamedCopies some = of_steps(x, n, step, set);
-    Val kl = kl_in_one_piece(x, &some), alone = are_a_component(x, n, all, set);
+  for (uint32_t set = 1; set < (uint32_t)1 << s.n; set++) {
+    NamedCopies some = of_steps(x, n, &s, set);
+    Val kl = kl_in_one_piece(x, &some), alone = are_a_component(x, &s, set);
     sum = build_2(B(x), IR_ADD, sum, alone ? build_select(B(x), alone, kl, wide(x, 0)) : kl);
   }
   return sum;
