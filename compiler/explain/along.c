@@ -53,6 +53,26 @@ static const char *number_of_values(const Facts *f, const Component *c, Lagged v
   return e->or_none ? arena_printf(f->arena, "(%s + 1)", n) : n;
 }
 
+/* Of the chain that a question has, its share names the first of the weights that are not the model's. */
+typedef struct Asking { const Component *c; uint32_t first; } Asking;
+
+static void see_share(const Term *t, void *context) {
+  Asking *a = context;
+  bool here = t->kind == TERM_QUERY && t->query == QUERY_SHARE && component_place(a->c, t->args.at[0]->edge) >= 0;
+  if (here) a->first = (uint32_t)t->args.at[2]->integer;
+}
+
+static uint32_t first_asked(const Plan *plan, const Component *c) {
+  Asking a = {c, plan->model->weights.n};
+  for (uint32_t i = 0; i < plan->model->outs.n; i++) term_walk(plan->model->outs.at[i]->value, see_share, &a);
+  return a.first;
+}
+
+static bool weighs_copies_of(const Component *c, const Weight *w) {
+  const Term *ref = w->value ? term_find(w->value, TERM_EDGE) : NULL;
+  return ref && component_place(c, ref->edge) >= 0;
+}
+
 Along along_of(const Facts *f, const Component *c) {
   const Chain *ch = c->chain;
   Along a = {.work = "", .kept = ""};
@@ -77,6 +97,10 @@ Along along_of(const Facts *f, const Component *c) {
                : arena_printf(f->arena, counter->saturates ? ", from %s on all one" : ", no further than %s", limit);
     vec_push(f->arena, &a.counts, arena_printf(f->arena, "%s%s", plain_text(f, counter->sum, NULL), how));
   }
+  const Plan *plan = f->plan;
+  for (uint32_t i = first_asked(plan, c); i < plan->model->weights.n; i++)
+    if (weighs_copies_of(c, plan->model->weights.at[i]))
+      vec_push(f->arena, &a.asked, weight_text(f, plan->model->weights.at[i]));
   a.work = arena_printf(f->arena, "%s * %s", steps_text(f, c), a.work);
   a.kept = arena_printf(f->arena, "(%s + 1) * %s", steps_text(f, c), a.kept);
   return a;

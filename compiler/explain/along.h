@@ -11,6 +11,7 @@ typedef struct Along {
   IndexVec beside;
   TextVec joined;    /* c[t], c[t - 1], the count of ... */
   TextVec state;
+  TextVec asked;     /* "weighted by ..": weights that a question adds (infer/twin.h) */
   TextVec counts;    /* "sum(j in N) a[i, j], up to K" */
   const char *work;  /* values that a pass looks at: "T * L * L" */
   const char *kept;  /* numbers of one table of messages: "(T + 1) * L" */

@@ -164,6 +164,12 @@ static const char *out_shape(const Text *p, const Out *o) {
   return *text ? text : "one number";
 }
 
+/* Is the output derived from chains beside the model's own (infer/twin.h)? */
+static bool has_twin(const Text *p, uint32_t out) {
+  const Model *m = p->f->plan->model;
+  return p->f->plan->own_edges < m->edges.n && m->outs.at[out]->value != p->f->m->outs.at[out]->value;
+}
+
 static void print_formulas(const Text *p) {
   heading(p, "The posterior");
   for (uint32_t i = 0; i < p->f->plan->components.n; i++) {
@@ -176,7 +182,8 @@ static void print_formulas(const Text *p) {
     IndexVec axes = term_trailing_axes(p->f->arena, o->value, &o->axes);
     const char *asked = plain_text(p->f, o->value, &axes), *written = out_text(p->f, o);
     say(p, "  %s = %s   (%s)\n", out_left(p, o), asked, out_shape(p, o));
-    if (strcmp(asked, written)) say(p, "      = %s\n", written);
+    if (has_twin(p, i)) say(p, "      = Z(f) / Z E_f[g], f of counts, p_f ~ p f: chains that f weighs as well\n");
+    else if (strcmp(asked, written)) say(p, "      = %s\n", written);
   }
 }
 
@@ -230,6 +237,7 @@ static void print_chain(const Text *p, const Component *c) {
   Along a = along_of(p->f, c);
   say(p, ": the copies along %s are joined: a chain%s\n", a.step,
       a.beside.n ? arena_printf(p->f->arena, " for every %s", binders(p, &a.beside)) : "");
+  for (uint32_t i = 0; i < a.asked.n; i++) say(p, "    for what is asked, %s\n", a.asked.at[i]);
   print_list(p, "a step joins ", &a.joined);
   if (a.counts.n) print_list(p, "it counts ", &a.counts);
   print_list(p, "messages forward and backward along it are functions of ", &a.state);

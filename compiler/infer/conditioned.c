@@ -1,97 +1,233 @@
-/* conditioned: the probability of what only all copies of a chain together decide.
+/* conditioned: what all copies of a chain decide together, alone or beside what is asked of single copies.
  *
  *     P[A] = Z(A) / Z
+ *     E[f g] = Z(f) / Z  E_f[g],   p_f ~ p f, f >= 0      (a change of measure; f = 1(A): conditioning)
+ *     E[f g] = E[max(f, 0) g] - E[max(-f, 0) g]
+ *     E[t(phi, S)] = sum_v E[1(phi = v) t(v, S)],   E[sum_j t_j] = sum_j E[t_j]
  *
- * Z(A) is the evidence of the model that requires A as well.  Where A counts copies that weights join,
- * P[sum(t in T) c[t] >= 2], no product over the values of a few copies is it; but `require A` is a weight on a count,
- * which a chain knows (count_plan.c).  So each such P becomes QUERY_SHARE of a chain of its own, a twin over the same
- * weights and A, and of the chain it is about.  What else A mentions, `P[.. == k]`, is one more plate of the twin:
- * there is one for every k.
+ * Z(f) is the evidence of the model that has the weight f as well.  Where f is of counts, S = sum(t in T) c[t], no
+ * product over the values of a few copies is it; but a weight on a count is what a chain knows (count_plan.c).  So Z(f)
+ * / Z becomes QUERY_SHARE of a chain of its own, a twin (twin.h) over the same weights and f, and of that it is about,
+ * and E_f[g] an expectation over the twin.  Copies that nothing joins are a chain once f counts them.
  *
- * Requires: a plan without refusals.  Ensures: edges and weights of the model stay, as do their numbers; new ones are
- * behind them (Plan.own_weights: F is of the others, and no latent is moved by them); only outputs whose value has such
- * a P differ. */
-#include <string.h>
-
-#include "infer/plan.h"
+ * Requires: a plan without refusals.  Ensures: only outputs in which such a function of counts stands differ. */
+#include "infer/measure.h"
 #include "model/term.h"
 
-typedef VEC(IndexMap) IndexMaps;
+enum { VALUES_MOST = 3 }; /* copies beside the counts in one function that values are put in place of */
 
-typedef struct Twin {
-  Model *m;
-  Component *c;
-  IndexMaps extra;     /* what A mentions, does not bind, and names no chain by: the plate of its own */
-  IndexMaps own;       /* what A names chains by: the chain's plates */
-  Edge **edge;         /* by place in c */
-} Twin;
+/* ---- factors --------------------------------------------------------------------------------------------------- */
 
-/* ---- what A mentions --------------------------------------------------------------------------------------- */
-
-typedef struct Seen {
-  Arena *arena;
-  IndexVec bound, all;
-  const Term *edge;
-} Seen;
-
-static void see(const Term *t, void *context) {
-  Seen *s = context;
-  if (t->kind == TERM_REDUCE) vec_push(s->arena, &s->bound, t->index);
-  if (t->kind == TERM_INDEX && !indices_hold(&s->all, t->index)) vec_push(s->arena, &s->all, t->index);
-  if (t->kind == TERM_EDGE && !s->edge) s->edge = t;
+static bool is_zero(const Term *t) {
+  while (t->kind == TERM_OP && t->op == OP_TO_REAL) t = t->args.at[0];
+  return (t->kind == TERM_INT && !t->integer) || (t->kind == TERM_REAL && t->real == 0);
 }
 
-static IndexVec free_indices(Arena *arena, const Term *t) {
-  Seen s = {.arena = arena};
-  IndexVec free = {0};
-  term_walk(t, see, &s);
-  for (uint32_t i = 0; i < s.all.n; i++)
-    if (!indices_hold(&s.bound, s.all.at[i])) vec_push(arena, &free, s.all.at[i]);
-  return free;
+static Term *unconverted(Term *t) {
+  while (t->kind == TERM_OP && t->op == OP_TO_REAL) t = t->args.at[0];
+  return t;
 }
 
-/* Does the index, by itself, say which chain copies belong to? */
-static bool names_chain(const Component *c, const Term *t, const Index *i) {
+/* Those of a product, of a quotient, of a condition that is one of several, and of a number that is there under one. */
+static void flatten(const Asked *s, Term *t, TermVec *to) {
+  Arena *arena = s->p->arena;
+  Term *u = unconverted(t);
+  bool op = u->kind == TERM_OP;
+  if (op && (u->op == OP_AND || u->op == OP_MUL)) {
+    for (uint32_t i = 0; i < 2; i++) flatten(s, u->args.at[i], to);
+  } else if (op && u->op == OP_NEG) {
+    vec_push(arena, to, term_real(arena, -1, t->span));
+    flatten(s, u->args.at[0], to);
+  } else if (op && u->op == OP_DIV && has_count(s->p, u->args.at[1])) {
+    flatten(s, u->args.at[0], to);
+    vec_push(arena, to, term_op2(arena, OP_DIV, term_real(arena, 1, t->span), u->args.at[1], t->span));
+  } else if (u->kind == TERM_IF && has_count(s->p, u->args.at[0]) && is_zero(u->args.at[2])) {
+    flatten(s, u->args.at[0], to);
+    flatten(s, u->args.at[1], to);
+  } else {
+    vec_push(arena, to, u->type == TYPE_BOOL ? u : term_to_real(arena, u));
+  }
+}
+
+/* ---- means ------------------------------------------------------------------------------------------------------- */
+
+static Term *mean_of(Asked *s, Term *t) {
+  TermVec factors = {0};
+  flatten(s, t, &factors);
+  return mean_of_factors(s, &factors);
+}
+
+/* Linearity holds where nothing else may be empty: are all edges of one component? */
+static bool is_of_one_component(const Plan *p, const TermVec *factors) {
+  const Component *c = NULL;
+  for (uint32_t i = 0; i < factors->n; i++) {
+    const Term *first = term_find(factors->at[i], TERM_EDGE);
+    if (!c && first) c = p->of_edge[first->edge->id];
+    if (c && !twin_all_edges_in(c, factors->at[i])) return false;
+  }
+  return c != NULL;
+}
+
+static TermVec with_factor(const Asked *s, const TermVec *factors, uint32_t at, Term *t) {
+  TermVec r = {0};
+  for (uint32_t i = 0; i < factors->n; i++)
+    if (i != at) vec_push(s->p->arena, &r, factors->at[i]);
+  if (t) flatten(s, t, &r);
+  return r;
+}
+
+/* Hard factors that are the same in all terms stand before the sum; else the mean is the sum of the terms'. */
+static Term *mean_of_sum(Asked *s, const TermVec *factors, uint32_t at) {
+  Arena *arena = s->p->arena;
+  Term *sum = unconverted(factors->at[at]);
+  TermVec body = {0}, same = {0}, own = {0};
+  flatten(s, sum->args.at[0], &body);
+  for (uint32_t i = 0; i < body.n; i++) {
+    bool out = is_hard(s->p, body.at[i]) && !term_mentions_index(body.at[i], sum->index);
+    if (out)
+      vec_push(arena, &same, body.at[i]);
+    else
+      vec_push(arena, &own, body.at[i]);
+  }
+  if (same.n) {
+    Term *rest = term_reduce(arena, REDUCE_SUM, sum->index, real_product(arena, &own, sum->span), sum->span);
+    TermVec r = with_factor(s, factors, at, NULL);
+    for (uint32_t i = 0; i < same.n; i++) vec_push(arena, &r, same.at[i]);
+    vec_push(arena, &r, rest);
+    return mean_of_factors(s, &r);
+  }
+  if (!is_of_one_component(s->p, factors)) return NULL;
+  TermVec inside = with_factor(s, factors, at, sum->args.at[0]);
+  Term *mean = mean_of_factors(s, &inside);
+  return mean ? term_reduce(arena, REDUCE_SUM, sum->index, mean, sum->span) : NULL;
+}
+
+/* Copies that nothing joins may be empty one by one, and a sum is of all that either side mentions: where one side
+ * counts none of them, it is for those that the other counts, of whose number nothing is asked. */
+static TermVec with_side(Asked *s, const TermVec *factors, uint32_t at, Term *side) {
+  Arena *arena = s->p->arena;
+  TermVec r = with_factor(s, factors, at, side);
+  Counts k = {.p = s->p};
+  find_counts(&k, factors->at[at]);
+  if (k.c->chain || has_count(s->p, side)) return r;
+  vec_push(arena, &r, term_op2(arena, OP_GE, (Term *)k.sum, term_int(arena, 0, side->span), side->span));
+  return r;
+}
+
+static Term *mean_of_either(Asked *s, const TermVec *factors, uint32_t at, OpKind op, Term *x, Term *y) {
+  TermVec a = with_side(s, factors, at, x), b = with_side(s, factors, at, y);
+  Term *p = mean_of_factors(s, &a), *q = p ? mean_of_factors(s, &b) : NULL;
+  return q ? term_op2(s->p->arena, op, p, q, s->span) : NULL;
+}
+
+static Term *with_value(Arena *arena, Term *t, const Term *ref, Term *value) {
+  if (term_equal(t, ref)) return value;
+  if (!(t->mentions & MENTIONS_EDGE)) return t;
+  Term *r = NEW(arena, Term);
+  *r = *t;
+  r->args = (TermVec){0};
+  for (uint32_t i = 0; i < t->args.n; i++) vec_push(arena, &r->args, with_value(arena, t->args.at[i], ref, value));
+  return term_finish(r);
+}
+
+static Index *values_of(Asked *s, const Edge *e) {
+  Arena *arena = s->p->arena;
+  Index *v = NEW(arena, Index);
+  *v = (Index){.id = s->m->index_count++, .name = e->name, .span = s->span, .role = INDEX_REDUCE};
+  v->range = (Range){.kind = RANGE_INTERVAL, .span = s->span, .lo = e->range.lo, .hi = e->range.hi};
+  if (e->domain == DOMAIN_BIT) v->range.lo = term_int(arena, 0, s->span), v->range.hi = term_int(arena, 2, s->span);
+  return v;
+}
+
+/* Does a sum in a factor bind an index of the reference? */
+static bool is_bound_in(const Term *t, const Term *ref) {
+  if (t->kind == TERM_REDUCE && term_mentions_index(ref, t->index)) return true;
+  for (uint32_t i = 0; i < t->args.n; i++)
+    if (is_bound_in(t->args.at[i], ref)) return true;
+  return false;
+}
+
+static bool is_under_binder(const TermVec *factors, const Term *ref) {
+  for (uint32_t i = 0; i < factors->n; i++)
+    if (is_bound_in(factors->at[i], ref)) return true;
+  return false;
+}
+
+/* E[t(phi, S)] = sum_v E[1(phi = v) t(v, S)] for the copy `ref` that stands in a factor of counts: each mentions the
+ * same copies. */
+static Term *mean_by_values(Asked *s, const TermVec *factors, const Term *ref) {
+  Arena *arena = s->p->arena;
+  const Edge *e = ref->edge;
+  bool interval = e->domain == DOMAIN_RANGE && e->range.kind == RANGE_INTERVAL;
+  bool sized = interval && term_is_of_sizes(e->range.lo) && term_is_of_sizes(e->range.hi);
+  if (s->given == VALUES_MOST || (e->domain != DOMAIN_BIT && !sized) || is_under_binder(factors, ref)) return NULL;
+  Index *v = values_of(s, e);
+  Term *value = term_index(arena, v, s->span);
+  TermVec each = {0};
+  vec_push(arena, &each, term_op2(arena, OP_EQ, (Term *)ref, value, s->span));
+  for (uint32_t i = 0; i < factors->n; i++) {
+    Term *t = factors->at[i];
+    if (has_count(s->p, t)) t = with_value(arena, t, ref, value);
+    vec_push(arena, &each, t);
+  }
+  s->given++;
+  Term *mean = mean_of_factors(s, &each);
+  s->given--;
+  return mean ? term_reduce(arena, REDUCE_SUM, v, mean, s->span) : NULL;
+}
+
+/* Hard factors of one component are f, as are other functions of its counts beside them; g is what remains. */
+static Term *mean_by_measure(Asked *s, const TermVec *factors) {
+  Counts k = {.p = s->p};
+  TermVec f = {0}, g = {0};
+  for (uint32_t i = 0; i < factors->n && !k.c; i++)
+    if (is_hard(s->p, factors->at[i])) find_counts(&k, factors->at[i]);
+  for (uint32_t i = 0; i < factors->n; i++) {
+    Term *t = factors->at[i];
+    bool counts = has_count(s->p, t) && !beside_counts(s->p, t) && twin_all_edges_in(k.c, t);
+    vec_push(s->p->arena, counts ? &f : &g, t);
+    if (counts) find_counts(&k, t);
+  }
+  bool all = f.n > 0 && !k.apart;
+  for (uint32_t i = 0; i < g.n; i++) all &= !is_hard(s->p, g.at[i]) || !mentions_component(k.c, g.at[i]);
+  if (all && is_convolved(&k, &g)) return query_of(s, factors);
+  return all ? measured_by_sign(s, &k, &f, &g) : NULL;
+}
+
+/* E[if A then x else y] = E[1(A) x] + E[1(not A) y], A of counts: both mention all that A counts. */
+static Term *mean_of_choice(Asked *s, const TermVec *factors, uint32_t at) {
+  Arena *arena = s->p->arena;
+  Term *choice = unconverted(factors->at[at]), *a = choice->args.at[0], *zero = term_real(arena, 0, choice->span);
+  Term *not_a = term_op1(arena, OP_NOT, a, a->span);
+  Term *x = term_if(arena, a, term_to_real(arena, choice->args.at[1]), zero, choice->span);
+  Term *y = term_if(arena, not_a, term_to_real(arena, choice->args.at[2]), zero, choice->span);
+  return is_of_one_component(s->p, factors) ? mean_of_either(s, factors, at, OP_ADD, x, y) : NULL;
+}
+
+Term *mean_of_factors(Asked *s, const TermVec *factors) {
   bool any = false;
-  for (uint32_t k = 0; t->kind == TERM_EDGE && k < t->args.n; k++)
-    any |= k != c->chain->step && t->args.at[k]->kind == TERM_INDEX && t->args.at[k]->index == i;
-  for (uint32_t k = 0; k < t->args.n; k++) any |= names_chain(c, t->args.at[k], i);
-  return any;
+  for (uint32_t i = 0; i < factors->n; i++) {
+    Term *t = factors->at[i], *u = unconverted(t);
+    if (!is_hard(s->p, t)) continue;
+    any = true;
+    if (u->kind == TERM_REDUCE && u->reduce == REDUCE_SUM) return mean_of_sum(s, factors, i);
+    const Term *beside = beside_counts(s->p, t);
+    bool choice = u->kind == TERM_IF && u->type != TYPE_BOOL && has_count(s->p, u->args.at[0]);
+    if (beside && choice && !beside_counts(s->p, u->args.at[0])) return mean_of_choice(s, factors, i);
+    bool either = u->kind == TERM_OP && (u->op == OP_ADD || u->op == OP_SUB);
+    if (beside && either && is_of_one_component(s->p, factors))
+      return mean_of_either(s, factors, i, u->op, u->args.at[0], u->args.at[1]);
+    if (beside) return mean_by_values(s, factors, beside);
+  }
+  return any ? mean_by_measure(s, factors) : query_of(s, factors);
 }
 
-/* Or the step? */
-static bool names_step(const Component *c, const Term *t, const Index *i) {
-  if (t->kind == TERM_EDGE && term_mentions_index(t->args.at[c->chain->step], i)) return true;
-  for (uint32_t k = 0; k < t->args.n; k++)
-    if (names_step(c, t->args.at[k], i)) return true;
-  return false;
-}
+/* ---- events ------------------------------------------------------------------------------------------------ */
 
-static bool all_edges_in(const Component *c, const Term *t) {
-  if (t->kind == TERM_EDGE && component_place(c, t->edge) < 0) return false;
-  if (t->kind == TERM_QUERY || t->kind == TERM_LATENT) return false;
-  for (uint32_t i = 0; i < t->args.n; i++)
-    if (!all_edges_in(c, t->args.at[i])) return false;
-  return true;
-}
-
-/* A range that edges decide would have to be a new one. */
-static bool edges_bound_sums(const Term *t) {
-  const Range *r = t->kind == TERM_REDUCE ? &t->index->range : NULL;
-  if (r && ((r->lo && (r->lo->mentions & MENTIONS_EDGE)) || (r->hi && (r->hi->mentions & MENTIONS_EDGE)) ||
-            (r->row && (r->row->mentions & MENTIONS_EDGE))))
-    return true;
-  for (uint32_t i = 0; i < t->args.n; i++)
-    if (edges_bound_sums(t->args.at[i])) return true;
-  return false;
-}
-
-/* ---- the parts of A ------------------------------------------------------------------------------------------ */
-
-static void split(Arena *arena, Term *t, TermVec *parts) {
+static void split_event(Arena *arena, Term *t, TermVec *parts) {
   if (t->kind == TERM_OP && t->op == OP_AND) {
-    split(arena, t->args.at[0], parts);
-    split(arena, t->args.at[1], parts);
+    split_event(arena, t->args.at[0], parts);
+    split_event(arena, t->args.at[1], parts);
   } else {
     vec_push(arena, parts, t);
   }
@@ -102,218 +238,19 @@ static bool counts(Plan *p, const Term *t) {
   return is_count_weight(p, &w);
 }
 
-/* Is there a sum over chains, not along one? */
-static bool sums_over_chains(const Component *c, const Term *t) {
-  if (t->kind == TERM_REDUCE && names_chain(c, t, t->index)) return true;
-  for (uint32_t i = 0; i < t->args.n; i++)
-    if (sums_over_chains(c, t->args.at[i])) return true;
-  return false;
-}
-
-/* The chain that A counts copies of; NULL: it is a matter of other rules.  A none that is used makes a weight 1, and an
- * event none. */
-static Component *counted_chain(Plan *p, Term *a) {
+/* P[A] for a chain of which A counts copies, all its parts required of the twin; NULL: other rules have it. */
+static Term *share_of_event(Asked *s, Term *a) {
+  const Term *first = term_find(a, TERM_EDGE);
   TermVec parts = {0};
-  Seen s = {.arena = p->arena};
   bool any = false;
-  term_walk(a, see, &s);
-  if (!s.edge) return NULL;
-  Component *c = p->of_edge[s.edge->edge->id];
-  if (!c->chain || c->edges.at[0]->infer || !all_edges_in(c, a) || sums_over_chains(c, a)) return NULL;
-  split(p->arena, a, &parts);
-  for (uint32_t i = 0; i < parts.n; i++) any |= counts(p, parts.at[i]);
-  return any && !may_count_none(a) ? c : NULL;
+  if (!first) return NULL;
+  Component *c = countable(s->p, first->edge);
+  if (!c || !c->chain || !twin_all_edges_in(c, a)) return NULL;
+  split_event(s->p->arena, a, &parts);
+  for (uint32_t i = 0; i < parts.n; i++) any |= counts(s->p, parts.at[i]);
+  Twin w;
+  return any && twin_make(&w, s->p, s->m, c, c->chain->step, &parts, s->span) ? twin_share(&w) : NULL;
 }
-
-/* ---- the second chain ---------------------------------------------------------------------------------------- */
-
-static Term *twin_term(Twin *w, Term *t) {
-  if (!t || !(t->mentions & MENTIONS_EDGE)) return t;
-  Arena *arena = w->m->arena;
-  Term *r = NEW(arena, Term);
-  *r = *t;
-  r->args = (TermVec){0};
-  if (t->kind == TERM_EDGE) {
-    r->edge = w->edge[component_place(w->c, t->edge)];
-    for (uint32_t k = 0; k < w->extra.n; k++) vec_push(arena, &r->args, w->extra.at[k].to);
-  }
-  for (uint32_t i = 0; i < t->args.n; i++) vec_push(arena, &r->args, twin_term(w, t->args.at[i]));
-  return term_finish(r);
-}
-
-static IndexVec twin_plates(const Twin *w, const IndexVec *plates) {
-  IndexVec r = {0};
-  for (uint32_t k = 0; k < w->extra.n; k++) vec_push(w->m->arena, &r, w->extra.at[k].to->index);
-  for (uint32_t k = 0; k < plates->n; k++) vec_push(w->m->arena, &r, plates->at[k]);
-  return r;
-}
-
-static void add_edge(Twin *w, uint32_t at, Span asked) {
-  const Edge *e = w->c->edges.at[at];
-  Edge *r = w->edge[at] = NEW(w->m->arena, Edge);
-  *r = *e;
-  r->id = w->m->edges.n;
-  r->span = asked; /* what it costs is the question's matter */
-  r->plates = twin_plates(w, &e->plates);
-  r->range.lo = twin_term(w, e->range.lo);
-  r->range.hi = twin_term(w, e->range.hi);
-  r->range.row = twin_term(w, e->range.row);
-  r->where = twin_term(w, e->where);
-  r->prior = NULL;
-  memset(&r->priors, 0, sizeof r->priors);
-  vec_push(w->m->arena, &w->m->edges, r);
-}
-
-static Weight *add_weight(Twin *w, const Weight *from) {
-  Arena *arena = w->m->arena;
-  Weight *r = NEW(arena, Weight);
-  *r = *from;
-  r->id = w->m->weights.n;
-  r->plates = twin_plates(w, &from->plates);
-  r->value = twin_term(w, from->value);
-  r->left = twin_term(w, from->left);
-  r->params = (TermVec){0};
-  for (uint32_t i = 0; i < from->params.n; i++) vec_push(arena, &r->params, twin_term(w, from->params.at[i]));
-  vec_push(arena, &w->m->weights, r);
-  if (from->kind != WEIGHT_PRIOR || !from->edge) return r;
-  r->edge_ref = twin_term(w, from->edge_ref);
-  r->edge = r->edge_ref->edge;
-  if (!r->edge->prior) r->edge->prior = r;
-  vec_push(arena, &r->edge->priors, r);
-  return r;
-}
-
-typedef struct Named { const Component *c; bool found; } Named;
-
-static void note_named(void *arg, const Term *t, bool sure) {
-  (void)sure;
-  Named *n = arg;
-  n->found |= component_place(n->c, t->edge) >= 0;
-}
-
-static bool weighs(const Component *c, const Weight *w) {
-  Named n = {c, false};
-  visit_weight(w, note_named, &n);
-  return n.found;
-}
-
-static bool weight_bounds_sums(const Weight *w) {
-  bool any = (w->value && edges_bound_sums(w->value)) || (w->left && edges_bound_sums(w->left));
-  for (uint32_t i = 0; i < w->params.n; i++) any |= edges_bound_sums(w->params.at[i]);
-  return any;
-}
-
-static bool can_be_twin(const Plan *p, const Component *c) {
-  for (uint32_t i = 0; i < p->model->weights.n; i++)
-    if (weighs(c, p->model->weights.at[i]) && weight_bounds_sums(p->model->weights.at[i])) return false;
-  return true;
-}
-
-static Model *with_room(Arena *arena, const Model *from) {
-  Model *m = NEW(arena, Model);
-  *m = *from;
-  memset(&m->edges, 0, sizeof m->edges);
-  memset(&m->weights, 0, sizeof m->weights);
-  memset(&m->outs, 0, sizeof m->outs);
-  m->arena = arena;
-  for (uint32_t i = 0; i < from->edges.n; i++) vec_push(arena, &m->edges, from->edges.at[i]);
-  for (uint32_t i = 0; i < from->weights.n; i++) vec_push(arena, &m->weights, from->weights.at[i]);
-  return m;
-}
-
-/* A plate for every free index of A that names no chain; false: one that names a step, or is of no fixed range. */
-static bool find_extra(Twin *w, const Term *a) {
-  Arena *arena = w->m->arena;
-  IndexVec free = free_indices(arena, a);
-  for (uint32_t i = 0; i < free.n; i++) {
-    Index *k = free.at[i];
-    if (names_step(w->c, a, k)) return false;
-    if (names_chain(w->c, a, k)) continue;
-    if (k->range.kind != RANGE_INTERVAL || !term_is_of_sizes(k->range.lo) || !term_is_of_sizes(k->range.hi))
-      return false;
-    Index *own = NEW(arena, Index);
-    *own = *k;
-    own->id = w->m->index_count++;
-    own->role = INDEX_PLATE;
-    vec_push(arena, &w->extra, ((IndexMap){k, term_index(arena, own, k->span)}));
-  }
-  return true;
-}
-
-/* Is plate k's index in every reference of t that one? */
-static bool names_all_by(const Term *t, uint32_t k, const Index *i) {
-  bool edge = t->kind == TERM_EDGE;
-  if (edge && (t->args.at[k]->kind != TERM_INDEX || t->args.at[k]->index != i)) return false;
-  for (uint32_t n = 0; n < t->args.n; n++)
-    if (!names_all_by(t->args.at[n], k, i)) return false;
-  return true;
-}
-
-/* Where A names a chain by indices of its own, one a plate, it is required of every chain in its own plates: there are
- * perhaps not as many of them as there are values of these indices.  False: it names it otherwise. */
-static bool find_own(Twin *w, const Term *a, IndexVec *plates) {
-  Arena *arena = w->m->arena;
-  const Term *named = term_find(a, TERM_EDGE);
-  IndexMaps own = {0};
-  for (uint32_t k = 0; k < w->c->plates.n; k++) {
-    const Term *arg = named->args.at[k];
-    if (k == w->c->chain->step) continue;
-    if (arg->kind != TERM_INDEX || !names_all_by(a, k, arg->index)) return false;
-    for (uint32_t n = 0; n < own.n; n++)
-      if (own.at[n].from == arg->index) return false;
-    vec_push(arena, &own, ((IndexMap){arg->index, term_index(arena, w->c->plates.at[k], arg->span)}));
-    vec_push(arena, plates, w->c->plates.at[k]);
-  }
-  for (uint32_t n = 0; n < own.n; n++) vec_push(arena, &w->own, own.at[n]);
-  return true;
-}
-
-static void require_parts(Twin *w, Term *a) {
-  Arena *arena = w->m->arena;
-  TermVec parts = {0};
-  IndexVec own = {0};
-  split(arena, a, &parts);
-  bool all = find_own(w, a, &own);
-  for (uint32_t i = 0; i < parts.n; i++) {
-    IndexVec free = free_indices(arena, parts.at[i]), named = {0};
-    for (uint32_t k = 0; !all && k < free.n; k++)
-      if (names_chain(w->c, a, free.at[k])) vec_push(arena, &named, free.at[k]);
-    if (all) named = own;
-    Term *value = term_substitute(w->m, parts.at[i], w->extra.at, w->extra.n);
-    value = term_substitute(w->m, value, w->own.at, w->own.n);
-    add_weight(w, &(Weight){.kind = WEIGHT_REQUIRE, .span = a->span, .plates = named, .value = value});
-  }
-}
-
-/* The copies that A names, their steps being of no matter. */
-static Term *chain_ref(Twin *w, Edge *e, const Term *named, bool twin) {
-  Arena *arena = w->m->arena;
-  TermVec args = {0};
-  for (uint32_t k = 0; twin && k < w->extra.n; k++)
-    vec_push(arena, &args, term_index(arena, w->extra.at[k].from, named->span));
-  for (uint32_t k = 0; k < named->args.n; k++)
-    vec_push(arena, &args, k == w->c->chain->step ? term_none(arena, named->span) : named->args.at[k]);
-  return term_ref(arena, TERM_EDGE, e, &args, named->span);
-}
-
-static Term *share_of(Plan *p, Model *m, Component *c, Term *a) {
-  Arena *arena = m->arena;
-  Twin w = {.m = m, .c = c, .edge = NEW_ARRAY(arena, Edge *, c->edges.n)};
-  if (!can_be_twin(p, c) || edges_bound_sums(a) || !find_extra(&w, a)) return NULL;
-  for (uint32_t i = 0; i < c->edges.n; i++) add_edge(&w, i, a->span);
-  for (uint32_t i = 0; i < p->model->weights.n; i++)
-    if (weighs(c, p->model->weights.at[i])) add_weight(&w, p->model->weights.at[i]);
-  Term *event = term_int(arena, m->weights.n, a->span);
-  require_parts(&w, a);
-  const Term *named = term_find(a, TERM_EDGE);
-  TermVec args = {0};
-  vec_push(arena, &args, chain_ref(&w, w.edge[component_place(c, named->edge)], named, true));
-  vec_push(arena, &args, chain_ref(&w, (Edge *)named->edge, named, false));
-  vec_push(arena, &args, event);
-  return term_query(arena, QUERY_SHARE, TYPE_REAL, &args, a->span);
-}
-
-/* ---- outputs ------------------------------------------------------------------------------------------------- */
 
 /* The event whose probability the query is a matter of: P[A], E[if A then x else y] with x and y known; NULL: none. */
 static Term *event_of(const Term *query) {
@@ -333,24 +270,40 @@ static Term *mean_by(Arena *arena, const Term *query, Term *share) {
   return term_finish(share);
 }
 
-static Term *rewrite(Plan *p, Model **m, Term *t) {
+/* ---- outputs
+ * ---------------------------------------------------------------------------------------------------------- */
+
+/* What twins add to is as it was if they come to nothing. */
+static Term *rewritten_query(Asked *s, Term *t) {
+  bool asks = t->query == QUERY_P || t->query == QUERY_E;
+  if (!asks || !has_count(s->p, t->args.at[0]) || may_count_none(t->args.at[0])) return t;
+  Model *before = s->m;
+  Model *m = s->m = NEW(s->p->arena, Model);
+  *m = before ? *before : *twin_model(s->p);
+  s->span = t->args.at[0]->span;
+  s->made = NULL;
+  Term *a = event_of(t), *share = a ? share_of_event(s, a) : NULL;
+  if (share) return mean_by(s->p->arena, t, share);
+  Term *mean = is_hard(s->p, t->args.at[0]) ? mean_of(s, t->args.at[0]) : NULL;
+  if (mean && s->made) return mean;
+  s->m = before;
+  return t;
+}
+
+static Term *rewrite(Asked *s, Term *t) {
   if (!(t->mentions & MENTIONS_QUERY)) return t;
-  if (t->kind == TERM_QUERY) {
-    Term *a = event_of(t);
-    Component *c = a ? counted_chain(p, a) : NULL;
-    if (!c) return t;
-    if (!*m) *m = with_room(p->arena, p->model);
-    Term *share = share_of(p, *m, c, a);
-    return share ? mean_by(p->arena, t, share) : t;
-  }
-  Term *r = NEW(p->arena, Term);
+  if (t->kind == TERM_QUERY) return rewritten_query(s, t);
+  Term *r = NEW(s->p->arena, Term);
   *r = *t;
   r->args = (TermVec){0};
-  for (uint32_t i = 0; i < t->args.n; i++) vec_push(p->arena, &r->args, rewrite(p, m, t->args.at[i]));
+  for (uint32_t i = 0; i < t->args.n; i++) vec_push(s->p->arena, &r->args, rewrite(s, t->args.at[i]));
   return term_finish(r);
 }
 
-typedef struct Pieces { const Plan *p; bool found; } Pieces;
+typedef struct Pieces {
+  const Plan *p;
+  bool found;
+} Pieces;
 
 static void see_pieces(const Term *t, void *context) {
   Pieces *s = context;
@@ -365,15 +318,14 @@ bool plan_asks_of_pieces(const Plan *p) {
 }
 
 const Model *plan_conditioned(Plan *p) {
-  Model *m = NULL;
-  VEC(Term *) values = {0};
-  for (uint32_t i = 0; i < p->model->outs.n; i++)
-    vec_push(p->arena, &values, rewrite(p, &m, p->model->outs.at[i]->value));
-  for (uint32_t i = 0; m && i < p->model->outs.n; i++) {
+  Asked s = {.p = p};
+  TermVec values = {0};
+  for (uint32_t i = 0; i < p->model->outs.n; i++) vec_push(p->arena, &values, rewrite(&s, p->model->outs.at[i]->value));
+  for (uint32_t i = 0; s.m && i < p->model->outs.n; i++) {
     Out *o = NEW(p->arena, Out);
     *o = *p->model->outs.at[i];
     o->value = values.at[i];
-    vec_push(p->arena, &m->outs, o);
+    vec_push(p->arena, &s.m->outs, o);
   }
-  return m;
+  return s.m;
 }

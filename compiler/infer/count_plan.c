@@ -41,11 +41,18 @@ static Term *greatest(Arena *a, const Term *t) {
     x = greatest(a, t->args.at[1]), y = greatest(a, t->args.at[2]);
     return x && y ? term_op2(a, OP_MAX, x, y, t->span) : NULL;
   case TERM_OP:
+    if (t->op == OP_MOD && t->args.at[1]->kind == TERM_INT && t->args.at[1]->integer > 0)
+      return term_int(a, t->args.at[1]->integer - 1, t->span);
     if (t->op != OP_ADD && t->op != OP_MUL) return NULL;
     x = greatest(a, t->args.at[0]), y = greatest(a, t->args.at[1]);
     return x && y ? term_op2(a, t->op, x, y, t->span) : NULL;
   }
   return NULL;
+}
+
+bool is_sum_of_counts(Arena *a, const Term *sum) {
+  const Term *body = sum->args.at[0];
+  return is_zero_or_one(body) || (sum->type == TYPE_INT && greatest(a, body));
 }
 
 bool may_count_none(const Term *t) {
@@ -246,8 +253,7 @@ static const char *count_one(Plan *p, Component *c, const Weight *w, const Term 
   for (uint32_t i = 0; i < w->plates.n; i++)
     if (is_beyond(r, w->plates.at[i]) && term_mentions_index(sum, w->plates.at[i]))
       return "counts another property of the same copies for every value of an index";
-  if (!is_zero_or_one(sum->args.at[0]) && (sum->type != TYPE_INT || !greatest(p->arena, sum->args.at[0])))
-    return "sums values of copies that are not whole numbers between 0 and a size";
+  if (!is_sum_of_counts(p->arena, sum)) return "sums values of copies that are not whole numbers between 0 and a size";
   if (may_count_none(sum->args.at[0])) return "counts copies that may be none by more than == and !=";
   if (!stands_beside(c, r, (uint32_t)plate)) return "counts copies of other plates than those it stands in";
   if (r->shift[plate] != r->lowest[plate] && c->plates.at[plate]->range.kind != RANGE_INTERVAL)

@@ -194,6 +194,7 @@ void plan_reaches(Plan *p);
 /* ---- count_plan.c: weights on counts ------------------------------------------------------------------ */
 
 bool is_zero_or_one(const Term *t); /* an int that is 0 or 1 */
+bool is_sum_of_counts(Arena *a, const Term *sum); /* of whole numbers between 0 and a size */
 bool may_count_none(const Term *t);   /* by more than == and !=: a weight then is 1 as a whole, which no count tells */
 bool is_count_weight(Plan *p, const Weight *w);
 /* Makes c a chain with counters.  NULL, or why not. */
