@@ -184,12 +184,16 @@ def k_subset(q, k, v, K):
 @example(cases(with_limit, LIMITS))
 def at_most_k(q, k, v, K):
     s, (M, N) = scaled(q, k), (len(q), len(k))
-    p, e = np.zeros((M, N)), np.zeros(M)
+    p, e, m = np.zeros((M, N)), np.zeros(M), np.zeros((M, v.shape[1]))
     before = 1 / (1 + N)                      # sigmoid(-log N)
     for i in range(M):
-        p[i], z = inclusion(s[i] + np.log(before / (1 - before)), K, False)
+        odds = s[i] + np.log(before / (1 - before))
+        p[i], z = inclusion(odds, K, False)
         e[i] = z + N * np.log(1 - before)
-    return Answer(dict(o=p @ v, p=p, e=e), N * largest(s))
+        for n in range(1, min(K, N) + 1):     # of size n: its mean, by the probability of that size
+            p_n, z_n = inclusion(odds, n, True)
+            m[i] += np.exp(z_n - z) * (p_n @ v) / n
+    return Answer(dict(o=p @ v, m=m, p=p, e=e), N * largest(s))
 
 
 # Against sums over everything.
