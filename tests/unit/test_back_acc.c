@@ -309,7 +309,7 @@ static Data *listed(int64_t n, uint64_t seed, double spread) {
   return d;
 }
 
-Test(back_acc, pieces, .timeout = 300) {
+Test(back_acc, pieces) {
   static const int64_t sizes[] = {0, 1, PIECE, 2 * PIECE - 1, 2 * PIECE, 2 * PIECE + 1, 3 * PIECE, MOST};
   for (int n = 0; n < 8; n++) check_both(listed(sizes[n], 31, 20), "pieces");
   for (int kind = 0; kind < 8; kind++) {

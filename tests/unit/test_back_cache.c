@@ -116,7 +116,7 @@ static void damage(const char *path, off_t at, off_t cut) {
   close(fd);
 }
 
-Test(back_cache, damage_is_a_miss, .timeout = 120) {
+Test(back_cache, damage_is_a_miss) {
   Folder f = folder_new();
   char path[PATH_BYTES];
   struct stat st;

@@ -52,7 +52,7 @@ static bool agrees(const char *name, uint64_t seed) {
   return done;
 }
 
-Test(back_files, agree_with_the_evaluator, .timeout = 300) {
+Test(back_files, agree_with_the_evaluator) {
   static const char *const names[] = {"attention", "dead", "fuse", "seed", "steps", "solve", "own"};
   for (int n = 0; n < 7; n++) {
     int done = 0;

@@ -267,4 +267,4 @@ static void run_random(uint64_t first, uint64_t last) {
   free(g);
 }
 
-Test(back_random, kernels, .timeout = 300) { run_random(1, 1 + KERNELS); }
+Test(back_random, kernels) { run_random(1, 1 + KERNELS); }

@@ -59,7 +59,7 @@ static void compare_pools(const char *name, uint64_t seed) {
   arena_free(&arena);
 }
 
-Test(back_threads, same_bits, .timeout = 300) {
+Test(back_threads, same_bits) {
   static const char *const names[] = {"attention", "dead", "fuse", "seed", "steps"};
   for (int n = 0; n < 5; n++)
     for (uint64_t seed = 1; seed <= 8; seed++) compare_pools(names[n], seed);

@@ -16,7 +16,7 @@ static const char *after(Arena *arena, const char *file, const char *pass) {
   return print_text(arena, ir_run_passes(arena, read_file(arena, file), pass));
 }
 
-Test(pass, every_pass_keeps_the_results, .timeout = 120) {
+Test(pass, every_pass_keeps_the_results) {
   for (uint64_t seed = 0; seed < 40 * FILES; seed++)
     for (uint32_t p = 0; p < ir_pass_count; p++) {
       Arena a;
@@ -87,7 +87,7 @@ Test(pass, sums_for_every_point_are_one_sum_of_vectors) {
   arena_free(&a);
 }
 
-Test(pass, two_values_are_an_expression, .timeout = 120) {
+Test(pass, two_values_are_an_expression) {
   for (uint64_t seed = 0; seed < 300; seed++) {
     Arena a;
     arena_init(&a, NULL);
@@ -115,7 +115,7 @@ Test(pass, sums_of_products_change_places) {
   arena_free(&a);
 }
 
-Test(pass, sums_of_products_keep_their_results, .timeout = 120) {
+Test(pass, sums_of_products_keep_their_results) {
   for (uint64_t seed = 0; seed < 600; seed++) {
     Arena a;
     arena_init(&a, NULL);
@@ -158,7 +158,7 @@ static void expect_states(const char *mask, const char *log_w, const char *accs,
   arena_free(&a);
 }
 
-Test(pass, supports_that_sums_may_change_over, .timeout = 120) {
+Test(pass, supports_that_sums_may_change_over) {
   expect_states("", WEIGHT, ACCS, true);
   expect_states("where %51", WEIGHT " %51 = le %20, %10 : bool", ACCS, true);
   expect_states("where %51", WEIGHT " %51 = gt %20, %10 : bool", ACCS, true);
@@ -173,7 +173,7 @@ Test(pass, supports_that_sums_may_change_over, .timeout = 120) {
                 ACCS, false);
 }
 
-Test(pass, weights_whose_sums_may_change_places, .timeout = 120) {
+Test(pass, weights_whose_sums_may_change_places) {
   expect_states("where %51",
                 "%51 = le %20, %10 : bool %41 = sub %10, %20 : int %42 = convert %41 : wide %43 = neg %42 : wide "
                 "%40 = logmul %39, %43 : wide",

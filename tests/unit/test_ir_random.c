@@ -239,7 +239,7 @@ static void expect_passes_keep(Arena *a, const char *text, uint64_t seed) {
   }
 }
 
-Test(random_kernels, passes_keep_the_results, .timeout = 200) {
+Test(random_kernels, passes_keep_the_results) {
   for (int64_t seed = 0; seed < 400; seed++) {
     Arena a;
     arena_init(&a, NULL);

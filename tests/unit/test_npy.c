@@ -120,7 +120,7 @@ static void check_counting(const char *path, const Type *t, const Shape *s) {
   array_free(&d);
 }
 
-Test(npy, reads_what_numpy_writes, .init = make_folder, .fini = remove_folder, .timeout = 120) {
+Test(npy, reads_what_numpy_writes, .init = make_folder, .fini = remove_folder) {
   char name[64];
   numpy("write");
   for (int t = 0; t < TYPES; t++)
@@ -139,7 +139,7 @@ static void refuse_file(const char *name, const char *message) {
   cr_assert(strstr(err.message, name) && strstr(err.message, message), "%s says: %s", name, err.message);
 }
 
-Test(npy, refuses_what_it_cannot_hold, .init = make_folder, .fini = remove_folder, .timeout = 120) {
+Test(npy, refuses_what_it_cannot_hold, .init = make_folder, .fini = remove_folder) {
   static const char *bad[] = {"b", "h", "H", "I", "L", "F", "D", "S", "U", "M", "g"};
   char name[64];
   numpy("write");
@@ -171,7 +171,7 @@ static void write_counting(const Type *t, const Shape *s) {
   array_free(&a);
 }
 
-Test(npy, writes_what_numpy_reads, .init = make_folder, .fini = remove_folder, .timeout = 120) {
+Test(npy, writes_what_numpy_reads, .init = make_folder, .fini = remove_folder) {
   double x[12];
   AttnArray a;
   for (int t = 0; t < TYPES; t++)
@@ -343,7 +343,7 @@ static bool read_through_fifo(const unsigned char *bytes, size_t n, AttnArray *a
   return ok;
 }
 
-Test(npy, reads_a_pipe_in_growing_blocks, .init = make_folder, .fini = remove_folder, .timeout = 30) {
+Test(npy, reads_a_pipe_in_growing_blocks, .init = make_folder, .fini = remove_folder) {
   enum { DATA = 3333332 };
   unsigned char *file = malloc(DATA + 200);
   AttnArray a;
@@ -406,7 +406,7 @@ static void *read_little(void *arg) {
   return got == sizeof buffer ? arg : NULL;
 }
 
-Test(npy, a_reader_that_goes_away_is_an_error, .init = make_folder, .fini = remove_folder, .timeout = 30) {
+Test(npy, a_reader_that_goes_away_is_an_error, .init = make_folder, .fini = remove_folder) {
   AttnArray a = numbers(1000000);
   RtError err = {""};
   pthread_t thread;
