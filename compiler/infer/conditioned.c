@@ -120,14 +120,38 @@ static Term *mean_of_either(Asked *s, const TermVec *factors, uint32_t at, OpKin
   return q ? term_op2(s->p->arena, op, p, q, s->span) : NULL;
 }
 
+/* An element at `none`, which uses it, is 0. */
+static Term *zero_at_none(Arena *arena, const Term *t, const Term *ref) {
+  bool element = t->kind == TERM_INPUT || t->kind == TERM_LET, at = false;
+  for (uint32_t i = 0; element && i < t->args.n; i++) at |= term_equal(t->args.at[i], ref);
+  if (!at) return NULL;
+  if (t->type == TYPE_BOOL) return term_bool(arena, false, t->span);
+  return t->type == TYPE_INT ? term_int(arena, 0, t->span) : term_real(arena, 0, t->span);
+}
+
 static Term *with_value(Arena *arena, Term *t, const Term *ref, Term *value) {
   if (term_equal(t, ref)) return value;
   if (!(t->mentions & MENTIONS_EDGE)) return t;
+  Term *zero = value->kind == TERM_NONE ? zero_at_none(arena, t, ref) : NULL;
+  if (zero) return zero;
   Term *r = NEW(arena, Term);
   *r = *t;
   r->args = (TermVec){0};
   for (uint32_t i = 0; i < t->args.n; i++) vec_push(arena, &r->args, with_value(arena, t->args.at[i], ref, value));
   return term_finish(r);
+}
+
+/* May t use a none as a number?  What uses it is then 0, and no function of the parts.  An element at a none is one. */
+static bool may_use_none(const Term *t) {
+  if (t->kind == TERM_EDGE) return t->edge->or_none;
+  bool looks = t->kind == TERM_OP && (t->op == OP_EQ || t->op == OP_NE);
+  for (uint32_t i = 0; i < t->args.n; i++) {
+    bool bare = t->args.at[i]->kind == TERM_EDGE && (looks || t->kind == TERM_INPUT || t->kind == TERM_LET);
+    for (uint32_t k = 0; bare && k < t->args.at[i]->args.n; k++)
+      if (may_use_none(t->args.at[i]->args.at[k])) return true;
+    if (!bare && may_use_none(t->args.at[i])) return true;
+  }
+  return false;
 }
 
 static Index *values_of(Asked *s, const Edge *e) {
@@ -153,16 +177,9 @@ static bool is_under_binder(const TermVec *factors, const Term *ref) {
   return false;
 }
 
-/* E[t(phi, S)] = sum_v E[1(phi = v) t(v, S)] for the copy `ref` that stands in a factor of counts: each mentions the
- * same copies. */
-static Term *mean_by_values(Asked *s, const TermVec *factors, const Term *ref) {
+/* E[1(phi = v) t(v, S)]. */
+static Term *mean_given(Asked *s, const TermVec *factors, const Term *ref, Term *value) {
   Arena *arena = s->p->arena;
-  const Edge *e = ref->edge;
-  bool interval = e->domain == DOMAIN_RANGE && e->range.kind == RANGE_INTERVAL;
-  bool sized = interval && term_is_of_sizes(e->range.lo) && term_is_of_sizes(e->range.hi);
-  if (s->given == VALUES_MOST || (e->domain != DOMAIN_BIT && !sized) || is_under_binder(factors, ref)) return NULL;
-  Index *v = values_of(s, e);
-  Term *value = term_index(arena, v, s->span);
   TermVec each = {0};
   vec_push(arena, &each, term_op2(arena, OP_EQ, (Term *)ref, value, s->span));
   for (uint32_t i = 0; i < factors->n; i++) {
@@ -173,7 +190,24 @@ static Term *mean_by_values(Asked *s, const TermVec *factors, const Term *ref) {
   s->given++;
   Term *mean = mean_of_factors(s, &each);
   s->given--;
-  return mean ? term_reduce(arena, REDUCE_SUM, v, mean, s->span) : NULL;
+  return mean;
+}
+
+/* E[t(phi, S)] = sum_v E[1(phi = v) t(v, S)] for the copy `ref` that stands in a factor of counts, none being a value,
+ * too: each mentions the same copies. */
+static Term *mean_by_values(Asked *s, const TermVec *factors, const Term *ref) {
+  Arena *arena = s->p->arena;
+  const Edge *e = ref->edge;
+  bool interval = e->domain == DOMAIN_RANGE && e->range.kind == RANGE_INTERVAL;
+  bool sized = interval && term_is_of_sizes(e->range.lo) && term_is_of_sizes(e->range.hi);
+  if (s->given == VALUES_MOST || (e->domain != DOMAIN_BIT && !sized) || is_under_binder(factors, ref)) return NULL;
+  Index *v = values_of(s, e);
+  Term *mean = mean_given(s, factors, ref, term_index(arena, v, s->span));
+  if (!mean) return NULL;
+  mean = term_reduce(arena, REDUCE_SUM, v, mean, s->span);
+  Term *none = e->or_none ? mean_given(s, factors, ref, term_none(arena, s->span)) : NULL;
+  if (!e->or_none) return mean;
+  return none ? term_op2(arena, OP_ADD, mean, none, s->span) : NULL;
 }
 
 /* Hard factors of one component are f, as are other functions of its counts beside them; g is what remains. */
@@ -238,18 +272,19 @@ static bool counts(Plan *p, const Term *t) {
   return is_count_weight(p, &w);
 }
 
-/* P[A] for a chain of which A counts copies, all its parts required of the twin; NULL: other rules have it. */
+/* P[A] for a chain, A of counts alone, all its parts required of the twin; NULL: other rules have it.  A copy that is
+ * named, c[0], is asked about where the output is, which may be nowhere; a twin would need it. */
 static Term *share_of_event(Asked *s, Term *a) {
   const Term *first = term_find(a, TERM_EDGE);
   TermVec parts = {0};
-  bool any = false;
+  bool all = true;
   if (!first) return NULL;
   Component *c = countable(s->p, first->edge);
   if (!c || !c->chain || !twin_all_edges_in(c, a)) return NULL;
   split_event(s->p->arena, a, &parts);
-  for (uint32_t i = 0; i < parts.n; i++) any |= counts(s->p, parts.at[i]);
+  for (uint32_t i = 0; i < parts.n; i++) all &= counts(s->p, parts.at[i]);
   Twin w;
-  return any && twin_make(&w, s->p, s->m, c, c->chain->step, &parts, s->span) ? twin_share(&w) : NULL;
+  return all && twin_make(&w, s->p, s->m, c, c->chain->step, &parts, s->span) ? twin_share(&w) : NULL;
 }
 
 /* The event whose probability the query is a matter of: P[A], E[if A then x else y] with x and y known; NULL: none. */
@@ -276,7 +311,7 @@ static Term *mean_by(Arena *arena, const Term *query, Term *share) {
 /* What twins add to is as it was if they come to nothing. */
 static Term *rewritten_query(Asked *s, Term *t) {
   bool asks = t->query == QUERY_P || t->query == QUERY_E;
-  if (!asks || !has_count(s->p, t->args.at[0]) || may_count_none(t->args.at[0])) return t;
+  if (!asks || !has_count(s->p, t->args.at[0]) || may_use_none(t->args.at[0])) return t;
   Model *before = s->m;
   Model *m = s->m = NEW(s->p->arena, Model);
   *m = before ? *before : *twin_model(s->p);

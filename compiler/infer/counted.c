@@ -43,7 +43,7 @@ Component *counted(const Plan *p, const Term *t, uint32_t *step) {
   Names s = {.p = p, .by = t->index, .step = -1};
   term_walk(t->args.at[0], see_names, &s);
   if (s.other || s.step < 0 || !is_sum_of_counts(p->arena, t) || !twin_all_edges_in(s.c, t)) return NULL;
-  if (has_count(p, t->args.at[0])) return NULL;
+  if (has_count(p, t->args.at[0]) || may_count_none(t->args.at[0])) return NULL;
   if (s.c->chain && s.c->chain->step != (uint32_t)s.step) return NULL;
   *step = (uint32_t)s.step;
   return s.c;
@@ -140,11 +140,19 @@ bool mentions_component(const Component *c, const Term *t) {
   return false;
 }
 
-/* Has the law of this one count all that is asked (convolve.c)? */
+static bool names_by_index(const Term *t, uint32_t step, const Index *i) {
+  if (t->kind == TERM_EDGE && (t->args.at[step]->kind != TERM_INDEX || t->args.at[step]->index != i)) return false;
+  for (uint32_t k = 0; k < t->args.n; k++)
+    if (!names_by_index(t->args.at[k], step, i)) return false;
+  return true;
+}
+
+/* Has the law of this one count all that is asked (convolve.c)?  Then it is of one copy after the other. */
 bool is_convolved(const Counts *s, const TermVec *others) {
   const Range *r = &s->sum->index->range;
   bool sized = r->kind == RANGE_INTERVAL && term_is_of_sizes(r->lo) && term_is_of_sizes(r->hi);
   if (s->c->chain || s->several || !sized || !is_zero_or_one(s->sum->args.at[0])) return false;
+  if (!names_by_index(s->sum->args.at[0], s->step, s->sum->index)) return false;
   for (uint32_t i = 0; i < others->n; i++)
     if (mentions_component(s->c, others->at[i])) return false;
   return true;
@@ -169,13 +177,6 @@ static bool bounds_of(const Plan *p, Term *t, Term **least, Term **greatest) {
   if (!term_is_of_sizes(r->lo) || !term_is_of_sizes(r->hi)) return false;
   *least = next ? term_op2(arena, OP_ADD, r->lo, one, t->span) : r->lo;
   *greatest = next ? r->hi : term_op2(arena, OP_SUB, r->hi, one, t->span);
-  return true;
-}
-
-static bool names_by_index(const Term *t, uint32_t step, const Index *i) {
-  if (t->kind == TERM_EDGE && (t->args.at[step]->kind != TERM_INDEX || t->args.at[step]->index != i)) return false;
-  for (uint32_t k = 0; k < t->args.n; k++)
-    if (!names_by_index(t->args.at[k], step, i)) return false;
   return true;
 }
 

@@ -371,7 +371,7 @@ static Plan *plan_once(Arena *arena, const Model *m, const NoChains *known, cons
   Plan *p = NEW(arena, Plan);
   p->arena = arena;
   p->known = known;
-  p->model = m = split_weights(arena, m);
+  p->model = m = split_weights(arena, m, own ? own->own_weights : m->weights.n);
   p->own_edges = own ? own->own_edges : m->edges.n;
   p->own_weights = own ? own->own_weights : m->weights.n;
   p->whole_bytes = (int64_t)1 << 26;

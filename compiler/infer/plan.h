@@ -178,7 +178,7 @@ void plan_refuse(Plan *p, Span span, const char *text, const char *hint);
 void plan_beyond(Component *c, Span span, const char *why); /* the first reason is kept */
 
 /* ---- split.c: the model with a weight of each copy in place of products over copies; m itself where there are none */
-const Model *split_weights(Arena *arena, const Model *m);
+const Model *split_weights(Arena *arena, const Model *m, uint32_t own); /* weights from own on are of questions */
 
 /* ---- room.c ------------------------------------------------------------------------------------------- */
 

@@ -3,6 +3,7 @@
  *   exp(a + sum_j b_j) = exp(a) prod_j exp(b_j)          c sum_j b_j = sum_j c b_j          prod_j f_j
  *
  * The index of the sum, or product, becomes one of the statement's plates: what it joins is then what its terms join.
+ * A question's own weight (conditioned.c) stays whole if a part of it would be no edge's: E[f] = Z(f) / Z is of all f.
  * Other weights stay as they are, and so do these where it could be seen that they were one: a `none` that is used
  * makes the whole weight 1, and evidence in plates asks which copies a statement joins. */
 #include <string.h>
@@ -183,14 +184,37 @@ static Weight *part_of(Arena *a, const Weight *w, const Part *p, uint32_t id) {
   return r;
 }
 
-const Model *split_weights(Arena *arena, const Model *m) {
+/* What mentions no edge goes with a part that is of all copies, where there is one: if it is 0 they have no value.
+ * False: there is none, and it remains. */
+static bool merge_constants(Split *s) {
+  Part *all = NULL;
+  bool left = false;
+  for (uint32_t i = 0; i < s->parts.n; i++)
+    if (!s->parts.at[i].plates.n && has_edge(s->parts.at[i].value)) all = &s->parts.at[i];
+  uint32_t n = 0;
+  for (uint32_t i = 0; i < s->parts.n; i++) {
+    Part *part = &s->parts.at[i];
+    bool constant = !has_edge(part->value);
+    left |= constant && (part->plates.n || !all);
+    if (!constant || part->plates.n || !all) continue;
+    all->value = product(s->arena, part->value, all->value);
+    part->value = NULL;
+  }
+  for (uint32_t i = 0; i < s->parts.n; i++)
+    if (s->parts.at[i].value) s->parts.at[n++] = s->parts.at[i];
+  s->parts.n = n;
+  return !left;
+}
+
+const Model *split_weights(Arena *arena, const Model *m, uint32_t own) {
   Model *r = NULL;
   for (uint32_t i = 0; i < m->weights.n; i++) {
     const Weight *w = m->weights.at[i];
     Split s = {.arena = arena};
     if (w->kind != WEIGHT_POTENTIAL) continue;
     split_value(&s, &(IndexVec){0}, w->value);
-    if (!s.found || !s.parts.n || may_use_none(w->value, NULL) || is_reached_across(m, w)) continue;
+    bool whole = !merge_constants(&s) && i >= own;
+    if (whole || !s.found || !s.parts.n || may_use_none(w->value, NULL) || is_reached_across(m, w)) continue;
     if (!r) {
       r = NEW(arena, Model);
       *r = *m;
