@@ -224,7 +224,8 @@ static bool joins_neighbours(const Reach *r) {
   return reach_joined_plate(r) >= 0;
 }
 
-/* Do the statement's instances join every copy along the plate to the one before? */
+/* Do the statement's instances join every copy along the plate to the one before?  all_at_once: they are one weight,
+ * which joins what it mentions, also copies that stand apart, but perhaps not those between that it reaches over. */
 static bool joins_all(Plan *p, const Component *c, const Reach *r, bool all_at_once) {
   uint32_t step = c->chain->step;
   const Range *plate = &c->plates.at[step]->range, *q = r->follows[step] ? &r->range[step] : NULL;
@@ -235,7 +236,8 @@ static bool joins_all(Plan *p, const Component *c, const Reach *r, bool all_at_o
         !(r->follows[k] && r->proved[k] && term_equal(r->range[k].lo, c->plates.at[k]->range.lo) &&
           term_equal(r->range[k].hi, c->plates.at[k]->range.hi)))
       return false;
-  return (all_at_once || joins_neighbours(r)) && not_after(p, q->lo, r->lowest[step], plate->lo) &&
+  bool near = all_at_once ? r->shift[step] - r->lowest[step] <= 1 : joins_neighbours(r);
+  return near && not_after(p, q->lo, r->lowest[step], plate->lo) &&
          not_after(p, plate->hi, -r->shift[step], q->hi);
 }
 
