@@ -21,6 +21,8 @@ const char *generate_sums(Arena *arena, uint64_t seed);
 const char *generate_latents(Arena *arena, uint64_t seed);
 /* The same of models whose copies are joined along a plate. */
 const char *generate_chains(Arena *arena, uint64_t seed);
+/* The same of models that are asked how many of their copies have a property. */
+const char *generate_counts(Arena *arena, uint64_t seed);
 
 /* The same of models whose copies are joined in other ways. */
 const char *generate_networks(Arena *arena, uint64_t seed);

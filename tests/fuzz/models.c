@@ -1,12 +1,13 @@
 /* fuzz_models: random models, or files, through the oracle and the compiler; see judge.h.
  *
  *   fuzz_models --count=N --seed=S [--time=SECONDS] [--keep=DIR] [--print] [--no-fork] [--no-shrink] [--interpret]
- *               [--both] [--no-optimise] [--sums | --chains | --networks | --structures | --latents]
+ *               [--both] [--no-optimise] [--sums | --chains | --counts | --networks | --structures | --latents]
  *   fuzz_models [--trials=N] [--seed=S] [--no-optimise] FILE...
  *
  * Each model is compiled for f64 or f32, by the parity of its seed; --both does both, --interpret neither.
  * --no-optimise: f32, too, without LLVM's passes.
  * --chains: models whose copies are joined along a plate.
+ * --counts: models asked how many of their copies have a property.
  * --networks: the same in no chain: grids, trees of labels, shared edges.
  * --structures: models of trees, permutations and matchings.
  * --sums: models whose weights are sums of products, which are forced into the other order.
@@ -35,7 +36,7 @@ typedef struct Options {
   long count, trials;
   double seconds, begin;
   const char *keep;
-  bool print, no_fork, no_shrink, interpret, unoptimised, both, sums, chains, networks, structures, latents;
+  bool print, no_fork, no_shrink, interpret, unoptimised, both, sums, chains, counts, networks, structures, latents;
 } Options;
 
 typedef struct Report { uint64_t seed; Verdict verdict; char why[WHY]; } Report;
@@ -81,6 +82,7 @@ static void count(Tally *t, const Report *r) {
 static const char *random_model(Arena *arena, uint64_t seed, const Options *o) {
   if (o->latents) return generate_latents(arena, seed);
   if (o->chains) return generate_chains(arena, seed);
+  if (o->counts) return generate_counts(arena, seed);
   if (o->networks) return generate_networks(arena, seed);
   if (o->structures) return generate_structures(arena, seed);
   return o->sums ? generate_sums(arena, seed) : generate_model(arena, seed);
@@ -89,7 +91,7 @@ static const char *random_model(Arena *arena, uint64_t seed, const Options *o) {
 static Report judge_seeded(const char *path, const char *text, uint64_t seed, const Options *o, FILE *to) {
   Report r = {.seed = seed};
   JudgeOptions options = {.to = to, .interpret_only = o->interpret, .unoptimised = o->unoptimised, .one_native = !o->both};
-  options.no_large = o->chains || o->networks;
+  options.no_large = o->chains || o->counts || o->networks;
   if (o->sums) options.reassociate = REASSOCIATE_ALWAYS;
   r.verdict = judge_text(path, text, seed, &options, r.why, WHY);
   return r;
@@ -413,6 +415,7 @@ int main(int argc, char **argv) {
     else if (!strcmp(argv[i], "--sums")) o.sums = true;
     else if (!strcmp(argv[i], "--latents")) o.latents = true;
     else if (!strcmp(argv[i], "--chains")) o.chains = true;
+    else if (!strcmp(argv[i], "--counts")) o.counts = true;
     else if (!strcmp(argv[i], "--networks")) o.networks = true;
     else if (!strcmp(argv[i], "--structures")) o.structures = true;
     else if (!strcmp(argv[i], "--both")) o.both = true;

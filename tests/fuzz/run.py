@@ -19,7 +19,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 TARGETS = ("front", "air", "npy", "bind")
-MODELS = ((), ("--chains",), ("--structures",), ("--latents",), ("--sums",), ("--networks",))
+MODELS = ((), ("--chains",), ("--counts",), ("--structures",), ("--latents",), ("--sums",), ("--networks",))
 FINDINGS_MOST = 20  # of one target: more would be the same ones
 SEEDS = {"front": [ROOT / "examples", ROOT / "tests/models", ROOT / "tests/syntax", ROOT / "tests/diag"], "air": [ROOT / "tests/ir"]}
 
