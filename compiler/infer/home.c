@@ -56,6 +56,9 @@ Val reach_meets(Context *x, Copy home, const Reach *r) {
   return is_home(&y, home, r);
 }
 
+/* Where copies are joined to no others all that a statement names exist: it was proved (chain_plan.c). */
+static bool may_be_missing(const Component *c, const Reach *r) { return c->chain && !r->proved[c->chain->step]; }
+
 Context at_home(const Context *x, Copy home, const Reach *r, Val *active) {
   Context y = bind_indices(x, home, r);
   *active = is_home(&y, home, r);
@@ -68,7 +71,7 @@ Context at_home(const Context *x, Copy home, const Reach *r, Val *active) {
     Copy named = {home.c, NEW_ARRAY(x->d->arena, Val, r->n)};
     for (uint32_t p = 0; p < r->n; p++)
       named.at[p] = is_along_row(home.c, p) ? home.at[p] : eval(&y, ref->ref->args.at[p]);
-    bool unsure = ref->unsure && !r->proved[home.c->chain->step];
+    bool unsure = ref->unsure && may_be_missing(home.c, r);
     if (!unsure && find_known(&y, home.c, e, named.at) == k) continue;
     y = with_known(&y, named, e, k->value);
     y.known->unsure = unsure;
