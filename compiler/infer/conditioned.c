@@ -352,10 +352,13 @@ bool plan_asks_of_pieces(const Plan *p) {
   return s.found;
 }
 
-const Model *plan_conditioned(Plan *p) {
+const Model *plan_conditioned(Plan *p, const bool *left) {
   Asked s = {.p = p};
   TermVec values = {0};
-  for (uint32_t i = 0; i < p->model->outs.n; i++) vec_push(p->arena, &values, rewrite(&s, p->model->outs.at[i]->value));
+  for (uint32_t i = 0; i < p->model->outs.n; i++) {
+    Term *value = p->model->outs.at[i]->value;
+    vec_push(p->arena, &values, left && left[i] ? value : rewrite(&s, value));
+  }
   for (uint32_t i = 0; s.m && i < p->model->outs.n; i++) {
     Out *o = NEW(p->arena, Out);
     *o = *p->model->outs.at[i];

@@ -152,8 +152,9 @@ struct Plan {
 
 void plan_refuse(Plan *p, Span span, const char *text, const char *hint);
 Plan *plan_model(Arena *arena, const Model *m);
-/* The model with chains beside its own for what outputs ask of counts; NULL: they ask nothing of the kind. */
-const Model *plan_conditioned(Plan *p);
+/* The model with chains beside its own for what outputs ask of counts, but for those that are left as they are (NULL:
+ * none); NULL: the others ask nothing of the kind. */
+const Model *plan_conditioned(Plan *p, const bool *left);
 /* Does such a chain fall apart, what is asked joining not all its copies?  A piece that has no weight is no matter of
  * those that are asked about. */
 bool plan_asks_of_pieces(const Plan *p);
