@@ -89,14 +89,23 @@ static bool is_positive(const Term *t) {
   return false;
 }
 
+static bool is_pole(const Term *t) {
+  const Term *x = t->args.at[0], *y = t->args.n > 1 ? t->args.at[1] : NULL;
+  switch ((int)t->op) {
+  case OP_LOG:
+  case OP_LOG1P:
+  case OP_LGAMMA:
+  case OP_DIGAMMA: return !is_positive(x);
+  case OP_SQRT: return !x->nonnegative;
+  case OP_DIV: return !is_positive(y);
+  case OP_POW: return t->type == TYPE_REAL && !is_positive(x) && !(x->nonnegative && y->nonnegative);
+  }
+  return false;
+}
+
 /* May t be infinite, or no number, where what it is made of is finite? */
 static bool may_be_infinite(const Term *t) {
-  if (t->kind == TERM_OP) {
-    OpKind op = t->op;
-    bool pole = op == OP_LOG || op == OP_LOG1P || op == OP_SQRT || op == OP_LGAMMA || op == OP_DIGAMMA;
-    if ((pole && !is_positive(t->args.at[0])) || (op == OP_DIV && !is_positive(t->args.at[1]))) return true;
-    if (op == OP_POW && t->type == TYPE_REAL) return true;
-  }
+  if (t->kind == TERM_OP && is_pole(t)) return true;
   for (uint32_t i = 0; i < t->args.n; i++)
     if (may_be_infinite(t->args.at[i])) return true;
   return false;
@@ -121,12 +130,16 @@ static Term *mean_where(Asked *s, const Counts *k, const TermVec *f, Term *where
   return term_if(arena, there, term_op2(arena, OP_MUL, mean, term_real(arena, value, s->span), s->span), zero, s->span);
 }
 
-/* f x, x >= 0.  Under g's conditions alone is x of any matter: an infinite one beside them is not to meet a 0. */
+/* f x, x >= 0.  Under g's conditions alone is x of any matter: an infinite one beside them is not to meet a 0; nor may a
+ * weight be infinite, as a mean may. */
 static Term *measured_under(Asked *s, const Counts *k, const TermVec *f, Term *x, const TermVec *g) {
   Arena *arena = s->p->arena;
-  bool under = false;
-  for (uint32_t i = 0; i < g->n; i++) under |= g->at[i]->type == TYPE_BOOL;
-  if (!under || !may_be_infinite(x)) {
+  bool under = false, known = true;
+  for (uint32_t i = 0; i < g->n; i++) {
+    under |= g->at[i]->type == TYPE_BOOL;
+    known &= !term_mentions_edge(g->at[i], NULL);
+  }
+  if ((!under && !known) || !may_be_infinite(x)) {
     TermVec with = and_also(s, f, x);
     return measured(s, k, &with, g);
   }
