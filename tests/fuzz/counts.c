@@ -146,7 +146,10 @@ static const char *whole(Gen *g, const char *s) {
 
 static const char *number(Gen *g, const char *s) {
   const char *n = whole(g, s);
-  switch (below(g, 10)) {
+  switch (below(g, 13)) {
+  case 10: return TEXT(g, "exp(%s * x_0)", n);
+  case 11: return TEXT(g, "(1.5 + x_0 * x_0) ^ %s", n);
+  case 12: return TEXT(g, "%s * (x_0 + %s)", n, sum(g));
   case 0: return TEXT(g, "log(1 + %s)", s);
   case 1: return TEXT(g, "sqrt(%s)", s);
   case 2: return TEXT(g, "exp(-%s)", n);
@@ -191,7 +194,9 @@ static const char *fact(Gen *g) {
 static const char *value(Gen *g) {
   const Made *e = some_edge(g);
   const char *t = some_copy(g, e);
-  switch (below(g, 7)) {
+  switch (below(g, 9)) {
+  case 7: return TEXT(g, "x_n%c[%s, %s]", e->size, g->at, t);
+  case 8: return TEXT(g, "(x_%c[%s] - x_%c[%s])", e->size, t, e->size, some_copy(g, e));
   case 0: return t;
   case 1: return TEXT(g, "x_%c[%s] * x_n[%s]", e->size, t, g->at);
   case 2: return TEXT(g, "%s * x_n[%s]", t, g->at);
@@ -205,7 +210,15 @@ static const char *value(Gen *g) {
 
 static const char *query(Gen *g) {
   const char *s = sum(g);
-  switch (below(g, 18)) {
+  switch (below(g, 26)) {
+  case 18: return TEXT(g, "E[if %s then log(%s) else %s]", fact(g), s, value(g));
+  case 19: return TEXT(g, "E[1 / %s]", s);
+  case 20: return TEXT(g, "E[%s / (1.5 + %s)]", number(g, s), value(g));
+  case 21: return TEXT(g, "E[if %s then %s else %s]", event(g, s), number(g, sum(g)), value(g));
+  case 22: return TEXT(g, "E[min(%s, %s) * %s]", number(g, s), sum(g), value(g));
+  case 23: return TEXT(g, "E[sq(%s - %s)]", value(g), number(g, s));
+  case 24: return TEXT(g, "P[%s > %s]", value(g), number(g, s));
+  case 25: return TEXT(g, "P[%s and (%s or %s) and %s]", fact(g), event(g, s), fact(g), event(g, sum(g)));
   case 0:
   case 1:
   case 2: return TEXT(g, "P[%s and %s]", fact(g), event(g, s));
