@@ -130,8 +130,8 @@ static Term *mean_where(Asked *s, const Counts *k, const TermVec *f, Term *where
   return term_if(arena, there, term_op2(arena, OP_MUL, mean, term_real(arena, value, s->span), s->span), zero, s->span);
 }
 
-/* f x, x >= 0.  Under g's conditions alone is x of any matter: an infinite one beside them is not to meet a 0; nor may a
- * weight be infinite, as a mean may. */
+/* f x, x >= 0.  Under g's conditions alone is x of any matter: an infinite one beside them is not to meet a 0; nor may
+ * a weight be infinite, as a mean may. */
 static Term *measured_under(Asked *s, const Counts *k, const TermVec *f, Term *x, const TermVec *g) {
   Arena *arena = s->p->arena;
   bool under = false, known = true;
