@@ -1,11 +1,13 @@
 /* context: what is known at a point of the derivation, extended and compared with what values depend on. */
 #include "infer/context.h"
 
-Val refuse_query(const Context *x, Span span, const char *why) {
+Val refuse_query(const Context *x, Span span, const char *why) { return refuse_query_hint(x, span, why, NULL); }
+
+Val refuse_query_hint(const Context *x, Span span, const char *why, const char *hint) {
   Plan *p = x->d->plan;
   bool told = false;
   for (uint32_t i = 0; i < p->refusals.n; i++) told |= p->refusals.at[i].span.lo == span.lo;
-  if (!told) vec_push(x->d->arena, &p->refusals, (Refusal){.span = span, .text = why});
+  if (!told) vec_push(x->d->arena, &p->refusals, (Refusal){.span = span, .text = why, .hint = hint});
   x->d->failed = true;
   return build_float(B(x), IR_WIDE, 0);
 }

@@ -131,6 +131,7 @@ typedef struct Context {
 /* ---- context.c ------------------------------------------------------------------------------------------ */
 
 Val refuse_query(const Context *x, Span span, const char *why);
+Val refuse_query_hint(const Context *x, Span span, const char *why, const char *hint);
 /* Evidence that stands in plates which hold only some of the joined copies of c. */
 Val refuse_partly_outside(const Context *x, Span span, const Component *c);
 Context with_index(const Context *x, Index *i, Val v, Val lo, Val hi, bool carryable);

@@ -42,6 +42,14 @@ static const Term *asks_for_existence(Context *x, const Term *t) {
 
 static Val as_wide(Context *x, const Term *t) { return build_convert(B(x), eval(x, t), IR_WIDE); }
 
+/* What no law takes apart would be a sum over the values of all copies together. */
+static Val refuse_of_all(Context *x, Span span) {
+  return refuse_query_hint(x, span,
+                           "this is a function of many copies at once, made neither of sums and products over them nor of "
+                           "how many have a property: no exact sum but that over all their values together is known",
+                           "'infer .. by sample(n = ..)' estimates it from draws");
+}
+
 Val expect(Context *x, const Term *t) {
   if (B(x)->k->instrs.n > DERIVE_MAX_INSTRS || x->d->steps > DERIVE_MAX_STEPS)
     return refuse_query(x, t->span, "this expectation has too many cases to be compiled");
@@ -72,8 +80,7 @@ Val expect(Context *x, const Term *t) {
   if (counted) return counted;
   Val over_draws = expect_at_points(x, &m, INFER_SAMPLE, t);
   if (over_draws) return over_draws;
-  if (!m.list.n)
-    return refuse_query(x, t->span, "the expectation of this function of many copies has no streaming form yet");
+  if (!m.list.n) return refuse_of_all(x, t->span);
   const Mention *next = is_choice_pending(x, t) ? find_partly_known(x, &m) : NULL;
   return condition(x, next ? next : &m.list.at[0], t);
 }

@@ -605,6 +605,32 @@ class Inputs(Cli):
             self.fails("run", self.file("other.attn", other % row), *given, self.save("nb", np.array([2, 0, 1])),
                        says=(r"\.attn:5:\d+", "not compiled"))
 
+    def test_functions_of_all_copies(self):
+        """What only all values together decide is refused with the reason, beside outputs that are not; draws estimate it."""
+        text = """model m(N, K) {
+  data s: [N], x: [N]
+  for j in N { edge a in bit; potential exp(a * s[j]) }
+  %s
+  out o = E[sum(j in N) a[j] * x[j] / max(1, sum(j in N) a[j])]
+  out r = %s
+}
+"""
+        s, x = np.array([0.5, -1, 2, 0.1]), np.array([1.0, -2, 0.3, 0.7])
+        given = self.save("s", s), self.save("x", x)
+        asked = "E[tanh(sum(q in N) a[q] * x[q])]"
+        self.fails("run", self.file("all.attn", text % ("", asked)), *given, "K=2",
+                   says=(r"\.attn:6:13", "of many copies at once", "hint: .*sample"))
+        self.fails("run", self.file("some.attn", text % ("", "E[a[0] / (1 + sum(q in 0..K) a[q])]")), *given, "K=2", says=(r"\.attn:6:13",))
+        a = (np.arange(16)[:, None] >> np.arange(4)) & 1
+        w = np.exp(a @ s)
+        p, out = w / w.sum(), self.path("all")
+        self.attn("run", self.file("draws.attn", text % ("infer a by sample(n = 20000, seed = 3)", asked)), *given, "K=2", "-o", out + "/")
+        values = dict(r=np.tanh(a @ x), o=(a @ x) / np.maximum(1, a.sum(1)))
+        for name, value in values.items():
+            mean = p @ value
+            spread = np.sqrt(p @ (value - mean) ** 2 / 20000)
+            self.assertLess(abs(np.load(f"{out}/{name}.npy") - mean), 5 * spread)
+
     def test_neighbours_under_conditions(self):
         """A neighbour is looked at where the condition before it holds; one that is not there is an error then, and only then."""
         text = """model m(T, L) {
