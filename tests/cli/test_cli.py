@@ -624,7 +624,7 @@ class Inputs(Cli):
         a = (np.arange(16)[:, None] >> np.arange(4)) & 1
         w = np.exp(a @ s)
         p, out = w / w.sum(), self.path("all")
-        self.attn("run", self.file("draws.attn", text % ("infer a by sample(n = 20000, seed = 3)", asked)), *given, "K=2", "-o", out + "/")
+        self.attn("run", self.file("draws.attn", text % ("infer a by sample(n = 20000, seed = 3)", asked)), *given, "K=2", "-o", f"{out}/")
         values = dict(r=np.tanh(a @ x), o=(a @ x) / np.maximum(1, a.sum(1)))
         for name, value in values.items():
             mean = p @ value
