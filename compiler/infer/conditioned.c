@@ -3,7 +3,7 @@
  *     P[A] = Z(A) / Z
  *     E[f g] = Z(f) / Z  E_f[g],   p_f ~ p f, f >= 0      (a change of measure; f = 1(A): conditioning)
  *     E[f g] = E[max(f, 0) g] - E[max(-f, 0) g]
- *     E[t(phi, S)] = sum_v E[1(phi = v) t(v, S)],   E[sum_j t_j] = sum_j E[t_j]
+ *     E[t(phi, S)] = sum_v E[1(phi = v) t(v, S)],   E[sum_j t_j] = sum_j E[t_j]          (phi: a copy, or a count)
  *
  * Z(f) is the evidence of the model that has the weight f as well.  Where f is of counts, S = sum(t in T) c[t], no
  * product over the values of a few copies is it; but a weight on a count is what a chain knows (count_plan.c).  So Z(f)
@@ -177,7 +177,7 @@ static bool is_under_binder(const TermVec *factors, const Term *ref) {
   return false;
 }
 
-/* E[1(phi = v) t(v, S)]. */
+/* E[1(phi = v) t(v, S)]; phi may be a count. */
 static Term *mean_given(Asked *s, const TermVec *factors, const Term *ref, Term *value) {
   Arena *arena = s->p->arena;
   TermVec each = {0};
@@ -210,12 +210,49 @@ static Term *mean_by_values(Asked *s, const TermVec *factors, const Term *ref) {
   return none ? term_op2(arena, OP_ADD, mean, none, s->span) : NULL;
 }
 
+/* The first count in t of another component than c's. */
+static const Term *other_count(const Plan *p, const Term *t, const Component *c) {
+  uint32_t step;
+  const Component *of = counted(p, t, &step);
+  if (of) return of == c ? NULL : t;
+  const Term *found = NULL;
+  for (uint32_t i = 0; i < t->args.n && !found; i++) found = other_count(p, t->args.at[i], c);
+  return found;
+}
+
+/* A count in t that is of another component than some. */
+static const Term *mixed_count(const Plan *p, const Term *t) {
+  Counts k = {.p = p};
+  find_counts(&k, t);
+  return k.apart ? other_count(p, t, k.c) : NULL;
+}
+
+/* E[t(S, S')] = sum_v E[1(S' = v) t(S, v)], S and S' of different components. */
+static Term *mean_by_count(Asked *s, const TermVec *factors, const Term *count) {
+  Arena *arena = s->p->arena;
+  const Range *r = &count->index->range;
+  bool sized = r->kind == RANGE_INTERVAL && term_is_of_sizes(r->lo) && term_is_of_sizes(r->hi);
+  if (s->given == VALUES_MOST || !sized || !is_zero_or_one(count->args.at[0])) return NULL;
+  Term *zero = term_int(arena, 0, s->span), *one = term_int(arena, 1, s->span);
+  Term *most = term_op2(arena, OP_MAX, term_op2(arena, OP_SUB, r->hi, r->lo, s->span), zero, s->span);
+  Index *v = NEW(arena, Index);
+  *v = (Index){.id = s->m->index_count++, .name = count->index->name, .span = s->span, .role = INDEX_REDUCE};
+  Term *end = term_op2(arena, OP_ADD, most, one, s->span);
+  v->range = (Range){.kind = RANGE_INTERVAL, .span = s->span, .lo = zero, .hi = end};
+  Term *mean = mean_given(s, factors, count, term_index(arena, v, s->span));
+  return mean ? term_reduce(arena, REDUCE_SUM, v, mean, s->span) : NULL;
+}
+
 /* Hard factors of one component are f, as are other functions of its counts beside them; g is what remains. */
 static Term *mean_by_measure(Asked *s, const TermVec *factors) {
   Counts k = {.p = s->p};
   TermVec f = {0}, g = {0};
   for (uint32_t i = 0; i < factors->n && !k.c; i++)
     if (is_hard(s->p, factors->at[i])) find_counts(&k, factors->at[i]);
+  for (uint32_t i = 0; i < factors->n; i++) {
+    const Term *other = is_hard(s->p, factors->at[i]) ? mixed_count(s->p, factors->at[i]) : NULL;
+    if (other) return mean_by_count(s, factors, other);
+  }
   for (uint32_t i = 0; i < factors->n; i++) {
     Term *t = factors->at[i];
     bool counts = has_count(s->p, t) && !beside_counts(s->p, t) && twin_all_edges_in(k.c, t);
@@ -305,8 +342,7 @@ static Term *mean_by(Arena *arena, const Term *query, Term *share) {
   return term_finish(share);
 }
 
-/* ---- outputs
- * ---------------------------------------------------------------------------------------------------------- */
+/* ---- outputs ----------------------------------------------------------------------------------------------------- */
 
 /* What twins add to is as it was if they come to nothing. */
 static Term *rewritten_query(Asked *s, Term *t) {

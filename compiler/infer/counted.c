@@ -147,14 +147,22 @@ static bool names_by_index(const Term *t, uint32_t step, const Index *i) {
   return true;
 }
 
-/* Has the law of this one count all that is asked (convolve.c)?  Then it is of one copy after the other. */
+static bool sums_over_copies(const Term *t) {
+  if (t->kind == TERM_REDUCE && t->reduce == REDUCE_SUM && term_mentions_edge(t->args.at[0], NULL)) return true;
+  for (uint32_t i = 0; i < t->args.n; i++)
+    if (sums_over_copies(t->args.at[i])) return true;
+  return false;
+}
+
+/* Has the law of this one count all that is asked (convolve.c)?  Then it is of one copy after the other, and no sum
+ * over others stands beside it. */
 bool is_convolved(const Counts *s, const TermVec *others) {
   const Range *r = &s->sum->index->range;
   bool sized = r->kind == RANGE_INTERVAL && term_is_of_sizes(r->lo) && term_is_of_sizes(r->hi);
   if (s->c->chain || s->several || !sized || !is_zero_or_one(s->sum->args.at[0])) return false;
   if (!names_by_index(s->sum->args.at[0], s->step, s->sum->index)) return false;
   for (uint32_t i = 0; i < others->n; i++)
-    if (mentions_component(s->c, others->at[i])) return false;
+    if (mentions_component(s->c, others->at[i]) || sums_over_copies(others->at[i])) return false;
   return true;
 }
 

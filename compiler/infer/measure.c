@@ -21,7 +21,7 @@ Term *real_product(Arena *arena, const TermVec *factors, Span span) {
   return r;
 }
 
-/* ---- one change of measure --------------------------------------------------------------------------------------- */
+/* ---- queries and twins ------------------------------------------------------------------------------------------- */
 
 static Term *all_of(Arena *arena, const TermVec *conditions, Span span) {
   Term *all = conditions->at[0];
@@ -61,19 +61,7 @@ static const Twin *twin_by(Asked *s, const Counts *k, const TermVec *f) {
   return &t->w;
 }
 
-/* Z(f) / Z E_f[g]; NULL: there is no such twin.  g may be of counts of other components. */
-static Term *measured(Asked *s, const Counts *k, const TermVec *f, const TermVec *g) {
-  for (uint32_t i = 0; i < g->n; i++)
-    if (twin_edges_bound_sums(g->at[i])) return NULL;
-  const Twin *w = twin_by(s, k, f);
-  for (uint32_t i = 0; w && i < g->n; i++)
-    if (!twin_is_of_same_chain(w, g->at[i])) return NULL;
-  Term *mean = w && g->n ? mean_of_factors(s, g) : NULL;
-  if (!w || !g->n) return w ? twin_share(w) : NULL;
-  return mean ? term_op2(s->p->arena, OP_MUL, twin_share(w), twin_of_term(w, mean), s->span) : NULL;
-}
-
-/* ---- numbers that are not finite --------------------------------------------------------------------------------- */
+/* ---- which numbers are finite ------------------------------------------------------------------------------------ */
 
 static bool is_positive(const Term *t) {
   if (t->kind == TERM_INT || t->kind == TERM_REAL) return t->kind == TERM_INT ? t->integer > 0 : t->real > 0;
@@ -110,6 +98,33 @@ static bool may_be_infinite(const Term *t) {
     if (may_be_infinite(t->args.at[i])) return true;
   return false;
 }
+
+/* ---- one change of measure --------------------------------------------------------------------------------------- */
+
+/* Where p is 0 nothing is of any matter, an infinite mean neither. */
+static Term *unless_zero(const Asked *s, Term *p, Term *t) {
+  Term *zero = term_real(s->p->arena, 0, s->span);
+  return term_if(s->p->arena, term_op2(s->p->arena, OP_EQ, p, zero, s->span), zero, t, s->span);
+}
+
+/* Z(f) / Z E_f[g]; NULL: there is no such twin.  g may be of counts of other components. */
+static Term *measured(Asked *s, const Counts *k, const TermVec *f, const TermVec *g) {
+  for (uint32_t i = 0; i < g->n; i++)
+    if (twin_edges_bound_sums(g->at[i])) return NULL;
+  const Twin *w = twin_by(s, k, f);
+  for (uint32_t i = 0; w && i < g->n; i++)
+    if (!twin_is_of_same_chain(w, g->at[i])) return NULL;
+  Term *mean = w && g->n ? mean_of_factors(s, g) : NULL;
+  if (!w || !g->n) return w ? twin_share(w) : NULL;
+  if (!mean) return NULL;
+  Arena *arena = s->p->arena;
+  Term *share = twin_share(w), *product = term_op2(arena, OP_MUL, share, twin_of_term(w, mean), s->span);
+  for (uint32_t i = 0; i < g->n; i++)
+    if (may_be_infinite(g->at[i])) return unless_zero(s, share, product);
+  return product;
+}
+
+/* ---- numbers that are not finite --------------------------------------------------------------------------------- */
 
 static TermVec and_also(const Asked *s, const TermVec *factors, Term *t) {
   TermVec r = {0};

@@ -119,8 +119,8 @@ static const char *one_or_none(Gen *g) {
 static const char *sum(Gen *g) {
   const char *all = all_copies(g, g->row), *range = all;
   if (!g->ragged && !g->list && chance(g, 12)) {
-    const char *some[] = {TEXT(g, "0..%s", g->at), TEXT(g, "0..%s + 1", g->at), TEXT(g, "%s..N", g->at), "1..N"};
-    range = some[below(g, 4)];
+    const char *some[] = {TEXT(g, "0..%s + 1", g->at), TEXT(g, "%s..N", g->at), "1..N"};
+    range = some[below(g, 3)];
   }
   if (g->chain && !g->ragged && chance(g, 15)) {
     const Made *e = some_edge(g);
