@@ -177,6 +177,22 @@ static bool is_under_binder(const TermVec *factors, const Term *ref) {
   return false;
 }
 
+static bool has_choice(const Term *t) {
+  if (t->kind == TERM_IF || (t->kind == TERM_OP && (t->op == OP_AND || t->op == OP_OR))) return true;
+  for (uint32_t i = 0; i < t->args.n; i++)
+    if (has_choice(t->args.at[i])) return true;
+  return false;
+}
+
+/* A value may decide what is looked at: the bracket is about all copies that t counts, none of which may be empty. */
+static void count_all_the_same(const Asked *s, Term *t, TermVec *to) {
+  uint32_t step;
+  Component *c = counted(s->p, t, &step);
+  Term *zero = term_int(s->p->arena, 0, t->span);
+  if (c && !c->chain) vec_push(s->p->arena, to, term_op2(s->p->arena, OP_GE, t, zero, t->span));
+  for (uint32_t i = 0; !c && i < t->args.n; i++) count_all_the_same(s, t->args.at[i], to);
+}
+
 /* E[1(phi = v) t(v, S)]; phi may be a count. */
 static Term *mean_given(Asked *s, const TermVec *factors, const Term *ref, Term *value) {
   Arena *arena = s->p->arena;
@@ -186,6 +202,7 @@ static Term *mean_given(Asked *s, const TermVec *factors, const Term *ref, Term 
     Term *t = factors->at[i];
     if (has_count(s->p, t)) t = with_value(arena, t, ref, value);
     vec_push(arena, &each, t);
+    if (t != factors->at[i] && has_choice(t)) count_all_the_same(s, t, &each);
   }
   s->given++;
   Term *mean = mean_of_factors(s, &each);
