@@ -206,12 +206,21 @@ static bool is_mapped(const IndexMaps *maps, const Index *i) {
   return false;
 }
 
+static bool have_one_range(const Index *i, const Index *k) {
+  const Range *x = &i->range, *y = &k->range;
+  return i == k || (x->kind == RANGE_INTERVAL && y->kind == RANGE_INTERVAL && term_equal(x->lo, y->lo) &&
+                    term_equal(x->hi, y->hi));
+}
+
 /* Every chain is measured by its own f, the indices that name one being those of its plates: there are perhaps not as
- * many of them as there are values of these indices. */
-static void find_own(Twin *w) {
+ * many of them as there are values of these indices.  Where there are perhaps more, f is not taken at their places if
+ * more than names depends on it: what it reads may end with the index. */
+static void find_own(Twin *w, Term *f) {
+  IndexVec read = free_indices(w->m->arena, in_own_plates(w, f, false));
   for (uint32_t k = 0; k < w->c->plates.n; k++) {
     const Term *arg = w->named->args.at[k];
     if (k == w->step || arg->kind != TERM_INDEX || is_mapped(&w->own, arg->index)) continue;
+    if (indices_hold(&read, arg->index) && !have_one_range(arg->index, w->c->plates.at[k])) continue;
     vec_push(w->m->arena, &w->own, ((IndexMap){arg->index, term_index(w->m->arena, w->c->plates.at[k], arg->span)}));
   }
 }
@@ -282,7 +291,7 @@ bool twin_make(Twin *w, Plan *p, Model *m, Component *c, uint32_t step, const Te
   if (!twin_all_edges_in(c, f) || sums_over_chains(step, f) || !can_be_twin(p, c) || twin_edges_bound_sums(f))
     return false;
   bool own = names_one_chain(w, f);
-  if (own) find_own(w);
+  if (own) find_own(w, f);
   if ((!own && !are_conditions(parts)) || !find_extra(w, own ? in_own_plates(w, f, false) : f, own)) return false;
   w->edge = NEW_ARRAY(m->arena, Edge *, c->edges.n);
   for (uint32_t i = 0; i < c->edges.n; i++) add_edge(w, i, asked);
