@@ -336,7 +336,10 @@ static Term *share_of_event(Asked *s, Term *a) {
   Component *c = countable(s->p, first->edge);
   if (!c || !c->chain || !twin_all_edges_in(c, a)) return NULL;
   split_event(s->p->arena, a, &parts);
-  for (uint32_t i = 0; i < parts.n; i++) all &= counts(s->p, parts.at[i]);
+  for (uint32_t i = 0; i < parts.n; i++) {
+    all &= counts(s->p, parts.at[i]);
+    parts.at[i] = where_asked(s, parts.at[i]);
+  }
   Twin w;
   return all && twin_make(&w, s->p, s->m, c, c->chain->step, &parts, s->span) ? twin_share(&w) : NULL;
 }
@@ -363,8 +366,8 @@ static Term *mean_by(Arena *arena, const Term *query, Term *share) {
 
 /* What twins add to is as it was if they come to nothing. */
 static Term *rewritten_query(Asked *s, Term *t) {
-  bool asks = t->query == QUERY_P || t->query == QUERY_E;
-  if (!asks || !has_count(s->p, t->args.at[0]) || may_use_none(t->args.at[0])) return t;
+  bool mean_of_bracket = t->query == QUERY_P || t->query == QUERY_E;
+  if (!mean_of_bracket || !has_count(s->p, t->args.at[0]) || may_use_none(t->args.at[0])) return t;
   Model *before = s->m;
   Model *m = s->m = NEW(s->p->arena, Model);
   *m = before ? *before : *twin_model(s->p);
@@ -378,13 +381,37 @@ static Term *rewritten_query(Asked *s, Term *t) {
   return t;
 }
 
+static bool asks(const Term *t) {
+  if (t->mentions & MENTIONS_QUERY) return true;
+  if (t->kind == TERM_LET && t->let->has_query) return true;
+  for (uint32_t i = 0; i < t->args.n; i++)
+    if (asks(t->args.at[i])) return true;
+  return false;
+}
+
+static Term *rewrite(Asked *s, Term *t);
+
+/* On a side of a choice; a condition that asks something itself is not one for a weight. */
+static Term *rewrite_side(Asked *s, Term *side, Term *condition, bool holds) {
+  Arena *arena = s->p->arena;
+  Term *outer = s->where, *here = holds ? condition : term_op1(arena, OP_NOT, condition, condition->span);
+  if (!asks(condition)) s->where = outer ? term_op2(arena, OP_AND, outer, here, here->span) : here;
+  Term *r = rewrite(s, side);
+  s->where = outer;
+  return r;
+}
+
 static Term *rewrite(Asked *s, Term *t) {
   if (!(t->mentions & MENTIONS_QUERY)) return t;
   if (t->kind == TERM_QUERY) return rewritten_query(s, t);
   Term *r = NEW(s->p->arena, Term);
   *r = *t;
   r->args = (TermVec){0};
-  for (uint32_t i = 0; i < t->args.n; i++) vec_push(s->p->arena, &r->args, rewrite(s, t->args.at[i]));
+  for (uint32_t i = 0; i < t->args.n; i++) {
+    Term *arg = t->args.at[i];
+    bool side = t->kind == TERM_IF && i > 0;
+    vec_push(s->p->arena, &r->args, side ? rewrite_side(s, arg, t->args.at[0], i == 1) : rewrite(s, arg));
+  }
   return term_finish(r);
 }
 

@@ -119,6 +119,16 @@ const Term *beside_counts(const Plan *p, const Term *t) {
   return NULL;
 }
 
+bool may_fail(const Term *t) {
+  if (t->kind == TERM_OP && (t->op == OP_FLOORDIV || t->op == OP_MOD)) return true;
+  bool element = t->kind == TERM_INPUT || t->kind == TERM_LET;
+  for (uint32_t i = 0; i < t->args.n; i++) {
+    TermKind kind = t->args.at[i]->kind;
+    if (may_fail(t->args.at[i]) || (element && kind != TERM_INDEX && kind != TERM_EDGE)) return true;
+  }
+  return false;
+}
+
 /* ---- what is counted ------------------------------------------------------------------------------------------- */
 
 void find_counts(Counts *s, const Term *t) {

@@ -13,6 +13,7 @@
  * copies a bracket mentions; it is 0 if a component among them is empty (exist.c): linearity is used under the
  * condition that all of them exist.  A stream alone gives 0 by itself. */
 #include "infer/arith.h"
+#include "infer/counted.h"
 #include "infer/expect.h"
 #include "model/term.h"
 
@@ -84,17 +85,6 @@ Val expect(Context *x, const Term *t) {
   if (!m.list.n) return refuse_of_all(x, t->span);
   const Mention *next = is_choice_pending(x, t) ? find_partly_known(x, &m) : NULL;
   return condition(x, next ? next : &m.list.at[0], t);
-}
-
-/* May evaluating t be an error: a division, an index that is neither a variable nor an edge? */
-static bool may_fail(const Term *t) {
-  if (t->kind == TERM_OP && (t->op == OP_FLOORDIV || t->op == OP_MOD)) return true;
-  bool element = t->kind == TERM_INPUT || t->kind == TERM_LET;
-  for (uint32_t i = 0; i < t->args.n; i++) {
-    TermKind kind = t->args.at[i]->kind;
-    if (may_fail(t->args.at[i]) || (element && kind != TERM_INDEX && kind != TERM_EDGE)) return true;
-  }
-  return false;
 }
 
 Val part(Context *x, const Term *t) { return build_convert(B(x), expect(x, t), IR_WIDE); }

@@ -48,6 +48,14 @@ static bool are_equal(const TermVec *a, const TermVec *b) {
   return a->n == b->n;
 }
 
+/* What may fail is looked at where it is asked alone; elsewhere it is 1. */
+Term *where_asked(const Asked *s, Term *part) {
+  Arena *arena = s->p->arena;
+  if (!s->where || !may_fail(part)) return part;
+  bool event = part->type == TYPE_BOOL;
+  return term_if(arena, s->where, part, event ? term_bool(arena, true, s->span) : term_real(arena, 1, s->span), s->span);
+}
+
 /* NULL: there is none. */
 static const Twin *twin_by(Asked *s, const Counts *k, const TermVec *f) {
   for (const Made *t = s->made; t; t = t->next)
@@ -56,7 +64,9 @@ static const Twin *twin_by(Asked *s, const Counts *k, const TermVec *f) {
   TermVec *kept = NEW(s->p->arena, TermVec);
   *kept = *f;
   *t = (Made){.f = kept, .next = s->made};
-  if (!twin_make(&t->w, s->p, s->m, k->c, k->step, f, s->span)) return NULL;
+  TermVec parts = {0};
+  for (uint32_t i = 0; i < f->n; i++) vec_push(s->p->arena, &parts, where_asked(s, f->at[i]));
+  if (!twin_make(&t->w, s->p, s->m, k->c, k->step, &parts, s->span)) return NULL;
   s->made = t;
   return &t->w;
 }
