@@ -53,7 +53,8 @@ Term *where_asked(const Asked *s, Term *part) {
   Arena *arena = s->p->arena;
   if (!s->where || !may_fail(part)) return part;
   bool event = part->type == TYPE_BOOL;
-  return term_if(arena, s->where, part, event ? term_bool(arena, true, s->span) : term_real(arena, 1, s->span), s->span);
+  return term_if(arena, s->where, part, event ? term_bool(arena, true, s->span) : term_real(arena, 1, s->span),
+                 s->span);
 }
 
 /* NULL: there is none. */
