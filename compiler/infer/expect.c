@@ -47,8 +47,8 @@ static Val as_wide(Context *x, const Term *t) { return build_convert(B(x), eval(
 static Val refuse_of_all(Context *x, Span span) {
   return refuse_query_hint(x, span,
                            "this is a function of many copies at once, made neither of sums and products over them "
-                           "nor of how many have a property: no exact sum but that over all their values together is "
-                           "known",
+                           "nor of how many along one plate have a property: no exact sum but that over all their "
+                           "values together is known",
                            "'infer .. by sample(n = ..)' estimates it from draws");
 }
 
