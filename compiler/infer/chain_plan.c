@@ -278,6 +278,12 @@ static void no_chain(Plan *p, Component *c, Span span, const char *why, const ch
   else vec_push(p->arena, &p->no_chains, ((NoChain){c->edges.at[0]->id, span, why}));
 }
 
+static void check_gaps(Plan *p, Component *c, const Reach *r) {
+  if (r && reach_joined_plate(r) >= 0 && !joins_neighbours(r))
+    no_chain(p, c, r->span, "this weight joins copies and leaves out those between, which perhaps nothing joins",
+             "a weight of every two neighbours makes them one chain");
+}
+
 static void find_breaks(Plan *p, Component *c) {
   c->chain->may_break = true;
   if (!joined_within(p, c))
@@ -290,12 +296,9 @@ static void find_breaks(Plan *p, Component *c) {
   }
   for (uint32_t i = 0; i < c->chain->counters.n; i++)
     if (joins_all(p, c, c->chain->counters.at[i]->reach, true)) c->chain->may_break = false;
-  for (uint32_t i = 0; i < c->factors.n && c->chain->may_break; i++) {
-    const Reach *r = c->factors.at[i]->reach;
-    if (r && reach_joined_plate(r) >= 0 && !joins_neighbours(r))
-      no_chain(p, c, r->span, "this weight joins copies and leaves out those between, which perhaps nothing joins",
-               "a weight of every two neighbours makes them one chain");
-  }
+  for (uint32_t i = 0; i < c->factors.n && c->chain->may_break; i++) check_gaps(p, c, c->factors.at[i]->reach);
+  for (uint32_t i = 0; i < c->chain->counters.n && c->chain->may_break; i++)
+    check_gaps(p, c, c->chain->counters.at[i]->reach);
 }
 
 static uint32_t places(const Component *c) { return c->edges.n + c->chain->counters.n; }

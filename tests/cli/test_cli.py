@@ -655,14 +655,17 @@ class Inputs(Cli):
 """
         given, p = ["L=2", "last=2"], self.path("p.npy")
         apart = self.file("apart.attn", text % ("last", "1..last", 1))
-        self.fails("run", apart, *given, self.save("most", np.array([2, 2, 0])), says=(r"\.attn:5:13", "streaming"))
+        self.fails("run", apart, *given, self.save("most", np.array([2, 2, 0])), says=(r"\.attn:5:13", "copies at once"))
         whole = self.file("whole.attn", text % ("T", "1..T", 1))
         for most, want in ([2, 2], 2 / 3), ([2, 1], 2 / 3), ([2, 0], 0), ([0], 0), ([2], 0):
             self.attn("run", whole, *given, self.save("most", np.array(most)), "-o", p)
             np.testing.assert_allclose(np.load(p), want, rtol=1e-6)
         uses = whole.read_text().replace("edge c in L;", "edge c in L or none;").replace("c < most[t]", "c == none or c < most[t]")
         uses = self.file("uses.attn", uses.replace("== 1]", "== 1 and c[0] > 0]"))
-        self.fails("run", uses, *given, self.save("most", np.array([2, 2])), says=(r"\.attn:5:13", "streaming"))
+        self.fails("run", uses, *given, self.save("most", np.array([2, 2])), says=(r"\.attn:5:13", "copies at once"))
+        gaps = "model m(N) {\n  for j in N { edge a in bit }\n  require sum(q in 2..N) (if a[q] == a[q - 2] then 1 else 0) <= 1\n"
+        gaps = self.file("gaps.attn", gaps + "  out p[j in N] = P[a[j] == 1]\n}\n")
+        self.fails("run", gaps, "N=4", says=(r"\.attn:3:11", "leaves out those between", "every two neighbours"))
         none = self.file("none.attn", text % ("T", "1..T", 0))
         for most in [0], [2]:
             self.attn("run", none, *given, self.save("most", np.array(most)), "-o", p)
