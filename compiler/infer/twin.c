@@ -206,22 +206,37 @@ static bool is_mapped(const IndexMaps *maps, const Index *i) {
   return false;
 }
 
-static bool have_one_range(const Index *i, const Index *k) {
-  const Range *x = &i->range, *y = &k->range;
-  return i == k || (x->kind == RANGE_INTERVAL && y->kind == RANGE_INTERVAL && term_equal(x->lo, y->lo) &&
-                    term_equal(x->hi, y->hi));
+static bool is_sized(const Range *r) {
+  return r->kind == RANGE_INTERVAL && term_is_of_sizes(r->lo) && term_is_of_sizes(r->hi);
+}
+
+/* Sizes alone tell both, and not that they are the same. */
+static bool differ_in_size(const Range *x, const Range *y) {
+  return is_sized(x) && is_sized(y) && !(term_equal(x->lo, y->lo) && term_equal(x->hi, y->hi));
+}
+
+static bool bounds_a_sum(const Term *t, const Index *i) {
+  const Range *r = t->kind == TERM_REDUCE ? &t->index->range : NULL;
+  if (r && ((r->lo && term_mentions_index(r->lo, i)) || (r->hi && term_mentions_index(r->hi, i)) ||
+            (r->row && term_mentions_index(r->row, i))))
+    return true;
+  for (uint32_t k = 0; k < t->args.n; k++)
+    if (bounds_a_sum(t->args.at[k], i)) return true;
+  return false;
 }
 
 /* Every chain is measured by its own f, the indices that name one being those of its plates: there are perhaps not as
- * many of them as there are values of these indices.  Where there are perhaps more, f is not taken at their places if
- * more than names depends on it: what it reads may end with the index. */
+ * many of them as there are values of these indices.  Where there are more, f is not taken at their places if more than
+ * names depends on it, for what it reads ends with the index; nor can it be what says how many copies a chain has. */
 static void find_own(Twin *w, Term *f) {
   IndexVec read = free_indices(w->m->arena, in_own_plates(w, f, false));
   for (uint32_t k = 0; k < w->c->plates.n; k++) {
     const Term *arg = w->named->args.at[k];
+    Index *plate = w->c->plates.at[k];
     if (k == w->step || arg->kind != TERM_INDEX || is_mapped(&w->own, arg->index)) continue;
-    if (indices_hold(&read, arg->index) && !have_one_range(arg->index, w->c->plates.at[k])) continue;
-    vec_push(w->m->arena, &w->own, ((IndexMap){arg->index, term_index(w->m->arena, w->c->plates.at[k], arg->span)}));
+    bool apart = arg->index != plate && differ_in_size(&arg->index->range, &plate->range);
+    if (apart && indices_hold(&read, arg->index) && !bounds_a_sum(f, arg->index)) continue;
+    vec_push(w->m->arena, &w->own, ((IndexMap){arg->index, term_index(w->m->arena, plate, arg->span)}));
   }
 }
 
