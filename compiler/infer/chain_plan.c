@@ -145,10 +145,6 @@ void plan_mentions(Plan *p, const Component *c, Factor *f) {
 
 /* ---- chains ---------------------------------------------------------------------------------------------- */
 
-static bool fixed_range(const Range *r) {
-  return r->kind == RANGE_INTERVAL && term_is_of_sizes(r->lo) && term_is_of_sizes(r->hi);
-}
-
 /* From sizes to data. */
 static bool has_room(Plan *p, const Component *c) {
   const Index *plate = c->plates.at[c->chain->step];
@@ -178,7 +174,8 @@ static void find_packed(Plan *p, const Component *c) {
 
 static void check_tables(Plan *p, const Component *c) {
   for (uint32_t k = 0; k < c->plates.n; k++)
-    if (!fixed_range(&c->plates.at[k]->range) && !(k == c->chain->step ? has_room(p, c) : c->chain->beside[k].n > 0))
+    if (!range_is_of_sizes(&c->plates.at[k]->range) &&
+        !(k == c->chain->step ? has_room(p, c) : c->chain->beside[k].n > 0))
       plan_refuse(p, c->edges.at[0]->span,
                   arena_printf(p->arena,
                                "the copies of '%s' are joined along a plate, and the range of '%s' is not given by the "
@@ -187,7 +184,7 @@ static void check_tables(Plan *p, const Component *c) {
                   "it may end at data that 'min(.., SIZE)' bounds, or an array which a weight reads at it");
   for (uint32_t k = 0; k < c->edges.n; k++) {
     const Edge *e = c->edges.at[k];
-    if (e->domain == DOMAIN_BIT || fixed_range(&e->range)) continue;
+    if (e->domain == DOMAIN_BIT || range_is_of_sizes(&e->range)) continue;
     plan_refuse(
         p, e->span,
         arena_printf(

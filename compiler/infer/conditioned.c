@@ -18,14 +18,14 @@ enum { VALUES_MOST = 3 }; /* copies beside the counts in one function that value
 
 /* ---- factors --------------------------------------------------------------------------------------------------- */
 
-static bool is_zero(const Term *t) {
-  while (t->kind == TERM_OP && t->op == OP_TO_REAL) t = t->args.at[0];
-  return (t->kind == TERM_INT && !t->integer) || (t->kind == TERM_REAL && t->real == 0);
-}
-
 static Term *unconverted(Term *t) {
   while (t->kind == TERM_OP && t->op == OP_TO_REAL) t = t->args.at[0];
   return t;
+}
+
+static bool is_zero(Term *t) {
+  t = unconverted(t);
+  return (t->kind == TERM_INT && !t->integer) || (t->kind == TERM_REAL && t->real == 0);
 }
 
 /* Those of a product, of a quotient, of a condition that is one of several, and of a number that is there under one. */
@@ -215,8 +215,7 @@ static Term *mean_given(Asked *s, const TermVec *factors, const Term *ref, Term 
 static Term *mean_by_values(Asked *s, const TermVec *factors, const Term *ref) {
   Arena *arena = s->p->arena;
   const Edge *e = ref->edge;
-  bool interval = e->domain == DOMAIN_RANGE && e->range.kind == RANGE_INTERVAL;
-  bool sized = interval && term_is_of_sizes(e->range.lo) && term_is_of_sizes(e->range.hi);
+  bool sized = e->domain == DOMAIN_RANGE && range_is_of_sizes(&e->range);
   if (s->given == VALUES_MOST || (e->domain != DOMAIN_BIT && !sized) || is_under_binder(factors, ref)) return NULL;
   Index *v = values_of(s, e);
   Term *mean = mean_given(s, factors, ref, term_index(arena, v, s->span));
@@ -248,8 +247,7 @@ static const Term *mixed_count(const Plan *p, const Term *t) {
 static Term *mean_by_count(Asked *s, const TermVec *factors, const Term *count) {
   Arena *arena = s->p->arena;
   const Range *r = &count->index->range;
-  bool sized = r->kind == RANGE_INTERVAL && term_is_of_sizes(r->lo) && term_is_of_sizes(r->hi);
-  if (s->given == VALUES_MOST || !sized || !is_zero_or_one(count->args.at[0])) return NULL;
+  if (s->given == VALUES_MOST || !range_is_of_sizes(r) || !is_zero_or_one(count->args.at[0])) return NULL;
   Term *zero = term_int(arena, 0, s->span), *one = term_int(arena, 1, s->span);
   Term *most = term_op2(arena, OP_MAX, term_op2(arena, OP_SUB, r->hi, r->lo, s->span), zero, s->span);
   Index *v = NEW(arena, Index);
@@ -312,15 +310,6 @@ Term *mean_of_factors(Asked *s, const TermVec *factors) {
 
 /* ---- events ------------------------------------------------------------------------------------------------ */
 
-static void split_event(Arena *arena, Term *t, TermVec *parts) {
-  if (t->kind == TERM_OP && t->op == OP_AND) {
-    split_event(arena, t->args.at[0], parts);
-    split_event(arena, t->args.at[1], parts);
-  } else {
-    vec_push(arena, parts, t);
-  }
-}
-
 static bool counts(Plan *p, const Term *t) {
   Weight w = {.kind = WEIGHT_REQUIRE, .span = t->span, .value = (Term *)t};
   return is_count_weight(p, &w);
@@ -335,7 +324,7 @@ static Term *share_of_event(Asked *s, Term *a) {
   if (!first) return NULL;
   Component *c = countable(s->p, first->edge);
   if (!c || !c->chain || !twin_all_edges_in(c, a)) return NULL;
-  split_event(s->p->arena, a, &parts);
+  flatten(s, a, &parts);
   for (uint32_t i = 0; i < parts.n; i++) {
     all &= counts(s->p, parts.at[i]);
     parts.at[i] = where_asked(s, parts.at[i]);
@@ -347,8 +336,7 @@ static Term *share_of_event(Asked *s, Term *a) {
 /* The event whose probability the query is a matter of: P[A], E[if A then x else y] with x and y known; NULL: none. */
 static Term *event_of(const Term *query) {
   if (query->query == QUERY_P) return query->args.at[0];
-  const Term *t = query->query == QUERY_E ? query->args.at[0] : NULL;
-  while (t && t->kind == TERM_OP && t->op == OP_TO_REAL) t = t->args.at[0];
+  const Term *t = query->query == QUERY_E ? unconverted(query->args.at[0]) : NULL;
   if (!t || t->kind != TERM_IF) return NULL;
   return term_mentions_edge(t->args.at[1], NULL) || term_mentions_edge(t->args.at[2], NULL) ? NULL : t->args.at[0];
 }
@@ -356,8 +344,7 @@ static Term *event_of(const Term *query) {
 /* With x and y. */
 static Term *mean_by(Arena *arena, const Term *query, Term *share) {
   if (query->query == QUERY_P) return share;
-  const Term *t = query->args.at[0];
-  while (t->kind == TERM_OP) t = t->args.at[0];
+  const Term *t = unconverted(query->args.at[0]);
   for (uint32_t i = 1; i < 3; i++) vec_push(arena, &share->args, term_to_real(arena, t->args.at[i]));
   return term_finish(share);
 }

@@ -12,11 +12,6 @@
 
 /* ---- which sum --------------------------------------------------------------------------------------------------- */
 
-static bool has_sized_range(const Index *i) {
-  const Range *r = &i->range;
-  return r->kind == RANGE_INTERVAL && term_is_of_sizes(r->lo) && term_is_of_sizes(r->hi);
-}
-
 static bool is_known_in(const Context *x, const Mentions *m) {
   for (const Known *k = x->known; k; k = k->next)
     for (uint32_t i = 0; i < m->reached_in.n; i++)
@@ -27,7 +22,7 @@ static bool is_known_in(const Context *x, const Mentions *m) {
 /* Are the terms of the sum 0/1 values of independent copies, of which nothing is known? */
 static bool can_count(Context *x, const Term *t) {
   const Term *body = t->args.at[0];
-  if (t->reduce != REDUCE_SUM || !has_sized_range(t->index)) return false;
+  if (t->reduce != REDUCE_SUM || !has_fixed_bounds(t->index)) return false;
   if (!is_zero_or_one(body) || may_count_none(body)) return false;
   Mentions m = mentions_of(x, t);
   return names_copies_apart(x, body, t->index) && all_under_binder(x, body) && !is_known_in(x, &m);
@@ -146,7 +141,7 @@ static bool law_of(Context *x, const Term *sum, Law *l) {
   *l = (Law){.sum = sum};
   free_indices(x->d->arena, sum, &bound, &l->free);
   for (uint32_t i = 0; i < l->free.n; i++)
-    if (!has_sized_range(l->free.at[i]) || !find_bound(x, l->free.at[i])) return false;
+    if (!has_fixed_bounds(l->free.at[i]) || !find_bound(x, l->free.at[i])) return false;
   bool staged = depends_on_latents(x, sum);
   l->rows = kept_array(x->d, sum);
   if (!l->rows) keep_array(x->d, sum, make_law(x->d, l, staged ? x->d->stage : B(x)->k->top), staged);

@@ -37,13 +37,19 @@ static void see_names(const Term *t, void *context) {
   }
 }
 
-/* Is t a sum that a chain can count?  Its component, and the plate. */
+static bool sums_over_copies(const Term *t) {
+  if (t->kind == TERM_REDUCE && t->reduce == REDUCE_SUM && term_mentions_edge(t->args.at[0], NULL)) return true;
+  for (uint32_t i = 0; i < t->args.n; i++)
+    if (sums_over_copies(t->args.at[i])) return true;
+  return false;
+}
+
 Component *counted(const Plan *p, const Term *t, uint32_t *step) {
   if (t->kind != TERM_REDUCE || t->reduce != REDUCE_SUM || !term_mentions_edge(t->args.at[0], NULL)) return NULL;
   Names s = {.p = p, .by = t->index, .step = -1};
   term_walk(t->args.at[0], see_names, &s);
   if (s.other || s.step < 0 || !is_sum_of_counts(p->arena, t) || !twin_all_edges_in(s.c, t)) return NULL;
-  if (has_count(p, t->args.at[0]) || may_count_none(t->args.at[0])) return NULL;
+  if (sums_over_copies(t->args.at[0]) || may_count_none(t->args.at[0])) return NULL;
   if (s.c->chain && s.c->chain->step != (uint32_t)s.step) return NULL;
   *step = (uint32_t)s.step;
   return s.c;
@@ -119,16 +125,6 @@ const Term *beside_counts(const Plan *p, const Term *t) {
   return NULL;
 }
 
-bool may_fail(const Term *t) {
-  if (t->kind == TERM_OP && (t->op == OP_FLOORDIV || t->op == OP_MOD)) return true;
-  bool element = t->kind == TERM_INPUT || t->kind == TERM_LET;
-  for (uint32_t i = 0; i < t->args.n; i++) {
-    TermKind kind = t->args.at[i]->kind;
-    if (may_fail(t->args.at[i]) || (element && kind != TERM_INDEX && kind != TERM_EDGE)) return true;
-  }
-  return false;
-}
-
 /* ---- what is counted ------------------------------------------------------------------------------------------- */
 
 void find_counts(Counts *s, const Term *t) {
@@ -157,19 +153,11 @@ static bool names_by_index(const Term *t, uint32_t step, const Index *i) {
   return true;
 }
 
-static bool sums_over_copies(const Term *t) {
-  if (t->kind == TERM_REDUCE && t->reduce == REDUCE_SUM && term_mentions_edge(t->args.at[0], NULL)) return true;
-  for (uint32_t i = 0; i < t->args.n; i++)
-    if (sums_over_copies(t->args.at[i])) return true;
-  return false;
-}
-
 /* Has the law of this one count all that is asked (convolve.c)?  Then it is of one copy after the other, and no sum
  * over others stands beside it. */
 bool is_convolved(const Counts *s, const TermVec *others) {
-  const Range *r = &s->sum->index->range;
-  bool sized = r->kind == RANGE_INTERVAL && term_is_of_sizes(r->lo) && term_is_of_sizes(r->hi);
-  if (s->c->chain || s->several || !sized || !is_zero_or_one(s->sum->args.at[0])) return false;
+  if (s->c->chain || s->several || !range_is_of_sizes(&s->sum->index->range)) return false;
+  if (!is_zero_or_one(s->sum->args.at[0])) return false;
   if (!names_by_index(s->sum->args.at[0], s->step, s->sum->index)) return false;
   for (uint32_t i = 0; i < others->n; i++)
     if (mentions_component(s->c, others->at[i]) || sums_over_copies(others->at[i])) return false;
@@ -190,9 +178,8 @@ static bool bounds_of(const Plan *p, Term *t, Term **least, Term **greatest) {
   if (term_is_of_sizes(t)) return *least = *greatest = t, true;
   bool next = t->kind == TERM_OP && t->op == OP_ADD && t->args.at[1]->kind == TERM_INT && t->args.at[1]->integer == 1;
   const Term *i = next ? t->args.at[0] : t;
-  if (i->kind != TERM_INDEX || i->index->range.kind != RANGE_INTERVAL) return false;
+  if (i->kind != TERM_INDEX || !range_is_of_sizes(&i->index->range)) return false;
   const Range *r = &i->index->range;
-  if (!term_is_of_sizes(r->lo) || !term_is_of_sizes(r->hi)) return false;
   *least = next ? term_op2(arena, OP_ADD, r->lo, one, t->span) : r->lo;
   *greatest = next ? r->hi : term_op2(arena, OP_SUB, r->hi, one, t->span);
   return true;

@@ -13,8 +13,6 @@ bool has_count(const Plan *p, const Term *t);
 bool is_hard(const Plan *p, const Term *t);
 /* The first reference in t outside of counts; NULL: none. */
 const Term *beside_counts(const Plan *p, const Term *t);
-/* May evaluating t be an error: a division, an index that is neither a variable nor an edge? */
-bool may_fail(const Term *t);
 bool mentions_component(const Component *c, const Term *t);
 
 /* The counts of several terms. */

@@ -49,9 +49,7 @@ static Index *let_index(const Let *l, uint32_t i) {
   return i < l->own.n ? l->own.at[i] : l->axes.at[i - l->own.n];
 }
 
-bool has_fixed_bounds(const Index *i) {
-  return i->range.kind == RANGE_INTERVAL && term_is_of_sizes(i->range.lo) && term_is_of_sizes(i->range.hi);
-}
+bool has_fixed_bounds(const Index *i) { return range_is_of_sizes(&i->range); }
 
 static bool let_can_be_stored(const Let *l) {
   for (uint32_t i = 0; i < l->plates.n + l->own.n + l->axes.n; i++)

@@ -13,7 +13,6 @@
  * copies a bracket mentions; it is 0 if a component among them is empty (exist.c): linearity is used under the
  * condition that all of them exist.  A stream alone gives 0 by itself. */
 #include "infer/arith.h"
-#include "infer/counted.h"
 #include "infer/expect.h"
 #include "model/term.h"
 
@@ -97,7 +96,7 @@ Val bracket(Context *x, const Term *t) {
   flatten(x, &f, t);
   if (stream_decides && f.n == 1) return part(x, t);
   Val exists = exists_all(x, t);
-  Context y = exists && may_fail(t) ? with_guard(x, exists) : *x;
+  Context y = exists && term_may_fail(t) ? with_guard(x, exists) : *x;
   Val v = part(&y, t);
   return exists ? build_select(B(x), exists, v, wide(x, 0)) : v;
 }

@@ -51,7 +51,7 @@ static bool are_equal(const TermVec *a, const TermVec *b) {
 /* What may fail is looked at where it is asked alone; elsewhere it is 1. */
 Term *where_asked(const Asked *s, Term *part) {
   Arena *arena = s->p->arena;
-  if (!s->where || !may_fail(part)) return part;
+  if (!s->where || !term_may_fail(part)) return part;
   bool event = part->type == TYPE_BOOL;
   return term_if(arena, s->where, part, event ? term_bool(arena, true, s->span) : term_real(arena, 1, s->span),
                  s->span);

@@ -403,9 +403,8 @@ static Plan *plan_again(Arena *arena, const Model *m, const Plan *own) {
   return p->refusals.n || !p->no_chains.n ? p : plan_once(arena, m, &p->no_chains, own);
 }
 
-/* NULL: there is none with chains for the outputs that are not left. */
-static Plan *plan_with_twins(Arena *arena, Plan *own, const bool *left) {
-  const Model *with = plan_conditioned(own, left);
+/* That of the model with chains beside its own; NULL: one of them cannot be made. */
+static Plan *plan_with(Arena *arena, const Plan *own, const Model *with) {
   Plan *q = with ? plan_again(arena, with, own) : NULL;
   return q && !q->refusals.n && !plan_asks_of_pieces(q) ? q : NULL;
 }
@@ -413,15 +412,15 @@ static Plan *plan_with_twins(Arena *arena, Plan *own, const bool *left) {
 /* Outputs of which no chain can be made are left to other rules, and refused by those where they stand. */
 Plan *plan_model(Arena *arena, const Model *m) {
   Plan *p = plan_again(arena, m, NULL);
-  if (p->refusals.n || !plan_conditioned(p, NULL)) return p;
-  Plan *q = plan_with_twins(arena, p, NULL);
-  if (q) return q;
+  const Model *with = p->refusals.n ? NULL : plan_conditioned(p, NULL);
+  Plan *q = plan_with(arena, p, with);
+  if (!with || q) return q ? q : p;
   uint32_t n = m->outs.n;
   bool *left = NEW_ARRAY(arena, bool, n), *but_one = NEW_ARRAY(arena, bool, n);
   for (uint32_t i = 0; i < n; i++) {
     for (uint32_t k = 0; k < n; k++) but_one[k] = k != i;
-    left[i] = !plan_with_twins(arena, p, but_one);
+    left[i] = !plan_with(arena, p, plan_conditioned(p, but_one));
   }
-  q = plan_with_twins(arena, p, left);
+  q = plan_with(arena, p, plan_conditioned(p, left));
   return q ? q : p;
 }

@@ -174,6 +174,8 @@ EdgeSet support_scope(const Component *c, const Edge *e);
 void visit_support(const void *edge, EdgeVisitor visit, void *arg);
 void visit_weight(const void *weight, EdgeVisitor visit, void *arg);
 void visit_edges(const Term *t, EdgeVisitor visit, void *arg);
+/* May evaluating t be an error: a division, an index that is neither a variable nor an edge? */
+bool term_may_fail(const Term *t);
 void plan_refuse(Plan *p, Span span, const char *text, const char *hint);
 
 void plan_beyond(Component *c, Span span, const char *why); /* the first reason is kept */

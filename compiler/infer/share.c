@@ -8,20 +8,16 @@
 #include "infer/chain.h"
 #include "model/term.h"
 
-typedef struct Along { Copy copy; uint32_t step; } Along;
-
-static void contribute_copy(Context *x, void *arg, Contribution *c) {
-  const Along *l = arg;
-  Copy copy = own_copy(x, l->copy.c);
+static void contribute_copy(Context *x, void *component, Contribution *c) {
+  Copy copy = own_copy(x, component);
   c->x = build_2(B(x), IR_LOGMUL, copy_log_sum(x, copy), copy_log_constant(x, copy));
 }
 
 /* log Z of all copies along a plate. */
 static Val log_sum_along(Context *x, Copy copy, uint32_t step) {
   if (copy.c->chain) return chain_log_sum(x, copy);
-  Along l = {copy, step};
   Context y = in_copy(x, copy);
-  return reduce_over(&y, copy.c->plates.at[step], ACC_SUM, IR_WIDE, contribute_copy, &l);
+  return reduce_over(&y, copy.c->plates.at[step], ACC_SUM, IR_WIDE, contribute_copy, copy.c);
 }
 
 Val chain_share(Context *x, const Term *t) {

@@ -206,13 +206,9 @@ static bool is_mapped(const IndexMaps *maps, const Index *i) {
   return false;
 }
 
-static bool is_sized(const Range *r) {
-  return r->kind == RANGE_INTERVAL && term_is_of_sizes(r->lo) && term_is_of_sizes(r->hi);
-}
-
 /* Sizes alone tell both, and not that they are the same. */
 static bool differ_in_size(const Range *x, const Range *y) {
-  return is_sized(x) && is_sized(y) && !(term_equal(x->lo, y->lo) && term_equal(x->hi, y->hi));
+  return range_is_of_sizes(x) && range_is_of_sizes(y) && !(term_equal(x->lo, y->lo) && term_equal(x->hi, y->hi));
 }
 
 static bool bounds_a_sum(const Term *t, const Index *i) {
@@ -248,8 +244,7 @@ static bool find_extra(Twin *w, const Term *f, bool own) {
     Index *k = free.at[i];
     if (names_step(w->step, f, k)) return false;
     if (own ? is_mapped(&w->own, k) : names_chain(w->step, f, k)) continue;
-    if (k->range.kind != RANGE_INTERVAL || !term_is_of_sizes(k->range.lo) || !term_is_of_sizes(k->range.hi))
-      return false;
+    if (!range_is_of_sizes(&k->range)) return false;
     Index *plate = NEW(arena, Index);
     *plate = *k;
     plate->id = w->m->index_count++;

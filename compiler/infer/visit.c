@@ -1,4 +1,5 @@
-/* visit: the references to copies that a term, a weight or a support has, in the order of writing. */
+/* visit: the references to copies that a term, a weight or a support has, in the order of writing; and whether looking
+ * at a term may be an error. */
 #include "infer/plan.h"
 #include "model/term.h"
 
@@ -43,4 +44,14 @@ bool refers_to_own_copy(const Term *t) {
   for (uint32_t i = 0; i < e->plates.n; i++)
     if (t->args.at[i]->kind != TERM_INDEX || t->args.at[i]->index != e->plates.at[i]) return false;
   return true;
+}
+
+bool term_may_fail(const Term *t) {
+  if (t->kind == TERM_OP && (t->op == OP_FLOORDIV || t->op == OP_MOD)) return true;
+  bool element = t->kind == TERM_INPUT || t->kind == TERM_LET;
+  for (uint32_t i = 0; i < t->args.n; i++) {
+    TermKind kind = t->args.at[i]->kind;
+    if (term_may_fail(t->args.at[i]) || (element && kind != TERM_INDEX && kind != TERM_EDGE)) return true;
+  }
+  return false;
 }

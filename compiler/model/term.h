@@ -49,6 +49,7 @@ Term *term_substitute(Model *m, Term *t, const IndexMap *map, uint32_t n);
 bool term_equal(const Term *a, const Term *b);
 /* Is t made by operations and choices of sizes and literals alone, so that it is known before any input is read? */
 bool term_is_of_sizes(const Term *t);
+bool range_is_of_sizes(const Range *r); /* are both bounds? */
 /* Does t mention: */
 bool term_mentions_edge(const Term *t, const Edge *e /* NULL: any */);
 bool term_mentions_latent(const Term *t, const Latent *z /* NULL: any */);

@@ -189,6 +189,10 @@ bool term_is_of_sizes(const Term *t) {
   return true;
 }
 
+bool range_is_of_sizes(const Range *r) {
+  return r->kind == RANGE_INTERVAL && term_is_of_sizes(r->lo) && term_is_of_sizes(r->hi);
+}
+
 bool term_mentions_edge(const Term *t, const Edge *e) {
   return (t->mentions & MENTIONS_EDGE) && (!e || find(t, is_edge, e));
 }
