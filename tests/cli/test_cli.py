@@ -631,6 +631,14 @@ class Inputs(Cli):
             spread = np.sqrt(p @ (value - mean) ** 2 / 20000)
             self.assertLess(abs(np.load(f"{out}/{name}.npy") - mean), 5 * spread)
 
+    def test_counts_in_counts(self):
+        """Which sums are counts is told at once, however deep they stand in each other."""
+        inner = "sum(q0 in N) a[q0]"
+        for n in range(1, 41):
+            inner = f"sum(q{n} in N) (if {inner} > 0 then a[q{n}] else 0)"
+        text = "model m(N) {\n  for j in N { edge a in bit }\n  out o = P[" + inner + " > 1]\n}\n"
+        self.assertIn("component 0", self.attn("dump", "--after=plan", self.file("deep.attn", text)).stdout)
+
     def test_neighbours_under_conditions(self):
         """A neighbour is looked at where the condition before it holds; one that is not there is an error then, and only then."""
         text = """model m(T, L) {

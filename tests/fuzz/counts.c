@@ -267,24 +267,8 @@ static const char *output(Gen *g) {
 
 /* ---- the model ----------------------------------------------------------------------------------------------------- */
 
-/* Inputs are named by their dimensions; those that are used are declared. */
 static const char *declarations(Gen *g, const char *body) {
-  const char *text = "";
-  VEC(const char *) seen = {0};
-  for (const char *p = body; *p; p++) {
-    if (p[1] != '_' || (p > body && (p[-1] == '_' || (p[-1] >= 'a' && p[-1] <= 'z')))) continue;
-    uint32_t n = 2;
-    while (p[n] == '0' || p[n] == '2' || (p[n] >= 'a' && p[n] <= 'z') || (p[n] >= 'A' && p[n] <= 'Z')) n++;
-    const char *name = TEXT(g, "%.*s", (int)n, p), *dims = "";
-    bool old = false;
-    for (uint32_t k = 0; k < seen.n; k++) old |= !__builtin_strcmp(seen.at[k], name);
-    if (old || (*p >= 'A' && *p <= 'Z') || p[-1] == 't') continue;
-    if (*p == 't' && (p[1] == '_')) continue;
-    vec_push(g->arena, &seen, name);
-    for (uint32_t k = 2; k < n && name[k] != '0'; k++)
-      dims = TEXT(g, "%s%s%c", dims, *dims ? ", " : "", name[k] == 'n' ? 'N' : name[k] == 'm' ? 'M' : name[k]);
-    text = TEXT(g, "%s  data %s: %s\n", text, name, *dims ? TEXT(g, "[%s]", dims) : "real");
-  }
+  const char *text = declare_reals(g->arena, body);
   if (g->list) text = TEXT(g, "%s  data adj: graph[M, N]\n", text);
   return TEXT(g, "%s  data tN_0: int, tN_M: int[M], tM_M: int[M]\n", text);
 }

@@ -30,6 +30,10 @@ const char *generate_networks(Arena *arena, uint64_t seed);
 /* The same of trees, permutations and matchings. */
 const char *generate_structures(Arena *arena, uint64_t seed);
 
+/* "  data x_nK: [N, K]" and so on for every input of one letter in the body: its dimensions follow the `_`, n and m being N
+ * and M, 0 none. */
+const char *declare_reals(Arena *arena, const char *body);
+
 /* The stream of numbers behind it: splitmix64. */
 typedef struct Random { uint64_t state; } Random;
 uint64_t random_next(Random *r);
