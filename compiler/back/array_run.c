@@ -55,11 +55,15 @@ LLVMValueRef array_run_at(Emit *e, const Instr *i, uint32_t along, uint32_t acro
   return run_address(e, i, along);
 }
 
-LLVMValueRef array_run_bits(Emit *e, const Instr *i, uint32_t along, unsigned count) {
-  LLVMTypeRef type = LLVMVectorType(array_stored_type(e, i->array->elem), count);
-  LLVMValueRef raw = LLVMBuildLoad2(e->b, type, run_address(e, i, along), "");
-  LLVMSetAlignment(raw, (unsigned)array_stored_bytes(e, i->array->elem));
+LLVMValueRef array_bits_from(Emit *e, const Array *a, LLVMValueRef address, unsigned count) {
+  LLVMTypeRef type = LLVMVectorType(array_stored_type(e, a->elem), count);
+  LLVMValueRef raw = LLVMBuildLoad2(e->b, type, address, "");
+  LLVMSetAlignment(raw, (unsigned)array_stored_bytes(e, a->elem));
   return raw;
+}
+
+LLVMValueRef array_run_bits(Emit *e, const Instr *i, uint32_t along, unsigned count) {
+  return array_bits_from(e, i->array, run_address(e, i, along), count);
 }
 
 static LLVMValueRef floats_of(Emit *e, const Array *a, LLVMValueRef raw, unsigned count) {
@@ -68,8 +72,12 @@ static LLVMValueRef floats_of(Emit *e, const Array *a, LLVMValueRef raw, unsigne
   return a->elem == STORE_F16 ? lanes_from_f16(&l, raw) : raw;
 }
 
+LLVMValueRef array_floats_from(Emit *e, const Array *a, LLVMValueRef address, unsigned count) {
+  return floats_of(e, a, array_bits_from(e, a, address, count), count);
+}
+
 LLVMValueRef array_run(Emit *e, const Instr *i, uint32_t along, unsigned count) {
-  return floats_of(e, i->array, array_run_bits(e, i, along, count), count);
+  return array_floats_from(e, i->array, run_address(e, i, along), count);
 }
 
 LLVMValueRef array_run_part(Emit *e, const Instr *i, uint32_t along, unsigned count, LLVMValueRef mask) {

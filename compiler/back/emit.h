@@ -253,6 +253,9 @@ LLVMValueRef array_run_bits(Emit *e, const Instr *i, uint32_t along, unsigned co
 void array_run_ahead(Emit *e, const Instr *i, uint32_t along, uint32_t across, int64_t ahead, int64_t least);
 /* Where its first element lies, and how many bytes further on the one is with the next index `across`. */
 LLVMValueRef array_run_at(Emit *e, const Instr *i, uint32_t along, uint32_t across, LLVMValueRef *bytes);
+/* `count` elements of an array from that address on, as floats or doubles; as they are stored. */
+LLVMValueRef array_floats_from(Emit *e, const Array *a, LLVMValueRef address, unsigned count);
+LLVMValueRef array_bits_from(Emit *e, const Array *a, LLVMValueRef address, unsigned count);
 void array_fetch(Emit *e, LLVMValueRef address); /* into the second cache; it need not be there */
 /* Has a cache, the first or the second, fetch the line `bytes` behind where the run begins; it need not be there. */
 typedef enum { FETCH_FIRST, FETCH_SECOND, FETCH_STORE } Fetch;

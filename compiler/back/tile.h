@@ -32,6 +32,7 @@
  *   tile_feature.c its loops over features
  *   tile_place.c   columns that are read where they lie
  *   tile_narrow.c  the same, lanes being rows
+ *   tile_patch.c   such columns, contracted
  *   tile_affine.c  log weights, their factors being carried into operands
  *   tile_stream.c  strips: features, sweep, contract
  *   tile_sweep.c   the sweep over the pairs of a row
@@ -299,11 +300,16 @@ LLVMValueRef tile_place_holds(Tile *t, LLVMValueRef lo,
 /* Of the block: features of all its rows, into buffers of pairs; where it skips, without vectors that the mask leaves
  * out. */
 void tile_place_features(Tile *t, bool skips);
-/* Then strips tell which columns their weights are of, none at first; then all rows are contracted. */
-void tile_place_begin(Tile *t);
-void tile_place_no_range(Tile *t);
-void tile_place_range(Tile *t);
-void tile_place_contract(Tile *t, uint32_t k);
+void tile_lose(Tile *t, LLVMValueRef cond); /* under it the span is taken again from panels */
+uint32_t tile_registers(const Tile *t);     /* vectors that the processor holds */
+
+/* ---- tile_patch.c ------------------------------------------------------------------------------- */
+
+/* Strips tell which columns their weights are of, none at first; then all rows are contracted with columns in place. */
+void tile_patch_begin(Tile *t);
+void tile_patch_no_range(Tile *t);
+void tile_patch_range(Tile *t);
+void tile_patch_contract(Tile *t, uint32_t k);
 
 /* ---- tile_narrow.c ------------------------------------------------------------------------------ */
 

@@ -259,7 +259,7 @@ static void all_features(Tile *t) {
     features_from_panels(t);
     return;
   }
-  tile_place_begin(t);
+  tile_patch_begin(t);
   LLVMBasicBlockRef done = block_new(e, "features"), panels = block_when(e, t->in_place, "place");
   features_in_place(t);
   LLVMBuildBr(e->b, done);

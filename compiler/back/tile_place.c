@@ -5,9 +5,9 @@
  * whose operands of a column and a feature, and of a column and an axis, are elements of arrays is then computed from
  * these:
  *
- *     features  as many columns as a vector has lanes: their lines are loaded vector by vector, squares of them
- * transposed in registers, and each feature's vector of columns is used by all rows of the block contract  a column's
- * weights, broadcast, times its vector along the axis, for runs of columns that L1 holds
+ *     features  as many columns as a vector has lanes: their lines are loaded vector by vector, squares of them are
+ *               transposed in registers, and each feature's vector of columns is used by all rows of the block
+ *     contract  a column's weights, broadcast, times its vector along the axis: tile_patch.c
  *
  * Every sum has the terms, and the order, that it has from panels, so the bits are the same, and which way a block goes
  * may depend on anything.
@@ -22,13 +22,7 @@
 
 typedef LLVMValueRef V;
 
-enum {
-  PLACE_RUN = 32,     /* columns that are contracted together */
-  FEATURES_AHEAD = 2, /* squares that are fetched before they are needed */
-  AXIS_AHEAD = 64     /* the same of columns */
-};
-
-static V over(Emit *e, V x, uint64_t n) { return LLVMBuildUDiv(e->b, x, const_int(e, (int64_t)n), ""); }
+enum { FEATURES_AHEAD = 2 }; /* squares that are fetched before they are needed */
 
 /* ---- which streams, and where --------------------------------------------------------------------------- */
 
@@ -143,8 +137,7 @@ static V run_of(Tile *t, Val v, Val feature, int64_t ahead, uint32_t bits) {
 
 /* ---- features ------------------------------------------------------------------------------------------- */
 
-/* The span is taken again from panels. */
-static void lose(Tile *t, V cond) {
+void tile_lose(Tile *t, V cond) {
   LLVMBuildStore(t->e->b, LLVMBuildOr(t->e->b, LLVMBuildLoad2(t->e->b, t->e->t.i1, t->lost, ""), cond, ""), t->lost);
 }
 
@@ -167,7 +160,7 @@ static void load_square(Tile *t, const TileFeature *f, Val v, V d, const V *colu
     if (f->is_dot)
       smallest = tile_half_smaller(t, smallest, square[r]), square[r] = LLVMBuildBitCast(e->b, square[r], t->l.f32, "");
   }
-  if (f->is_dot) lose(t, tile_half_is_small(t, smallest, false));
+  if (f->is_dot) tile_lose(t, tile_half_is_small(t, smallest, false));
   tile_transpose(&t->l, square);
 }
 
@@ -197,7 +190,7 @@ static void feature_loop(Tile *t, uint32_t k, const V *column, const Strips *s) 
   V *first = NEW_ARRAY(e->arena, V, points + 1);
   for (uint32_t n = 0; n < points; n++) first[n] = tile_identity(t, l->accs.at[n / rows]);
   LLVMBasicBlockRef from = LLVMGetInsertBlock(e->b);
-  Count c = count_enter(e, const_int(e, 0), over(e, t->extent[k], t->l.n));
+  Count c = count_enter(e, const_int(e, 0), floor_div(e, t->extent[k], t->l.n));
   for (uint32_t n = 0; n < points; n++) {
     now[n] = phi[n] = LLVMBuildPhi(e->b, LLVMTypeOf(first[n]), "");
     LLVMAddIncoming(phi[n], &first[n], &from, 1);
@@ -254,7 +247,7 @@ static void feature_tails(Tile *t, const V *column) {
   for (uint32_t k = 0; k < t->s->features.n; k++) {
     V rest = LLVMBuildAnd(e->b, t->extent[k], const_int(e, t->l.n - 1), "");
     LLVMBasicBlockRef none = block_when(e, LLVMBuildICmp(e->b, LLVMIntNE, rest, const_int(e, 0), ""), "tail");
-    Count c = count_enter(e, const_int(e, 0), over(e, plus(e, t->rows_in_block, const_int(e, t->nrow - 1)), t->nrow));
+    Count c = count_enter(e, const_int(e, 0), ceil_div(e, t->rows_in_block, t->nrow));
     set_strip(t, c.index);
     feature_tail(t, k, column, rest);
     count_leave(e, &c);
@@ -269,14 +262,14 @@ static void features_of(Tile *t, const V *column, V first, uint32_t n) {
   tile_forget(t, mark);
 }
 
-static uint32_t registers(const Tile *t) { return t->s->shape.at_once < TILE_VECTORS ? 16 : 32; }
+uint32_t tile_registers(const Tile *t) { return t->s->shape.at_once < TILE_VECTORS ? 16 : 32; }
 
 /* All strips at once, where registers hold their sums beside a square; else one after another. */
 static void features_of_rows(Tile *t, const V *column) {
   Emit *e = t->e;
   uint32_t most = (TILE_FEW + t->nrow - 1) / t->nrow;
-  if (t->l.n + most * t->nrow + 3 > registers(t)) {
-    Count c = count_enter(e, const_int(e, 0), over(e, plus(e, t->rows_in_block, const_int(e, t->nrow - 1)), t->nrow));
+  if (t->l.n + most * t->nrow + 3 > tile_registers(t)) {
+    Count c = count_enter(e, const_int(e, 0), ceil_div(e, t->rows_in_block, t->nrow));
     features_of(t, column, c.index, 1);
     count_leave(e, &c);
     return;
@@ -294,7 +287,7 @@ static void features_of_rows(Tile *t, const V *column) {
 void tile_place_features(Tile *t, bool skips) {
   Emit *e = t->e;
   const Loop *l = t->s->loop;
-  Count c = count_enter(e, const_int(e, 0), over(e, plus(e, t->cols_in_block, const_int(e, t->l.n - 1)), t->l.n));
+  Count c = count_enter(e, const_int(e, 0), ceil_div(e, t->cols_in_block, t->l.n));
   t->strip = NULL;
   LLVMBasicBlockRef dead = skips ? block_when(e, tile_mask_vectors(t, c.index, const_int(e, 1)).may, "live") : NULL;
   V at = times(e, c.index, t->l.n), last = minus(e, t->cols_in_block, const_int(e, 1)), column[64];
@@ -306,194 +299,4 @@ void tile_place_features(Tile *t, bool skips) {
   t->here_column = NULL;
   if (dead) block_go(e, dead);
   count_leave(e, &c);
-}
-
-/* ---- contract ------------------------------------------------------------------------------------------- */
-
-/* Where the sums of the block of columns are: [row of the block][axis, padded], in the panel, which nobody else needs.
- */
-static V sums_at(Tile *t, uint32_t k, V row, V axis) {
-  return plus(t->e, LLVMBuildMul(t->e->b, t->acc[k].padded, row, ""), axis);
-}
-
-enum { PATCH = TILE_ROWS * TILE_VECTORS };
-
-/* A part of the sums that registers hold: nrow rows from `row`, nvec vectors of the axis from `axis`, kept at `place`:
- * the last vector of an axis may overlap the one before it, its sums are apart. */
-typedef struct Patch { uint32_t nrow, nvec; V row, axis, place; } Patch;
-
-static V patch_at(Tile *t, uint32_t k, const Patch *p, uint32_t n) {
-  Emit *e = t->e;
-  return sums_at(t, k, plus(e, p->row, const_int(e, n / p->nvec)),
-                 plus(e, p->place, const_int(e, n % p->nvec * t->l.n)));
-}
-
-enum { LINE_FLOATS = 16 };
-
-/* A line of the cache of the next block for a column and patch of this one, so that memory works here too: the patch's
- * own where it is one line wide, else half its columns, whose address takes more to compute. */
-static void fetch_next(Tile *t, uint32_t k, V column, const Patch *p) {
-  Emit *e = t->e;
-  const TileAcc *a = &t->s->accs.at[k];
-  Val index = a->acc->body.index[0];
-  const Instr *i = ir_at(e->k, a->panel);
-  uint32_t along = 0, across = 0;
-  while (i->arg[along] != index) along++;
-  while (i->arg[across] != t->s->loop->index) across++;
-  V axis = p->axis;
-  if (p->nvec * t->l.n > LINE_FLOATS) {
-    V two = const_int(e, 2), half = LLVMBuildURem(e->b, column, two, ""),
-      patch = LLVMBuildURem(e->b, over(e, p->row, p->nrow), two, "");
-    axis = plus(e, axis, times(e, plus(e, times(e, half, 2), patch), t->l.n));
-    column = over(e, column, 2);
-  }
-  e->val[t->s->loop->index] = plus(e, t->first_col, column);
-  set_index(e, index, a->acc->axes[0].lo, a->acc->axes[0].hi, axis);
-  array_run_ahead(e, i, along, across, t->s->shape.col_block, 0);
-}
-
-/* Columns lo .. hi. */
-static void contract_patch(Tile *t, uint32_t k, V lo, V hi, const Patch *p) {
-  Emit *e = t->e;
-  const TileAcc *a = &t->s->accs.at[k];
-  const Axis *range = &a->acc->axes[0];
-  Val index = a->acc->body.index[0];
-  uint32_t packed = a->rounds ? 2 : 1;
-  V weights = t->acc[k].x ? t->acc[k].x : a->rounds ? t->weight[a->weight].half : t->weight[a->weight].part;
-  uint32_t line = t->s->shape.pair_line / packed, points = p->nrow * p->nvec;
-  V phi[PATCH], now[PATCH], first[PATCH], x[PATCH], w = NULL, smallest = NULL;
-  weights = tile_address(e, e->t.f32, weights, times(e, p->row, line));
-  int64_t ahead = t->s->across ? 0 : AXIS_AHEAD;
-  for (uint32_t n = 0; n < points; n++) first[n] = tile_get(e, t->l.f32, t->acc[k].panel, patch_at(t, k, p, n));
-  LLVMBasicBlockRef from = LLVMGetInsertBlock(e->b);
-  Count c = count_enter(e, over(e, lo, packed), over(e, plus(e, hi, const_int(e, packed - 1)), packed));
-  for (uint32_t n = 0; n < points; n++) {
-    phi[n] = LLVMBuildPhi(e->b, t->l.f32, "");
-    LLVMAddIncoming(phi[n], &first[n], &from, 1);
-  }
-  for (uint32_t v = 0; v < p->nvec; v++) {
-    V column = plus(e, t->first_col, times(e, c.index, packed));
-    e->val[t->s->loop->index] = column;
-    set_index(e, index, range->lo, range->hi, plus(e, p->axis, const_int(e, v * t->l.n)));
-    x[v] = run_of(t, a->panel, index, ahead, a->rounds ? t->l.n : 0);
-    if (!a->rounds) continue;
-    V last = plus(e, t->first_col, minus(e, t->cols_in_block, const_int(e, 1)));
-    e->val[t->s->loop->index] = least(e, last, plus(e, column, const_int(e, 1)));
-    x[v] = tile_half_pairs(t, x[v], run_of(t, a->panel, index, ahead, t->l.n));
-    smallest = tile_half_smaller(t, smallest, LLVMBuildBitCast(e->b, x[v], LLVMVectorType(e->t.i16, 2 * t->l.n), ""));
-  }
-  if (a->rounds) lose(t, tile_half_is_small(t, smallest, true));
-  else if (t->s->across && p->nvec > 1) fetch_next(t, k, c.index, p);
-  for (uint32_t n = 0; n < points; n++) {
-    V at = plus(e, c.index, const_int(e, (int64_t)(n / p->nvec) * line));
-    if (n % p->nvec == 0) w = lanes_splat(&t->l, tile_get(e, e->t.f32, weights, at));
-    now[n] = a->rounds ? lanes_dot_bf16(&t->l, phi[n], w, x[n % p->nvec]) : lanes_fma(&t->l, w, x[n % p->nvec], phi[n]);
-  }
-  for (uint32_t n = 0; n < points; n++) LLVMAddIncoming(phi[n], &now[n], &c.body, 1);
-  count_leave(e, &c);
-  for (uint32_t n = 0; n < points; n++) {
-    V out = LLVMBuildPhi(e->b, t->l.f32, "");
-    LLVMAddIncoming(out, (V[]){first[n], now[n]}, (LLVMBasicBlockRef[]){from, c.body}, 2);
-    now[n] = out;
-  }
-  for (uint32_t n = 0; n < points; n++) tile_put(e, t->acc[k].panel, patch_at(t, k, p, n), now[n]);
-}
-
-/* Vectors of the widest patch, and its rows: as many as registers hold, a divisor of a strip's.  Where columns were
- * read before, for all rows of a block, patches are as narrow as tiles and have more rows, for which a column is loaded
- * once. */
-static uint32_t patch_vectors(const Tile *t) { return t->s->across ? t->s->shape.at_once : 2 * t->s->shape.at_once; }
-
-static uint32_t patch_rows(const Tile *t) {
-  uint32_t n = t->nrow, wide = patch_vectors(t);
-  while (n > 1 && (t->nrow % n || n * wide + wide + 1 > registers(t))) n--;
-  return n;
-}
-
-static V patches(Tile *t) {
-  return over(t->e, plus(t->e, t->rows_in_block, const_int(t->e, patch_rows(t) - 1)), patch_rows(t));
-}
-
-/* For every vector of the sums: f. */
-static void for_sums(Tile *t, uint32_t k, void (*f)(Tile *, uint32_t, V, V)) {
-  Emit *e = t->e;
-  Count r = count_enter(e, const_int(e, 0), times(e, patches(t), patch_rows(t)));
-  Count c = count_enter(e, const_int(e, 0), over(e, plus(e, t->acc[k].extent, const_int(e, t->l.n - 1)), t->l.n));
-  f(t, k, r.index, times(e, c.index, t->l.n));
-  count_leave(e, &c);
-  count_leave(e, &r);
-}
-
-static void clear_sum(Tile *t, uint32_t k, V row, V axis) {
-  tile_put(t->e, t->acc[k].panel, sums_at(t, k, row, axis), lanes_float(&t->l, 0));
-}
-
-/* Where the vector lies whose sums are kept at `place`. */
-static V start_of(Tile *t, uint32_t k, V place) {
-  return least(t->e, place, minus(t->e, t->acc[k].extent, const_int(t->e, t->l.n)));
-}
-
-static void add_sum(Tile *t, uint32_t k, V row, V axis) {
-  Emit *e = t->e;
-  V x = tile_get(e, t->l.f32, t->acc[k].panel, sums_at(t, k, row, axis)), gap = LLVMBuildFSub(e->b, x, x, "");
-  lose(t, tile_line_any(t, LLVMBuildFCmp(e->b, LLVMRealUNO, gap, gap, "")));
-  V start = start_of(t, k, axis), new = LLVMBuildTrunc(e->b, minus(e, axis, start), e->t.i32, "");
-  V at = plus(e, LLVMBuildMul(e->b, row, t->acc[k].padded, ""), start), old = tile_get(e, t->l.f32, t->acc[k].sum, at);
-  V is_new = LLVMBuildICmp(e->b, LLVMIntSGE, lanes_iota(&t->l, e->t.i32), lanes_splat(&t->l, new), "");
-  tile_put(e, t->acc[k].sum, at, LLVMBuildSelect(e->b, is_new, LLVMBuildFAdd(e->b, old, x, ""), old, ""));
-}
-
-/* The rows, with those of the columns that their strip has weights of, for as much of the axis from `axis` as nvec
- * vectors divide. */
-static V contract_along(Tile *t, uint32_t k, V lo, V hi, V axis, uint32_t nvec) {
-  Emit *e = t->e;
-  uint32_t nrow = patch_rows(t), width = nvec * t->l.n;
-  V left = minus(e, t->acc[k].extent, axis),
-    tiles = over(e, nvec > 1 ? left : plus(e, left, const_int(e, t->l.n - 1)), width);
-  Count c = count_enter(e, const_int(e, 0), tiles);
-  V first = plus(e, axis, times(e, c.index, width));
-  Count r = count_enter(e, const_int(e, 0), patches(t));
-  Patch p = {nrow, nvec, times(e, r.index, nrow), nvec > 1 ? first : start_of(t, k, first), first};
-  V strip = over(e, p.row, t->nrow),
-    own_lo = LLVMBuildLoad2(e->b, e->t.i64, tile_address(e, e->t.i64, t->strip_lo, strip), "");
-  V own_hi = LLVMBuildLoad2(e->b, e->t.i64, tile_address(e, e->t.i64, t->strip_hi, strip), "");
-  contract_patch(t, k, op_extreme(e, IR_INT, true, lo, own_lo), least(e, hi, own_hi), &p);
-  count_leave(e, &r);
-  count_leave(e, &c);
-  return plus(e, axis, times(e, tiles, width));
-}
-
-void tile_place_begin(Tile *t) {
-  LLVMTypeRef type = LLVMArrayType2(t->e->t.i64, TILE_FEW);
-  t->strip_lo = cell_new(t->e, type, "strip_lo"), t->strip_hi = cell_new(t->e, type, "strip_hi");
-}
-
-static void keep_range(Tile *t, V lo, V hi) {
-  Emit *e = t->e;
-  V at = LLVMBuildSelect(e->b, t->in_place, t->strip, const_int(e, 0), "");
-  LLVMBuildStore(e->b, lo, tile_address(e, e->t.i64, t->strip_lo, at));
-  LLVMBuildStore(e->b, hi, tile_address(e, e->t.i64, t->strip_hi, at));
-}
-
-void tile_place_no_range(Tile *t) { keep_range(t, const_int(t->e, 0), const_int(t->e, 0)); }
-
-void tile_place_range(Tile *t) {
-  Emit *e = t->e;
-  keep_range(t, times(e, t->vec_lo, t->l.n), least(e, times(e, t->vec_hi, t->l.n), t->cols_in_block));
-}
-
-/* Wide patches of few rows: memory then is read in its order. */
-void tile_place_contract(Tile *t, uint32_t k) {
-  Emit *e = t->e;
-  const Loop *l = t->s->loop;
-  e->range[l->index] = (IndexRange){l->lo, l->hi};
-  for_sums(t, k, clear_sum);
-  Count run =
-      count_enter(e, const_int(e, 0), over(e, plus(e, t->cols_in_block, const_int(e, PLACE_RUN - 1)), PLACE_RUN));
-  V from = times(e, run.index, PLACE_RUN), to = plus(e, from, const_int(e, PLACE_RUN));
-  V axis = contract_along(t, k, from, to, const_int(e, 0), patch_vectors(t));
-  if (patch_vectors(t) > t->s->shape.at_once) axis = contract_along(t, k, from, to, axis, t->s->shape.at_once);
-  contract_along(t, k, from, to, axis, 1);
-  count_leave(e, &run);
-  for_sums(t, k, add_sum);
 }

@@ -128,7 +128,7 @@ static void do_strip(Tile *t) {
 }
 
 static void place_features(Tile *t) {
-  tile_place_begin(t);
+  tile_patch_begin(t);
   LLVMBasicBlockRef panels = block_when(t->e, t->in_place, "place");
   tile_place_features(t, is_skipped(t));
   block_go(t->e, panels);
@@ -137,7 +137,7 @@ static void place_features(Tile *t) {
 static void place_contract(Tile *t) {
   LLVMBasicBlockRef panels = block_when(t->e, t->in_place, "place");
   for (uint32_t k = 0; k < t->s->accs.n; k++)
-    if (t->s->accs.at[k].use == USE_CONTRACT) tile_place_contract(t, k);
+    if (t->s->accs.at[k].use == USE_CONTRACT) tile_patch_contract(t, k);
   block_go(t->e, panels);
 }
 
@@ -148,7 +148,7 @@ static void do_strips(Tile *t) {
   t->strip = c.index;
   if (t->in_place) {
     t->pair_row = LLVMBuildSelect(e->b, t->in_place, times(e, c.index, t->nrow), const_int(e, 0), "");
-    tile_place_no_range(t);
+    tile_patch_no_range(t);
   }
   do_strip(t);
   count_leave(e, &c);

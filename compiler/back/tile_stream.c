@@ -389,7 +389,7 @@ static void contract_all(Tile *t) {
 
 void tile_strip(Tile *t) {
   t->live_rows = live_rows(t);
-  if (t->in_place) tile_place_range(t);
+  if (t->in_place) tile_patch_range(t);
   if (t->s->features.n) features_and_sweep(t);
   else sweep_alone(t);
   contract_all(t);
@@ -400,7 +400,7 @@ void tile_strip_swept(Tile *t) {
   t->live_rows = least(e, minus(e, t->rows_in_block, times(e, t->strip, t->nrow)), const_int(e, t->nrow));
   t->vec_lo = const_int(e, 0), t->vec_hi = ceil_div(e, t->cols_in_block, t->l.n),
   t->all = LLVMConstInt(e->t.i1, 1, false);
-  if (t->in_place) tile_place_range(t);
+  if (t->in_place) tile_patch_range(t);
   sweep_alone(t);
   contract_all(t);
 }

@@ -9,7 +9,10 @@ static inline LLVMValueRef minus(Emit *e, LLVMValueRef x, LLVMValueRef y) { retu
 static inline LLVMValueRef times(Emit *e, LLVMValueRef x, uint64_t n) {
   return LLVMBuildMul(e->b, x, const_int(e, (int64_t)n), "");
 }
-/* x >= 0, rounded up. */
+/* x >= 0, rounded down, up. */
+static inline LLVMValueRef floor_div(Emit *e, LLVMValueRef x, uint64_t n) {
+  return LLVMBuildUDiv(e->b, x, const_int(e, (int64_t)n), "");
+}
 static inline LLVMValueRef ceil_div(Emit *e, LLVMValueRef x, uint64_t n) {
   return LLVMBuildUDiv(e->b, plus(e, x, const_int(e, (int64_t)n - 1)), const_int(e, (int64_t)n), "");
 }
