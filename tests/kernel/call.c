@@ -62,7 +62,7 @@ void catch_faults(void) {
 /* room: all that may be touched.  data: `bytes` of it, beside the guard. */
 typedef struct Guarded { unsigned char *map, *room, *data, *before; size_t mapped, room_bytes, bytes; } Guarded;
 
-/* Pages that were released, to be used again: making them is slower than most calls. */
+/* Pages that were released, to be used again: making them is slower than most calls.  The first ones go first. */
 enum { KEPT_MAX = 128 };
 static struct { unsigned char *map; size_t mapped; } kept[KEPT_MAX];
 static int kept_count;
@@ -71,7 +71,7 @@ static unsigned char *take_pages(size_t mapped, size_t page) {
   for (int k = kept_count - 1; k >= 0; k--) {
     if (kept[k].mapped != mapped) continue;
     unsigned char *map = kept[k].map;
-    kept[k] = kept[--kept_count];
+    memmove(&kept[k], &kept[k + 1], (size_t)(--kept_count - k) * sizeof kept[0]);
     return map;
   }
   unsigned char *map = mmap(NULL, mapped, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -80,13 +80,22 @@ static unsigned char *take_pages(size_t mapped, size_t page) {
   return map;
 }
 
+/* Of rooms that few calls touch in the middle, no more than their ends is filled: pages are made when they are touched. */
+enum { FILLED = 1 << 23 };
+
+static void fill(unsigned char *room, size_t bytes, unsigned char garbage) {
+  size_t end = bytes < 2 * (size_t)FILLED ? bytes - bytes / 2 : FILLED;
+  memset(room, garbage, end);
+  memset(room + bytes - end, garbage, end);
+}
+
 static Guarded guarded(size_t bytes, size_t gap, bool at_front, unsigned char garbage) {
   size_t page = (size_t)sysconf(_SC_PAGESIZE), room = (bytes + gap + page - 1) / page * page;
   Guarded g = {.mapped = room + 2 * page, .room_bytes = room, .bytes = bytes};
   g.map = take_pages(g.mapped, page);
   g.room = g.map + page;
   g.data = at_front ? g.room + gap : g.room + room - bytes - gap;
-  memset(g.room, garbage, room);
+  fill(g.room, room, garbage);
   return g;
 }
 
@@ -99,8 +108,11 @@ static void remember(Guarded *g) {
 
 static void release(Guarded *g) {
   free(g->before);
-  if (kept_count == KEPT_MAX) munmap(g->map, g->mapped);
-  else kept[kept_count].map = g->map, kept[kept_count++].mapped = g->mapped;
+  if (kept_count == KEPT_MAX) {
+    munmap(kept[0].map, kept[0].mapped);
+    memmove(&kept[0], &kept[1], (size_t)--kept_count * sizeof kept[0]);
+  }
+  kept[kept_count].map = g->map, kept[kept_count++].mapped = g->mapped;
 }
 
 /* ---- arrays in memory --------------------------------------------------------------------------------------- */
