@@ -34,6 +34,12 @@ static bool fail(Walk *w, const Term *t, const char *text) {
   return false;
 }
 
+/* Of what is never negative 0 is the least, where its own slope is 0: so is that of |x|, a square's root, at x = 0. */
+static Term *slope_of_root(const Walk *w, Term *root) {
+  Term *s = over(w, num(w, 0.5, root), root), *none = num(w, 0, root);
+  return root->args.at[0]->nonnegative ? where(w, op2(w, OP_NE, root, none), s, none) : s;
+}
+
 /* d f(x) / dx for a function of one argument; NULL: none known. */
 static Term *slope(const Walk *w, Term *t) {
   Term *x = t->args.at[0], *one = num(w, 1, t);
@@ -42,7 +48,7 @@ static Term *slope(const Walk *w, Term *t) {
   case OP_EXP: return t;
   case OP_LOG1P: return over(w, one, op2(w, OP_ADD, one, x));
   case OP_EXPM1: return op1(w, OP_EXP, x);
-  case OP_SQRT: return over(w, num(w, 0.5, t), t);
+  case OP_SQRT: return slope_of_root(w, t);
   case OP_SQ: return times(w, num(w, 2, t), x);
   case OP_TANH: return op2(w, OP_SUB, one, op1(w, OP_SQ, t));
   case OP_SIGMOID: return times(w, t, op2(w, OP_SUB, one, t));
@@ -180,17 +186,27 @@ static bool walk_log(Walk *w, Term *t, Term *by, const At *at) {
 
 /* ---- operators -------------------------------------------------------------------------------------------------- */
 
-/* x ^ y */
+static At where_not_zero(Walk *w, const At *at, Term *x) {
+  At inner = *at;
+  inner.cond = make_and(w->m->arena, at->cond, op2(w, OP_NE, term_to_real(w->m->arena, x), num(w, 0, x)));
+  return inner;
+}
+
+/* x ^ y: at y = 0 it is 1 for every x, also for 0, and at x = 0 it is 0 for every y above 0. */
 static bool walk_power(Walk *w, Term *t, Term *by, const At *at) {
   Term *x = t->args.at[0], *y = t->args.at[1];
+  bool is_literal = y->kind == TERM_REAL || y->kind == TERM_INT;
   if (has_variable(x)) {
     Term *less = y->kind == TERM_REAL  ? num(w, y->real - 1, t)
                  : y->kind == TERM_INT ? num(w, (double)y->integer - 1, t)
                                        : op2(w, OP_SUB, term_to_real(w->m->arena, y), num(w, 1, t));
     Term *rest = less->kind == TERM_REAL && less->real == 1 ? x : op2(w, OP_POW, x, less);
-    if (!walk(w, x, times(w, by, times(w, term_to_real(w->m->arena, y), rest)), at)) return false;
+    At some = is_literal ? *at : where_not_zero(w, at, y);
+    if (!walk(w, x, times(w, by, times(w, term_to_real(w->m->arena, y), rest)), &some)) return false;
   }
-  return !has_variable(y) || walk(w, y, times(w, by, times(w, t, op1(w, OP_LOG, x))), at);
+  if (!has_variable(y)) return true;
+  At some = where_not_zero(w, at, x);
+  return walk(w, y, times(w, by, times(w, t, op1(w, OP_LOG, x))), &some);
 }
 
 static bool walk_op(Walk *w, Term *t, Term *by, const At *at) {

@@ -49,7 +49,6 @@ Term *make_power(Arena *a, Term *x, double power) {
   if (power == -1) return make_quotient(a, NULL, x);
   if (power == 0.5) return term_op1(a, OP_SQRT, x, x->span);
   if (power == -2) return make_quotient(a, NULL, make_power(a, x, 2));
-  if (power == floor(power) && fabs(power) < 64) return term_op2(a, OP_POW, x, term_real(a, power, x->span), x->span);
   return term_op2(a, OP_POW, x, term_real(a, power, x->span), x->span);
 }
 

@@ -267,7 +267,7 @@ static void report(const Verify *v) {
   for (uint32_t k = 0; k < m->outs.n; k++) {
     printf("  %s:", output_name(v, k));
     if (v->unjudged[k] == v->trials) {
-      puts(" not judged (draws and named approximations have no single right answer)");
+      puts(" not judged (draws, named approximations and slopes where a function bends have no single right answer)");
       continue;
     }
     if (!v->compiled) fputs(" enumerated", stdout);
@@ -294,6 +294,7 @@ static void prepare(Verify *v) {
   v->use[0] = !o->has_precision || !o->f64;
   v->use[1] = !o->has_precision || o->f64;
   v->limits = o->words.n > v->chosen.used ? LIMITS_FIXED : LIMITS;
+  v->limits.sloped = gradient_latents(arena, v->model);
 }
 
 int verb_verify(Driver *d) {

@@ -55,29 +55,32 @@ static double value_near(World *w, const Block *b, LatentRange range, uint32_t k
 }
 
 enum { LEVELS = 4, SCALES = 3 };
-static const double WIDEST = 0.01, CLOSER = 1. / 16, BEND = 2e-10;
+static const double WIDEST = 0.01, CLOSER = 1. / 16, BEND = 2e-10, APART = 2e-8;
 
-/* Of x[n], at h / 2^n, whose errors go with h^first, h^(first + 2), ..: the last (Richardson). */
-static double extrapolated(double *x, int first) {
+/* Of x[n], at h / 2^n, whose errors go with h^first, h^(first + 2), ..: the last (Richardson).  before: the one that is
+ * known without the closest. */
+static double extrapolated(double *x, int first, double *before) {
   for (int order = 1; order < LEVELS; order++)
     for (int i = LEVELS - 1; i >= order; i--) x[i] += (x[i] - x[i - 1]) / (ldexp(1, first + 2 * (order - 1)) - 1);
+  *before = x[LEVELS - 2];
   return x[LEVELS - 1];
 }
 
-/* By central differences at h .. h / 8; false where the slopes to either side are not one: errors of the former go with
- * h^2, of the difference of the latter with h, if all is smooth. */
+/* By central differences at h .. h / 8; false where the slopes to either side are not one, or what is seen closer is
+ * another: errors of the former go with h^2, of the difference of the latter with h, if all is smooth. */
 static bool slope_within(World *w, const Block *b, LatentRange range, uint32_t k, double h, const Saved *saved,
                          double *slope) {
-  double to[LEVELS], turn[LEVELS], here = value_near(w, b, range, k, 0, saved);
+  double to[LEVELS], turn[LEVELS], before, turn_before, here = value_near(w, b, range, k, 0, saved);
   for (int i = 0; i < LEVELS; i++) {
     double near = ldexp(h, -i);
     double ahead = value_near(w, b, range, k, near, saved), behind = value_near(w, b, range, k, -near, saved);
     to[i] = (ahead - behind) / (2 * near);
     turn[i] = (ahead - 2 * here + behind) / near;
   }
-  *slope = extrapolated(to, 2);
+  *slope = extrapolated(to, 2, &before);
   double rounding = 2e-15 * (1 + fabs(here)) / ldexp(h, 1 - LEVELS);
-  return !(fabs(extrapolated(turn, 1)) > BEND * (1 + fabs(*slope)) + rounding);
+  if (fabs(*slope - before) > APART * (1 + fabs(*slope)) + 16 * rounding) return false;
+  return !(fabs(extrapolated(turn, 1, &turn_before)) > BEND * (1 + fabs(*slope)) + rounding);
 }
 
 /* A bend nearby (relu, max, |z|) belongs to neither side of it: the closer one looks, the fewer there are.  Where one

@@ -255,14 +255,16 @@ static bool bends_in(const Weight *x, const Latent *l) {
   return false;
 }
 
-/* The steps of a model are the same for all sizes: that a form is closed where a weight has no copies tells nothing. */
+/* The steps of a model are the same for all sizes and data: that a form is closed where a weight has no copies tells
+ * nothing, nor that it is so by chance of what a factor or a condition is there. */
 static void doubt_closed(World *w, const Latent *l) {
   for (uint32_t k = 0; k < w->model->weights.n; k++) {
     const Weight *x = w->model->weights.at[k];
     bool here = false;
     for (uint32_t i = 0; i < w->q->locals.n && !here; i++)
       here = w->q->locals.at[i].f->weight == x && w->q->locals.at[i].n;
-    if (!here && bends_in(x, l)) w->q->lost = true;
+    bool by_chance = w->limits.sloped && w->limits.sloped[l->id];
+    if ((!here || by_chance) && bends_in(x, l)) w->q->lost = true;
   }
 }
 

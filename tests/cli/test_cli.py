@@ -1092,6 +1092,31 @@ class Descriptions(Cli):
         }"""
         self.attn("verify", self.file("m.attn", model), "K=1", "--trials=3")
 
+    def test_verify_closed_by_chance(self):
+        """Steps along the gradient for all data, at data where the weight is a quadratic; slopes where a function bends."""
+        model = """model m(K, N) {{
+  data x: [N], n: int[N], c: bool[N], w: [K]
+  require min(j in N) n[j] >= 0 and max(j in N) n[j] <= 3
+  latent z: real
+  prior z ~ normal(0, 1)
+  for j in N {{
+    edge phi in K
+    potential exp(w[phi])
+    potential {}
+  }}
+  infer z by collapsed(steps = 2)
+  out o = z
+}}
+"""
+        chosen = model.format("exp(-sq(z - x[j])) * (if c[j] then sigmoid(z) else 1)")
+        power = model.format("exp(-sq(z - x[j]) - abs(z) ^ n[j])")
+        for text, seed in ((chosen, 54), (power, 3), (power, 8), (power, 11), (power, 60)):
+            self.attn("verify", self.file("m.attn", text), "--trials=1", f"--seed={seed}")
+        self.assertIn("o: f64 worst", self.attn("verify", self.file("m.attn", chosen), "--trials=20").stdout)
+        for bends in ("elu(z)", "sign(z)"):
+            shown = self.attn("verify", self.file("m.attn", model.format(f"exp(-sq(z - x[j]) - {bends})")), "--trials=2").stdout
+            self.assertIn("slopes where a function bends", shown)
+
     def test_copies_named_twice(self):
         model = "model m(N) { data s: [N, N]\n for i in N { edge c in N; potential exp(s[i, c]) }\n" \
                 " for i in 1..N { potential exp(c[i - 1] * c[i]) }\n out a = entropy(c, c) - entropy(c)\n" \

@@ -1062,6 +1062,47 @@ def pulled_where_flat(precision, rng):
     yield Trial("two steps", PULLED, dict(x=x, z0=z0), dict(u=a, v=b), 30)
 
 
+AT_BENDS = """model m(K, N, D) {
+  data x: [N, D], z0: [K, D], a: [N], n: int[N]
+  latent z[k in K]: [D]
+  latent t: real
+  for k in K { prior z[k] ~ normal(0, 1) }
+  prior t ~ normal(0, 1)
+  for j in N {
+    edge phi in K
+    potential exp(-norm(z[phi] - x[j]))
+    potential exp(-abs(t - a[j]) ^ n[j])
+  }
+  infer z by collapsed(steps = 3, init = z0)
+  infer t by collapsed(steps = 3)
+  out means[k in K] = z[k]
+  out number = t
+}
+"""
+
+
+@check
+def slopes_at_bends(precision, rng):
+    """Latents that start where norms, absolute values and powers have their least value: they are not drawn from there, and what
+    has an exponent of 0 is 1."""
+    for k, n, d in ((2, 5, 3), (1, 4, 1), (3, 9, 2)):
+        x, a = typed(rng.standard_normal((n, d)), precision), typed(0.5 * rng.standard_normal(n), precision)
+        power, z0 = rng.permutation(np.arange(n) % 4), x[:k].copy()
+        a[:2], power[:2] = 0, (0, 1)
+        y, z, t, b = x.astype(float), z0.astype(float), 0.0, a.astype(float)
+        for _ in range(3):
+            gap = z[:, None] - y[None]
+            far = np.sqrt((gap ** 2).sum(2))
+            r = np.exp(-far) / np.exp(-far).sum(0)
+            pull = np.where(far > 0, r / np.where(far > 0, far, 1), 0)
+            z = z + 0.1 * (-z - (pull[..., None] * gap).sum(1))
+            off = t - b
+            with np.errstate(divide="ignore", invalid="ignore"):
+                slope = np.where(power > 0, power * np.abs(off) ** (power - 1.0) * np.sign(off), 0)
+            t = t + 0.1 * (-t - slope.sum())
+        yield Trial(f"{k} means, {n} data of {d}", AT_BENDS, dict(x=x, z0=z0, a=a, n=power), dict(means=z, number=np.array(t)), 30)
+
+
 IN_BRACKETS = """model m(M, N, C) {
   data s: [M, N], v: [N, C]
   for i in M {
