@@ -14,8 +14,8 @@
 typedef struct OracleLimits {
   double max_values; /* joint values of one component, and cells of one table */
   double max_steps;  /* terms evaluated in all */
-  /* By Latent.id, NULL: none: latents whose step was derived along the gradient, for all data.  One that is closed at the
-   * data at hand, where a weight could bend, is then not judged. */
+  /* By Latent.id, NULL: none: latents whose step was derived along the gradient, for all data.  One that is closed at
+   * the data at hand, where a weight could bend, is then not judged. */
   const bool *sloped;
 } OracleLimits;
 
