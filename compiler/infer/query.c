@@ -418,9 +418,16 @@ static Val expectation_under_q(Context *x, const Term *t) {
   return refuse_query(x, why.span, arena_printf(x->d->arena, text, why.text));
 }
 
+/* Of log weights so large that their rounding is above 1, which differs here and in the sum, it would be any number. */
+static Val probability(Context *x, const Term *t) {
+  Val p = expectation_under_q(x, t->args.at[0]);
+  return ir_at(B(x)->k, p)->type == IR_WIDE ? build_2(B(x), IR_MIN, p, wide(x, 1)) : p;
+}
+
 Val query(Context *x, const Term *t) {
   switch (t->query) {
-  case QUERY_E: case QUERY_P: return expectation_under_q(x, t->args.at[0]);
+  case QUERY_E: return expectation_under_q(x, t->args.at[0]);
+  case QUERY_P: return probability(x, t);
   case QUERY_MODE: case QUERY_SAMPLE: return query_pick(x, t);
   case QUERY_ENTROPY: return over_components(x, t, ACC_SUM, IR_ADD, entropy_of);
   case QUERY_KL: return over_components(x, t, ACC_SUM, IR_ADD, kl_of);

@@ -1092,6 +1092,25 @@ class Descriptions(Cli):
         }"""
         self.attn("verify", self.file("m.attn", model), "K=1", "--trials=3")
 
+    def test_probabilities_of_huge_scores(self):
+        """Scores are rounded by more than 1, here and in the sum in different orders: what is left is not right, but a probability."""
+        model = """model m(M, N, D) {
+  data q: [M, D], k: [N, D]
+  param c: real = 3e8
+  for i in M {
+    edge phi in N
+    potential exp(dot(c * q[i], c * k[phi]))
+    out share[j in N] = P[phi == j]
+    out one[i] = P[phi == 0]
+  }
+}
+""".replace("out share[j in N]", "out share[i, j in N]")
+        for tiles in ([], ["--no-tiles"]):
+            self.attn("run", self.file("m.attn", model), "q=random:1", "k=random:2", "M=40", "N=300", "D=24", *tiles, "-o", f"{self.path('p')}/")
+            for name in ("share", "one"):
+                p = np.load(f"{self.path('p')}/{name}.npy")
+                self.assertTrue(((p >= 0) & (p <= 1)).all(), f"{name}: {p.max()}")
+
     def test_verify_closed_by_chance(self):
         """Steps along the gradient for all data, at data where the weight is a quadratic; slopes where a function bends."""
         model = """model m(K, N) {{
