@@ -318,7 +318,7 @@ static Val from_memo(Context *x, const Mention *m, const Term *t) {
   return a ? memo_load(x, a, m->copy, &axes) : 0;
 }
 
-Val condition(Context *x, const Mention *m, const Term *t) {
+static Val conditioned(Context *x, const Mention *m, const Term *t) {
   const Node *n = top_unknown(x, m);
   const Infer *infer = m->copy.c->infer;
   copy_of(x, m->ref); /* for its checks */
@@ -331,4 +331,10 @@ Val condition(Context *x, const Mention *m, const Term *t) {
   if (infer && infer->method == INFER_SAMPLE) return over_draws(x, m->copy, t);
   const Term *rest = NULL, *value = find_sift(x, m, n->edge, t, &rest);
   return value ? sift(x, m->copy, n, value, rest) : stream(x, m->copy, n, t);
+}
+
+Val condition(Context *x, const Mention *m, const Term *t) {
+  bool first = m->copy.c->bond && !is_partly_known(x, m->copy);
+  Val v = conditioned(x, m, t);
+  return first ? where_bond_holds(x, m->copy, v, 0) : v;
 }

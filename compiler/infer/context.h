@@ -242,7 +242,8 @@ Split node_split(Context *x, Copy copy, const Node *n); /* of node_sum */
 Val copy_log_sum(Context *x, Copy copy); /* over all edges, without the constants; stored if worth it; of a
                                             chain: 0 if it is finite */
 Val copy_log_constant(Context *x, Copy copy);           /* factors that mention no edge: normalisers, as a log */
-Val copy_exists(Context *x, Copy copy);                 /* bool: some value has weight (or NaN) */
+Val copy_has_value(Context *x, Copy copy);              /* bool: by its own weights one has weight (or NaN) */
+Val copy_exists(Context *x, Copy copy);                 /* bool: and so has what a weight as a whole joins it to */
 bool factor_may_fail(const Factor *f); /* is evaluating it perhaps an error? */
 bool factor_fails_by_edges(const Factor *f); /* does that depend on the values of edges? */
 Context with_known(const Context *x, Copy copy, Edge *e, Choice value);
@@ -278,6 +279,13 @@ Val index_along(const Context *x, Copy copy, uint32_t plate);
 Context in_copy(const Context *x, Copy copy); /* the plates stand for the copy's index values, nothing else is bound */
 /* Is `value` in the edge's support? bool */
 Val in_support(Context *x, Copy copy, Edge *e, Choice value);
+
+/* ---- bond.c: what a weight that was split joins ----------------------------------------------------------- */
+
+/* bool: has all a value that such a weight joins the copy to, itself included?  0: there is no such weight. */
+Val bond_holds(Context *x, Copy copy);
+Val bond_holds_along(Context *x, Copy copy, uint32_t step); /* of all copies along the plate */
+Val where_bond_holds(Context *x, Copy copy, Val v, int otherwise);
 
 /* ---- point.c: values of all copies at once --------------------------------------------------------------- */
 

@@ -4,6 +4,7 @@
  * them: the laws of expectation take these apart.  Any other function is of all copies together. */
 #include "infer/counted.h"
 
+#include "infer/network_plan.h"
 #include "infer/twin.h"
 #include "model/dim.h"
 #include "model/term.h"
@@ -213,6 +214,26 @@ static bool allows_0(const Component *c) {
   bool all = c->edges.n == 1 && bit->domain == DOMAIN_BIT && !bit->or_none && !bit->where;
   for (uint32_t i = 0; i < c->factors.n; i++) all = all && leaves_0(c->factors.at[i], bit);
   for (uint32_t i = 0; i < c->constants.n; i++) all = all && leaves_0(c->constants.at[i], bit);
+  return all;
+}
+
+static bool group_leaves_0(const Group *g) {
+  const Weight *w = g->weight;
+  if (g->kind == GROUP_UNIFORM) return true;
+  bool exponent = g->kind == GROUP_WEIGHT && w->kind == WEIGHT_POTENTIAL && w->value->kind == TERM_OP &&
+                  w->value->op == OP_EXP;
+  return exponent && vanishes_at_0(w->value->args.at[0], g->names.at[0]->edge);
+}
+
+bool always_exists(const Component *c) {
+  if (c->chain && c->chain->ends.n) return false;
+  if (!c->network) return allows_0(c);
+  bool all = true;
+  for (uint32_t i = 0; i < c->network->parts.n; i++) {
+    const Edge *bit = c->network->parts.at[i]->edges.at[0];
+    all = all && bit->domain == DOMAIN_BIT && !bit->or_none && !bit->where;
+  }
+  for (uint32_t i = 0; i < c->network->groups.n; i++) all = all && group_leaves_0(c->network->groups.at[i]);
   return all;
 }
 

@@ -13,6 +13,8 @@ bool has_count(const Plan *p, const Term *t);
 bool is_hard(const Plan *p, const Term *t);
 /* The first reference in t outside of counts; NULL: none. */
 const Term *beside_counts(const Plan *p, const Term *t);
+/* Is it proved that each of its copies has a value with weight? */
+bool always_exists(const Component *c);
 bool mentions_component(const Component *c, const Term *t);
 
 /* The counts of several terms. */

@@ -165,6 +165,7 @@ static Val over_joined(Context *x, const NamedCopies *n, IrOp combine, CopiesFn 
     }
     if (!first) continue;
     Val v = build_convert(B(x), fn(x, &one), IR_WIDE);
+    if (combine == IR_ADD) v = where_bond_holds(x, copy, v, 0);
     total = total ? build_2(B(x), combine, total, v) : v;
   }
   return total;

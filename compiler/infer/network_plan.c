@@ -56,11 +56,6 @@ static bool in_some_name(const Group *g, const Index *i) {
   return false;
 }
 
-static bool range_mentions(const Range *r, const Index *i) {
-  return (r->lo && term_mentions_index(r->lo, i)) || (r->hi && term_mentions_index(r->hi, i)) ||
-         (r->row && term_mentions_index(r->row, i));
-}
-
 /* The index of the statement that stands for outer plate k in all names; NULL: there is none. */
 static Index *stands_for(const Network *net, const Group *g, uint32_t k) {
   Index *plate = net->parts.at[0]->plates.at[k], *found = NULL;
@@ -85,7 +80,8 @@ static void split_indices(Plan *p, Network *net, Group *g) {
   bool *needed = NEW_ARRAY(p->arena, bool, plates->n + 1);
   for (uint32_t i = plates->n; i-- > 0;) {
     needed[i] |= in_some_name(g, plates->at[i]);
-    for (uint32_t k = 0; needed[i] && k < i; k++) needed[k] |= range_mentions(&plates->at[i]->range, plates->at[k]);
+    for (uint32_t k = 0; needed[i] && k < i; k++)
+      needed[k] |= range_mentions_index(&plates->at[i]->range, plates->at[k]);
   }
   for (uint32_t i = 0; i < plates->n; i++)
     if (!is_one_of(&g->outer, plates->at[i])) vec_push(p->arena, needed[i] ? &g->loops : &g->beyond, plates->at[i]);

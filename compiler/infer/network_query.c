@@ -274,9 +274,11 @@ static Val of_whole(Context *x, const Term *t, const Named *n, AccKind kind, Who
   return over_outer(x, kind, &(OverOuter){fn, fixed < n->net->outer ? fixed : n->net->outer, n->first});
 }
 
+static Val or_nothing(Context *x, Copy copy, Val v) { return where_bond_holds(x, copy, v, 0); }
+
 static Val unless_spoilt(Context *x, Copy copy, Val v) {
   Val z = network_total(x, copy, NETWORK_ALL, 0), spoilt = build_2(B(x), IR_NE, z, z);
-  return build_select(B(x), spoilt, wide(x, NAN), v);
+  return or_nothing(x, copy, build_select(B(x), spoilt, wide(x, NAN), v));
 }
 
 static Val whole_entropy(Context *x, Copy copy) {
@@ -313,7 +315,8 @@ static Val over_copy(Context *x, const Some *s, AccKind kind, ContributeFn fn) {
 }
 
 static Val is_without_weight(Context *x, Copy copy) {
-  return build_2(B(x), IR_EQ, network_status(x, copy), wide(x, -INFINITY));
+  Val without = build_2(B(x), IR_EQ, network_status(x, copy), wide(x, -INFINITY)), holds = bond_holds(x, copy);
+  return holds ? build_2(B(x), IR_OR, without, build_1(B(x), IR_NOT, holds)) : without;
 }
 
 /* A copy of a component without weight has no law, and the others have theirs without it. */
@@ -323,7 +326,7 @@ static Val entropy_from(Context *x, const Some *s) {
   const NamedCopy *k = &s->n->at[s->at];
   if (find_known(x, k->copy.c, k->edge, k->copy.at)) return entropy_from(x, &next);
   Val h = over_copy(x, s, ACC_ENTROPY, contribute_law);
-  if (next.at == s->n->n) return h;
+  if (next.at == s->n->n) return or_nothing(x, k->copy, h);
   h = build_2(B(x), IR_ADD, h, over_copy(x, s, ACC_EXPECT, contribute_rest));
   return build_select(B(x), is_without_weight(x, k->copy), entropy_from(x, &next), h);
 }

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/ice.h"
+#include "infer/bond.h"
 #include "infer/latent.h"
 #include "infer/network_plan.h"
 #include "infer/replace.h"
@@ -371,7 +372,8 @@ static Plan *plan_once(Arena *arena, const Model *m, const NoChains *known, cons
   Plan *p = NEW(arena, Plan);
   p->arena = arena;
   p->known = known;
-  p->model = m = split_weights(arena, m, own ? own->own_weights : m->weights.n);
+  if (own) p->splits = own->splits;
+  p->model = m = split_weights(arena, m, own ? own->own_weights : m->weights.n, &p->splits);
   p->own_edges = own ? own->own_edges : m->edges.n;
   p->own_weights = own ? own->own_weights : m->weights.n;
   p->whole_bytes = (int64_t)1 << 26;
@@ -394,6 +396,7 @@ static Plan *plan_once(Arena *arena, const Model *m, const NoChains *known, cons
     if (!c->root)
       plan_refuse(p, c->edges.at[0]->span, "the supports of these edges depend on each other in a circle", NULL);
   }
+  if (!p->refusals.n) plan_bonds(p);
   plan_latents(p);
   return p;
 }

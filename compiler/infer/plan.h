@@ -110,6 +110,7 @@ typedef struct Chain {
 } Chain;
 
 typedef struct Network Network;
+typedef struct Bond Bond;
 
 struct Component {
   uint32_t id;
@@ -122,6 +123,7 @@ struct Component {
   Chain *chain; /* NULL: copies are joined to no others */
   Node **nodes; /* CHAIN: a node without children for every edge */
   Network *network;   /* infer/network.h; NULL: it is part of none */
+  Bond *bond;         /* infer/bond.h; NULL: no weight that was split joins it to others */
   const char *beyond; /* why it is more than a chain; NULL: it is not */
   Span beyond_span;
   Infer *infer; /* NULL: exact */
@@ -134,6 +136,10 @@ typedef struct Refusal { Span span; const char *text, *hint; bool wrong; } Refus
 typedef struct NoChain { uint32_t edge; Span span; const char *why; } NoChain; /* edge: Edge.id of its first */
 typedef VEC(NoChain) NoChains;
 
+/* A potential that is weighed as the product of its parts. */
+typedef struct SplitWeight { const Weight *whole; VEC(Weight *) parts; } SplitWeight;
+typedef VEC(SplitWeight) SplitWeights;
+
 struct Plan {
   Arena *arena;
   const Model *model;
@@ -141,6 +147,7 @@ struct Plan {
   uint32_t own_edges, own_weights; /* those of the model as it was given, which come first; conditioned.c adds others */
   Component **of_edge;          /* by Edge.id */
   VEC(Weight *) free_weights;   /* weights that mention no edge */
+  SplitWeights splits;
   struct Latents *latents;      /* infer/latent.h; NULL: the model has none */
   NoChains no_chains;           /* found; then the plan is made again, and these are summed as networks */
   const NoChains *known;        /* those of the plan before; NULL: this is the first */
@@ -181,7 +188,8 @@ void plan_refuse(Plan *p, Span span, const char *text, const char *hint);
 void plan_beyond(Component *c, Span span, const char *why); /* the first reason is kept */
 
 /* ---- split.c: the model with a weight of each copy in place of products over copies; m itself where there are none */
-const Model *split_weights(Arena *arena, const Model *m, uint32_t own); /* weights from own on are of questions */
+/* Weights from own on are of questions; `splits` notes which of the others were split. */
+const Model *split_weights(Arena *arena, const Model *m, uint32_t own, SplitWeights *splits);
 
 /* ---- room.c ------------------------------------------------------------------------------------------- */
 

@@ -21,7 +21,8 @@ const Point *point_of(const Context *x, const Component *c) {
 static Val has_weight(Context *x, Copy copy) {
   Context own = *x;
   own.points = NULL;
-  return build_2(B(x), IR_GT, copy_log_sum(&own, copy), wide(x, -INFINITY));
+  Val weight = build_2(B(x), IR_GT, copy_log_sum(&own, copy), wide(x, -INFINITY));
+  return build_and(B(x), weight, bond_holds(&own, copy));
 }
 
 static Choice value_of(Context *x, const Point *p, Copy copy, Edge *e) {

@@ -129,7 +129,7 @@ static Val query_pick(Context *x, const Term *t) {
     Pick p = {.edge = ref->edge, .draw = true, .seed = seed_of_run(x), .number = build_int(B(x), 0)};
     c = stored_pick(x, copy, &p, &ref->edge->plates);
   }
-  return c.none ? build_select(B(x), c.none, build_int(B(x), -1), c.v) : c.v;
+  return where_bond_holds(x, copy, c.none ? build_select(B(x), c.none, build_int(B(x), -1), c.v) : c.v, -1);
 }
 
 static EdgeSet all_edges(const Component *c) { return ((EdgeSet)1 << c->edges.n) - 1; }
@@ -197,12 +197,17 @@ static Val entropy_below(Context *x, const ChainRule *c) {
   return build_2(B(x), IR_ADD, h, below);
 }
 
+static Val or_nothing(Context *x, Copy copy, Val v) { return where_bond_holds(x, copy, v, 0); }
+
+static Val entropy_of_structure(Context *x, Copy copy) { return or_nothing(x, copy, structure_entropy(x, copy)); }
+static Val entropy_of_chain(Context *x, Copy copy) { return or_nothing(x, copy, chain_entropy(x, copy)); }
+
 static Val entropy_of(Context *x, Copy copy, const Over *o) {
-  if (copy.c->structure) return structure_query(x, copy, o, IR_ADD, structure_entropy, copies_entropy);
-  if (copy.c->chain) return chain_query(x, copy, o, chain_entropy, copies_entropy);
+  if (copy.c->structure) return structure_query(x, copy, o, IR_ADD, entropy_of_structure, copies_entropy);
+  if (copy.c->chain) return chain_query(x, copy, o, entropy_of_chain, copies_entropy);
   if (copy.c->network) return network_entropy_of(x, o->t, copy.c);
   const Node *root = marginal_tree(x, copy.c, o->set);
-  return entropy_below(x, &(ChainRule){copy, root, o->set});
+  return or_nothing(x, copy, entropy_below(x, &(ChainRule){copy, root, o->set}));
 }
 
 /* ---- kl ---------------------------------------------------------------------------------------------------------
@@ -260,9 +265,12 @@ static Val kl_below(Context *x, const ChainRule *c) {
   return build_2(B(x), IR_SUB, cross, h);
 }
 
+static Val kl_of_structure(Context *x, Copy copy) { return or_nothing(x, copy, structure_kl(x, copy)); }
+static Val kl_of_chain(Context *x, Copy copy) { return or_nothing(x, copy, chain_kl(x, copy)); }
+
 static Val kl_of(Context *x, Copy copy, const Over *o) {
-  if (copy.c->structure) return structure_query(x, copy, o, IR_ADD, structure_kl, structure_nodes_kl);
-  if (copy.c->chain) return chain_query(x, copy, o, chain_kl, copies_kl);
+  if (copy.c->structure) return structure_query(x, copy, o, IR_ADD, kl_of_structure, structure_nodes_kl);
+  if (copy.c->chain) return chain_query(x, copy, o, kl_of_chain, copies_kl);
   if (copy.c->network) return network_kl_of(x, o->t, copy.c);
   const Node *root = marginal_tree(x, copy.c, o->set);
   Val kl = kl_below(x, &(ChainRule){copy, root, o->set});

@@ -97,15 +97,10 @@ static bool has_work_without(const Term *t, const Index *c, const Index *j) {
   return false;
 }
 
-static bool range_mentions(const Range *r, const Index *i) {
-  return (r->lo && term_mentions_index(r->lo, i)) || (r->hi && term_mentions_index(r->hi, i)) ||
-         (r->row && term_mentions_index(r->row, i));
-}
-
 static bool carries(const Context *x, const Term *t, const BoundIndex *c) {
   if (!c->carryable || c->region != B(x)->at || !context_holds_in(x, c->region->parent)) return false;
   return term_mentions_index(t->args.at[0], c->index) && has_work_without(t->args.at[0], c->index, t->index) &&
-         !range_mentions(&t->index->range, c->index);
+         !range_mentions_index(&t->index->range, c->index);
 }
 
 static AccKind acc_of(ReduceKind kind) {

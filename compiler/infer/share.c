@@ -34,5 +34,7 @@ Val chain_share(Context *x, const Term *t) {
     Val rest = build_2(b, IR_MUL, no, build_2(b, IR_SUB, wide(x, 1), p));
     p = build_2(b, IR_ADD, build_2(b, IR_MUL, yes, p), rest);
   }
+  Val holds = bond_holds_along(x, chain, twin.c->chain->step - (twin.c->plates.n - chain.c->plates.n));
+  if (holds) empty = build_2(b, IR_OR, empty, build_1(b, IR_NOT, holds));
   return build_select(b, none, p, build_select(b, empty, wide(x, 0), p));
 }

@@ -2,7 +2,8 @@
  *
  *   exp(a + sum_j b_j) = exp(a) prod_j exp(b_j)          c sum_j b_j = sum_j c b_j          prod_j f_j
  *
- * The index of the sum, or product, becomes one of the statement's plates: what it joins is then what its terms join.
+ * The index of the sum, or product, becomes one of the statement's plates: what it joins is then what its terms join,
+ * but for one thing, that all of it has a value or nothing of it: bond.h.
  * A question's own weight (conditioned.c) stays whole if a part of it would be no edge's: E[f] = Z(f) / Z is of all f.
  * Other weights stay as they are, and so do these where it could be seen that they were one: a `none` that is used
  * makes the whole weight 1, and evidence in plates asks which copies a statement joins. */
@@ -206,7 +207,7 @@ static bool merge_constants(Split *s) {
   return !left;
 }
 
-const Model *split_weights(Arena *arena, const Model *m, uint32_t own) {
+const Model *split_weights(Arena *arena, const Model *m, uint32_t own, SplitWeights *splits) {
   Model *r = NULL;
   for (uint32_t i = 0; i < m->weights.n; i++) {
     const Weight *w = m->weights.at[i];
@@ -221,11 +222,15 @@ const Model *split_weights(Arena *arena, const Model *m, uint32_t own) {
       memset(&r->weights, 0, sizeof r->weights);
       for (uint32_t k = 0; k < m->weights.n; k++) vec_push(arena, &r->weights, m->weights.at[k]);
     }
+    SplitWeight note = {.whole = w};
     r->weights.at[i] = part_of(arena, w, &s.parts.at[0], w->id);
+    vec_push(arena, &note.parts, r->weights.at[i]);
     for (uint32_t k = 1; k < s.parts.n; k++) {
       uint32_t id = r->weights.n;
       vec_push(arena, &r->weights, part_of(arena, w, &s.parts.at[k], id));
+      vec_push(arena, &note.parts, vec_last(&r->weights));
     }
+    if (i < own) vec_push(arena, splits, note);
   }
   return r ? r : m;
 }

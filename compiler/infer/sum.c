@@ -427,6 +427,8 @@ Val copy_log_constant(Context *x, Copy copy) {
   return sum;
 }
 
-Val copy_exists(Context *x, Copy copy) {
+Val copy_has_value(Context *x, Copy copy) {
   return live(x, copy.c->structure ? structure_status(x, copy) : copy_log_sum(x, copy));
 }
+
+Val copy_exists(Context *x, Copy copy) { return build_and(B(x), copy_has_value(x, copy), bond_holds(x, copy)); }

@@ -212,17 +212,12 @@ static void tell_clash(Checker *c, const Weight *w, const Weight *old, Sym name)
   diag_hint(c->diags, d, "each copy has one prior; further weights are potentials");
 }
 
-static bool range_mentions(const Range *r, const Index *i) {
-  return (r->lo && term_mentions_index(r->lo, i)) || (r->hi && term_mentions_index(r->hi, i)) ||
-         (r->row && term_mentions_index(r->row, i));
-}
-
 /* Does the copy depend on the plate, perhaps by an index that runs over a piece of it? */
 static bool tells_apart(const Weight *w, const Term *copy, const Index *plate) {
   if (term_mentions_index(copy, plate)) return true;
   for (uint32_t i = 0; i < w->plates.n; i++) {
     const Index *inner = w->plates.at[i];
-    if (range_mentions(&inner->range, plate) && tells_apart(w, copy, inner)) return true;
+    if (range_mentions_index(&inner->range, plate) && tells_apart(w, copy, inner)) return true;
   }
   return false;
 }

@@ -202,6 +202,10 @@ bool term_mentions_latent(const Term *t, const Latent *z) {
 bool term_mentions_index(const Term *t, const Index *i) {
   return (t->mentions & MENTIONS_INDEX) && find(t, is_index, i);
 }
+bool range_mentions_index(const Range *r, const Index *i) {
+  return (r->lo && term_mentions_index(r->lo, i)) || (r->hi && term_mentions_index(r->hi, i)) ||
+         (r->row && term_mentions_index(r->row, i));
+}
 bool term_mentions_query(const Term *t) { return t->mentions & MENTIONS_QUERY; }
 const Term *term_find(const Term *t, TermKind kind) { return find(t, is_kind, &kind); }
 
