@@ -221,6 +221,14 @@ static bool joins_neighbours(const Reach *r) {
   return reach_joined_plate(r) >= 0;
 }
 
+/* Has q a value wherever the plate has two?  A weight of three neighbours has no instance where there are two. */
+static bool is_there_for_two(Plan *p, const Range *plate, const Range *q) {
+  int64_t fewer;
+  Term *copies = term_op2(p->arena, OP_SUB, plate->hi, plate->lo, plate->span);
+  Term *instances = term_op2(p->arena, OP_SUB, q->hi, q->lo, q->span);
+  return dim_difference(p->arena, copies, instances, &fewer) && fewer <= 1;
+}
+
 /* Do the statement's instances join every copy along the plate to the one before?  all_at_once: they are one weight,
  * which joins what it mentions, also copies that stand apart, but perhaps not those between that it reaches over. */
 static bool joins_all(Plan *p, const Component *c, const Reach *r, bool all_at_once) {
@@ -233,7 +241,8 @@ static bool joins_all(Plan *p, const Component *c, const Reach *r, bool all_at_o
         !(r->follows[k] && r->proved[k] && term_equal(r->range[k].lo, c->plates.at[k]->range.lo) &&
           term_equal(r->range[k].hi, c->plates.at[k]->range.hi)))
       return false;
-  bool near = all_at_once ? r->shift[step] - r->lowest[step] <= 1 : joins_neighbours(r);
+  bool near =
+      all_at_once ? r->shift[step] - r->lowest[step] <= 1 : joins_neighbours(r) && is_there_for_two(p, plate, q);
   return near && not_after(p, q->lo, r->lowest[step], plate->lo) &&
          not_after(p, plate->hi, -r->shift[step], q->hi);
 }
