@@ -152,7 +152,7 @@ typedef struct ChainTables {
   bool sweeping;                   /* inside the pass that these rings serve */
   Array *each[2];                  /* of every step: see step_sum; NULL: there is no sweep */
   struct ChainPair *pairs;
-  Array *piece, *piece_prior; /* of every copy: its component's number, and prior; see piece.c */
+  Array *piece, *piece_total[RING_COUNT_]; /* of every copy: its component's number, and sums; see piece.c */
   Array **marginal; /* by edge: log p of every value of every copy */
   struct ChainPick *picks;
 } ChainTables;
@@ -237,15 +237,18 @@ Val event_of_nothing(Context *x, Copy copy, uint32_t event, Val *nothing);
 
 /* x binds the plates beside the chain; the copy's step is given. */
 Val is_joined(Context *x, Copy copy); /* bool: some weight joins it to the copy before */
-typedef struct CountedRange {
+typedef struct StepRange {
   Val first, last, some;
-} CountedRange; /* the copies that a counter's terms mention; some: bool */
+} StepRange; /* the steps that a statement looks at; some: bool */
+/* Of has_one_range. */
+StepRange range_of_event(Context *x, Copy copy, uint32_t event);
 Val is_last_counted(Context *x, Copy copy, const End *e); /* bool */
 Val counts_nothing(Context *x, Copy copy, const End *e);  /* bool */
 
 /* ---- piece.c ------------------------------------------------------------------------------------------------ */
 
 Val piece_prior(Context *x, Copy copy); /* log: the prior's total over the component of the copy */
+Val piece_log_sum(Context *x, Copy copy); /* log Z of the component of the copy, without the constants */
 Val in_one_piece(Context *x, Copy a, Copy b); /* bool, of copies of one chain */
 
 /* ---- pick.c: modes and draws of whole chains -------------------------------------------------------------------- */

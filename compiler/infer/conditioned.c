@@ -409,8 +409,9 @@ typedef struct Pieces {
 
 static void see_pieces(const Term *t, void *context) {
   Pieces *s = context;
-  if (t->kind == TERM_QUERY && t->query == QUERY_SHARE && s->p->of_edge[t->args.at[0]->edge->id]->chain->may_break)
-    s->found = true;
+  if (t->kind != TERM_QUERY || t->query != QUERY_SHARE) return;
+  const Component *twin = s->p->of_edge[t->args.at[0]->edge->id];
+  if (twin->chain->may_break && !has_one_range(s->p, twin, (uint32_t)t->args.at[2]->integer)) s->found = true;
 }
 
 bool plan_asks_of_pieces(const Plan *p) {

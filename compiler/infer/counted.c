@@ -260,7 +260,8 @@ static Term *count_of_all(const Plan *p, const Index *plate, uint32_t step, Term
 
 Term *counts_of_all(const Plan *p, const Component *c, uint32_t step, Term *t) {
   uint32_t at;
-  if (!(t->mentions & MENTIONS_EDGE) || (!c->chain && !allows_0(c))) return t;
+  bool apart = !c->chain || c->chain->may_break;
+  if (!(t->mentions & MENTIONS_EDGE) || (apart && !always_exists(c))) return t;
   if (counted(p, t, &at) == c && at == step) return count_of_all(p, c->plates.at[step], step, t);
   Term *r = NEW(p->arena, Term);
   *r = *t;

@@ -33,7 +33,7 @@ bool is_convolved(const Counts *s, const TermVec *others);
 
 /* t with counts of all copies of the plate in place of those of some: sum(q in lo..hi) b[q] is the sum over the plate
  * of (if lo <= q and q < hi then b[q] else 0), where lo..hi is proved to lie in it.  What is not counted is to have a
- * value all the same: of copies that nothing joins only where it is proved to. */
+ * value all the same: of copies that may be apart only where it is proved to. */
 Term *counts_of_all(const Plan *p, const Component *c, uint32_t step, Term *t);
 
 #endif

@@ -7,6 +7,7 @@
 #include "infer/chain.h"
 
 #include "base/ice.h"
+#include "model/term.h"
 
 static Context beside_step(const Context *x, Copy copy, const Reach *r) {
   Context y = *x;
@@ -34,15 +35,57 @@ static Val joins(Context *x, Copy copy, const Reach *r) {
   return any;
 }
 
-static CountedRange counted_range(Context *x, Copy copy, const Counter *k) {
+static StepRange range_of_reach(Context *x, Copy copy, const Reach *reach) {
   Builder *b = B(x);
   uint32_t step = copy.c->chain->step;
-  Context y = beside_step(x, copy, k->reach);
-  Bounds q = eval_range(&y, &k->reach->follows[step]->range);
-  CountedRange r = {.first = build_2(b, IR_ADD, q.lo, build_int(b, k->reach->lowest[step]))};
-  r.last = build_2(b, IR_ADD, q.hi, build_int(b, k->reach->shift[step] - 1));
+  Context y = beside_step(x, copy, reach);
+  Bounds q = eval_range(&y, &reach->follows[step]->range);
+  StepRange r = {.first = build_2(b, IR_ADD, q.lo, build_int(b, reach->lowest[step]))};
+  r.last = build_2(b, IR_ADD, q.hi, build_int(b, reach->shift[step] - 1));
   r.some = build_2(b, IR_LT, q.lo, q.hi);
   return r;
+}
+
+static StepRange counted_range(Context *x, Copy copy, const Counter *k) { return range_of_reach(x, copy, k->reach); }
+
+/* Do two statements look at the same run of copies? */
+static bool are_alike(uint32_t step, const Reach *a, const Reach *b) {
+  if (!a->follows[step] || !b->follows[step] || a->shift[step] != b->shift[step] || a->lowest[step] != b->lowest[step])
+    return false;
+  const Range *x = &a->follows[step]->range, *y = &b->follows[step]->range;
+  return x->kind == RANGE_INTERVAL && y->kind == RANGE_INTERVAL && term_equal(x->lo, y->lo) && term_equal(x->hi, y->hi);
+}
+
+typedef struct Event {
+  const Reach *first;
+  bool apart;
+} Event; /* apart: some look at other copies than the first */
+
+static void see_reach(Event *e, uint32_t step, const Reach *r) {
+  if (!e->first) e->first = r;
+  e->apart |= !are_alike(step, e->first, r);
+}
+
+static Event see_event(const Plan *p, const Component *c, uint32_t event) {
+  const Chain *ch = c->chain;
+  Event e = {0};
+  for (uint32_t i = 0; i < c->factors.n; i++) {
+    const Weight *w = c->factors.at[i]->weight;
+    if (w && w->id >= event) see_reach(&e, ch->step, p->reach_of_weight[w->id]);
+  }
+  for (uint32_t i = 0; i < ch->ends.n; i++)
+    for (uint32_t k = 0; k < ch->counters.n && ch->ends.at[i]->weight->id >= event; k++)
+      if (ch->ends.at[i]->counters >> k & 1) see_reach(&e, ch->step, ch->counters.at[k]->reach);
+  return e;
+}
+
+bool has_one_range(const Plan *p, const Component *c, uint32_t event) {
+  Event e = see_event(p, c, event);
+  return e.first && !e.apart;
+}
+
+StepRange range_of_event(Context *x, Copy copy, uint32_t event) {
+  return range_of_reach(x, copy, see_event(x->d->plan, copy.c, event).first);
 }
 
 Val is_joined(Context *x, Copy copy) {
@@ -55,7 +98,7 @@ Val is_joined(Context *x, Copy copy) {
     if (here) any = either(x, any, here);
   }
   for (uint32_t i = 0; i < c->chain->counters.n; i++) {
-    CountedRange r = counted_range(x, copy, c->chain->counters.at[i]);
+    StepRange r = counted_range(x, copy, c->chain->counters.at[i]);
     Val inside = build_2(b, IR_AND, build_2(b, IR_LT, r.first, t), build_2(b, IR_LE, t, r.last));
     any = either(x, any, build_2(b, IR_AND, r.some, inside));
   }
@@ -68,7 +111,7 @@ Val is_last_counted(Context *x, Copy copy, const End *e) {
   Val last = 0;
   for (uint32_t i = 0; i < ch->counters.n; i++) {
     if (!(e->counters >> i & 1)) continue;
-    CountedRange r = counted_range(x, copy, ch->counters.at[i]);
+    StepRange r = counted_range(x, copy, ch->counters.at[i]);
     Val here = build_select(b, r.some, r.last, build_int(b, INT64_MIN));
     last = last ? build_2(b, IR_MAX, last, here) : here;
   }

@@ -162,9 +162,11 @@ Plan *plan_model(Arena *arena, const Model *m);
 /* The model with chains beside its own for what outputs ask of counts, but for those that are left as they are (NULL:
  * none); NULL: the others ask nothing of the kind. */
 const Model *plan_conditioned(Plan *p, const bool *left);
-/* Does such a chain fall apart, what is asked joining not all its copies?  A piece that has no weight is no matter of
- * those that are asked about. */
+/* Does such a chain perhaps fall apart, and is what is asked no matter of one run of its copies?  A piece that has no
+ * weight is no matter of those that are asked about. */
 bool plan_asks_of_pieces(const Plan *p);
+/* joint.c: do the weights from number `event` on all look at the same run of the chain's copies? */
+bool has_one_range(const Plan *p, const Component *c, uint32_t event);
 
 /* An elimination tree with the edges of `first` above others where supports allow it, or, `hull`, wherever possible:
  * then an edge of `first` may stand above edges that its support depends on.  NULL: there is none. */
