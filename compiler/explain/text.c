@@ -8,6 +8,7 @@
 #include "explain/live.h"
 #include "explain/passes.h"
 #include "explain/report.h"
+#include "infer/bond.h"
 #include "infer/network_plan.h"
 #include "model/term.h"
 
@@ -308,10 +309,27 @@ static void print_stream(const Text *p, const Stream *s) {
   passes_text(p->f, s, p->to);
 }
 
+static bool is_said(const Plan *plan, uint32_t component) {
+  for (uint32_t i = 0; i < component; i++)
+    if (plan->components.at[i]->bond == plan->components.at[component]->bond) return true;
+  return false;
+}
+
+static void print_bonds(const Text *p) {
+  const Plan *plan = p->f->plan;
+  for (uint32_t i = 0; i < plan->components.n; i++) {
+    const Bond *b = plan->components.at[i]->bond;
+    for (uint32_t k = 0; b && !is_said(plan, i) && k < b->weights.n; k++)
+      say(p, "  %s: where one of the copies that it joins has no value, none has\n",
+          plain_text(p->f, b->weights.at[k].weight->value, NULL));
+  }
+}
+
 static void print_plan(const Text *p) {
   const Plan *plan = p->f->plan;
   heading(p, "How the sum over connections is done");
   for (uint32_t i = 0; i < plan->components.n; i++) print_component(p, plan->components.at[i]);
+  print_bonds(p);
   if (!p->f->k) return;
   heading(p, "Passes over the values");
   for (uint32_t i = 0; i < p->f->streams.n; i++) print_stream(p, &p->f->streams.at[i]);

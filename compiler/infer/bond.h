@@ -51,7 +51,7 @@ bool bond_may_fall_apart(const Component *c);
 
 /* ---- bond_plan.c ----------------------------------------------------------------------------------------- */
 
-/* Bonds among the components, of the potentials that were split, where emptiness is possible.  Adds refusals. */
+/* Bonds among the components, of the potentials that were split, where emptiness is possible and what is joined is known. */
 void plan_bonds(Plan *p);
 
 #endif

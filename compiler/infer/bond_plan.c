@@ -326,13 +326,8 @@ void plan_bonds(Plan *p) {
     Bond *b = bond_from(p, taken, i, &near);
     find_slots(p, b);
     if (is_idle(b)) continue;
-    if (!near || !find_names(p, b)) {
-      plan_refuse(p, p->splits.at[i].whole->span,
-                  "this weight joins copies one of which may have no value, and then none of those has one that it "
-                  "joins: which these are is not compiled where it names different ones from instance to instance",
-                  "a weight of each copy, in the plate where it is declared, leaves the others as they are");
-      continue;
-    }
+    /* Else what hangs together is a matter of all instances and what they name: copies then leave each other as they are. */
+    if (!near || !find_names(p, b)) continue;
     for (uint32_t k = 0; k < b->members.n; k++) b->members.at[k].c->bond = b;
   }
 }

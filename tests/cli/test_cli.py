@@ -1116,6 +1116,12 @@ class Descriptions(Cli):
                 p = np.load(f"{self.path('p')}/{name}.npy")
                 self.assertTrue(((p >= 0) & (p <= 1)).all(), f"{name}: {p.max()}")
 
+    def test_explain_of_a_weight_that_joins(self):
+        model = "model m(N, K) { data s: [N, K]\n for j in N { edge c in K }\n potential exp(sum(j in N) s[j, c[j]])\n" \
+                " out p[j in N] = P[c[j] == 0] }"
+        self.assertIn("where one of the copies that it joins has no value, none has",
+                      self.attn("explain", self.file("m.attn", model)).stdout)
+
     def test_verify_closed_by_chance(self):
         """Steps along the gradient for all data, at data where the weight is a quadratic; slopes where a function bends."""
         model = """model m(K, N) {{
