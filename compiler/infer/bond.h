@@ -51,7 +51,8 @@ bool bond_may_fall_apart(const Component *c);
 
 /* ---- bond_plan.c ----------------------------------------------------------------------------------------- */
 
-/* Bonds among the components, of the potentials that were split, where emptiness is possible and what is joined is known. */
+/* Bonds among the components, of the potentials that were split, where emptiness is possible and what is joined is
+ * known. */
 void plan_bonds(Plan *p);
 
 #endif

@@ -326,7 +326,7 @@ void plan_bonds(Plan *p) {
     Bond *b = bond_from(p, taken, i, &near);
     find_slots(p, b);
     if (is_idle(b)) continue;
-    /* Else what hangs together is a matter of all instances and what they name: copies then leave each other as they are. */
+    /* Else what hangs together is a matter of all instances and what they name: copies leave each other as they are. */
     if (!near || !find_names(p, b)) continue;
     for (uint32_t k = 0; k < b->members.n; k++) b->members.at[k].c->bond = b;
   }
