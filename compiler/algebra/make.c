@@ -2,7 +2,6 @@
  *
  *   1 x = x    x + 0 = x    x x = x^2    a (-x) = -(a x)     numbers fold     what is no edge is not none
  * A square is written as one so that its sign shows (model/nonneg.c). */
-#include <math.h>
 
 #include "algebra/algebra.h"
 

@@ -294,7 +294,7 @@ static void prepare(Verify *v) {
   v->use[0] = !o->has_precision || !o->f64;
   v->use[1] = !o->has_precision || o->f64;
   v->limits = o->words.n > v->chosen.used ? LIMITS_FIXED : LIMITS;
-  v->limits.sloped = gradient_latents(arena, v->model);
+  if (v->model->latents.n) v->limits.sloped = gradient_latents(arena, v->model);
 }
 
 int verb_verify(Driver *d) {

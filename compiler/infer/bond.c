@@ -27,8 +27,7 @@ static const BondMember *member_of(const Component *c) {
   return NULL;
 }
 
-/* ---- is a copy named? ---------------------------------------------------------------------------------------------
- */
+/* ---- is a copy named? ---------------------------------------------------------------------------------------- */
 
 typedef struct Naming {
   const BondRef *r;
@@ -106,8 +105,7 @@ static Val is_named(Context *x, const BondMember *m, uint32_t weight, Copy copy)
   return any;
 }
 
-/* ---- over all copies of a bond ------------------------------------------------------------------------------------
- */
+/* ---- over all copies of a bond ------------------------------------------------------------------------------- */
 
 typedef Val (*EachFn)(Context *x, const BondMember *m, Copy copy, const void *arg);
 
@@ -139,8 +137,7 @@ static Val over_copies_from(Context *x, const Each *e) {
   Each next = *e;
   next.plate++;
   if (e->plate == c->plates.n) return e->fn(x, e->m, (Copy){c, e->at}, e->arg);
-  bool apart = bond_tells_apart(c, e->plate) || bond_may_fall_apart(c);
-  if (!apart) {
+  if (!bond_asks_place(c, e->plate)) {
     e->at[e->plate] = build_int(B(x), 0);
     return over_copies_from(x, &next);
   }
@@ -168,8 +165,7 @@ static Val over_members_copies(Context *x, const BondMember *m, const Val *slots
   return over_copies_from(&y, &(Each){m, slots, at, 0, kind, fn, arg});
 }
 
-/* ---- does a bond hold? ----------------------------------------------------------------------------------------------
- */
+/* ---- does a bond hold? --------------------------------------------------------------------------------------- */
 
 static Val exists_if_named(Context *x, const BondMember *m, Copy copy, const void *weight) {
   Val named = weight ? is_named(x, m, *(const uint32_t *)weight, copy) : 0;

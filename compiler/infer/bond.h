@@ -48,6 +48,10 @@ struct Bond {
 bool bond_tells_apart(const Component *c, uint32_t plate);
 /* May copies that agree in all that tells them apart be of several components? */
 bool bond_may_fall_apart(const Component *c);
+/* Is there one, or the other, for which a copy's place along the plate has to be known? */
+static inline bool bond_asks_place(const Component *c, uint32_t plate) {
+  return bond_tells_apart(c, plate) || bond_may_fall_apart(c);
+}
 
 /* ---- bond_plan.c ----------------------------------------------------------------------------------------- */
 

@@ -152,8 +152,7 @@ static bool is_slot(const BondMember *m, uint32_t plate) {
   return false;
 }
 
-/* ---- what a reference names ----------------------------------------------------------------------------------------
- */
+/* ---- what a reference names ---------------------------------------------------------------------------------- */
 
 static bool names_one_each(const Network *net) {
   for (uint32_t i = 0; i < net->groups.n; i++)
@@ -168,8 +167,6 @@ bool bond_tells_apart(const Component *c, uint32_t plate) {
 bool bond_may_fall_apart(const Component *c) {
   return c->network ? !names_one_each(c->network) : c->chain && c->chain->may_break;
 }
-
-static bool matters(const Component *c, uint32_t plate) { return bond_tells_apart(c, plate) || bond_may_fall_apart(c); }
 
 static bool equal_ranges(Plan *p, const BondRef *r, uint32_t plate, const Range *own) {
   const Range *of = &r->ref->edge->plates.at[plate]->range;
@@ -187,11 +184,11 @@ static bool equal_ranges(Plan *p, const BondRef *r, uint32_t plate, const Range 
 /* Is each plate named by an index of its own that runs over all of it? */
 static bool runs_over_all(Plan *p, const Component *c, const BondRef *r) {
   for (uint32_t k = 0; k < c->plates.n; k++) {
-    if (!matters(c, k)) continue;
+    if (!bond_asks_place(c, k)) continue;
     const Term *arg = r->ref->args.at[k];
     if (arg->kind != TERM_INDEX) return false;
     for (uint32_t i = 0; i < k; i++)
-      if (matters(c, i) && r->ref->args.at[i]->index == arg->index) return false;
+      if (bond_asks_place(c, i) && r->ref->args.at[i]->index == arg->index) return false;
     if (arg->index != c->plates.at[k] && !equal_ranges(p, r, k, &arg->index->range)) return false;
   }
   return true;
@@ -208,7 +205,7 @@ static bool names_by_instance(const BondWeight *w, const Component *c, const Bon
     const Index *plate = w->weight->plates.at[i];
     if (stands_for_slot(w, plate)) continue;
     for (uint32_t k = 0; k < c->plates.n; k++)
-      if (matters(c, k) && term_mentions_index(r->ref->args.at[k], plate)) return true;
+      if (bond_asks_place(c, k) && term_mentions_index(r->ref->args.at[k], plate)) return true;
     for (uint32_t k = w->weight->plates.n; k < r->binders.n; k++) {
       if (range_mentions_index(&r->binders.at[k]->range, plate)) return true;
     }
@@ -226,7 +223,7 @@ static bool names_by_each_plate(const BondWeight *w, const BondRef *r) {
 /* Are all copies that share the slots joined, since along each other plate some potential joins all of them at once? */
 static bool is_rectangle(Plan *p, const Bond *b, const BondMember *m) {
   for (uint32_t k = 0; k < m->c->plates.n; k++) {
-    bool along = is_slot(m, k) || !matters(m->c, k);
+    bool along = is_slot(m, k) || !bond_asks_place(m->c, k);
     if (!range_is_of_sizes(&m->c->plates.at[k]->range) && !is_slot(m, k)) return false;
     for (uint32_t i = 0; i < m->refs.n && !along; i++) {
       const BondRef *r = &m->refs.at[i];
@@ -294,8 +291,7 @@ static bool is_idle(const Bond *b) {
   return all || is_one(b);
 }
 
-/* ---- the plan -----------------------------------------------------------------------------------------------------
- */
+/* ---- the plan ------------------------------------------------------------------------------------------------ */
 
 static bool mentions_member(const Bond *b, const Term *t) {
   for (uint32_t i = 0; i < b->members.n; i++)

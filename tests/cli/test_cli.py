@@ -1115,6 +1115,8 @@ class Descriptions(Cli):
             for name in ("share", "one"):
                 p = np.load(f"{self.path('p')}/{name}.npy")
                 self.assertTrue(((p >= 0) & (p <= 1)).all(), f"{name}: {p.max()}")
+                if name == "share":
+                    self.assertEqual(p.max(), 1)
 
     def test_explain_of_a_weight_that_joins(self):
         model = "model m(N, K) { data s: [N, K]\n for j in N { edge c in K }\n potential exp(sum(j in N) s[j, c[j]])\n" \
