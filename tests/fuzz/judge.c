@@ -325,9 +325,11 @@ static bool read_outputs(Case *c, Results *r, const OutputArray *like, bool f64)
   return whole;
 }
 
-/* Compiles and runs; `like` gives the shapes of the outputs.  f64 goes without LLVM's optimisations: half the time. */
+/* Compiles and runs; `like` gives the shapes of the outputs.  f64 goes without LLVM's optimisations: half the time.  Where
+ * f32 does so too, f64 is scalar code, which takes half the time again: each way to lower is compiled once. */
 static Verdict run_back(Case *c, const Kernel *k, const OutputArray *like, bool f64, bool *stopped) {
-  BackOptions options = {.f64 = f64, .optimise = !f64 && !c->options->unoptimised, .tile = true};
+  bool plain = c->options->unoptimised;
+  BackOptions options = {.f64 = f64, .optimise = !f64 && !plain, .tile = !f64 || !plain};
   Compiled *compiled;
   const char *why;
   if (!back_compile(c->arena, k, &options, &compiled, &why))

@@ -31,7 +31,7 @@ typedef enum {
 typedef struct JudgeOptions {
   FILE *to;       /* where differences are explained; NULL: nowhere */
   bool interpret_only;
-  bool unoptimised; /* compiled without LLVM's passes, in half the time */
+  bool unoptimised; /* compiled without LLVM's passes, and f64 without vectors, in half the time */
   Reassociate reassociate; /* ALWAYS: the machine runs the kernel after the passes, else before */
   bool no_large;   /* no size far beyond the usual: work grows with their cubes */
   bool one_native; /* compile for f64 or f32, by the seed, not both: LLVM takes most of the time */

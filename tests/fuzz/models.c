@@ -5,7 +5,7 @@
  *   fuzz_models [--trials=N] [--seed=S] [--no-optimise] FILE...
  *
  * Each model is compiled for f64 or f32, by the parity of its seed; --both does both, --interpret neither.
- * --no-optimise: f32, too, without LLVM's passes.
+ * --no-optimise: f32, too, without LLVM's passes, and f64 without vectors.
  * --chains: models whose copies are joined along a plate.
  * --counts: models asked how many of their copies have a property.
  * --networks: the same in no chain: grids, trees of labels, shared edges.
