@@ -1,8 +1,12 @@
 /* cost: see cost.h. */
 #include "driver/cost.h"
 
+#include <math.h>
+
 #include "driver/pairs.h"
 #include "model/term.h"
+
+typedef VEC(const Term *) ConstTermVec;
 
 typedef struct Cost {
   Pairs pairs;
@@ -35,21 +39,61 @@ static const Term *squared(const Weight *w) {
   return w->dist == DIST_NORMAL && w->axes.n && (w->kind == WEIGHT_OBSERVE || w->kind == WEIGHT_PRIOR) ? w->left : NULL;
 }
 
-static double weight_cost(Cost *c, const Weight *w) {
+static double axes_extent(Cost *c, const Weight *w) {
+  double n = 1;
+  for (uint32_t k = 0; k < w->axes.n; k++) n *= axis_extent(c, w->axes.at[k]);
+  return n;
+}
+
+/* As many as are known to be taken, at least one. */
+static double steps_of(Cost *c, const Latent *z) {
+  Constant tol, steps;
+  c->pairs.known.steps = 0;
+  if (!z->infer || constant_eval(&c->pairs.known, z->infer->tol, &tol) != CONSTANT_KNOWN || tol.r > 0) return 1;
+  if (constant_eval(&c->pairs.known, z->infer->steps, &steps) != CONSTANT_KNOWN) return 1;
+  return fmax((double)steps.i, 1);
+}
+
+/* Multiply-adds of the weight itself, over all live pairs. */
+static double evaluation_cost(Cost *c, const Weight *w, const Term *const *parts, uint32_t n) {
   double sum = 0;
-  const Term *parts[] = {w->value, w->left}, *of_edges = NULL;
-  for (uint32_t i = 0; i < 2 + w->params.n; i++) {
-    const Term *t = i < 2 ? parts[i] : w->params.at[i - 2];
-    if (!t || !term_mentions_edge(t, NULL)) continue;
-    of_edges = t;
-    double each = multiply_adds(c, t);
-    for (uint32_t k = 0; k < w->axes.n; k++) each *= axis_extent(c, w->axes.at[k]);
-    if (each > 0) sum += each * pairs_count(&c->pairs, &w->plates, t);
+  for (uint32_t i = 0; i < n; i++) {
+    double each = multiply_adds(c, parts[i]) * axes_extent(c, w);
+    if (each > 0) sum += each * pairs_count(&c->pairs, &w->plates, parts[i]);
   }
-  if (!of_edges || !squared(w)) return sum;
-  double each = 1;
-  for (uint32_t k = 0; k < w->axes.n; k++) each *= axis_extent(c, w->axes.at[k]);
-  return sum + each * pairs_count(&c->pairs, &w->plates, of_edges);
+  return sum + (n && squared(w) ? axes_extent(c, w) * pairs_count(&c->pairs, &w->plates, parts[n - 1]) : 0);
+}
+
+typedef struct Latents { Cost *c; const Weight *w; bool *seen; double features; double steps; } Latents;
+
+/* Features of a latent: the components that an index of the weight's own goes through. */
+static void add_latent(const Term *t, void *context) {
+  Latents *x = context;
+  if (t->kind != TERM_LATENT || x->seen[t->latent->id]) return;
+  double n = 1;
+  bool has = false;
+  for (uint32_t k = 0; k < t->args.n; k++) {
+    const Term *at = t->args.at[k];
+    if (at->kind != TERM_INDEX || indices_hold(&x->w->plates, at->index)) continue;
+    n *= axis_extent(x->c, at->index);
+    has = true;
+  }
+  x->seen[t->latent->id] = true;
+  x->features += has ? n : 0;
+  x->steps = fmax(x->steps, steps_of(x->c, t->latent));
+}
+
+static double weight_cost(Cost *c, const Weight *w) {
+  const Term *all[] = {w->value, w->left}, **of_edges = NEW_ARRAY(c->arena, const Term *, 2 + w->params.n);
+  uint32_t n = 0;
+  for (uint32_t i = 0; i < 2 + w->params.n; i++) {
+    const Term *t = i < 2 ? all[i] : w->params.at[i - 2];
+    if (t && term_mentions_edge(t, NULL)) of_edges[n++] = t;
+  }
+  Latents latents = {.c = c, .w = w, .seen = NEW_ARRAY(c->arena, bool, c->pairs.known.model->latents.n), .steps = 1};
+  for (uint32_t i = 0; i < n; i++) term_walk(of_edges[i], add_latent, &latents);
+  double sums = latents.features > 0 ? latents.features * pairs_count(&c->pairs, &w->plates, of_edges[n - 1]) : 0;
+  return latents.steps * (evaluation_cost(c, w, of_edges, n) + sums);
 }
 
 /* ---- outputs, and arrays that are derived --------------------------------------------------------------------- */
@@ -84,18 +128,47 @@ static bool is_carried(const Term *value, const Index *index) {
   return x.reads && !x.is_of_copies;
 }
 
+static bool are_of_the_same_edges(const Model *m, const Term *x, const Term *y) {
+  for (uint32_t k = 0; k < m->edges.n; k++)
+    if (term_mentions_edge(x, m->edges.at[k]) != term_mentions_edge(y, m->edges.at[k])) return false;
+  return true;
+}
+
+/* One addend of an expectation for each set of edges that one reads: their means are taken apart. */
+static void add_addends(Cost *c, const Term *t, ConstTermVec *to) {
+  bool sums = t->kind == TERM_OP && (t->op == OP_ADD || t->op == OP_SUB || t->op == OP_NEG);
+  bool scales = t->kind == TERM_OP && (t->op == OP_MUL || t->op == OP_DIV);
+  const Term *factor = NULL;
+  uint32_t of_edges = 0;
+  for (uint32_t k = 0; k < t->args.n; k++)
+    if (term_mentions_edge(t->args.at[k], NULL)) factor = t->args.at[k], of_edges++;
+  if (scales && of_edges == 1 && (t->op == OP_MUL || factor == t->args.at[0])) return add_addends(c, factor, to);
+  if (sums && of_edges) {
+    for (uint32_t k = 0; k < t->args.n; k++)
+      if (term_mentions_edge(t->args.at[k], NULL)) add_addends(c, t->args.at[k], to);
+    return;
+  }
+  for (uint32_t k = 0; k < to->n; k++)
+    if (are_of_the_same_edges(c->pairs.known.model, to->at[k], t)) return;
+  vec_push(c->arena, to, t);
+}
+
 /* `around`: what the query is evaluated for: plates, indices and axes of the output, sums that it stands in. */
 static double expectation_cost(Cost *c, const IndexVec *around, const Term *t) {
   const Term *value = t->args.n ? t->args.at[0] : NULL;
   if (t->query != QUERY_E || !term_mentions_edge(value, NULL)) return 0;
-  double features = multiply_adds(c, value) + !sums_copies(value);
+  double features = multiply_adds(c, value) + !sums_copies(value), sum = 0;
   bool carries = false;
   IndexVec copies = {NULL, 0, 0};
   for (uint32_t k = 0; k < around->n; k++) {
     if (is_carried(value, around->at[k])) features *= axis_extent(c, around->at[k]), carries = true;
     else if (term_mentions_index(value, around->at[k])) vec_push(c->arena, &copies, around->at[k]);
   }
-  return carries ? features * pairs_count(&c->pairs, &copies, value) : 0;
+  if (!carries) return 0;
+  ConstTermVec addends = {NULL, 0, 0};
+  add_addends(c, value, &addends);
+  for (uint32_t k = 0; k < addends.n; k++) sum += features * pairs_count(&c->pairs, &copies, addends.at[k]);
+  return sum;
 }
 
 static bool range_needs(const Range *r, const Index *i) {

@@ -30,7 +30,7 @@ SMALL = 64
 class Row:
     """words: sizes and numbers; arrays: inputs that random numbers would not be, by a function of the sizes.
     halves: the element type of queries, keys and values, if another than the model's own.
-    linear: for a model that is summed in time linear in N, or inferred in steps, the useful operations.
+    linear: for a model that is summed in time linear in N, the useful operations.
     which: the model, of a file with several."""
     name: str
     model: Path
@@ -94,15 +94,6 @@ def carried(s):
     return 4.0 * s.get("H", 1) * s["N"] * s["D"] * s["C"]
 
 
-def steps(s):
-    """Scores and sums of every pair, three times: of latents with data, or of data with latents."""
-    return 3 * 4.0 * s.get("B", 1) * s["N"] * s.get("K", s.get("M", 1)) * s["D"]
-
-
-def one_step(s):
-    return steps(s) / 3
-
-
 def heads(n, d, **more):
     return {"B": 1, "H": 8, "G": 1, "M": n, "N": n, "D": d, "C": d, **more}
 
@@ -147,9 +138,9 @@ def rows():
         yield Row(f"linear_causal_{n}", example("linear_causal"), {"N": n, "D": 64, "C": 64}, linear=carried)
         yield Row(f"retention_{n}", example("retention"), own(n, h=1), {"theta": decays}, linear=carried)
     latents = OWN / "latents.attn"
-    yield Row("slots", latents, {"B": 64, "N": 1024, "K": 8, "D": 64}, linear=steps, which="slots")
-    yield Row("hopfield", latents, {"M": 256, "N": 65536, "D": 128}, linear=steps, which="hopfield")
-    yield Row("mixture", latents, {"N": 1000000, "K": 32, "D": 16}, linear=one_step, which="mixture")
+    yield Row("slots", latents, {"B": 64, "N": 1024, "K": 8, "D": 64}, which="slots")
+    yield Row("hopfield", latents, {"M": 256, "N": 65536, "D": 128}, which="hopfield")
+    yield Row("mixture", latents, {"N": 1000000, "K": 32, "D": 16}, which="mixture")
     joined = OWN / "joined.attn"
     yield Row("chain_of_tables", joined, {"B": 32, "T": 512, "L": 32}, which="chain_of_tables")
     yield Row("chain", joined, {"B": 32, "T": 512, "L": 32}, which="chain")

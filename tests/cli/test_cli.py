@@ -1193,7 +1193,12 @@ class Descriptions(Cli):
                  (edge % "" + "  out o[c in C] = sum(i in M) E[v[j[i], c]]\n", M * N * C),
                  (edge % "out o[i] = sum(c in C) E[v[j, c]] * w[c, 0]", M * N * C + M * C),
                  (edge % "observe x[i] ~ normal(y[j], 1)\n    out e[i] = logZ", M * N * D),
-                 (edge % "out o[i] = dot(x[i], x[0]) * E[r[j]]", M * D)]
+                 (edge % "out o[i] = dot(x[i], x[0]) * E[r[j]]", M * D),
+                 (edge % "edge k in N\n    out o[i] = E[v[j] - 0.5 * (v[k] + v[0])]", 2 * M * N * C),
+                 (edge % "edge k in N\n    out o[i] = E[r[k] * v[j]]", M * N * N * C)]
+        steps = "  latent z[i in M]: [D]\n  for i in M {\n    edge j in N\n    potential exp(dot(z[i], y[j]))\n" \
+                "    prior j ~ logits(r[j])\n    prior z[i] ~ normal(0, 1)\n  }\n  infer z by collapsed(steps = 3%s)\n  out o[i in M] = z[i]\n"
+        cases += [(steps % "", 3 * 2 * M * N * D), (steps % ", tol = 0.1", 2 * M * N * D)]
         for body, want in cases:
             with self.subTest(body):
                 self.assertAlmostEqual(self.operations(head + body + "}\n", "M=8", "N=16", "D=4", "C=3"), 2 * want, places=3)
