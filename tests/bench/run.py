@@ -122,6 +122,7 @@ def rows():
     yield Row("t5_bias", example("t5_bias"), {"H": 8, "M": 1024, "N": 1024, "D": 64, "C": 64})
     yield Row("documents", example("documents"), {"N": 8192, "D": 64, "C": 64}, {"doc": texts})
     yield Row("sliding_window", example("sliding_window"), {"N": 16384, "D": 64, "C": 64, "W": 256})
+    yield Row("neighbourhood", example("neighbourhood"), {"N": 128 * 128, "W": 128, "R": 6, "D": 64, "C": 64})
     yield Row("sigmoid", example("sigmoid"), {"M": 1024, "N": 1024, "D": 64, "C": 64})
     yield Row("student_t", example("student_t"), {"M": 4096, "N": 4096, "D": 64, "C": 64})
     yield Row("cauchy_student", OWN / "cauchy_student.attn", own(1024), {"width": widths})

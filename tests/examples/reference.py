@@ -285,6 +285,19 @@ def dilated(q, k, v, R, W):
     return masked(q, k, v, mask)
 
 
+def of_image(rng, N, W, R, D, C):
+    return dict(self_qkv(rng, N, D, C), W=W, R=R)
+
+
+IMAGES = [(1, 1, 0, 1, 1), (10, 4, 1, 2, 3), (70, 9, 2, 64, 80), (131, 40, 3, 3, 2), (50, 7, 0, 3, 2)]
+
+
+@example(cases(of_image, IMAGES))
+def neighbourhood(q, k, v, W, R):
+    at = np.array([divmod(i, W) for i in range(len(q))])
+    return masked(q, k, v, np.abs(at[:, None] - at[None]).max(2) <= R)
+
+
 def with_prefix(rng, B, N, D, C):
     inputs = draw(rng, q=(B, N, D), k=(B, N, D), v=(B, N, C))
     return dict(inputs, prefix=rng.integers(0, N + 1, B).astype(np.int32))
@@ -796,6 +809,8 @@ def check_masks(rng):
     close(out("sliding_window", **a, W=23), causal_o)
     close(out("sliding_window", **a, W=1), a["v"])
     close(out("dilated", **a, R=1, W=5), out("sliding_window", **a, W=5))
+    close(out("neighbourhood", **a, W=5, R=0), a["v"])
+    close(out("neighbourhood", **a, W=5, R=5), masked(**a, mask=np.ones((23, 23), bool)).outputs["o"])
     close(out("documents", **a, doc=np.zeros(23, int)), causal_o)
     split = out("documents", **a, doc=np.arange(23) // 10)
     for lo in (0, 10, 20):

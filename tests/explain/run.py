@@ -151,6 +151,14 @@ def test_data_decide_later(command):
     expect(one["blocks"]["empty"] == 9 / 32 and one["blocks"]["full"] == 0 and one["blocks"]["live_pairs"] is None, one["blocks"])
 
 
+def test_a_divisor_is_checked_before_the_pass(command):
+    """Blocks outside the windows are passed over, although dividing by W could be an error."""
+    one, _ = only_pass(command, "neighbourhood", "N=1024", "W=32", "R=3", *TILES)
+    expect(one["blocks"]["passed_over"] and one["tiles"]["empty"] > 0.75, one)
+    expect([x["decided_by"] for x in one["support"]] == ["intervals", "intervals"], one["support"])
+    expect(only_pass(command, "dilated", *TILES)[0]["blocks"]["passed_over"], "a divisor of dilated")
+
+
 def test_without_sizes_conditions_are_told(command):
     one, memory = only_pass(command, "dilated", *TILES)
     expect({x["decided_by"] for x in one["support"]} == {"intervals", "pair"}, one["support"])
