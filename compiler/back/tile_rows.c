@@ -2,7 +2,6 @@
 #include "back/tile.h"
 #include "back/whole.h"
 #include "base/ice.h"
-#include "ir/beyond.h"
 #include "ir/build.h"
 
 typedef LLVMValueRef V;
@@ -54,7 +53,7 @@ static void begin_rows(Emit *e, const TileRows *rows, const Block *b, uint32_t n
 }
 
 /* Whether what the mask leaves out may be passed over. */
-static bool is_skipped(const Tile *t) { return t->s->loop->mask && !ir_checks_beyond_mask(t->e->k, t->s->loop); }
+static bool is_skipped(const Tile *t) { return t->s->loop->mask && tile_passes_over(t->e->k, t->rows, t->s->loop); }
 
 static V true_(Emit *e) { return LLVMConstInt(e->t.i1, 1, false); }
 

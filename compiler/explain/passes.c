@@ -7,7 +7,6 @@
 #include <math.h>
 
 #include "explain/explain.h"
-#include "ir/beyond.h"
 #include "tile/tile_map.h"
 
 typedef VEC(const char *) Texts;
@@ -145,7 +144,7 @@ static uint32_t span_columns(const Pass *p) {
 }
 
 /* Whether empty parts are left out. */
-static bool passes_over(const Pass *p) { return !ir_checks_beyond_mask(p->f->k, p->tile->loop); }
+static bool passes_over(const Pass *p) { return tile_passes_over(p->f->k, p->rows, p->tile->loop); }
 
 /* ---- as text --------------------------------------------------------------------------------------------------- */
 

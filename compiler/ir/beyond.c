@@ -30,7 +30,3 @@ bool ir_checked_beyond(const Kernel *k, const Instr *i, Val mask) {
   return checks_beyond(k, l->body, mask) || checks_beyond(k, l->seed, mask) ||
          ir_axes_check_beyond(k, l, false, mask) || ir_axes_check_beyond(k, l, true, mask);
 }
-
-bool ir_checks_beyond_mask(const Kernel *k, const Loop *l) {
-  return l->mask && (checks_beyond(k, l->body, l->mask) || ir_axes_check_beyond(k, l, false, l->mask));
-}

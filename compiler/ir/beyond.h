@@ -8,7 +8,5 @@
 bool ir_checked_beyond(const Kernel *k, const Instr *i, Val mask);
 /* In the axis regions of the body or the seed of a loop. */
 bool ir_axes_check_beyond(const Kernel *k, const Loop *l, bool seed, Val mask);
-/* Anything in the body of a loop with a mask; false without one. */
-bool ir_checks_beyond_mask(const Kernel *k, const Loop *l);
 
 #endif

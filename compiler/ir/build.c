@@ -201,37 +201,12 @@ Solve *build_solve(Builder *b, Family f, uint32_t nat, const Val *at, Array *con
   return s;
 }
 
-static bool is_outside(const Builder *b, const Region *r, Val v) { return ir_at(b->k, v)->home->depth < r->depth; }
-
-static bool is_there(const Builder *b, const Region *r, const Instr *check) {
-  for (uint32_t c = 0; c < r->code.n; c++) {
-    const Instr *i = ir_at(b->k, r->code.at[c]);
-    bool same = i->op == check->op && i->arg[0] == check->arg[0] && i->arg[1] == check->arg[1];
-    if (same && i->arg[2] == check->arg[2]) return true;
-  }
-  return false;
-}
-
-/* The region where the check, which is changed, is asked for all elements at once: what every element of a reduction
- * asks alike is asked before it, if there are elements.  NULL: it is asked there, or on the way, already. */
-static Region *leave_reductions(Builder *b, Instr *check) {
-  Region *at = b->at;
-  Val *arg = check->arg;
-  for (const Loop *l = at->loop; !is_there(b, at, check); l = at->loop) {
-    bool element = l && l->kind == LOOP_REDUCE && at == l->body;
-    if (!element || !is_outside(b, at, arg[0]) || !is_outside(b, at, arg[1]) || !is_outside(b, at, arg[2])) return at;
-    arg[0] = build_2(b, IR_AND, arg[0], build_2(b, IR_LT, l->lo, l->hi));
-    at = at->parent;
-  }
-  return NULL;
-}
-
 void build_check(Builder *b, IrOp check, Val guard, Val x, Val y) {
   if (!guard) guard = build_bool(b, true);
   if (build_is_truth(b, guard, false) || (check == IR_CHECK_INDEX && ir_index_below(b->k, x, y))) return;
-  Instr always = {.op = check, .narg = 3, .arg = (Val[]){build_bool(b, true), x, y}};
-  if (!leave_reductions(b, &always)) return; /* the same, and not only where the guard holds */
-  Instr here = {.op = check, .narg = 3, .arg = (Val[]){guard, x, y}};
-  Region *at = leave_reductions(b, &here);
-  if (at) build_effect(b, here, at);
+  for (uint32_t c = 0; c < b->at->code.n; c++) { /* the same check here is enough */
+    const Instr *i = ir_at(b->k, b->at->code.at[c]);
+    if (i->op == check && i->arg[0] == guard && i->arg[1] == x && i->arg[2] == y) return;
+  }
+  build_effect(b, (Instr){.op = check, .narg = 3, .arg = (Val[]){guard, x, y}}, b->at);
 }

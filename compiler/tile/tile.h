@@ -141,6 +141,9 @@ void tile_across(Arena *arena, TilePlan *p);
 const TileRows *tile_across_of(const TilePlan *p, const Loop *l);
 /* NULL: no such loop, or nothing in it is tiled. */
 const TileRows *tile_rows_of(const TilePlan *p, const Loop *l);
+/* Whether pairs that the stream's mask leaves out may be passed over: no check matters for them that is not asked with
+ * their row. */
+bool tile_passes_over(const Kernel *k, const TileRows *rows, const Loop *stream);
 /* Whether it has a use for TileTarget.dots_bf16. */
 bool tile_has_dots(const TilePlan *p);
 /* As text: operands, accumulators, shapes; for streams that are not tiled, why. */

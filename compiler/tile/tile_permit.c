@@ -3,6 +3,7 @@
  * On tiles `wide` values have the build's precision.  So a logarithm of something that may leave the range of f32
  * before it is taken, angles, which grow with the index, and products of numbers that are widened first keep their
  * stream scalar.  Loops over each pair are sums over one feature whose range follows from the sizes. */
+#include "ir/beyond.h"
 #include "tile/tile_plan.h"
 
 static bool leaves_range(const Planner *p, Val v, uint32_t depth) {
@@ -160,4 +161,18 @@ void plan_permit(Planner *p, const Loop *stream) { permit_region(p, stream->body
 void plan_permit_vector(Planner *p, const Acc *a) {
   for (uint32_t n = 0; a->kind == ACC_SUM && a->body.at && n < a->body.at->code.n; n++)
     if (is_exact_product(p, a->body.at->code.at[n])) stream_refuse(p, "a product of widened numbers needs f64");
+}
+
+/* What looks at the row alone is asked when the row is packed, before any column. */
+static bool is_asked_with_rows(const TileRows *rows, const Instr *i) {
+  return ir_is_check(i->op) && !((rows->dep[i->arg[1]] | rows->dep[i->arg[2]]) & (DEP_COL | DEP_FEATURE));
+}
+
+bool tile_passes_over(const Kernel *k, const TileRows *rows, const Loop *stream) {
+  if (!stream->mask) return true;
+  for (uint32_t n = 0; n < stream->body->code.n; n++) {
+    const Instr *i = ir_at(k, stream->body->code.at[n]);
+    if (ir_checked_beyond(k, i, stream->mask) && !is_asked_with_rows(rows, i)) return false;
+  }
+  return !ir_axes_check_beyond(k, stream, false, stream->mask);
 }

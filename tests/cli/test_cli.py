@@ -1203,6 +1203,28 @@ class Descriptions(Cli):
             with self.subTest(body):
                 self.assertAlmostEqual(self.operations(head + body + "}\n", "M=8", "N=16", "D=4", "C=3"), 2 * want, places=3)
 
+    def test_errors_in_what_a_mask_leaves_out(self):
+        """Where windows are passed over a divisor is checked all the same, and so is an index of a key that is left out."""
+        head = "model m(N, D, W) { data q: [N, D], k: [N, D], t: int[N], w: [N]\n for i in N { edge phi in N where %s\n" \
+               " potential exp(dot(q[i], k[phi]))\n out c[i] = count(phi)\n out o[i] = E[w[phi]] } }"
+        t = np.zeros(1500, "i8")
+        words = ["q=random", "k=random", "w=random", "D=3", "-o", f"{self.path('o')}/"]
+        for where, width, wrong, says in (
+                ("phi // W == i // W", 0, None, "division by zero"), ("phi <= i and (i - phi) % W == 0", 0, None, "division by zero"),
+                ("phi <= i and (i - phi) % W == 0", 4, None, None), ("W > 0 and phi // W == i // W", 0, None, None),
+                ("w[t[phi]] < inf and phi // W == i // W", 4, 1400, "1500"), ("phi // W == i // W and w[t[phi]] < inf", 4, 1400, "1500"),
+                ("phi // W == 0 and phi // W == i // W and w[t[phi]] < inf", 4, 1400, None)):
+            with self.subTest(where=where, W=width):
+                path, n = self.file("m.attn", head % where), t.copy()
+                if wrong: n[wrong] = 1500
+                args = ["run", path, *words, f"W={width}", self.save("t", n), "--no-optimise"]
+                if says: self.fails(*args, says=says)
+                else:
+                    self.attn(*args)
+                    i, j = np.indices((1500, 1500))
+                    want = ((j <= i) & ((i - j) % 4 == 0) if "%" in where else (j < 4) & (i < 4) if "== 0" in where else i < 0).sum(1)
+                    np.testing.assert_array_equal(np.load(self.path("o") / "c.npy"), want)
+
     def test_compile(self):
         path = self.file("a.attn", ATTENTION)
         self.attn("compile", path, "-o", "stem")
