@@ -1213,6 +1213,7 @@ class Descriptions(Cli):
                 ("phi // W == i // W", 0, None, "division by zero"), ("phi <= i and (i - phi) % W == 0", 0, None, "division by zero"),
                 ("phi <= i and (i - phi) % W == 0", 4, None, None), ("W > 0 and phi // W == i // W", 0, None, None),
                 ("w[t[phi]] < inf and phi // W == i // W", 4, 1400, "1500"), ("phi // W == i // W and w[t[phi]] < inf", 4, 1400, "1500"),
+                ("w[t[phi]] < inf and phi < W", 10, 1400, "1500"),
                 ("phi // W == 0 and phi // W == i // W and w[t[phi]] < inf", 4, 1400, None)):
             with self.subTest(where=where, W=width):
                 path, n = self.file("m.attn", head % where), t.copy()
