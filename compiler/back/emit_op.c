@@ -173,11 +173,12 @@ static LLVMValueRef op_compare(Emit *e, IrType t, LLVMRealPredicate on_float, LL
 
 /* ---- conversions -------------------------------------------------------------------------------- */
 
+/* What does not fit ends at +-2^62, NaN at the lower end: far outside whatever it may index, and far enough from the
+ * ends of an int that an offset added to it does not come back on the other side. */
 static LLVMValueRef float_to_int(Emit *e, LLVMValueRef x, IrType from) {
-  LLVMValueRef low = compare(e, LLVMRealOGE, x, const_float(e, from, -0x1p63));
-  LLVMValueRef high = compare(e, LLVMRealOLT, x, const_float(e, from, 0x1p63));
-  LLVMValueRef safe = choose(e, LLVMBuildAnd(e->b, low, high, ""), x, const_float(e, from, 0));
-  return LLVMBuildFPToSI(e->b, safe, e->t.i64, "");
+  LLVMValueRef least = const_float(e, from, -0x1p62), most = const_float(e, from, 0x1p62);
+  LLVMValueRef above = choose(e, compare(e, LLVMRealOGE, x, least), x, least);
+  return LLVMBuildFPToSI(e->b, choose(e, compare(e, LLVMRealOLE, above, most), above, most), e->t.i64, "");
 }
 
 static LLVMValueRef float_to_float(Emit *e, LLVMValueRef x, IrType from, IrType to) {

@@ -115,7 +115,11 @@ static int64_t float_compare(IrOp op, double x, double y) {
 
 /* ---- all --------------------------------------------------------------------------------------- */
 
-static int64_t truncate_to_int(double x) { return x >= -0x1p63 && x < 0x1p63 ? (int64_t)x : 0; }
+/* Ends at +-2^62, NaN at the lower end, as the compiled code does. */
+static int64_t truncate_to_int(double x) {
+  double above = x >= -0x1p62 ? x : -0x1p62;
+  return (int64_t)(above <= 0x1p62 ? above : 0x1p62);
+}
 
 static Cell convert(const EvalArgs *args, IrType from, IrType to, Cell x) {
   if (cell_is_float(to)) {

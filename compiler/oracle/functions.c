@@ -106,7 +106,7 @@ int64_t oracle_int_function(OpKind op, const int64_t *x) {
 
 int64_t oracle_real_to_int(OpKind op, double x) {
   double y = op == OP_FLOOR ? floor(x) : op == OP_CEIL ? ceil(x) : nearbyint(x);
-  const int64_t far = INT64_MAX / 2;
-  if (!(y >= -(double)far)) return -far;
-  return y > (double)far ? far : (int64_t)y;
+  const double far = 0x1p62;
+  double above = y >= -far ? y : -far;
+  return (int64_t)(above <= far ? above : far);
 }

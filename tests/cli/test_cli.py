@@ -655,6 +655,13 @@ class Inputs(Cli):
         np.testing.assert_allclose(np.load(p), [4 / 6, 2 / 6], rtol=1e-6)
         self.fails("run", path, w, "from_=0", "T=2", says=(r"\.attn:3:62", "index -1 is out of range"))
 
+    def test_indices_that_no_int_holds(self):
+        """A NaN, or a real beyond every int, rounded to an index is out of range like any other."""
+        path = self.file("m.attn", "model m(N) {\n  data x: [N], v: [3]\n  out o[i in N] = v[floor(x[i])]\n}\n")
+        v = self.save("v", np.arange(3, dtype="f4"))
+        for x in (np.nan, 1e30, -np.inf):
+            self.fails("run", path, v, self.save("x", np.array([1, x], "f4")), says=(r"\.attn:3:21", "out of range"))
+
     def test_counts_of_chains(self):
         """Events are asked of the components that they are about; what no copy decides, of a chain without weight too."""
         text = """model m(T, L) {

@@ -922,6 +922,26 @@ def data_beyond_their_range(precision, rng):
 
 
 @check
+def floors_of_anything(precision, rng):
+    """Integers of reals that no int holds lie far outside, on the side of the real; NaN on the lower side."""
+    text = """model m(N) {
+  data x: [N], v: [N]
+  out below[i in N] = floor(x[i]) < -N
+  out above[i in N] = ceil(x[i]) > N
+  edge phi in N
+  out picked[j in N] = P[clamp(floor(x[phi]), 0, N - 1) == j]
+  out mean = E[v[clamp(round(x[phi]), 0, N - 1)]]
+}
+"""
+    x = [1e30, -1e30, INF, -INF, NAN, 3, 2]
+    where = [6, 0, 6, 0, 0, 3, 2]
+    v = rng.normal(size=7)
+    yield Trial("", text, dict(x=typed(x, precision), v=typed(v, precision)), dict(
+        below=[False, True, False, True, True, False, False], above=[True, False, True, False, False, False, False],
+        picked=[where.count(j) / 7 for j in range(7)], mean=np.mean(v[where])))
+
+
+@check
 def counts_of_sizes(precision, rng):
     """How many there are does not depend on the precision: a float of 0.29 * 100 is 29, a double of it less."""
     body = """  for i in floor(0.29 * N) {

@@ -66,8 +66,8 @@ Test(eval, weights_in_log_space) {
 
 Test(eval, conversions) {
   cr_assert_eq(wide_value("int", "%0 = const -2.9 : wide %9 = convert %0 : int"), -2);
-  cr_assert_eq(wide_value("int", "%0 = const 1e19 : wide %9 = convert %0 : int"), 0);
-  cr_assert_eq(wide_value("int", "%0 = const nan : wide %9 = convert %0 : int"), 0);
+  cr_assert_eq(wide_value("int", "%0 = const 1e19 : wide %9 = convert %0 : int"), (int64_t)1 << 62);
+  cr_assert_eq(wide_value("int", "%0 = const nan : wide %9 = convert %0 : int"), -((int64_t)1 << 62));
   cr_assert_eq(wide_value("wide", "%0 = const 2.5 : wide %9 = round %0 : wide"), 2);
   cr_assert_eq(wide_value("int", "%0 = const true : bool %9 = convert %0 : int"), 1);
 }
