@@ -17,7 +17,7 @@ static bool elab_row(Checker *c, const Expr *e, Entity *graph, Range *to) {
     return false;
   }
   TermVec row = {0};
-  if (!index_terms(c, &e->index.args, &row)) return false;
+  if (!index_terms(c, &e->index.args, &row) || !indices_begin(c, &row, NULL)) return false;
   *to = (Range){.kind = RANGE_ROW, .span = e->span, .graph = graph->input, .row = row.at[0]};
   return true;
 }

@@ -18,11 +18,6 @@ bool index_terms(Checker *c, const ExprVec *args, TermVec *to) {
   bool good = true;
   for (uint32_t i = 0; i < args->n; i++) {
     Term *t = scalar_int(c, args->at[i], "an index");
-    if (t && t->kind == TERM_INT && t->integer < 0) {
-      diag_error(c->diags, args->at[i]->span, "the index %lld is negative; it never counts from the end",
-                 (long long)t->integer);
-      t = NULL;
-    }
     good &= t != NULL;
     if (t) vec_push(c->arena, to, t);
   }
@@ -59,21 +54,23 @@ static Value *wrong_edge_rank(Checker *c, const Edge *e, uint32_t given, Span sp
   return &c->poison;
 }
 
-static Value *edge_ref(Checker *c, Edge *e, const TermVec *given, Span span) {
-  uint32_t rank = edge_rank(e), open = rank - given->n;
-  if (given->n > rank || open > e->plates.n || open > shared_plates(c, &e->plates))
-    return wrong_edge_rank(c, e, given->n, span);
-  TermVec all = {0};
-  plate_indices(c, &e->plates, open, &all, span);
-  for (uint32_t i = 0; i < given->n; i++) vec_push(c->arena, &all, given->at[i]);
-  return value_term(c, term_ref(c->arena, TERM_EDGE, e, &all, span));
-}
-
 static void push_extents(Checker *c, const IndexVec *of, TermVec *dims, TermVec *origins) {
   for (uint32_t i = 0; i < of->n; i++) {
     vec_push(c->arena, dims, range_extent(c, &of->at[i]->range));
     vec_push(c->arena, origins, range_origin(c, &of->at[i]->range));
   }
+}
+
+static Value *edge_ref(Checker *c, Edge *e, const TermVec *given, Span span) {
+  uint32_t rank = edge_rank(e), open = rank - given->n;
+  if (given->n > rank || open > e->plates.n || open > shared_plates(c, &e->plates))
+    return wrong_edge_rank(c, e, given->n, span);
+  TermVec all = {0}, dims = {0}, origins = {0};
+  plate_indices(c, &e->plates, open, &all, span);
+  for (uint32_t i = 0; i < given->n; i++) vec_push(c->arena, &all, given->at[i]);
+  push_extents(c, &e->plates, &dims, &origins);
+  if (!indices_begin(c, &all, &origins)) return &c->poison;
+  return value_term(c, term_ref(c->arena, TERM_EDGE, e, &all, span));
 }
 
 static Value *too_many(Checker *c, Name name, const Entity *e, const Value *whole, uint32_t given, Span span) {

@@ -122,6 +122,8 @@ const char *nearest_word(const char *word, const char *const *words, uint32_t n)
 
 /* value.c */
 Value *value_term(Checker *c, Term *t);
+/* No literal index below 0 (an error), but of axes that may begin there. */
+bool indices_begin(Checker *c, const TermVec *at, const TermVec *origins);
 /* origins: where each of dims begins, NULL: at 0.  Written indices are index values; an axis left off counts
  * from 0 like that of any vector. */
 Value *value_element(Checker *c, TermKind kind, void *what, const TermVec *fixed, const TermVec *dims,

@@ -68,8 +68,21 @@ Value *value_of_kind(Checker *c, ValueKind kind, ScalarType type, const Value *s
   return v;
 }
 
+bool indices_begin(Checker *c, const TermVec *at, const TermVec *origins) {
+  bool good = true;
+  for (uint32_t i = 0; i < at->n; i++) {
+    const Term *t = at->at[i], *from = origins && i < origins->n ? origins->at[i] : NULL;
+    bool below = t->kind == TERM_INT && t->integer < 0;
+    if (!below || (from && (from->kind != TERM_INT || from->integer < 0))) continue;
+    diag_error(c->diags, t->span, "the index %lld is negative; it never counts from the end", (long long)t->integer);
+    good = false;
+  }
+  return good;
+}
+
 Value *value_element(Checker *c, TermKind kind, void *what, const TermVec *fixed, const TermVec *dims,
                      const TermVec *origins, Span span) {
+  if (!indices_begin(c, fixed, origins)) return &c->poison;
   if (fixed->n == dims->n) return value_term(c, term_ref(c->arena, kind, what, fixed, span));
   Term *probe = term_ref(c->arena, kind, what, fixed, span);
   Value *v = blank(c, VALUE_ELEMENT, probe->type, span);
@@ -175,6 +188,8 @@ Value *value_index(Checker *c, Value *v, const TermVec *indices, Span span) {
                indices->n == 1 ? "index is" : "indices are", value_shape_text(c, v));
     return &c->poison;
   }
+  TermVec origins = {.at = v->origins, .n = v->origins ? v->rank : 0};
+  if (!indices_begin(c, indices, &origins)) return &c->poison;
   if (v->kind == VALUE_ELEMENT) return more_indices(c, v, indices, span);
   if (indices->n == v->rank) return value_term(c, value_at(c, v, indices->at));
   Value *part = blank(c, VALUE_AT, v->type, span);
