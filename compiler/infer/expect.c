@@ -45,9 +45,9 @@ static Val as_wide(Context *x, const Term *t) { return build_convert(B(x), eval(
 /* What no law takes apart would be a sum over the values of all copies together. */
 static Val refuse_of_all(Context *x, Span span) {
   return refuse_query_hint(x, span,
-                           "this is a function of many copies at once, made neither of sums and products over them "
-                           "nor of how many along one plate have a property: no exact sum but that over all their "
-                           "values together is known",
+                           "this is a function of many copies at once, made neither of sums over them, of products "
+                           "of copies that no weight joins, nor of how many along one plate have a property: no exact "
+                           "sum but that over all their values together is known",
                            "'infer .. by sample(n = ..)' estimates it from draws");
 }
 
