@@ -6,7 +6,7 @@
 #include "driver/measure.h"
 #include "model/term.h"
 
-typedef enum { ANY, POSITIVE, NONNEGATIVE, UNIT, FINITE, FROM_ONE } Demand;
+typedef enum { ANY, POSITIVE, NONNEGATIVE, UNIT, FINITE, FROM_ONE, COUNT } Demand;
 
 static const char *const DEMANDS[] = {
     [ANY] = "",
@@ -15,6 +15,7 @@ static const char *const DEMANDS[] = {
     [UNIT] = "between 0 and 1",
     [FINITE] = "a number",
     [FROM_ONE] = "at least 1",
+    [COUNT] = "a whole number of at least 0",
 };
 
 /* Of parameter `k`.  What is normalised (weights, logits) is a weight like others, not a parameter. */
@@ -26,7 +27,7 @@ static Demand demand(Dist d, uint32_t k) {
   case DIST_BETA_GEOMETRIC: case DIST_GAMMA: case DIST_BETA: case DIST_DIRICHLET: case DIST_EXPONENTIAL:
     return POSITIVE;
   case DIST_POISSON: return NONNEGATIVE;
-  case DIST_BINOMIAL: return k == 0 ? NONNEGATIVE : UNIT;
+  case DIST_BINOMIAL: return k == 0 ? COUNT : UNIT;
   case DIST_NORMAL: case DIST_LAPLACE: return k == 1 ? POSITIVE : FINITE;
   case DIST_STUDENT_T: return k == 1 ? FINITE : POSITIVE;
   }
@@ -41,6 +42,7 @@ static bool holds(Demand d, double x) {
   case UNIT: return x >= 0 && x <= 1;
   case FINITE: return !isnan(x);
   case FROM_ONE: return x >= 1;
+  case COUNT: return x >= 0 && floor(x) == x && isfinite(x);
   }
   return true;
 }
@@ -83,7 +85,7 @@ static void check_infer(Precheck *p, const Infer *f) {
   if (f->alpha) check_value(p, f->alpha, FROM_ONE, "alpha");
   if (f->tau) check_value(p, f->tau, POSITIVE, "the temperature");
   if (f->steps) check_value(p, f->steps, NONNEGATIVE, "the number of steps");
-  if (f->rate) check_value(p, f->rate, POSITIVE, "the rate");
+  if (f->rate) check_value(p, f->rate, NONNEGATIVE, "the rate");
   if (f->tol) check_value(p, f->tol, NONNEGATIVE, "the tolerance");
   if (f->damping) check_value(p, f->damping, UNIT, "the damping");
 }

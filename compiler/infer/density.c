@@ -82,12 +82,16 @@ static Val beta_geometric(D *d, Val y, Val a, Val b) {
   return ranged_count(d, both(d, gt(d, a, num(d, 0)), gt(d, b, num(d, 0))), ge(d, y, num(d, 0)), l);
 }
 
+/* A finite whole number of at least 0. */
+static Val is_count(D *d, Val y) {
+  Val from_0 = ge(d, y, num(d, 0));
+  if (is_whole(d, y)) return from_0;
+  return both(d, both(d, from_0, gt(d, num(d, INFINITY), y)), build_2(d->b, IR_EQ, y, fn(d, IR_FLOOR, y)));
+}
+
 static Val poisson(D *d, Val y, Val rate) {
   Val l = sub(d, sub(d, times_log(d, y, rate), rate), fn(d, IR_LGAMMA, add(d, y, num(d, 1))));
-  Val valid = ge(d, rate, num(d, 0)), count = ge(d, y, num(d, 0));
-  if (is_whole(d, y)) return ranged_count(d, valid, count, l);
-  count = both(d, both(d, count, gt(d, num(d, INFINITY), y)), build_2(d->b, IR_EQ, y, fn(d, IR_FLOOR, y)));
-  return ranged(d, y, valid, count, l);
+  return ranged(d, y, ge(d, rate, num(d, 0)), is_count(d, y), l);
 }
 
 static Val binomial(D *d, Val y, Val n, Val p) {
@@ -95,8 +99,9 @@ static Val binomial(D *d, Val y, Val n, Val p) {
   Val choose =
       neg(d, add(d, build_2(d->b, IR_LBETA, add(d, y, one), add(d, rest, one)), fn(d, IR_LOG, add(d, n, one))));
   Val l = build_2(d->b, IR_LOGMUL, add(d, choose, times_log(d, y, p)), times_log1m(d, rest, p));
-  return ranged_count(d, both(d, ge(d, n, num(d, 0)), is_probability(d, p)), both(d, ge(d, y, num(d, 0)), ge(d, n, y)),
-                      l);
+  Val valid = is_count(d, n), beyond = both(d, valid, gt(d, y, n)); /* nothing is beyond an n that is none */
+  Val inside = both(d, ge(d, y, num(d, 0)), fn(d, IR_NOT, beyond));
+  return ranged_count(d, both(d, valid, is_probability(d, p)), inside, l);
 }
 
 static Val normal(D *d, Val y, Val mean, Val sd) {

@@ -9,11 +9,11 @@ static const char DISTS[] = {
 #undef DIST
 };
 
-/* What each parameter must be: '+' positive, 'p' in [0, 1], 'n' >= 0, '.' anything. */
+/* What each parameter must be: '+' positive, 'p' in [0, 1], 'n' >= 0, 'c' a count, '.' anything. */
 static const char *const RANGES[] = {
     [DIST_UNIFORM] = "",      [DIST_WEIGHTS] = "n",         [DIST_LOGITS] = ".",    [DIST_STICK_BREAKING] = "p",
     [DIST_BERNOULLI] = "p",   [DIST_BERNOULLI_LOGIT] = ".", [DIST_GEOMETRIC] = "p", [DIST_BETA_GEOMETRIC] = "++",
-    [DIST_POISSON] = "n",     [DIST_BINOMIAL] = "np",       [DIST_NORMAL] = ".+",   [DIST_LAPLACE] = ".+",
+    [DIST_POISSON] = "n",     [DIST_BINOMIAL] = "cp",       [DIST_NORMAL] = ".+",   [DIST_LAPLACE] = ".+",
     [DIST_STUDENT_T] = "+.+", [DIST_EXPONENTIAL] = "+",     [DIST_GAMMA] = "++",    [DIST_BETA] = "++",
     [DIST_DIRICHLET] = "+",
 };
@@ -59,15 +59,22 @@ static bool literal(const Term *t, double *v) {
   return false;
 }
 
+/* NULL: `v` is what `need` wants; else words for that. */
+static const char *unmet(char need, double v) {
+  switch (need) {
+  case '+': return v > 0 && v < INFINITY ? NULL : v > 0 ? "finite" : "positive";
+  case 'p': return v >= 0 && v <= 1 ? NULL : "in [0, 1]";
+  case 'n': return v >= 0 ? NULL : "at least 0";
+  case 'c': return v >= 0 && floor(v) == v && v < INFINITY ? NULL : "a whole number of at least 0";
+  default: return NULL;
+  }
+}
+
 static bool in_range(Checker *c, Dist d, uint32_t k, const Term *t) {
   double v;
-  char need = RANGES[d][k];
-  if (!literal(t, &v)) return true;
-  bool good = need == '+' ? v > 0 && v < INFINITY : need == 'p' ? v >= 0 && v <= 1 : need == 'n' ? v >= 0 : true;
-  if (good) return true;
-  diag_error(c->diags, t->span, "parameter %u of '%s' must be %s; found %g", k + 1, dist_name(d),
-             need == '+' ? "positive" : need == 'p' ? "in [0, 1]" : "at least 0", v);
-  return false;
+  const char *want = literal(t, &v) ? unmet(RANGES[d][k], v) : NULL;
+  if (want) diag_error(c->diags, t->span, "parameter %u of '%s' must be %s; found %g", k + 1, dist_name(d), want, v);
+  return !want;
 }
 
 static bool right_count(Checker *c, const Stmt *s, const char *name, int expected) {

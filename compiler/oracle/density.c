@@ -77,7 +77,7 @@ static double poisson(double k, double rate) {
 }
 
 static double binomial(double k, double n, double p) {
-  if (!is_count(k) || k > n) return isnan(k) ? NAN : -INFINITY;
+  if (!is_count(k) || (is_count(n) && k > n)) return isnan(k) ? NAN : -INFINITY;
   if (!is_count(n) || !is_probability(p)) return NAN;
   return lgamma(n + 1) - lgamma(k + 1) - lgamma(n - k + 1) + times(k, log(p)) + times(n - k, log1p(-p));
 }

@@ -922,6 +922,22 @@ def data_beyond_their_range(precision, rng):
 
 
 @check
+def counts_that_are_none(precision, rng):
+    """A binomial has a whole number of draws; any other makes the results of its copy NaN."""
+    body = """    edge c in 4
+    prior c ~ binomial({}[i], p[i])
+    out z[i] = logZ
+    out one[i] = P[c == 1]"""
+    n, p = [2, 2.5, INF, NAN, -1, 0, 2, 5], [0.5, 0.5, 0.5, 0.5, 0.5, 0.25, 1.5, 0.5]
+    z, one = [0, NAN, NAN, NAN, NAN, 0, NAN, np.log(26 / 32)], [0.5, NAN, NAN, NAN, NAN, 0, NAN, 5 / 26]
+    text = "model m(M) {{\n  data n: {}[M], p: [M]\n  for i in M {{\n" + body.replace("{}", "n") + "\n  }}\n}}\n"
+    yield Trial("reals", text.format("real"), dict(n=typed(n, precision), p=typed(p, precision)), dict(z=z, one=one))
+    whole = [0, 4, 5, 6, 7]
+    yield Trial("ints", text.format("int"), dict(n=np.array([n[k] for k in whole], int), p=typed([p[k] for k in whole], precision)),
+                dict(z=[z[k] for k in whole], one=[one[k] for k in whole]))
+
+
+@check
 def floors_of_anything(precision, rng):
     """Integers of reals that no int holds lie far outside, on the side of the real; NaN on the lower side."""
     text = """model m(N) {
