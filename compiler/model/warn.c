@@ -127,12 +127,30 @@ static void use_visit(const Term *t, void *context) {
     u->in_differences += 2;
 }
 
+/* Log weights that are normalised over an edge without `none`: what is added at every value of it cancels. */
+static bool shifts_cancel(const Weight *w) {
+  return w->kind == WEIGHT_PRIOR && w->dist == DIST_LOGITS && w->edge && w->params.n && !edge_has_none(w->edge);
+}
+
+static void use_in_sum(const Term *t, Uses *u) {
+  bool sum = t->kind == TERM_OP && (t->op == OP_ADD || t->op == OP_SUB);
+  for (uint32_t i = 0; sum && i < t->args.n; i++) use_in_sum(t->args.at[i], u);
+  if (sum) return;
+  term_walk(t, use_visit, u);
+  if (t->kind == TERM_LATENT && t->latent == u->z) u->in_differences++;
+}
+
+static void use_in_weight(const Weight *w, Uses *u) {
+  if (shifts_cancel(w)) use_in_sum(w->params.at[0], u);
+  else walk_weight(w, use_visit, u);
+}
+
 static void unidentified(Checker *c) {
   for (uint32_t i = 0; i < c->model->latents.n; i++) {
     const Latent *z = c->model->latents.at[i];
     Uses u = {.z = z};
     if (z->prior) continue;
-    for (uint32_t k = 0; k < c->model->weights.n; k++) walk_weight(c->model->weights.at[k], use_visit, &u);
+    for (uint32_t k = 0; k < c->model->weights.n; k++) use_in_weight(c->model->weights.at[k], &u);
     const char *name = name_text(c, z->name);
     if (!u.all) diag_warning(c->diags, z->span, "no weight mentions latent '%s': it keeps its start", name);
     else if (u.all == u.in_differences)
