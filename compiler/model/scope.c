@@ -165,9 +165,10 @@ static const Entity *closed_index(const Checker *c, Sym name) {
   return NULL;
 }
 
-static const Name *declared_in(const StmtVec *body, Sym name);
+static const Name *declared_in(const StmtVec *body, Sym name, const Stmt **by);
 
-static const Name *declared_by(const Stmt *s, Sym name) {
+static const Name *declared_by(const Stmt *s, Sym name, const Stmt **by) {
+  *by = s;
   switch (s->kind) {
     case STMT_DATA: case STMT_PARAM: case STMT_LATENT:
       for (uint32_t i = 0; i < s->decls.n; i++)
@@ -178,34 +179,37 @@ static const Name *declared_by(const Stmt *s, Sym name) {
     case STMT_FOR:
       for (uint32_t i = 0; i < s->loop.binders.n; i++)
         if (s->loop.binders.at[i].name.sym == name) return &s->loop.binders.at[i].name;
-      return declared_in(&s->loop.body, name);
+      return declared_in(&s->loop.body, name, by);
     case STMT_ERROR: case STMT_DEF: case STMT_PRIOR: case STMT_OBSERVE: case STMT_POTENTIAL: case STMT_REQUIRE:
     case STMT_INFER: case STMT_OUT: return NULL;
   }
   return NULL;
 }
 
-/* The name may be declared later, or in a block that does not hold this place. */
-static const Name *declared_in(const StmtVec *body, Sym name) {
+/* The name may be declared later, or in a block that does not hold this place: by that statement. */
+static const Name *declared_in(const StmtVec *body, Sym name, const Stmt **by) {
   for (uint32_t i = 0; i < body->n; i++) {
-    const Name *n = declared_by(body->at[i], name);
+    const Name *n = declared_by(body->at[i], name, by);
     if (n) return n;
   }
   return NULL;
 }
 
-static void note_elsewhere(Checker *c, Diag *d, const Name *there, Span here) {
+static void note_elsewhere(Checker *c, Diag *d, const Name *there, const Stmt *by, Span here) {
   const char *word = name_text(c, there->sym);
-  if (there->span.lo > here.lo)
-    diag_note(c->diags, d, there->span, "'%s' is declared here: it is seen only after that", word);
-  else diag_note(c->diags, d, there->span, "'%s' is declared here: it is seen only to the end of its block", word);
+  const char *seen = "only to the end of its block";
+  if (there->span.lo > here.lo) seen = "only after that";
+  else if (by->kind == STMT_EDGE || here.lo < by->span.hi)
+    seen = by->kind == STMT_FOR ? "only in the block that follows" : "only after this statement, which cannot read it";
+  diag_note(c->diags, d, there->span, "'%s' is declared here: it is seen %s", word, seen);
 }
 
 /* Why the name may have been written, likeliest first; at most one reason is told. */
 static void explain_unknown(Checker *c, Diag *d, Name name) {
   const char *word = name_text(c, name.sym);
   const Entity *closed = closed_index(c, name.sym);
-  const Name *there = c->body ? declared_in(c->body, name.sym) : NULL;
+  const Stmt *by = NULL;
+  const Name *there = c->body ? declared_in(c->body, name.sym, &by) : NULL;
   const Entity *near = nearest_entity(c, word);
   if (near && c->in_dimension && near->kind != ENTITY_SIZE) near = NULL;
   if (closed) {
@@ -213,7 +217,7 @@ static void explain_unknown(Checker *c, Diag *d, Name name) {
     diag_hint(c->diags, d,
               "the body reaches over '*' and '/' but not over '+', '-' or a comparison: put brackets around it");
   } else if (there) {
-    note_elsewhere(c, d, there, name.span);
+    note_elsewhere(c, d, there, by, name.span);
   } else if (near) {
     diag_note(c->diags, d, near->span, "did you mean '%s', declared here?", name_text(c, near->name));
   } else if (c->in_dimension) {
