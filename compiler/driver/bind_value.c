@@ -183,11 +183,15 @@ static void fill_random(Arena *arena, AttnArray *a, ElemKind kind, int64_t seed)
                   attn_rt_random_int(seed, 1, &i, 0, kind == ELEM_BOOL ? 2 : 3));
 }
 
-/* The scalars bound so far, for defaults that read them. */
+/* The inputs bound so far, for defaults that read them. */
 static Known known_so_far(Arena *arena, const Inputs *in) {
   uint32_t n = in->model->inputs.n;
   Known k = constant_known(arena, in->model, in->sizes);
   measure_scalars(arena, in, n, &k);
+  AttnArray *array = NEW_ARRAY(arena, AttnArray, n);
+  for (uint32_t i = 0; i < n; i++)
+    if (in->model->inputs.at[i]->elem != ELEM_GRAPH) array[i] = in->at[i].data;
+  k.array = array;
   return k;
 }
 

@@ -1,4 +1,4 @@
-/* constant: the value of a term that sizes and scalar inputs settle, without running the model.
+/* constant: the value of a term that sizes and inputs settle, without running the model.
  *
  * Defaults of parameters, preconditions on sizes and parameters of distributions are such terms. */
 #ifndef ATTN_DRIVER_CONSTANT_H

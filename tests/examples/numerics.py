@@ -938,6 +938,32 @@ def counts_that_are_none(precision, rng):
 
 
 @check
+def defaults_that_read_data(precision, rng):
+    """A default is worked out from sizes and the inputs before it, arrays and defaults too."""
+    text = """model m(N, D) {
+  data x: [N, D], at: int[N], on: bool[N]
+  param a: [N, D] = x
+  param b: real = x[0, 1] * 2
+  param c: [D] = x[N - 1] + 0.5
+  param e: [N] = sum(d in D) x[0, d] * b
+  param f: int[N] = at + 1
+  param g: bool[N] = on
+  param u: [N, D] = a * 2
+  edge p in N where g[p]
+  potential exp(a[p, 0] * b)
+  out o = E[u[p] + c]
+  out q = E[e[p] * f[p]]
+}
+"""
+    x, at, on = rng.normal(size=(3, 2)), np.array([3, 1, 2]), np.array([True, False, True])
+    x, b = np.asfortranarray(x), 2 * x[0, 1]
+    w = np.exp(x[:, 0] * b) * on
+    w /= w.sum()
+    yield Trial("", text, dict(x=typed(x, precision), at=at, on=on),
+                dict(o=2 * w @ x + x[2] + 0.5, q=w @ (at + 1) * x[0].sum() * b))
+
+
+@check
 def floors_of_anything(precision, rng):
     """Integers of reals that no int holds lie far outside, on the side of the real; NaN on the lower side."""
     text = """model m(N) {
