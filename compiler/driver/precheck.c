@@ -71,10 +71,12 @@ static void check_weight(Precheck *p, const Weight *w) {
                 arena_printf(p->arena, "parameter %u of '%s'", k + 1, dist_name(w->dist)));
 }
 
+/* On sizes alone.  One on edges is a weight, also where there are none of them. */
 static void check_require(Precheck *p, const Weight *w) {
+  if (w->kind != WEIGHT_REQUIRE || (w->value->mentions & (MENTIONS_EDGE | MENTIONS_LATENT))) return;
   Known sizes = constant_known(p->arena, p->model, p->in->sizes);
   Constant v;
-  if (w->kind != WEIGHT_REQUIRE || constant_eval(&sizes, w->value, &v) != CONSTANT_KNOWN || v.i) return;
+  if (constant_eval(&sizes, w->value, &v) != CONSTANT_KNOWN || v.i) return;
   Diag *d = diag_error(p->diags, w->span, "the sizes break this requirement");
   diag_hint(p->diags, d, "%s", precheck_sizes(p->arena, p->model, p->in->sizes));
 }

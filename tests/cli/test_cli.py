@@ -655,6 +655,24 @@ class Inputs(Cli):
         np.testing.assert_allclose(np.load(p), [4 / 6, 2 / 6], rtol=1e-6)
         self.fails("run", path, w, "from_=0", "T=2", says=(r"\.attn:3:62", "index -1 is out of range"))
 
+    def test_requirements_of_no_copies(self):
+        """A requirement on edges is a weight, also where a size leaves none of them: no error, but no value."""
+        text = """model m(M, N, K) {
+  data s: [M, N]
+  for i in M {
+    for j in N { edge a in bit; potential exp(s[i, j] * a) }
+    require sum(j in N) a[i, j] >= K
+    out z[i] = logZ
+  }
+}
+"""
+        path, z = self.file("m.attn", text), self.path("z.npy")
+        for n in (0, 1):
+            self.attn("run", path, "s=random", "M=2", f"N={n}", "K=2", "-o", z)
+            np.testing.assert_array_equal(np.load(z), [-np.inf, -np.inf])
+        self.fails("run", self.file("sizes.attn", text.replace("sum(j in N) a[i, j]", "N")), "s=random", "M=2", "N=1", "K=2",
+                   says=(r"\.attn:5:5", "the sizes break this requirement"))
+
     def test_indices_that_no_int_holds(self):
         """A NaN, or a real beyond every int, rounded to an index is out of range like any other."""
         path = self.file("m.attn", "model m(N) {\n  data x: [N], v: [3]\n  out o[i in N] = v[floor(x[i])]\n}\n")
