@@ -24,7 +24,11 @@ static bool bind_axis(Arena *arena, Inputs *in, const Input *x, const AttnArray 
   if (in->sizes[s->id] == extent) return true;
   wrong("size '%s' is %lld by %s, but %lld by %s", name_of(in, s->name), (long long)in->sizes[s->id],
         in->size_from[s->id], (long long)extent, here);
-  hint("'%s' has shape %s and is declared as %s", name, shape_of(arena, a), bind_wants(arena, in->model, x));
+  const char *wants = bind_wants(arena, in->model, x);
+  if (x->elem == ELEM_GRAPH)
+    hint("'%s.indptr' has %lld entries, one more than there are rows; '%s' is declared as %s", name,
+         (long long)a->shape[0], name, wants);
+  else hint("'%s' has shape %s and is declared as %s", name, shape_of(arena, a), wants);
   return false;
 }
 

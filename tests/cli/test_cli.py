@@ -401,6 +401,7 @@ class Inputs(Cli):
                                 ([[0, 2, 2]], [0, 2]), ([[0], [2], [2]], [0, 2]), ([0, 2, 2], [[0, 2]]), ([], [])):
             with self.subTest(indptr=indptr, indices=indices):
                 self.fails(*base, *graph(indptr, indices), says="adj")
+        self.fails(*base, *graph([0, 1, 2], [0, 2]), "M=3", says=("'M' is 3 by M=3, but 2 by", "hint: 'adj.indptr' has 3 entries"))
         self.fails(*base, graph([0, 2, 2], [0, 2])[0], says="adj")
 
     def test_sizes_that_cannot_be(self):
