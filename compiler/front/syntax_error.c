@@ -165,8 +165,9 @@ static const char *hint_for(Parse *p, int found, Span span, const Expected *e) {
   if (is_comparison(found) && e->has['+']) return "comparisons do not chain: write a < b and b < c";
   if (found == '(' && (prev.kind == T_E || prev.kind == T_P))
     return "a query is written with brackets: E[value], P[condition]";
-  if (e->has[':'] && (word == T_DATA || word == T_PARAM || word == T_LATENT))
-    return "a declaration is written name: [SIZE, ...] or name: type";
+  bool declares = word == T_DATA || word == T_PARAM || word == T_LATENT;
+  if (e->has[':'] && declares) return "a declaration is written name: [SIZE, ...] or name: type";
+  if (found == T_NAME && prev.kind == ']' && declares) return "a type stands before the sizes: name: int[SIZE, ...]";
   if (found == '{' && e->has[T_MODEL]) return "'{' stands on the line of the header it belongs to";
   if (found == '{' && e->has[T_LET]) return "'{' stands on the line of the header it belongs to";
   if (found == T_END && e->has['{']) return "'{' stands on the line of the header it belongs to";
