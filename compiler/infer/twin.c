@@ -66,14 +66,6 @@ bool twin_edges_bound_sums(const Term *t) {
   return false;
 }
 
-/* Is there a sum over chains, not along one? */
-static bool sums_over_chains(uint32_t step, const Term *t) {
-  if (t->kind == TERM_REDUCE && names_chain(step, t, t->index)) return true;
-  for (uint32_t i = 0; i < t->args.n; i++)
-    if (sums_over_chains(step, t->args.at[i])) return true;
-  return false;
-}
-
 /* ---- the second chain ---------------------------------------------------------------------------------------- */
 
 static Term *twin_term(Twin *w, Term *t) {
@@ -298,8 +290,7 @@ static bool are_conditions(const TermVec *parts) {
 bool twin_make(Twin *w, Plan *p, Model *m, Component *c, uint32_t step, const TermVec *parts, Span asked) {
   Term *f = product_of_parts(m->arena, parts);
   *w = (Twin){.p = p, .m = m, .c = c, .step = step, .named = term_find(f, TERM_EDGE)};
-  if (!twin_all_edges_in(c, f) || sums_over_chains(step, f) || !can_be_twin(p, c) || twin_edges_bound_sums(f))
-    return false;
+  if (!twin_all_edges_in(c, f) || !can_be_twin(p, c) || twin_edges_bound_sums(f)) return false;
   bool own = names_one_chain(w, f);
   if (own) find_own(w, f);
   if ((!own && !are_conditions(parts)) || !find_extra(w, own ? in_own_plates(w, f, false) : f, own)) return false;
