@@ -396,7 +396,7 @@ static Verdict compare_kernel(Case *c, const Kernel *k) {
   if (!c->fault && (v = interpret_and_compare(c, after, "passes f32", false))) return v;
   if (c->options->interpret_only || c->fault) return c->fault ? VERDICT_FAULT : VERDICT_AGREE;
   for (int f64 = 1; f64 >= 0; f64--) {
-    bool stopped;
+    bool stopped = false;
     if (c->options->one_native && f64 != (int)(c->bound.seed % 2)) continue;
     if ((v = run_back(c, native, plain, f64, &stopped))) return v;
     if (stopped) return disparity(c, f64 ? "native f64" : "native f32", "stops, the oracle runs");
@@ -422,8 +422,30 @@ static bool find_case(Case *c, uint64_t seed, char **why) {
   return false;
 }
 
+static char *text_after_passes(Case *c, const Kernel *k, Reassociate how) {
+  char *text = NULL;
+  size_t size;
+  FILE *to = open_memstream(&text, &size);
+  ir_print(ir_run_passes_with(c->arena, k, &(PassOptions){.reassociate = how}, NULL), to);
+  fclose(to);
+  return text;
+}
+
+/* Whether sums of this model change places at all; else what the passes leave is judged without. */
+static bool is_reassociated(Case *c) {
+  Plan *plan = plan_model(c->arena, c->m);
+  Kernel *k = plan->refusals.n ? NULL : derive_kernel(c->arena, plan);
+  if (!k) return true;
+  char *never = text_after_passes(c, k, REASSOCIATE_NEVER), *always = text_after_passes(c, k, REASSOCIATE_ALWAYS);
+  bool differ = strcmp(never, always) != 0;
+  free(never);
+  free(always);
+  return differ;
+}
+
 static Verdict judge_model(Case *c, uint64_t seed) {
   char *why = NULL;
+  if (c->options->only_reassociated && !is_reassociated(c)) return VERDICT_AGREE;
   if (!find_case(c, seed, &why)) return say(c, VERDICT_COSTLY, why);
   if (c->fault) say(c, VERDICT_FAULT, why);
   Plan *plan = plan_model(c->arena, c->m);

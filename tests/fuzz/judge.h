@@ -33,6 +33,7 @@ typedef struct JudgeOptions {
   bool interpret_only;
   bool unoptimised; /* compiled without LLVM's passes, and f64 without vectors, in half the time */
   Reassociate reassociate; /* ALWAYS: the machine runs the kernel after the passes, else before */
+  bool only_reassociated; /* models whose kernels ALWAYS changes; others agree */
   bool no_large;   /* no size far beyond the usual: work grows with their cubes */
   bool one_native; /* compile for f64 or f32, by the seed, not both: LLVM takes most of the time */
 } JudgeOptions;

@@ -10,7 +10,7 @@
  * --counts: models asked how many of their copies have a property.
  * --networks: the same in no chain: grids, trees of labels, shared edges.
  * --structures: models of trees, permutations and matchings.
- * --sums: models whose weights are sums of products, which are forced into the other order.
+ * --sums: models whose weights are sums of products, which are forced into the other order; of files, those that have them.
  * --latents: models with continuous unknowns.
  * Models run in a child process, so that a crash or a hang is a finding like any other: the seed is named and
  * the text shrunk while the verdict stays the same.  Exit status 1 if there was any finding. */
@@ -36,7 +36,7 @@ typedef struct Options {
   long count, trials;
   double seconds, begin;
   const char *keep;
-  bool print, no_fork, no_shrink, interpret, unoptimised, both, sums, chains, counts, networks, structures, latents;
+  bool of_files, print, no_fork, no_shrink, interpret, unoptimised, both, sums, chains, counts, networks, structures, latents;
 } Options;
 
 typedef struct Report { uint64_t seed; Verdict verdict; char why[WHY]; } Report;
@@ -93,6 +93,7 @@ static Report judge_seeded(const char *path, const char *text, uint64_t seed, co
   JudgeOptions options = {.to = to, .interpret_only = o->interpret, .unoptimised = o->unoptimised, .one_native = !o->both};
   options.no_large = o->chains || o->counts || o->networks;
   if (o->sums) options.reassociate = REASSOCIATE_ALWAYS;
+  options.only_reassociated = o->sums && o->of_files;
   r.verdict = judge_text(path, text, seed, &options, r.why, WHY);
   return r;
 }
@@ -424,6 +425,7 @@ int main(int argc, char **argv) {
       return 2;
     } else {
       files++;
+      o.of_files = true;
       good &= run_file(argv[i], &o);
     }
   }
