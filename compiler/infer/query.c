@@ -426,10 +426,21 @@ static Val expectation_under_q(Context *x, const Term *t) {
   return refuse_query(x, why.span, arena_printf(x->d->arena, text, why.text));
 }
 
+/* Of approximate marginals, which need not sum to 1. */
+static bool sums_approximate(const Model *m, const Term *t) {
+  for (uint32_t k = 0; k < m->edges.n; k++) {
+    const Infer *by = m->edges.at[k]->infer;
+    bool approximate = by && (by->method == INFER_SINKHORN || by->method == INFER_BETHE);
+    if (approximate && term_mentions_edge(t, m->edges.at[k])) return true;
+  }
+  return false;
+}
+
 /* Of log weights so large that their rounding is above 1, which differs here and in the sum, it would be any number. */
 static Val probability(Context *x, const Term *t) {
   Val p = expectation_under_q(x, t->args.at[0]);
-  return ir_at(B(x)->k, p)->type == IR_WIDE ? build_2(B(x), IR_MIN, p, wide(x, 1)) : p;
+  bool whole = ir_at(B(x)->k, p)->type != IR_WIDE || sums_approximate(x->d->plan->model, t);
+  return whole ? p : build_2(B(x), IR_MIN, p, wide(x, 1));
 }
 
 Val query(Context *x, const Term *t) {
