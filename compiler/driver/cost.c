@@ -54,7 +54,7 @@ static double steps_of(Cost *c, const Latent *z) {
   return fmax((double)steps.i, 1);
 }
 
-/* Multiply-adds of the weight itself, over all live pairs. */
+/* Multiply-adds of the weight itself, over all live pairs; parts: what in it mentions edges. */
 static double evaluation_cost(Cost *c, const Weight *w, const Term *const *parts, uint32_t n) {
   double sum = 0;
   for (uint32_t i = 0; i < n; i++) {
@@ -64,7 +64,8 @@ static double evaluation_cost(Cost *c, const Weight *w, const Term *const *parts
   return sum + (n && squared(w) ? axes_extent(c, w) * pairs_count(&c->pairs, &w->plates, parts[n - 1]) : 0);
 }
 
-typedef struct Latents { Cost *c; const Weight *w; bool *seen; double features; double steps; } Latents;
+/* What a weight's latents ask: sums for so many features, in so many steps; seen: by Latent.id. */
+typedef struct Latents { Cost *c; const Weight *w; bool *seen; double features, steps; } Latents;
 
 /* Features of a latent: the components that an index of the weight's own goes through. */
 static void add_latent(const Term *t, void *context) {
@@ -134,7 +135,7 @@ static bool are_of_the_same_edges(const Model *m, const Term *x, const Term *y) 
   return true;
 }
 
-/* One addend of an expectation for each set of edges that one reads: their means are taken apart. */
+/* The addends of an expectation: their means are taken apart. */
 static void add_addends(Cost *c, const Term *t, ConstTermVec *to) {
   bool sums = t->kind == TERM_OP && (t->op == OP_ADD || t->op == OP_SUB || t->op == OP_NEG);
   bool scales = t->kind == TERM_OP && (t->op == OP_MUL || t->op == OP_DIV);
@@ -148,16 +149,22 @@ static void add_addends(Cost *c, const Term *t, ConstTermVec *to) {
       if (term_mentions_edge(t->args.at[k], NULL)) add_addends(c, t->args.at[k], to);
     return;
   }
-  for (uint32_t k = 0; k < to->n; k++)
-    if (are_of_the_same_edges(c->pairs.known.model, to->at[k], t)) return;
   vec_push(c->arena, to, t);
+}
+
+/* Of addend k, for each pair and feature: its own products, and one by the weight for all addends of the same edges. */
+static double addend_cost(Cost *c, const ConstTermVec *addends, uint32_t k) {
+  const Term *t = addends->at[k];
+  bool joins = sums_copies(t);
+  for (uint32_t i = 0; i < k && !joins; i++) joins = are_of_the_same_edges(c->pairs.known.model, addends->at[i], t);
+  return multiply_adds(c, t) + !joins;
 }
 
 /* `around`: what the query is evaluated for: plates, indices and axes of the output, sums that it stands in. */
 static double expectation_cost(Cost *c, const IndexVec *around, const Term *t) {
   const Term *value = t->args.n ? t->args.at[0] : NULL;
   if (t->query != QUERY_E || !term_mentions_edge(value, NULL)) return 0;
-  double features = multiply_adds(c, value) + !sums_copies(value), sum = 0;
+  double features = 1, sum = 0;
   bool carries = false;
   IndexVec copies = {NULL, 0, 0};
   for (uint32_t k = 0; k < around->n; k++) {
@@ -167,7 +174,8 @@ static double expectation_cost(Cost *c, const IndexVec *around, const Term *t) {
   if (!carries) return 0;
   ConstTermVec addends = {NULL, 0, 0};
   add_addends(c, value, &addends);
-  for (uint32_t k = 0; k < addends.n; k++) sum += features * pairs_count(&c->pairs, &copies, addends.at[k]);
+  for (uint32_t k = 0; k < addends.n; k++)
+    sum += features * addend_cost(c, &addends, k) * pairs_count(&c->pairs, &copies, addends.at[k]);
   return sum;
 }
 
