@@ -106,7 +106,7 @@ static const char *joint(const Facts *f, const Component *c) {
 
 const char *family_text(const Facts *f, const Component *c) {
   const Edge *e = c->structure->edge;
-  if (c->infer && (c->infer->method == INFER_SINKHORN || c->infer->method == INFER_BETHE)) return approximation(f, c);
+  if (infer_approximates(c->infer)) return approximation(f, c);
   const char *text = "    %s;\n    it costs %s for every copy, and leaves the marginal of every choice\n%s%s";
   return arena_printf(f->arena, text, how(e), cost(f, c), joint(f, c), draws(f, c));
 }

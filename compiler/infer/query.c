@@ -429,9 +429,8 @@ static Val expectation_under_q(Context *x, const Term *t) {
 /* Of approximate marginals, which need not sum to 1. */
 static bool sums_approximate(const Model *m, const Term *t) {
   for (uint32_t k = 0; k < m->edges.n; k++) {
-    const Infer *by = m->edges.at[k]->infer;
-    bool approximate = by && (by->method == INFER_SINKHORN || by->method == INFER_BETHE);
-    if (approximate && term_mentions_edge(t, m->edges.at[k])) return true;
+    const Edge *e = m->edges.at[k];
+    if (infer_approximates(e->infer) && term_mentions_edge(t, e)) return true;
   }
   return false;
 }

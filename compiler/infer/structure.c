@@ -203,7 +203,7 @@ static Routine routine_for(Context *x, const Edge *e, const Shape *s, Family tre
 }
 
 bool structure_is_approximate(const Component *c) {
-  return c->infer && (c->infer->method == INFER_SINKHORN || c->infer->method == INFER_BETHE);
+  return infer_approximates(c->infer);
 }
 
 WeightSet posterior_weights(const Component *c) {

@@ -98,7 +98,7 @@ void structure_add_weight(Plan *p, Structure *s, Weight *w) {
 
 /* Nodes that do not exist then have one choice, which leaves the others theirs: see structure_idle.c. */
 static bool may_be_idle(const Edge *e) {
-  bool approximate = e->infer && (e->infer->method == INFER_SINKHORN || e->infer->method == INFER_BETHE);
+  bool approximate = infer_approximates(e->infer);
   return !approximate && !term_mentions_edge(e->n, NULL) && !(e->m && term_mentions_edge(e->m, NULL));
 }
 

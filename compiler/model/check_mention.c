@@ -91,8 +91,7 @@ static bool refuse_unknown(Checker *c, const Term *t, TermKind kind, MentionPlac
   if (place == PLACE_LET && kind == TERM_EDGE)
     diag_hint(c->diags, d, "give it an index for the values of '%s', and read it at [.., %s]; or leave its indices out",
               name, name);
-  else if (place == PLACE_LET)
-    diag_hint(c->diags, d, "one without indices may");
+  else if (place == PLACE_LET) diag_hint(c->diags, d, "one without indices may");
   return false;
 }
 
@@ -100,9 +99,8 @@ static bool refuse_data(Checker *c, const Term *t, MentionPlace place, Span span
   const Term *f = term_find(t, TERM_INPUT);
   if (!f) f = term_find(t, TERM_LET);
   if (!f) f = term_find(t, TERM_INDEX);
-  Diag *d = report(c, f ? f->span : t->span, span,
-                   place == PLACE_DEFAULT ? "a default cannot use a derived array"
-                                          : "a dimension is an expression of sizes only");
+  Diag *d = report(c, f ? f->span : t->span, span, place == PLACE_DEFAULT ? "a default cannot use a derived array"
+                                                                        : "a dimension is an expression of sizes only");
   if (f && f->kind == TERM_INPUT)
     diag_note(c->diags, d, f->input->span, "'%s' is data, declared here", name_text(c, f->input->name));
   return false;

@@ -206,6 +206,11 @@ struct Infer {
   VEC(Term *) init;           /* one a latent, NULL without; over the latent's own plates, own, axes */
 };
 
+/* Marginals from a routine that stops before they sum to 1: those of a permutation or matching.  f may be NULL. */
+static inline bool infer_approximates(const Infer *f) {
+  return f && (f->method == INFER_SINKHORN || f->method == INFER_BETHE);
+}
+
 /* ---- outputs ------------------------------------------------------------------------------------ */
 
 typedef struct Out {
