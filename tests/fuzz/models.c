@@ -400,7 +400,6 @@ static bool option(const char *arg, const char *name, const char **value) {
 int main(int argc, char **argv) {
   Options o = {.seed = 1, .count = 100, .trials = 20, .begin = now()};
   const char *v;
-  int files = 0;
   bool good = true;
   for (int i = 1; i < argc; i++) {
     if (option(argv[i], "--seed=", &v)) o.seed = strtoull(v, NULL, 10);
@@ -424,11 +423,10 @@ int main(int argc, char **argv) {
       fprintf(stderr, "fuzz_models: unknown option '%s'\n", argv[i]);
       return 2;
     } else {
-      files++;
       o.of_files = true;
       good &= run_file(argv[i], &o);
     }
   }
-  if (!files) good = run_random(&o);
+  if (!o.of_files) good = run_random(&o);
   return good ? 0 : 1;
 }
