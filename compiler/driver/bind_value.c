@@ -188,10 +188,7 @@ static Known known_so_far(Arena *arena, const Inputs *in) {
   uint32_t n = in->model->inputs.n;
   Known k = constant_known(arena, in->model, in->sizes);
   measure_scalars(arena, in, n, &k);
-  AttnArray *array = NEW_ARRAY(arena, AttnArray, n);
-  for (uint32_t i = 0; i < n; i++)
-    if (in->model->inputs.at[i]->elem != ELEM_GRAPH) array[i] = in->at[i].data;
-  k.array = array;
+  k.array = measure_arrays(arena, in);
   return k;
 }
 

@@ -10,6 +10,7 @@
 
 #include "driver/constant.h"
 #include "driver/load.h"
+#include "driver/measure.h"
 #include "driver/message.h"
 #include "driver/network.h"
 #include "driver/precheck.h"
@@ -332,9 +333,8 @@ bool limit_holds(Arena *arena, const Loaded *file, const Inputs *in, double max)
   if (is_default) max = DEFAULT_LIMIT;
   Diags *to = load_messages(arena, file);
   Limit l = {.in = in, .model = m, .known = constant_known(arena, m, in->sizes),
-             .array = NEW_ARRAY(arena, AttnArray, m->inputs.n),
+             .array = measure_arrays(arena, in),
              .edge = NEW_ARRAY(arena, int64_t, m->edges.n + 1), .has_edge = NEW_ARRAY(arena, bool, m->edges.n + 1)};
-  for (uint32_t i = 0; i < m->inputs.n; i++) l.array[i] = in->at[i].data;
   l.known.edge = l.edge;
   l.known.has_edge = l.has_edge;
   for (uint32_t i = 0; i < p->components.n; i++) {

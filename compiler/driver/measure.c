@@ -84,6 +84,12 @@ bool measure_fits(const Inputs *in) {
   return true;
 }
 
+AttnArray *measure_arrays(Arena *arena, const Inputs *in) {
+  AttnArray *array = NEW_ARRAY(arena, AttnArray, in->model->inputs.n);
+  for (uint32_t i = 0; i < in->model->inputs.n; i++) array[i] = in->at[i].data;
+  return array;
+}
+
 void measure_scalars(Arena *arena, const Inputs *in, uint32_t n, Known *k) {
   uint32_t all = in->model->inputs.n;
   double *real = NEW_ARRAY(arena, double, all);

@@ -14,6 +14,8 @@ ElemType measure_output_type(const Out *o, bool f64);
 /* That all inputs and outputs together can be held by this machine; a message and false otherwise. */
 bool measure_fits(const Inputs *in);
 
+/* Known.array: those that are bound; of the others, and of graphs, nothing. */
+AttnArray *measure_arrays(Arena *arena, const Inputs *in);
 /* Puts the scalar inputs among the first n, as far as they have values, into k. */
 void measure_scalars(Arena *arena, const Inputs *in, uint32_t n, Known *k);
 

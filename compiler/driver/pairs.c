@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "driver/measure.h"
 #include "model/term.h"
 
 enum { SPANS = 8, VARS = 32, RUNS_FIRST = 64 };
@@ -265,8 +266,6 @@ Pairs pairs_of(Arena *arena, const Model *m, const int64_t *sizes, const Inputs 
              .has_edge = NEW_ARRAY(arena, bool, m->edges.n)};
   p.known.edge = p.edge;
   p.known.has_edge = p.has_edge;
-  AttnArray *arrays = in ? NEW_ARRAY(arena, AttnArray, m->inputs.n) : NULL;
-  for (uint32_t k = 0; in && k < m->inputs.n; k++) arrays[k] = in->at[k].data;
-  p.known.array = arrays;
+  p.known.array = in ? measure_arrays(arena, in) : NULL;
   return p;
 }
