@@ -19,9 +19,11 @@ static double axis_extent(Cost *c, const Index *index) {
   return (double)pairs_extent(&c->pairs, &index->range, &lo);
 }
 
+/* Multiples of a product are one. */
 static bool is_sum_of_products(const Term *t) {
   if (t->kind != TERM_REDUCE || t->reduce != REDUCE_SUM || t->type != TYPE_REAL) return false;
   const Term *body = t->args.at[0];
+  while (body->kind == TERM_OP && (body->op == OP_DIV || body->op == OP_NEG)) body = body->args.at[0];
   return body->kind == TERM_OP && (body->op == OP_MUL || body->op == OP_SQ);
 }
 
@@ -54,14 +56,40 @@ static double steps_of(Cost *c, const Latent *z) {
   return fmax((double)steps.i, 1);
 }
 
-/* Multiply-adds of the weight itself, over all live pairs; parts: what in it mentions edges. */
-static double evaluation_cost(Cost *c, const Weight *w, const Term *const *parts, uint32_t n) {
+static bool mentions_beside_edges(const Term *t, const Index *index) {
+  if (t->kind == TERM_EDGE) return false;
+  if (t->kind == TERM_INDEX) return t->index == index;
+  for (uint32_t k = 0; k < t->args.n; k++)
+    if (mentions_beside_edges(t->args.at[k], index)) return true;
+  return false;
+}
+
+/* A weight, and the sums in it that are around a term. */
+typedef struct Around { Cost *c; const Weight *w; IndexVec sums; } Around;
+
+/* How often a sum over such products is wanted: for every value of the edges and of the indices that it mentions, of
+ * copies only those that it names beside its edges; but no more than there are pairs. */
+static double wanted(const Around *x, const Term *products) {
+  IndexVec copies = {NULL, 0, 0};
+  double sums = axes_extent(x->c, x->w);
+  for (uint32_t k = 0; k < x->w->plates.n; k++)
+    if (mentions_beside_edges(products, x->w->plates.at[k])) vec_push(x->c->arena, &copies, x->w->plates.at[k]);
+  for (uint32_t k = 0; k < x->sums.n; k++)
+    if (term_mentions_index(products, x->sums.at[k])) sums *= axis_extent(x->c, x->sums.at[k]);
+  double pairs = pairs_count(&x->c->pairs, &x->w->plates, products);
+  double values = copies.n < x->w->plates.n ? pairs_count(&x->c->pairs, &copies, products) : 0;
+  return sums * (values > 0 ? fmin(values, pairs) : pairs);
+}
+
+/* Multiply-adds of the weight itself. */
+static double evaluation_cost(Around *x, const Term *t) {
   double sum = 0;
-  for (uint32_t i = 0; i < n; i++) {
-    double each = multiply_adds(c, parts[i]) * axes_extent(c, w);
-    if (each > 0) sum += each * pairs_count(&c->pairs, &w->plates, parts[i]);
-  }
-  return sum + (n && squared(w) ? axes_extent(c, w) * pairs_count(&c->pairs, &w->plates, parts[n - 1]) : 0);
+  uint32_t n = x->sums.n;
+  if (t->kind == TERM_REDUCE) vec_push(x->c->arena, &x->sums, t->index);
+  if (is_sum_of_products(t)) sum += wanted(x, t->args.at[0]);
+  for (uint32_t i = 0; i < t->args.n; i++) sum += evaluation_cost(x, t->args.at[i]);
+  x->sums.n = n;
+  return sum;
 }
 
 /* What a weight's latents ask: sums for so many features, in so many steps; seen: by Latent.id. */
@@ -94,7 +122,10 @@ static double weight_cost(Cost *c, const Weight *w) {
   Latents latents = {.c = c, .w = w, .seen = NEW_ARRAY(c->arena, bool, c->pairs.known.model->latents.n), .steps = 1};
   for (uint32_t i = 0; i < n; i++) term_walk(of_edges[i], add_latent, &latents);
   double sums = latents.features > 0 ? latents.features * pairs_count(&c->pairs, &w->plates, of_edges[n - 1]) : 0;
-  return latents.steps * (evaluation_cost(c, w, of_edges, n) + sums);
+  Around around = {c, w, {NULL, 0, 0}};
+  for (uint32_t i = 0; i < n; i++) sums += evaluation_cost(&around, of_edges[i]);
+  if (n && squared(w)) sums += axes_extent(c, w) * pairs_count(&c->pairs, &w->plates, of_edges[n - 1]);
+  return latents.steps * sums;
 }
 
 /* ---- outputs, and arrays that are derived --------------------------------------------------------------------- */

@@ -456,6 +456,7 @@ static const char *kept_along(const char *name) {
     {"held", "messages with one copy held at each of its values"},
     {"groups", "how many instances the weights of a network have"},
     {"dims", "how many values their copies have"},
+    {"once.", "computed once, not again by every loop around it"},
   };
   const char *dot = strchr(name, '.');
   static const char *const of_edge[][2] = {

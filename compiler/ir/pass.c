@@ -32,6 +32,11 @@ static Kernel *reassociate(Arena *arena, const Kernel *k, const PassOptions *opt
   return pass_reassociate(arena, pass_dce(arena, k), options->as_derived ? REASSOCIATE_NEVER : options->reassociate);
 }
 
+static Kernel *invariant(Arena *arena, const Kernel *k, const PassOptions *options) {
+  (void)options;
+  return pass_invariant(arena, k);
+}
+
 static Kernel *order(Arena *arena, const Kernel *k, const PassOptions *options) {
   return options->as_derived ? pass_dce(arena, k) : pass_order(arena, k);
 }
@@ -57,6 +62,7 @@ const Pass ir_passes[] = {
   {"vector", vector},
   {"fuse", fuse},
   {"reassociate", reassociate},
+  {"invariant", invariant},
   {"order", order},
   {"narrow", narrow},
   {"dce", dce},

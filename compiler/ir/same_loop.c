@@ -4,7 +4,8 @@
  * inner loops with axes live in arrays of their own: such bodies count as different. */
 #include "ir/same_loop.h"
 
-typedef struct Pairing { const Kernel *k; VEC(Val) x, y; } Pairing;
+/* anywhere: whatever array is stored into. */
+typedef struct Pairing { const Kernel *k; bool anywhere; VEC(Val) x, y; } Pairing;
 
 static void pair(Pairing *p, Val x, Val y) {
   vec_push(p->k->arena, &p->x, x);
@@ -22,8 +23,8 @@ static bool same_loop(Pairing *p, const Loop *x, const Loop *y);
 
 static bool same_instr(Pairing *p, Val vx, Val vy) {
   const Instr *x = ir_at(p->k, vx), *y = ir_at(p->k, vy);
-  if (x->op != y->op || x->type != y->type || x->integer != y->integer || x->narg != y->narg || x->array != y->array)
-    return false;
+  if (x->op != y->op || x->type != y->type || x->integer != y->integer || x->narg != y->narg) return false;
+  if (x->array != y->array && !(p->anywhere && x->op == IR_STORE)) return false;
   if (ir_number_bits(x->number) != ir_number_bits(y->number)) return false;
   for (uint32_t i = 0; i < x->narg; i++)
     if (!paired(p, x->arg[i], y->arg[i])) return false;
@@ -71,5 +72,10 @@ static bool same_loop(Pairing *p, const Loop *x, const Loop *y) {
 
 bool ir_same_loop(const Kernel *k, const Loop *x, const Loop *y) {
   Pairing p = {.k = k};
+  return same_loop(&p, x, y);
+}
+
+bool ir_same_stored(const Kernel *k, const Loop *x, const Loop *y) {
+  Pairing p = {.k = k, .anywhere = true};
   return same_loop(&p, x, y);
 }

@@ -5,5 +5,7 @@
 #include "ir/ir.h"
 
 bool ir_same_loop(const Kernel *k, const Loop *x, const Loop *y);
+/* The same, but for the arrays that they store into. */
+bool ir_same_stored(const Kernel *k, const Loop *x, const Loop *y);
 
 #endif

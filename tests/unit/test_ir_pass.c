@@ -3,7 +3,7 @@
 
 #include "ir_testing.h"
 
-static const char *const files[] = {"attention", "seed", "steps", "fuse", "dead", "factored", "solve", "vectors"};
+static const char *const files[] = {"attention", "seed", "steps", "fuse", "dead", "factored", "solve", "vectors", "invariant"};
 enum { FILES = sizeof files / sizeof files[0] };
 
 static uint32_t count(const char *text, const char *what) {
@@ -84,6 +84,19 @@ Test(pass, sums_for_every_point_are_one_sum_of_vectors) {
   cr_assert_lt(strstr(text, "= sum {"), strstr(text, "store o"), "%s", text);
   const char *rest = strstr(text, "store p");
   cr_assert_eq(count(rest, "= sum {"), 0, "along a line, of its own store, of its own sum, beside a check: %s", rest);
+  arena_free(&a);
+}
+
+Test(pass, what_a_loop_would_repeat_is_computed_once) {
+  Arena a;
+  arena_init(&a, NULL);
+  const char *before = after(&a, "invariant", "reassociate"), *text = after(&a, "invariant", "invariant");
+  cr_assert_eq(count(text, "temp once."), 4, "%s", text);
+  cr_assert_eq(count(text, "reduce "), count(before, "reduce "), "moved, not copied: %s", text);
+  cr_assert(strstr(text, "store once.1[") && strstr(text, "store once.1[") < strstr(text, "load q["), "%s", text);
+  const char *rest = strstr(text, "store o[");
+  cr_assert_eq(count(rest, "once."), 0, "of pairs that no array has, beside a check: %s", rest);
+  cr_assert(strstr(rest, "load y[") && strstr(rest, "check.index"), "%s", rest);
   arena_free(&a);
 }
 
