@@ -264,11 +264,14 @@ void tile_check_factors(Tile *t) {
 /* ---- code -------------------------------------------------------------------------------------------------- */
 
 V tile_scaled(Tile *t, Val v, V x) {
-  Emit *e = t->e;
   const TileFactor *f = t->operand[v].factor;
-  if (!f) return x;
+  return f ? tile_times(t, x, factor_value(t, f)) : x;
+}
+
+V tile_times(Tile *t, V x, V by) {
+  Emit *e = t->e;
   bool is_vector = LLVMGetTypeKind(LLVMTypeOf(x)) == LLVMVectorTypeKind;
-  V by = factor_value(t, f), y = LLVMBuildFMul(e->b, x, is_vector ? lanes_splat(&t->l, by) : by, "");
+  V y = LLVMBuildFMul(e->b, x, is_vector ? lanes_splat(&t->l, by) : by, "");
   V gap = LLVMBuildFSub(e->b, y, y, ""), own = LLVMBuildFSub(e->b, x, x, ""); /* NaN of what is no number */
   V over = LLVMBuildAnd(e->b, LLVMBuildFCmp(e->b, LLVMRealUNO, gap, gap, ""),
                         LLVMBuildFCmp(e->b, LLVMRealORD, own, own, ""), "");

@@ -83,7 +83,7 @@ static double constant_of(const Tile *t, Val result) {
   const TileFeature *f = &t->s->features.at[t->operand[result].feature];
   double by = 1;
   for (uint32_t n = 0; n < f->loop->accs.n; n++)
-    if (f->loop->accs.at[n]->result == result) without_constants(t, f, f->loop->accs.at[n], &by);
+    if (tile_feature_result(f, n) == result) without_constants(t, f, f->loop->accs.at[n], &by);
   return by;
 }
 
@@ -238,12 +238,13 @@ static Points features_beside(Tile *t, uint32_t k, void (*beside)(Tile *t, LLVMV
 /* All accumulators of the loop for all elements of the tile, as values that go around the loop; then they are kept in
  * buffers of pairs. */
 static void tile_feature(Tile *t, uint32_t k, void (*beside)(Tile *t, LLVMValueRef part)) {
-  const Loop *l = t->s->features.at[k].loop;
+  const TileFeature *f = &t->s->features.at[k];
+  const Loop *l = f->loop;
   uint32_t points = t->nrow * t->nvec;
   Points p =
       beside ? features_beside(t, k, beside) : feature_range(t, k, const_int(t->e, 0), t->extent[k], no_features(t, l));
   for (uint32_t n = 0; n < points_of(t, l); n++)
-    tile_keep_result(t, l->accs.at[n / points]->result, n % points / t->nvec, n % t->nvec, p.at[n]);
+    tile_keep_result(t, tile_feature_result(f, n / points), n % points / t->nvec, n % t->nvec, p.at[n]);
 }
 
 void tile_features(Tile *t, void (*beside)(Tile *t, LLVMValueRef part)) {
@@ -251,7 +252,7 @@ void tile_features(Tile *t, void (*beside)(Tile *t, LLVMValueRef part)) {
   for (uint32_t n = 0; n < r->code.n; n++) {
     const Instr *i = ir_at(t->e->k, r->code.at[n]);
     for (uint32_t k = 0; i->op == IR_LOOP && k < t->s->features.n; k++) {
-      if (t->s->features.at[k].loop != i->loop) continue;
+      if (tile_feature_whole(&t->s->features.at[k]) != i->loop) continue;
       tile_feature(t, k, beside);
       beside = NULL;
     }

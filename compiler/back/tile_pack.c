@@ -72,8 +72,12 @@ static void need_values(Need *n, const ValVec *v) {
   for (uint32_t k = 0; k < v->n; k++) n->val[v->at[k]] = true;
 }
 
-/* single: values of columns that are computed one by one. */
-typedef struct Packing { bool *body, **feature, **axis; ValVec single; } Packing;
+/* outer: of the loops around those of features; single: values of columns that are computed one by one. */
+typedef struct Packing { bool *body, **feature, **outer, **axis; ValVec single; } Packing;
+
+static void need_factors(Need *n, const TileBys *by) {
+  for (uint32_t k = 0; k < by->n; k++) n->val[by->at[k].v] = true;
+}
 
 static ValVec column_runs(const Tile *t, bool runs);
 
@@ -81,6 +85,7 @@ static ValVec column_runs(const Tile *t, bool runs);
 static Packing packing(const Tile *t, bool columns, Need *n) {
   const TileStream *s = t->s;
   Packing p = {.feature = NEW_ARRAY(t->e->arena, bool *, s->features.n + 1),
+               .outer = NEW_ARRAY(t->e->arena, bool *, s->features.n + 1),
                .axis = NEW_ARRAY(t->e->arena, bool *, s->accs.n + 1)};
   for (uint32_t k = 0; columns && k < s->accs.n; k++) {
     const TileAcc *a = &s->accs.at[k];
@@ -97,6 +102,8 @@ static Packing packing(const Tile *t, bool columns, Need *n) {
     check_need(t, f->loop->body, columns, true, n);
     check_need(t, f->loop->body, columns, false, n);
     p.feature[k] = need_slice(t->e, n, f->loop->body);
+    need_factors(n, columns ? &f->col_by : &f->row_by);
+    if (f->outer) p.outer[k] = need_slice(t->e, n, f->outer->body);
   }
   if (columns) p.single = column_runs(t, false);
   need_values(n, columns ? &p.single : &s->row);
@@ -137,15 +144,20 @@ typedef struct Line {
   LLVMValueRef at;     /* number of the row, or column, in the block */
   LLVMValueRef slot;   /* of columns: of the scratch */
   LLVMValueRef padded;
+  LLVMValueRef first;  /* of the features packed: where it goes */
+  LLVMValueRef by;     /* by what the one of `scaled` is multiplied; NULL: nothing */
+  Val scaled;
   uint32_t feature;
   bool columns;
 } Line;
 
-/* Where the value of feature d goes. */
+/* The value of feature d. */
 static void store_line(Tile *t, const Line *l, Val v, LLVMValueRef d, LLVMValueRef x) {
   Emit *e = t->e;
   const TileOperand *o = &t->operand[v];
   x = tile_scaled(t, v, x);
+  if (l->by && v == l->scaled) x = tile_times(t, x, l->by);
+  d = plus(e, l->first, d);
   if (!l->columns) tile_put(e, o->at, plus(e, LLVMBuildMul(e->b, l->at, l->padded, ""), d), x);
   else if (o->scratch) tile_put(e, o->scratch, plus(e, LLVMBuildMul(e->b, l->slot, l->padded, ""), d), x);
   else {
@@ -164,10 +176,10 @@ static void put_line(Tile *t, const void *ctx, LLVMValueRef d) {
     store_line(t, l, l->values->at[n], d, tile_line_value(t, l->values->at[n], loop->index));
 }
 
-static void pack_line(Tile *t, const Line *l) {
+static void pack_run(Tile *t, const Line *l, LLVMValueRef extent) {
   Emit *e = t->e;
   const Loop *loop = l->f->loop;
-  LLVMValueRef full = const_int(e, 0), extent = t->extent[l->feature];
+  LLVMValueRef full = const_int(e, 0);
   if (!check_any(t, loop->body, l->columns, true) && l->values->n) {
     full = tile_line_full(t, l->values, loop->index, e->val[loop->lo], extent);
     if (tile_line_may(full)) pack_vectors(t, full, put_line, l);
@@ -179,6 +191,35 @@ static void pack_line(Tile *t, const Line *l) {
   check_emit(t, loop->body, l->columns, true);
   count_leave(e, &c);
   check_emit_once(t, loop->body, l->columns, extent);
+}
+
+/* In f64, rounded once.  One that is no number decides also where there is nothing to multiply. */
+static LLVMValueRef factors(Tile *t, const TileBys *by) {
+  Emit *e = t->e;
+  LLVMValueRef x = const_float(e, IR_WIDE, 1);
+  for (uint32_t n = 0; n < by->n; n++) {
+    LLVMValueRef y = op_convert(e, e->val[by->at[n].v], ir_at(e->k, by->at[n].v)->type, IR_WIDE);
+    x = by->at[n].divides ? LLVMBuildFDiv(e->b, x, y, "") : LLVMBuildFMul(e->b, x, y, "");
+  }
+  x = op_convert(e, x, IR_WIDE, IR_REAL);
+  LLVMValueRef gap = LLVMBuildFSub(e->b, x, x, "");
+  tile_odd(t, LLVMBuildFCmp(e->b, LLVMRealUNO, gap, gap, ""));
+  return x;
+}
+
+/* For each value of the outer index a run of those of the inner. */
+static void pack_runs(Tile *t, Line *l, const bool *pick) {
+  Emit *e = t->e;
+  const Loop *outer = l->f->outer, *loop = l->f->loop;
+  const TileBys *by = l->columns ? &l->f->col_by : &l->f->row_by;
+  LLVMValueRef extent = tile_extent(e, loop->lo, loop->hi);
+  Count c = count_enter(e, const_int(e, 0), tile_extent(e, outer->lo, outer->hi));
+  pack_set_feature(e, outer->index, outer->lo, outer->hi, c.index);
+  emit_code(e, outer->body, pick, true);
+  l->first = LLVMBuildMul(e->b, c.index, extent, "");
+  if (by->n) l->by = factors(t, by), l->scaled = l->columns ? l->f->scaled_col : l->f->scaled_row;
+  pack_run(t, l, extent);
+  count_leave(e, &c);
 }
 
 /* ---- factors of the log of a sum of products ------------------------------------------------------ */
@@ -228,8 +269,10 @@ static void pack_lines(Tile *t, const Packing *p, LLVMValueRef at, LLVMValueRef 
       check_emit_once(t, f->loop->body, columns, t->extent[k]);
       continue;
     }
-    Line l = {f, columns ? &f->col : &f->row, p->feature[k], at, slot, t->padded[k], k, columns};
-    pack_line(t, &l);
+    Line l = {.f = f, .values = columns ? &f->col : &f->row, .pick = p->feature[k], .at = at, .slot = slot};
+    l.padded = t->padded[k], l.first = const_int(t->e, 0), l.feature = k, l.columns = columns;
+    if (f->outer) pack_runs(t, &l, p->outer[k]);
+    else pack_run(t, &l, t->extent[k]);
     if (f->is_log) exponentiate(t, &l, columns ? f->log_col : f->log_row);
   }
 }

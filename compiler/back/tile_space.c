@@ -83,6 +83,7 @@ static void take_stream(Tile *t, Taker *s) {
   for (uint32_t n = 0; n < t->s->features.n; n++) {
     const TileFeature *f = &t->s->features.at[n];
     t->extent[n] = tile_extent(e, f->loop->lo, f->loop->hi);
+    if (f->outer) t->extent[n] = layout_multiply(e, t->extent[n], tile_extent(e, f->outer->lo, f->outer->hi));
     if (f->is_dot) t->extent[n] = ceil_div(e, t->extent[n], 2);
     t->padded[n] = tile_padded(t, t->extent[n]);
     take_operands(t, s, &f->row, FROM_ROW_FEATURE, n, layout_multiply(e, t->padded[n], rows));
@@ -94,7 +95,7 @@ static void take_stream(Tile *t, Taker *s) {
       if (lane_bytes(e, f->row.at[k]) == 4) t->operand[f->row.at[k]].scratch = take(s, tile_narrow_floats(t, n), 4);
     if (f->is_log) t->operand[f->log_row].top = take(s, rows, 4), t->operand[f->log_col].top = take(s, cols, 4);
     for (uint32_t k = 0; k < f->loop->accs.n; k++) {
-      Val result = f->loop->accs.at[k]->result;
+      Val result = tile_feature_result(f, k);
       t->operand[result] = (TileOperand){
           .from = f->is_log ? FROM_LOG_PAIR : FROM_PAIR, .at = take(s, pairs, lane_bytes(e, result)), .feature = n};
     }

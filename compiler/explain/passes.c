@@ -95,14 +95,15 @@ static void add_values(const Facts *f, Texts *to, const ValVec *values) {
 }
 
 static void add_feature(const Facts *f, const TileFeature *x, Texts *to) {
-  const char *over = loop_name(f, x->loop);
+  const char *over = loop_name(f, tile_feature_whole(x));
   if (x->is_log) {
     const char *row = value_text(f, x->log_row), *col = value_text(f, x->log_col);
     add(f, to, arena_printf(f->arena, "log of the sum over %s of exp(%s) * exp(%s)", over, row, col));
     return;
   }
-  for (uint32_t n = 0; n < x->loop->accs.n; n++) {
-    const Acc *a = x->loop->accs.at[n];
+  const Loop *l = tile_feature_whole(x);
+  for (uint32_t n = 0; n < l->accs.n; n++) {
+    const Acc *a = l->accs.at[n];
     const char *how = x->is_dot ? ", in products of bf16" : "";
     add(f, to, arena_printf(f->arena, "%s over %s of %s%s", ir_acc_name(a->kind), over, value_text(f, a->body.x), how));
   }

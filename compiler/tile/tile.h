@@ -41,7 +41,14 @@ enum { DEP_ROW = 1, DEP_COL = 2, DEP_FEATURE = 4, DEP_BOTH = DEP_ROW | DEP_COL, 
 
 typedef VEC(Val) ValVec;
 
+typedef struct TileBy { Val v; bool divides; } TileBy;
+typedef VEC(TileBy) TileBys;
+
 /* An inner loop over d: operands packed by (row, d) and by (column, d).
+ *
+ * outer: NULL, or a loop over e in which that of d stands, the sum over e of f(e) times the sums over d; both are one
+ * feature (e, d), counted e after e.  f's factors distribute over the products of the inner sum: row_by, those that do
+ * not depend on the column, are multiplied to scaled_row; col_by, those that do not depend on the row, to scaled_col.
  *
  * is_log: the loop is the log of a sum of products, lse over d of a(i, d) + b(j, d), with top(x) = max_d x equal to
  * top(a) + top(b) + log sum_d e^(a - top(a)) e^(b - top(b)).  log_row, log_col: a and b.
@@ -50,15 +57,21 @@ typedef VEC(Val) ValVec;
  * instruction for it: their bits are packed as they are, two features a word, and products are exact.  dot_row,
  * dot_col: a and b.  c: the product of `by`, the same for all pairs, with another sign where is_negative; the sum is
  * multiplied by it. */
-typedef struct TileBy { Val v; bool divides; } TileBy;
-
 typedef struct TileFeature {
-  const Loop *loop;
+  const Loop *loop, *outer;
+  TileBys row_by, col_by;
+  Val scaled_row, scaled_col;
   ValVec row, col;
   bool is_log, is_dot, is_negative;
   Val log_row, log_col, dot_row, dot_col;
-  VEC(TileBy) by;
+  TileBys by;
 } TileFeature;
+
+/* What the pair's sum n is called, and the loop, in the stream's body, that leaves it. */
+static inline Val tile_feature_result(const TileFeature *f, uint32_t n) {
+  return f->outer ? f->outer->accs.at[0]->result : f->loop->accs.at[n]->result;
+}
+static inline const Loop *tile_feature_whole(const TileFeature *f) { return f->outer ? f->outer : f->loop; }
 
 typedef enum {
   USE_REDUCE,   /* one x a point: sum prod max min any all */
@@ -72,7 +85,7 @@ typedef struct TileAcc {
   uint32_t weight; /* USE_WEIGHTED, and USE_CONTRACT of an expect: place in TileStream.weights */
   Val factor;      /* USE_CONTRACT: a value of the tile that multiplies the weight; 0: none */
   Val panel;       /* USE_CONTRACT: x without the factor: depends on j and c at most; 0: x is the factor */
-  VEC(TileBy) by;  /* USE_CONTRACT: what is the same for all pairs, by which results are multiplied or divided */
+  TileBys by;      /* USE_CONTRACT: what is the same for all pairs, by which results are multiplied or divided */
   bool rounds; /* an expect whose panel is an element of a bf16 input: its weights are rounded to bf16, and their sum
                   is that of the rounded weights, so that it still is a mean */
 } TileAcc;

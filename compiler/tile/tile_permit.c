@@ -113,11 +113,26 @@ static bool follows_from_loop(const Planner *p, Val v, uint32_t depth) {
 
 static void permit_region(Planner *p, const Region *r, uint32_t depth);
 
+static void permit_sum(Planner *p, const Loop *l) {
+  if (follows_from_loop(p, l->accs.at[0]->body.x, 0))
+    stream_refuse(p, "an inner loop over each pair reads what another leaves");
+  if (!p->accs) p->accs = 1;
+  permit_region(p, l->body, 2);
+}
+
 /* A loop inside a stream whose result belongs to a pair. */
 static void permit_feature(Planner *p, const Loop *l, uint32_t depth) {
   Val exception = plan_exception(p, l), row, col;
+  TileFeature nest;
   if (exception) {
     vec_push(p->arena, &p->s->exceptions, exception);
+    return;
+  }
+  if (!depth && plan_nested(p, l, &nest)) {
+    for (uint32_t n = 0; n < l->body->code.n; n++)
+      if (ir_at(p->k, l->body->code.at[n])->op != IR_LOOP)
+        permit_op(p, l->body->code.at[n], ir_at(p->k, l->body->code.at[n]));
+    permit_sum(p, nest.loop);
     return;
   }
   if (depth || l->kind != LOOP_REDUCE) stream_refuse(p, "it holds nested loops over each pair");

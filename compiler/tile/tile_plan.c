@@ -73,7 +73,7 @@ static void lower_acc(Planner *p, const Acc *a) {
 
 static TileFeature *feature_of(Planner *p, const Loop *l) {
   for (uint32_t n = 0; n < p->s->features.n; n++)
-    if (p->s->features.at[n].loop == l) return &p->s->features.at[n];
+    if (p->s->features.at[n].loop == l || p->s->features.at[n].outer == l) return &p->s->features.at[n];
   vec_push(p->arena, &p->s->features, (TileFeature){.loop = l});
   return &vec_last(&p->s->features);
 }
@@ -87,6 +87,12 @@ static void demand(Planner *p, Val v);
 
 static void demand_result(Planner *p, const Instr *i) {
   if (plan_exception(p, i->loop)) return;
+  TileFeature nest;
+  if (plan_nested(p, i->loop, &nest)) {
+    *feature_of(p, nest.loop) = nest;
+    demand(p, nest.loop->accs.at[0]->body.x);
+    return;
+  }
   TileFeature *f = feature_of(p, i->loop);
   Val row, col;
   if (plan_log_contraction(p, i->loop, &row, &col)) {

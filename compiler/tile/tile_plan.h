@@ -34,6 +34,11 @@ void plan_depend_rows(Planner *p, const Loop *l);      /* of what is directly in
 uint8_t plan_depend_stream(Planner *p, const Loop *l); /* of all values in a stream; returns what any depends on */
 void plan_depend_results(Planner *p, const Loop *l);   /* once it is planned: they belong to the row */
 
+/* ---- tile_nest.c -------------------------------------------------------------------------------- */
+
+/* Whether a loop in a stream is the sum of multiples of sums, one feature of two indices; *to then says of what. */
+bool plan_nested(const Planner *p, const Loop *l, TileFeature *to);
+
 /* ---- tile_permit.c ------------------------------------------------------------------------------ */
 
 /* Refuses the stream for what its body holds; collects its exceptions, and the most accumulators of a feature loop. */

@@ -19,7 +19,11 @@ static const char *use_name(TileUse u) {
 
 static void print_feature(const TileFeature *f, FILE *to) {
   const char *form = f->is_log ? ", the log of a sum of products" : f->is_dot ? ", a sum of products of bf16" : "";
-  fprintf(to, "    feature loop %%%u, on tiles%s\n", f->loop->index, form);
+  fprintf(to, "    feature loop %%%u, on tiles%s", f->loop->index, form);
+  if (f->outer) fprintf(to, ", in the sum over %%%u", f->outer->index);
+  fputc('\n', to);
+  for (uint32_t n = 0; n < f->row_by.n; n++) fprintf(to, "      %%%u takes %%%u\n", f->scaled_row, f->row_by.at[n].v);
+  for (uint32_t n = 0; n < f->col_by.n; n++) fprintf(to, "      %%%u takes %%%u\n", f->scaled_col, f->col_by.at[n].v);
   print_values("  packed by row", &f->row, to);
   print_values("  packed by column", &f->col, to);
 }

@@ -118,6 +118,8 @@ def rows():
     yield Row("causal_odd", example("causal"), heads(1021, 61, C=67))
     yield Row("grouped_queries", example("causal"), heads(1024, 128, G=4))
     yield Row("alibi", example("alibi"), own(4096), {"slope": slopes})
+    yield Row("talking_heads", example("talking_heads"), {"H": 8, "M": 512, "N": 512, "D": 64, "C": 64})
+    yield Row("bilinear", example("bilinear"), {"M": 1024, "N": 1024, "D": 64, "F": 64, "C": 64})
     yield Row("softcap", example("softcap"), {"M": 4096, "N": 4096, "D": 64, "C": 64})
     yield Row("t5_bias", example("t5_bias"), {"H": 8, "M": 1024, "N": 1024, "D": 64, "C": 64})
     yield Row("documents", example("documents"), {"N": 8192, "D": 64, "C": 64}, {"doc": texts})

@@ -834,6 +834,33 @@ def long_vectors_of_sums(precision, rng):
         yield Trial(f"{points} points", SUMS, dict(a=a, b=b, w=w), dict(g=x.T @ y, v=z @ y))
 
 
+MIXED = """model m(M, N, H, D) {
+  data q: [M, H, D], k: [N, H, D], v: [N], a: [M, H], b: [N, H]
+  for i in M {
+    edge phi in N
+    potential exp(sum(h in H) a[i, h] * b[phi, h] * dot(q[i, h], k[phi, h]))
+    out o[i] = E[v[phi]]
+  }
+}"""
+
+
+@check
+def factors_of_sums(precision, rng):
+    """A sum of multiples of sums where a factor is no number: for its row, or for all, also where the sums are of nothing."""
+    for D in (9, 0):
+        for side, bad in (("a", np.nan), ("a", INF), ("b", np.nan), ("a", 1e30), ("b", -1e-40)):
+            x = dict(q=rng.standard_normal((14, 3, D)), k=rng.standard_normal((75, 3, D)), v=rng.standard_normal(75),
+                     a=rng.standard_normal((14, 3)), b=rng.standard_normal((75, 3)))
+            x[side][5, 1] = bad
+            x = {name: typed(value, precision) for name, value in x.items()}
+            wide = {name: value.astype(float) for name, value in x.items()}
+            s = np.einsum("ih,jh,ijh->ij", wide["a"], wide["b"], np.einsum("ihd,jhd->ijh", wide["q"], wide["k"]))
+            top = s.max(1, keepdims=True)
+            p = np.exp(s - np.where(np.isfinite(top), top, np.nan))
+            o = (p / p.sum(1, keepdims=True)) @ wide["v"]
+            yield Trial(f"{side} = {bad}, {D} features", MIXED, x, dict(o=o), log_w=np.abs(s[np.isfinite(s)]).max(initial=1))
+
+
 @check
 def permutations(precision, rng):
     two = typed([[1, 0], [0, 0.5]], precision)

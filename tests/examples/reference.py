@@ -258,6 +258,27 @@ def masked(q, k, v, mask):
     return Answer(dict(o=o, lse=lse), largest(s))
 
 
+def with_matrix(rng, M, N, D, F, C):
+    return draw(rng, q=(M, D), k=(N, F), v=(N, C), w=(D, F))
+
+
+@example(cases(with_matrix, [(1, 1, 1, 1, 1), (5, 7, 3, 4, 2), (70, 131, 17, 33, 9), (9, 600, 64, 5, 80)]))
+def bilinear(q, k, v, w):
+    w_k = w @ k.T
+    s = q @ w_k
+    return Answer(dict(o=rows(s, v)[0]), largest(s))
+
+
+def with_mixed_heads(rng, H, M, N, D, C):
+    return draw(rng, q=(H, M, D), k=(H, N, D), v=(H, N, C), w=(H, H))
+
+
+@example(cases(with_mixed_heads, [(1, 1, 1, 1, 1), (3, 5, 7, 3, 2), (2, 70, 131, 17, 33), (5, 9, 600, 64, 5), (8, 13, 70, 9, 80)]))
+def talking_heads(q, k, v, w):
+    s = np.einsum("gh,hij->gij", w, np.einsum("hid,hjd->hij", q, k)) / np.sqrt(q.shape[2])
+    return Answer(dict(o=np.array([rows(s[g], v[g])[0] for g in range(len(w))])), largest(s))
+
+
 def with_window(rng, N, D, C, W):
     return dict(self_qkv(rng, N, D, C), W=W)
 
@@ -799,6 +820,11 @@ def check_positions(rng):
     plain = qkv(rng, 5, 7, 3, 2)
     none = dict(a=np.zeros((5, 3)), b=np.zeros((5, 2)), K=2)
     close(out("relative_shaw", **plain, **none), out("attention", **plain))
+    close(out("bilinear", **plain, w=np.eye(3) / np.sqrt(3)), out("attention", **plain))
+    heads = [qkv(rng, 5, 7, 3, 2) for _ in range(2)]
+    both = {name: np.array([h[name] for h in heads]) for name in "qkv"}
+    close(out("talking_heads", **both, w=np.eye(2)), [out("attention", **h) for h in heads])
+    close(out("talking_heads", **both, w=np.eye(2)[::-1])[0], out("attention", **dict(heads[1], v=heads[0]["v"])))
     zero = dict(r=np.zeros((7, 3)), u=np.zeros(3), w=np.zeros(3))
     close(out("transformer_xl", **plain, **zero), masked(**plain, mask=past(5, 7)).outputs["o"])
 

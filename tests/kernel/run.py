@@ -105,6 +105,8 @@ MODELS = {
     "gatv2_dense": Model([(7, 3, 2), (1, 1, 1), (0, 3, 2), (5, 0, 2), (5, 3, 0), (65, 5, 9), (259, 3, 4)], [(521, 5, 3)],
                          axis=("N", "N"), keys=("x",), support="table", draw={"adj": "bool:0.2"}, scale=0.5),
     "t5_bias": Model(heads(2, DENSE + LONG[:2]), heads(1, MORE[:1]), keys=("k", "v"), scale=0.5),
+    "talking_heads": Model(heads(2, DENSE + LONG[:2]) + [(3, 5, 70, 7, 3), (0, 5, 7, 3, 2), (9, 7, 600, 33, 2)], heads(3, MORE[:1]),
+                           tails=(0, 3), base=(2, 9, 70, 3, 2), free=("M",), keys=("k", "v"), scale=0.5),
     "softcap": Model(DENSE + LONG[:2], MORE[:2], free=("M",), keys=("k", "v")),
     "attention_bf16": Model(DENSE + WORDS + LONG, MORE, tails=(2, 3), free=("M",), keys=("k", "v"), like="attention",
                             halves="bf16", rounded=("o",)),
