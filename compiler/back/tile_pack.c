@@ -207,17 +207,21 @@ static LLVMValueRef factors(Tile *t, const TileBys *by) {
   return x;
 }
 
+static void set_factors(Tile *t, Line *l) {
+  const TileBys *by = l->columns ? &l->f->col_by : &l->f->row_by;
+  if (by->n) l->by = factors(t, by), l->scaled = l->columns ? l->f->scaled_col : l->f->scaled_row;
+}
+
 /* For each value of the outer index a run of those of the inner. */
 static void pack_runs(Tile *t, Line *l, const bool *pick) {
   Emit *e = t->e;
   const Loop *outer = l->f->outer, *loop = l->f->loop;
-  const TileBys *by = l->columns ? &l->f->col_by : &l->f->row_by;
   LLVMValueRef extent = tile_extent(e, loop->lo, loop->hi);
   Count c = count_enter(e, const_int(e, 0), tile_extent(e, outer->lo, outer->hi));
   pack_set_feature(e, outer->index, outer->lo, outer->hi, c.index);
   emit_code(e, outer->body, pick, true);
   l->first = LLVMBuildMul(e->b, c.index, extent, "");
-  if (by->n) l->by = factors(t, by), l->scaled = l->columns ? l->f->scaled_col : l->f->scaled_row;
+  set_factors(t, l);
   pack_run(t, l, extent);
   count_leave(e, &c);
 }
@@ -271,8 +275,12 @@ static void pack_lines(Tile *t, const Packing *p, LLVMValueRef at, LLVMValueRef 
     }
     Line l = {.f = f, .values = columns ? &f->col : &f->row, .pick = p->feature[k], .at = at, .slot = slot};
     l.padded = t->padded[k], l.first = const_int(t->e, 0), l.feature = k, l.columns = columns;
-    if (f->outer) pack_runs(t, &l, p->outer[k]);
-    else pack_run(t, &l, t->extent[k]);
+    if (f->outer) {
+      pack_runs(t, &l, p->outer[k]);
+    } else {
+      set_factors(t, &l);
+      pack_run(t, &l, t->extent[k]);
+    }
     if (f->is_log) exponentiate(t, &l, columns ? f->log_col : f->log_row);
   }
 }

@@ -61,7 +61,7 @@ bool tile_place_can(const Tile *t) {
   if (!s->few || !s->features.n || !tile_columns_unchecked(t)) return false;
   for (uint32_t k = 0; k < s->features.n; k++) {
     const TileFeature *f = &s->features.at[k];
-    if (f->outer || f->is_log || !sums_floats(f) || loads_pairs(t, f->loop->body)) return false;
+    if (f->outer || f->col_by.n || f->is_log || !sums_floats(f) || loads_pairs(t, f->loop->body)) return false;
     for (uint32_t n = 0; n < f->col.n; n++)
       if (!lies(t, f->col.at[n], f->loop->index)) return false;
   }

@@ -7,10 +7,11 @@
  * which it does not depend, still repeats it: keys that the score transforms, say, for every query.  Here such a
  * reduction is expanded: it becomes an array over the loops that it does depend on, filled before the outermost.
  *
- * Memory stays that of the inputs.  A loop is *long* if it is as long as one over copies or over the values of an edge.
+ * Memory stays that of the inputs.  A loop is *long* if it is as long as one over copies, over the values of an edge, or
+ * over steps.
  * The array has at most one long loop, or those of an array that the reduction reads, element by element; so nothing of
  * copies by values comes about that was not there.  Ranges must be known before anything is computed, for arrays have
- * sizes; what holds a check stays, for it is to be asked only where it was; and so does what ordered loops repeat.
+ * sizes; and what holds a check stays, for it is to be asked only where it was.
  *
  * Requires: a verified kernel in the builder's normal form.  Ensures: the same values of the same elements in the same
  * order, bit for bit: what is kept has 64 bits. */
@@ -67,7 +68,7 @@ static void note_loop(InvariantPass *p, const Loop *l) {
     note_axes(p, l->accs.at[n], &l->accs.at[n]->body);
     note_axes(p, l->accs.at[n], &l->accs.at[n]->seed);
   }
-  if (is_weighted(l)) note_long(p, l);
+  if (l->kind == LOOP_SEQ || is_weighted(l)) note_long(p, l);
 }
 
 static void note(void *ctx, Val v) {
@@ -140,15 +141,11 @@ static bool depends_on(const Slice *s, Val index) {
   return false;
 }
 
-/* Whether a loop around repeats it; ordered: there is an ordered one. */
-static bool is_repeated(const Slice *s, const Region *r, bool *ordered) {
-  bool repeated = false;
-  for (; r->loop; r = r->parent) {
-    if (r != r->loop->body) continue;
-    repeated |= !depends_on(s, r->loop->index);
-    *ordered |= r->loop->kind == LOOP_SEQ;
-  }
-  return repeated;
+/* Whether a loop around repeats it. */
+static bool is_repeated(const Slice *s, const Region *r) {
+  for (; r->loop; r = r->parent)
+    if (r == r->loop->body && !depends_on(s, r->loop->index)) return true;
+  return false;
 }
 
 static bool is_long(const Slice *s, Val index) { return s->p->is_long[s->p->axis[index].hi]; }
@@ -182,9 +179,8 @@ static bool is_invariant(InvariantPass *p, Val v, Along *along) {
   const Instr *i = ir_at(from(p), v);
   if (i->loop->kind != LOOP_REDUCE || has_axes(i->loop) || !i->loop->body->code.n) return false;
   Slice s = {.p = p, .l = i->loop, .seen = NEW_ARRAY(p->arena, bool, from(p)->instrs.n)};
-  bool ordered = false;
   walk_whole(from(p), v, slice_code, &s);
-  if (s.fixed || !s.along.n || !is_repeated(&s, i->home, &ordered) || ordered || !fits_memory(&s)) return false;
+  if (s.fixed || !s.along.n || !is_repeated(&s, i->home) || !fits_memory(&s)) return false;
   sort_along(&s);
   *along = s.along;
   return true;

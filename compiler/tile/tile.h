@@ -47,8 +47,8 @@ typedef VEC(TileBy) TileBys;
 /* An inner loop over d: operands packed by (row, d) and by (column, d).
  *
  * outer: NULL, or a loop over e in which that of d stands, the sum over e of f(e) times the sums over d; both are one
- * feature (e, d), counted e after e.  f's factors distribute over the products of the inner sum: row_by, those that do
- * not depend on the column, are multiplied to scaled_row; col_by, those that do not depend on the row, to scaled_col.
+ * feature (e, d), counted e after e.  product: 0, or what is summed, scaled_row times scaled_col, times f, whose factors
+ * these take: row_by, those that do not depend on the column, and col_by, those that do not depend on the row.
  *
  * is_log: the loop is the log of a sum of products, lse over d of a(i, d) + b(j, d), with top(x) = max_d x equal to
  * top(a) + top(b) + log sum_d e^(a - top(a)) e^(b - top(b)).  log_row, log_col: a and b.
@@ -60,7 +60,7 @@ typedef VEC(TileBy) TileBys;
 typedef struct TileFeature {
   const Loop *loop, *outer;
   TileBys row_by, col_by;
-  Val scaled_row, scaled_col;
+  Val product, scaled_row, scaled_col;
   ValVec row, col;
   bool is_log, is_dot, is_negative;
   Val log_row, log_col, dot_row, dot_col;
@@ -70,6 +70,10 @@ typedef struct TileFeature {
 /* What the pair's sum n is called, and the loop, in the stream's body, that leaves it. */
 static inline Val tile_feature_result(const TileFeature *f, uint32_t n) {
   return f->outer ? f->outer->accs.at[0]->result : f->loop->accs.at[n]->result;
+}
+/* What sum n adds up, but for factors that operands take. */
+static inline Val tile_feature_summed(const TileFeature *f, uint32_t n) {
+  return f->product ? f->product : f->loop->accs.at[n]->body.x;
 }
 static inline const Loop *tile_feature_whole(const TileFeature *f) { return f->outer ? f->outer : f->loop; }
 

@@ -1,9 +1,10 @@
-/* tile_nest: a sum of multiples of sums is one sum.
+/* tile_nest: sums of multiples of products, and of multiples of such sums.
  *
+ *     sum_d f a(i, d) b(j, d)                 =  sum_d (f a(i, d)) b(j, d)
  *     sum_e f(e) sum_d a(i, e, d) b(j, e, d)  =  sum_(e, d) (f(e) a(i, e, d)) b(j, e, d)
  *
- * by distributivity: what f depends on, the row or the column, says which operand takes it where it is packed.  If f is
- * 1 the inner sum may be of anything. */
+ * What f depends on, the row or the column, says which operand takes it where it is packed.  If f is 1 an inner sum may
+ * be of anything. */
 #include "tile/tile_plan.h"
 
 enum { MOST_FACTORS = 8 }; /* how deep they may be nested */
@@ -37,49 +38,61 @@ static bool is_float(const Planner *p, Val v) {
   return type == IR_REAL || type == IR_WIDE;
 }
 
-/* v as a product of the inner sum, met once, and of factors that lack the row or the column. */
+static bool is_operand(const Planner *p, Val v, uint8_t side) {
+  return (plan_dep(p, v) & (DEP_BOTH | DEP_FEATURE)) == (side | DEP_FEATURE) && is_float(p, v);
+}
+
+/* A product of an operand of the row and one of the column, which take factors. */
+static bool take_product(const Planner *p, Val v, TileFeature *to) {
+  const Instr *i = ir_at(p->k, v);
+  for (int n = 0; i->op == IR_MUL && n < 2; n++) {
+    Val row = plan_unconverted(p, i->arg[n]), col = plan_unconverted(p, i->arg[1 - n]);
+    if (!is_operand(p, row, DEP_ROW) || !is_operand(p, col, DEP_COL)) continue;
+    to->product = v, to->scaled_row = row, to->scaled_col = col;
+    return true;
+  }
+  return false;
+}
+
+/* What is multiplied: the sum inside, or the product that is summed. */
+static bool is_core(const Planner *p, Val v, TileFeature *to) {
+  if (!to->outer) return take_product(p, v, to);
+  return ir_at(p->k, v)->op == IR_RESULT && ir_at(p->k, v)->loop == to->loop;
+}
+
+/* v as a product of the core, met once, and of factors that lack the row or the column, and do not change along d. */
 static bool take_factors(const Planner *p, Val v, bool divides, TileFeature *to, bool *met, uint32_t depth) {
   v = plan_unconverted(p, v);
   const Instr *i = ir_at(p->k, v);
   if (depth > MOST_FACTORS || !is_float(p, v)) return false;
   if ((plan_dep(p, v) & DEP_BOTH) != DEP_BOTH) {
     vec_push(p->arena, plan_dep(p, v) & DEP_COL ? &to->col_by : &to->row_by, (TileBy){v, divides});
-    return true;
+    return to->outer || !(plan_dep(p, v) & DEP_FEATURE);
   }
-  if (i->op == IR_RESULT) {
-    bool once = i->loop == to->loop && !divides && !*met;
-    *met = true;
-    return once;
-  }
+  if (!divides && !*met && is_core(p, v, to)) return *met = true;
   if (i->op != IR_MUL && i->op != IR_DIV) return false;
   return take_factors(p, i->arg[0], divides, to, met, depth + 1) &&
          take_factors(p, i->arg[1], divides != (i->op == IR_DIV), to, met, depth + 1);
 }
 
-static bool is_operand(const Planner *p, Val v, uint8_t side) {
-  return (plan_dep(p, v) & (DEP_BOTH | DEP_FEATURE)) == (side | DEP_FEATURE) && is_float(p, v);
-}
+static bool has_factors(const TileFeature *f) { return f->row_by.n || f->col_by.n; }
 
-/* The operands that take factors: those of a product. */
-static bool find_scaled(const Planner *p, TileFeature *to) {
-  const Instr *i = ir_at(p->k, plan_unconverted(p, to->loop->accs.at[0]->body.x));
-  if (!to->row_by.n && !to->col_by.n) return true;
-  if (i->op != IR_MUL) return false;
-  for (int n = 0; n < 2; n++) {
-    Val row = plan_unconverted(p, i->arg[n]), col = plan_unconverted(p, i->arg[1 - n]);
-    if (!is_operand(p, row, DEP_ROW) || !is_operand(p, col, DEP_COL)) continue;
-    to->scaled_row = row, to->scaled_col = col;
-    return true;
-  }
-  return false;
-}
+static Val summed(const Planner *p, const Loop *l) { return plan_unconverted(p, l->accs.at[0]->body.x); }
 
-bool plan_nested(const Planner *p, const Loop *l, TileFeature *to) {
-  TileFeature found = {.outer = l, .loop = loop_in(p, l->body)};
+static bool is_sum_of_sums(const Planner *p, const Loop *l, TileFeature *to) {
   bool met = false;
-  if (!is_sum(p, l) || !found.loop || !is_sum(p, found.loop) || holds_check(p, found.loop->body)) return false;
-  if (!take_factors(p, l->accs.at[0]->body.x, false, &found, &met, 0) || !met) return false;
-  if (!find_scaled(p, &found)) return false;
-  *to = found;
-  return true;
+  *to = (TileFeature){.outer = l, .loop = loop_in(p, l->body)};
+  if (!is_sum(p, l) || !to->loop || !is_sum(p, to->loop) || holds_check(p, to->loop->body)) return false;
+  if (!take_factors(p, summed(p, l), false, to, &met, 0) || !met) return false;
+  return !has_factors(to) || take_product(p, summed(p, to->loop), to);
+}
+
+static bool is_sum_of_multiples(const Planner *p, const Loop *l, TileFeature *to) {
+  bool met = false;
+  *to = (TileFeature){.loop = l};
+  return is_sum(p, l) && take_factors(p, summed(p, l), false, to, &met, 0) && met && has_factors(to);
+}
+
+bool plan_multiples(const Planner *p, const Loop *l, TileFeature *to) {
+  return is_sum_of_sums(p, l, to) || is_sum_of_multiples(p, l, to);
 }

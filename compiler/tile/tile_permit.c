@@ -128,7 +128,7 @@ static void permit_feature(Planner *p, const Loop *l, uint32_t depth) {
     vec_push(p->arena, &p->s->exceptions, exception);
     return;
   }
-  if (!depth && plan_nested(p, l, &nest)) {
+  if (!depth && plan_multiples(p, l, &nest) && nest.outer) {
     for (uint32_t n = 0; n < l->body->code.n; n++)
       if (ir_at(p->k, l->body->code.at[n])->op != IR_LOOP)
         permit_op(p, l->body->code.at[n], ir_at(p->k, l->body->code.at[n]));

@@ -87,13 +87,9 @@ static void demand(Planner *p, Val v);
 
 static void demand_result(Planner *p, const Instr *i) {
   if (plan_exception(p, i->loop)) return;
-  TileFeature nest;
-  if (plan_nested(p, i->loop, &nest)) {
-    *feature_of(p, nest.loop) = nest;
-    demand(p, nest.loop->accs.at[0]->body.x);
-    return;
-  }
-  TileFeature *f = feature_of(p, i->loop);
+  TileFeature multiples;
+  bool has_multiples = plan_multiples(p, i->loop, &multiples);
+  TileFeature *f = feature_of(p, has_multiples ? multiples.loop : i->loop);
   Val row, col;
   if (plan_log_contraction(p, i->loop, &row, &col)) {
     f->is_log = true, f->log_row = row, f->log_col = col;
@@ -101,10 +97,15 @@ static void demand_result(Planner *p, const Instr *i) {
     demand(p, col);
     return;
   }
-  if (p->target->dots_bf16 && tile_dot_find(p->arena, p->k, p->rows, i->loop, f)) {
+  if (p->target->dots_bf16 && !(has_multiples && multiples.outer) && tile_dot_find(p->arena, p->k, p->rows, i->loop, f)) {
     row = f->dot_row, col = f->dot_col; /* demanding them may move f */
     demand(p, row);
     demand(p, col);
+    return;
+  }
+  if (has_multiples) {
+    *f = multiples;
+    demand(p, multiples.product ? multiples.product : multiples.loop->accs.at[0]->body.x);
     return;
   }
   for (uint32_t n = 0; n < i->loop->accs.n; n++) demand(p, i->loop->accs.at[n]->body.x);

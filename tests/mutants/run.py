@@ -65,17 +65,25 @@ def make(copy, targets):
     return subprocess.run(["cmake", "--build", "--preset", "dev", "--target", *targets], cwd=copy, capture_output=True, text=True)
 
 
+def run_tests(copy, pattern):
+    words = ["ctest", "--test-dir", "build-dev", "-R", pattern, "--timeout", str(SECONDS_A_TEST)]
+    return subprocess.run(words, cwd=copy, capture_output=True).returncode == 0
+
+
 def command_of(copy, test):
-    """The command of a test, what it must not print, and where it runs."""
+    """The command of a test, what it must not print, where it runs, and the tests that prepare it."""
     shown = subprocess.run(["ctest", "--test-dir", "build-dev", "-R", f"^{test}$", "--show-only=json-v1"], cwd=copy, capture_output=True,
                            text=True, check=True).stdout
-    [found] = json.loads(shown)["tests"]
+    tests = {t["name"]: t for t in json.loads(shown)["tests"]}
+    found = tests.pop(test)
     wanted = {p["name"]: p["value"] for p in found["properties"]}
-    return found["command"], wanted.get("FAIL_REGULAR_EXPRESSION", []), wanted["WORKING_DIRECTORY"]
+    return found["command"], wanted.get("FAIL_REGULAR_EXPRESSION", []), wanted["WORKING_DIRECTORY"], list(tests)
 
 
 def part_fails(copy, test, part):
-    command, never, folder = command_of(copy, test)
+    command, never, folder, before = command_of(copy, test)
+    if not all(run_tests(copy, f"^{name}$") for name in before):
+        return True
     try:
         done = subprocess.run([*command, *shlex.split(part)], cwd=folder, capture_output=True, text=True, errors="replace",
                               timeout=SECONDS_A_TEST)
@@ -87,8 +95,7 @@ def part_fails(copy, test, part):
 def fails(copy, test, part):
     if part:
         return part_fails(copy, test, part)
-    words = ["ctest", "--test-dir", "build-dev", "-R", f"^{test}$", "--timeout", str(SECONDS_A_TEST)]
-    return subprocess.run(words, cwd=copy, capture_output=True).returncode != 0
+    return not run_tests(copy, f"^{test}$")
 
 
 def first_failure(copy, tests):
