@@ -7,11 +7,10 @@
  * which it does not depend, still repeats it: keys that the score transforms, say, for every query.  Here such a
  * reduction is expanded: it becomes an array over the loops that it does depend on, filled before the outermost.
  *
- * Memory stays that of the inputs.  A loop is *long* if it is as long as one over copies, over the values of an edge, or
- * over steps.
- * The array has at most one long loop, or those of an array that the reduction reads, element by element; so nothing of
- * copies by values comes about that was not there.  Ranges must be known before anything is computed, for arrays have
- * sizes; and what holds a check stays, for it is to be asked only where it was.
+ * Memory stays that of the inputs.  A loop is *long* if it is as long as one over copies, over the values of an edge,
+ * or over steps.  The array has at most one long loop, or those of an array that the reduction reads, element by
+ * element; so nothing of copies by values comes about that was not there.  Ranges must be known before anything is
+ * computed, for arrays have sizes; and what holds a check stays, for it is to be asked only where it was.
  *
  * Requires: a verified kernel in the builder's normal form.  Ensures: the same values of the same elements in the same
  * order, bit for bit: what is kept has 64 bits. */

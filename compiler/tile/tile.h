@@ -47,8 +47,8 @@ typedef VEC(TileBy) TileBys;
 /* An inner loop over d: operands packed by (row, d) and by (column, d).
  *
  * outer: NULL, or a loop over e in which that of d stands, the sum over e of f(e) times the sums over d; both are one
- * feature (e, d), counted e after e.  product: 0, or what is summed, scaled_row times scaled_col, times f, whose factors
- * these take: row_by, those that do not depend on the column, and col_by, those that do not depend on the row.
+ * feature (e, d), counted e after e.  product: 0, or what is summed, scaled_row times scaled_col, times f, the factors
+ * of which these take: row_by, those that do not depend on the column, and col_by, those that do not depend on the row.
  *
  * is_log: the loop is the log of a sum of products, lse over d of a(i, d) + b(j, d), with top(x) = max_d x equal to
  * top(a) + top(b) + log sum_d e^(a - top(a)) e^(b - top(b)).  log_row, log_col: a and b.

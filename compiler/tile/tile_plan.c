@@ -71,10 +71,19 @@ static void lower_acc(Planner *p, const Acc *a) {
 
 /* ---- operands ----------------------------------------------------------------------------------- */
 
+static TileFeature form_of(const Planner *p, const Loop *l) {
+  TileFeature f = {.loop = l}, multiples;
+  Val row, col;
+  if (plan_log_contraction(p, l, &row, &col))
+    return (TileFeature){.loop = l, .is_log = true, .log_row = row, .log_col = col};
+  if (p->target->dots_bf16 && tile_dot_find(p->arena, p->k, p->rows, l, &f)) return f;
+  return plan_multiples(p, l, &multiples) ? multiples : f;
+}
+
 static TileFeature *feature_of(Planner *p, const Loop *l) {
   for (uint32_t n = 0; n < p->s->features.n; n++)
     if (p->s->features.at[n].loop == l || p->s->features.at[n].outer == l) return &p->s->features.at[n];
-  vec_push(p->arena, &p->s->features, (TileFeature){.loop = l});
+  vec_push(p->arena, &p->s->features, form_of(p, l));
   return &vec_last(&p->s->features);
 }
 
@@ -87,28 +96,13 @@ static void demand(Planner *p, Val v);
 
 static void demand_result(Planner *p, const Instr *i) {
   if (plan_exception(p, i->loop)) return;
-  TileFeature multiples;
-  bool has_multiples = plan_multiples(p, i->loop, &multiples);
-  TileFeature *f = feature_of(p, has_multiples ? multiples.loop : i->loop);
-  Val row, col;
-  if (plan_log_contraction(p, i->loop, &row, &col)) {
-    f->is_log = true, f->log_row = row, f->log_col = col;
-    demand(p, row);
-    demand(p, col);
+  const TileFeature f = *feature_of(p, i->loop); /* demanding may move it */
+  if (f.is_log || f.is_dot) {
+    demand(p, f.is_log ? f.log_row : f.dot_row);
+    demand(p, f.is_log ? f.log_col : f.dot_col);
     return;
   }
-  if (p->target->dots_bf16 && !(has_multiples && multiples.outer) && tile_dot_find(p->arena, p->k, p->rows, i->loop, f)) {
-    row = f->dot_row, col = f->dot_col; /* demanding them may move f */
-    demand(p, row);
-    demand(p, col);
-    return;
-  }
-  if (has_multiples) {
-    *f = multiples;
-    demand(p, multiples.product ? multiples.product : multiples.loop->accs.at[0]->body.x);
-    return;
-  }
-  for (uint32_t n = 0; n < i->loop->accs.n; n++) demand(p, i->loop->accs.at[n]->body.x);
+  for (uint32_t n = 0; n < f.loop->accs.n; n++) demand(p, tile_feature_summed(&f, n));
 }
 
 static void demand(Planner *p, Val v) {

@@ -36,8 +36,8 @@ void plan_depend_results(Planner *p, const Loop *l);   /* once it is planned: th
 
 /* ---- tile_nest.c -------------------------------------------------------------------------------- */
 
-/* Whether a loop in a stream is the sum of multiples of products, or, one feature of two indices, of multiples of sums; *to
- * then says of what. */
+/* Whether a loop in a stream is the sum of multiples of products or, one feature of two indices, of multiples of sums;
+ * *to then says of what. */
 bool plan_multiples(const Planner *p, const Loop *l, TileFeature *to);
 
 /* ---- tile_permit.c ------------------------------------------------------------------------------ */
