@@ -56,14 +56,6 @@ static double steps_of(Cost *c, const Latent *z) {
   return fmax((double)steps.i, 1);
 }
 
-static bool mentions_beside_edges(const Term *t, const Index *index) {
-  if (t->kind == TERM_EDGE) return false;
-  if (t->kind == TERM_INDEX) return t->index == index;
-  for (uint32_t k = 0; k < t->args.n; k++)
-    if (mentions_beside_edges(t->args.at[k], index)) return true;
-  return false;
-}
-
 /* A weight, and the sums in it that are around a term. */
 typedef struct Around { Cost *c; const Weight *w; IndexVec sums; } Around;
 
@@ -73,7 +65,7 @@ static double wanted(const Around *x, const Term *products) {
   IndexVec copies = {NULL, 0, 0};
   double sums = axes_extent(x->c, x->w);
   for (uint32_t k = 0; k < x->w->plates.n; k++)
-    if (mentions_beside_edges(products, x->w->plates.at[k])) vec_push(x->c->arena, &copies, x->w->plates.at[k]);
+    if (term_mentions_beside_edges(products, x->w->plates.at[k])) vec_push(x->c->arena, &copies, x->w->plates.at[k]);
   for (uint32_t k = 0; k < x->sums.n; k++)
     if (term_mentions_index(products, x->sums.at[k])) sums *= axis_extent(x->c, x->sums.at[k]);
   double pairs = pairs_count(&x->c->pairs, &x->w->plates, products);

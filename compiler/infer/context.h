@@ -207,6 +207,7 @@ void check_reach(Context *x, Copy copy, const Reach *r);
 /* ---- weigh.c: log weights ------------------------------------------------------------------------------ */
 
 Val log_weight(Context *x, const Term *t);           /* L[t]; NaN where t < 0 */
+bool logs_keep(const Term *t);                       /* of a sum's terms: more than values do.  separate.c */
 Val factor_log(Context *x, Component *c, const Factor *f); /* at the values known in x */
 /* SUPPORT, PRIOR, NORMALISER, and a pmf with the product over its reach's `beyond`, of a copy whose plates x binds. */
 Val owned_factor_log(Context *x, Copy owner, const Factor *f);

@@ -2,7 +2,8 @@
  *
  *   L[exp a] = a           L[a b] = L[a] + L[b]      L[a / b] = L[a] - L[b]     L[a ^ b] = b L[a]
  *   L[if c then a else b] = if c then L[a] else L[b]                            L[prod e] = sum L[e]
- *   L[a + b] = log(e^L[a] + e^L[b]), L[sum e] = lse L[e]        where the parts are provably >= 0
+ *   L[a + b] = log(e^L[a] + e^L[b]), L[sum e] = lse L[e]        where the parts are provably >= 0, and logs keep more
+ *                                                               than values (separate.c)
  *   L[sigmoid a] = -softplus(-a)             L[softplus a], L[elu a + 1] = a where e^a is too small to be added to 1
  *   anything else: the log of the value.
  * A weight is kept as log|w| and the condition that w < 0, so that a product of two negative factors is what
@@ -142,7 +143,7 @@ static Val sum_of_logs(Context *x, Index *i, const Term *body) {
 
 static Signed log_of_reduce(Context *x, const Term *t) {
   const Term *body = t->args.at[0];
-  if (!body->nonnegative) return log_of_value(x, t);
+  if (!body->nonnegative || (t->reduce == REDUCE_SUM && !logs_keep(body))) return log_of_value(x, t);
   switch (t->reduce) {
   case REDUCE_SUM: return (Signed){reduce_over(x, t->index, ACC_LSE, IR_WIDE, contribute_weight, (void *)body), 0, 0};
   case REDUCE_PROD: return (Signed){sum_of_logs(x, t->index, body), 0, 0};
@@ -174,7 +175,7 @@ static Signed log_of_sum(Context *x, const Term *t) {
   const Term *p = t->args.at[0], *q = t->args.at[1];
   const Term *elu = elu_of(p, q) ? elu_of(p, q) : elu_of(q, p);
   if (elu) return log_of_elu_plus_one(x, elu);
-  if (!p->nonnegative || !q->nonnegative) return log_of_value(x, t);
+  if (!p->nonnegative || !q->nonnegative || !logs_keep(t)) return log_of_value(x, t);
   Val a = signed_log(x, p).log_abs;
   return (Signed){build_2(B(x), IR_LOGADD, a, signed_log(x, q).log_abs), 0, 0};
 }

@@ -54,6 +54,7 @@ bool range_is_of_sizes(const Range *r); /* are both bounds? */
 bool term_mentions_edge(const Term *t, const Edge *e /* NULL: any */);
 bool term_mentions_latent(const Term *t, const Latent *z /* NULL: any */);
 bool term_mentions_index(const Term *t, const Index *i);
+bool term_mentions_beside_edges(const Term *t, const Index *i); /* elsewhere than as the place of an edge's copy */
 bool range_mentions_index(const Range *r, const Index *i); /* does a bound, or the row? */
 bool term_mentions_query(const Term *t);
 

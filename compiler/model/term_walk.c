@@ -202,6 +202,13 @@ bool term_mentions_latent(const Term *t, const Latent *z) {
 bool term_mentions_index(const Term *t, const Index *i) {
   return (t->mentions & MENTIONS_INDEX) && find(t, is_index, i);
 }
+bool term_mentions_beside_edges(const Term *t, const Index *i) {
+  if (t->kind == TERM_EDGE || !(t->mentions & MENTIONS_INDEX)) return false;
+  if (t->kind == TERM_INDEX) return t->index == i;
+  for (uint32_t k = 0; k < t->args.n; k++)
+    if (term_mentions_beside_edges(t->args.at[k], i)) return true;
+  return false;
+}
 bool range_mentions_index(const Range *r, const Index *i) {
   return (r->lo && term_mentions_index(r->lo, i)) || (r->hi && term_mentions_index(r->hi, i)) ||
          (r->row && term_mentions_index(r->row, i));
