@@ -226,7 +226,13 @@ static unsigned beside_for(const char *triple, const char *cpu, const char *feat
   return tile_target(triple, cpu, features, &t) && t.lanes >= 8 ? t.lanes / 2 : 0;
 }
 
-/* Sets e->plan where the options and the processor allow tiles. */
+/* For all of the levels, what the newest does. */
+static void widen_for(Emit *e, const char *triple, const char *cpu, const char *features) {
+  TileTarget t;
+  if (tile_target(triple, cpu, features, &t)) e->k = tile_widen(e->arena, e->k, &t);
+}
+
+/* Sets e->plan, and e->k to what it is of, where the options and the processor allow tiles. */
 static void target_plan(Emit *e, const BackOptions *options) {
   e->nlevels = LEVELS - 1;
   if (!options->tile) return;
@@ -236,6 +242,8 @@ static void target_plan(Emit *e, const BackOptions *options) {
   e->beside = beside_for(triple, cpu, features);
   for (int n = 0; n < LEVELS && e->levels; n++)
     e->level_beside[n] = beside_for(triple, levels[n].cpu, levels[n].features);
+  if (!options->f64 && e->levels) widen_for(e, triple, levels[LEVELS - 2].cpu, levels[LEVELS - 2].features);
+  else if (!options->f64) widen_for(e, triple, cpu, features);
   if (!options->f64) e->plan = plan_for(e, triple, cpu, features, options->expected);
   for (int n = 0; n < LEVELS && e->levels && !options->f64; n++)
     e->level_plan[n] = plan_for(e, triple, levels[n].cpu, levels[n].features, options->expected);

@@ -8,6 +8,7 @@
 #include "infer/derive.h"
 #include "ir/pass.h"
 #include "model/term.h"
+#include "tile/tile.h"
 
 static const char *text_of(const Model *m, Sym s) { return sym_text(m->names, s); }
 
@@ -103,6 +104,7 @@ static ExplainBuild build_of(const Driver *d, const Model *m, const Kernel *k, c
   BackWorkspace w;
   if (back_workspace(d->arena, whole, &options, &w, &build.scalar))
     build.tiles = back_tile_plan(d->arena, first, &options);
+  if (build.tiles) build.k = build.tiles->k;
   build.shared = w.shared, build.each = w.each;
   return build;
 }

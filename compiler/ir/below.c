@@ -2,7 +2,7 @@
  *
  *   lo <= i < hi, with lo >= c >= 0 and hi <= max(n, 0):     0 <= i - c < n
  *   the same with lo >= 0:                                    0 <= (max(n, 0) - 1) - i < n
- *   hi = x + 1, with x such an index, or lo itself, where there is no i:     hi <= n */
+ *   hi = x + 1 or x, with x such an index, n - c or n - x, or lo itself, where there is no i:     hi <= n */
 #include "ir/below.h"
 
 static bool constant(const Kernel *k, Val v, int64_t *c) {
@@ -18,9 +18,17 @@ static bool at_least(const Kernel *k, Val v, int64_t least) {
   return i->op == IR_MAX && (at_least(k, i->arg[0], least) || at_least(k, i->arg[1], least));
 }
 
+static const Loop *loop_of(const Kernel *k, Val v) { return ir_at(k, v)->op == IR_INDEX ? ir_at(k, v)->loop : NULL; }
+
 static bool is_one(const Kernel *k, Val v) {
   int64_t c;
   return constant(k, v, &c) && c == 1;
+}
+
+/* Not negative: a constant, or a loop's variable. */
+static bool is_taken_off(const Kernel *k, Val v) {
+  const Loop *l = loop_of(k, v);
+  return at_least(k, l ? l->lo : v, 0);
 }
 
 /* hi <= n wherever hi > 0. */
@@ -28,6 +36,8 @@ static bool at_most(const Kernel *k, Val hi, Val n) {
   const Instr *i = ir_at(k, hi);
   int64_t a, b;
   if (i->op == IR_ADD && is_one(k, i->arg[1])) return ir_index_below(k, i->arg[0], n);
+  if (i->op == IR_INDEX) return ir_index_below(k, hi, n);
+  if (i->op == IR_SUB && i->arg[0] == n) return is_taken_off(k, i->arg[1]);
   if (hi == n || (constant(k, hi, &a) && constant(k, n, &b) && a <= b)) return true;
   if (i->op == IR_MIN) return at_most(k, i->arg[0], n) || at_most(k, i->arg[1], n);
   if (i->op != IR_MAX) return false;
@@ -50,8 +60,6 @@ static bool is_count(const Kernel *k, Val v, Val n) {
   return i->op == IR_MAX && ((i->arg[0] == n && constant(k, i->arg[1], &c) && c == 0) ||
                              (i->arg[1] == n && constant(k, i->arg[0], &c) && c == 0));
 }
-
-static const Loop *loop_of(const Kernel *k, Val v) { return ir_at(k, v)->op == IR_INDEX ? ir_at(k, v)->loop : NULL; }
 
 /* v = n - 1 where n > 0 */
 static bool is_last(const Kernel *k, Val v, Val n) {

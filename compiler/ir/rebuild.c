@@ -200,6 +200,7 @@ static void merge(Rebuild *r, uint32_t n, const Loop *const *from, Val lo, Val h
     rebuild_code(r, from[i]->body);
   }
   l->mask = mapped(r, from[0]->mask);
+  if (r->mask) l->mask = r->mask(r, from[0], l, l->mask);
   Copies copies = {0};
   for (uint32_t i = 0; i < n; i++) copy_accs(r, l, from[i], &copies);
   copy_seeds(r, l, n, from, &copies);

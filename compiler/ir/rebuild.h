@@ -20,6 +20,8 @@ struct Rebuild {
   bool (*keep)(const Rebuild *r, Val v);             /* NULL: all instructions */
   bool (*keep_acc)(const Rebuild *r, const Acc *a);  /* NULL: all accumulators */
   void (*code)(Rebuild *r, const Region *region);    /* NULL: rebuild_instr for each, in order */
+  /* NULL, or the mask of a loop, the copy of its own being `mask`; the body is the current region */
+  Val (*mask)(Rebuild *r, const Loop *from, const Loop *to, Val mask);
 };
 
 void rebuild_init(Rebuild *r, Arena *arena, const Kernel *from);

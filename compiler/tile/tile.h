@@ -145,6 +145,8 @@ typedef struct TilePlan {
   VEC(TileRows *) rows;
 } TilePlan;
 
+/* The kernel, or a copy in which streams that then run on tiles have one range for all rows.  tile_widen.c */
+const Kernel *tile_widen(Arena *arena, const Kernel *k, const TileTarget *target);
 /* Of a verified kernel after the passes, in the precision f32.  Lives on the arena, refers to the kernel. */
 TilePlan *tile_plan(Arena *arena, const Kernel *k, const TileTarget *target);
 /* Sets TileStream.few, and TileRows.around to NULL where that serves for nothing: sizes: by place in Kernel.sizes,

@@ -110,7 +110,7 @@ def check_passes(parsed):
 
 
 def only_pass(command, model, *words):
-    status, text, err = explain(command, EXAMPLES / f"{model}.attn", "--json", *words)
+    status, text, err = explain(command, model_path(model), "--json", *words)
     expect(status == 0, err)
     return json.loads(text)["passes"][0], json.loads(text)["memory"]
 
@@ -138,6 +138,15 @@ def test_offsets_count(command):
 def test_a_window_is_mostly_empty(command):
     one, _ = only_pass(command, "sliding_window", "N=4096", "W=256", *TILES)
     expect(one["tiles"]["empty"] > 0.9 and one["blocks"]["full"] == 0, one)
+
+
+def test_a_range_that_moves_is_a_mask(command):
+    """Blocks beyond the window are passed over; scalar code goes through the window alone."""
+    one, _ = only_pass(command, "moving", "T=4096", "W=64", "D=64", "C=64", *TILES)
+    expect(one["blocks"]["passed_over"] and one["tiles"]["empty"] > 0.9, one)
+    expect({x["condition"] for x in one["support"]} == {"phi >= max(0, i - W)", "phi < (i + 1)"}, one["support"])
+    one, _ = only_pass(command, "moving", "T=4096", "W=64", "D=64", "C=64", "--no-tiles")
+    expect(not one["tiled"] and not one["support"], one)
 
 
 def test_no_condition_leaves_all_full(command):
