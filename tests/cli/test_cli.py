@@ -1123,6 +1123,22 @@ class Descriptions(Cli):
         }"""
         self.attn("verify", self.file("m.attn", model), "K=1", "--trials=3")
 
+    def test_verify_where_the_bound_becomes_infinite(self):
+        """A point of a dirichlet whose alpha is drawn below 1: a run refuses it, so there is nothing to compare."""
+        model = """model m(N, K) {
+          data x: [N], z: [K], start: [K]
+          param alpha: real = 2
+          latent share: [K]
+          prior share ~ dirichlet(alpha)
+          for n in N { edge c in K; prior c ~ categorical(share); observe x[n] ~ normal(z[c], 1) }
+          infer share by collapsed(steps = 2, init = start)
+          out f = elbo
+        }"""
+        self.fails("run", self.file("m.attn", model), "x=random", self.save("start", np.full(3, 1 / 3)), "z=random",
+                   "N=2", "alpha=0.1", says="the bound is infinite after step 1")
+        told = self.attn("verify", self.file("m.attn", model), "--trials=20").stdout
+        self.assertRegex(told, "f: f64 worst .*\n.*\n  not judged: [1-9][0-9]? of 40 runs, in which the bound becomes infinite")
+
     def test_probabilities_of_huge_scores(self):
         """Scores are rounded by more than 1, here and in the sum in different orders: what is left is not right, but a probability."""
         model = """model m(M, N, D) {
