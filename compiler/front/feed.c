@@ -258,6 +258,13 @@ static int end_of_file(Parse *p, Span *span) {
   return give(f, close_block(f) ? '}' : T_END, end, span);
 }
 
+/* The grammar has had the statement end before a token that runs on: unless it told what is missing there, a `;` is. */
+static void tell_run_on(Parse *p, Token t) {
+  if (p->diags->errors != p->feed.errors_then) return;
+  Diag *d = parse_error(p, t.span, "unexpected keyword %s, expected end of line", quoted(p, t.span));
+  if (d) diag_hint(p->diags, d, "statements on one line are separated by ';'");
+}
+
 /* Models do not nest: a line that begins with `model` inside a block means that a `}` is missing before it. */
 static int close_before_model(Parse *p, Token model, Span *span) {
   Feed *f = &p->feed;
@@ -299,10 +306,12 @@ int feed_next(Parse *p, Span *span, TokenValue *value) {
     Token t = f->tokens.at[f->at];
     if (t.ends_before && !f->end_given) {
       f->end_given = true;
+      f->errors_then = p->diags->errors;
       end_statement(f);
-      return give(f, T_END, (Span){f->prev_span.hi, f->prev_span.hi}, span);
+      return give(f, T_END, t.runs_on ? t.span : (Span){f->prev_span.hi, f->prev_span.hi}, span);
     }
     if (t.kind == T_MODEL && t.ends_before && t.first_on_line && f->blocks) return close_before_model(p, t, span);
+    if (t.runs_on) tell_run_on(p, t);
     f->at++;
     f->end_given = false;
     if (t.kind == TOKEN_COMMENT) {

@@ -25,6 +25,7 @@ typedef struct Feed {
   bool after_binders;     /* it was the `)` of a reduction's binders */
   Span prev_span;
   bool end_given;         /* the statement end before tokens.at[at] has been handed out */
+  uint32_t errors_then;   /* ... when so many errors had been told */
   bool deep_told, blocks_told, eof_told;
   uint32_t blocks;        /* open blocks */
   uint32_t base;          /* stack.at[base ..] is open inside the innermost block */

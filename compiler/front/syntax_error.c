@@ -87,8 +87,9 @@ static const char *list_expected(Parse *p, const Expected *e) {
 
 static const char *describe(Parse *p, int found, Span span) {
   if (found == T_YYEOF) return "end of file";
-  if (found == T_END && (span.lo == span.hi || p->source->text[span.lo] != ';')) return "end of line";
-  if (token_is_keyword(found)) return arena_printf(p->arena, "keyword %s", quoted(p, span));
+  bool runs_on = found == T_END && span.lo != span.hi && p->source->text[span.lo] != ';'; /* the word behind it */
+  if (found == T_END && span.lo == span.hi) return "end of line";
+  if (token_is_keyword(found) || runs_on) return arena_printf(p->arena, "keyword %s", quoted(p, span));
   if (found == T_RESERVED || found == T_E || found == T_P || found == T_NONE || found == T_TRUE || found == T_FALSE)
     return arena_printf(p->arena, "reserved name %s", quoted(p, span));
   return quoted(p, span);

@@ -3,7 +3,9 @@
  * (a binary operator, `where` `or` `and` `then` `else` `by`).
  *
  * A line that begins with a word that can only begin a statement always follows a statement end, even
- * inside an open bracket: no legal text has it otherwise, and after a forgotten `)` only one statement is lost. */
+ * inside an open bracket: no legal text has it otherwise, and after a forgotten `)` only one statement is lost.
+ * Such a word behind a whole statement on the same line lacks a `;`: a statement end is read there too, and told as
+ * an error. */
 #include "front/token.h"
 
 #include "front/parse_state.h"
@@ -96,9 +98,21 @@ static const Token *next_code(const TokenVec *v, uint32_t i) {
 }
 
 static bool starts_statement(const TokenVec *v, uint32_t i) {
-  if (!v->at[i].first_on_line || !token_begins_statement(v->at[i].kind)) return false;
+  if (!token_begins_statement(v->at[i].kind)) return false;
   const Token *next = next_code(v, i);
   return v->at[i].kind != T_PARAM || !next || next->kind != '(';
+}
+
+static bool in_block(const Open *o) {
+  for (uint32_t i = 0; i < o->stack.n; i++)
+    if (o->stack.at[i] == '{') return true;
+  return false;
+}
+
+/* A statement word after `before`, on the same line. */
+static bool runs_on(const Open *o, int kind, int before) {
+  bool whole = token_ends_operand(before) || before == '}';
+  return whole && innermost(o) == '{' && !(kind == T_MODEL && in_block(o));
 }
 
 static void mark_ends(Arena *arena, TokenVec *v) {
@@ -109,7 +123,10 @@ static void mark_ends(Arena *arena, TokenVec *v) {
     Token *t = &v->at[i];
     new_line |= t->first_on_line;
     if (t->kind == TOKEN_COMMENT) continue;
-    if (starts_statement(v, i)) {
+    bool starts = starts_statement(v, i);
+    if (starts && !new_line) {
+      t->runs_on = t->ends_before = runs_on(&open, t->kind, before);
+    } else if (starts && t->first_on_line) {
       close_brackets(&open);
       t->ends_before = before != TOKEN_EOF;
     } else if (new_line && innermost(&open) == '{') {

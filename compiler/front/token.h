@@ -26,6 +26,7 @@ typedef struct Token {
   uint16_t kind;
   bool first_on_line : 1;
   bool ends_before : 1;    /* a statement end stands before this token (for `;`, see its own kind) */
+  bool runs_on : 1;        /* begins a statement behind another on its line: a `;` is missing, ends_before is set */
   bool closes_binders : 1; /* the `)` of `sum(j in N)`: an operand follows, no operator */
   Span span;
 } Token;
