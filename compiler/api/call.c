@@ -215,7 +215,7 @@ static int run(attn_call *c) {
   bool stopped;
   if (cancel_call(&call, &c->stop, &err, &stopped)) return c->results = r.at, ATTN_OK;
   if (stopped) return wrong("the run was cancelled"), ATTN_ERROR_CANCELLED;
-  execute_report(&c->arena, p, &err);
+  execute_report(&c->arena, &call, &err);
   return err.status;
 }
 

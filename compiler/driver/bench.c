@@ -24,7 +24,7 @@ static double time_call(Arena *arena, const Call *c) {
   attn_error err;
   double start = seconds_now();
   if (execute_call(c, &err)) return seconds_now() - start;
-  execute_report(arena, c->program, &err);
+  execute_report(arena, c, &err);
   return -1;
 }
 

@@ -11,6 +11,7 @@
 #include "driver/limit.h"
 #include "driver/measure.h"
 #include "driver/precheck.h"
+#include "driver/site.h"
 #include "infer/derive.h"
 #include "ir/lengths.h"
 #include "ir/pass.h"
@@ -211,7 +212,8 @@ static void report_concave(Arena *arena, const Model *m, Diags *diags, Span at, 
       "a prior with a smaller spread holds the latent; with 'method = gradient' and a point it moves in any case");
 }
 
-void execute_report(Arena *arena, const Program *p, const attn_error *err) {
+void execute_report(Arena *arena, const Call *c, const attn_error *err) {
+  const Program *p = c->program;
   Diags *diags = load_messages(arena, p->file);
   if (err->status == ATTN_ERROR_WORKSPACE || err->site < 0 || (uint32_t)err->site >= p->code->nsites)
     ICE("a kernel failed with status %d at site %d", (int)err->status, (int)err->site);
@@ -231,11 +233,7 @@ void execute_report(Arena *arena, const Program *p, const attn_error *err) {
     diag_hint(diags, d,
               "the number of values to the power of how many copies the sum passes through at once: fewer rows, or "
               "fewer values");
-  } else if (err->limit <= 0)
-    diag_error(diags, at, "index %lld is out of range: there is nothing to index here", (long long)err->value);
-  else
-    diag_error(diags, at, "index %lld is out of range: it must be at least 0 and less than %lld", (long long)err->value,
-               (long long)err->limit);
+  } else site_report(diags, p->model, at, err->value, err->limit, c->sizes);
   diag_print(diags, message_stream());
 }
 
@@ -252,6 +250,6 @@ bool execute_run(Arena *arena, const Program *p, const Inputs *in, uint64_t seed
   double start = seconds_now();
   bool ok = execute_call(&c, &err);
   r->seconds = seconds_now() - start;
-  if (!ok) execute_report(arena, p, &err);
+  if (!ok) execute_report(arena, &c, &err);
   return ok;
 }

@@ -57,6 +57,6 @@ bool execute_prepare_for(Arena *arena, const Program *p, const Inputs *in, uint6
 bool execute_shape(const Program *p, const Inputs *in, const Out *o, AttnArray *a);
 /* False after a message at the place in the model where it went wrong; quiet: into *err alone. */
 bool execute_call(const Call *c, attn_error *err);
-void execute_report(Arena *arena, const Program *p, const attn_error *err);
+void execute_report(Arena *arena, const Call *c, const attn_error *err);
 
 #endif

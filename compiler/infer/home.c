@@ -79,6 +79,13 @@ Context at_home(const Context *x, Copy home, const Reach *r, Val *active) {
   return y;
 }
 
+/* Where the statement names the copy that lies so far before its home. */
+static Span where_named(const Reach *r, uint32_t step, int64_t lag) {
+  for (uint32_t i = 0; i < r->refs.n; i++)
+    if (r->refs.at[i].lag == lag && !r->refs.at[i].unsure) return r->refs.at[i].ref->args.at[step]->span;
+  return r->span;
+}
+
 void check_reach(Context *x, Copy copy, const Reach *r) {
   uint32_t step = copy.c->chain->step;
   if (r->own || r->proved[step]) return;
@@ -100,6 +107,8 @@ void check_reach(Context *x, Copy copy, const Reach *r) {
     highest = displaced(&y, eval(&y, r->pin[step]), r->shift[step]);
   }
   Val n = build_2(b, IR_SUB, p.hi, p.lo);
+  b->span = where_named(r, step, r->shift[step] - r->first[step]); /* evaluating bounds has moved it to them */
   build_check(b, IR_CHECK_INDEX, guard, build_2(b, IR_SUB, lowest, p.lo), n);
+  b->span = where_named(r, step, 0);
   build_check(b, IR_CHECK_INDEX, guard, build_2(b, IR_SUB, highest, p.lo), n);
 }

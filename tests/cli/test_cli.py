@@ -373,6 +373,30 @@ class Inputs(Cli):
         hop = "model m(N) {\n  data x: [N]\n  for j in 1..N {\n    edge phi in N\n    out o[j] = E[x[phi[phi[j]]]]\n  }\n}\n"
         self.fails("run", self.file("m.attn", hop), "x=random", "N=4", says=(r"m\.attn:5:", "index"))
 
+    def test_copies_are_named_by_index_values(self):
+        """The numbers of a message are those of the file, in plates that do not begin at 0 too, and it points at the name."""
+        chain = "model m(T) {\n  data x: [T], k: int, from: int\n  for t in 1..T { edge c in 2; potential exp(x[t] * c) }\n"
+        join = "  for t in 2..T { potential if c[t] == c[t - 1] then 2 else 1 }\n  out o = P[c[T - 1] == 1]\n}\n"
+        cases = {
+            chain + "  out o = P[c[k] == 1]\n}\n": (r"m\.attn:4:15", "index 0 is out of range: it must be at least 1 and less than 4"),
+            chain + "  out o = P[c[k + 4] == 1]\n}\n": (r"m\.attn:4:15", "index 4 .* at least 1 and less than 4"),
+            chain + join.replace("2..T", "1..T"): (r"m\.attn:4:42", "index 0 .* at least 1 and less than 4"),
+            chain + join.replace("t in 2..T", "t in 2..T + 1"): (r"m\.attn:4:38", "index 4 .* at least 1 and less than 4"),
+            chain + "  require sum(t in 0..T) c[t] == 1\n  out o = logZ\n}\n": (r"m\.attn:4:28", "index 0 .* at least 1"),
+            chain + "  let y[t in 2..T] = x[t]\n  out o = y[k]\n}\n": (r"m\.attn:5:13", "index 0 .* at least 2 and less than 4"),
+            chain.replace("1..T", "from..T") + "  out o = entropy(c[k])\n}\n":
+                (r"m\.attn:4:21", "no such copy of 'c': the index is 1 below the first of its plate"),
+            chain.replace("1..T", "from..T") + "  out o = mode(c[k + 5])\n}\n":
+                (r"m\.attn:4:18", "no such copy of 'c': the index is 2 beyond the last of its plate"),
+            "model m(T) {\n  data x: [T], adj: graph[T, T], k: int, from: int\n  for j in adj[from] { edge e in bit; potential exp(e * x[j]) }\n"
+            "  out o = P[e[k] == 1]\n}\n": (r"m\.attn:4:15", "no such copy of 'e': the index is not in the row of 'adj'"),
+        }
+        graph = [self.save("adj.indptr", np.array([0, 1, 3, 3, 3])), self.save("adj.indices", np.array([1, 1, 2]))]
+        for text, says in cases.items():
+            words = [w for name, w in (("k", "k=0"), ("from", "from=1")) if f"{name}: int" in text] + (graph if "graph" in text else [])
+            with self.subTest(text=text):
+                self.fails("run", self.file("m.attn", text), "x=random", "T=4", *words, says=says)
+
     def test_index_out_of_range_in_an_output(self):
         """One value of each row, and sums whose iterations run side by side: an error wherever the bad index stands."""
         head, x, n = "model m(N, K) {\n  data x: [K], at: int[N]\n", self.save("x", np.arange(5, dtype="f4")), 40
@@ -600,7 +624,7 @@ class Inputs(Cli):
         self.attn("run", path, *given, self.save("nb", np.array([2, 0, 1])), "-o", p)
         np.testing.assert_allclose(np.load(p), [np.exp(2) / (np.exp(2) + 1), 1 / (1 + np.exp(1)), 1], rtol=1e-6)
         for bad in ([2, 0, 0], [1, 0, 1], [2, 0, 7]):
-            self.fails("run", path, *given, self.save("nb", np.array(bad)), says=(r"\.attn:7:26", "out of range"))
+            self.fails("run", path, *given, self.save("nb", np.array(bad)), says=(r"\.attn:7:26", "not in the row of 'adj'"))
         other = text.replace("for i in N {", "for h in N, i in N {").replace(" b[i, ", " b[h, i, ").replace("P[b[i, nb[i]]", "P[b[0, i, nb[i]]")
         for row in ("h", "(i + 1) % N"):
             self.fails("run", self.file("other.attn", other % row), *given, self.save("nb", np.array([2, 0, 1])),
