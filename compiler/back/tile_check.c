@@ -17,9 +17,27 @@ static bool is_decided(const Tile *t, Val v, bool columns, bool feature) {
   return ((d & DEP_COL) != 0) == columns && ((d & DEP_FEATURE) != 0) == feature;
 }
 
-static bool guard_known(const Tile *t, const Instr *i, bool columns, bool feature) {
-  uint8_t other = columns ? DEP_ROW : DEP_COL;
-  return i->arg[0] && !(t->rows->dep[i->arg[0]] & (other | (feature ? 0 : DEP_FEATURE)));
+/* What is not known of a guard where rows (or columns) are packed. */
+static uint8_t unknown_there(bool columns, bool feature) {
+  return (columns ? DEP_ROW : DEP_COL) | (feature ? 0 : DEP_FEATURE);
+}
+
+/* A guard counts as far as its conjuncts are known: in a feature loop they are the mask, which is of the pair,
+ * and the condition under which the element is looked at. */
+static void need_guard(const Tile *t, Val guard, uint8_t unknown, Need *n) {
+  const Instr *i = ir_at(t->e->k, guard);
+  if (!(t->rows->dep[guard] & unknown)) n->val[guard] = true;
+  else if (i->op == IR_AND) {
+    need_guard(t, i->arg[0], unknown, n);
+    need_guard(t, i->arg[1], unknown, n);
+  }
+}
+
+static LLVMValueRef where_guarded(const Tile *t, Val guard, uint8_t unknown, LLVMValueRef fails) {
+  const Instr *i = ir_at(t->e->k, guard);
+  if (!(t->rows->dep[guard] & unknown)) return LLVMBuildAnd(t->e->b, fails, t->e->val[guard], "");
+  if (i->op != IR_AND) return fails;
+  return where_guarded(t, i->arg[1], unknown, where_guarded(t, i->arg[0], unknown, fails));
 }
 
 void check_need(const Tile *t, const Region *r, bool columns, bool feature, Need *n) {
@@ -27,7 +45,7 @@ void check_need(const Tile *t, const Region *r, bool columns, bool feature, Need
     const Instr *i = ir_at(t->e->k, r->code.at[k]);
     if (!is_decided(t, r->code.at[k], columns, feature)) continue;
     n->val[i->arg[1]] = n->val[i->arg[2]] = true;
-    if (guard_known(t, i, columns, feature)) n->val[i->arg[0]] = true;
+    if (i->arg[0]) need_guard(t, i->arg[0], unknown_there(columns, feature), n);
   }
 }
 
@@ -37,7 +55,7 @@ void check_emit(Tile *t, const Region *r, bool columns, bool feature) {
     const Instr *i = ir_at(e->k, r->code.at[k]);
     if (!is_decided(t, r->code.at[k], columns, feature)) continue;
     LLVMValueRef fails = check_fails(e, i);
-    if (guard_known(t, i, columns, feature)) fails = LLVMBuildAnd(e->b, fails, e->val[i->arg[0]], "");
+    if (i->arg[0]) fails = where_guarded(t, i->arg[0], unknown_there(columns, feature), fails);
     tile_odd(t, fails);
   }
 }

@@ -397,6 +397,38 @@ class Inputs(Cli):
             with self.subTest(text=text):
                 self.fails("run", self.file("m.attn", text), "x=random", "T=4", *words, says=says)
 
+    def test_checks_under_conditions_of_a_feature(self):
+        """Of elements that a condition picks, in a dot product, where pairs are masked: checked where they are looked at, at no price."""
+        text = """model m(N, D, R) {
+          data q: [N, D], x: [R, D], at: int[N], has: bool[N], keep: bool[N], v: [N]
+          let y[j in N, d in D] = if has[j] then x[at[j], d] else (if d % 2 == 0 then q[j, d + 1] else -q[j, d - 1])
+          for i in N { edge phi in N where phi <= i and keep[phi]; potential exp(dot(q[i], y[phi]) / D); out o[i] = E[v[phi]] }
+        }"""
+        rng, n, d, r = np.random.default_rng(4), 70, 16, 9
+        q, x, v = (rng.normal(size=s).astype("f4") for s in ((n, d), (r, d), n))
+        at, has, keep = rng.integers(0, r, n), rng.random(n) < 0.5, rng.random(n) < 0.7
+        path, o = self.file("m.attn", text), self.path("o.npy")
+        def words(at, q=q, x=x):
+            return ["run", path, *(self.save(k, a) for k, a in zip(("q", "x", "at", "has", "keep", "v"), (q, x, at, has, keep, v)))]
+        swapped = np.stack([q[:, 1::2], -q[:, ::2]], -1).reshape(n, d)
+        score = q.astype(float) @ np.where(has[:, None], x[at], swapped).T / d
+        weight = np.where(keep & (np.arange(n) <= np.arange(n)[:, None]), np.exp(score), 0)
+        mass = weight.sum(1)
+        for bad in (None, ~has, ~keep, has & keep):
+            with self.subTest(bad=bad):
+                there = at if bad is None else np.where(bad, r + 3, at)
+                if bad is not None and (bad & has & keep).any():
+                    self.fails(*words(there), says=(r"m\.attn:3:52", f"index {r + 3} "))
+                    continue
+                self.attn(*words(there), "-o", o)
+                np.testing.assert_allclose(np.load(o), np.divide(weight @ v, mass, where=mass > 0, out=np.zeros(n)), rtol=1e-4, atol=1e-6)
+        self.fails(*words(at, q[:, 1:], x[:, 1:]), says=(r"m\.attn:3:92", f"index {d - 1} "))
+
+        def seconds(*more):
+            sizes = ["N=512", "D=32", "C=32", "--threads=1", "--json", *more]
+            return json.loads(self.attn("bench", EXAMPLES / "rope.attn", *sizes).stdout)["seconds"]
+        self.assertLess(5 * seconds(), seconds("--no-tiles"), "a check that never fails keeps rows off the tiles")
+
     def test_index_out_of_range_in_an_output(self):
         """One value of each row, and sums whose iterations run side by side: an error wherever the bad index stands."""
         head, x, n = "model m(N, K) {\n  data x: [K], at: int[N]\n", self.save("x", np.arange(5, dtype="f4")), 40
