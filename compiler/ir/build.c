@@ -201,12 +201,21 @@ Solve *build_solve(Builder *b, Family f, uint32_t nat, const Val *at, Array *con
   return s;
 }
 
+/* The same check for certain, or under the same guard, here or before the loops that are open: it is enough. */
+static bool is_checked(Builder *b, IrOp check, Val guard, Val x, Val y) {
+  Val always = build_bool(b, true);
+  for (const Region *r = b->at; r; r = r->parent)
+    for (uint32_t c = 0; c < r->code.n; c++) {
+      const Instr *i = ir_at(b->k, r->code.at[c]);
+      bool same = i->op == check && i->arg[1] == x && i->arg[2] == y;
+      if (same && (i->arg[0] == guard || i->arg[0] == always)) return true;
+    }
+  return false;
+}
+
 void build_check(Builder *b, IrOp check, Val guard, Val x, Val y) {
   if (!guard) guard = build_bool(b, true);
   if (build_is_truth(b, guard, false) || (check == IR_CHECK_INDEX && ir_index_below(b->k, x, y))) return;
-  for (uint32_t c = 0; c < b->at->code.n; c++) { /* the same check here is enough */
-    const Instr *i = ir_at(b->k, b->at->code.at[c]);
-    if (i->op == check && i->arg[0] == guard && i->arg[1] == x && i->arg[2] == y) return;
-  }
+  if (is_checked(b, check, guard, x, y)) return;
   build_effect(b, (Instr){.op = check, .narg = 3, .arg = (Val[]){guard, x, y}}, b->at);
 }

@@ -1222,6 +1222,21 @@ class Descriptions(Cli):
         self.assertIn("where one of the copies that it joins has no value, none has",
                       self.attn("explain", self.file("m.attn", model)).stdout)
 
+    def test_explain_of_a_check_that_was_made_before(self):
+        """H // G is checked with the shapes: not again for every pair, and blocks outside the window are passed over."""
+        model = """model m(H, G, N, D) {
+          data q: [H, N, D], k: [H // G, N, D], v: [H // G, N]
+          let y[h in H // G, j in N, d in D] = 2 * k[h, j, d]
+          for h in H, i in N {
+            edge phi in N where phi <= i and i - phi < 64
+            potential exp(dot(q[h, i], y[h // G, phi]))
+            out o[h, i] = E[v[h // G, phi]]
+          }
+        }"""
+        told = self.attn("explain", self.file("m.attn", model), "H=4", "G=2", "N=1024", "D=16").stdout
+        self.assertNotIn("no block is passed over", told)
+        self.assertIn("pairs: ", told)
+
     def test_verify_closed_by_chance(self):
         """Steps along the gradient for all data, at data where the weight is a quadratic; slopes where a function bends."""
         model = """model m(K, N) {{
