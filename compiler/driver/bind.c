@@ -52,7 +52,7 @@ static void settle_missing(Inputs *in, BindMode mode) {
     Bound *b = &in->at[k];
     if (b->origin != FROM_NOTHING) continue;
     if (x->init && mode != BIND_GIVEN) b->origin = FROM_DEFAULT;
-    else if (mode == BIND_RANDOM && x->elem != ELEM_GRAPH)
+    else if (mode == BIND_RANDOM)
       *b = (Bound){.origin = FROM_RANDOM, .random_seed = (int64_t)k + 1};
   }
 }

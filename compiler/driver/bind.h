@@ -8,6 +8,8 @@
 #include "driver/load.h"
 #include "tensor.h"
 
+enum { BIND_NEIGHBOURS = 16 }; /* of each row of a random graph, where it has so many columns */
+
 /* How an input came to its values. */
 typedef enum { FROM_NOTHING, FROM_VALUE, FROM_FILE, FROM_RANDOM, FROM_DEFAULT, FROM_CALLER } Origin;
 
@@ -60,7 +62,7 @@ ElemType bind_elem_type(ElemKind kind, bool f64);
 bool bind_names(Arena *arena, Inputs *in, const char *const *words, uint32_t n, BindMode mode);
 bool bind_files(Arena *arena, Inputs *in);             /* reads files and scalars */
 bool bind_sizes(Arena *arena, Inputs *in, bool all);   /* sizes from shapes; all shapes checked */
-bool bind_fill(Arena *arena, Inputs *in);              /* random arrays and defaults */
+bool bind_fill(Arena *arena, Inputs *in);              /* random arrays, random graphs and defaults */
 bool bind_graphs(Arena *arena, const Inputs *in);                    /* CSR is what it should be */
 
 /* What a file or scalar must be: "an array [M, D] of real", "an int". */

@@ -69,12 +69,14 @@ static bool is_random(Inputs *in, const Input *x, const char *value, bool *ok) {
 }
 
 static bool give_graph(Inputs *in, const Input *x, const char *name, const char *value, const Meant *t) {
+  bool ok = true;
   Bound *b = &in->at[x->id];
+  if (b->origin == FROM_RANDOM || (b->origin != FROM_NOTHING && t->part == WHOLE)) return twice(name_of(in, x->name));
+  if (t->part == WHOLE && is_random(in, x, value, &ok)) return ok;
   const char **slot = t->part == INDPTR ? &b->indptr_value : &b->indices_value;
   if (t->part == WHOLE) {
-    bool random = !strncmp(value, "random", 6);
-    wrong(random ? "graph '%s' cannot be random" : "graph '%s' is bound as two CSR arrays, not as one", name);
-    hint("write %s.indptr=FILE.npy %s.indices=FILE.npy", name, name);
+    wrong("graph '%s' is bound as two CSR arrays, not as one", name);
+    hint("write %s.indptr=FILE.npy %s.indices=FILE.npy, or %s=random", name, name, name);
     return false;
   }
   if (*slot) return twice(name);

@@ -183,6 +183,21 @@ static void fill_random(Arena *arena, AttnArray *a, ElemKind kind, int64_t seed)
                   attn_rt_random_int(seed, 1, &i, 0, kind == ELEM_BOOL ? 2 : 3));
 }
 
+/* In each row one neighbour out of every part of the columns, of which there are as many as a row has neighbours. */
+static void random_graph(Arena *arena, const int64_t *shape, Bound *b) {
+  int64_t degree = shape[1] < BIND_NEIGHBOURS ? shape[1] : BIND_NEIGHBOURS;
+  int64_t borders = shape[0] + 1, edges = shape[0] * degree;
+  b->indptr = on_arena(arena, ELEMTYPE_I64, 1, &borders);
+  b->indices = on_arena(arena, ELEMTYPE_I64, 1, &edges);
+  int64_t *indptr = b->indptr.data, *indices = b->indices.data;
+  for (int64_t row = 0; row < borders; row++) indptr[row] = row * degree;
+  for (int64_t e = 0; e < edges; e++) {
+    int64_t part = e % degree, lo = shape[1] / degree * part;
+    int64_t hi = part + 1 < degree ? lo + shape[1] / degree : shape[1];
+    indices[e] = attn_rt_random_int(b->random_seed, 1, &e, lo, hi);
+  }
+}
+
 /* The inputs bound so far, for defaults that read them. */
 static Known known_so_far(Arena *arena, const Inputs *in) {
   uint32_t n = in->model->inputs.n;
@@ -225,6 +240,10 @@ bool bind_fill(Arena *arena, Inputs *in) {
     if (b->origin != FROM_RANDOM && b->origin != FROM_DEFAULT) continue;
     int64_t shape[ARRAY_RANK_MAX];
     if (!measure_input(in, x, shape)) continue; /* sizes are not all known: BIND_GIVEN */
+    if (x->elem == ELEM_GRAPH) {
+      random_graph(arena, shape, b);
+      continue;
+    }
     b->data = on_arena(arena, bind_elem_type(x->elem, in->f64), (int)x->dims.n, shape);
     if (b->origin == FROM_RANDOM) fill_random(arena, &b->data, x->elem, b->random_seed);
     else ok = fill_default(arena, in, x, &b->data) && ok;

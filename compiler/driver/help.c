@@ -68,7 +68,8 @@ static void print_values(void) {
        "  q=random  q=random:SEED        standard normal numbers; ints from 0, 1, 2\n"
        "  beta=0.5                       a number, true, false, inf, nan\n"
        "  N=128                          a size that no shape gives\n"
-       "  adj.indptr=A.npy adj.indices=B.npy   a graph as CSR arrays");
+       "  adj.indptr=A.npy adj.indices=B.npy   a graph as CSR arrays\n"
+       "  adj=random  adj=random:SEED    up to 16 neighbours a row");
 }
 
 void driver_print_verb(const Verb *v) {

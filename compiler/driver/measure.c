@@ -66,7 +66,14 @@ bool measure_fits(const Inputs *in) {
   int64_t shape[ARRAY_RANK_MAX];
   for (uint32_t k = 0; k < m->inputs.n; k++) {
     const Input *x = m->inputs.at[k];
-    if (x->elem == ELEM_GRAPH || !measure_input(in, x, shape)) continue;
+    if (!measure_input(in, x, shape)) continue;
+    if (x->elem == ELEM_GRAPH) {
+      int64_t neighbours[] = {shape[0], BIND_NEIGHBOURS};
+      bool fits = in->at[k].origin != FROM_RANDOM ||
+                  add(&total, "graph", sym_text(m->names, x->name), 2, neighbours, ELEMTYPE_I64);
+      if (!fits) return false;
+      continue;
+    }
     if (!add(&total, "input", sym_text(m->names, x->name), (int)x->dims.n, shape, bind_elem_type(x->elem, in->f64)))
       return false;
   }

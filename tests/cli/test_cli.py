@@ -461,6 +461,29 @@ class Inputs(Cli):
         self.fails(*base, *graph([0, 1, 2], [0, 2]), "M=3", says=("'M' is 3 by M=3, but 2 by", "hint: 'adj.indptr' has 3 entries"))
         self.fails(*base, graph([0, 2, 2], [0, 2])[0], says="adj")
 
+    def test_random_graphs(self):
+        """16 neighbours a row, or all columns, each once; benchmarks draw what is not given."""
+        text = "model g(M, N) {\n  data adj: graph[M, N]\n  out n[i in M] = sum(j in adj[i]) 1\n  out has[i in M, k in N] = sum(j in adj[i]) (if j == k then 1 else 0)\n}\n"
+        file = self.file("g.attn", text)
+        for m, n in ((5, 100), (3, 16), (4, 3), (2, 0), (0, 7), (1, 17)):
+            with self.subTest(m=m, n=n):
+                rows = []
+                for word in ("adj=random", "adj=random:8", "adj=random:8"):
+                    self.attn("run", file, word, f"M={m}", f"N={n}", "-o", f"{self.path('g')}/")
+                    has, degree = (np.load(self.path(f"g/{name}.npy")) for name in ("has", "n"))
+                    self.assertEqual(degree.tolist(), [min(n, 16)] * m)
+                    self.assertTrue(has.max(initial=0) <= 1 and (has.sum(1) == degree).all())
+                    rows.append(has)
+                self.assertTrue((rows[1] == rows[2]).all() and ((rows[0] != rows[1]).any() or m * n < 100))
+        json.loads(self.attn("bench", file, "M=5", "N=40", "--json").stdout)
+        graph = self.save("adj.indptr", np.array([0, 1])), self.save("adj.indices", np.array([0]))
+        self.fails("run", file, "adj=random", *graph, "N=3", says="'adj' is given twice")
+        self.fails("run", file, *graph, "adj=random", "N=3", says="'adj' is given twice")
+        self.fails("run", file, "adj=random:x", "M=1", "N=3", says="whole number")
+        self.fails("run", file, "adj=g.npy", "M=1", "N=3", says=("two CSR arrays", "adj=random"))
+        self.fails("run", file, "adj=random", f"M={2 ** 61}", "N=30", says="memory|large")
+        self.fails("run", file, "adj=random", "N=30", says="size 'M'")
+
     def test_sizes_that_cannot_be(self):
         inputs = "q=random k=random v=random M=2 D=64 C=64".split()
         base = ["run", self.file("attention.attn", ATTENTION), *inputs]
