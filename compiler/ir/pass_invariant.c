@@ -14,13 +14,17 @@
  *
  * Requires: a verified kernel in the builder's normal form.  Ensures: the same values of the same elements in the same
  * order, bit for bit: what is kept has 64 bits. */
+#include <stdlib.h>
+#include <string.h>
+
 #include "ir/demand.h"
 #include "ir/pass.h"
 #include "ir/same_loop.h"
 #include "ir/solve.h"
 #include "ir/walk.h"
 
-enum { MOST_LOOPS = 4 };
+enum { MOST_LOOPS = 4, MOST_ROUNDS = 4 };
+static const char NAME[] = "once."; /* and a number: of arrays */
 
 typedef VEC(Val) Vals;
 
@@ -37,7 +41,7 @@ typedef struct InvariantPass {
   Axis *axis;          /* by Val, the variable of a loop or an axis: where it goes */
   bool *is_long;       /* by Val: some long loop ends there */
   uint32_t *stored;    /* by Array.id, a temporary: the place in the kernel's top behind which nothing stores into it */
-  uint32_t arrays;     /* how many were made */
+  uint32_t arrays;     /* the last one's number */
   uint32_t at;         /* the place in the kernel's top that is looked at */
   Expanded **expanded; /* by Val, a LOOP that is; else NULL */
   VEC(Expanded *) all;
@@ -199,7 +203,7 @@ static void make_arrays(InvariantPass *p, Expanded *x) {
   for (uint32_t n = 0; n < x->along.n; n++) dims[n] = build_2(b, IR_MAX, end_of(p, x, n), zero);
   x->to = NEW_ARRAY(p->arena, Array *, x->loop->accs.n);
   for (uint32_t a = 0; a < x->loop->accs.n; a++) {
-    const char *name = arena_printf(p->arena, "once.%u", ++p->arrays);
+    const char *name = arena_printf(p->arena, "%s%u", NAME, ++p->arrays);
     x->to[a] = build_array(b, ARRAY_TEMP, name, store_of(x->loop->accs.at[a]->type), x->along.n, dims);
   }
 }
@@ -294,8 +298,19 @@ static void code(Rebuild *r, const Region *region) {
   }
 }
 
-Kernel *pass_invariant(Arena *arena, const Kernel *k) {
-  InvariantPass p = {.arena = arena, .makers = makers_of(arena, k, k->top)};
+/* The arrays of a kernel that was here before have names. */
+static uint32_t arrays_of(const Kernel *k) {
+  uint32_t last = 0;
+  for (uint32_t n = 0; n < k->arrays.n; n++) {
+    const char *name = k->arrays.at[n]->name;
+    unsigned long number = strncmp(name, NAME, strlen(NAME)) ? 0 : strtoul(name + strlen(NAME), NULL, 10);
+    if (number > last) last = (uint32_t)number;
+  }
+  return last;
+}
+
+static Kernel *expand_all(Arena *arena, const Kernel *k, bool *any) {
+  InvariantPass p = {.arena = arena, .makers = makers_of(arena, k, k->top), .arrays = arrays_of(k)};
   p.axis = NEW_ARRAY(arena, Axis, k->instrs.n);
   p.is_long = NEW_ARRAY(arena, bool, k->instrs.n);
   p.stored = NEW_ARRAY(arena, uint32_t, k->arrays.n);
@@ -303,5 +318,15 @@ Kernel *pass_invariant(Arena *arena, const Kernel *k) {
   rebuild_init(&p.rebuild, arena, k);
   p.rebuild.code = code;
   for (p.at = 0; p.at < k->top->code.n; p.at++) walk_whole(k, k->top->code.at[p.at], note, &p);
-  return pass_dce(arena, rebuild_run(&p.rebuild));
+  Kernel *to = pass_dce(arena, rebuild_run(&p.rebuild));
+  *any = p.all.n != 0;
+  return to;
+}
+
+/* What fills an array may hold what the loops of that repeat. */
+Kernel *pass_invariant(Arena *arena, const Kernel *k) {
+  bool any;
+  Kernel *to = expand_all(arena, k, &any);
+  for (int round = 0; any && round < MOST_ROUNDS; round++) to = expand_all(arena, to, &any);
+  return to;
 }

@@ -120,6 +120,26 @@ Test(pass, what_a_loop_stores_is_not_read_before_it) {
   }
 }
 
+/* The sum over n is repeated by l; it reads what was expanded before, and has a sum that m repeats. */
+static const char *const AGAIN =
+    "kernel again { size L, C, N %0 = size L : int %1 = size C : int %2 = size N : int %3 = const 0 : int "
+    "in x: real[%1, %2] input 0 in y: real[%2, %1] input 1 out o: wide[%0, %1] output 0 temp once.1: wide[%1] "
+    "par %4 in %3..%1 { %5 = load x[%4, %3] : real %6 = convert %5 : wide store once.1[%4], %6 } "
+    "par %7 in %3..%0 { par %8 in %3..%1 { reduce %9 in %3..%2 { %10 = load x[%8, %9] : real %11 = convert %10 : wide "
+    "%12 = load once.1[%8] : wide %13 = mul %11, %12 : wide reduce %14 in %3..%1 { %15 = load y[%9, %14] : real } acc { "
+    "%16 = max %15 : wide } %17 = mul %13, %16 : wide } acc { %18 = sum %17 : wide } store o[%7, %8], %18 } }";
+
+Test(pass, what_was_expanded_is_expanded_again) {
+  for (uint64_t seed = 0; seed < 40; seed++) {
+    Arena a;
+    arena_init(&a, NULL);
+    Kernel *k = read_text(&a, arena_printf(&a, "%s }", AGAIN)), *to = ir_run_passes(&a, k, "invariant");
+    cr_assert_eq(count(print_text(&a, to), "temp once."), 3, "%s", print_text(&a, to));
+    cr_assert(same_results(&a, k, to, seed), "seed %lu", (unsigned long)seed);
+    arena_free(&a);
+  }
+}
+
 Test(pass, two_values_are_an_expression) {
   for (uint64_t seed = 0; seed < 300; seed++) {
     Arena a;
