@@ -9,8 +9,8 @@
  *
  * Memory stays that of the inputs.  A loop is *long* if it is as long as one over copies, over the values of an edge,
  * or over steps.  The array has at most one long loop, or those of an array that the reduction reads, element by
- * element; so nothing of copies by values comes about that was not there.  Ranges must be known before anything is
- * computed, for arrays have sizes; and what holds a check stays, for it is to be asked only where it was.
+ * element; so nothing of copies by values comes about that was not there.  Ranges must follow from the sizes, as arrays
+ * do; and what holds a check stays, for it is to be asked only where it was.
  *
  * Requires: a verified kernel in the builder's normal form.  Ensures: the same values of the same elements in the same
  * order, bit for bit: what is kept has 64 bits. */
@@ -97,7 +97,8 @@ static bool is_inside(const Slice *s, const Region *r) {
 static void add_index(Slice *s, Val v) {
   const Axis *a = &s->p->axis[v];
   const Instr *lo = ir_at(from(s->p), a->lo);
-  if (s->along.n == MOST_LOOPS || !is_at_top(s, a->hi) || lo->op != IR_CONST || lo->integer) s->fixed = true;
+  bool sized = lo->op == IR_CONST && !lo->integer && ir_follows_from_sizes(from(s->p), a->hi);
+  if (s->along.n == MOST_LOOPS || !sized) s->fixed = true;
   else s->along.index[s->along.n++] = v;
 }
 
