@@ -25,8 +25,7 @@ static bool is_one(const Kernel *k, Val v) {
   return constant(k, v, &c) && c == 1;
 }
 
-/* Not negative: a constant, or a loop's variable. */
-static bool is_taken_off(const Kernel *k, Val v) {
+bool ir_not_negative(const Kernel *k, Val v) {
   const Loop *l = loop_of(k, v);
   return at_least(k, l ? l->lo : v, 0);
 }
@@ -37,7 +36,7 @@ static bool at_most(const Kernel *k, Val hi, Val n) {
   int64_t a, b;
   if (i->op == IR_ADD && is_one(k, i->arg[1])) return ir_index_below(k, i->arg[0], n);
   if (i->op == IR_INDEX) return ir_index_below(k, hi, n);
-  if (i->op == IR_SUB && i->arg[0] == n) return is_taken_off(k, i->arg[1]);
+  if (i->op == IR_SUB && i->arg[0] == n) return ir_not_negative(k, i->arg[1]);
   if (hi == n || (constant(k, hi, &a) && constant(k, n, &b) && a <= b)) return true;
   if (i->op == IR_MIN) return at_most(k, i->arg[0], n) || at_most(k, i->arg[1], n);
   if (i->op != IR_MAX) return false;

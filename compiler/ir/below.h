@@ -7,4 +7,7 @@
 /* Is 0 <= x < n known, wherever x has a value? */
 bool ir_index_below(const Kernel *k, Val x, Val n);
 
+/* Not negative for certain: a constant, a maximum with one, a loop's variable. */
+bool ir_not_negative(const Kernel *k, Val v);
+
 #endif

@@ -8,8 +8,8 @@
  * reduction is expanded: it becomes an array over the loops that it does depend on, filled before the outermost.
  *
  * Memory stays that of the inputs.  A loop is *long* if it is as long as one over copies, over the values of an edge,
- * or over steps.  The array has at most one long loop, or those of an array that the reduction reads, element by
- * element; so nothing of copies by values comes about that was not there.  Ranges must follow from the sizes, as arrays
+ * or over steps.  The array has at most one long loop, or those that are dimensions of an output, or of one array that
+ * the reduction reads, and one more; so nothing of copies by values comes about that was not there.  Ranges must follow from the sizes, as arrays
  * do; and what holds a check stays, for it is to be asked only where it was.
  *
  * Requires: a verified kernel in the builder's normal form.  Ensures: the same values of the same elements in the same
@@ -17,13 +17,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ir/below.h"
+#include "ir/bound.h"
 #include "ir/demand.h"
 #include "ir/pass.h"
 #include "ir/same_loop.h"
 #include "ir/solve.h"
 #include "ir/walk.h"
 
-enum { MOST_LOOPS = 4, MOST_ROUNDS = 4 };
+enum { MOST_LOOPS = 5, MOST_ROUNDS = 4 };
 static const char NAME[] = "once."; /* and a number: of arrays */
 
 typedef VEC(Val) Vals;
@@ -31,14 +33,15 @@ typedef VEC(Val) Vals;
 /* The loops that a reduction depends on, by their variables, from the outermost to the innermost. */
 typedef struct Along { uint32_t n; Val index[MOST_LOOPS]; } Along;
 
-/* A reduction that is expanded; to: what becomes of its results, an array for each; filled: by this loop. */
-typedef struct Expanded { const Loop *loop, *filled; Along along; Array **to; } Expanded;
+/* A reduction that is expanded; end: of the loops, in the copy; to: what becomes of its results, an array for each; filled: by this loop. */
+typedef struct Expanded { const Loop *loop, *filled; Along along; Val end[MOST_LOOPS]; Array **to; } Expanded;
 
 typedef struct InvariantPass {
   Rebuild rebuild;
   Arena *arena;
   Makers makers;
   Axis *axis;          /* by Val, the variable of a loop or an axis: where it goes */
+  Val *end;            /* by Val, the same: where it goes at most, in the copy */
   bool *is_long;       /* by Val: some long loop ends there */
   uint32_t *stored;    /* by Array.id, a temporary: the place in the kernel's top behind which nothing stores into it */
   uint32_t arrays;     /* the last one's number */
@@ -95,9 +98,9 @@ static bool is_inside(const Slice *s, const Region *r) {
 }
 
 static void add_index(Slice *s, Val v) {
-  const Axis *a = &s->p->axis[v];
-  const Instr *lo = ir_at(from(s->p), a->lo);
-  bool sized = lo->op == IR_CONST && !lo->integer && ir_follows_from_sizes(from(s->p), a->hi);
+  InvariantPass *p = s->p;
+  p->end[v] = bound_of(&p->rebuild, p->axis[v].hi, true);
+  bool sized = ir_not_negative(from(p), p->axis[v].lo) && p->end[v] && ir_follows_from_sizes(p->rebuild.b.k, p->end[v]);
   if (s->along.n == MOST_LOOPS || !sized) s->fixed = true;
   else s->along.index[s->along.n++] = v;
 }
@@ -154,22 +157,36 @@ static bool is_repeated(const Slice *s, const Region *r) {
 
 static bool is_long(const Slice *s, Val index) { return s->p->is_long[s->p->axis[index].hi]; }
 
-/* An element of an array that has all the long loops. */
-static bool holds_long(const Slice *s, const Instr *load) {
+/* hi, or max(hi, 0) */
+static bool is_extent(const Kernel *k, Val dim, Val hi) {
+  const Instr *i = ir_at(k, dim), *least = i->op == IR_MAX ? ir_at(k, i->arg[1]) : i;
+  return dim == hi || (i->op == IR_MAX && i->arg[0] == hi && least->op == IR_CONST && !least->integer);
+}
+
+/* Whether an array has a dimension for each long loop. */
+static bool holds_long(const Slice *s, const Array *a) {
+  uint32_t taken = 0;
   for (uint32_t n = 0; n < s->along.n; n++) {
-    bool holds = !is_long(s, s->along.index[n]);
-    for (uint32_t a = 0; a < load->narg; a++) holds |= load->arg[a] == s->along.index[n];
-    if (!holds) return false;
+    const Rebuild *r = &s->p->rebuild;
+    Val end = s->p->end[s->along.index[n]];
+    uint32_t d = 0;
+    if (!is_long(s, s->along.index[n])) continue;
+    while (d < a->rank && (taken >> d & 1 || !is_extent(r->b.k, r->map[a->dims[d]], end))) d++;
+    if (d == a->rank) return false;
+    taken |= 1u << d;
   }
   return true;
 }
 
 static bool fits_memory(const Slice *s) {
+  const Kernel *k = from(s->p);
   uint32_t longs = 0;
   for (uint32_t n = 0; n < s->along.n; n++) longs += is_long(s, s->along.index[n]);
-  for (uint32_t n = 0; longs > 1 && n < s->loads.n; n++)
-    if (holds_long(s, ir_at(from(s->p), s->loads.at[n]))) return true;
-  return longs <= 1;
+  if (s->along.n - longs > (longs ? 1 : 2)) return false;
+  bool fits = longs <= 1;
+  for (uint32_t n = 0; n < s->loads.n; n++) fits |= holds_long(s, ir_at(k, s->loads.at[n])->array);
+  for (uint32_t n = 0; n < k->arrays.n; n++) fits |= k->arrays.at[n]->kind == ARRAY_OUT && holds_long(s, k->arrays.at[n]);
+  return fits;
 }
 
 static bool has_axes(const Loop *l) {
@@ -194,14 +211,10 @@ static bool is_invariant(InvariantPass *p, Val v, Along *along) {
 
 static StoreType store_of(IrType t) { return t == IR_BOOL ? STORE_BOOL : t == IR_INT ? STORE_INT : STORE_WIDE; }
 
-static Val end_of(const InvariantPass *p, const Expanded *x, uint32_t n) {
-  return p->rebuild.map[p->axis[x->along.index[n]].hi];
-}
-
 static void make_arrays(InvariantPass *p, Expanded *x) {
   Builder *b = &p->rebuild.b;
   Val dims[MOST_LOOPS], zero = build_int(b, 0);
-  for (uint32_t n = 0; n < x->along.n; n++) dims[n] = build_2(b, IR_MAX, end_of(p, x, n), zero);
+  for (uint32_t n = 0; n < x->along.n; n++) dims[n] = build_2(b, IR_MAX, x->end[n], zero);
   x->to = NEW_ARRAY(p->arena, Array *, x->loop->accs.n);
   for (uint32_t a = 0; a < x->loop->accs.n; a++) {
     const char *name = arena_printf(p->arena, "%s%u", NAME, ++p->arrays);
@@ -221,11 +234,11 @@ static void fill_arrays(InvariantPass *p, const Loop *reader, Expanded *x) {
   Rebuild *r = &p->rebuild;
   Builder *b = &r->b;
   Loop *loops[MOST_LOOPS];
-  Val at[MOST_LOOPS], zero = build_int(b, 0), first = end_if_read(p, reader, end_of(p, x, 0));
+  Val at[MOST_LOOPS], zero = build_int(b, 0), first = end_if_read(p, reader, x->end[0]);
   Scope scope = scope_enter(r);
   for (uint32_t n = 0; n < x->along.n; n++) {
     b->span = ir_at(from(p), x->along.index[n])->span;
-    loops[n] = build_open(b, LOOP_PAR, zero, n ? end_of(p, x, n) : first);
+    loops[n] = build_open(b, LOOP_PAR, zero, n ? x->end[n] : first);
     build_stores(b, loops[n], x->loop->accs.n, x->to);
     r->map[x->along.index[n]] = at[n] = loops[n]->index;
   }
@@ -249,6 +262,7 @@ static void use_equal(InvariantPass *p, Expanded *x) {
 static void expand(InvariantPass *p, const Loop *nest, Val v, const Along *along) {
   Expanded *x = NEW(p->arena, Expanded);
   *x = (Expanded){.loop = ir_at(from(p), v)->loop, .along = *along};
+  for (uint32_t n = 0; n < along->n; n++) x->end[n] = p->end[along->index[n]];
   make_arrays(p, x);
   fill_arrays(p, nest, x);
   use_equal(p, x);
@@ -313,6 +327,7 @@ static uint32_t arrays_of(const Kernel *k) {
 static Kernel *expand_all(Arena *arena, const Kernel *k, bool *any) {
   InvariantPass p = {.arena = arena, .makers = makers_of(arena, k, k->top), .arrays = arrays_of(k)};
   p.axis = NEW_ARRAY(arena, Axis, k->instrs.n);
+  p.end = NEW_ARRAY(arena, Val, k->instrs.n);
   p.is_long = NEW_ARRAY(arena, bool, k->instrs.n);
   p.stored = NEW_ARRAY(arena, uint32_t, k->arrays.n);
   p.expanded = NEW_ARRAY(arena, Expanded *, k->instrs.n);

@@ -5,14 +5,10 @@
  *
  * Tiles want rows that share their columns, and pass over what a mask leaves out by intervals, so that `0 .. i + 1` and
  * `where j <= i` cost the same.  Scalar code would go through all of it: only streams that then run on tiles are
- * widened.  LO and HI follow from how the bounds are made of indices of the loops around by sums, differences and
- * extremes.  A stream that holds a check keeps its range, for the check is to be asked only in there. */
-#include "ir/rebuild.h"
+ * widened.  LO and HI follow from how the ends are made (ir/bound.c).  A stream that holds a check keeps its range, for the check is to be asked only in there. */
+#include "ir/bound.h"
 #include "ir/walk.h"
 #include "tile/tile.h"
-
-/* base + more, in the copy; base: 0: none. */
-typedef struct Bound { Val base; int64_t more; } Bound;
 
 typedef struct Widening {
   Rebuild rebuild;
@@ -22,62 +18,7 @@ typedef struct Widening {
 } Widening;
 
 static const Kernel *from(const Widening *w) { return w->rebuild.from; }
-static Builder *builder(Widening *w) { return &w->rebuild.b; }
-
-/* ---- bounds --------------------------------------------------------------------------------------------------- */
-
-enum { DEPTH = 16 };
-
-static Val value_of(Widening *w, Bound b) {
-  return b.more ? build_2(builder(w), IR_ADD, b.base, build_int(builder(w), b.more)) : b.base;
-}
-
 static bool is_at_top(const Widening *w, Val v) { return !ir_at(from(w), v)->home->loop; }
-
-static Bound bound_of(Widening *w, Val v, bool upper, uint32_t depth);
-
-/* i in lo .. hi. */
-static Bound bound_of_index(Widening *w, const Loop *l, bool upper) {
-  Bound none = {0, 0};
-  if (!l) return none;
-  Bound b = bound_of(w, upper ? l->hi : l->lo, upper, DEPTH);
-  if (b.base && upper) b.more--;
-  return b;
-}
-
-static Bound bound_of_sum(Widening *w, Bound x, Bound y, bool difference) {
-  if (!x.base || !y.base) return (Bound){0, 0};
-  const Instr *i = ir_at(builder(w)->k, y.base);
-  int64_t sign = difference ? -1 : 1;
-  if (i->op == IR_CONST) return (Bound){x.base, x.more + sign * (i->integer + y.more)};
-  return (Bound){build_2(builder(w), difference ? IR_SUB : IR_ADD, x.base, y.base), x.more + sign * y.more};
-}
-
-/* Of max(x, y) either bound from below is one, and of min(x, y) either from above: one that sizes alone give, if any
- * does. */
-static Bound bound_of_either(Widening *w, Bound x, Bound y) {
-  IrOp op = y.base ? ir_at(builder(w)->k, y.base)->op : IR_ADD;
-  bool plain = !y.more && (op == IR_SIZE || op == IR_CONST);
-  return !x.base || (y.base && plain) ? y : x;
-}
-
-static Bound bound_of_both(Widening *w, IrOp op, Bound x, Bound y) {
-  if (!x.base || !y.base) return (Bound){0, 0};
-  return (Bound){build_2(builder(w), op, value_of(w, x), value_of(w, y)), 0};
-}
-
-/* From above or from below, for all iterations of the loops around. */
-static Bound bound_of(Widening *w, Val v, bool upper, uint32_t depth) {
-  const Instr *i = ir_at(from(w), v);
-  if (is_at_top(w, v)) return (Bound){w->rebuild.map[v], 0};
-  if (i->op == IR_INDEX) return bound_of_index(w, i->loop, upper);
-  if (depth == 0 || i->narg != 2) return (Bound){0, 0};
-  bool turns = i->op == IR_SUB;
-  if (i->op != IR_ADD && i->op != IR_SUB && i->op != IR_MIN && i->op != IR_MAX) return (Bound){0, 0};
-  Bound x = bound_of(w, i->arg[0], upper, depth - 1), y = bound_of(w, i->arg[1], upper != turns, depth - 1);
-  if (i->op == IR_ADD || turns) return bound_of_sum(w, x, y, turns);
-  return (i->op == IR_MAX) != upper ? bound_of_either(w, x, y) : bound_of_both(w, i->op, x, y);
-}
 
 /* ---- streams -------------------------------------------------------------------------------------------------- */
 
@@ -104,13 +45,13 @@ static bool is_candidate(const Widening *w, Val v) {
 
 static void widen(Widening *w, Val v) {
   const Loop *l = ir_at(from(w), v)->loop;
-  Bound lo = bound_of(w, l->lo, false, DEPTH), hi = bound_of(w, l->hi, true, DEPTH);
-  if (!lo.base || !hi.base) {
+  Val lo = bound_of(&w->rebuild, l->lo, false), hi = bound_of(&w->rebuild, l->hi, true);
+  if (!lo || !hi) {
     rebuild_merged(&w->rebuild, 1, &l);
     return;
   }
   vec_push(w->arena, &w->widened, v);
-  rebuild_between(&w->rebuild, l, value_of(w, lo), value_of(w, hi));
+  rebuild_between(&w->rebuild, l, lo, hi);
 }
 
 static bool is_widened(const Widening *w, const Loop *l) {
