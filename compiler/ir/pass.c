@@ -32,9 +32,15 @@ static Kernel *reassociate(Arena *arena, const Kernel *k, const PassOptions *opt
   return pass_reassociate(arena, pass_dce(arena, k), options->as_derived ? REASSOCIATE_NEVER : options->reassociate);
 }
 
+/* What is wanted of each value, before fusion puts it beside what is wanted of a pair. */
+static Kernel *inner(Arena *arena, const Kernel *k, const PassOptions *options) {
+  (void)options;
+  return pass_invariant(arena, k, true);
+}
+
 static Kernel *invariant(Arena *arena, const Kernel *k, const PassOptions *options) {
   (void)options;
-  return pass_invariant(arena, k);
+  return pass_invariant(arena, k, false);
 }
 
 static Kernel *order(Arena *arena, const Kernel *k, const PassOptions *options) {
@@ -60,6 +66,7 @@ const Pass ir_passes[] = {
   {"normalise", normalise},
   {"pair", pair},
   {"vector", vector},
+  {"inner", inner},
   {"fuse", fuse},
   {"reassociate", reassociate},
   {"invariant", invariant},

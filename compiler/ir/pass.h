@@ -28,7 +28,8 @@ Kernel *ir_run_passes_with(Arena *arena, const Kernel *k, const PassOptions *opt
 /* The kernel for given sizes, by place in Kernel.sizes; -1: any.  Run before the others. */
 Kernel *pass_specialise(Arena *arena, const Kernel *k, const int64_t *sizes);
 Kernel *pass_pair(Arena *arena, const Kernel *k);
-Kernel *pass_invariant(Arena *arena, const Kernel *k);
+/* inner: of sums that depend on a reduction's variable. */
+Kernel *pass_invariant(Arena *arena, const Kernel *k, bool inner);
 Kernel *pass_vector(Arena *arena, const Kernel *k);
 Kernel *pass_fuse(Arena *arena, const Kernel *k);
 Kernel *pass_apart(Arena *arena, const Kernel *k); /* pass_fuse.c */

@@ -7,10 +7,11 @@
  * which it does not depend, still repeats it: keys that the score transforms, say, for every query.  Here such a
  * reduction is expanded: it becomes an array over the loops that it does depend on, filled before the outermost.
  *
- * Memory stays that of the inputs.  A loop is *long* if it is as long as one over copies, over the values of an edge,
- * or over steps.  The array has at most one long loop, or those that are dimensions of an output, or of one array that
- * the reduction reads, and one more; so nothing of copies by values comes about that was not there.  Ranges must follow from the sizes, as arrays
- * do; and what holds a check stays, for it is to be asked only where it was.
+ * Memory stays that of the inputs and outputs.  A loop is *long* if it is as long as one over copies, over the values of
+ * an edge, or over steps.  The array has at most one long loop, or those that are dimensions of one array that the
+ * reduction reads, or of an output if it is not of rows by columns, and one more; so nothing of copies by values comes
+ * about.  Ranges must follow from the sizes, as arrays do; and what holds a check stays, for it is to be asked only
+ * where it was.
  *
  * Requires: a verified kernel in the builder's normal form.  Ensures: the same values of the same elements in the same
  * order, bit for bit: what is kept has 64 bits. */
@@ -33,13 +34,20 @@ typedef VEC(Val) Vals;
 /* The loops that a reduction depends on, by their variables, from the outermost to the innermost. */
 typedef struct Along { uint32_t n; Val index[MOST_LOOPS]; } Along;
 
-/* A reduction that is expanded; end: of the loops, in the copy; to: what becomes of its results, an array for each; filled: by this loop. */
-typedef struct Expanded { const Loop *loop, *filled; Along along; Val end[MOST_LOOPS]; Array **to; } Expanded;
+/* A reduction that is expanded; end: of the loops, in the copy; to: what becomes of its results, an array for each;
+ * filled: by this loop. */
+typedef struct Expanded {
+  const Loop *loop, *filled;
+  Along along;
+  Val end[MOST_LOOPS];
+  Array **to;
+} Expanded;
 
 typedef struct InvariantPass {
   Rebuild rebuild;
   Arena *arena;
   Makers makers;
+  bool inner;
   Axis *axis;          /* by Val, the variable of a loop or an axis: where it goes */
   Val *end;            /* by Val, the same: where it goes at most, in the copy */
   bool *is_long;       /* by Val: some long loop ends there */
@@ -178,14 +186,27 @@ static bool holds_long(const Slice *s, const Array *a) {
   return true;
 }
 
-static bool fits_memory(const Slice *s) {
+/* Of a row and a column: it depends on a reduction's variable, the outermost, and on that of the loop over rows that
+ * holds this. */
+static bool is_of_pairs(const Slice *s, const Region *r) {
+  Val column = 0;
+  for (; r->loop; r = r->parent) {
+    if (r != r->loop->body) continue;
+    if (r->loop->kind != LOOP_REDUCE) return column && depends_on(s, column) && depends_on(s, r->loop->index);
+    column = r->loop->index;
+  }
+  return false;
+}
+
+static bool fits_memory(const Slice *s, const Region *home) {
   const Kernel *k = from(s->p);
   uint32_t longs = 0;
   for (uint32_t n = 0; n < s->along.n; n++) longs += is_long(s, s->along.index[n]);
   if (s->along.n - longs > (longs ? 1 : 2)) return false;
   bool fits = longs <= 1;
   for (uint32_t n = 0; n < s->loads.n; n++) fits |= holds_long(s, ir_at(k, s->loads.at[n])->array);
-  for (uint32_t n = 0; n < k->arrays.n; n++) fits |= k->arrays.at[n]->kind == ARRAY_OUT && holds_long(s, k->arrays.at[n]);
+  for (uint32_t n = 0; n < k->arrays.n && !is_of_pairs(s, home); n++)
+    fits |= k->arrays.at[n]->kind == ARRAY_OUT && holds_long(s, k->arrays.at[n]);
   return fits;
 }
 
@@ -195,13 +216,26 @@ static bool has_axes(const Loop *l) {
   return false;
 }
 
+static bool is_of_par(const Slice *s, Val index) {
+  const Loop *l = ir_at(from(s->p), index)->loop;
+  return l && l->kind != LOOP_REDUCE;
+}
+
+/* Whether it depends on a reduction's variable, or on an axis of one. */
+static bool is_inner(const Slice *s) {
+  for (uint32_t n = 0; n < s->along.n; n++)
+    if (!is_of_par(s, s->along.index[n])) return true;
+  return false;
+}
+
 /* A loop without code multiplies: there is nothing to keep. */
 static bool is_invariant(InvariantPass *p, Val v, Along *along) {
   const Instr *i = ir_at(from(p), v);
   if (i->loop->kind != LOOP_REDUCE || has_axes(i->loop) || !i->loop->body->code.n) return false;
   Slice s = {.p = p, .l = i->loop, .seen = NEW_ARRAY(p->arena, bool, from(p)->instrs.n)};
   walk_whole(from(p), v, slice_code, &s);
-  if (s.fixed || !s.along.n || !is_repeated(&s, i->home) || !fits_memory(&s)) return false;
+  if (s.fixed || !s.along.n || !is_repeated(&s, i->home) || !fits_memory(&s, i->home)) return false;
+  if (p->inner && !is_inner(&s)) return false;
   sort_along(&s);
   *along = s.along;
   return true;
@@ -324,8 +358,8 @@ static uint32_t arrays_of(const Kernel *k) {
   return last;
 }
 
-static Kernel *expand_all(Arena *arena, const Kernel *k, bool *any) {
-  InvariantPass p = {.arena = arena, .makers = makers_of(arena, k, k->top), .arrays = arrays_of(k)};
+static Kernel *expand_all(Arena *arena, const Kernel *k, bool inner, bool *any) {
+  InvariantPass p = {.arena = arena, .inner = inner, .makers = makers_of(arena, k, k->top), .arrays = arrays_of(k)};
   p.axis = NEW_ARRAY(arena, Axis, k->instrs.n);
   p.end = NEW_ARRAY(arena, Val, k->instrs.n);
   p.is_long = NEW_ARRAY(arena, bool, k->instrs.n);
@@ -340,9 +374,9 @@ static Kernel *expand_all(Arena *arena, const Kernel *k, bool *any) {
 }
 
 /* What fills an array may hold what the loops of that repeat. */
-Kernel *pass_invariant(Arena *arena, const Kernel *k) {
+Kernel *pass_invariant(Arena *arena, const Kernel *k, bool inner) {
   bool any;
-  Kernel *to = expand_all(arena, k, &any);
-  for (int round = 0; any && round < MOST_ROUNDS; round++) to = expand_all(arena, to, &any);
+  Kernel *to = expand_all(arena, k, inner, &any);
+  for (int round = 0; any && round < MOST_ROUNDS; round++) to = expand_all(arena, to, inner, &any);
   return to;
 }

@@ -5,7 +5,8 @@
  *
  * Tiles want rows that share their columns, and pass over what a mask leaves out by intervals, so that `0 .. i + 1` and
  * `where j <= i` cost the same.  Scalar code would go through all of it: only streams that then run on tiles are
- * widened.  LO and HI follow from how the ends are made (ir/bound.c).  A stream that holds a check keeps its range, for the check is to be asked only in there. */
+ * widened.  LO and HI follow from how the ends are made (ir/bound.c).  A stream that holds a check keeps its range, for
+ * the check is to be asked only in there. */
 #include "ir/bound.h"
 #include "ir/walk.h"
 #include "tile/tile.h"
