@@ -5,8 +5,8 @@
 #include "ir/rebuild.h"
 
 /* A value of the copy's top, at least (upper) or at most what v, an int of the kernel that is copied, is for all
- * iterations of the loops around v.  0: none was found; a value at the top is its own.  Requires: what stands at the top,
- * and v is made of, is copied. */
+ * iterations of the loops around v.  0: none was found; a value at the top is its own.  Requires: what stands at the
+ * top, and v is made of, is copied. */
 Val bound_of(Rebuild *r, Val v, bool upper);
 
 #endif

@@ -7,8 +7,8 @@
  * which it does not depend, still repeats it: keys that the score transforms, say, for every query.  Here such a
  * reduction is expanded: it becomes an array over the loops that it does depend on, filled before the outermost.
  *
- * Memory stays that of the inputs and outputs.  A loop is *long* if it is as long as one over copies, over the values of
- * an edge, or over steps.  The array has at most one long loop, or those that are dimensions of one array that the
+ * Memory stays that of the inputs and outputs.  A loop is *long* if it is as long as one over copies, over the values
+ * of an edge, or over steps.  The array has at most one long loop, or those that are dimensions of one array that the
  * reduction reads, or of an output if it is not of rows by columns, and one more; so nothing of copies by values comes
  * about.  Ranges must follow from the sizes, as arrays do; and what holds a check stays, for it is to be asked only
  * where it was.
