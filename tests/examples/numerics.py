@@ -861,22 +861,23 @@ def factors_of_sums(precision, rng):
             yield Trial(f"{side} = {bad}, {D} features", MIXED, x, dict(o=o), log_w=np.abs(s[np.isfinite(s)]).max(initial=1))
 
 
-MOVING = """model m(N) {
-  data q: [N], k: [N], v: [N], at: int[N]
-  for i in N { edge phi in 0..i; potential exp(q[i] * k[at[phi]]); out o[i] = E[v[phi]] }
+MOVING = """model m(N, D) {
+  data q: [N, D], k: [N, D], v: [N], at: int[N]
+  for i in N { edge phi in 0..min(i, N - i); potential exp(dot(q[i], k[at[phi]])); out o[i] = E[v[phi]] }
 }"""
 
 
 @check
 def checks_of_moving_ranges(precision, rng):
-    """The last element of a list is in no range 0..i, so that what it names need not be there."""
-    q, k, v = (typed(rng.standard_normal(70), precision) for _ in range(3))
+    """The second half of a list is in no range, so that what it names need not be there."""
+    q, k, v = (typed(rng.standard_normal(s), precision) for s in ((70, 3), (70, 3), 70))
     at = rng.integers(0, 70, 70).astype(np.int64)
-    s = np.where(np.tri(70, k=-1) > 0, np.outer(q.astype(float), k.astype(float)[at]), -INF)[1:]
+    i, phi = np.indices((70, 70))
+    s = np.where(phi < np.minimum(i, 70 - i), q.astype(float) @ k.astype(float)[at].T, -INF)[1:]
     p = np.exp(s - s.max(1, keepdims=True))
     o = np.append(0, (p / p.sum(1, keepdims=True)) @ v.astype(float))
-    at[-1] = 99
-    yield Trial("0..i", MOVING, dict(q=q, k=k, v=v, at=at), dict(o=o), log_w=np.abs(s[np.isfinite(s)]).max())
+    at[40:] = 99
+    yield Trial("half of a list", MOVING, dict(q=q, k=k, v=v, at=at), dict(o=o), log_w=np.abs(s[np.isfinite(s)]).max())
 
 
 @check

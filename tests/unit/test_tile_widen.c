@@ -65,6 +65,27 @@ Test(tile_widen, ranges_that_move_become_masks) {
   widens("%7 = max %4, %3 : int %6 = min %7, %0 : int", "%4", "%6");
 }
 
+/* Of two streams over 0 .. i + 1 the one that has an angle of each pair stays scalar. */
+Test(tile_widen, each_stream_is_judged_alone) {
+  Arena a;
+  arena_init(&a, NULL);
+  Kernel *k = read_text(
+      &a, "kernel t { size N %0 = size N : int %1 = const 0 : int %2 = const 1 : int in q: real[%0] input 0 "
+          "in v: real[%0] input 1 out o: wide[%0] output 0 out h: wide[%0] output 1 par %3 in %1..%0 { "
+          "%4 = add %3, %2 : int %5 = load q[%3] : real reduce %6 in %1..%4 { %7 = load v[%6] : real "
+          "%8 = mul %5, %7 : real %9 = convert %8 : wide } acc { %10 = lse %9 : wide } reduce %11 in %1..%4 { "
+          "%12 = load v[%11] : real %13 = mul %5, %12 : real %14 = sin %13 : real %15 = convert %14 : wide } acc { "
+          "%16 = lse %15 : wide } store o[%3], %10 store h[%3], %16 } }");
+  const Kernel *to = tile_widen(&a, k, &TARGET);
+  const TilePlan *p = tile_plan(&a, to, &TARGET);
+  cr_assert_eq(p->rows.at[0]->streams.n, 2);
+  cr_expect_null(p->rows.at[0]->streams.at[0]->why);
+  cr_expect_neq(p->rows.at[0]->streams.at[0]->loop->mask, 0);
+  cr_expect_not_null(p->rows.at[0]->streams.at[1]->why);
+  cr_expect_eq(p->rows.at[0]->streams.at[1]->loop->mask, 0, "%s", print_text(&a, to));
+  arena_free(&a);
+}
+
 Test(tile_widen, other_streams_keep_their_ranges) {
   cr_expect(stays("", "%1", "%0", PRODUCT), "the same for all rows");
   cr_expect(stays(PREFIX, "%1", "%6", "%21 = sin %20 : real %22 = convert %21 : wide"), "scalar code");
