@@ -351,6 +351,7 @@ bool tile_is_uniform_maximum(const Tile *t, const Instr *i, uint32_t n);
 bool tile_is_uniform_sum(const Tile *t,
                          const Instr *i); /* a sum of logs, one of them uniform and, after the check, finite */
 LLVMValueRef tile_scaled(Tile *t, Val v, LLVMValueRef x); /* an operand being packed */
+LLVMValueRef tile_product(Emit *e, const TileBys *by); /* in f64; 1 of none */
 /* x, a float or lanes of them, times a float; odd where only the product is no number. */
 LLVMValueRef tile_times(Tile *t, LLVMValueRef x, LLVMValueRef by);
 

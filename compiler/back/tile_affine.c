@@ -232,16 +232,16 @@ static V is_large(Emit *e, V by) {
   return LLVMBuildOr(e->b, above, LLVMBuildFCmp(e->b, LLVMRealOLT, by, LLVMConstReal(e->t.f32, -0x1p64), ""), "");
 }
 
-V tile_common_factor(Tile *t, uint32_t k) {
-  Emit *e = t->e;
-  const TileAcc *a = &t->s->accs.at[k];
+V tile_product(Emit *e, const TileBys *by) {
   V x = const_float(e, IR_WIDE, 1);
-  for (uint32_t n = 0; n < a->by.n; n++) {
-    V y = op_convert(e, e->val[a->by.at[n].v], ir_at(e->k, a->by.at[n].v)->type, IR_WIDE);
-    x = a->by.at[n].divides ? LLVMBuildFDiv(e->b, x, y, "") : LLVMBuildFMul(e->b, x, y, "");
+  for (uint32_t n = 0; n < by->n; n++) {
+    V y = op_convert(e, e->val[by->at[n].v], ir_at(e->k, by->at[n].v)->type, IR_WIDE);
+    x = by->at[n].divides ? LLVMBuildFDiv(e->b, x, y, "") : LLVMBuildFMul(e->b, x, y, "");
   }
   return x;
 }
+
+V tile_common_factor(Tile *t, uint32_t k) { return tile_product(t->e, &t->s->accs.at[k].by); }
 
 /* A factor that is no number decides also where nothing is packed: 0 products times 1 / 0. */
 void tile_check_factors(Tile *t) {

@@ -239,13 +239,9 @@ static bool has_factor(const TileFeature *f) { return f->by.n || f->is_negative;
 
 /* In f64, rounded once. */
 static V factor_of(Tile *t, const TileFeature *f) {
-  Emit *e = t->e;
-  V x = const_float(e, IR_WIDE, f->is_negative ? -1 : 1);
-  for (uint32_t n = 0; n < f->by.n; n++) {
-    V y = op_convert(e, e->val[f->by.at[n].v], ir_at(e->k, f->by.at[n].v)->type, IR_WIDE);
-    x = f->by.at[n].divides ? LLVMBuildFDiv(e->b, x, y, "") : LLVMBuildFMul(e->b, x, y, "");
-  }
-  return op_convert(e, x, IR_WIDE, IR_REAL);
+  V x = tile_product(t->e, &f->by);
+  if (f->is_negative) x = LLVMBuildFNeg(t->e->b, x, "");
+  return op_convert(t->e, x, IR_WIDE, IR_REAL);
 }
 
 V tile_half_scaled(Tile *t, uint32_t k, V sum) {

@@ -196,12 +196,7 @@ static void pack_run(Tile *t, const Line *l, LLVMValueRef extent) {
 /* In f64, rounded once.  One that is no number decides also where there is nothing to multiply. */
 static LLVMValueRef factors(Tile *t, const TileBys *by) {
   Emit *e = t->e;
-  LLVMValueRef x = const_float(e, IR_WIDE, 1);
-  for (uint32_t n = 0; n < by->n; n++) {
-    LLVMValueRef y = op_convert(e, e->val[by->at[n].v], ir_at(e->k, by->at[n].v)->type, IR_WIDE);
-    x = by->at[n].divides ? LLVMBuildFDiv(e->b, x, y, "") : LLVMBuildFMul(e->b, x, y, "");
-  }
-  x = op_convert(e, x, IR_WIDE, IR_REAL);
+  LLVMValueRef x = op_convert(e, tile_product(e, by), IR_WIDE, IR_REAL);
   LLVMValueRef gap = LLVMBuildFSub(e->b, x, x, "");
   tile_odd(t, LLVMBuildFCmp(e->b, LLVMRealUNO, gap, gap, ""));
   return x;
