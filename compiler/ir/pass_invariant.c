@@ -204,9 +204,10 @@ static bool fits_memory(const Slice *s, const Region *home) {
   for (uint32_t n = 0; n < s->along.n; n++) longs += is_long(s, s->along.index[n]);
   if (s->along.n - longs > (longs ? 1 : 2)) return false;
   bool fits = longs <= 1;
-  for (uint32_t n = 0; n < s->loads.n; n++) fits |= holds_long(s, ir_at(k, s->loads.at[n])->array);
-  for (uint32_t n = 0; n < k->arrays.n && !is_of_pairs(s, home); n++)
-    fits |= k->arrays.at[n]->kind == ARRAY_OUT && holds_long(s, k->arrays.at[n]);
+  for (uint32_t n = 0; n < s->loads.n && !fits; n++) fits = holds_long(s, ir_at(k, s->loads.at[n])->array);
+  if (fits || is_of_pairs(s, home)) return fits;
+  for (uint32_t n = 0; n < k->arrays.n && !fits; n++)
+    fits = k->arrays.at[n]->kind == ARRAY_OUT && holds_long(s, k->arrays.at[n]);
   return fits;
 }
 
@@ -216,15 +217,12 @@ static bool has_axes(const Loop *l) {
   return false;
 }
 
-static bool is_of_par(const Slice *s, Val index) {
-  const Loop *l = ir_at(from(s->p), index)->loop;
-  return l && l->kind != LOOP_REDUCE;
-}
-
 /* Whether it depends on a reduction's variable, or on an axis of one. */
 static bool is_inner(const Slice *s) {
-  for (uint32_t n = 0; n < s->along.n; n++)
-    if (!is_of_par(s, s->along.index[n])) return true;
+  for (uint32_t n = 0; n < s->along.n; n++) {
+    const Loop *l = ir_at(from(s->p), s->along.index[n])->loop;
+    if (!l || l->kind == LOOP_REDUCE) return true;
+  }
   return false;
 }
 

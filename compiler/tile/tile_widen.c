@@ -23,13 +23,15 @@ static bool is_at_top(const Widening *w, Val v) { return !ir_at(from(w), v)->hom
 
 /* ---- streams -------------------------------------------------------------------------------------------------- */
 
+typedef struct Checks { const Kernel *k; bool any; } Checks;
+
 static void note_check(void *ctx, Val v) {
-  struct { const Kernel *k; bool any; } *c = ctx;
+  Checks *c = ctx;
   c->any |= ir_is_check(ir_at(c->k, v)->op);
 }
 
 static bool holds_check(const Kernel *k, Val v) {
-  struct { const Kernel *k; bool any; } c = {k, false};
+  Checks c = {k, false};
   walk_whole(k, v, note_check, &c);
   return c.any;
 }
