@@ -96,7 +96,7 @@ static void count_readers(Carry *c) {
       read_value(c, ir_at(t->e->k, s->checks.at[n])->arg[a]);
   for (uint32_t n = 0; n < s->features.n; n++) {
     const Loop *l = s->features.at[n].loop;
-    for (uint32_t a = 0; a < l->accs.n; a++) read_value(c, tile_feature_summed(&s->features.at[n], a));
+    for (uint32_t a = 0; a < l->accs.n; a++) read_value(c, tile_feature_summed(&s->features.at[n], l->accs.at[a]));
   }
 }
 
@@ -153,7 +153,7 @@ static void scale_sum(const Carry *c, Val v, const TileFactor *f) {
     return;
   }
   if (l->accs.n != 1 || l->accs.at[0]->kind != ACC_SUM) return;
-  Val product = through_converts(k, tile_feature_summed(&t->s->features.at[t->operand[v].feature], 0));
+  Val product = through_converts(k, tile_feature_summed(&t->s->features.at[t->operand[v].feature], l->accs.at[0]));
   const Instr *i = ir_at(k, product);
   if (i->op != IR_MUL || t->operand[product].from || c->readers[product] != 1) return;
   for (int n = 0; n < 2; n++) {

@@ -44,13 +44,11 @@ static LLVMValueRef combine(Tile *t, const Acc *a, LLVMValueRef old, LLVMValueRe
   }
 }
 
-static Val summed(const TileFeature *f, const Acc *a) { return f->product ? f->product : a->body.x; }
-
 /* A sum of multiples is the multiple of the sum: x without constant factors, which *by takes; not where sums are taken
  * up again after they were kept (tile_place.c). */
 static Val without_constants(const Tile *t, const TileFeature *f, const Acc *a, double *by) {
   const Kernel *k = t->e->k;
-  Val v = through_converts(k, summed(f, a));
+  Val v = through_converts(k, tile_feature_summed(f, a));
   *by = 1;
   if (tile_place_can(t)) return v;
   while (a->kind == ACC_SUM && a->type == IR_WIDE && !f->is_log && !f->is_dot && ir_at(k, v)->op == IR_MUL &&
@@ -77,7 +75,7 @@ LLVMValueRef tile_feature_step(Tile *t, const TileFeature *f, const Acc *a, LLVM
   bool of_pairs = (t->rows->dep[product] & DEP_BOTH) == DEP_BOTH; /* else it is an operand itself */
   if (a->kind == ACC_SUM && i->op == IR_MUL && i->type != IR_INT && of_pairs)
     return lanes_fma(&t->l, tile_value(t, i->arg[0], row, vec), tile_value(t, i->arg[1], row, vec), old);
-  LLVMValueRef x = tile_value(t, by == 1 ? summed(f, a) : product, row, vec);
+  LLVMValueRef x = tile_value(t, by == 1 ? tile_feature_summed(f, a) : product, row, vec);
   return combine(t, a, old, x);
 }
 

@@ -48,7 +48,7 @@ bool tile_narrow_can(const Tile *t) {
     const TileFeature *f = &t->s->features.at[k];
     if (f->is_dot || f->is_log || f->loop->accs.n != 1 || f->row.n > OPERANDS || f->col.n > OPERANDS) return false;
     const Acc *a = f->loop->accs.at[0];
-    if (a->kind != ACC_SUM || a->type == IR_INT || !is_of_lines(t, tile_feature_summed(f, 0))) return false;
+    if (a->kind != ACC_SUM || a->type == IR_INT || !is_of_lines(t, tile_feature_summed(f, a))) return false;
   }
   return true;
 }
@@ -201,7 +201,7 @@ static void interleave(Tile *t, const Columns *at) {
 /* (a - b)^2 = (b - a)^2: instructions that read memory take off what they read. */
 static void turn_square(Tile *t, const TileFeature *f) {
   Emit *e = t->e;
-  Val x = tile_feature_summed(f, 0);
+  Val x = tile_feature_summed(f, f->loop->accs.at[0]);
   const Instr *square = ir_at(e->k, x);
   if (square->op != IR_MUL || square->arg[0] != square->arg[1] || t->operand[square->arg[0]].from) return;
   const Instr *gap = ir_at(e->k, square->arg[0]);

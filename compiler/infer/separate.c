@@ -4,23 +4,20 @@
  * And logs separate: of a product of what depends on an edge's value alone and of what does not depend on it they are
  * a sum, so that the sums may change places (ir/pass_reassociate.c).  Of anything else, the square of a difference say,
  * L[t] is the log of the value: then one log of the sum does for all of them. */
-#include <math.h>
-
 #include "infer/context.h"
 #include "model/term.h"
 
-/* By the edges that t mentions, and the plates of these that it mentions beside them. */
-typedef struct Sides { const Term *t; bool edge, both; } Sides;
+/* both: beside an edge t mentions a plate of it. */
+typedef struct Sides { const Term *t; bool both; } Sides;
 
 static void note_sides(const Term *t, void *context) {
   Sides *s = context;
   if (t->kind != TERM_EDGE) return;
-  s->edge = true;
   for (uint32_t k = 0; k < t->edge->plates.n; k++) s->both |= term_mentions_beside_edges(s->t, t->edge->plates.at[k]);
 }
 
 static bool is_of_one_side(const Term *t) {
-  Sides s = {t, false, false};
+  Sides s = {t, false};
   term_walk(t, note_sides, &s);
   return !s.both;
 }

@@ -71,9 +71,9 @@ typedef struct TileFeature {
 static inline Val tile_feature_result(const TileFeature *f, uint32_t n) {
   return f->outer ? f->outer->accs.at[0]->result : f->loop->accs.at[n]->result;
 }
-/* What sum n adds up, but for factors that operands take. */
-static inline Val tile_feature_summed(const TileFeature *f, uint32_t n) {
-  return f->product ? f->product : f->loop->accs.at[n]->body.x;
+/* What a sum of the loop adds up, but for factors that operands take. */
+static inline Val tile_feature_summed(const TileFeature *f, const Acc *a) {
+  return f->product ? f->product : a->body.x;
 }
 static inline const Loop *tile_feature_whole(const TileFeature *f) { return f->outer ? f->outer : f->loop; }
 

@@ -102,7 +102,7 @@ static void demand_result(Planner *p, const Instr *i) {
     demand(p, f.is_log ? f.log_col : f.dot_col);
     return;
   }
-  for (uint32_t n = 0; n < f.loop->accs.n; n++) demand(p, tile_feature_summed(&f, n));
+  for (uint32_t n = 0; n < f.loop->accs.n; n++) demand(p, tile_feature_summed(&f, f.loop->accs.at[n]));
 }
 
 static void demand(Planner *p, Val v) {
